@@ -1,0 +1,103 @@
+// swift-tools-version: 6.2
+// The house at a glance: one target a slice. An import that is not declared here does not compile, so the
+// arrows below are the architecture (docs/ARCHITECTURE.md): Stoa → slices → Web, AccessLog → Postgres → Primitives.
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdTesting = Target.Dependency.product(name: "HummingbirdTesting", package: "hummingbird")
+let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let jwtKit = Target.Dependency.product(name: "JWTKit", package: "jwt-kit")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let metricsCore = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let atomics = Target.Dependency.product(name: "Atomics", package: "swift-atomics")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+
+/// A slice: what every one may use, and what it adds.
+func slice(_ name: String, _ extra: [Target.Dependency] = []) -> Target {
+    .target(
+        name: name,
+        dependencies: ["Primitives", "Postgres", "Web", hummingbird, mustache, logging, httpTypes, nio, crypto] + extra,
+        swiftSettings: strict)
+}
+
+func tests(_ name: String, _ extra: [Target.Dependency] = []) -> Target {
+    .testTarget(name: name + "Tests", dependencies: [.byName(name: name)] + extra, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "stoa",
+    platforms: [.macOS(.v15)],
+    products: [.executable(name: "stoa", targets: ["Stoa"])],
+    dependencies: [
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-atomics", from: "1.3.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML", "CommandLineArguments"]),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        // System libraries: module maps only. `make` installs what is missing.
+        .systemLibrary(name: "CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CArgon2", pkgConfig: "libargon2", providers: [.apt(["libargon2-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+
+        // Foundations, lowest first.
+        .target(name: "Primitives", dependencies: [deque], swiftSettings: strict),
+        .target(name: "Postgres", dependencies: ["CLibpq", "Primitives", logging, metrics, deque, atomics], swiftSettings: strict),
+        .target(name: "TransparencyLog", dependencies: [crypto], swiftSettings: strict),
+        .target(
+            name: "Web",
+            dependencies: [
+                "CZlib", "Primitives", "Postgres", hummingbird, mustache, crypto, logging, metrics, metricsCore, yams, atomics, httpTypes,
+                nio, nioPosix, nioHTTP1,
+            ], swiftSettings: strict),
+
+        // The slices of the city.
+        slice("AccessLog", ["TransparencyLog"]),
+        slice("Register", ["AccessLog"]),
+        slice("Identity", ["CArgon2", "Register"]),
+        slice("OpenID", ["Identity", jwtKit]),
+        slice("Consent", ["Identity"]),
+        slice("Exchange", ["AccessLog", "Register"]),
+        slice("Ledger"),
+        slice("Payments", ["Identity", "Ledger"]),
+        slice("Benefits", ["Identity", "Ledger"]),
+        slice("Casework", ["AccessLog", "Register", "Identity", "Consent"]),
+
+        // The executable: configuration, composition, embedded PostgreSQL, CLI.
+        .executableTarget(
+            name: "Stoa",
+            dependencies: [
+                "Primitives", "Postgres", "TransparencyLog", "Web", "AccessLog", "Register", "Identity", "OpenID", "Consent", "Exchange",
+                "Ledger", "Payments", "Benefits", "Casework", hummingbird, logging, metrics, lifecycle, unixSignals, configuration, arguments,
+                jwtKit, crypto, yams,
+            ], swiftSettings: strict),
+    ]
+)
