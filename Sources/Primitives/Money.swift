@@ -15,7 +15,7 @@ public enum MoneyParsingError: Error, Hashable, Sendable {
     case empty
     /// Not digits with at most one decimal separator and thousands in groups of three.
     case notANumber
-    /// `1,234` or `1.234` in a currency without three decimals: a thousand, or a slip? Ask instead of guessing.
+    /// `1,234` or `1.234` in a currency with two decimals: a thousand, or a slip? Ask instead of guessing.
     case ambiguousSeparator
     /// More decimals than the currency has.
     case tooManyDecimals

@@ -29,8 +29,8 @@ extension Money {
     ///
     /// Point and comma both serve as decimal separator; thousands may be grouped by the other of the two, by spaces or apostrophes, but
     /// then completely. Arabic digits and separators and the currency's own sign or code at either end are understood. A single point or comma
-    /// before exactly three digits is refused as ambiguous unless the currency has three decimals. A leading minus makes the amount
-    /// negative: whoever wants a positive one checks that.
+    /// before exactly three digits is the decimal separator of a currency with three decimals, a group separator in one without any, and
+    /// refused as ambiguous in all others. A leading minus makes the amount negative: whoever wants a positive one checks that.
     /// - Throws: `MoneyParsingError`, which a form turns into a sentence beside the field.
     public static func parse(_ typed: String, _ currency: Currency) throws(MoneyParsingError) -> Money {
         guard typed.unicodeScalars.count <= typedCharactersMax else { throw .notANumber }
@@ -63,14 +63,14 @@ extension Money {
         let head = Array(characters[..<last])
         let tail = Array(characters[(last + 1)...])
 
-        if head.contains(separator) {
-            // The same character twice groups thousands: 1,234,567.
+        if head.contains(separator) || (tail.count == 3 && currency.minorUnits == 0) {
+            // The same character twice groups thousands (1,234,567), and so does one where there are no decimals to separate.
             return (try ungrouped(characters, separators: [separator]), [])
         }
         guard !tail.isEmpty, tail.allSatisfy(isDigit) else { throw .notANumber }
         let groupSeparators = [" ", "'", separator == "." ? "," : "."] as [Character]
         let isGrouped = head.contains { groupSeparators.contains($0) }
-        if tail.count == 3 && currency.minorUnits != 3 && !isGrouped { throw .ambiguousSeparator }
+        if tail.count == 3 && currency.minorUnits == 2 && !isGrouped { throw .ambiguousSeparator }
         return (try ungrouped(head, separators: groupSeparators), tail)
     }
 
