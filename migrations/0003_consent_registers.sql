@@ -1,0 +1,60 @@
+-- Who may ask for what, why, and on which legal basis: the registers that consent, the exchange and the log refer to.
+CREATE SCHEMA consent;
+GRANT USAGE ON SCHEMA consent TO stoa_app, stoa_auditor, stoa_door;
+
+CREATE TABLE consent.organisation (
+    id text PRIMARY KEY CHECK (id ~ '^[a-z][a-z0-9-]{1,62}$'),
+    -- {"en": …, "fr": …, "ar": …}; English is the one that must be there.
+    name jsonb NOT NULL CHECK (jsonb_typeof(name -> 'en') = 'string'),
+    kind text NOT NULL CHECK (kind IN ('city_office', 'health', 'bank', 'retailer', 'school', 'other')),
+    created_at timestamptz NOT NULL DEFAULT public.stoa_now()
+);
+
+-- Organisation × purpose × legal basis. What exactly is read, and the text that people see, is in the policy of a version.
+CREATE TABLE consent.processing_activity (
+    id uuid PRIMARY KEY,
+    organisation_id text NOT NULL REFERENCES consent.organisation,
+    purpose text NOT NULL CHECK (purpose ~ '^[a-z][a-z0-9-]{1,62}$'),
+    -- GDPR Art. 6(1) a to f.
+    legal_basis text NOT NULL CHECK (legal_basis IN
+        ('consent', 'contract', 'legal_obligation', 'vital_interests', 'public_task', 'legitimate_interests')),
+    -- The law that is named to the resident where consent is not the basis.
+    law text CHECK (length(law) BETWEEN 3 AND 200),
+    policy_version integer NOT NULL DEFAULT 1,
+    created_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    UNIQUE (organisation_id, purpose),
+    CHECK ((legal_basis = 'consent') = (law IS NULL))
+);
+
+-- The exact text that was shown. A new version is a new row; a row never changes.
+CREATE TABLE consent.policy (
+    activity_id uuid NOT NULL REFERENCES consent.processing_activity,
+    version integer NOT NULL CHECK (version >= 1),
+    attributes text[] NOT NULL CHECK (cardinality(attributes) BETWEEN 1 AND 50),
+    title jsonb NOT NULL CHECK (jsonb_typeof(title -> 'en') = 'string'),
+    explanation jsonb NOT NULL CHECK (jsonb_typeof(explanation -> 'en') = 'string'),
+    published_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    PRIMARY KEY (activity_id, version)
+);
+ALTER TABLE consent.processing_activity
+    ADD FOREIGN KEY (id, policy_version) REFERENCES consent.policy (activity_id, version) DEFERRABLE INITIALLY DEFERRED;
+CREATE TRIGGER policy_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON consent.policy
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE FUNCTION consent.check_policy_attributes() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM unnest(NEW.attributes) AS a (id) WHERE NOT EXISTS (SELECT FROM register.attribute AS r WHERE r.id = a.id))
+        OR cardinality(NEW.attributes) <> (SELECT count(DISTINCT a.id) FROM unnest(NEW.attributes) AS a (id)) THEN
+        RAISE EXCEPTION 'a policy names each known attribute once' USING ERRCODE = 'check_violation', CONSTRAINT = 'policy_attributes_known';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER policy_attributes_known BEFORE INSERT ON consent.policy
+    FOR EACH ROW EXECUTE FUNCTION consent.check_policy_attributes();
+
+INSERT INTO consent.organisation (id, name, kind) VALUES
+    ('city', '{"en": "City administration", "fr": "Administration municipale", "ar": "إدارة المدينة"}', 'city_office');
+
+GRANT SELECT ON consent.organisation, consent.processing_activity, consent.policy TO stoa_app, stoa_auditor, stoa_door;

@@ -1,0 +1,103 @@
+-- Accounts of residents and of staff, which are separate, and the names that they sign in with.
+CREATE SCHEMA identity;
+GRANT USAGE ON SCHEMA identity TO stoa_app, stoa_door;
+
+CREATE TABLE identity.account (
+    id uuid PRIMARY KEY,
+    -- One account a resident, and so one account a register record.
+    resident_id uuid NOT NULL UNIQUE REFERENCES register.resident,
+    password_hash text NOT NULL CHECK (password_hash LIKE '$argon2id$%'),
+    language text NOT NULL DEFAULT 'en' CHECK (language IN ('en', 'fr', 'ar')),
+    created_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    closed_at timestamptz
+);
+
+-- User name, e-mail or phone, as keyed HMAC of its normal form. It opens the account only together with the password,
+-- and identifies nobody: only the counter links an account to a register record.
+CREATE TABLE identity.sign_in_name (
+    hmac bytea PRIMARY KEY CHECK (octet_length(hmac) = 32),
+    kind text NOT NULL CHECK (kind IN ('username', 'email', 'phone')),
+    account_id uuid NOT NULL REFERENCES identity.account
+);
+CREATE INDEX sign_in_name_account ON identity.sign_in_name (account_id);
+
+CREATE TABLE identity.staff (
+    id uuid PRIMARY KEY,
+    username text NOT NULL UNIQUE CHECK (username ~ '^[a-z0-9][a-z0-9._-]{1,62}$'),
+    display_name text NOT NULL CHECK (length(display_name) BETWEEN 1 AND 200),
+    password_hash text NOT NULL CHECK (password_hash LIKE '$argon2id$%'),
+    roles text[] NOT NULL CHECK (cardinality(roles) >= 1 AND
+        roles <@ ARRAY['caseworker', 'approver', 'finance_officer', 'auditor', 'organisation_administrator']),
+    language text NOT NULL DEFAULT 'en' CHECK (language IN ('en', 'fr', 'ar')),
+    created_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    closed_at timestamptz
+);
+
+-- What was seen of whom at the counter, by whom: the evidence that earned an identity assurance level.
+CREATE TABLE identity.evidence (
+    id uuid PRIMARY KEY,
+    account_id uuid NOT NULL REFERENCES identity.account,
+    resident_id uuid NOT NULL REFERENCES register.resident,
+    kind text NOT NULL CHECK (kind IN ('passport', 'identity_card', 'residence_permit')),
+    staff_id uuid NOT NULL REFERENCES identity.staff,
+    case_reference text NOT NULL CHECK (length(case_reference) BETWEEN 1 AND 64),
+    recorded_at timestamptz NOT NULL DEFAULT public.stoa_now()
+);
+CREATE TRIGGER evidence_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON identity.evidence
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+-- Wrong passwords, by the HMAC of the name that was typed (it may not exist), so that guessing slows down alike for all.
+CREATE TABLE identity.failed_sign_in (
+    name_hmac bytea NOT NULL CHECK (octet_length(name_hmac) = 32),
+    address_hmac bytea NOT NULL CHECK (octet_length(address_hmac) = 32),
+    at timestamptz NOT NULL DEFAULT public.stoa_now()
+);
+CREATE INDEX failed_sign_in_recent ON identity.failed_sign_in (name_hmac, address_hmac, at);
+CREATE INDEX failed_sign_in_at ON identity.failed_sign_in (at);
+GRANT SELECT, INSERT, DELETE ON identity.failed_sign_in TO stoa_app;
+
+GRANT CREATE ON SCHEMA identity TO stoa_door;
+GRANT SELECT, INSERT, UPDATE ON identity.account TO stoa_door;
+GRANT SELECT, INSERT ON identity.sign_in_name, identity.staff, identity.evidence TO stoa_door;
+
+-- A new account, with a resident of its own that no register record stands behind.
+CREATE FUNCTION identity.register_account(
+    account_id uuid, resident_id uuid, public_code text, password_hash text, language text,
+    name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) RETURNS void
+    LANGUAGE sql VOLATILE SECURITY DEFINER
+    BEGIN ATOMIC
+        INSERT INTO register.resident (id, public_code, origin)
+            VALUES (register_account.resident_id, register_account.public_code, 'self_registered');
+        INSERT INTO register.data_key (resident_id, key_id, wrapped_key)
+            VALUES (register_account.resident_id, register_account.key_id, register_account.wrapped_key);
+        INSERT INTO register.sealed_attribute (resident_id, attribute, sealed_value, source)
+            SELECT register_account.resident_id, v.attribute, v.sealed_value, 'resident'
+            FROM unnest(register_account.attributes, register_account.sealed_values) AS v (attribute, sealed_value);
+        INSERT INTO identity.account (id, resident_id, password_hash, language)
+            VALUES (register_account.account_id, register_account.resident_id, register_account.password_hash, register_account.language);
+        INSERT INTO identity.sign_in_name (hmac, kind, account_id)
+            SELECT n.hmac, n.kind, register_account.account_id
+            FROM unnest(register_account.name_kinds, register_account.name_hmacs) AS n (kind, hmac);
+    END;
+ALTER FUNCTION identity.register_account(uuid, uuid, text, text, text, text[], bytea[], text, bytea, text[], bytea[]) OWNER TO stoa_door;
+GRANT EXECUTE ON FUNCTION identity.register_account(uuid, uuid, text, text, text, text[], bytea[], text, bytea, text[], bytea[]) TO stoa_app;
+
+-- What is needed to check a password; nothing else of the account.
+CREATE FUNCTION identity.find_sign_in(name_hmac bytea) RETURNS TABLE (account_id uuid, password_hash text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+        SELECT a.id, a.password_hash FROM identity.sign_in_name AS n JOIN identity.account AS a ON a.id = n.account_id
+        WHERE n.hmac = name_hmac AND a.closed_at IS NULL;
+    END;
+ALTER FUNCTION identity.find_sign_in(bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.find_staff_sign_in(username text) RETURNS TABLE (staff_id uuid, password_hash text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+        SELECT s.id, s.password_hash FROM identity.staff AS s
+        WHERE s.username = find_staff_sign_in.username AND s.closed_at IS NULL;
+    END;
+ALTER FUNCTION identity.find_staff_sign_in(text) OWNER TO stoa_door;
+GRANT EXECUTE ON FUNCTION identity.find_sign_in(bytea), identity.find_staff_sign_in(text) TO stoa_app;
+
+REVOKE CREATE ON SCHEMA identity FROM stoa_door;

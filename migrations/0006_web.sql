@@ -1,0 +1,202 @@
+-- Who is at the other end of a request: sessions and access tokens, one table, by the hash of their secret.
+-- Rows are made only by the functions below, at sign-in and at the token endpoint. Everything that decides about personal
+-- data derives the actor from this row, so the server cannot claim to be somebody else.
+CREATE SCHEMA web;
+GRANT USAGE ON SCHEMA web TO stoa_app, stoa_door;
+
+CREATE TABLE web.credential (
+    hash bytea PRIMARY KEY CHECK (octet_length(hash) = 32),
+    kind text NOT NULL CHECK (kind IN ('session', 'access_token')),
+    account_id uuid REFERENCES identity.account,
+    staff_id uuid REFERENCES identity.staff,
+    client_id text REFERENCES openid.client,
+    organisation_id text REFERENCES consent.organisation,
+    scope text[] NOT NULL DEFAULT '{}',
+    -- AAL of NIST SP 800-63-4.
+    authenticator_assurance smallint NOT NULL CHECK (authenticator_assurance BETWEEN 1 AND 3),
+    authorization_code_hash bytea REFERENCES openid.authorization_code ON DELETE SET NULL,
+    created_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    last_used_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    -- A session that nobody uses for this long has ended; null for tokens.
+    idle_after interval,
+    expires_at timestamptz NOT NULL,
+    revoked_at timestamptz,
+    CHECK (num_nonnulls(account_id, staff_id, organisation_id) = 1),
+    CHECK ((kind = 'session') = (idle_after IS NOT NULL)),
+    CHECK ((kind = 'access_token') = (client_id IS NOT NULL))
+);
+CREATE INDEX credential_account ON web.credential (account_id) WHERE account_id IS NOT NULL;
+CREATE INDEX credential_expires ON web.credential (expires_at);
+CREATE INDEX credential_code ON web.credential (authorization_code_hash) WHERE authorization_code_hash IS NOT NULL;
+
+-- What a POST with an Idempotency-Key led to. Never the body: its hash, and where the result is.
+CREATE TABLE web.idempotency_key (
+    actor text NOT NULL CHECK (length(actor) <= 200),
+    route text NOT NULL CHECK (length(route) <= 200),
+    key text NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
+    body_hash bytea NOT NULL CHECK (octet_length(body_hash) = 32),
+    status smallint NOT NULL CHECK (status BETWEEN 100 AND 599),
+    resource_id uuid,
+    created_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    PRIMARY KEY (actor, route, key)
+);
+CREATE INDEX idempotency_key_created ON web.idempotency_key (created_at);
+GRANT SELECT, INSERT, DELETE ON web.idempotency_key TO stoa_app;
+
+GRANT CREATE ON SCHEMA web TO stoa_door;
+GRANT SELECT, INSERT, UPDATE, DELETE ON web.credential TO stoa_door;
+GRANT SELECT, UPDATE ON openid.authorization_code TO stoa_door;
+GRANT SELECT ON openid.authorization_request TO stoa_door;
+GRANT INSERT ON openid.authorization_code TO stoa_door;
+
+-- Whether a credential still stands at this moment.
+CREATE FUNCTION web.is_live(c web.credential) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN c.revoked_at IS NULL AND c.expires_at > public.stoa_now()
+        AND (c.idle_after IS NULL OR c.last_used_at + c.idle_after > public.stoa_now());
+ALTER FUNCTION web.is_live(web.credential) OWNER TO stoa_door;
+
+-- A session of a resident or of a staff member (one of both), after the password was right. Idle and absolute limits: NIST SP 800-63B-4 §2.
+CREATE FUNCTION web.open_session(hash bytea, account_id uuid, staff_id uuid, authenticator_assurance smallint, idle_minutes integer) RETURNS void
+    LANGUAGE sql VOLATILE SECURITY DEFINER
+    BEGIN ATOMIC
+        INSERT INTO web.credential (hash, kind, account_id, staff_id, authenticator_assurance, idle_after, expires_at)
+        VALUES (open_session.hash, 'session', open_session.account_id, open_session.staff_id, open_session.authenticator_assurance,
+                make_interval(mins => LEAST(open_session.idle_minutes, 15)), public.stoa_now() + interval '12 hours');
+    END;
+ALTER FUNCTION web.open_session(bytea, uuid, uuid, smallint, integer) OWNER TO stoa_door;
+
+-- Ends a session or revokes an access token. True when it was live.
+CREATE FUNCTION web.revoke_credential(hash bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE web.credential AS c SET revoked_at = public.stoa_now() WHERE c.hash = revoke_credential.hash AND c.revoked_at IS NULL;
+    RETURN FOUND;
+END
+$$;
+ALTER FUNCTION web.revoke_credential(bytea) OWNER TO stoa_door;
+
+-- An access token of an organisation's client for itself (RFC 6749 §4.4). Refuses a scope that the client does not hold.
+CREATE FUNCTION web.issue_client_token(token_hash bytea, client_id text, scope text[], lifetime_seconds integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO web.credential (hash, kind, client_id, organisation_id, scope, authenticator_assurance, expires_at)
+    SELECT token_hash, 'access_token', c.id, c.organisation_id, issue_client_token.scope, 1,
+           public.stoa_now() + make_interval(secs => LEAST(lifetime_seconds, 3600))
+    FROM openid.client AS c
+    WHERE c.id = issue_client_token.client_id AND c.kind = 'confidential' AND c.closed_at IS NULL AND issue_client_token.scope <@ c.scope;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'this client cannot have such a token' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+END
+$$;
+ALTER FUNCTION web.issue_client_token(bytea, text, text[], integer) OWNER TO stoa_door;
+
+-- A code for the request that the signed-in resident agreed to; the account is the session's, never a parameter. False: no longer open.
+CREATE FUNCTION web.issue_authorization_code(code_hash bytea, request_id uuid, session_hash bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO openid.authorization_code (hash, request_id, account_id, authenticator_assurance, expires_at)
+    SELECT code_hash, r.id, c.account_id, c.authenticator_assurance, public.stoa_now() + interval '60 seconds'
+    FROM openid.authorization_request AS r, web.credential AS c
+    WHERE r.id = issue_authorization_code.request_id AND r.expires_at > public.stoa_now()
+      AND c.hash = session_hash AND c.kind = 'session' AND c.account_id IS NOT NULL AND web.is_live(c)
+    ON CONFLICT DO NOTHING;
+    RETURN FOUND;
+END
+$$;
+ALTER FUNCTION web.issue_authorization_code(bytea, uuid, bytea) OWNER TO stoa_door;
+
+-- Redeems a code once (RFC 6749 §4.1.2, RFC 7636 §4.6): consumed and answered with a token in one transaction. A second
+-- redemption revokes what the first one issued. The challenge is what the server computed from the verifier that was sent.
+CREATE FUNCTION web.redeem_authorization_code(
+    code_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer,
+    OUT outcome text, OUT scope text[])
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    code record;
+BEGIN
+    SELECT a.account_id, a.authenticator_assurance, a.consumed_at, a.expires_at, r.client_id, r.redirect_uri, r.code_challenge, r.scope
+        INTO code
+        FROM openid.authorization_code AS a JOIN openid.authorization_request AS r ON r.id = a.request_id
+        WHERE a.hash = redeem_authorization_code.code_hash
+        FOR UPDATE OF a;
+    IF code IS NULL OR code.client_id <> redeem_authorization_code.client_id THEN
+        outcome := 'unknown';
+    ELSIF code.consumed_at IS NOT NULL THEN
+        UPDATE web.credential AS c SET revoked_at = public.stoa_now()
+            WHERE c.authorization_code_hash = redeem_authorization_code.code_hash AND c.revoked_at IS NULL;
+        outcome := 'replayed';
+    ELSE
+        UPDATE openid.authorization_code AS a SET consumed_at = public.stoa_now() WHERE a.hash = redeem_authorization_code.code_hash;
+        IF code.expires_at <= public.stoa_now() THEN
+            outcome := 'expired';
+        ELSIF code.redirect_uri <> redeem_authorization_code.redirect_uri THEN
+            outcome := 'redirect_uri_differs';
+        ELSIF code.code_challenge <> redeem_authorization_code.code_challenge THEN
+            outcome := 'verifier_wrong';
+        ELSE
+            INSERT INTO web.credential (hash, kind, account_id, client_id, scope, authenticator_assurance, authorization_code_hash, expires_at)
+            VALUES (token_hash, 'access_token', code.account_id, code.client_id, code.scope, code.authenticator_assurance,
+                    redeem_authorization_code.code_hash, public.stoa_now() + make_interval(secs => LEAST(lifetime_seconds, 3600)));
+            outcome := 'issued';
+            redeem_authorization_code.scope := code.scope;
+        END IF;
+    END IF;
+END
+$$;
+ALTER FUNCTION web.redeem_authorization_code(bytea, text, text, text, bytea, integer) OWNER TO stoa_door;
+
+-- Who asks, for one live credential; no row for any other. Notes the use of a session at most once a minute.
+CREATE FUNCTION web.resolve_credential(hash bytea) RETURNS TABLE (
+    kind text, actor_kind text, account_id uuid, resident_id uuid, staff_id uuid, display_name text, roles text[], organisation_id text,
+    client_id text, scope text[], language text, expires_at timestamptz, authenticator_assurance smallint, identity_assurance smallint,
+    public_code text)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE web.credential AS c SET last_used_at = public.stoa_now()
+        WHERE c.hash = resolve_credential.hash AND c.kind = 'session' AND c.last_used_at < public.stoa_now() - interval '1 minute' AND web.is_live(c);
+    RETURN QUERY
+        SELECT c.kind, CASE WHEN c.account_id IS NOT NULL THEN 'resident' WHEN c.staff_id IS NOT NULL THEN 'staff' ELSE 'organisation' END,
+            a.id, a.resident_id, s.id, s.display_name, coalesce(s.roles, '{}'), c.organisation_id, c.client_id, c.scope,
+            coalesce(a.language, s.language), c.expires_at, c.authenticator_assurance, r.identity_assurance, r.public_code
+        FROM web.credential AS c
+        LEFT JOIN identity.account AS a ON a.id = c.account_id
+        LEFT JOIN register.resident AS r ON r.id = a.resident_id
+        LEFT JOIN identity.staff AS s ON s.id = c.staff_id
+        WHERE c.hash = resolve_credential.hash AND web.is_live(c) AND a.closed_at IS NULL AND s.closed_at IS NULL;
+END
+$$;
+ALTER FUNCTION web.resolve_credential(bytea) OWNER TO stoa_door;
+
+-- The language that the resident or staff member of this session chose.
+CREATE FUNCTION web.choose_language(session_hash bytea, language text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE identity.account AS a SET language = choose_language.language FROM web.credential AS c
+        WHERE c.hash = session_hash AND web.is_live(c) AND a.id = c.account_id;
+    UPDATE identity.staff AS s SET language = choose_language.language FROM web.credential AS c
+        WHERE c.hash = session_hash AND web.is_live(c) AND s.id = c.staff_id;
+END
+$$;
+GRANT UPDATE (language) ON identity.staff TO stoa_door;
+ALTER FUNCTION web.choose_language(bytea, text) OWNER TO stoa_door;
+
+-- Removes what ended more than a day ago; entries of the access log keep who it was. Returns how many.
+CREATE FUNCTION web.remove_ended_credentials() RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    removed integer;
+BEGIN
+    DELETE FROM web.credential AS c WHERE c.expires_at < public.stoa_now() - interval '1 day';
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    RETURN removed;
+END
+$$;
+ALTER FUNCTION web.remove_ended_credentials() OWNER TO stoa_door;
+
+GRANT EXECUTE ON FUNCTION web.open_session(bytea, uuid, uuid, smallint, integer), web.revoke_credential(bytea),
+    web.issue_client_token(bytea, text, text[], integer), web.issue_authorization_code(bytea, uuid, bytea),
+    web.redeem_authorization_code(bytea, text, text, text, bytea, integer), web.resolve_credential(bytea),
+    web.choose_language(bytea, text), web.remove_ended_credentials() TO stoa_app;
+REVOKE CREATE ON SCHEMA web FROM stoa_door;

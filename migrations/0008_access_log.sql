@@ -1,0 +1,430 @@
+-- The door to personal data, and the log of everybody who went through it: no committed log entry, no data.
+--
+--   authorise(requests)  finds who asks (from the credential), the subject, and the legal ground; inserts one entry each; returns decisions
+--   release(entry ids)   returns sealed values, only for permitted entries that an earlier transaction committed within five seconds
+--
+-- Both are set-based: a single read is an array of one. stoa_app may call them and may not read or write the tables.
+-- Afterwards one sequencer gives each entry its leaf in the transparency log (access_log.sequence).
+CREATE SCHEMA access_log;
+GRANT USAGE ON SCHEMA access_log TO stoa_app, stoa_auditor, stoa_door;
+
+-- Why a member of staff may open a record, and the law that lets the city do so.
+CREATE TABLE access_log.staff_reason (
+    id text PRIMARY KEY CHECK (id ~ '^[a-z][a-z_]{1,39}$'),
+    law text NOT NULL
+);
+INSERT INTO access_log.staff_reason (id, law) VALUES
+    ('identity_proofing', 'Population Register Act § 12'),
+    ('application', 'Social Services Act § 31'),
+    ('correction', 'GDPR Art. 16'),
+    ('complaint', 'Administrative Procedure Act § 24'),
+    ('assistance', 'City Services Act § 8');
+GRANT SELECT ON access_log.staff_reason TO stoa_app, stoa_auditor, stoa_door;
+
+CREATE TABLE access_log.entry (
+    id uuid PRIMARY KEY,
+    at timestamptz NOT NULL,
+    -- Null: the search or request found nobody.
+    subject_id uuid,
+    actor_kind text NOT NULL CHECK (actor_kind IN ('resident', 'staff', 'organisation')),
+    actor_id text NOT NULL,
+    actor_role text NOT NULL,
+    organisation_id text,
+    client_id text,
+    operation text NOT NULL CHECK (operation IN ('disclose', 'view', 'search', 'own_view')),
+    attributes text[] NOT NULL,
+    purpose text NOT NULL,
+    legal_basis text,
+    law text,
+    consent_event_id uuid,
+    case_reference text,
+    outcome text NOT NULL CHECK (outcome IN ('permitted', 'refused')),
+    refusal text,
+    written_by xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    -- Two random UUIDs carry 244 random bits; without them a commitment cannot be tried out.
+    salt bytea NOT NULL DEFAULT sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) CHECK (octet_length(salt) = 32),
+    CHECK ((outcome = 'refused') = (refusal IS NOT NULL)),
+    CHECK (outcome = 'refused' OR (legal_basis IS NOT NULL AND (legal_basis <> 'consent' OR consent_event_id IS NOT NULL)))
+);
+CREATE INDEX entry_subject ON access_log.entry (subject_id, at, id);
+
+-- A resident's own views are logged once a session and kind.
+CREATE TABLE access_log.own_view (
+    credential bytea NOT NULL,
+    kind text NOT NULL,
+    entry_id uuid NOT NULL UNIQUE,
+    PRIMARY KEY (credential, kind)
+);
+
+-- Entries that wait for their leaf.
+CREATE TABLE access_log.queue (
+    entry_id uuid PRIMARY KEY
+);
+
+-- The leaves of the RFC 6962 tree, in order. Never deleted from: an erased entry leaves its commitment, which says nothing.
+CREATE TABLE access_log.leaf (
+    index bigint PRIMARY KEY CHECK (index >= 0),
+    entry_id uuid NOT NULL UNIQUE,
+    commitment bytea NOT NULL CHECK (octet_length(commitment) = 32),
+    -- Position among the entries about one subject, and the commitment before it: what is left out leaves a hole.
+    subject_number bigint CHECK (subject_number >= 1),
+    previous_commitment bytea CHECK (octet_length(previous_commitment) = 32),
+    CHECK ((previous_commitment IS NULL) = (subject_number IS NULL OR subject_number = 1))
+);
+CREATE TRIGGER leaf_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON access_log.leaf
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TABLE access_log.subject_head (
+    subject_id uuid PRIMARY KEY,
+    number bigint NOT NULL,
+    commitment bytea NOT NULL
+);
+
+-- Signed tree heads. The frontier lets the next one be computed without the leaves before it.
+CREATE TABLE access_log.checkpoint (
+    tree_size bigint PRIMARY KEY CHECK (tree_size >= 0),
+    root bytea NOT NULL CHECK (octet_length(root) = 32),
+    frontier bytea[] NOT NULL,
+    note text NOT NULL,
+    signed_at timestamptz NOT NULL DEFAULT public.stoa_now()
+);
+CREATE TRIGGER checkpoint_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON access_log.checkpoint
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE FUNCTION access_log.check_checkpoint_size() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NEW.tree_size <> (SELECT coalesce(max(l.index) + 1, 0) FROM access_log.leaf AS l) THEN
+        RAISE EXCEPTION 'a checkpoint covers all leaves there are' USING ERRCODE = 'check_violation', CONSTRAINT = 'checkpoint_covers_leaves';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER checkpoint_covers_leaves BEFORE INSERT ON access_log.checkpoint
+    FOR EACH ROW EXECUTE FUNCTION access_log.check_checkpoint_size();
+
+-- What was erased, on whose authority. An entry goes only together with such a row.
+CREATE TABLE access_log.erasure (
+    entry_id uuid PRIMARY KEY,
+    authority text NOT NULL CHECK (length(authority) BETWEEN 3 AND 200),
+    at timestamptz NOT NULL DEFAULT public.stoa_now()
+);
+CREATE TRIGGER erasure_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON access_log.erasure
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER entry_only_grows BEFORE UPDATE OR TRUNCATE ON access_log.entry
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+CREATE FUNCTION access_log.check_erasure() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM access_log.erasure AS e WHERE e.entry_id = OLD.id)
+        OR NOT EXISTS (SELECT FROM access_log.leaf AS l WHERE l.entry_id = OLD.id) THEN
+        RAISE EXCEPTION 'an access entry is erased only by access_log.erase_entry, after it has its leaf' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN OLD;
+END
+$$;
+CREATE TRIGGER entry_erased_on_authority BEFORE DELETE ON access_log.entry
+    FOR EACH ROW EXECUTE FUNCTION access_log.check_erasure();
+
+-- Erases the content and salt of one entry; its commitment stays in the tree. For the owner only.
+CREATE FUNCTION access_log.erase_entry(entry_id uuid, authority text) RETURNS boolean
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO access_log.erasure (entry_id, authority) VALUES (erase_entry.entry_id, erase_entry.authority);
+    DELETE FROM access_log.entry AS e WHERE e.id = erase_entry.entry_id;
+    RETURN FOUND;
+END
+$$;
+
+GRANT SELECT ON access_log.entry, access_log.leaf, access_log.checkpoint, access_log.erasure, access_log.queue TO stoa_auditor;
+GRANT SELECT, INSERT ON access_log.checkpoint TO stoa_app;
+
+GRANT CREATE ON SCHEMA access_log TO stoa_door;
+GRANT SELECT, INSERT ON access_log.entry, access_log.own_view, access_log.leaf TO stoa_door;
+GRANT SELECT, INSERT, DELETE ON access_log.queue TO stoa_door;
+GRANT SELECT, INSERT, UPDATE ON access_log.subject_head TO stoa_door;
+ALTER FUNCTION access_log.check_checkpoint_size() OWNER TO stoa_door;
+
+-- Decides and logs. Arrays of equal length, one element a request:
+--   credentials      SHA-256 of the session or access token: actor, role and organisation follow from its row
+--   operations       disclose (an organisation reads), view and search (staff), own_view (a resident, of own data)
+--   subject_kinds    pseudonym, resident, public_code, national_number, name_and_birth_date, self
+--   subject_keys     UUID, code, or the HMAC in hexadecimal; '' for self
+--   attribute_lists  attribute ids with commas between them
+--   purposes         disclose: the organisation's purpose; view and search: a staff reason; own_view: the kind of view, which is also the scope
+--   case_references  compulsory but for own_view
+-- Returns a decision each, in no order: refusal is null where permitted; missing names the attributes that nothing covers;
+-- entry_id is the entry to release under (for a repeated own view, the first one). A credential that does not stand makes no entry.
+-- The joins are probes whatever the statistics say; a plan that scans would make every reader wait.
+CREATE FUNCTION access_log.authorise(
+    entry_ids uuid[], credentials bytea[], operations text[], subject_kinds text[], subject_keys text[], attribute_lists text[],
+    purposes text[], case_references text[])
+    RETURNS TABLE (request_id uuid, entry_id uuid, refusal text, missing text[])
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
+    SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
+BEGIN
+    IF current_setting('synchronous_commit') = 'off' THEN
+        RAISE EXCEPTION 'access entries need synchronous_commit' USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    RETURN QUERY
+    WITH request AS (
+        SELECT r.*, string_to_array(nullif(r.attribute_list, ''), ',') AS attributes
+        FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, attribute_lists, purposes, case_references)
+            AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
+    ), resolved AS (
+        SELECT r.id, r.credential, r.operation, coalesce(r.attributes, '{}') AS attributes, r.purpose, nullif(r.case_reference, '') AS case_reference,
+            CASE WHEN c.account_id IS NOT NULL THEN 'resident' WHEN c.staff_id IS NOT NULL THEN 'staff'
+                 WHEN c.organisation_id IS NOT NULL THEN 'organisation' END AS actor_kind,
+            coalesce(c.account_id::text, c.staff_id::text, c.client_id) AS actor_id,
+            c.kind AS credential_kind, c.scope, c.client_id,
+            CASE WHEN c.staff_id IS NOT NULL THEN 'city' ELSE c.organisation_id END AS organisation_id,
+            s.roles,
+            CASE r.subject_kind
+                WHEN 'self' THEN a.resident_id
+                WHEN 'pseudonym' THEN p.resident_id
+                WHEN 'resident' THEN (SELECT x.id FROM register.resident AS x WHERE x.id = r.subject_key::uuid)
+                WHEN 'public_code' THEN (SELECT x.id FROM register.resident AS x WHERE x.public_code = r.subject_key AND x.superseded_by IS NULL)
+                ELSE found.residents[1] END AS subject_id,
+            cardinality(found.residents) > 1 AS ambiguous,
+            act.id AS activity_id, act.legal_basis AS activity_basis, act.law AS activity_law, pol.attributes AS policy_attributes,
+            st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
+            reason.law AS staff_law, own.entry_id AS own_entry_id
+        FROM request AS r
+        LEFT JOIN web.credential AS c ON c.hash = r.credential AND web.is_live(c)
+        LEFT JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        LEFT JOIN identity.staff AS s ON s.id = c.staff_id AND s.closed_at IS NULL
+        LEFT JOIN exchange.pseudonym AS p ON r.subject_kind = 'pseudonym' AND p.organisation_id = c.organisation_id
+            AND p.pseudonym = CASE r.subject_kind WHEN 'pseudonym' THEN r.subject_key::uuid END
+        LEFT JOIN consent.processing_activity AS act ON act.organisation_id = c.organisation_id AND act.purpose = r.purpose
+        LEFT JOIN consent.policy AS pol ON pol.activity_id = act.id AND pol.version = act.policy_version
+        LEFT JOIN consent.state AS st ON st.resident_id = p.resident_id AND st.activity_id = act.id
+        LEFT JOIN access_log.staff_reason AS reason ON c.staff_id IS NOT NULL AND reason.id = r.purpose
+        LEFT JOIN access_log.own_view AS own ON r.operation = 'own_view' AND own.credential = r.credential AND own.kind = r.purpose
+        LEFT JOIN LATERAL (
+            SELECT array_agg(l.resident_id) AS residents FROM (
+                SELECT l.resident_id FROM register.lookup AS l
+                WHERE r.subject_kind IN ('national_number', 'name_and_birth_date') AND l.kind = r.subject_kind
+                  AND l.hmac = CASE WHEN r.subject_kind IN ('national_number', 'name_and_birth_date') THEN decode(r.subject_key, 'hex') END
+                LIMIT 2) AS l) AS found ON r.subject_kind IN ('national_number', 'name_and_birth_date')
+    ), decided AS (
+        SELECT d.*, CASE
+            WHEN d.actor_kind IS NULL THEN 'credential_invalid'
+            WHEN d.operation = 'disclose' THEN CASE
+                WHEN d.actor_kind <> 'organisation' OR NOT 'exchange.read' = ANY (d.scope) THEN 'scope_missing'
+                WHEN d.case_reference IS NULL THEN 'case_reference_missing'
+                WHEN d.activity_id IS NULL THEN 'purpose_unknown'
+                WHEN cardinality(d.attributes) = 0 THEN 'attributes_missing'
+                WHEN d.subject_id IS NULL THEN 'subject_unknown'
+                WHEN NOT d.attributes <@ d.policy_attributes THEN 'attributes_not_in_purpose'
+                WHEN d.activity_basis = 'consent' AND (d.consent_state IS DISTINCT FROM 'given' OR NOT d.attributes <@ d.consent_attributes)
+                    THEN 'consent_missing' END
+            WHEN d.operation IN ('view', 'search') THEN CASE
+                WHEN d.actor_kind <> 'staff' OR NOT coalesce('caseworker' = ANY (d.roles), false) THEN 'role_missing'
+                WHEN d.staff_law IS NULL THEN 'reason_unknown'
+                WHEN d.case_reference IS NULL THEN 'case_reference_missing'
+                WHEN d.ambiguous THEN 'subject_ambiguous'
+                WHEN d.subject_id IS NULL THEN 'subject_unknown'
+                WHEN d.operation = 'search' AND cardinality(d.attributes) > 0 THEN 'attributes_not_in_purpose' END
+            WHEN d.operation = 'own_view' THEN CASE
+                WHEN d.actor_kind <> 'resident' OR (d.credential_kind = 'access_token' AND NOT d.purpose = ANY (d.scope)) THEN 'scope_missing'
+                WHEN d.subject_id IS NULL THEN 'subject_unknown' END
+            ELSE 'operation_unknown' END AS refusal
+        FROM resolved AS d
+    ), logged AS (
+        INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
+                                      purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal)
+        SELECT d.id, public.stoa_now(), CASE WHEN d.ambiguous THEN NULL ELSE d.subject_id END, d.actor_kind, d.actor_id,
+            CASE WHEN d.actor_kind = 'staff' THEN CASE WHEN 'caseworker' = ANY (d.roles) THEN 'caseworker' ELSE d.roles[1] END ELSE d.actor_kind END,
+            d.organisation_id, d.client_id, d.operation, d.attributes, d.purpose,
+            CASE WHEN d.refusal IS NOT NULL THEN NULL WHEN d.operation = 'disclose' THEN d.activity_basis
+                 WHEN d.operation = 'own_view' THEN 'own_data' ELSE 'public_task' END,
+            CASE WHEN d.refusal IS NOT NULL THEN NULL WHEN d.operation = 'disclose' THEN d.activity_law
+                 WHEN d.operation = 'own_view' THEN 'GDPR Art. 15' ELSE d.staff_law END,
+            CASE WHEN d.refusal IS NULL AND d.activity_basis = 'consent' THEN d.consent_event_id END,
+            d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
+        FROM decided AS d
+        WHERE d.actor_kind IS NOT NULL AND d.own_entry_id IS NULL AND d.refusal IS DISTINCT FROM 'operation_unknown'
+        RETURNING entry.id
+    ), queued AS (
+        INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
+    ), own AS (
+        INSERT INTO access_log.own_view (credential, kind, entry_id)
+        SELECT d.credential, d.purpose, d.id FROM decided AS d
+        WHERE d.operation = 'own_view' AND d.refusal IS NULL AND d.own_entry_id IS NULL
+        ON CONFLICT DO NOTHING
+    )
+    SELECT d.id, coalesce(d.own_entry_id, d.id), d.refusal,
+        CASE d.refusal
+            WHEN 'attributes_not_in_purpose' THEN
+                ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id) WHERE NOT coalesce(m.id = ANY (d.policy_attributes), false))
+            WHEN 'consent_missing' THEN
+                ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id)
+                      WHERE d.consent_state IS DISTINCT FROM 'given' OR NOT m.id = ANY (d.consent_attributes))
+            ELSE '{}' END
+    FROM decided AS d;
+END
+$$;
+ALTER FUNCTION access_log.authorise(uuid[], bytea[], text[], text[], text[], text[], text[], text[]) OWNER TO stoa_door;
+
+-- Gives out what the entries permit: one row an attribute that is held (one without attribute where none is).
+-- An open transaction, a savepoint or a rollback yields nothing: the entry must have been committed by an earlier transaction.
+CREATE FUNCTION access_log.release(entry_ids uuid[])
+    RETURNS TABLE (entry_id uuid, resident_id uuid, public_code text, identity_assurance smallint, key_id text, wrapped_key bytea,
+                   attribute text, sealed_value bytea, source text, recorded_at timestamptz)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
+    SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
+BEGIN
+    RETURN QUERY
+    SELECT e.id, r.id, r.public_code, r.identity_assurance, k.key_id, k.wrapped_key, a.attribute, a.sealed_value, a.source, a.recorded_at
+    FROM unnest(entry_ids) AS asked (id)
+    JOIN access_log.entry AS e ON e.id = asked.id
+    JOIN register.resident AS r ON r.id = e.subject_id
+    LEFT JOIN register.data_key AS k ON k.resident_id = r.id
+    LEFT JOIN register.sealed_attribute AS a ON a.resident_id = r.id AND a.attribute = ANY (e.attributes)
+    WHERE e.outcome = 'permitted'
+      AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+      AND (e.at > public.stoa_now() - interval '5 seconds'
+           OR (e.operation = 'own_view' AND EXISTS (
+               SELECT FROM access_log.own_view AS o JOIN web.credential AS c ON c.hash = o.credential AND web.is_live(c)
+               WHERE o.entry_id = e.id)));
+END
+$$;
+ALTER FUNCTION access_log.release(uuid[]) OWNER TO stoa_door;
+
+-- Who looked at the resident's data, newest first: for the resident whom the credential names, and only after that view is logged.
+CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamptz, before_id uuid, page_size integer, with_own boolean)
+    RETURNS TABLE (id uuid, at timestamptz, organisation_id text, organisation_name jsonb, actor_role text, operation text, purpose text,
+                   purpose_title jsonb, attributes text[], legal_basis text, law text, consent_event_id uuid, consent_at timestamptz,
+                   case_reference text, outcome text, refusal text, leaf_index bigint, subject_number bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+        SELECT e.id, e.at, e.organisation_id, o.name, e.actor_role, e.operation, e.purpose, pol.title, e.attributes, e.legal_basis, e.law,
+            e.consent_event_id, ce.at, e.case_reference, e.outcome, e.refusal, l.index, l.subject_number
+        FROM web.credential AS c
+        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log'
+        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
+        JOIN access_log.entry AS e ON e.subject_id = r.id
+        LEFT JOIN consent.organisation AS o ON o.id = e.organisation_id
+        LEFT JOIN consent.processing_activity AS act ON act.organisation_id = e.organisation_id AND act.purpose = e.purpose
+        LEFT JOIN consent.policy AS pol ON pol.activity_id = act.id AND pol.version = act.policy_version
+        LEFT JOIN consent.event AS ce ON ce.id = e.consent_event_id
+        LEFT JOIN access_log.leaf AS l ON l.entry_id = e.id
+        WHERE c.hash = entries_about.credential AND web.is_live(c)
+          AND (entries_about.before_at IS NULL OR (e.at, e.id) < (entries_about.before_at, entries_about.before_id))
+          AND (entries_about.with_own OR e.operation <> 'own_view')
+        ORDER BY e.at DESC, e.id DESC
+        LIMIT LEAST(entries_about.page_size, 200);
+    END;
+ALTER FUNCTION access_log.entries_about(bytea, timestamptz, uuid, integer, boolean) OWNER TO stoa_door;
+GRANT EXECUTE ON FUNCTION access_log.authorise(uuid[], bytea[], text[], text[], text[], text[], text[], text[]), access_log.release(uuid[]),
+    access_log.entries_about(bytea, timestamptz, uuid, integer, boolean) TO stoa_app;
+
+-- One field of the canonical encoding (Sources/TransparencyLog/CanonicalEncoding.swift): number and tag, length, payload; without a payload tag 0.
+CREATE FUNCTION access_log.field(number_and_tag bytea, payload bytea) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN payload IS NULL THEN substr(number_and_tag, 1, 1) || '\x0000000000'::bytea
+                ELSE number_and_tag || int4send(octet_length(payload)) || payload END;
+
+-- An entry as the bytes that are committed to. Fields are only ever added, with a new label. The Swift twin that verifies it,
+-- written apart from it, is Sources/AccessLog/CanonicalEntry.swift.
+CREATE FUNCTION access_log.canonical(e access_log.entry, subject_number bigint, previous_commitment bytea) RETURNS bytea
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    list bytea := int4send(cardinality(e.attributes));
+    attribute text;
+BEGIN
+    FOREACH attribute IN ARRAY e.attributes LOOP
+        list := list || access_log.field('\x01', convert_to(attribute, 'UTF8'));
+    END LOOP;
+    RETURN access_log.field('\x0107', uuid_send(e.id))
+        || access_log.field('\x0203', int8send((extract(epoch FROM e.at) * 1000000)::bigint))
+        || access_log.field('\x0307', uuid_send(e.subject_id))
+        || access_log.field('\x0401', convert_to(e.actor_kind, 'UTF8'))
+        || access_log.field('\x0501', convert_to(e.actor_id, 'UTF8'))
+        || access_log.field('\x0601', convert_to(e.actor_role, 'UTF8'))
+        || access_log.field('\x0701', convert_to(e.organisation_id, 'UTF8'))
+        || access_log.field('\x0801', convert_to(e.client_id, 'UTF8'))
+        || access_log.field('\x0901', convert_to(e.operation, 'UTF8'))
+        || access_log.field('\x0a05', list)
+        || access_log.field('\x0b01', convert_to(e.purpose, 'UTF8'))
+        || access_log.field('\x0c01', convert_to(e.legal_basis, 'UTF8'))
+        || access_log.field('\x0d01', convert_to(e.law, 'UTF8'))
+        || access_log.field('\x0e07', uuid_send(e.consent_event_id))
+        || access_log.field('\x0f01', convert_to(e.case_reference, 'UTF8'))
+        || access_log.field('\x1001', convert_to(e.outcome, 'UTF8'))
+        || access_log.field('\x1101', convert_to(e.refusal, 'UTF8'))
+        || access_log.field('\x1202', int8send(canonical.subject_number))
+        || access_log.field('\x1304', canonical.previous_commitment);
+END
+$$;
+
+-- Takes the oldest waiting entries and gives each its leaf. One sequencer at a time, over all nodes: a second one gets nothing.
+-- What waits is in a queue, never "ids above the last": a transaction that commits late would be passed over.
+-- Within a batch the leaves stand in the order of their commitments, which are random: the public tree shows no order of arrival.
+CREATE FUNCTION access_log.sequence(entries_max integer) RETURNS TABLE (index bigint, commitment bytea)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    first_index bigint;
+    waiting access_log.entry;
+    subject uuid;
+    number bigint;
+    previous bytea;
+    salted bytea;
+    entry_ids uuid[] := '{}';
+    subjects uuid[] := '{}';
+    numbers bigint[] := '{}';
+    previouses bytea[] := '{}';
+    commitments bytea[] := '{}';
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(7308895158) THEN RETURN; END IF;
+    SELECT coalesce(max(l.index) + 1, 0) INTO first_index FROM access_log.leaf AS l;
+    -- Subject by subject, so that each one's chain is carried in two variables.
+    FOR waiting IN
+        WITH taken AS (
+            DELETE FROM access_log.queue AS q
+            WHERE q.entry_id IN (SELECT o.entry_id FROM access_log.queue AS o ORDER BY o.entry_id LIMIT entries_max)
+            RETURNING q.entry_id)
+        SELECT e.* FROM taken AS t JOIN access_log.entry AS e ON e.id = t.entry_id ORDER BY e.subject_id, e.at, e.id
+    LOOP
+        IF waiting.subject_id IS NULL THEN
+            number := NULL;
+            previous := NULL;
+        ELSIF waiting.subject_id IS DISTINCT FROM subject THEN
+            SELECT h.number, h.commitment INTO number, previous FROM access_log.subject_head AS h WHERE h.subject_id = waiting.subject_id;
+            number := coalesce(number, 0) + 1;
+        ELSE
+            number := number + 1;
+            previous := salted;
+        END IF;
+        subject := waiting.subject_id;
+        salted := sha256('stoa access entry v1\012'::bytea || waiting.salt || access_log.canonical(waiting, number, previous));
+        entry_ids := entry_ids || waiting.id;
+        subjects := subjects || subject;
+        numbers := numbers || number;
+        previouses := previouses || previous;
+        commitments := commitments || salted;
+    END LOOP;
+
+    INSERT INTO access_log.subject_head (subject_id, number, commitment)
+        SELECT DISTINCT ON (b.subject) b.subject, b.number, b.commitment
+        FROM unnest(subjects, numbers, commitments) AS b (subject, number, commitment)
+        WHERE b.subject IS NOT NULL ORDER BY b.subject, b.number DESC
+        ON CONFLICT (subject_id) DO UPDATE SET number = excluded.number, commitment = excluded.commitment;
+    RETURN QUERY
+        INSERT INTO access_log.leaf AS l (index, entry_id, commitment, subject_number, previous_commitment)
+        SELECT first_index + row_number() OVER (ORDER BY b.commitment) - 1, b.entry_id, b.commitment, b.number, b.previous
+        FROM unnest(entry_ids, commitments, numbers, previouses) AS b (entry_id, commitment, number, previous)
+        ORDER BY b.commitment
+        RETURNING l.index, l.commitment;
+END
+$$;
+ALTER FUNCTION access_log.field(bytea, bytea) OWNER TO stoa_door;
+ALTER FUNCTION access_log.canonical(access_log.entry, bigint, bytea) OWNER TO stoa_door;
+ALTER FUNCTION access_log.sequence(integer) OWNER TO stoa_door;
+GRANT EXECUTE ON FUNCTION access_log.sequence(integer) TO stoa_app;
+REVOKE CREATE ON SCHEMA access_log FROM stoa_door;
