@@ -1,0 +1,246 @@
+-- Payments by residents: what the city asks for, and what was paid.
+-- A bill never changes; whether it is paid follows from its payment, of which there is one at most, whatever races.
+CREATE SCHEMA payments;
+GRANT USAGE ON SCHEMA payments TO stoa_app, stoa_auditor, stoa_door;
+
+CREATE TABLE payments.bill (
+    id uuid PRIMARY KEY,
+    resident_id uuid NOT NULL REFERENCES register.resident,
+    kind text NOT NULL CHECK (kind IN ('tax', 'fee', 'fine', 'permit', 'rent')),
+    -- What people quote when they ask about it.
+    reference text NOT NULL UNIQUE CHECK (reference ~ '^[A-Z0-9][A-Z0-9-]{2,34}$'),
+    -- {"en": …, "fr": …, "ar": …}; English is the one that must be there.
+    title jsonb NOT NULL CHECK (jsonb_typeof(title -> 'en') = 'string'),
+    currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    amount bigint NOT NULL CHECK (amount BETWEEN 1 AND 9007199254740991),
+    issued_on date NOT NULL,
+    due_on date NOT NULL CHECK (due_on >= issued_on),
+    -- The revenue account of the ledger that the money goes to.
+    pays_into uuid NOT NULL REFERENCES ledger.account,
+    created_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    UNIQUE (id, currency, amount)
+);
+CREATE INDEX bill_resident ON payments.bill (resident_id, created_at, id);
+
+CREATE TABLE payments.bill_line (
+    bill_id uuid NOT NULL REFERENCES payments.bill,
+    position integer NOT NULL CHECK (position BETWEEN 1 AND 100),
+    description jsonb NOT NULL CHECK (jsonb_typeof(description -> 'en') = 'string'),
+    -- A reduction is negative.
+    amount bigint NOT NULL CHECK (amount <> 0 AND amount BETWEEN -9007199254740991 AND 9007199254740991),
+    PRIMARY KEY (bill_id, position)
+);
+
+CREATE TABLE payments.payment (
+    id uuid PRIMARY KEY,
+    bill_id uuid NOT NULL,
+    currency text NOT NULL,
+    -- gross: what left the resident's wallet; fee: what of it the way of paying cost; net: what reached the bill.
+    gross bigint NOT NULL CHECK (gross > 0),
+    fee bigint NOT NULL CHECK (fee >= 0),
+    net bigint NOT NULL CHECK (net > 0),
+    method text NOT NULL CHECK (method IN ('wallet')),
+    transfer_id uuid NOT NULL REFERENCES ledger.transfer,
+    -- Short enough to read out on the telephone.
+    receipt_code text NOT NULL CHECK (receipt_code ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'),
+    account_id uuid NOT NULL REFERENCES identity.account,
+    client_id text REFERENCES openid.client,
+    paid_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    CONSTRAINT bill_paid_once UNIQUE (bill_id),
+    CONSTRAINT transfer_pays_once UNIQUE (transfer_id),
+    CONSTRAINT receipt_code_once UNIQUE (receipt_code),
+    CONSTRAINT gross_is_fee_and_net CHECK (gross = fee + net),
+    -- In full: the net amount is the bill's.
+    CONSTRAINT bill_paid_in_full FOREIGN KEY (bill_id, currency, net) REFERENCES payments.bill (id, currency, amount)
+);
+
+CREATE TRIGGER bill_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON payments.bill
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+CREATE TRIGGER bill_line_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON payments.bill_line
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+CREATE TRIGGER payment_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON payments.payment
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+-- At the commit the lines of a bill add up to its amount, and it pays into an account of its currency.
+CREATE FUNCTION payments.check_bill() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    bill uuid := CASE TG_TABLE_NAME WHEN 'bill' THEN to_jsonb(NEW) ->> 'id' ELSE to_jsonb(NEW) ->> 'bill_id' END;
+BEGIN
+    IF (SELECT b.amount FROM payments.bill AS b WHERE b.id = bill)
+        IS DISTINCT FROM (SELECT sum(l.amount) FROM payments.bill_line AS l WHERE l.bill_id = bill) THEN
+        RAISE EXCEPTION 'the lines of a bill add up to its amount' USING ERRCODE = 'check_violation', CONSTRAINT = 'bill_equals_lines';
+    END IF;
+    IF NOT EXISTS (SELECT FROM payments.bill AS b JOIN ledger.account AS a ON a.id = b.pays_into AND a.currency = b.currency WHERE b.id = bill) THEN
+        RAISE EXCEPTION 'a bill pays into an account of its currency' USING ERRCODE = 'check_violation', CONSTRAINT = 'bill_pays_into_currency';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE CONSTRAINT TRIGGER bill_equals_lines AFTER INSERT ON payments.bill DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION payments.check_bill();
+CREATE CONSTRAINT TRIGGER bill_line_equals_bill AFTER INSERT ON payments.bill_line DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION payments.check_bill();
+
+GRANT CREATE ON SCHEMA payments TO stoa_door;
+GRANT SELECT ON payments.bill, payments.bill_line TO stoa_door;
+GRANT SELECT, INSERT ON payments.payment TO stoa_door;
+GRANT SELECT, INSERT ON web.idempotency_key TO stoa_door;
+GRANT SELECT ON payments.bill, payments.bill_line, payments.payment TO stoa_auditor;
+
+-- The bills of the resident whom the credential names, newest first: a session, or an app's token with scope bills.
+-- A bill follows its resident when a register record takes the place of the one it was made out to.
+CREATE FUNCTION payments.bills_of(credential bytea, before_at timestamptz, before_id uuid, page_size integer)
+    RETURNS TABLE (id uuid, kind text, reference text, title jsonb, currency text, amount bigint, issued_on date, due_on date,
+                   created_at timestamptz, payment_id uuid, gross bigint, fee bigint, net bigint, receipt_code text, transfer_id uuid,
+                   paid_at timestamptz, asked_at timestamptz)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+        SELECT b.id, b.kind, b.reference, b.title, b.currency, b.amount, b.issued_on, b.due_on, b.created_at,
+            p.id, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at, public.stoa_now()
+        FROM ledger.holder(bills_of.credential, 'bills') AS h
+        JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
+        JOIN payments.bill AS b ON b.resident_id = r.id
+        LEFT JOIN payments.payment AS p ON p.bill_id = b.id
+        WHERE bills_of.before_at IS NULL OR (b.created_at, b.id) < (bills_of.before_at, bills_of.before_id)
+        ORDER BY b.created_at DESC, b.id DESC
+        LIMIT LEAST(bills_of.page_size, 201);
+    END;
+
+-- One of them. No row for a bill of somebody else, as for one that does not exist.
+CREATE FUNCTION payments.bill_of(credential bytea, bill uuid)
+    RETURNS TABLE (id uuid, kind text, reference text, title jsonb, currency text, amount bigint, issued_on date, due_on date,
+                   created_at timestamptz, payment_id uuid, gross bigint, fee bigint, net bigint, receipt_code text, transfer_id uuid,
+                   paid_at timestamptz, asked_at timestamptz)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+        SELECT b.id, b.kind, b.reference, b.title, b.currency, b.amount, b.issued_on, b.due_on, b.created_at,
+            p.id, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at, public.stoa_now()
+        FROM ledger.holder(bill_of.credential, 'bills') AS h
+        JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
+        JOIN payments.bill AS b ON b.resident_id = r.id
+        LEFT JOIN payments.payment AS p ON p.bill_id = b.id
+        WHERE b.id = bill_of.bill;
+    END;
+
+CREATE FUNCTION payments.bill_lines_of(credential bytea, bill uuid) RETURNS TABLE ("position" integer, description jsonb, amount bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+        SELECT l.position, l.description, l.amount
+        FROM payments.bill_of(bill_lines_of.credential, bill_lines_of.bill) AS b JOIN payments.bill_line AS l ON l.bill_id = b.id
+        ORDER BY l.position;
+    END;
+
+-- Pays a bill in full from the wallet of the resident whom the credential names: a session, or an app's token with scope payments.
+-- The transfer, the payment and the answer to the Idempotency-Key (null for a page) are one transaction. Outcomes:
+--   paid                 payment is new (is_new), or is what this key led to before
+--   already_paid         payment is the one there is
+--   insufficient_funds   nothing happened; the key keeps this answer, a new key may succeed
+--   key_reused           the key came with another request before
+--   bill_unknown, credential_invalid
+CREATE FUNCTION payments.pay(
+    credential bytea, bill uuid, payment_id uuid, receipt_code text, idempotency_key text, request_hash bytea,
+    OUT outcome text, OUT payment uuid, OUT is_new boolean, OUT resident uuid)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    key_route CONSTANT text := 'POST /api/v1/bills/{id}/payments';
+    payer record;
+    key_actor text;
+    earlier record;
+    owed record;
+    wallet uuid;
+    posted text;
+BEGIN
+    is_new := false;
+    SELECT h.resident_id, h.account_id, h.client_id INTO payer FROM ledger.holder(pay.credential, 'payments') AS h;
+    IF NOT FOUND THEN
+        outcome := 'credential_invalid';
+        RETURN;
+    END IF;
+    resident := payer.resident_id;
+
+    IF idempotency_key IS NOT NULL THEN
+        key_actor := payer.account_id || coalesce(' ' || payer.client_id, '');
+        PERFORM pg_advisory_xact_lock(hashtextextended(key_actor || ' ' || key_route || ' ' || idempotency_key, 0));
+        SELECT k.body_hash, k.status, k.resource_id INTO earlier
+            FROM web.idempotency_key AS k WHERE k.actor = key_actor AND k.route = key_route AND k.key = idempotency_key;
+        IF FOUND THEN
+            outcome := CASE WHEN earlier.body_hash <> request_hash THEN 'key_reused'
+                            WHEN earlier.status = 201 THEN 'paid' WHEN earlier.status = 409 THEN 'already_paid' ELSE 'insufficient_funds' END;
+            payment := CASE WHEN outcome <> 'key_reused' THEN earlier.resource_id END;
+            RETURN;
+        END IF;
+    END IF;
+
+    SELECT b.id, b.currency, b.amount, b.reference, b.pays_into INTO owed
+        FROM payments.bill AS b JOIN register.resident AS r ON r.id = b.resident_id
+        WHERE b.id = pay.bill AND (r.id = payer.resident_id OR r.superseded_by = payer.resident_id);
+    IF NOT FOUND THEN
+        outcome := 'bill_unknown';
+        RETURN;
+    END IF;
+
+    -- One payer at a time; the next one finds the payment. (Before any account, so that nobody waits crosswise.)
+    PERFORM pg_advisory_xact_lock(hashtextextended('payments.bill ' || owed.id, 0));
+    SELECT p.id INTO payment FROM payments.payment AS p WHERE p.bill_id = owed.id;
+    IF FOUND THEN
+        outcome := 'already_paid';
+    ELSE
+        SELECT a.id INTO wallet FROM ledger.account AS a
+            WHERE a.resident_id = payer.resident_id AND a.currency = owed.currency AND a.kind = 'wallet' AND a.closed_at IS NULL;
+        IF wallet IS NULL THEN
+            outcome := 'insufficient_funds';
+        ELSE
+            SELECT t.outcome INTO posted FROM ledger.post_transfers(ARRAY[pay.payment_id], '{post}', ARRAY[wallet], ARRAY[owed.pays_into],
+                ARRAY[owed.amount], ARRAY[owed.currency], ARRAY[owed.reference], '{NULL}', '{resident}', ARRAY[payer.account_id::text]) AS t;
+            CASE posted
+                WHEN 'created' THEN
+                    -- Paying from the wallet costs nothing.
+                    INSERT INTO payments.payment (id, bill_id, currency, gross, fee, net, method, transfer_id, receipt_code, account_id, client_id)
+                        VALUES (pay.payment_id, owed.id, owed.currency, owed.amount, 0, owed.amount, 'wallet', pay.payment_id,
+                                pay.receipt_code, payer.account_id, payer.client_id);
+                    payment := pay.payment_id;
+                    outcome := 'paid';
+                    is_new := true;
+                WHEN 'insufficient_funds' THEN
+                    outcome := 'insufficient_funds';
+                ELSE
+                    RAISE EXCEPTION 'the ledger refused a payment: %', posted
+                        USING ERRCODE = 'check_violation', CONSTRAINT = 'payment_posted';
+            END CASE;
+        END IF;
+    END IF;
+
+    IF idempotency_key IS NOT NULL THEN
+        INSERT INTO web.idempotency_key (actor, route, key, body_hash, status, resource_id)
+            VALUES (key_actor, key_route, idempotency_key, request_hash,
+                    CASE outcome WHEN 'paid' THEN 201 WHEN 'already_paid' THEN 409 ELSE 422 END, payment);
+    END IF;
+END
+$$;
+
+-- Makes out a bill, for the owner: the demo city, an import. The lines' descriptions and amounts are arrays of equal length.
+CREATE FUNCTION payments.issue_bill(
+    id uuid, resident uuid, kind text, reference text, title jsonb, currency text, issued_on date, due_on date, pays_into uuid,
+    line_descriptions jsonb[], line_amounts bigint[]) RETURNS boolean
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO payments.bill (id, resident_id, kind, reference, title, currency, amount, issued_on, due_on, pays_into)
+        VALUES (issue_bill.id, issue_bill.resident, issue_bill.kind, issue_bill.reference, issue_bill.title, issue_bill.currency,
+                (SELECT sum(a.amount) FROM unnest(line_amounts) AS a (amount)), issue_bill.issued_on, issue_bill.due_on, issue_bill.pays_into)
+        ON CONFLICT ON CONSTRAINT bill_pkey DO NOTHING;
+    IF NOT FOUND THEN RETURN false; END IF;
+    INSERT INTO payments.bill_line (bill_id, position, description, amount)
+        SELECT issue_bill.id, l.position, l.description, l.amount
+        FROM unnest(line_descriptions, line_amounts) WITH ORDINALITY AS l (description, amount, position);
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION payments.bills_of(bytea, timestamptz, uuid, integer) OWNER TO stoa_door;
+ALTER FUNCTION payments.bill_of(bytea, uuid) OWNER TO stoa_door;
+ALTER FUNCTION payments.bill_lines_of(bytea, uuid) OWNER TO stoa_door;
+ALTER FUNCTION payments.pay(bytea, uuid, uuid, text, text, bytea) OWNER TO stoa_door;
+GRANT EXECUTE ON FUNCTION payments.bills_of(bytea, timestamptz, uuid, integer), payments.bill_of(bytea, uuid),
+    payments.bill_lines_of(bytea, uuid), payments.pay(bytea, uuid, uuid, text, text, bytea) TO stoa_app;
+REVOKE CREATE ON SCHEMA payments FROM stoa_door;
