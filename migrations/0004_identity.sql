@@ -12,15 +12,6 @@ CREATE TABLE identity.account (
     closed_at timestamptz
 );
 
--- User name, e-mail or phone, as keyed HMAC of its normal form. It opens the account only together with the password,
--- and identifies nobody: only the counter links an account to a register record.
-CREATE TABLE identity.sign_in_name (
-    hmac bytea PRIMARY KEY CHECK (octet_length(hmac) = 32),
-    kind text NOT NULL CHECK (kind IN ('username', 'email', 'phone')),
-    account_id uuid NOT NULL REFERENCES identity.account
-);
-CREATE INDEX sign_in_name_account ON identity.sign_in_name (account_id);
-
 CREATE TABLE identity.staff (
     id uuid PRIMARY KEY,
     username text NOT NULL UNIQUE CHECK (username ~ '^[a-z0-9][a-z0-9._-]{1,62}$'),
@@ -32,6 +23,18 @@ CREATE TABLE identity.staff (
     created_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     closed_at timestamptz
 );
+
+-- User name, e-mail or phone, as keyed HMAC of its normal form. It opens an account only together with the password, and
+-- identifies nobody: only the counter links an account to a register record. Residents and staff share one form to sign in
+-- with, and so one set of names; which account a name opens is never in doubt.
+CREATE TABLE identity.sign_in_name (
+    hmac bytea PRIMARY KEY CHECK (octet_length(hmac) = 32),
+    kind text NOT NULL CHECK (kind IN ('username', 'email', 'phone')),
+    account_id uuid REFERENCES identity.account,
+    staff_id uuid REFERENCES identity.staff,
+    CHECK (num_nonnulls(account_id, staff_id) = 1)
+);
+CREATE INDEX sign_in_name_account ON identity.sign_in_name (account_id) WHERE account_id IS NOT NULL;
 
 -- What was seen of whom at the counter, by whom: the evidence that earned an identity assurance level.
 CREATE TABLE identity.evidence (
@@ -83,21 +86,16 @@ ALTER FUNCTION identity.register_account(uuid, uuid, text, text, text, text[], b
 GRANT EXECUTE ON FUNCTION identity.register_account(uuid, uuid, text, text, text, text[], bytea[], text, bytea, text[], bytea[]) TO stoa_app;
 
 -- What is needed to check a password; nothing else of the account.
-CREATE FUNCTION identity.find_sign_in(name_hmac bytea) RETURNS TABLE (account_id uuid, password_hash text)
+CREATE FUNCTION identity.find_sign_in(name_hmac bytea) RETURNS TABLE (account_id uuid, staff_id uuid, password_hash text)
     LANGUAGE sql STABLE SECURITY DEFINER
     BEGIN ATOMIC
-        SELECT a.id, a.password_hash FROM identity.sign_in_name AS n JOIN identity.account AS a ON a.id = n.account_id
-        WHERE n.hmac = name_hmac AND a.closed_at IS NULL;
+        SELECT a.id, s.id, coalesce(a.password_hash, s.password_hash)
+        FROM identity.sign_in_name AS n
+        LEFT JOIN identity.account AS a ON a.id = n.account_id AND a.closed_at IS NULL
+        LEFT JOIN identity.staff AS s ON s.id = n.staff_id AND s.closed_at IS NULL
+        WHERE n.hmac = name_hmac AND num_nonnulls(a.id, s.id) = 1;
     END;
 ALTER FUNCTION identity.find_sign_in(bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.find_staff_sign_in(username text) RETURNS TABLE (staff_id uuid, password_hash text)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
-        SELECT s.id, s.password_hash FROM identity.staff AS s
-        WHERE s.username = find_staff_sign_in.username AND s.closed_at IS NULL;
-    END;
-ALTER FUNCTION identity.find_staff_sign_in(text) OWNER TO stoa_door;
-GRANT EXECUTE ON FUNCTION identity.find_sign_in(bytea), identity.find_staff_sign_in(text) TO stoa_app;
+GRANT EXECUTE ON FUNCTION identity.find_sign_in(bytea) TO stoa_app;
 
 REVOKE CREATE ON SCHEMA identity FROM stoa_door;

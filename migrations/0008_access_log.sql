@@ -31,7 +31,7 @@ CREATE TABLE access_log.entry (
     actor_role text NOT NULL,
     organisation_id text,
     client_id text,
-    operation text NOT NULL CHECK (operation IN ('disclose', 'view', 'search', 'own_view')),
+    operation text NOT NULL CHECK (operation IN ('disclose', 'view', 'search', 'paper_entry', 'own_view')),
     attributes text[] NOT NULL,
     purpose text NOT NULL,
     legal_basis text,
@@ -148,11 +148,11 @@ ALTER FUNCTION access_log.check_checkpoint_size() OWNER TO stoa_door;
 
 -- Decides and logs. Arrays of equal length, one element a request:
 --   credentials      SHA-256 of the session or access token: actor, role and organisation follow from its row
---   operations       disclose (an organisation reads), view and search (staff), own_view (a resident, of own data)
+--   operations       disclose (an organisation reads), view, search and paper_entry (staff), own_view (a resident, of own data)
 --   subject_kinds    pseudonym, resident, public_code, national_number, name_and_birth_date, self
 --   subject_keys     UUID, code, or the HMAC in hexadecimal; '' for self
 --   attribute_lists  attribute ids with commas between them
---   purposes         disclose: the organisation's purpose; view and search: a staff reason; own_view: the kind of view, which is also the scope
+--   purposes         disclose: the organisation's purpose; of staff: a reason; own_view: the kind of view, which is also the scope
 --   case_references  compulsory but for own_view
 -- Returns a decision each, in no order: refusal is null where permitted; missing names the attributes that nothing covers;
 -- entry_id is the entry to release under (for a repeated own view, the first one). A credential that does not stand makes no entry.
@@ -220,13 +220,13 @@ BEGIN
                 WHEN NOT d.attributes <@ d.policy_attributes THEN 'attributes_not_in_purpose'
                 WHEN d.activity_basis = 'consent' AND (d.consent_state IS DISTINCT FROM 'given' OR NOT d.attributes <@ d.consent_attributes)
                     THEN 'consent_missing' END
-            WHEN d.operation IN ('view', 'search') THEN CASE
+            WHEN d.operation IN ('view', 'search', 'paper_entry') THEN CASE
                 WHEN d.actor_kind <> 'staff' OR NOT coalesce('caseworker' = ANY (d.roles), false) THEN 'role_missing'
                 WHEN d.staff_law IS NULL THEN 'reason_unknown'
                 WHEN d.case_reference IS NULL THEN 'case_reference_missing'
                 WHEN d.ambiguous THEN 'subject_ambiguous'
                 WHEN d.subject_id IS NULL THEN 'subject_unknown'
-                WHEN d.operation = 'search' AND cardinality(d.attributes) > 0 THEN 'attributes_not_in_purpose' END
+                WHEN d.operation <> 'view' AND cardinality(d.attributes) > 0 THEN 'attributes_not_in_purpose' END
             WHEN d.operation = 'own_view' THEN CASE
                 WHEN d.actor_kind <> 'resident' OR (d.credential_kind = 'access_token' AND NOT d.purpose = ANY (d.scope)) THEN 'scope_missing'
                 WHEN d.subject_id IS NULL THEN 'subject_unknown' END
@@ -268,22 +268,26 @@ END
 $$;
 ALTER FUNCTION access_log.authorise(uuid[], bytea[], text[], text[], text[], text[], text[], text[]) OWNER TO stoa_door;
 
--- Gives out what the entries permit: one row an attribute that is held (one without attribute where none is).
+-- Gives out what the entries permit: one row an attribute that is held (one without attribute where none is). Residents who look at
+-- their own data also get what they gave before the counter linked their account: it lies sealed under the earlier resident's key.
 -- An open transaction, a savepoint or a rollback yields nothing: the entry must have been committed by an earlier transaction.
 CREATE FUNCTION access_log.release(entry_ids uuid[])
-    RETURNS TABLE (entry_id uuid, resident_id uuid, public_code text, identity_assurance smallint, key_id text, wrapped_key bytea,
-                   attribute text, sealed_value bytea, source text, recorded_at timestamptz)
+    RETURNS TABLE (entry_id uuid, resident_id uuid, public_code text, identity_assurance smallint,
+                   holder_id uuid, key_id text, wrapped_key bytea, attribute text, sealed_value bytea, source text, recorded_at timestamptz)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
     SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
 BEGIN
     RETURN QUERY
-    SELECT e.id, r.id, r.public_code, r.identity_assurance, k.key_id, k.wrapped_key, a.attribute, a.sealed_value, a.source, a.recorded_at
+    SELECT e.id, r.id, r.public_code, r.identity_assurance, holder.id, k.key_id, k.wrapped_key, a.attribute, a.sealed_value, a.source, a.recorded_at
     FROM unnest(entry_ids) AS asked (id)
     JOIN access_log.entry AS e ON e.id = asked.id
     JOIN register.resident AS r ON r.id = e.subject_id
-    LEFT JOIN register.data_key AS k ON k.resident_id = r.id
-    LEFT JOIN register.sealed_attribute AS a ON a.resident_id = r.id AND a.attribute = ANY (e.attributes)
+    CROSS JOIN LATERAL (
+        SELECT r.id UNION ALL
+        SELECT earlier.id FROM register.resident AS earlier WHERE e.operation = 'own_view' AND earlier.superseded_by = r.id) AS holder
+    LEFT JOIN register.data_key AS k ON k.resident_id = holder.id
+    LEFT JOIN register.sealed_attribute AS a ON a.resident_id = holder.id AND a.attribute = ANY (e.attributes)
     WHERE e.outcome = 'permitted'
       AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
       AND (e.at > public.stoa_now() - interval '5 seconds'
@@ -423,8 +427,16 @@ BEGIN
         RETURNING l.index, l.commitment;
 END
 $$;
+
+-- Whether anything waits, so that an idle sequencer asks cheaply.
+CREATE FUNCTION access_log.has_waiting_entries() RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+        SELECT EXISTS (SELECT FROM access_log.queue);
+    END;
+ALTER FUNCTION access_log.has_waiting_entries() OWNER TO stoa_door;
 ALTER FUNCTION access_log.field(bytea, bytea) OWNER TO stoa_door;
 ALTER FUNCTION access_log.canonical(access_log.entry, bigint, bytea) OWNER TO stoa_door;
 ALTER FUNCTION access_log.sequence(integer) OWNER TO stoa_door;
-GRANT EXECUTE ON FUNCTION access_log.sequence(integer) TO stoa_app;
+GRANT EXECUTE ON FUNCTION access_log.sequence(integer), access_log.has_waiting_entries() TO stoa_app;
 REVOKE CREATE ON SCHEMA access_log FROM stoa_door;

@@ -1,0 +1,171 @@
+-- What staff do for residents: records opened for a stated reason, identity proven at the counter, paper forms keyed in.
+-- Who acts is derived from the session in every function, and never a parameter.
+CREATE SCHEMA casework;
+GRANT USAGE ON SCHEMA casework TO stoa_app, stoa_door;
+
+-- A record that a member of staff opened: the reason and case that every page about it is logged under, for a quarter of an hour.
+CREATE TABLE casework.opening (
+    id uuid PRIMARY KEY,
+    staff_id uuid NOT NULL REFERENCES identity.staff,
+    resident_id uuid NOT NULL REFERENCES register.resident,
+    reason text NOT NULL REFERENCES access_log.staff_reason,
+    case_reference text NOT NULL CHECK (length(case_reference) BETWEEN 1 AND 64),
+    opened_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    expires_at timestamptz NOT NULL DEFAULT public.stoa_now() + interval '15 minutes'
+);
+CREATE INDEX opening_expires ON casework.opening (expires_at);
+
+-- A paper form as it was keyed: who helped, how it was signed, and that it was read back. None of these may be missing.
+CREATE TABLE casework.paper_submission (
+    id uuid PRIMARY KEY,
+    -- Printed on the form; the same paper counts once.
+    form_reference text NOT NULL UNIQUE CHECK (form_reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'),
+    resident_id uuid NOT NULL REFERENCES register.resident,
+    activity_id uuid NOT NULL REFERENCES consent.processing_activity,
+    -- The member of staff who keyed it, and the name of who helped the resident with it, as it stands on the form.
+    staff_id uuid NOT NULL REFERENCES identity.staff,
+    helper_name text NOT NULL CHECK (length(helper_name) BETWEEN 1 AND 200),
+    signature_method text NOT NULL CHECK (signature_method IN ('signature', 'thumbprint', 'witness')),
+    witness_name text CHECK (length(witness_name) BETWEEN 1 AND 200),
+    was_read_back boolean NOT NULL CHECK (was_read_back),
+    signed_on date NOT NULL,
+    keyed_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    CHECK ((signature_method = 'witness') = (witness_name IS NOT NULL)),
+    CHECK (signed_on <= (keyed_at AT TIME ZONE 'UTC')::date + 1)
+);
+CREATE INDEX paper_submission_resident ON casework.paper_submission (resident_id);
+CREATE TRIGGER paper_submission_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON casework.paper_submission
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+GRANT CREATE ON SCHEMA casework TO stoa_door;
+GRANT SELECT, INSERT, DELETE ON casework.opening TO stoa_door;
+GRANT SELECT, INSERT ON casework.paper_submission TO stoa_door;
+
+-- The member of staff behind a live session, when they hold the role; null otherwise.
+CREATE FUNCTION casework.staff_with_role(credential bytea, role text) RETURNS uuid
+    LANGUAGE sql STABLE
+    RETURN (SELECT s.id FROM web.credential AS c JOIN identity.staff AS s ON s.id = c.staff_id
+            WHERE c.hash = credential AND c.kind = 'session' AND web.is_live(c) AND s.closed_at IS NULL AND role = ANY (s.roles));
+ALTER FUNCTION casework.staff_with_role(bytea, text) OWNER TO stoa_door;
+
+-- Keeps the reason for a record that the door let this member of staff find. The entry of that search is the ticket: it must be
+-- theirs, permitted, committed and fresh. Null: no such entry.
+CREATE FUNCTION casework.open_record(credential bytea, opening_id uuid, search_entry_id uuid) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO casework.opening (id, staff_id, resident_id, reason, case_reference)
+        SELECT open_record.opening_id, e.actor_id::uuid, e.subject_id, e.purpose, e.case_reference
+        FROM access_log.entry AS e
+        WHERE e.id = open_record.search_entry_id AND e.actor_kind = 'staff' AND e.operation = 'search' AND e.outcome = 'permitted'
+          AND e.actor_id = casework.staff_with_role(credential, 'caseworker')::text AND e.at > public.stoa_now() - interval '1 minute'
+          AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned();
+    RETURN CASE WHEN FOUND THEN open_record.opening_id END;
+END
+$$;
+ALTER FUNCTION casework.open_record(bytea, uuid, uuid) OWNER TO stoa_door;
+
+-- An opening of this member of staff that has not run out.
+CREATE FUNCTION casework.opening_of(credential bytea, opening_id uuid)
+    RETURNS TABLE (resident_id uuid, reason text, case_reference text, expires_at timestamptz, has_account boolean)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+        SELECT o.resident_id, o.reason, o.case_reference, o.expires_at, EXISTS (SELECT FROM identity.account AS a WHERE a.resident_id = o.resident_id)
+        FROM casework.opening AS o
+        WHERE o.id = opening_of.opening_id AND o.staff_id = casework.staff_with_role(credential, 'caseworker') AND o.expires_at > public.stoa_now();
+    END;
+ALTER FUNCTION casework.opening_of(bytea, uuid) OWNER TO stoa_door;
+
+-- A document was seen at the counter: links the account with this public code to the register record that is open, and raises its
+-- identity assurance. Consents of the time before were about a person whom nobody knew: they are invalidated, and chosen anew.
+-- Outcomes: linked, already_linked, not_allowed, record_has_account, account_unknown, account_is_linked, record_is_no_register_record.
+CREATE FUNCTION casework.prove_identity(
+    credential bytea, opening_id uuid, evidence_id uuid, account_code text, evidence_kind text, language text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    opened record;
+    staff uuid := casework.staff_with_role(credential, 'caseworker');
+    record_origin text;
+    provisional record;
+    given record;
+BEGIN
+    SELECT o.resident_id, o.case_reference INTO opened FROM casework.opening AS o
+        WHERE o.id = opening_id AND o.staff_id = staff AND o.expires_at > public.stoa_now();
+    IF opened IS NULL THEN RETURN 'not_allowed'; END IF;
+    SELECT r.origin INTO record_origin FROM register.resident AS r WHERE r.id = opened.resident_id FOR UPDATE;
+    IF record_origin <> 'population_register' THEN RETURN 'record_is_no_register_record'; END IF;
+    SELECT r.id, r.origin, a.id AS account_id INTO provisional
+        FROM register.resident AS r JOIN identity.account AS a ON a.resident_id = r.id AND a.closed_at IS NULL
+        WHERE r.public_code = account_code FOR UPDATE;
+    IF provisional IS NULL THEN
+        -- The form sent twice finds the account where the first one put it.
+        RETURN CASE WHEN EXISTS (SELECT FROM identity.evidence AS e WHERE e.id = evidence_id) THEN 'already_linked' ELSE 'account_unknown' END;
+    END IF;
+    IF provisional.origin <> 'self_registered' THEN RETURN 'account_is_linked'; END IF;
+    IF EXISTS (SELECT FROM identity.account AS a WHERE a.resident_id = opened.resident_id) THEN RETURN 'record_has_account'; END IF;
+
+    FOR given IN SELECT s.activity_id FROM consent.state AS s WHERE s.resident_id = provisional.id AND s.state = 'given' LOOP
+        PERFORM consent.append(gen_random_uuid(), provisional.id, given.activity_id, 'invalidated', NULL, NULL,
+            NULL, NULL, NULL, 'system', 'identity_linked', prove_identity.language, NULL);
+    END LOOP;
+    UPDATE identity.account AS a SET resident_id = opened.resident_id WHERE a.id = provisional.account_id;
+    UPDATE register.resident AS r SET superseded_by = opened.resident_id WHERE r.id = provisional.id;
+    -- A document with a photograph, seen in person (NIST SP 800-63A-4 §4.2).
+    UPDATE register.resident AS r SET identity_assurance = GREATEST(r.identity_assurance, 2) WHERE r.id = opened.resident_id;
+    INSERT INTO identity.evidence (id, account_id, resident_id, kind, staff_id, case_reference)
+        VALUES (evidence_id, provisional.account_id, opened.resident_id, evidence_kind, staff, opened.case_reference);
+    RETURN 'linked';
+END
+$$;
+ALTER FUNCTION casework.prove_identity(bytea, uuid, uuid, text, text, text) OWNER TO stoa_door;
+
+-- Enters a paper consent form for the resident whose record is open. Outcomes: those of consent.append, not_allowed, form_used.
+CREATE FUNCTION casework.key_paper_consent(
+    credential bytea, opening_id uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[],
+    helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date, language text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    staff uuid := casework.staff_with_role(credential, 'caseworker');
+    resident uuid;
+    outcome text;
+BEGIN
+    SELECT o.resident_id INTO resident FROM casework.opening AS o
+        WHERE o.id = opening_id AND o.staff_id = staff AND o.expires_at > public.stoa_now();
+    IF resident IS NULL OR key_paper_consent.kind NOT IN ('given', 'withdrawn') THEN RETURN 'not_allowed'; END IF;
+    INSERT INTO casework.paper_submission AS p (id, form_reference, resident_id, activity_id, staff_id, helper_name, signature_method,
+                                                witness_name, was_read_back, signed_on)
+        VALUES (submission_id, key_paper_consent.form_reference, resident, key_paper_consent.activity, staff, key_paper_consent.helper_name,
+                key_paper_consent.signature_method, key_paper_consent.witness_name, key_paper_consent.was_read_back, key_paper_consent.signed_on)
+        ON CONFLICT ON CONSTRAINT paper_submission_form_reference_key DO NOTHING;
+    IF NOT FOUND THEN RETURN 'form_used'; END IF;
+    outcome := consent.append(submission_id, resident, key_paper_consent.activity, key_paper_consent.kind, key_paper_consent.attributes, NULL,
+        NULL, staff, NULL, 'paper', 'paper_form', key_paper_consent.language, key_paper_consent.form_reference);
+    IF outcome NOT IN ('recorded', 'unchanged') THEN
+        -- Nothing of a form that cannot be entered stays.
+        RAISE EXCEPTION 'paper form refused: %', outcome USING ERRCODE = 'check_violation', CONSTRAINT = outcome;
+    END IF;
+    RETURN outcome;
+END
+$$;
+ALTER FUNCTION casework.key_paper_consent(bytea, uuid, uuid, text, uuid, text, text[], text, text, text, boolean, date, text) OWNER TO stoa_door;
+
+-- What the letter about a keyed form says, for staff who have the record open. Name and address come through the door.
+CREATE FUNCTION casework.paper_submissions_of(credential bytea, opening_id uuid)
+    RETURNS TABLE (id uuid, form_reference text, activity_id uuid, keyed_by text, helper_name text, signature_method text, witness_name text,
+                   signed_on date, keyed_at timestamptz)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+        SELECT p.id, p.form_reference, p.activity_id, s.display_name, p.helper_name, p.signature_method, p.witness_name, p.signed_on, p.keyed_at
+        FROM casework.opening AS o
+        JOIN casework.paper_submission AS p ON p.resident_id = o.resident_id
+        JOIN identity.staff AS s ON s.id = p.staff_id
+        WHERE o.id = paper_submissions_of.opening_id AND o.staff_id = casework.staff_with_role(credential, 'caseworker')
+          AND o.expires_at > public.stoa_now()
+        ORDER BY p.keyed_at DESC LIMIT 50;
+    END;
+ALTER FUNCTION casework.paper_submissions_of(bytea, uuid) OWNER TO stoa_door;
+GRANT EXECUTE ON FUNCTION casework.open_record(bytea, uuid, uuid), casework.opening_of(bytea, uuid),
+    casework.prove_identity(bytea, uuid, uuid, text, text, text),
+    casework.key_paper_consent(bytea, uuid, uuid, text, uuid, text, text[], text, text, text, boolean, date, text),
+    casework.paper_submissions_of(bytea, uuid) TO stoa_app;
+GRANT UPDATE (resident_id) ON identity.account TO stoa_door;
+REVOKE CREATE ON SCHEMA casework FROM stoa_door;
