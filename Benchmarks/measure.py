@@ -1,0 +1,227 @@
+"""Measures what issue and README promise, and prints the table. Started by `Benchmarks/run`, which explains the settings.
+
+Our load and pgbench's alternate, round by round, so that a machine that slows down slows both; before each reference the queue
+of the access log is let run empty, so that the sequencer's work is never on the reference's bill."""
+import glob
+import json
+import os
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import city
+from harness.oauth import organisation_session
+from harness.pages import Visitor
+from harness.server import StoaServer, until
+
+SECONDS = float(os.environ.get("BENCH_SECONDS", "10"))
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
+SOAK_SECONDS = float(os.environ.get("BENCH_SOAK_SECONDS", "60"))
+SCALE = 10
+CONNECTIONS, WRK_THREADS = 32, 2
+RSS_SAMPLE_SECONDS = 5
+RSS_START_MIB_MAX = 150
+# After the warm-up third, the last third may exceed the middle one by what a few more cached statements and buffers take.
+RSS_GROWTH_MIB_MAX = 4
+DRAIN_SECONDS_MAX = 300
+
+
+def pgbench(url, *arguments):
+    program = sorted(glob.glob("/usr/lib/postgresql/*/bin/pgbench"))[-1]
+    # Its tables lie in a schema of their own beside the city's.
+    environment = {**os.environ, "PGOPTIONS": "-c search_path=pgbench"}
+    done = subprocess.run([program, *arguments, url], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def reference(url, kind):
+    """Transactions a second of pgbench's own workload: -S point reads, -N an update, a read and an insert, committed."""
+    said = pgbench(url, kind, "-M", "prepared", "-c", "8", "-j", "2", "-n", "-T", str(max(1, round(SECONDS))))
+    failed = int(re.search(r"number of failed transactions: (\d+)", said).group(1))
+    latency = float(re.search(r"latency average = ([\d.]+) ms", said).group(1))
+    return Result(float(re.search(r"tps = ([\d.]+)", said).group(1)), latency, None, failed)
+
+
+class Result:
+    def __init__(self, rate, p50, p99, errors, first_error=""):
+        self.rate, self.p50, self.p99, self.errors, self.first_error = rate, p50, p99, errors, first_error
+
+
+def point_reads(url):
+    done = subprocess.run([".build/release/PointReads", url, "--seconds", str(SECONDS), "--rows", str(SCALE * 100_000)],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    return Result(said["reads"] / said["seconds"], said["p50_ms"], said["p99_ms"], said["errors"], said["first_error"])
+
+
+def wrk_environment(path, **settings):
+    return {**os.environ, "BENCH_PATH": path, **{f"BENCH_{k.upper()}": str(v) for k, v in settings.items()}}
+
+
+def wrk_command(base_url, seconds):
+    return ["wrk", "--latency", "-t", str(WRK_THREADS), "-c", str(CONNECTIONS), "-d", f"{max(1, round(seconds))}s", "-s",
+            "Benchmarks/load.lua", base_url]
+
+
+def http(base_url, environment, seconds=SECONDS):
+    done = subprocess.run(wrk_command(base_url, seconds), capture_output=True, text=True, env=environment)
+    return http_result(done.stdout, done.returncode, done.stderr)
+
+
+def http_result(stdout, status, stderr):
+    assert status == 0, stderr
+    said = json.loads(stdout.strip().splitlines()[-1])
+    errors = said["wrong_status"] + said["wrong_body"] + said["socket_errors"]
+    return Result(said["requests"] / said["seconds"], said["p50_ms"], said["p99_ms"], errors, said["first_wrong"])
+
+
+class Loads:
+    """The environments of the three HTTP loads."""
+
+    def __init__(self, server, demo, token, subjects_file):
+        body = json.dumps({"subject": "%s", "purpose": city.PURPOSE, "attributes": city.ATTRIBUTES, "case_reference": "BENCH-1"})
+        expected = ['"attributes"', '"access_entry"'] + [f'"{name}"' for name in city.ATTRIBUTES]
+        self.reads = wrk_environment(
+            "/api/v1/exchange/reads", method="POST", body=body, subjects=subjects_file, expect="\n".join(expected),
+            headers=f"Authorization: Bearer {token}\nContent-Type: application/json")
+        self.live = wrk_environment("/health/live")
+
+        resident = demo["residents"][0]
+        visitor = Visitor(server.base_url)
+        visitor.sign_in(resident["username"], resident["password"])
+        assert "<form" in visitor.get("/consents").text
+        page = visitor.get("/consents", stream=True)
+        assert page.status_code == 200 and page.headers.get("Content-Encoding") == "gzip", page.headers
+        cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in visitor.session.cookies)
+        # As a browser gets it: compressed, and so checked by its length, which the masked form tokens vary by a few bytes.
+        self.page_bytes = len(page.raw.read(decode_content=False))
+        self.dashboard = wrk_environment("/consents", headers=f"Cookie: {cookies}\nAccept-Encoding: gzip\nAccept: text/html",
+                                         bytes_min=int(self.page_bytes * 0.95))
+
+
+def rss_mib(process):
+    for line in pathlib.Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError(f"process {process} is gone")
+
+
+def soak(server, loads):
+    """Reads and pages at once, while the server's memory is sampled. Returns the samples and the errors."""
+    running = [subprocess.Popen(wrk_command(server.base_url, SOAK_SECONDS), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+               for environment in (loads.reads, loads.dashboard)]
+    samples = []
+    while any(process.poll() is None for process in running):
+        samples.append(rss_mib(server.process.pid))
+        try:
+            running[0].wait(RSS_SAMPLE_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+        running[1].wait()
+    results = [http_result(*process.communicate()[:1], process.returncode, "") for process in running]
+    return samples, results
+
+
+def drain(server):
+    def is_empty():
+        with server.connect() as connection:
+            return connection.execute("SELECT NOT EXISTS (SELECT FROM access_log.queue)").fetchone()[0]
+    until(is_empty, DRAIN_SECONDS_MAX, "an empty queue of the access log")
+
+
+def row(name, ours, against, bound):
+    """One line of the table, and what is wrong with it."""
+    rate, reference_rate = (statistics.median(r.rate for r in results) for results in (ours, against))
+    ratio = rate / reference_rate
+    errors = sum(r.errors for r in [*ours, *against])
+    p50, p99 = statistics.median(r.p50 for r in ours), statistics.median(r.p99 for r in ours)
+    verdict = "ok" if ratio >= bound and errors == 0 else "FAILED"
+    print(f"| {name} | {rate:,.0f} | {p50:.2f} | {p99:.2f} | {errors} | {reference_rate:,.0f} | {ratio:.2f} × | {bound:.2f} × | {verdict} |")
+    for result in ours:
+        if result.errors:
+            print(f"bench: {name}: {result.errors} errors, the first: {result.first_error}", file=sys.stderr)
+            break
+    return verdict == "ok"
+
+
+def say(text):
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def measure(server, folder):
+    demo = server.demo()
+    start_mib = rss_mib(server.process.pid)
+    organisation = demo["organisations"][0]
+    say("loading residents, consents and pgbench's tables")
+    subjects_file, subjects, records = city.load(server, organisation["client_id"], folder)
+    token = organisation_session(server, organisation).token["access_token"]
+    url = server.database_url("owner")
+    with server.connect() as connection:
+        connection.execute("CREATE SCHEMA pgbench")
+    pgbench(url, "-i", "-q", "-s", str(SCALE))
+    city.check_reads(server.base_url, token, subjects, records)
+
+    loads = Loads(server, demo, token, subjects_file)
+    results = {name: [] for name in ("S", "points", "N", "reads", "live", "dashboard")}
+    for number in range(ROUNDS):
+        say(f"round {number + 1} of {ROUNDS}")
+        drain(server)
+        results["S"].append(reference(url, "-S"))
+        results["points"].append(point_reads(url))
+        results["N"].append(reference(url, "-N"))
+        results["reads"].append(http(server.base_url, loads.reads))
+        drain(server)
+        results["live"].append(http(server.base_url, loads.live))
+        results["dashboard"].append(http(server.base_url, loads.dashboard))
+    city.check_reads(server.base_url, token, subjects, records)
+
+    say(f"memory under {SOAK_SECONDS:.0f} s of reads and pages")
+    samples, soaked = soak(server, loads)
+    drain(server)
+    for what in ("log", "ledger"):
+        server.run("verify", what)
+
+    print(f"\nMedians of {ROUNDS} rounds of {SECONDS:g} s; {CONNECTIONS} keep-alive connections; {os.cpu_count()} cores, shared with the load generator "
+          f"and PostgreSQL; {len(subjects):,} subjects; the page is {loads.page_bytes:,} bytes on the wire.\n")
+    print("| what | a second | p50 ms | p99 ms | errors | reference a second | ratio | at least | |\n|---|--:|--:|--:|--:|--:|--:|--:|---|")
+    verdicts = [
+        row("`Postgres` prepared point reads, 64 callers / `pgbench -S`", results["points"], results["S"], 1.0),
+        row("exchange reads over HTTP / `pgbench -N`", results["reads"], results["N"], 1.0),
+        row("consent dashboard, signed in / `/health/live`", results["dashboard"], results["live"], 0.05),
+    ]
+    return all(verdicts) & memory(start_mib, samples, sum(r.errors for r in soaked))
+
+
+def memory(start_mib, samples, errors):
+    third = max(1, len(samples) // 3)
+    middle, last = statistics.median(samples[third:2 * third] or samples), statistics.median(samples[2 * third:] or samples)
+    good = start_mib < RSS_START_MIB_MAX and last - middle <= RSS_GROWTH_MIB_MAX and errors == 0
+    print("\n| resident set | MiB | at most | |\n|---|--:|--:|---|")
+    print(f"| after start | {start_mib:.0f} | {RSS_START_MIB_MAX} | {'ok' if start_mib < RSS_START_MIB_MAX else 'FAILED'} |")
+    print(f"| under load, after warm-up → at the end | {middle:.0f} → {last:.0f} | +{RSS_GROWTH_MIB_MAX} | "
+          f"{'ok' if last - middle <= RSS_GROWTH_MIB_MAX else 'FAILED'} |")
+    print(f"\nSamples each {RSS_SAMPLE_SECONDS} s: {', '.join(f'{s:.0f}' for s in samples)}; errors meanwhile: {errors}")
+    return good
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="stoa-bench-") as folder:
+        server = StoaServer()
+        try:
+            server.start()
+            good = measure(server, pathlib.Path(folder))
+            assert server.stop() == 0, "the server did not stop cleanly"
+        finally:
+            server.end()
+    if not good:
+        say("something is under its bound, or an error happened")
+    sys.exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Bills: a resident pays once, however often the request arrives."""
+import concurrent.futures
+import uuid
+
+import pytest
+
+from harness.api import API, assert_problem
+
+
+@pytest.fixture(scope="module")
+def debtor(demo, base_url, app_token):
+    """A demo resident with an open bill, and the API as their app."""
+    for resident in demo["residents"]:
+        api = API(base_url, app_token(resident))
+        open_bills = [bill for bill in api.items("/api/v1/bills") if is_open(bill)]
+        if open_bills:
+            return api, open_bills
+    pytest.fail("no demo resident has an open bill")
+
+
+def is_open(bill):
+    return bill["status"] in ("open", "due", "unpaid", "issued", "overdue", "partly_paid") if "status" in bill else bill["state"] == "open"
+
+
+def test_bills_are_listed_and_shown(debtor):
+    api, bills = debtor
+    for bill in bills:
+        answer = api.get(f"/api/v1/bills/{bill['id']}")
+        assert answer.status_code == 200 and answer.json()["id"] == bill["id"]
+    assert_problem(api.get(f"/api/v1/bills/{uuid.uuid4()}"), 404)
+    assert_problem(api.get("/api/v1/bills/1"), 404)
+
+
+def test_a_payment_needs_a_key_and_happens_once(debtor, server):
+    api, bills = debtor
+    address = f"/api/v1/bills/{bills[0]['id']}/payments"
+    assert_problem(api.post(address, {}), 400)
+    assert_problem(api.post(address, {}, headers={"Idempotency-Key": ""}), 400)
+    assert_problem(api.post(address, {}, headers={"Idempotency-Key": "k" * 256}), 400)
+    assert is_open(api.get(f"/api/v1/bills/{bills[0]['id']}").json())
+
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    with concurrent.futures.ThreadPoolExecutor(8) as callers:
+        answers = list(callers.map(lambda _: API(api.base_url, token_of(api)).post(address, {}, headers=key), range(8)))
+    first = answers[0]
+    assert {a.status_code for a in answers} <= {200, 201}, [a.text[:200] for a in answers]
+    assert {a.text for a in answers} == {first.text}
+    assert api.post(address, {}, headers=key).text == first.text
+
+    other_body = api.post(address, {"amount": 1}, headers=key)
+    assert other_body.status_code in (400, 422), other_body.text
+    # Another body that is as valid: the same key does not stand for it.
+    assert_problem(api.call("POST", address, data="{ }", headers={**key, "Content-Type": "application/json"}), 422)
+    assert not is_open(api.get(f"/api/v1/bills/{bills[0]['id']}").json())
+
+    again = api.post(address, {}, headers={"Idempotency-Key": str(uuid.uuid4())})
+    assert_problem(again, 409)
+
+
+def token_of(api):
+    return api.session.headers["Authorization"].removeprefix("Bearer ")
+
+
+def test_amounts_are_whole_minor_units(debtor):
+    api, bills = debtor
+    amounts = [value for key, value in walk(bills[0]) if "minor" in key or key == "amount"]
+    assert amounts and all(isinstance(a, (int, dict)) for a in amounts), bills[0]
+
+
+def walk(value, key=""):
+    yield key, value
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from walk(inner, name)
