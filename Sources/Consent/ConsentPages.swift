@@ -1,0 +1,222 @@
+// What the pages show: the dashboard of all purposes, and one purpose with its history. Everything is a formatted text here.
+import Foundation
+import Primitives
+import Web
+
+/// Every organisation with its purposes and their switches.
+struct ConsentDashboard: PageModel {
+    static let template = "consent/dashboard"
+    static let fields: Fields<Self> = ["organisations": .list(\.organisations), "is_empty": .flag { $0.organisations.isEmpty }]
+
+    var organisations: [OrganisationCard]
+
+    init(_ sharings: [Sharing], context: ResidentContext) {
+        organisations = []
+        // The statement gives them by organisation, so neighbours belong together.
+        var position = sharings.startIndex
+        while position < sharings.endIndex {
+            let organisation = sharings[position].activity
+            let end = sharings[position...].firstIndex { $0.activity.organisationID != organisation.organisationID } ?? sharings.endIndex
+            organisations.append(
+                OrganisationCard(
+                    id: organisation.organisationID, name: organisation.organisationName.text(in: context.language),
+                    purposes: sharings[position..<end].map { PurposeCard($0, context: context) }))
+            position = end
+        }
+    }
+}
+
+/// One organisation's card.
+struct OrganisationCard: ViewModel {
+    var id: String
+    var name: String
+    var purposes: [PurposeCard]
+
+    static let fields: Fields<Self> = ["id": .text(\.id), "name": .text(\.name), "purposes": .list(\.purposes)]
+}
+
+/// One purpose: what it is for, what it reads, how it stands and the switch, if there is one.
+struct PurposeCard: ViewModel {
+    var id: String
+    var title: String
+    var explanation: String
+    var attributes: [String]
+    /// How it stands, in words.
+    var standing: String
+    var isShared: Bool
+    /// The agreement was to an earlier text.
+    var outdated: String?
+    var page: Link
+    var form: SwitchForm?
+
+    static let fields: Fields<Self> = [
+        "id": .text(\.id), "title": .text(\.title), "explanation": .text(\.explanation), "attributes": .texts(\.attributes),
+        "standing": .text(\.standing), "is_shared": .flag(\.isShared), "outdated": .optionalText(\.outdated), "page": .link(\.page),
+        "form": .optional(\.form),
+    ]
+
+    init(_ sharing: Sharing, context: some PageContext) {
+        let activity = sharing.activity
+        id = activity.id.description
+        title = activity.title.text(in: context.language)
+        explanation = activity.explanation.text(in: context.language)
+        attributes = activity.attributes.map { context.attributeName($0) }
+        standing = Self.standing(of: sharing, context: context)
+        isShared = sharing.state?.permits ?? true
+        outdated = sharing.isOutdated && sharing.state != nil ? context.text("consent.outdated") : nil
+        page = Link("/consents/\(activity.id)")
+        form = sharing.state.map { SwitchForm(sharing, state: $0, title: title, context: context) }
+    }
+
+    private static func standing(of sharing: Sharing, context: some PageContext) -> String {
+        let since = sharing.since.map { context.format.day($0) } ?? ""
+        switch sharing.state {
+        case nil:
+            let basis = context.text("consent.basis.\(sharing.activity.legalBasis.rawValue)")
+            return context.text("consent.standing.law", ["basis": basis, "law": sharing.activity.law ?? ""])
+        case .notGiven?: return context.text("consent.standing.not_given")
+        case .withdrawn?: return context.text("consent.standing.withdrawn", ["date": since])
+        case .invalidated?: return context.text("consent.standing.invalidated", ["date": since])
+        case .given?:
+            let granted = sharing.granted
+            guard granted.count < sharing.activity.attributes.count else { return context.text("consent.standing.given", ["date": since]) }
+            let names = context.format.list(granted.map { context.attributeName($0) })
+            return context.text("consent.standing.given_part", ["date": since, "attributes": names])
+        }
+    }
+}
+
+/// The switch as two plain forms: all of it with one button, and a part of it by ticking.
+struct SwitchForm: ViewModel {
+    var id: String
+    var action: Link
+    var title: String
+    var isShared: Bool
+    var policyVersion: String
+    var choices: [AttributeChoice]
+    /// Whether there is anything to choose: one attribute is all or nothing.
+    var hasParts: Bool
+
+    static let fields: Fields<Self> = [
+        "id": .text(\.id), "action": .link(\.action), "title": .text(\.title), "is_shared": .flag(\.isShared),
+        "policy_version": .text(\.policyVersion), "choices": .list(\.choices), "has_parts": .flag(\.hasParts),
+    ]
+
+    init(_ sharing: Sharing, state: ConsentState, title: String, context: some PageContext) {
+        let activity = sharing.activity
+        id = activity.id.description
+        action = Link("/consents/\(activity.id)")
+        self.title = title
+        isShared = state.permits
+        policyVersion = String(activity.policyVersion)
+        hasParts = activity.attributes.count > 1
+        // Nothing is ticked beforehand but what the resident shares already.
+        let granted = sharing.granted
+        choices = activity.attributes.map { attribute in
+            AttributeChoice(
+                id: "\(activity.id)-\(attribute)", attribute: attribute, name: context.attributeName(attribute),
+                isTicked: granted.contains(attribute))
+        }
+    }
+}
+
+/// One tick box.
+struct AttributeChoice: ViewModel {
+    var id: String
+    var attribute: String
+    var name: String
+    var isTicked: Bool
+
+    static let fields: Fields<Self> = [
+        "id": .text(\.id), "attribute": .text(\.attribute), "name": .text(\.name), "is_ticked": .flag(\.isTicked),
+    ]
+}
+
+/// One purpose with everything that happened to it.
+struct ConsentPage: PageModel {
+    static let template = "consent/purpose"
+    static let fields: Fields<Self> = [
+        "title": .text(\.title), "organisation": .text(\.organisation), "purpose": .model(\.purpose), "change": .optional(\.change),
+        "errors": .texts(\.errors), "has_errors": .flag { !$0.errors.isEmpty }, "has_switch": .flag { $0.purpose.form != nil },
+        "events": .list(\.events), "has_events": .flag { !$0.events.isEmpty },
+    ]
+
+    var title: String
+    var organisation: String
+    var purpose: PurposeCard
+    var change: PolicyChange?
+    var errors: [String]
+    var events: [EventLine]
+
+    init(_ sharing: Sharing, events: [RecordedEvent], change: PolicyChange?, errors: [FieldError], context: ResidentContext) {
+        purpose = PurposeCard(sharing, context: context)
+        title = purpose.title
+        organisation = sharing.activity.organisationName.text(in: context.language)
+        self.change = change
+        self.errors = errors.map { context.text($0.messageKey, $0.parameters) }
+        self.events = events.map { EventLine($0, context: context) }
+    }
+}
+
+/// One event: when, what, by whom, and the text that was shown.
+struct EventLine: ViewModel {
+    var at: String
+    var timestamp: String
+    var what: String
+    /// By oneself on the page or in an app, or by paper form.
+    var capacity: String
+    var version: String
+    var title: String
+    var explanation: String
+    var attributes: [String]
+
+    static let fields: Fields<Self> = [
+        "at": .text(\.at), "timestamp": .text(\.timestamp), "what": .text(\.what), "capacity": .text(\.capacity), "version": .text(\.version),
+        "title": .text(\.title), "explanation": .text(\.explanation), "attributes": .texts(\.attributes),
+    ]
+
+    init(_ event: RecordedEvent, context: some PageContext) {
+        at = context.format.dateTime(event.at)
+        timestamp = RFC3339.text(event.at)
+        let names = context.format.list(event.attributes.map { context.attributeName($0) })
+        what = context.text("consent.event.\(event.state.rawValue)", ["attributes": names])
+        capacity = context.text("consent.method.\(event.method)", ["reference": event.formReference ?? ""])
+        version = String(event.policy.version)
+        title = event.policy.title.text(in: context.language)
+        explanation = event.policy.explanation.text(in: context.language)
+        attributes = event.policy.attributes.map { context.attributeName($0) }
+    }
+}
+
+/// How today's text differs from the one that was read.
+struct PolicyChange: ViewModel {
+    var added: String?
+    var removed: String?
+    var formerTitle: String?
+    var formerExplanation: String?
+
+    static let fields: Fields<Self> = [
+        "added": .optionalText(\.added), "removed": .optionalText(\.removed), "former_title": .optionalText(\.formerTitle),
+        "former_explanation": .optionalText(\.formerExplanation),
+    ]
+
+    /// - Parameter former: nil when the version that was named never existed.
+    init(from former: PolicyText?, to activity: ProcessingActivity, context: some PageContext) {
+        guard let former else { return }
+        let (added, removed) = ConsentRules.difference(from: former.attributes, to: activity.attributes)
+        let list = { (attributes: [String]) -> String? in
+            attributes.isEmpty ? nil : context.format.list(attributes.map { context.attributeName($0) })
+        }
+        self.added = list(added)
+        self.removed = list(removed)
+        if former.title != activity.title || former.explanation != activity.explanation {
+            formerTitle = former.title.text(in: context.language)
+            formerExplanation = former.explanation.text(in: context.language)
+        }
+    }
+}
+
+extension PageContext {
+    /// An attribute's name in the reader's language.
+    func attributeName(_ id: String) -> String { text("attributes.\(id)") }
+}

@@ -1,0 +1,46 @@
+// What can be refused about a switch, as both faces say it.
+import HTTPTypes
+import Web
+
+extension Problem {
+    /// The text that was read is not today's.
+    static func policyChanged(current: Int?) -> Problem {
+        Problem(
+            "policy-changed", status: .conflict, title: "Policy changed",
+            detail: "The text has a newer version than the one named. Read it with GET /api/v1/consents, show it, and send its policy_version.",
+            members: current.map { [("policy_version", .integer(Int64($0)))] } ?? [])
+    }
+
+    /// The law decides here.
+    static func noSwitch(law: String?) -> Problem {
+        Problem(
+            "no-switch", status: .conflict, title: "No switch",
+            detail: "This sharing does not rest on consent, so it cannot be given or withdrawn."
+                + (law.map { " The law that allows it: \($0)." } ?? ""),
+            pageKey: "consent.problem.no_switch")
+    }
+
+    /// Attributes that this purpose does not offer, by their place in the list.
+    static func attributesNotOffered(_ unknown: [(position: Int, attribute: String)], offered: [String]) -> Problem {
+        Problem(
+            "attributes-not-offered", status: .unprocessableContent, title: "Attributes not offered",
+            detail: "This purpose offers " + offered.joined(separator: ", ") + ". Send some of these, or none for all of them.",
+            errors: unknown.map {
+                FieldProblem(field: "attributes[\($0.position)]", code: "unknown_attribute", detail: "This purpose does not offer \($0.attribute).")
+            })
+    }
+
+    /// The token was revoked or expired between two statements of one request.
+    static let tokenEnded = Problem(
+        "unauthorised", status: .unauthorized, title: "Access token needed",
+        detail: "The access token ended during this request. Obtain a new one and send the request again.",
+        headers: [.wwwAuthenticate: "Bearer realm=\"stoa\", error=\"invalid_token\""])
+}
+
+extension Problem {
+    /// A withdrawal that names only some of what is shared.
+    static let withdrawalOfPart = Problem(
+        "withdrawal-of-part", status: .unprocessableContent, title: "Withdrawal of a part",
+        detail: "A withdrawal ends everything. To keep sharing some attributes, send state given with those that remain.",
+        errors: [FieldProblem(field: "attributes", code: "not_all", detail: "Leave it out, or send state given with what remains.")])
+}

@@ -1,0 +1,110 @@
+// The switch of every sharing, for residents and for their apps: URL table first, handlers in the same order. Both faces call
+// DecideConsent.swift; pages are in ConsentPages.swift, JSON in ConsentViews.swift, refusals in ConsentProblems.swift.
+import Foundation
+import HTTPTypes
+import Hummingbird
+public import Postgres
+import Primitives
+public import Web
+
+public struct ConsentRoutes: Sendable {
+    private let consents: Consents
+
+    public init(database: Database) {
+        consents = Consents(database: database)
+    }
+
+    /// URL table of the slice.
+    public func add(to site: Site) {
+        site.declare(pages: [ConsentDashboard.self, ConsentPage.self])
+        site.addNavigation(.resident, path: "/consents", textKey: "consent.navigation")
+        site.resident.get("/consents", use: showDashboard)
+        site.resident.get("/consents/{activity}", use: showPurpose)
+        site.resident.post("/consents/{activity}", use: moveSwitch)
+        site.residentAPI.get("/api/v1/consents", use: list)
+        site.residentAPI.put("/api/v1/consents/{id}", use: put)
+    }
+
+    // MARK: Pages
+
+    @Sendable func showDashboard(_ request: Request, _ context: ResidentContext) async throws -> Response {
+        let sharings = try await consents.all(of: context.resident.credential)
+        return try context.page(ConsentDashboard(sharings, context: context), title: "consent.title")
+    }
+
+    @Sendable func showPurpose(_ request: Request, _ context: ResidentContext) async throws -> Response {
+        try await purposePage(sharing(context.parameter("activity"), of: context.resident.credential), context: context)
+    }
+
+    @Sendable func moveSwitch(_ request: Request, _ context: ResidentContext) async throws -> Response {
+        let sharing = try await sharing(context.parameter("activity"), of: context.resident.credential)
+        var fields = FormReader(context.form)
+        switch ConsentForm.read(&fields, for: sharing.activity) {
+        case .invalid: return try await purposePage(sharing, errors: fields.errors, status: .unprocessableContent, context: context)
+        case .outdated(let version): return try await changedPage(sharing, readVersion: version, context: context)
+        case .decision(let decision):
+            let outcome = try await consents.decide(decision, credential: context.resident.credential, language: context.language)
+            return try await answer(to: outcome, decision, context: context)
+        }
+    }
+
+    private func answer(to outcome: DecisionOutcome, _ decision: ConsentDecision, context: ResidentContext) async throws -> Response {
+        switch outcome {
+        case .recorded, .unchanged:
+            context.notice(decision.kind == .given ? "consent.notice.shared" : "consent.notice.stopped")
+            return context.redirect(to: "/consents")
+        case .policyChanged, .attributesUnknown:
+            // A new version was published between our look and the decision.
+            let sharing = try await sharing(decision.activity, of: context.resident.credential)
+            return try await changedPage(sharing, readVersion: decision.readVersion ?? sharing.activity.policyVersion, context: context)
+        case .notConsent: throw Problem.noSwitch(law: nil)
+        case .activityUnknown: throw Problem.notFound
+        case .credentialInvalid: throw Redirection(to: "/sign-in?next=/consents")
+        }
+    }
+
+    private func purposePage(
+        _ sharing: Sharing, change: PolicyChange? = nil, errors: [FieldError] = [], status: HTTPResponse.Status = .ok, context: ResidentContext
+    ) async throws -> Response {
+        let events = try await consents.history(of: sharing.activity.id, for: context.resident.credential)
+        let page = ConsentPage(sharing, events: events, change: change, errors: errors, context: context)
+        return try context.page(page, title: "consent.purpose_page_title", ["purpose": page.title], status: status)
+    }
+
+    /// The text changed while somebody was reading it: the purpose again, with what is different, and nothing recorded.
+    private func changedPage(_ sharing: Sharing, readVersion: Int, context: ResidentContext) async throws -> Response {
+        let read = try await consents.policy(of: sharing.activity.id, version: readVersion)
+        let change = PolicyChange(from: read, to: sharing.activity, context: context)
+        return try await purposePage(sharing, change: change, status: .conflict, context: context)
+    }
+
+    private func sharing(_ activity: ActivityID, of credential: CredentialHash) async throws -> Sharing {
+        guard let sharing = try await consents.one(activity, of: credential) else { throw Problem.notFound }
+        return sharing
+    }
+
+    // MARK: JSON
+
+    @Sendable func list(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
+        try context.require(scope: "consents")
+        let sharings = try await consents.all(of: context.resident.credential)
+        return .json(["items": .array(sharings.map { consentItem($0, language: context.language) }), "next_cursor": nil])
+    }
+
+    @Sendable func put(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
+        try context.require(scope: "consents")
+        let credential = context.resident.credential
+        var body = try await context.json(request)
+        let wish = try ConsentBody(&body)
+        let sharing = try await sharing(context.parameter("id"), of: credential)
+        let decision = try wish.decision(for: sharing)
+        switch try await consents.decide(decision, credential: credential, language: context.language) {
+        case .recorded, .unchanged: break
+        case .policyChanged, .attributesUnknown: throw Problem.policyChanged(current: nil)
+        case .notConsent: throw Problem.noSwitch(law: sharing.activity.law)
+        case .activityUnknown: throw Problem.notFound
+        case .credentialInvalid: throw Problem.tokenEnded
+        }
+        return .json(consentItem(try await self.sharing(sharing.activity.id, of: credential), language: context.language))
+    }
+}

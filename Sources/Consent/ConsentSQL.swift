@@ -1,0 +1,198 @@
+// Every statement of consent: text, binds and row together. What a resident holds comes from definer functions that take the
+// credential, so no statement here can name somebody else's.
+import Foundation
+import Postgres
+import Primitives
+import Web
+
+/// The columns that make a `ProcessingActivity`, of the version that stands today.
+private let activityColumns: SQL = """
+    a.id, a.organisation_id, o.name, a.purpose, a.legal_basis, a.law, p.version, p.attributes, p.title, p.explanation
+    """
+private let activityTables: SQL = """
+    consent.processing_activity AS a
+    JOIN consent.organisation AS o ON o.id = a.organisation_id
+    JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
+    """
+
+/// The register, by organisation and purpose.
+struct AllActivities: Query {
+    var sql: SQL { "SELECT \(activityColumns) FROM \(activityTables) ORDER BY o.name ->> 'en', a.purpose" }
+
+    func decode(_ row: inout RowReader) throws -> ProcessingActivity { try ProcessingActivity(&row) }
+}
+
+/// A purpose with what one resident decided about it.
+struct Sharing: Sendable {
+    let activity: ProcessingActivity
+    let held: HeldConsent
+    let since: Date?
+
+    /// Nil where the law decides and there is no switch.
+    var state: ConsentState? { activity.legalBasis == .consent ? held.state : nil }
+
+    /// What may be read now by consent: agreed to and still asked for, in the policy's order.
+    var granted: [String] {
+        guard held.state.permits else { return [] }
+        return activity.attributes.filter(held.attributes.contains)
+    }
+
+    /// Agreed to an earlier text than today's.
+    var isOutdated: Bool { held.state == .given && held.policyVersion != activity.policyVersion }
+}
+
+/// All purposes, or one, with the decisions of the resident whom the credential names.
+struct Sharings: Query {
+    let credential: CredentialHash
+    var activity: ActivityID?
+
+    var sql: SQL {
+        """
+        SELECT \(activityColumns), s.state, s.policy_version, s.attributes, s.since
+        FROM \(activityTables)
+        LEFT JOIN consent.states_of(\(credential.bytes)) AS s ON s.activity_id = a.id
+        WHERE \(activity as ActivityID?) IS NULL OR a.id = \(activity as ActivityID?)
+        ORDER BY o.name ->> 'en', a.purpose
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> Sharing {
+        let activity = try ProcessingActivity(&row)
+        let state = try row.next(String?.self)
+        let version = try row.next(Int32?.self)
+        let attributes = try row.next([String]?.self)
+        return Sharing(
+            activity: activity,
+            held: HeldConsent(
+                // A word that this server does not know permits nothing.
+                state: state.map { ConsentState(rawValue: $0) ?? .invalidated } ?? .notGiven, attributes: attributes ?? [],
+                policyVersion: version.map(Int.init)),
+            since: try row.next())
+    }
+}
+
+extension ProcessingActivity {
+    init(_ row: inout RowReader) throws {
+        id = ActivityID(try row.next(UUID.self))
+        organisationID = try row.next()
+        organisationName = try RegisterText(row.next())
+        purpose = try row.next()
+        let basis = try row.next(String.self)
+        guard let legalBasis = LegalBasis(rawValue: basis) else {
+            throw DatabaseError.decoding(column: "legal_basis", reason: "is none of GDPR Art. 6(1)")
+        }
+        self.legalBasis = legalBasis
+        law = try row.next()
+        policyVersion = Int(try row.next(Int32.self))
+        attributes = try row.next()
+        title = try RegisterText(row.next())
+        explanation = try RegisterText(row.next())
+    }
+}
+
+/// The text of one policy version, as it was shown.
+struct PolicyText: Sendable {
+    let version: Int
+    let attributes: [String]
+    let title: RegisterText
+    let explanation: RegisterText
+}
+
+struct PolicyOfVersion: Query {
+    let activity: ActivityID
+    let version: Int
+
+    var sql: SQL {
+        """
+        SELECT p.version, p.attributes, p.title, p.explanation FROM consent.policy AS p
+        WHERE p.activity_id = \(activity) AND p.version = \(Int32(clamping: version))
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> PolicyText { try PolicyText(&row) }
+}
+
+extension PolicyText {
+    init(_ row: inout RowReader) throws {
+        version = Int(try row.next(Int32.self))
+        attributes = try row.next()
+        title = try RegisterText(row.next())
+        explanation = try RegisterText(row.next())
+    }
+}
+
+/// One line of a sharing's history.
+struct RecordedEvent: Sendable {
+    let state: ConsentState
+    let attributes: [String]
+    let at: Date
+    /// `self`, `paper` or `system`.
+    let capacity: String
+    /// `page`, `app`, `paper_form` or `identity_linked`.
+    let method: String
+    let formReference: String?
+    let policy: PolicyText
+}
+
+/// Every event of one sharing, newest first, each with the text that was shown.
+struct History: Query {
+    let credential: CredentialHash
+    let activity: ActivityID
+
+    var sql: SQL {
+        """
+        SELECT h.kind, h.attributes, h.at, h.capacity, h.method, h.form_reference, p.version, p.attributes, p.title, p.explanation
+        FROM consent.history_of(\(credential.bytes), \(activity)) WITH ORDINALITY
+            AS h (event_id, kind, policy_version, attributes, at, capacity, method, form_reference, position)
+        JOIN consent.policy AS p ON p.activity_id = \(activity) AND p.version = h.policy_version
+        ORDER BY h.position
+        LIMIT \(historyEventsMax)
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> RecordedEvent {
+        let state = try row.next(String.self)
+        return RecordedEvent(
+            state: ConsentState(rawValue: state) ?? .invalidated, attributes: try row.next(), at: try row.next(), capacity: try row.next(),
+            method: try row.next(), formReference: try row.next(), policy: try PolicyText(&row))
+    }
+}
+
+/// Events on one page. A resident who moves a switch every week for nine years stays below it.
+private let historyEventsMax = 500
+
+/// What consent.decide answers.
+enum DecisionOutcome: String, Sendable {
+    case recorded
+    case unchanged
+    case policyChanged = "policy_changed"
+    case attributesUnknown = "attributes_unknown"
+    case notConsent = "not_consent"
+    case activityUnknown = "activity_unknown"
+    case credentialInvalid = "credential_invalid"
+}
+
+/// Moves one switch. It waits for a lock, so it belongs on an exclusive connection.
+struct Decide: Query {
+    let credential: CredentialHash
+    let decision: ConsentDecision
+    let language: Language
+
+    var sql: SQL {
+        """
+        SELECT consent.decide(\(credential.bytes), \(ID<ConsentEventTag>.new()), \(decision.activity), \(decision.kind.rawValue),
+            \(decision.attributes as [String]?), \(decision.readVersion.map { Int32(clamping: $0) } as Int32?), \(language.tag))
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> DecisionOutcome {
+        let word = try row.next(String.self)
+        guard let outcome = DecisionOutcome(rawValue: word) else {
+            throw DatabaseError.decoding(column: "decide", reason: "is no outcome that this server knows")
+        }
+        return outcome
+    }
+}
+
+/// What the id of a consent event names.
+enum ConsentEventTag {}

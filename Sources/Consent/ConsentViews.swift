@@ -1,0 +1,67 @@
+// JSON of the slice, in and out.
+import Foundation
+import Primitives
+import Web
+
+/// One sharing as residents' apps see it.
+/// - Parameter language: of the texts; words for programs are the same in every language.
+func consentItem(_ sharing: Sharing, language: Language) -> JSONValue {
+    let activity = sharing.activity
+    return [
+        "id": .string(activity.id.description),
+        "organisation": .string(activity.organisationID),
+        "organisation_name": .string(activity.organisationName.text(in: language)),
+        "purpose": .string(activity.purpose),
+        "purpose_title": .string(activity.title.text(in: language)),
+        "explanation": .string(activity.explanation.text(in: language)),
+        "attributes": .array(activity.attributes.map { .string($0) }),
+        "granted_attributes": .array(sharing.granted.map { .string($0) }),
+        "legal_basis": .string(activity.legalBasis.rawValue),
+        "law": activity.law.map { .string($0) } ?? nil,
+        "state": sharing.state.map { .string($0.rawValue) } ?? nil,
+        "since": sharing.state == nil ? nil : sharing.since.map { .string(RFC3339.text($0)) } ?? nil,
+        // What a PUT should name; and what the resident agreed to, which may be older.
+        "policy_version": .integer(Int64(activity.policyVersion)),
+        "granted_policy_version": sharing.held.state == .given ? sharing.held.policyVersion.map { .integer(Int64($0)) } ?? nil : nil,
+    ]
+}
+
+/// The body of a PUT, well formed but not yet compared with the purpose.
+struct ConsentBody {
+    let kind: ConsentDecision.Kind
+    let attributes: [String]?
+    let readVersion: Int?
+
+    /// - Throws: one `Problem` that names every bad field.
+    init(_ body: inout JSONReader) throws {
+        let kind = body.choice("state", of: ConsentDecision.Kind.self)
+        attributes = body.optionalStrings("attributes", countMax: attributesMax, charactersMax: attributeCharactersMax)
+        readVersion = body.optionalInteger("policy_version", in: 1...Int64(Int32.max)).map(Int.init)
+        if kind == .given, attributes?.isEmpty == true {
+            body.reject("attributes", code: "empty", detail: "Name at least one attribute, or leave the field out for all of them.")
+        }
+        try body.finish()
+        // `finish` throws when the choice was missing; the default is never used.
+        self.kind = kind ?? .withdrawn
+    }
+
+    /// - Throws: `Problem` 409 or 422.
+    func decision(for sharing: Sharing) throws -> ConsentDecision {
+        let activity = sharing.activity
+        guard activity.legalBasis == .consent else { throw Problem.noSwitch(law: activity.law) }
+        if let readVersion, readVersion != activity.policyVersion { throw Problem.policyChanged(current: activity.policyVersion) }
+        let unknown = (attributes ?? []).enumerated().filter { !activity.attributes.contains($1) }.map { (position: $0, attribute: $1) }
+        guard unknown.isEmpty else { throw Problem.attributesNotOffered(unknown, offered: activity.attributes) }
+        // A withdrawal ends everything. Naming only a part of what is shared is somebody who means to keep the rest: said, not guessed.
+        if kind == .withdrawn, let attributes, !attributes.isEmpty, !sharing.granted.allSatisfy(attributes.contains) {
+            throw Problem.withdrawalOfPart
+        }
+        return ConsentDecision(
+            activity: activity.id, kind: kind, attributes: kind == .given ? attributes : nil, readVersion: readVersion)
+    }
+}
+
+/// As many as a policy can have (migrations/0003).
+private let attributesMax = 50
+/// As long as an attribute's id can be (migrations/0002).
+private let attributeCharactersMax = 40
