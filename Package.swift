@@ -11,6 +11,7 @@ let strict: [SwiftSetting] = [
 ]
 
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let hummingbirdTesting = Target.Dependency.product(name: "HummingbirdTesting", package: "hummingbird")
 let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
@@ -75,7 +76,7 @@ let package = Package(
         .target(
             name: "Web",
             dependencies: [
-                "CZlib", "Primitives", "Postgres", hummingbird, mustache, crypto, logging, metrics, metricsCore, yams, atomics, httpTypes,
+                "CZlib", "Primitives", "Postgres", hummingbird, hummingbirdCore, mustache, crypto, logging, metrics, metricsCore, yams, atomics, httpTypes,
                 nio, nioPosix, nioHTTP1,
             ], swiftSettings: strict),
 

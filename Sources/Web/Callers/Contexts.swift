@@ -1,0 +1,102 @@
+// Proof in the type: a handler that takes one of these contexts has a caller of that kind, because the initialiser
+// throws otherwise. Handlers never unwrap and never ask who is signed in.
+public import Hummingbird
+import Foundation
+
+/// A resident with a web session. Without one the request is sent to the sign-in page and back.
+public struct ResidentContext: ChildRequestContext, PageContext {
+    public var coreContext: CoreRequestContextStorage
+    public let web: WebContext
+    public let resident: ResidentCaller
+
+    public init(context: WebContext) throws {
+        guard case .resident(let resident) = context.caller else {
+            if case .staff = context.caller { throw Problem.forbidden }
+            throw Redirection(to: "/sign-in" + context.nextParameter)
+        }
+        coreContext = context.coreContext
+        web = context
+        self.resident = resident
+    }
+}
+
+/// A member of staff with a web session. Routes that need a role use `site.staff(.caseworker)`.
+public struct StaffContext: ChildRequestContext, PageContext {
+    public var coreContext: CoreRequestContextStorage
+    public let web: WebContext
+    public let staff: StaffCaller
+
+    public init(context: WebContext) throws {
+        guard case .staff(let staff) = context.caller else {
+            if case .resident = context.caller { throw Problem.forbidden }
+            throw Redirection(to: "/sign-in" + context.nextParameter)
+        }
+        coreContext = context.coreContext
+        web = context
+        self.staff = staff
+    }
+}
+
+/// A resident's app with an access token.
+public struct ResidentAPIContext: ChildRequestContext, PageContext {
+    public var coreContext: CoreRequestContextStorage
+    public let web: WebContext
+    public let resident: ResidentCaller
+
+    public init(context: WebContext) throws {
+        guard case .resident(let resident) = context.caller else { throw Problem.forbidden }
+        coreContext = context.coreContext
+        web = context
+        self.resident = resident
+    }
+
+    /// Refuses a token without a scope (RFC 6750 `insufficient_scope`).
+    public func require(scope: String) throws {
+        guard resident.scope.contains(scope) else { throw Problem.insufficientScope(scope) }
+    }
+}
+
+/// An organisation's client with an access token of its own.
+public struct OrganisationAPIContext: ChildRequestContext, PageContext {
+    public var coreContext: CoreRequestContextStorage
+    public let web: WebContext
+    public let organisation: OrganisationCaller
+
+    public init(context: WebContext) throws {
+        guard case .organisation(let organisation) = context.caller else { throw Problem.forbidden }
+        coreContext = context.coreContext
+        web = context
+        self.organisation = organisation
+    }
+
+    /// Refuses a token without a scope (RFC 6750 `insufficient_scope`).
+    public func require(scope: String) throws {
+        guard organisation.scope.contains(scope) else { throw Problem.insufficientScope(scope) }
+    }
+}
+
+/// A bearer token that nobody has looked up yet: the door derives the actor from it in its own statement.
+public struct BearerContext: ChildRequestContext, PageContext {
+    public var coreContext: CoreRequestContextStorage
+    public let web: WebContext
+    public let credential: CredentialHash
+
+    public init(context: WebContext) throws {
+        guard let credential = context.bearer else { throw Problem.unauthorised(nil) }
+        coreContext = context.coreContext
+        web = context
+        self.credential = credential
+    }
+
+    /// What to throw when the door says that the token is unknown, expired or revoked.
+    public static let invalidToken = Problem.unauthorised("invalid_token")
+}
+
+extension WebContext {
+    /// `?next=…` with the page that was asked for, when it can be returned to: only a GET can.
+    fileprivate var nextParameter: String {
+        guard state.isReturnable, let path = Link.localPath(state.target) else { return "" }
+        let allowed = CharacterSet.alphanumerics.union(CharacterSet(charactersIn: "-._~/"))
+        return "?next=" + (path.addingPercentEncoding(withAllowedCharacters: allowed) ?? "/")
+    }
+}

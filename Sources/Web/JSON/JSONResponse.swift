@@ -1,0 +1,81 @@
+// Last step of the JSON face: a body out of Codable views or of a value tree, and the one shape that lists have.
+public import Foundation
+public import Hummingbird
+import HTTPTypes
+import NIOCore
+
+/// A page of a list: `{"items": […], "next_cursor": "…" | null}`.
+public struct CursorList<Item: Encodable & Sendable>: Encodable, Sendable {
+    public let items: [Item]
+    /// Goes back as `?cursor=…` for what follows; null at the end.
+    public let nextCursor: String?
+
+    public init(items: [Item], nextCursor: String?) {
+        self.items = items
+        self.nextCursor = nextCursor
+    }
+
+    private enum CodingKeys: CodingKey {
+        case items, nextCursor
+    }
+
+    /// Writes the cursor also when it is null, so that clients find it in every answer.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(items, forKey: .items)
+        try container.encode(nextCursor, forKey: .nextCursor)
+    }
+}
+
+/// Shared, because making an encoder costs more than using it. Members come in the order of their names.
+private let encoder: JSONEncoder = {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    // Properties become snake_case; the keys of dictionaries stay as they are, for they are data.
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    encoder.dateEncodingStrategy = .custom { date, encoder in
+        var container = encoder.singleValueContainer()
+        try container.encode(RFC3339.text(date))
+    }
+    return encoder
+}()
+
+extension Response {
+    /// A JSON answer from a Codable view. Dates become RFC 3339 in UTC.
+    public static func json(_ body: some Encodable, status: HTTPResponse.Status = .ok, headers: HTTPFields = [:]) throws -> Response {
+        try json(bytes: encoder.encode(body), status: status, headers: headers)
+    }
+
+    /// A JSON answer from a value tree, whose members keep their order; the cheaper of the two.
+    public static func json(_ body: JSONValue, status: HTTPResponse.Status = .ok, headers: HTTPFields = [:]) -> Response {
+        json(bytes: body.serialised(), status: status, headers: headers)
+    }
+
+    private static func json(bytes: some Sequence<UInt8>, status: HTTPResponse.Status, headers: HTTPFields) -> Response {
+        var headers = headers
+        headers[.contentType] = "application/json"
+        return Response(status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
+    }
+}
+
+/// Moments as RFC 3339 §5.6 writes them in UTC, to the millisecond: `2026-11-21T04:39:00.123Z`.
+public enum RFC3339 {
+    public static func text(_ date: Date) -> String {
+        let milliseconds = Int64((date.timeIntervalSince1970 * 1000).rounded())
+        let (seconds, fraction) = (milliseconds.quotientFloored(by: 1000), milliseconds.remainderFloored(by: 1000))
+        let (dayNumber, secondOfDay) = (seconds.quotientFloored(by: 86_400), seconds.remainderFloored(by: 86_400))
+        let (year, month, day) = CityTime.civil(fromDayNumber: Int(dayNumber))
+        return pad(year, 4) + "-" + pad(month, 2) + "-" + pad(day, 2) + "T" + pad(Int(secondOfDay / 3600), 2) + ":"
+            + pad(Int(secondOfDay % 3600 / 60), 2) + ":" + pad(Int(secondOfDay % 60), 2) + "." + pad(Int(fraction), 3) + "Z"
+    }
+
+    private static func pad(_ number: Int, _ width: Int) -> String {
+        let digits = String(number)
+        return digits.count >= width ? digits : String(repeating: "0", count: width - digits.count) + digits
+    }
+}
+
+extension Int64 {
+    fileprivate func quotientFloored(by divisor: Int64) -> Int64 { (self - remainderFloored(by: divisor)) / divisor }
+    fileprivate func remainderFloored(by divisor: Int64) -> Int64 { (self % divisor + divisor) % divisor }
+}

@@ -1,0 +1,213 @@
+// The site under construction: slices add their routes to typed groups, name their pages and their navigation; then it
+// is checked and becomes a responder. A group's type decides who gets in.
+import Foundation
+public import HTTPTypes
+public import Hummingbird
+import Logging
+
+/// Who a route is for. The comparison with the OpenAPI document and the walk with the wrong caller go by it.
+public enum Audience: Sendable, Hashable, CustomStringConvertible {
+    case everyone
+    case resident
+    case staff
+    case staffRole(StaffRole)
+    case publicAPI
+    case residentAPI
+    case organisationAPI
+    case bearerAPI
+    /// Assets and the like, which no document describes.
+    case files
+
+    /// Whether the route speaks JSON.
+    public var isAPI: Bool {
+        switch self {
+        case .publicAPI, .residentAPI, .organisationAPI, .bearerAPI: true
+        case .everyone, .resident, .staff, .staffRole, .files: false
+        }
+    }
+
+    public var description: String {
+        switch self {
+        case .everyone: "everyone"
+        case .resident: "resident"
+        case .staff: "staff"
+        case .staffRole(let role): "staff: \(role.rawValue)"
+        case .publicAPI: "public API"
+        case .residentAPI: "resident API"
+        case .organisationAPI: "organisation API"
+        case .bearerAPI: "bearer API"
+        case .files: "files"
+        }
+    }
+}
+
+/// One line of the site's URL table.
+public struct RouteRecord: Sendable, Hashable {
+    public let method: HTTPRequest.Method
+    /// With `{name}` for parameters, as in OpenAPI.
+    public let path: String
+    public let audience: Audience
+}
+
+/// Remembers a language for an account, so that it is chosen at the next sign-in too.
+public typealias LanguageMemory = @Sendable (Caller, Language) async throws -> Void
+
+/// Where slices register what they serve. Made once, on one task, before the server starts.
+public final class Site {
+    let configuration: WebConfiguration
+    let files: SiteFiles
+    let router: Router<WebContext>
+    let resolve: CredentialResolver
+    private(set) var navigation: [NavigationItem] = []
+    private(set) var pageTypes: [any PageModel.Type] = [ErrorPage.self]
+    /// Called when a signed-in person chooses a language.
+    public var rememberLanguage: LanguageMemory?
+    private let records = RouteRecords()
+
+    /// HTML for anybody, signed in or not.
+    public let everyone: RouteGroup<WebContext>
+    /// HTML for residents with a session.
+    public let resident: RouteGroup<ResidentContext>
+    /// HTML for staff with a session, of any role.
+    public let staff: RouteGroup<StaffContext>
+    /// JSON or OAuth forms without a caller: token endpoint, metadata, health.
+    public let publicAPI: RouteGroup<WebContext>
+    /// JSON for residents' apps.
+    public let residentAPI: RouteGroup<ResidentAPIContext>
+    /// JSON for organisations.
+    public let organisationAPI: RouteGroup<OrganisationAPIContext>
+    /// JSON for a bearer token that the handler's own statement resolves.
+    public let bearerAPI: RouteGroup<BearerContext>
+
+    let staticFiles: RouteGroup<WebContext>
+    private let pages: RouterGroup<WebContext>
+
+    /// - Parameters:
+    ///   - configuration: addresses, city, limits and the folder with templates, assets and locales.
+    ///   - resolve: finds out who holds a credential; `Site.resolver(using:)` asks the database.
+    /// - Throws: what is wrong with the first bad template, catalogue or asset.
+    public init(configuration: WebConfiguration, resolve: @escaping CredentialResolver) throws {
+        self.configuration = configuration
+        self.resolve = resolve
+        files = try SiteFiles(configuration: configuration)
+        router = Router(context: WebContext.self, options: [.autoGenerateHeadEndpoints])
+        // The order of the house: what stands first sees everything, errors of the later ones included.
+        router.addMiddleware {
+            RequestLog()
+            Delivery()
+            SecurityHeaders()
+            ErrorPages()
+            LocaleChoice()
+        }
+        let pages = router.group().addMiddleware {
+            SessionLookup()
+            FormCheck()
+        }
+        let callers = router.group().addMiddleware {
+            APIFace()
+            TokenLookup()
+        }
+        let bearers = router.group().addMiddleware {
+            APIFace()
+            TokenReading()
+        }
+        let open = router.group().addMiddleware { APIFace() }
+        self.pages = pages
+        everyone = RouteGroup(pages, audience: .everyone, records: records)
+        resident = RouteGroup(pages.group(context: ResidentContext.self), audience: .resident, records: records)
+        staff = RouteGroup(pages.group(context: StaffContext.self), audience: .staff, records: records)
+        staticFiles = RouteGroup(open, audience: .files, records: records)
+        publicAPI = RouteGroup(open, audience: .publicAPI, records: records)
+        residentAPI = RouteGroup(callers.group(context: ResidentAPIContext.self), audience: .residentAPI, records: records)
+        organisationAPI = RouteGroup(callers.group(context: OrganisationAPIContext.self), audience: .organisationAPI, records: records)
+        bearerAPI = RouteGroup(bearers.group(context: BearerContext.self), audience: .bearerAPI, records: records)
+        addOwnRoutes()
+    }
+
+    /// HTML for staff who hold a role; others get a 403 page.
+    public func staff(_ role: StaffRole) -> RouteGroup<StaffContext> {
+        let group = pages.group(context: StaffContext.self).add(middleware: RequireRole(role: role))
+        return RouteGroup(group, audience: .staffRole(role), records: records)
+    }
+
+    /// The URL table: every route with its audience, in the order of registration.
+    public var routes: [RouteRecord] { records.all }
+
+    /// Names the page models that a slice shows; each is checked against its template when the site is built.
+    public func declare(pages: [any PageModel.Type]) {
+        pageTypes.append(contentsOf: pages)
+    }
+
+    /// Adds an entry to the navigation of residents or staff, after those that are there.
+    public func addNavigation(_ face: NavigationFace, path: String, textKey: String) {
+        navigation.append(NavigationItem(face: face, path: path, textKey: textKey))
+    }
+
+    /// Checks everything that was declared and freezes it.
+    /// - Throws: `TemplateFailure` or `Catalogue.Failure`, naming what is to be mended.
+    func makeServices() throws -> WebServices {
+        for page in pageTypes { try files.templates.check(page) }
+        for item in navigation {
+            for (language, catalogue) in files.catalogues where catalogue.raw(item.textKey) == nil {
+                throw Catalogue.Failure.missingText(key: item.textKey, language: language.tag)
+            }
+        }
+        return WebServices(
+            configuration: configuration, files: files, resolve: resolve, navigation: navigation,
+            pageTypes: Set(pageTypes.map { ObjectIdentifier($0) }), routes: RouteTable(routes), rememberLanguage: rememberLanguage)
+    }
+}
+
+/// Whose navigation an entry belongs to.
+public enum NavigationFace: Sendable, Hashable {
+    case visitor
+    case resident
+    case staff
+
+    init(_ caller: Caller) {
+        switch caller {
+        case .resident: self = .resident
+        case .staff: self = .staff
+        case .anonymous, .organisation: self = .visitor
+        }
+    }
+}
+
+struct NavigationItem: Sendable {
+    let face: NavigationFace
+    let path: String
+    let textKey: String
+}
+
+/// Routes of one audience. Paths are whole and begin with a slash; parameters are `{name}`.
+public struct RouteGroup<Context: RequestContext> {
+    private let group: RouterGroup<Context>
+    private let audience: Audience
+    private let records: RouteRecords
+
+    public typealias Handler = @Sendable (Request, Context) async throws -> Response
+
+    init(_ group: RouterGroup<Context>, audience: Audience, records: RouteRecords) {
+        self.group = group
+        self.audience = audience
+        self.records = records
+    }
+
+    public func get(_ path: String, use handler: @escaping Handler) { add(.get, path, handler) }
+    public func post(_ path: String, use handler: @escaping Handler) { add(.post, path, handler) }
+    public func put(_ path: String, use handler: @escaping Handler) { add(.put, path, handler) }
+    public func patch(_ path: String, use handler: @escaping Handler) { add(.patch, path, handler) }
+    public func delete(_ path: String, use handler: @escaping Handler) { add(.delete, path, handler) }
+
+    private func add(_ method: HTTPRequest.Method, _ path: String, _ handler: @escaping Handler) {
+        records.add(RouteRecord(method: method, path: path, audience: audience))
+        group.on(RouterPath(path), method: method, use: handler)
+    }
+}
+
+/// The table behind `Site.routes`, shared by the groups.
+final class RouteRecords {
+    private(set) var all: [RouteRecord] = []
+
+    func add(_ record: RouteRecord) { all.append(record) }
+}

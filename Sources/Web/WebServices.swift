@@ -1,0 +1,66 @@
+// What every request needs and none changes: made once at start-up from configuration and files, shared by all contexts.
+import Foundation
+import Logging
+
+/// The read-only furniture of the site.
+final class WebServices: Sendable {
+    let configuration: WebConfiguration
+    let cookies: CookieNames
+    let catalogues: [Language: Catalogue]
+    let formatters: [Language: Formatter]
+    let templates: Templates
+    let assets: Assets
+    let resolve: CredentialResolver
+    let navigation: [NavigationItem]
+    let pageTypes: Set<ObjectIdentifier>
+    let routes: RouteTable
+    let rememberLanguage: LanguageMemory?
+
+    init(
+        configuration: WebConfiguration, files: SiteFiles, resolve: @escaping CredentialResolver, navigation: [NavigationItem],
+        pageTypes: Set<ObjectIdentifier>, routes: RouteTable, rememberLanguage: LanguageMemory?
+    ) {
+        self.configuration = configuration
+        cookies = CookieNames(baseURL: configuration.baseURL)
+        catalogues = files.catalogues
+        formatters = files.formatters
+        templates = files.templates
+        assets = files.assets
+        self.resolve = resolve
+        self.navigation = navigation
+        self.pageTypes = pageTypes
+        self.routes = routes
+        self.rememberLanguage = rememberLanguage
+    }
+
+    /// Every language has a catalogue once the site is built; the fallback serves tests that load fewer.
+    func catalogue(_ language: Language) -> Catalogue {
+        catalogues[language] ?? Catalogue(language: language, texts: [:])
+    }
+
+    func formatter(_ language: Language) -> Formatter {
+        formatters[language] ?? Formatter(catalogue: catalogue(language), zone: CityTime(configuration.timeZone))
+    }
+}
+
+/// What is read from the root directory at start-up.
+struct SiteFiles: Sendable {
+    let catalogues: [Language: Catalogue]
+    let formatters: [Language: Formatter]
+    let templates: Templates
+    let assets: Assets
+
+    /// - Throws: what is wrong with the first bad file: `Catalogue.Failure`, `TemplateFailure`, `Assets.Failure`.
+    init(configuration: WebConfiguration) throws {
+        let root = configuration.rootDirectory
+        var catalogues: [Language: Catalogue] = [:]
+        for language in Language.allCases {
+            catalogues[language] = try Catalogue(language: language, directory: "\(root)/config/locales/\(language.tag)")
+        }
+        self.catalogues = catalogues
+        let zone = CityTime(configuration.timeZone)
+        formatters = catalogues.mapValues { Formatter(catalogue: $0, zone: zone) }
+        templates = try Templates(directory: "\(root)/templates", catalogues: catalogues)
+        assets = try Assets(directory: "\(root)/assets")
+    }
+}
