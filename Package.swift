@@ -100,5 +100,9 @@ let package = Package(
                 "Ledger", "Payments", "Benefits", "Casework", hummingbird, logging, metrics, lifecycle, unixSignals, configuration, arguments,
                 jwtKit, crypto, yams,
             ], swiftSettings: strict),
+
+        // Tests mirror Sources.
+        .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
+        tests("Postgres", ["TestSupport", "Primitives", logging]),
     ]
 )

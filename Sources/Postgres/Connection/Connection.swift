@@ -1,0 +1,305 @@
+// One connection in pipeline mode: statements go out as they come, answers come back in the same order. Its whole state is the list of what
+// the server still owes us. Confined to the socket thread (it is not Sendable, and only the Pool actor holds any).
+import CLibpq
+import DequeModule
+
+final class Connection {
+    /// What libpq will report next, in order.
+    private enum Expected {
+        case prepare(StatementKey)
+        case execution(Request, StatementKey)
+        case sync(Request, isLast: Bool)
+        /// A statement of our own that nobody waits for.
+        case housekeeping
+        case housekeepingSync
+    }
+
+    let handle: OpaquePointer
+    let socket: Int32
+    /// Shared connections refuse what would change the session under the feet of others, and repeat statements with stale plans.
+    let isShared: Bool
+    private let notices: NoticeLog
+    private let readsPerWake: Int
+
+    private(set) var isLost = false
+    /// Output that the socket would not take yet.
+    private(set) var wantsToWrite = false
+    private(set) var requestsInFlight = 0
+    /// Requests answered since the pool last asked.
+    private(set) var requestsFinished = 0
+    /// When the server last gave us anything, or had nothing to give.
+    private(set) var lastProgress = ContinuousClock.now
+    /// Set while a cancellation is under way: an interrupted statement was then cancelled, not timed out.
+    var isCancelling = false
+    /// Whether a statement changed the session (SET, LISTEN …), so that it must be reset before somebody else gets it.
+    var sessionChanged = false
+    /// COPY leaves pipeline mode; see CopyStream.swift.
+    var copy = CopyState.none
+    var onNotification: ((_ channel: String, _ payload: String) -> Void)?
+
+    private var prepared = PreparedStatements()
+    private var expected = Deque<Expected>()
+    private var outcomes: [Outcome] = []
+    private var segmentError: DatabaseError?
+    private var resend: Bool = false
+    private var values: [UnsafePointer<CChar>?] = []
+    private var formats: [Int32] = []
+
+    init(_ opened: OpenedConnection, isShared: Bool) {
+        handle = opened.handle
+        notices = opened.notices
+        socket = PQsocket(opened.handle)
+        self.isShared = isShared
+        // One record of TLS (16 kB) may be decrypted and not yet read, which poll cannot see; three reads empty it.
+        readsPerWake = PQsslInUse(opened.handle) == 1 ? 3 : 1
+    }
+
+    deinit { PQfinish(handle) }
+
+    /// Nothing is owed to us.
+    var isIdle: Bool { expected.isEmpty && copy.isNone }
+
+    /// Idle, or inside a COPY that waits for the next piece.
+    var isReadyForWork: Bool {
+        if case .open(nil) = copy { return true }
+        return isIdle
+    }
+
+    /// Whether the server is inside a transaction; meaningful only while idle.
+    var isInTransaction: Bool { PQtransactionStatus(handle) != PQTRANS_IDLE }
+
+    // MARK: Sending
+
+    func isPrepared(_ key: StatementKey) -> Bool { prepared.contains(key) }
+
+    /// Queues the request on the wire. Its answer comes through the request itself.
+    func send(_ request: Request) {
+        guard !isLost else { return request.fail(.connectionLost) }
+        if isShared, let refusal = refusal(of: request) {
+            requestsFinished += 1
+            return request.fail(refusal)
+        }
+        if expected.isEmpty { lastProgress = .now }
+        requestsInFlight += 1
+        for name in prepared.takeDiscarded() { deallocate(name) }
+        for (index, command) in request.commands.enumerated() {
+            guard send(command, of: request), !command.syncs || PQpipelineSync(handle) == 1 else {
+                lose()
+                requestsFinished += 1
+                return request.fail(.connectionLost)
+            }
+            if command.syncs { expected.append(.sync(request, isLast: index == request.commands.count - 1)) }
+        }
+    }
+
+    private func send(_ command: Request.Command, of request: Request) -> Bool {
+        let binds = command.sql.binds
+        let count = Int32(binds.lengths.count)
+        let sent: Int32
+        switch prepared.way(for: command.key) {
+        case .named(let name):
+            sent = execute(name, binds, count)
+        case .prepare(let name):
+            expected.append(.prepare(command.key))
+            guard PQsendPrepare(handle, name, command.sql.text, count, binds.types) == 1 else { return false }
+            sent = execute(name, binds, count)
+        case .unprepared:
+            sent = withPointers(to: binds) { values, formats in
+                PQsendQueryParams(handle, command.sql.text, count, binds.types, values, binds.lengths, formats, 1)
+            }
+        }
+        expected.append(.execution(request, command.key))
+        return sent == 1
+    }
+
+    private func execute(_ name: [CChar], _ binds: BindWriter, _ count: Int32) -> Int32 {
+        withPointers(to: binds) { PQsendQueryPrepared(handle, name, count, $0, binds.lengths, $1, 1) }
+    }
+
+    private func deallocate(_ name: [CChar]) {
+        let text = "DEALLOCATE " + String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        expected.append(.housekeeping)
+        expected.append(.housekeepingSync)
+        guard PQsendQueryParams(handle, text, 0, nil, nil, nil, nil, 1) == 1, PQpipelineSync(handle) == 1 else { return lose() }
+    }
+
+    /// libpq wants an array of pointers; ours are into the one buffer that the caller filled. The arrays are kept for the next time.
+    private func withPointers(
+        to binds: BindWriter, _ body: (UnsafePointer<UnsafePointer<CChar>?>?, UnsafePointer<Int32>?) -> Int32
+    ) -> Int32 {
+        while formats.count < binds.lengths.count {
+            formats.append(1)
+            values.append(nil)
+        }
+        return binds.bytes.withUnsafeBytes { buffer in
+            var offset = 0
+            for (index, length) in binds.lengths.enumerated() {
+                if length < 0 {
+                    values[index] = nil
+                } else {
+                    // An empty value has no bytes to point at, but a null pointer would mean NULL.
+                    values[index] = (buffer.baseAddress ?? emptyValue).advanced(by: offset).assumingMemoryBound(to: CChar.self)
+                    offset += Int(length)
+                }
+            }
+            return values.withUnsafeBufferPointer { values in
+                formats.withUnsafeBufferPointer { body(values.baseAddress, $0.baseAddress) }
+            }
+        }
+    }
+
+    /// Pushes out what is buffered; the rest goes when the socket is writable again.
+    func flush() {
+        guard !isLost else { return }
+        let rest = PQflush(handle)
+        wantsToWrite = rest == 1
+        if rest < 0 { lose() }
+    }
+
+    /// Pushes out what is buffered, data of a COPY included.
+    func flushAll() {
+        if copy.isNone { flush() } else { flushCopy() }
+    }
+
+    // MARK: Receiving
+
+    /// The socket is readable (or broken): takes everything that has arrived.
+    func receive() {
+        guard !isLost else { return }
+        for _ in 0..<readsPerWake {
+            let isAlive = PQconsumeInput(handle) == 1
+            if copy.isNone { takeResults() } else { takeCopyResults() }
+            if !isAlive || PQstatus(handle) == CONNECTION_BAD { return lose() }
+        }
+        if let onNotification {
+            while let notification = PQnotifies(handle) {
+                defer { PQfreemem(notification) }
+                onNotification(String(cString: notification.pointee.relname), String(cString: notification.pointee.extra))
+            }
+        }
+    }
+
+    private func takeResults() {
+        // Also with nothing expected: PQisBusy is what makes libpq read notices and notifications.
+        guard PQisBusy(handle) == 0, !expected.isEmpty else { return }
+        lastProgress = .now
+        var separators = 0
+        while !expected.isEmpty, !isLost, PQisBusy(handle) == 0 {
+            guard let result = PQgetResult(handle) else {
+                // One NULL ends the results of each command; more of them mean that nothing is there.
+                separators += 1
+                if separators > 2 { return }
+                continue
+            }
+            separators = 0
+            take(result)
+        }
+    }
+
+    private func take(_ result: OpaquePointer) {
+        let status = PQresultStatus(result)
+        switch (expected[0], status) {
+        case (.sync(let request, let isLast), PGRES_PIPELINE_SYNC):
+            PQclear(result)
+            expected.removeFirst()
+            segmentError = nil
+            if isLast { finish(request) }
+        case (.housekeepingSync, PGRES_PIPELINE_SYNC):
+            PQclear(result)
+            expected.removeFirst()
+        case (.sync, PGRES_FATAL_ERROR):
+            // The implicit COMMIT failed: rows that libpq has already given us never became true.
+            failLastSegment(DatabaseError(result: result))
+            PQclear(result)
+        case (.prepare(let key), _):
+            expected.removeFirst()
+            if status == PGRES_COMMAND_OK { prepared.confirm(key) } else { prepared.prepareFailed(key) }
+            if status == PGRES_FATAL_ERROR { note(error: DatabaseError(result: result)) }
+            PQclear(result)
+        case (.execution(_, let key), _):
+            expected.removeFirst()
+            takeExecution(result, status, key)
+        case (.housekeeping, _):
+            expected.removeFirst()
+            PQclear(result)
+        case (.sync, _), (.housekeepingSync, _):
+            PQclear(result)
+            lose()  // a result that nobody asked for: the two ends disagree
+        }
+    }
+
+    private func takeExecution(_ result: OpaquePointer, _ status: ExecStatusType, _ key: StatementKey) {
+        switch status {
+        case PGRES_TUPLES_OK, PGRES_COMMAND_OK, PGRES_EMPTY_QUERY:
+            let answer = QueryResult(owning: result)
+            if status == PGRES_COMMAND_OK, !isShared { noteSessionChange(answer) }
+            outcomes.append(.success(answer))
+        case PGRES_PIPELINE_ABORTED:
+            outcomes.append(.failure(segmentError ?? .connectionLost))
+            PQclear(result)
+        default:
+            if DatabaseError.isStalePlan(result) {
+                prepared.discard(key)
+                resend = isShared
+            }
+            let error = note(error: DatabaseError(result: result))
+            outcomes.append(.failure(error))
+            PQclear(result)
+        }
+    }
+
+    @discardableResult
+    private func note(error: DatabaseError) -> DatabaseError {
+        var error = error
+        if isCancelling, case .timedOut = error { error = .cancelled }
+        if case .connectionLost = error { lose() }
+        segmentError = error
+        return error
+    }
+
+    private func failLastSegment(_ error: DatabaseError) {
+        let error = note(error: error)
+        if outcomes.isEmpty { return }
+        outcomes[outcomes.count - 1] = .failure(error)
+    }
+
+    private func finish(_ request: Request) {
+        requestsInFlight -= 1
+        let answer = outcomes
+        outcomes.removeAll(keepingCapacity: true)
+        if resend, request.mayBeSentAgain {
+            resend = false
+            return send(request)
+        }
+        resend = false
+        requestsFinished += 1
+        request.succeed(answer)
+    }
+
+    func takeFinishedCount() -> Int {
+        defer { requestsFinished = 0 }
+        return requestsFinished
+    }
+
+    // MARK: The end
+
+    /// Gives the connection up: everybody who waits on it hears so, and nobody else.
+    func lose() {
+        guard !isLost else { return }
+        isLost = true
+        wantsToWrite = false
+        let owed = expected
+        expected.removeAll()
+        outcomes.removeAll()
+        for entry in owed {
+            guard case .sync(let request, true) = entry else { continue }
+            requestsFinished += 1
+            request.fail(isCancelling ? .cancelled : .connectionLost)
+        }
+        requestsInFlight = 0
+        loseCopy()
+    }
+}
+
+/// An address that is not null, for values without bytes; nobody reads from it.
+private nonisolated(unsafe) let emptyValue = UnsafeRawPointer(UnsafeMutableRawPointer.allocate(byteCount: 1, alignment: 1))

@@ -1,0 +1,27 @@
+// What a superuser does once, before the first migration: the roles, and a database that stoa_owner owns. Stoa does it by itself
+// on its embedded cluster and the tests on theirs; on a server elsewhere an administrator does it with psql (docs/OPERATIONS.md).
+import Foundation
+
+public enum Bootstrap {
+    /// Makes the roles and the database where they are missing. Running it again changes nothing.
+    /// - Parameters:
+    ///   - script: the text of migrations/bootstrap.sql.
+    ///   - database: the name of the database; letters, digits and underscores.
+    ///   - superuserURL: a libpq connection string of a superuser for a database of the given name.
+    /// - Returns: whether the database was made now.
+    /// - Throws: `MigrationError`, `DatabaseError`
+    @discardableResult
+    public static func run(script: String, database: String, superuserURL: @Sendable (String) -> String) async throws -> Bool {
+        let made = try await withScriptConnection(to: superuserURL("postgres")) { connection in
+            try connection.run(script)
+            guard try connection.query("SELECT FROM pg_catalog.pg_database WHERE datname = $1", [database]).isEmpty else { return false }
+            try connection.run("CREATE DATABASE \(quotedIdentifier(database)) OWNER stoa_owner TEMPLATE template0 ENCODING 'UTF8'")
+            return true
+        }
+        // Also when the database was there: an earlier start may have been killed between the two.
+        try await withScriptConnection(to: superuserURL(database)) { connection in
+            try connection.run("ALTER SCHEMA public OWNER TO stoa_owner")
+        }
+        return made
+    }
+}

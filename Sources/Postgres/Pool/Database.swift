@@ -1,0 +1,62 @@
+// The database as the slices see it. Single statements go to the shared connections from here, transactions to exclusive ones
+// (Transaction.swift, ExclusiveConnection.swift, CopyIn.swift), and listeners to their own (Listener.swift).
+public import Logging
+
+/// A pool of connections to PostgreSQL.
+///
+/// Statements that run on the `Database` itself share connections with those of other callers, each in a transaction of its own: they must be short
+/// and wait for no lock. Whatever takes several statements, or may wait, belongs into `transaction` or `exclusive`.
+public final class Database: Executor {
+    let pool: Pool
+
+    /// Starts connecting at once, in the background; the first statements wait for the first attempt's outcome.
+    /// - Throws: `DatabaseError.misuse` when the URL cannot be read.
+    public init(configuration: Configuration, logger: Logger) throws {
+        pool = try Pool(configuration, logger: logger)
+        pool.start()
+    }
+
+    deinit {
+        pool.thread.post(.close)
+    }
+
+    /// Closes all connections. Statements under way fail with `.connectionLost`: end the callers first.
+    public func shutdown() async {
+        await pool.close()
+    }
+
+    public func query<Q: Query>(_ query: Q) async throws -> [Q.Row] {
+        try await single(query.sql).rows(of: query)
+    }
+
+    @discardableResult
+    public func execute(_ sql: SQL) async throws -> Int {
+        try await single(sql).rowsAffected
+    }
+
+    /// Two statements one after the other on one connection, in one round trip. Each is a transaction of its own: `b` sees what `a`
+    /// committed, and runs also when `a` failed.
+    /// - Throws: the error of `a` if it failed, else that of `b`.
+    public func pipeline<A: Query, B: Query>(_ a: A, _ b: B) async throws -> ([A.Row], [B.Row]) {
+        let outcomes = try await run(Request([Request.Command(a.sql), Request.Command(b.sql)]))
+        let first = try outcomes[0].get()
+        let second = try outcomes[1].get()
+        return (try first.rows(of: a), try second.rows(of: b))
+    }
+
+    private func single(_ sql: SQL) async throws -> QueryResult {
+        try await run(Request([Request.Command(sql)]))[0].get()
+    }
+
+    /// Waits for the answer. A cancelled caller leaves at once: its answer, when it comes, is thrown away.
+    private func run(_ request: Request) async throws -> [Outcome] {
+        try request.validate()
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                if request.park(continuation) { pool.submit(request) }
+            }
+        } onCancel: {
+            request.fail(.cancelled)
+        }
+    }
+}
