@@ -1,0 +1,38 @@
+// Pure rules of scope (RFC 6749 §3.3): what exists, who may register what, and what a request gets.
+
+/// One thing that an access token lets its holder do.
+enum ScopeToken: String, CaseIterable, Sendable {
+    case profile
+    case consents
+    case accessLog = "access_log"
+    case bills
+    case payments
+    case messages
+    case exchangeRead = "exchange.read"
+
+    /// What an app that acts for a resident may hold.
+    static let ofApps: [ScopeToken] = [.profile, .consents, .accessLog, .bills, .payments, .messages]
+    /// What an organisation's client may hold.
+    static let ofOrganisations: [ScopeToken] = [.exchangeRead]
+
+    /// Key of the plain words for the approval page; the dot of `exchange.read` would open a group in the catalogue.
+    var textKey: String { "openid.scope." + rawValue.replacing(".", with: "_") }
+}
+
+enum ScopeRules {
+    /// What a request gets.
+    /// - Parameters:
+    ///   - requested: the parameter as it was sent: names with single spaces between, in any order; nil when omitted.
+    ///   - registered: what the client holds, in the order in which the answer lists it.
+    /// - Returns: everything registered when nothing was asked for.
+    /// - Throws: `invalid_scope` when anything is asked for that the client does not hold.
+    static func granted(requested: String?, registered: [String]) throws(OAuthError) -> [String] {
+        guard let requested else { return registered }
+        let names = Set(requested.split(separator: " ").map(String.init))
+        guard !names.isEmpty else { return registered }
+        guard names.isSubset(of: registered) else {
+            throw OAuthError(.invalidScope, "This client may ask for: " + registered.joined(separator: " ") + ". Omit scope to get all of it.")
+        }
+        return registered.filter(names.contains)
+    }
+}

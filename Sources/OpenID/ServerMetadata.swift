@@ -1,0 +1,40 @@
+// Where everything is and what is accepted (RFC 8414): the only address that a client needs to know by heart.
+import Web
+
+/// The authorization server's metadata.
+struct ServerMetadata: Sendable {
+    static let path = "/.well-known/oauth-authorization-server"
+    static let tokenPath = "/oauth/token"
+    static let authorizationPath = "/oauth/authorize"
+    static let revocationPath = "/oauth/revoke"
+    /// Clients may keep it for an hour: it changes with a release, and an old copy still works.
+    static let cacheControl = "public, max-age=3600"
+
+    /// The base URL: scheme, host and port without a slash at the end. Clients compare it as text.
+    let issuer: String
+
+    /// What a client may write into the `aud` of its assertion (RFC 7523 §3 item 3, RFC 9700 §2.1).
+    var audiences: Set<String> { [issuer, issuer + Self.tokenPath] }
+
+    var document: JSONValue {
+        let algorithms = JSONValue.array(SigningAlgorithm.allCases.map { .string($0.rawValue) })
+        return [
+            "issuer": .string(issuer),
+            "authorization_endpoint": .string(issuer + Self.authorizationPath),
+            "token_endpoint": .string(issuer + Self.tokenPath),
+            "revocation_endpoint": .string(issuer + Self.revocationPath),
+            "scopes_supported": .array(ScopeToken.allCases.map { .string($0.rawValue) }),
+            "response_types_supported": ["code"],
+            "response_modes_supported": ["query"],
+            "grant_types_supported": .array(IssueToken.Grant.allCases.map { .string($0.rawValue) }),
+            "token_endpoint_auth_methods_supported": ["private_key_jwt", "none"],
+            "token_endpoint_auth_signing_alg_values_supported": algorithms,
+            "revocation_endpoint_auth_methods_supported": ["private_key_jwt", "none"],
+            "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
+            "code_challenge_methods_supported": [.string(PKCE.method)],
+            "authorization_response_iss_parameter_supported": true,
+            "ui_locales_supported": .array(Language.allCases.map { .string($0.tag) }),
+            "service_documentation": .string(issuer + "/api/openapi.yaml"),
+        ]
+    }
+}
