@@ -152,12 +152,14 @@ public final class GroupCommit<Item: Sendable, Answer: Sendable>: Sendable {
             }
             startNextBatch()
             for (caller, answer) in zip(batch, answers) { caller.continuation.resume(returning: answer) }
-        } catch where batch.count > 1 && deservesSingleRetries(error) {
+        } catch {
+            guard batch.count > 1 && deservesSingleRetries(error) else {
+                startNextBatch()
+                for caller in batch { caller.continuation.resume(throwing: error) }
+                return
+            }
             await runSingly(batch)
             startNextBatch()
-        } catch {
-            startNextBatch()
-            for caller in batch { caller.continuation.resume(throwing: error) }
         }
     }
 

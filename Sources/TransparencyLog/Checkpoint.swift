@@ -39,7 +39,9 @@ public struct Checkpoint: Hashable, Sendable {
 
     /// Reads the text of a note.
     public init(text: String) throws(CheckpointError) {
-        let lines = text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map { String(decoding: $0, as: UTF8.self) }
+        let lines = text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map {
+            String(decoding: $0, as: UTF8.self)
+        }
         guard lines.count >= 4, lines.last == "", !lines.dropLast().contains("") else { throw .malformed }
         // `Int` would also take a plus sign and zeros in front: the text must be what would be written.
         guard let size = Int(lines[1]), String(size).utf8.elementsEqual(lines[1].utf8) else { throw .invalidSize }

@@ -164,10 +164,11 @@ struct GroupCommitTests {
         var tasks = await queue([0], in: group)
         await eventually { store.batches == [[0]] }
         tasks += await queue([1, 2, 3], in: group)
-        // The store is still closed: this answer does not wait for it.
-        await #expect(throws: GroupCommitError.queueFull) { try await group.submit(4) }
-        #expect(group.statistics.refused == 1)
+        // The store is still closed: the refusal does not wait for it.
+        let refused = Task { try await group.submit(4) }
+        await eventually { group.statistics.refused == 1 }
         store.open()
+        await #expect(throws: GroupCommitError.queueFull) { try await refused.value }
         for (task, item) in zip(tasks, 0...) { #expect(try await task.value == item * item) }
         #expect(store.batches == [[0], [1, 2, 3]])
     }
@@ -179,9 +180,10 @@ struct GroupCommitTests {
         let tasks = await queue([1, 2, 3], in: group)
         await eventually { store.batches == [[1]] }
         tasks[1].cancel()
-        await #expect(throws: CancellationError.self) { try await tasks[1].value }
-        #expect(group.statistics.queued == 1)
+        // The store is still closed: leaving does not wait for it.
+        await eventually { group.statistics.queued == 1 }
         store.open()
+        await #expect(throws: CancellationError.self) { try await tasks[1].value }
         #expect(try await tasks[0].value == 1)
         #expect(try await tasks[2].value == 9)
         #expect(store.batches == [[1], [3]])
@@ -198,8 +200,8 @@ struct GroupCommitTests {
             withUnsafeCurrentTask { $0?.cancel() }
             return try await group.submit(8)
         }
-        await #expect(throws: CancellationError.self) { try await before.value }
         store.open()
+        await #expect(throws: CancellationError.self) { try await before.value }
         #expect(try await inFlight.value == 49)
         #expect(store.batches == [[7]])
     }
@@ -237,5 +239,34 @@ struct GroupCommitTests {
         #expect(Set(committed) == answered)
         #expect(store.inFlightMax == 1)
         #expect(group.statistics.queued == 0)
+    }
+
+    @Test("works on after callers left whose batch had been started but not yet taken")
+    func everyoneLeft() async throws {
+        let store = Store()
+        let group = gather(store)
+        // Busy tasks keep the batch's task waiting for its turn, while a thread of its own cancels the caller as soon as it is queued.
+        let busy = (0..<32).map { _ in
+            Task { while !Task.isCancelled { await Task.yield() } }
+        }
+        var submitted = 0
+        let deadline = ContinuousClock.now + .seconds(30)
+        while group.statistics.itemsStarted == submitted && ContinuousClock.now < deadline {
+            let task = Task { try await group.submit(1) }
+            let submittedBefore = submitted
+            Thread.detachNewThread {
+                while group.statistics.queued == 0 && group.statistics.itemsStarted == submittedBefore && ContinuousClock.now < deadline {}
+                task.cancel()
+            }
+            _ = await task.result
+            submitted += 1
+        }
+        for task in busy { task.cancel() }
+        #expect(group.statistics.itemsStarted < submitted, "nobody left in time: this run proved nothing")
+
+        let last = Task { try await group.submit(5) }
+        await eventually { store.batches.last == [5] }
+        last.cancel()
+        #expect(try await last.value == 25)
     }
 }

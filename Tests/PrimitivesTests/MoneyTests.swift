@@ -12,7 +12,8 @@ struct CurrencyTests {
         #expect(try currency(code).minorUnits == digits)
     }
 
-    @Test("refuses a code that is not in circulation or not written in capitals", arguments: ["", "eur", "EU", "XXX", "XAU", "DEM", "EURO"])
+    @Test(
+        "refuses a code that is not in circulation or not written in capitals", arguments: ["", "eur", "EU", "XXX", "XAU", "DEM", "EURO"])
     func unknown(code: String) {
         #expect(Currency(code: code) == nil)
         #expect(throws: DecodingError.self) { try JSONDecoder().decode([Currency].self, from: Data("[\"\(code)\"]".utf8)) }
@@ -42,10 +43,12 @@ struct MoneyTests {
         #expect(throws: MoneyError.overflow) { try smallest.negated() }
     }
 
-    @Test("splits by largest remainder", arguments: [
-        (100, [1, 1, 1], [34, 33, 33]), (-100, [1, 1, 1], [-34, -33, -33]), (5, [3, 7], [2, 3]), (1, [1, 1], [1, 0]),
-        (10, [0, 5, 0], [0, 10, 0]), (0, [2, 3], [0, 0]), (100, [21, 79], [21, 79]), (7, [10, 20, 30, 40], [1, 1, 2, 3]),
-    ] as [(Int64, [Int], [Int64])])
+    @Test(
+        "splits by largest remainder",
+        arguments: [
+            (100, [1, 1, 1], [34, 33, 33]), (-100, [1, 1, 1], [-34, -33, -33]), (5, [3, 7], [2, 3]), (1, [1, 1], [1, 0]),
+            (10, [0, 5, 0], [0, 10, 0]), (0, [2, 3], [0, 0]), (100, [21, 79], [21, 79]), (7, [10, 20, 30, 40], [1, 1, 2, 3]),
+        ] as [(Int64, [Int], [Int64])])
     func split(amount: Int64, weights: [Int], expected: [Int64]) throws {
         #expect(try Money(minorUnits: amount, currency: .eur).split(into: weights).map(\.minorUnits) == expected)
     }
@@ -70,13 +73,15 @@ struct MoneyTests {
         #expect(throws: MoneyError.invalidWeights) { try Money(minorUnits: 1, currency: .eur).split(into: weights) }
     }
 
-    @Test("is written in the reader's language", arguments: [
-        ("EUR", 123_456_789, "€1,234,567.89", "1\u{202F}234\u{202F}567,89\u{A0}€", "1,234,567.89\u{A0}€"),
-        ("EUR", 1250, "€12.50", "12,50\u{A0}€", "12.50\u{A0}€"),
-        ("EUR", -5, "-€0.05", "-0,05\u{A0}€", "\u{200E}-0.05\u{A0}€"),
-        ("XOF", 1500, "XOF\u{A0}1,500", "1\u{202F}500\u{A0}XOF", "1,500\u{A0}XOF"),
-        ("TND", 12_005, "TND\u{A0}12.005", "12,005\u{A0}TND", "12.005\u{A0}TND"),
-    ] as [(String, Int64, String, String, String)])
+    @Test(
+        "is written in the reader's language",
+        arguments: [
+            ("EUR", 123_456_789, "€1,234,567.89", "1\u{202F}234\u{202F}567,89\u{A0}€", "1,234,567.89\u{A0}€"),
+            ("EUR", 1250, "€12.50", "12,50\u{A0}€", "12.50\u{A0}€"),
+            ("EUR", -5, "-€0.05", "-0,05\u{A0}€", "\u{200E}-0.05\u{A0}€"),
+            ("XOF", 1500, "XOF\u{A0}1,500", "1\u{202F}500\u{A0}XOF", "1,500\u{A0}XOF"),
+            ("TND", 12_005, "TND\u{A0}12.005", "12,005\u{A0}TND", "12.005\u{A0}TND"),
+        ] as [(String, Int64, String, String, String)])
     func formatted(code: String, minorUnits: Int64, english: String, french: String, arabic: String) throws {
         let money = Money(minorUnits: minorUnits, currency: try currency(code))
         #expect(money.formatted(locale: "en") == english)
@@ -107,23 +112,28 @@ struct MoneyTests {
         }
     }
 
-    @Test("reads the habits of many hands", arguments: [
-        ("12.50", 1250), ("12,50", 1250), (" 12,5 ", 1250), ("1.234,50", 123_450), ("1,234.50", 123_450), ("1 234,50", 123_450),
-        ("1'234.50", 123_450), ("1’234.50", 123_450), ("1,234,567", 123_456_700), ("€ 12", 1200), ("12 EUR", 1200), ("€-5", -500),
-        ("−5", -500), ("٣٤٫٥٠", 3450), ("١٬٢٣٤٫٥٠", 123_450), ("۱۲", 1200), ("0", 0), ("007", 700),
-    ] as [(String, Int64)])
+    @Test(
+        "reads the habits of many hands",
+        arguments: [
+            ("12.50", 1250), ("12,50", 1250), (" 12,5 ", 1250), ("1.234,50", 123_450), ("1,234.50", 123_450), ("1 234,50", 123_450),
+            ("1'234.50", 123_450), ("1’234.50", 123_450), ("1,234,567", 123_456_700), ("€ 12", 1200), ("12 EUR", 1200), ("€-5", -500),
+            ("−5", -500), ("٣٤٫٥٠", 3450), ("١٬٢٣٤٫٥٠", 123_450), ("۱۲", 1200), ("0", 0), ("007", 700),
+        ] as [(String, Int64)])
     func parsing(typed: String, minorUnits: Int64) throws {
         #expect(try Money.parse(typed, .eur).minorUnits == minorUnits)
     }
 
-    @Test("refuses what it would have to guess", arguments: [
-        ("", .empty), ("   ", .empty), ("€", .notANumber), ("-", .notANumber), ("--5", .notANumber), ("1,234", .ambiguousSeparator),
-        ("1.234", .ambiguousSeparator), ("1.2345", .tooManyDecimals), ("1,234.567", .tooManyDecimals), ("12.", .notANumber),
-        (".50", .notANumber), ("1,23,456", .notANumber), ("12 34", .notANumber), ("1,2,3.00", .notANumber), ("1e3", .notANumber),
-        ("0x10", .notANumber), ("12.5O", .notANumber), ("$5", .notANumber), ("+5", .notANumber), ("5\0", .notANumber), ("½", .notANumber),
-        ("1\u{0301}2", .notANumber), ("92233720368547758.08", .outOfRange), ("99999999999999999999", .outOfRange),
-        (String(repeating: "1", count: 49), .notANumber), ("1 234'567", .notANumber), ("1.5,5", .notANumber), ("5.-1", .notANumber),
-    ] as [(String, MoneyParsingError)])
+    @Test(
+        "refuses what it would have to guess",
+        arguments: [
+            ("", .empty), ("   ", .empty), ("€", .notANumber), ("-", .notANumber), ("--5", .notANumber), ("1,234", .ambiguousSeparator),
+            ("1.234", .ambiguousSeparator), ("1.2345", .tooManyDecimals), ("1,234.567", .tooManyDecimals), ("12.", .notANumber),
+            (".50", .notANumber), ("1,23,456", .notANumber), ("12 34", .notANumber), ("1,2,3.00", .notANumber), ("1e3", .notANumber),
+            ("0x10", .notANumber), ("12.5O", .notANumber), ("$5", .notANumber), ("+5", .notANumber), ("5\0", .notANumber),
+            ("½", .notANumber),
+            ("1\u{0301}2", .notANumber), ("92233720368547758.08", .outOfRange), ("99999999999999999999", .outOfRange),
+            (String(repeating: "1", count: 49), .notANumber), ("1 234'567", .notANumber), ("1.5,5", .notANumber), ("5.-1", .notANumber),
+        ] as [(String, MoneyParsingError)])
     func refusing(typed: String, expected: MoneyParsingError) {
         #expect(throws: expected) { try Money.parse(typed, .eur) }
     }
