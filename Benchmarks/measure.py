@@ -83,12 +83,11 @@ def http_result(stdout, status, stderr):
 class Loads:
     """The environments of the three HTTP loads."""
 
-    def __init__(self, server, demo, token, subjects_file):
+    def __init__(self, server, demo, organisation, subjects_file):
+        self.server, self.organisation = server, organisation
         body = json.dumps({"subject": "%s", "purpose": city.PURPOSE, "attributes": city.ATTRIBUTES, "case_reference": "BENCH-1"})
         expected = ['"attributes"', '"access_entry"'] + [f'"{name}"' for name in city.ATTRIBUTES]
-        self.reads = wrk_environment(
-            "/api/v1/exchange/reads", method="POST", body=body, subjects=subjects_file, expect="\n".join(expected),
-            headers=f"Authorization: Bearer {token}\nContent-Type: application/json")
+        self.read_settings = {"method": "POST", "body": body, "subjects": subjects_file, "expect": "\n".join(expected)}
         self.live = wrk_environment("/health/live")
 
         resident = demo["residents"][0]
@@ -103,6 +102,13 @@ class Loads:
         self.dashboard = wrk_environment("/consents", headers=f"Cookie: {cookies}\nAccept-Encoding: gzip\nAccept: text/html",
                                          bytes_min=int(self.page_bytes * 0.95))
 
+    def reads(self):
+        """With a token of its own: one ends after ten minutes."""
+        return wrk_environment("/api/v1/exchange/reads", **self.read_settings, headers=f"Authorization: Bearer {self.token()}\nContent-Type: application/json")
+
+    def token(self):
+        return organisation_session(self.server, self.organisation).token["access_token"]
+
 
 def rss_mib(process):
     for line in pathlib.Path(f"/proc/{process}/status").read_text().splitlines():
@@ -114,7 +120,7 @@ def rss_mib(process):
 def soak(server, loads):
     """Reads and pages at once, while the server's memory is sampled. Returns the samples and the errors."""
     running = [subprocess.Popen(wrk_command(server.base_url, SOAK_SECONDS), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-               for environment in (loads.reads, loads.dashboard)]
+               for environment in (loads.reads(), loads.dashboard)]
     samples = []
     while any(process.poll() is None for process in running):
         samples.append(rss_mib(server.process.pid))
@@ -159,14 +165,13 @@ def measure(server, folder):
     organisation = demo["organisations"][0]
     say("loading residents, consents and pgbench's tables")
     subjects_file, subjects, records = city.load(server, organisation["client_id"], folder)
-    token = organisation_session(server, organisation).token["access_token"]
     url = server.database_url("owner")
     with server.connect() as connection:
         connection.execute("CREATE SCHEMA pgbench")
     pgbench(url, "-i", "-q", "-s", str(SCALE))
-    city.check_reads(server.base_url, token, subjects, records)
+    loads = Loads(server, demo, organisation, subjects_file)
+    city.check_reads(server.base_url, loads.token(), subjects, records)
 
-    loads = Loads(server, demo, token, subjects_file)
     results = {name: [] for name in ("S", "points", "N", "reads", "live", "dashboard")}
     for number in range(ROUNDS):
         say(f"round {number + 1} of {ROUNDS}")
@@ -174,11 +179,11 @@ def measure(server, folder):
         results["S"].append(reference(url, "-S"))
         results["points"].append(point_reads(url))
         results["N"].append(reference(url, "-N"))
-        results["reads"].append(http(server.base_url, loads.reads))
+        results["reads"].append(http(server.base_url, loads.reads()))
         drain(server)
         results["live"].append(http(server.base_url, loads.live))
         results["dashboard"].append(http(server.base_url, loads.dashboard))
-    city.check_reads(server.base_url, token, subjects, records)
+    city.check_reads(server.base_url, loads.token(), subjects, records)
 
     say(f"memory under {SOAK_SECONDS:.0f} s of reads and pages")
     samples, soaked = soak(server, loads)

@@ -19,7 +19,7 @@ def debtor(demo, base_url, app_token):
 
 
 def is_open(bill):
-    return bill["status"] in ("open", "due", "unpaid", "issued", "overdue", "partly_paid") if "status" in bill else bill["state"] == "open"
+    return bill["status"] in ("open", "overdue")
 
 
 def test_bills_are_listed_and_shown(debtor):
@@ -43,14 +43,15 @@ def test_a_payment_needs_a_key_and_happens_once(debtor, server):
     with concurrent.futures.ThreadPoolExecutor(8) as callers:
         answers = list(callers.map(lambda _: API(api.base_url, token_of(api)).post(address, {}, headers=key), range(8)))
     first = answers[0]
-    assert {a.status_code for a in answers} <= {200, 201}, [a.text[:200] for a in answers]
+    assert {a.status_code for a in answers} == {201}, [a.text[:200] for a in answers]
     assert {a.text for a in answers} == {first.text}
     assert api.post(address, {}, headers=key).text == first.text
 
+    # The same key does not stand for another body, nor for another bill.
     other_body = api.post(address, {"amount": 1}, headers=key)
     assert other_body.status_code in (400, 422), other_body.text
-    # Another body that is as valid: the same key does not stand for it.
-    assert_problem(api.call("POST", address, data="{ }", headers={**key, "Content-Type": "application/json"}), 422)
+    if len(bills) > 1:
+        assert_problem(api.post(f"/api/v1/bills/{bills[1]['id']}/payments", {}, headers=key), 422, "idempotency-key-reused")
     assert not is_open(api.get(f"/api/v1/bills/{bills[0]['id']}").json())
 
     again = api.post(address, {}, headers={"Idempotency-Key": str(uuid.uuid4())})
@@ -63,12 +64,7 @@ def token_of(api):
 
 def test_amounts_are_whole_minor_units(debtor):
     api, bills = debtor
-    amounts = [value for key, value in walk(bills[0]) if "minor" in key or key == "amount"]
-    assert amounts and all(isinstance(a, (int, dict)) for a in amounts), bills[0]
-
-
-def walk(value, key=""):
-    yield key, value
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from walk(inner, name)
+    for bill in bills:
+        whole = api.get(f"/api/v1/bills/{bill['id']}").json()
+        assert type(whole["amount"]) is int and whole["amount"] > 0
+        assert sum(line["amount"] for line in whole["lines"]) == whole["amount"]

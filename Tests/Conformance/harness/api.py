@@ -1,11 +1,13 @@
-"""Requests to /api/v1 as one caller, and what every problem must look like."""
+"""Requests to /api/v1 as one caller, each answer held against the OpenAPI document; and what every problem must look like."""
 import requests
+
+from harness import contract
 
 TIMEOUT_SECONDS = 30
 
 
 class API:
-    """`authorization` is a whole Authorization header, or None for nobody."""
+    """`token` is an access token, or None for nobody."""
 
     def __init__(self, base_url, token=None):
         self.base_url = base_url
@@ -15,7 +17,9 @@ class API:
             self.session.headers["Authorization"] = f"Bearer {token}"
 
     def call(self, method, path, **options):
-        return self.session.request(method, self.base_url + path, timeout=TIMEOUT_SECONDS, allow_redirects=False, **options)
+        answer = self.session.request(method, self.base_url + path, timeout=TIMEOUT_SECONDS, allow_redirects=False, **options)
+        contract.check(self.base_url, method, path, answer)
+        return answer
 
     def get(self, path, **options):
         return self.call("GET", path, **options)

@@ -1,10 +1,17 @@
 """The fixtures of both folders. One server serves the whole run; tests that kill one start their own."""
+import time
+
 import pytest
 
+from harness import chromium
 from harness.api import API
+from harness.browsing import Person
+from harness.inspection import Inspector
 from harness.oauth import app_session, organisation_session
 from harness.pages import Visitor
 from harness.server import StoaServer, is_running
+
+TOKEN_SECONDS_LEFT_MIN = 120  # longer than any one test
 
 
 def pytest_collection_modifyitems(items):
@@ -68,14 +75,14 @@ def app_token(server):
 
 @pytest.fixture(scope="session")
 def organisation_token(server):
-    """`organisation_token(organisation)`: a client-credentials token, obtained once a run."""
+    """`organisation_token(organisation)`: a client-credentials token, obtained again before it ends."""
     held = {}
 
     def obtain(organisation):
-        client = organisation["client_id"]
-        if client not in held:
-            held[client] = organisation_session(server, organisation).token["access_token"]
-        return held[client]
+        token = held.get(organisation["client_id"])
+        if token is None or token["expires_at"] < time.time() + TOKEN_SECONDS_LEFT_MIN:
+            token = held[organisation["client_id"]] = organisation_session(server, organisation).token
+        return token["access_token"]
     return obtain
 
 
@@ -109,10 +116,31 @@ def activity_on(demo, accepts):
 
 @pytest.fixture
 def sign_in(base_url):
-    """`sign_in(person)`: a visitor with that resident's or staff member's session; staff come in by their own door."""
-    def enter(person, staff=False, language="en"):
+    """`sign_in(person)`: a visitor with the session of that resident or member of staff."""
+    def enter(person, language="en"):
         visitor = Visitor(base_url, language)
-        answer = visitor.sign_in(person["username"], person["password"], "/staff/sign-in" if staff else "/sign-in")
+        answer = visitor.sign_in(person["username"], person["password"])
         assert answer.status_code == 200 and "sign-in" not in answer.url, f"{answer.url}: {answer.status_code}"
         return visitor
     return enter
+
+
+@pytest.fixture(scope="session")
+def inspector(base_url):
+    """Collects what is wrong with pages; the last test of Tests/Browser shows it."""
+    inspector = Inspector(base_url)
+    yield inspector
+    inspector.quit()
+
+
+@pytest.fixture(scope="session")
+def chromium_without_scripts():
+    driver = chromium.start(scripts=False, width=1280)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="session")
+def browser(chromium_without_scripts, base_url, inspector):
+    """`browser(language)`: a person who starts afresh in that language. One Chromium serves them all, one after the other."""
+    return lambda language: Person(chromium_without_scripts, base_url, inspector, language)

@@ -42,8 +42,8 @@ class Keyboard:
         """All text of the page, as it is read out."""
         return "\n".join(node.name for node in self.tree() if node.role in ("StaticText", "heading", "link", "button", "cell"))
 
-    def reach(self, role, name=None, nth=0):
-        """Tabs to the nth control of that role whose name contains `name`; fails when Tab never gets there."""
+    def reach(self, role, name=None, nth=0, about=None):
+        """Tabs to the nth control of that role whose name contains `name` (and its description `about`); fails when Tab never gets there."""
         seen = []
         for _ in range(TAB_STOPS_MAX):
             self.press("Tab")
@@ -53,7 +53,8 @@ class Keyboard:
             if seen and node.identity == seen[0].identity:
                 break
             seen.append(node)
-            if node.role in (role if isinstance(role, tuple) else (role,)) and (name is None or name in node.name):
+            if node.role in (role if isinstance(role, tuple) else (role,)) and (name is None or name in node.name) \
+                    and (about is None or about in node.description):
                 if nth == 0:
                     return node
                 nth -= 1
@@ -68,9 +69,41 @@ class Keyboard:
         if node.states.get("checked") not in (True, "true"):
             self.press("Space")
 
-    def activate(self, name, role=("button", "link"), nth=0):
+    def pick(self, name, role="radio"):
+        """Chooses one of a group of radio buttons: Tab to the group, Space, and arrows until `name` has the focus. None: the first."""
+        groups = self.groups(role)
+        for _ in range(TAB_STOPS_MAX):
+            self.press("Tab")
+            node = self.focused()
+            if node is not None and node.role == role and (name is None or any(name in n for _, n in groups.get(node.identity, []))):
+                break
+        else:
+            raise AssertionError(f"Tab never reaches the group of {name!r}")
+        self.press("Space")
+        for _ in range(TAB_STOPS_MAX):
+            if name is None or name in self.focused().name:
+                return
+            self.press("ArrowDown")
+        raise AssertionError(f"the arrows never reach {name!r}")
+
+    def groups(self, role):
+        """Identity of each radio button → (identity, name) of all in its group."""
+        nodes = {n["nodeId"]: n for n in self.cdp("Accessibility.getFullAXTree")["nodes"]}
+
+        def group_of(node):
+            while node is not None and node.get("role", {}).get("value") not in ("group", "radiogroup"):
+                node = nodes.get(node.get("parentId"))
+            return node and node["nodeId"]
+
+        members = {}
+        for node in nodes.values():
+            if node.get("role", {}).get("value") == role:
+                members.setdefault(group_of(node), []).append((node["backendDOMNodeId"], node.get("name", {}).get("value", "")))
+        return {identity: group for group in members.values() for identity, _ in group}
+
+    def activate(self, name, role=("button", "link"), nth=0, about=None):
         """Enter on a button or link, and waits for the page that follows."""
-        self.reach(role, name, nth)
+        self.reach(role, name, nth, about)
         self.follow(lambda: self.press("Enter"))
 
     def follow(self, act):
@@ -99,4 +132,5 @@ class Node:
         self.identity = node.get("backendDOMNodeId")
         self.role = node.get("role", {}).get("value", "")
         self.name = node.get("name", {}).get("value", "")
+        self.description = node.get("description", {}).get("value", "")
         self.states = {p["name"]: p["value"].get("value") for p in node.get("properties", [])}
