@@ -12,16 +12,17 @@ public enum Bootstrap {
     /// - Throws: `MigrationError`, `DatabaseError`
     @discardableResult
     public static func run(script: String, database: String, superuserURL: @Sendable (String) -> String) async throws -> Bool {
+        try await runScript(script, on: superuserURL("postgres"))
         let made = try await withScriptConnection(to: superuserURL("postgres")) { connection in
-            try connection.run(script)
             guard try connection.query("SELECT FROM pg_catalog.pg_database WHERE datname = $1", [database]).isEmpty else { return false }
             try connection.run("CREATE DATABASE \(quotedIdentifier(database)) OWNER stoa_owner TEMPLATE template0 ENCODING 'UTF8'")
             return true
         }
         // Also when the database was there: an earlier start may have been killed between the two.
-        try await withScriptConnection(to: superuserURL(database)) { connection in
-            try connection.run("ALTER SCHEMA public OWNER TO stoa_owner")
-        }
+        try await runScript(handOver, on: superuserURL(database))
         return made
     }
+
+    /// Run by a superuser in the city's database: what migrations need and its owner cannot give itself.
+    public static let handOver = "ALTER SCHEMA public OWNER TO stoa_owner"
 }

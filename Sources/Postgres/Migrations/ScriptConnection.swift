@@ -61,6 +61,12 @@ final class ScriptConnection {
     }
 }
 
+/// Runs a script of one or more statements on a connection of its own. Nothing is bound: the text must be the program's own.
+/// - Throws: `MigrationError.cannotConnect`, `DatabaseError`
+public func runScript(_ script: String, on url: String) async throws {
+    try await withScriptConnection(to: url) { try $0.run(script) }
+}
+
 /// Runs blocking work with a script connection on a thread of its own.
 func withScriptConnection<T: Sendable>(
     to url: String, _ body: @escaping @Sendable (ScriptConnection) throws -> T
