@@ -1,0 +1,135 @@
+// The three keys of a city: one opens personal data, one finds people, one signs the log. They are made only together with an
+// empty database: a database whose keys are lost must never be given new ones that open nothing.
+import Crypto
+import Foundation
+import Postgres
+import Register
+import TransparencyLog
+import Web
+
+/// The keys, ready for use.
+struct KeyRing: Sendable {
+    let vault: ResidentVault
+    let lookup: LookupKey
+    let logSigner: Ed25519NoteSigner
+
+    /// AES-256 and HMAC-SHA-256 both take 32 bytes.
+    private static let keyBytes = 32
+
+    /// Reads the keys from where they are configured, or makes them for a database that is still empty.
+    /// - Parameters:
+    ///   - database: as the role that serves; migrated.
+    ///   - say: told when keys are made, because somebody must keep a copy of them.
+    /// - Throws: `SetupError`, `KeyCheckError`
+    static func open(_ configuration: StoaConfiguration, data: DataDirectory, database: Database, say: Say) async throws -> KeyRing {
+        let settings = configuration.keys
+        let isEmpty = try await database.one(HasNoKeyCheck())
+        try makeDirectory(data.keys)
+        let encryption = KeySource(
+            what: "key-encryption key", file: settings.encryptionFile ?? data.keys + "/encryption.key", variable: StoaConfiguration.Key.encryption.variable,
+            text: settings.encryption)
+        let lookup = KeySource(
+            what: "look-up key", file: settings.lookupFile ?? data.keys + "/lookup.key", variable: StoaConfiguration.Key.lookup.variable,
+            text: settings.lookup)
+        let signing = KeySource(
+            what: "log's signing key", file: settings.logSigningFile ?? data.keys + "/log-signing.key",
+            variable: StoaConfiguration.Key.logSigning.variable, text: settings.logSigning)
+
+        let made = try [
+            encryption.make(ifEmpty: isEmpty) { randomKey() },
+            lookup.make(ifEmpty: isEmpty) { randomKey() },
+            signing.make(ifEmpty: isEmpty) { try newSigningKey(origin: configuration.logOrigin ?? configuration.baseURL.defaultLogOrigin) },
+        ]
+        if made.contains(true) { say("Made the keys of this database in \(data.keys). Keep a copy apart from the database's backups.") }
+
+        let ring = KeyRing(
+            vault: ResidentVault(keyEncryptionKey: try key(from: encryption)), lookup: LookupKey(secret: try key(from: lookup)),
+            logSigner: try signer(from: signing, origin: configuration.logOrigin))
+        try await ring.vault.checkKey(of: database)
+        return ring
+    }
+
+    private static func makeDirectory(_ path: String) throws {
+        guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw SetupError("The directory \(path) cannot be made: \(lastSystemError()).") }
+    }
+
+    private static func randomKey() -> String {
+        SymmetricKey(size: .bits256).withUnsafeBytes { Data($0) }.base64EncodedString()
+    }
+
+    private static func key(from source: KeySource) throws -> [UInt8] {
+        guard let bytes = Data(base64Encoded: try source.read()), bytes.count == keyBytes else {
+            throw SetupError("The \(source.what) in \(source.place) is not \(keyBytes) bytes in base64.")
+        }
+        return Array(bytes)
+    }
+
+    // The signing key is written as Go's note package writes one, so that the tools of other logs read it:
+    // PRIVATE+KEY+<origin>+<key id>+<base64 of 0x01 and the seed>.
+
+    private static func newSigningKey(origin: String) throws -> String {
+        do {
+            let signer = try Ed25519NoteSigner.generate(name: origin)
+            let id = signer.verifier.vkey.split(separator: "+")[1]
+            return "PRIVATE+KEY+\(origin)+\(id)+\(Data([ed25519Algorithm] + signer.revealSeed()).base64EncodedString())"
+        } catch {
+            throw SetupError("The setting log.origin is \"\(origin)\". It must be a name without spaces and plus signs, such as city.example/log.")
+        }
+    }
+
+    private static func signer(from source: KeySource, origin: String?) throws -> Ed25519NoteSigner {
+        // At most five parts: base64 may hold a plus sign too.
+        let parts = try source.read().split(separator: "+", maxSplits: 4, omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 5, parts[0] == "PRIVATE", parts[1] == "KEY", let bytes = Data(base64Encoded: parts[4]),
+            bytes.first == ed25519Algorithm, let signer = try? Ed25519NoteSigner(name: parts[2], seed: bytes.dropFirst()),
+            signer.verifier.vkey.split(separator: "+")[1] == parts[3]
+        else { throw SetupError("The \(source.what) in \(source.place) is not of the form PRIVATE+KEY+….") }
+        if let origin, origin != signer.name {
+            throw SetupError(
+                "The setting log.origin is \"\(origin)\", but the log was begun as \"\(signer.name)\". A log keeps its name: remove the setting.")
+        }
+        return signer
+    }
+
+    private static let ed25519Algorithm: UInt8 = 1
+}
+
+/// Where one key is: in the environment, else in a file that nobody else can read.
+private struct KeySource {
+    let what: String
+    let file: String
+    let variable: String
+    let text: String?
+
+    var place: String { text == nil ? file : variable }
+
+    /// Makes the key's file if there is none. Returns whether it did.
+    func make(ifEmpty databaseIsEmpty: Bool, _ content: () throws -> String) throws -> Bool {
+        guard text == nil, !FileManager.default.fileExists(atPath: file) else { return false }
+        guard databaseIsEmpty else {
+            throw SetupError("The \(what) of this database is missing: neither \(file) nor \(variable) holds it. Restore it from your copy of the keys.")
+        }
+        try writePrivateFile(Array((content() + "\n").utf8), to: file)
+        return true
+    }
+
+    func read() throws -> String {
+        if let text { return text }
+        let attributes = try? FileManager.default.attributesOfItem(atPath: file)
+        if let mode = attributes?[.posixPermissions] as? NSNumber, mode.int32Value & 0o077 != 0 {
+            throw SetupError("Others can read the \(what) in \(file). Take their rights away: chmod 600 \(file)")
+        }
+        guard let content = try? String(contentsOfFile: file, encoding: .utf8) else { throw SetupError("The \(what) in \(file) cannot be read.") }
+        return content.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+}
+
+private struct HasNoKeyCheck: Query {
+    var sql: SQL { "SELECT NOT EXISTS (SELECT FROM register.key_check)" }
+    func decode(_ row: inout RowReader) throws -> Bool { try row.next() }
+}
+
+extension BaseURL {
+    /// The log's name where none is configured: the host and not the port, which may change from start to start.
+    fileprivate var defaultLogOrigin: String { host + "/log" }
+}
