@@ -82,27 +82,43 @@ let package = Package(
 
         // The slices of the city.
         slice("AccessLog", ["TransparencyLog"]),
-        slice("Register", ["AccessLog"]),
-        slice("Identity", ["CArgon2", "Register"]),
+        slice("Messages"),
+        slice("Register", ["AccessLog", "Messages"]),
+        slice("Identity", ["CArgon2", "Register", "Messages"]),
         slice("OpenID", ["Identity", jwtKit]),
         slice("Consent", ["Identity"]),
         slice("Exchange", ["AccessLog", "Register"]),
         slice("Ledger"),
-        slice("Payments", ["Identity", "Ledger"]),
-        slice("Benefits", ["Identity", "Ledger"]),
-        slice("Casework", ["AccessLog", "Register", "Identity", "Consent"]),
+        slice("Payments", ["Ledger", "Messages", "Benefits"]),
+        slice("Benefits", ["AccessLog", "Ledger", "Messages"]),
+        slice("Casework", ["AccessLog", "Register", "Identity", "Consent", "Messages"]),
 
         // The executable: configuration, composition, embedded PostgreSQL, CLI.
         .executableTarget(
             name: "Stoa",
             dependencies: [
-                "Primitives", "Postgres", "TransparencyLog", "Web", "AccessLog", "Register", "Identity", "OpenID", "Consent", "Exchange",
+                "Primitives", "Postgres", "TransparencyLog", "Web", "AccessLog", "Register", "Messages", "Identity", "OpenID", "Consent", "Exchange",
                 "Ledger", "Payments", "Benefits", "Casework", hummingbird, logging, metrics, lifecycle, unixSignals, configuration, arguments,
                 jwtKit, crypto, yams,
             ], swiftSettings: strict),
 
+        // What `Benchmarks/run` compares with pgbench.
+        .executableTarget(
+            name: "PointReads", dependencies: ["Postgres", logging, arguments], path: "Benchmarks/PointReads", swiftSettings: strict),
+
         // Tests mirror Sources.
-        .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
+        .target(name: "TestSupport", dependencies: ["Postgres"], path: "Tests/Support", swiftSettings: strict),
         tests("Postgres", ["TestSupport", "Primitives", logging]),
+        tests("Web", ["Primitives", hummingbird, hummingbirdTesting, mustache, logging, httpTypes, nio, nioPosix]),
+        tests("Primitives"),
+        // A small city in a migrated database, for the tests of slices.
+        .target(
+            name: "City",
+            dependencies: ["TestSupport", "Postgres", "Primitives", "Register", "Web", hummingbird, hummingbirdTesting, httpTypes, nio, logging],
+            path: "Tests/City", swiftSettings: strict),
+        tests("Consent", ["City", "Postgres", "Primitives", "Web", hummingbirdTesting]),
+        tests("Exchange", ["City", "Postgres", "Primitives", "Register", "AccessLog", "Web", "Consent", hummingbirdTesting]),
+        tests("TransparencyLog", [crypto]),
+        tests("Stoa", ["TestSupport", "Postgres", "Primitives", "Register", "Web", logging, configuration, arguments]),
     ]
 )

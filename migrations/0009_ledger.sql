@@ -471,13 +471,13 @@ $$;
 CREATE TRIGGER wallet_follows_resident AFTER UPDATE OF superseded_by ON register.resident
     FOR EACH ROW WHEN (NEW.superseded_by IS NOT NULL AND OLD.superseded_by IS NULL) EXECUTE FUNCTION ledger.follow_resident();
 
--- Who asks about money of their own: the resident of a session, or of an app's token that holds the scope. No row for anybody else.
-CREATE FUNCTION ledger.holder(credential bytea, scope text) RETURNS TABLE (resident_id uuid, account_id uuid, client_id text)
+-- Who asks about money of their own: the resident of a session, or of an app's token that holds one of the scopes. No row for anybody else.
+CREATE FUNCTION ledger.holder(credential bytea, scopes text[]) RETURNS TABLE (resident_id uuid, account_id uuid, client_id text)
     LANGUAGE sql STABLE
     BEGIN ATOMIC
         SELECT a.resident_id, a.id, c.client_id
         FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id
-        WHERE c.hash = holder.credential AND web.is_live(c) AND a.closed_at IS NULL AND (c.kind = 'session' OR holder.scope = ANY (c.scope));
+        WHERE c.hash = holder.credential AND web.is_live(c) AND a.closed_at IS NULL AND (c.kind = 'session' OR c.scope && holder.scopes);
     END;
 
 -- The resident's own wallets.
@@ -485,7 +485,7 @@ CREATE FUNCTION ledger.wallets_of(credential bytea) RETURNS TABLE (account_id uu
     LANGUAGE sql STABLE SECURITY DEFINER
     BEGIN ATOMIC
         SELECT a.id, a.currency, a.posted
-        FROM ledger.holder(wallets_of.credential, 'payments') AS h JOIN ledger.account AS a ON a.resident_id = h.resident_id
+        FROM ledger.holder(wallets_of.credential, '{payments}') AS h JOIN ledger.account AS a ON a.resident_id = h.resident_id
         WHERE a.kind = 'wallet' AND a.closed_at IS NULL
         ORDER BY a.currency;
     END;
@@ -496,7 +496,7 @@ CREATE FUNCTION ledger.entries_of(credential bytea, currency text, before_number
     LANGUAGE sql STABLE SECURITY DEFINER
     BEGIN ATOMIC
         SELECT e.number, t.recorded_at, e.transfer_id, e.side, e.amount, e.balance_after, t.reference
-        FROM ledger.holder(entries_of.credential, 'payments') AS h
+        FROM ledger.holder(entries_of.credential, '{payments}') AS h
         JOIN ledger.account AS a ON a.resident_id = h.resident_id AND a.kind = 'wallet' AND a.closed_at IS NULL AND a.currency = entries_of.currency
         JOIN ledger.entry AS e ON e.account_id = a.id
         JOIN ledger.transfer AS t ON t.id = e.transfer_id
@@ -557,7 +557,7 @@ ALTER FUNCTION ledger.post(bytea[], uuid[], text[], uuid[], uuid[], bigint[], te
 ALTER FUNCTION ledger.open_account(uuid, text, text, uuid, text, text, boolean) OWNER TO stoa_door;
 ALTER FUNCTION ledger.open_wallet(uuid, text) OWNER TO stoa_door;
 ALTER FUNCTION ledger.follow_resident() OWNER TO stoa_door;
-ALTER FUNCTION ledger.holder(bytea, text) OWNER TO stoa_door;
+ALTER FUNCTION ledger.holder(bytea, text[]) OWNER TO stoa_door;
 ALTER FUNCTION ledger.wallets_of(bytea) OWNER TO stoa_door;
 ALTER FUNCTION ledger.entries_of(bytea, text, bigint, integer) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION ledger.post(bytea[], uuid[], text[], uuid[], uuid[], bigint[], text[], text[], timestamptz[]),

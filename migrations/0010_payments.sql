@@ -98,7 +98,7 @@ CREATE FUNCTION payments.bills_of(credential bytea, before_at timestamptz, befor
     BEGIN ATOMIC
         SELECT b.id, b.kind, b.reference, b.title, b.currency, b.amount, b.issued_on, b.due_on, b.created_at,
             p.id, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at, public.stoa_now()
-        FROM ledger.holder(bills_of.credential, 'bills') AS h
+        FROM ledger.holder(bills_of.credential, '{bills}') AS h
         JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
         JOIN payments.bill AS b ON b.resident_id = r.id
         LEFT JOIN payments.payment AS p ON p.bill_id = b.id
@@ -107,7 +107,7 @@ CREATE FUNCTION payments.bills_of(credential bytea, before_at timestamptz, befor
         LIMIT LEAST(bills_of.page_size, 201);
     END;
 
--- One of them. No row for a bill of somebody else, as for one that does not exist.
+-- One of them, also for an app that may only pay. No row for a bill of somebody else, as for one that does not exist.
 CREATE FUNCTION payments.bill_of(credential bytea, bill uuid)
     RETURNS TABLE (id uuid, kind text, reference text, title jsonb, currency text, amount bigint, issued_on date, due_on date,
                    created_at timestamptz, payment_id uuid, gross bigint, fee bigint, net bigint, receipt_code text, transfer_id uuid,
@@ -116,7 +116,7 @@ CREATE FUNCTION payments.bill_of(credential bytea, bill uuid)
     BEGIN ATOMIC
         SELECT b.id, b.kind, b.reference, b.title, b.currency, b.amount, b.issued_on, b.due_on, b.created_at,
             p.id, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at, public.stoa_now()
-        FROM ledger.holder(bill_of.credential, 'bills') AS h
+        FROM ledger.holder(bill_of.credential, '{bills,payments}') AS h
         JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
         JOIN payments.bill AS b ON b.resident_id = r.id
         LEFT JOIN payments.payment AS p ON p.bill_id = b.id
@@ -152,7 +152,7 @@ DECLARE
     posted text;
 BEGIN
     is_new := false;
-    SELECT h.resident_id, h.account_id, h.client_id INTO payer FROM ledger.holder(pay.credential, 'payments') AS h;
+    SELECT h.resident_id, h.account_id, h.client_id INTO payer FROM ledger.holder(pay.credential, '{payments}') AS h;
     IF NOT FOUND THEN
         outcome := 'credential_invalid';
         RETURN;

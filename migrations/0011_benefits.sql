@@ -203,7 +203,7 @@ CREATE FUNCTION benefits.received_by(credential bytea, page_size integer)
     LANGUAGE sql STABLE SECURITY DEFINER
     BEGIN ATOMIC
         SELECT d.id, x.transfer_id, p.name, p.law, d.currency, d.amount, d.reason, d.case_reference, x.decided_at
-        FROM ledger.holder(received_by.credential, 'payments') AS h
+        FROM ledger.holder(received_by.credential, '{payments}') AS h
         JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
         JOIN benefits.disbursement AS d ON d.resident_id = r.id
         JOIN benefits.decision AS x ON x.disbursement_id = d.id AND x.kind = 'approved'

@@ -1,0 +1,124 @@
+// Access entries in words: sentences for the page, fields for the app.
+import Foundation
+import Primitives
+import Web
+
+/// An entry in JSON (`GET /api/v1/access-entries`).
+struct AccessEntryBody: Encodable, Sendable {
+    let id: String
+    let at: String
+    let organisation: String?
+    let organisationName: String?
+    let role: String
+    let operation: String
+    let purpose: String
+    let purposeTitle: String?
+    let attributes: [String]
+    let legalGround: String?
+    let caseReference: String?
+    let outcome: String
+    let refusal: String?
+    let leafIndex: Int64?
+
+    enum CodingKeys: String, CodingKey {
+        case id, at, organisation, role, operation, purpose, attributes, outcome, refusal
+        case organisationName = "organisation_name"
+        case purposeTitle = "purpose_title"
+        case legalGround = "legal_ground"
+        case caseReference = "case_reference"
+        case leafIndex = "leaf_index"
+    }
+
+    init(_ entry: AccessEntry, language: Language) {
+        id = entry.id.description
+        at = RFC3339.text(entry.at)
+        organisation = entry.organisationID
+        organisationName = entry.organisationName?.text(language)
+        role = entry.actorRole
+        operation = entry.operation
+        purpose = entry.purpose
+        purposeTitle = entry.purposeTitle?.text(language)
+        attributes = entry.attributes
+        legalGround = entry.law ?? entry.legalBasis
+        caseReference = entry.caseReference
+        outcome = entry.outcome
+        refusal = entry.refusal
+        leafIndex = entry.leafIndex
+    }
+}
+
+/// The page `access-log`.
+struct AccessLogPage: PageModel {
+    static let template = "access-log/entries"
+
+    var entries: [EntryView]
+    var isEmpty: Bool
+    var older: Link?
+    var ownIsShown: Bool
+
+    static let fields: Fields<Self> = [
+        "entries": .list(\.entries), "is_empty": .flag(\.isEmpty), "older": .optionalLink(\.older), "own_is_shown": .flag(\.ownIsShown),
+    ]
+
+    init(_ page: EntryPage, withOwn: Bool, context: ResidentContext) {
+        entries = page.entries.map { EntryView($0, context: context) }
+        isEmpty = entries.isEmpty
+        ownIsShown = withOwn
+        older = page.next.map { Link("/access-log?before=\($0)" + (withOwn ? "&own=shown" : "")) }
+    }
+}
+
+/// One entry: a heading that says who did what, and the particulars.
+struct EntryView: ViewModel {
+    var headline: String
+    var at: String
+    var timestamp: String
+    var role: String
+    var purpose: String
+    var ground: String
+    var attributes: String?
+    var caseReference: String?
+    var isRefused: Bool
+
+    static let fields: Fields<Self> = [
+        "headline": .text(\.headline), "at": .text(\.at), "timestamp": .text(\.timestamp), "role": .text(\.role), "purpose": .text(\.purpose),
+        "ground": .text(\.ground), "attributes": .optionalText(\.attributes), "case_reference": .optionalText(\.caseReference),
+        "is_refused": .flag(\.isRefused),
+    ]
+
+    init(_ entry: AccessEntry, context: some PageContext) {
+        let who = entry.organisationName?.text(context.language) ?? context.text("access_log.you")
+        let isRefused = entry.outcome == "refused"
+        headline = context.text("access_log.did.\(entry.operation).\(isRefused ? "refused" : "permitted")", ["who": who])
+        at = context.format.dateTime(entry.at)
+        timestamp = RFC3339.text(entry.at)
+        role = context.text("access_log.role.\(entry.actorRole)")
+        purpose = entry.purposeTitle?.text(context.language) ?? Self.reason(entry, context)
+        ground = Self.ground(entry, context)
+        attributes = entry.attributes.isEmpty ? nil : context.format.list(entry.attributes.map { context.text("attributes.\($0)") })
+        caseReference = entry.caseReference
+        self.isRefused = isRefused
+    }
+
+    /// Staff give a reason and residents a kind of view; what an organisation asked for under an unknown name is shown as it came.
+    private static func reason(_ entry: AccessEntry, _ context: some PageContext) -> String {
+        switch entry.operation {
+        case "view", "search", "paper_entry": staffReasons.contains(entry.purpose) ? context.text("access_log.reason.\(entry.purpose)") : entry.purpose
+        case "own_view": context.text("access_log.own.\(entry.purpose)")
+        default: entry.purpose
+        }
+    }
+
+    private static func ground(_ entry: AccessEntry, _ context: some PageContext) -> String {
+        if let refusal = entry.refusal { return context.text("access_log.refusal.\(refusal)") }
+        switch entry.legalBasis {
+        case "consent":
+            return context.text("access_log.ground.consent", ["date": entry.consentAt.map { context.format.dateTime($0) } ?? ""])
+        case "own_data": return context.text("access_log.ground.own_data")
+        default: return context.text("access_log.ground.law", ["law": entry.law ?? ""])
+        }
+    }
+}
+
+/// The reasons of `access_log.staff_reason`, which have a text each.
+let staffReasons: Set<String> = ["identity_proofing", "application", "correction", "complaint", "assistance"]

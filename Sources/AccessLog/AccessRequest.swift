@@ -1,0 +1,135 @@
+// What somebody asks of the door, and what the door answers. The vocabulary is that of access_log.authorise (migrations/0008).
+public import Foundation
+public import Primitives
+public import Web
+
+/// What an access entry's id names.
+public enum AccessEntryTag {}
+public typealias AccessEntryID = ID<AccessEntryTag>
+
+/// Whose data is asked for, as the asker knows them.
+public enum SubjectReference: Sendable, Hashable {
+    /// The name under which the asking organisation knows the resident.
+    case pseudonym(UUID)
+    /// A resident whom an earlier search found.
+    case resident(ResidentID)
+    case publicCode(PublicCode)
+    /// Keyed HMAC of a national number (Register.LookupKey), 32 bytes.
+    case nationalNumber([UInt8])
+    /// Keyed HMAC of exact names and day of birth, 32 bytes.
+    case nameAndBirthDate([UInt8])
+    /// The resident whom the credential names.
+    case own
+
+    var kind: String {
+        switch self {
+        case .pseudonym: "pseudonym"
+        case .resident: "resident"
+        case .publicCode: "public_code"
+        case .nationalNumber: "national_number"
+        case .nameAndBirthDate: "name_and_birth_date"
+        case .own: "self"
+        }
+    }
+
+    var key: String {
+        switch self {
+        case .pseudonym(let uuid): uuid.uuidString
+        case .resident(let id): id.description
+        case .publicCode(let code): code.description
+        case .nationalNumber(let hmac), .nameAndBirthDate(let hmac): hmac.map { hexPairs[Int($0)] }.joined()
+        case .own: ""
+        }
+    }
+}
+
+private let hexPairs = (0..<256).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
+
+/// What is done with the data.
+public enum AccessOperation: String, Sendable, Hashable {
+    /// An organisation receives attributes.
+    case disclose
+    /// A member of staff opens a record.
+    case view
+    /// A member of staff looks whether somebody is in the register.
+    case search
+    /// A member of staff keys in a paper form.
+    case paperEntry = "paper_entry"
+    /// Residents look at their own data.
+    case ownView = "own_view"
+}
+
+/// One request to read personal data. Who asks is not in it: the database derives that from the credential.
+public struct AccessRequest: Sendable {
+    public let id: AccessEntryID
+    public let credential: CredentialHash
+    public let operation: AccessOperation
+    public let subject: SubjectReference
+    public let attributes: [String]
+    /// The organisation's purpose, the staff member's reason, or the kind of an own view.
+    public let purpose: String
+    public let caseReference: String
+
+    public init(
+        credential: CredentialHash, operation: AccessOperation, subject: SubjectReference, attributes: [String], purpose: String,
+        caseReference: String
+    ) {
+        id = .new()
+        self.credential = credential
+        self.operation = operation
+        self.subject = subject
+        self.attributes = attributes
+        self.purpose = purpose
+        self.caseReference = caseReference
+    }
+}
+
+/// Why the door stays shut. The words are those of the database, and of the log.
+public enum Refusal: String, Sendable, Hashable, CaseIterable {
+    case credentialInvalid = "credential_invalid"
+    case scopeMissing = "scope_missing"
+    case roleMissing = "role_missing"
+    case reasonUnknown = "reason_unknown"
+    case caseReferenceMissing = "case_reference_missing"
+    case purposeUnknown = "purpose_unknown"
+    case attributesMissing = "attributes_missing"
+    case attributesNotInPurpose = "attributes_not_in_purpose"
+    case consentMissing = "consent_missing"
+    case subjectUnknown = "subject_unknown"
+    case subjectAmbiguous = "subject_ambiguous"
+    case operationUnknown = "operation_unknown"
+}
+
+/// A refusal with what it concerns.
+public struct RefusedAccess: Error, Sendable, Hashable {
+    public let refusal: Refusal
+    /// The attributes that no consent or law covers.
+    public let missing: [String]
+}
+
+/// The wrapped data key that values are sealed under, and the resident whom it is bound to.
+public struct SealingKey: Sendable, Hashable {
+    public let holderID: ResidentID
+    public let keyID: String?
+    public let wrappedKey: [UInt8]?
+}
+
+/// One value, still sealed.
+public struct SealedAttribute: Sendable {
+    public let attribute: String
+    public let sealedValue: [UInt8]
+    public let source: String
+    public let recordedAt: Date
+    public let key: SealingKey
+}
+
+/// What the door let through: sealed values of one subject, and the wrapped keys that open them (Register.ResidentVault).
+public struct ReleasedRecord: Sendable {
+    public let entryID: AccessEntryID
+    public let residentID: ResidentID
+    public let publicCode: String
+    public let identityAssurance: Int
+    /// The subject's own key, where the subject has one.
+    public internal(set) var key: SealingKey?
+    public internal(set) var attributes: [SealedAttribute]
+}

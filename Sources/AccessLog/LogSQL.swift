@@ -1,0 +1,66 @@
+// The statements about the log itself: the queue, the tree heads, and what a resident sees of it.
+import Foundation
+import Postgres
+import Primitives
+import TransparencyLog
+import Web
+
+/// Whether anything waits for its leaf, without taking it.
+struct HasWaitingEntries: Query {
+    var sql: SQL { "SELECT access_log.has_waiting_entries()" }
+    func decode(_ row: inout RowReader) throws -> Bool { try row.next() }
+}
+
+struct SequenceEntries: Query {
+    let entriesMax: Int
+
+    struct Row: Sendable {
+        let index: Int64
+        let commitment: [UInt8]
+    }
+
+    var sql: SQL { "SELECT index, commitment FROM access_log.sequence(\(entriesMax)::integer)" }
+    func decode(_ row: inout RowReader) throws -> Row { Row(index: try row.next(), commitment: try row.next()) }
+}
+
+/// The newest signed head, with what is needed to append to the tree.
+struct NewestTreeHead: Query {
+    struct Row: Sendable {
+        let tree: CompactRange
+        let root: [UInt8]
+        let note: String
+    }
+
+    var sql: SQL { "SELECT tree_size, frontier, root, note FROM access_log.checkpoint ORDER BY tree_size DESC LIMIT 1" }
+
+    func decode(_ row: inout RowReader) throws -> Row {
+        let size = Int(try row.next(Int64.self))
+        let hashes = try row.next([[UInt8]].self).compactMap { MerkleHash($0) }
+        return Row(tree: try CompactRange(size: size, hashes: hashes), root: try row.next(), note: try row.next())
+    }
+}
+
+/// One page of who looked at the data of the resident whom the credential names: `access_log.entries_about`.
+struct EntriesAbout: Query {
+    let credential: CredentialHash
+    let before: EntryCursor?
+    let pageSize: Int
+    let withOwn: Bool
+
+    var sql: SQL {
+        """
+        SELECT id, at, organisation_id, organisation_name, actor_role, operation, purpose, purpose_title, attributes, legal_basis, law,
+            consent_at, case_reference, outcome, refusal, leaf_index
+        FROM access_log.entries_about(\(credential.bytes), \(before?.at as Date?), \(before?.id.uuid as UUID?), \(pageSize)::integer, \(withOwn))
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> AccessEntry {
+        AccessEntry(
+            id: AccessEntryID(try row.next(UUID.self)), at: try row.next(), organisationID: try row.next(),
+            organisationName: try row.next(JSONText?.self).map(LocalisedText.init), actorRole: try row.next(), operation: try row.next(),
+            purpose: try row.next(), purposeTitle: try row.next(JSONText?.self).map(LocalisedText.init), attributes: try row.next(),
+            legalBasis: try row.next(), law: try row.next(), consentAt: try row.next(), caseReference: try row.next(),
+            outcome: try row.next(), refusal: try row.next(), leafIndex: try row.next())
+    }
+}

@@ -1,0 +1,81 @@
+// Gives committed entries their place in the public tree and signs the tree's head. It runs on every node and works on one: the
+// database lets one sequencer in at a time. Leaves and head are committed together, so there are never two roots of one size.
+import Foundation
+public import Logging
+public import Postgres
+public import TransparencyLog
+
+/// The loop from the queue to signed checkpoints.
+public struct Sequencer: Sendable {
+    /// Entries in one batch: some 40 ms of work, so that a checkpoint is never long in coming.
+    public static let entriesPerBatchMax = 1000
+    /// How long an idle sequencer waits. An entry is integrated and signed within one second.
+    public static let idleWait = Duration.milliseconds(250)
+    /// How long it waits after an error, for example while the database is away.
+    public static let errorWait = Duration.seconds(2)
+
+    private let database: Database
+    private let origin: String
+    private let signer: Ed25519NoteSigner
+    private let logger: Logger
+
+    /// - Parameter signer: its name is the log's origin, as C2SP tlog-checkpoint recommends.
+    public init(database: Database, signer: Ed25519NoteSigner, logger: Logger) {
+        self.database = database
+        self.signer = signer
+        origin = signer.name
+        self.logger = logger
+    }
+
+    /// Works until the task is cancelled.
+    public func run() async {
+        while !Task.isCancelled {
+            do {
+                let count = try await sequenceOnce()
+                if count < Self.entriesPerBatchMax { try await Task.sleep(for: Self.idleWait) }
+            } catch is CancellationError {
+                return
+            } catch {
+                logger.error("sequencing failed; will try again", metadata: ["error": "\(error)"])
+                try? await Task.sleep(for: Self.errorWait)
+            }
+        }
+    }
+
+    /// Takes one batch. Returns how many entries got their leaf: 0 when none waited or another node is at it.
+    @discardableResult
+    public func sequenceOnce() async throws -> Int {
+        guard try await database.one(HasWaitingEntries()) else { return 0 }
+        return try await database.transaction { transaction in
+            let leaves = try await transaction.query(SequenceEntries(entriesMax: Self.entriesPerBatchMax)).sorted { $0.index < $1.index }
+            guard let first = leaves.first else { return 0 }
+            var tree = try await transaction.optional(NewestTreeHead())?.tree ?? CompactRange()
+            guard tree.size == Int(first.index) else { throw SequencerError.headDoesNotMeetLeaves(head: tree.size, firstLeaf: first.index) }
+            for leaf in leaves { tree.append(.leaf(CommittedEntry.label.leafData(leaf.commitment))) }
+            let note = try Checkpoint(origin: origin, size: tree.size, root: tree.root).signed(by: [signer])
+            try await transaction.execute(
+                """
+                INSERT INTO access_log.checkpoint (tree_size, root, frontier, note)
+                VALUES (\(Int64(tree.size)), \(tree.root.bytes), \(tree.hashes.map(\.bytes)), \(note.description))
+                """)
+            return leaves.count
+        }
+    }
+
+    /// Signs the head of the empty tree when there is none yet, so that `/log/checkpoint` always has an answer.
+    public func signEmptyTree() async throws {
+        let empty = CompactRange()
+        let note = try Checkpoint(origin: origin, size: 0, root: empty.root).signed(by: [signer])
+        try await database.execute(
+            """
+            INSERT INTO access_log.checkpoint (tree_size, root, frontier, note)
+            SELECT 0, \(empty.root.bytes), \([[UInt8]]()), \(note.description)
+            WHERE NOT EXISTS (SELECT FROM access_log.checkpoint) ON CONFLICT DO NOTHING
+            """)
+    }
+}
+
+/// What must not be: the stored head does not end where the leaves begin. Nothing is signed then.
+enum SequencerError: Error {
+    case headDoesNotMeetLeaves(head: Int, firstLeaf: Int64)
+}

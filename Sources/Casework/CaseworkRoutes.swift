@@ -1,0 +1,204 @@
+// The counter: find a resident for a stated reason, open the record, prove an identity, key a paper form, print its letter.
+public import AccessLog
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Messages
+public import Postgres
+import Primitives
+public import Register
+public import Web
+
+/// URL table of the slice. Every page about a resident is logged before it is shown, under the reason of its opening.
+public struct CaseworkRoutes: Sendable {
+    let database: Database
+    let door: Door
+    let vault: ResidentVault
+    let lookup: LookupKey
+
+    public init(database: Database, door: Door, vault: ResidentVault, lookup: LookupKey) {
+        self.database = database
+        self.door = door
+        self.vault = vault
+        self.lookup = lookup
+    }
+
+    public func add(to site: Site) {
+        site.declare(pages: [StaffHomePage.self, SearchPage.self, RecordPage.self, PaperConsentPage.self, LetterPage.self, BlankFormPage.self])
+        site.addNavigation(.staff, path: "/staff", textKey: "casework.navigation")
+        site.addNavigation(.staff, path: "/staff/search", textKey: "casework.search.navigation")
+        let caseworker = site.staff(.caseworker)
+        site.staff.get("/staff", use: home)
+        caseworker.get("/staff/search", use: showSearch)
+        caseworker.post("/staff/search", use: search)
+        caseworker.get("/staff/records/{opening}", use: showRecord)
+        caseworker.post("/staff/records/{opening}/proof", use: proveIdentity)
+        caseworker.get("/staff/records/{opening}/paper-consent", use: showPaperConsent)
+        caseworker.post("/staff/records/{opening}/paper-consent", use: keyPaperConsent)
+        caseworker.get("/staff/records/{opening}/letters/{submission}", use: showLetter)
+        caseworker.get("/staff/forms/{activity}", use: printBlankForm)
+    }
+
+    @Sendable func home(_ request: Request, _ context: StaffContext) async throws -> Response {
+        let isCaseworker = context.staff.roles.contains(.caseworker)
+        let corrections = isCaseworker ? try await database.query(OpenCorrections()) : []
+        let offers = isCaseworker ? try await database.query(ConsentOffers()) : []
+        return try context.page(StaffHomePage(corrections, offers, context), title: "casework.title")
+    }
+
+    @Sendable func showSearch(_ request: Request, _ context: StaffContext) async throws -> Response {
+        try context.page(SearchPage(context.formView(), context), title: "casework.search.title")
+    }
+
+    /// The search itself is what gets logged, also when it finds nobody.
+    @Sendable func search(_ request: Request, _ context: StaffContext) async throws -> Response {
+        var form = SearchForm(context, lookup: lookup)
+        guard form.fields.isValid, let subject = form.subject, let reason = form.reason else { return try searchAgain(form, context) }
+        do {
+            let found = try await door.read(
+                AccessRequest(
+                    credential: context.staff.credential, operation: .search, subject: subject, attributes: [], purpose: reason.rawValue,
+                    caseReference: form.caseReference))
+            let opening = try await database.one(
+                OpenRecord(credential: context.staff.credential, openingID: .new(), searchEntryID: found.entryID))
+            guard let opening else { throw Problem.forbidden }
+            return context.redirect(to: "/staff/records/\(opening)")
+        } catch let refused as RefusedAccess where refused.refusal == .subjectUnknown || refused.refusal == .subjectAmbiguous {
+            form.fields.reject("kind", "casework.search.\(refused.refusal.rawValue)")
+            return try searchAgain(form, context)
+        } catch let refused as RefusedAccess {
+            throw refused.problem
+        }
+    }
+
+    @Sendable func showRecord(_ request: Request, _ context: StaffContext) async throws -> Response {
+        try await record(context, proof: .blank)
+    }
+
+    @Sendable func proveIdentity(_ request: Request, _ context: StaffContext) async throws -> Response {
+        let opening = try await opening(context)
+        var form = ProofForm(context)
+        guard form.fields.isValid, let code = form.accountCode, let evidence = form.evidence else {
+            return try await record(context, proof: form.fields.state, status: .unprocessableContent)
+        }
+        let statement = ProveIdentityStatement(
+            credential: context.staff.credential, openingID: opening.id, evidenceID: form.evidenceID, accountCode: code, evidence: evidence,
+            language: context.language)
+        let outcome = try await database.transaction { transaction in
+            let outcome = try await transaction.one(statement)
+            if outcome == "linked" { try await Messages.send(.identityProven, to: opening.residentID, on: transaction) }
+            return outcome
+        }
+        guard outcome == "linked" || outcome == "already_linked" else {
+            form.fields.reject("account_code", "casework.proof.\(outcome)")
+            return try await record(context, proof: form.fields.state, status: .unprocessableContent)
+        }
+        context.notice("casework.proof.done")
+        return context.redirect(to: "/staff/records/\(opening.id)")
+    }
+
+    @Sendable func showPaperConsent(_ request: Request, _ context: StaffContext) async throws -> Response {
+        let opening = try await opening(context)
+        let state = FormState.filled(["helper_name": context.staff.name])
+        return try context.page(
+            PaperConsentPage(opening, try await database.query(ConsentOffers()), context.formView(state), context), title: "casework.paper.title")
+    }
+
+    @Sendable func keyPaperConsent(_ request: Request, _ context: StaffContext) async throws -> Response {
+        let opening = try await opening(context)
+        let offers = try await database.query(ConsentOffers())
+        var form = PaperConsentForm(context, offers: offers)
+        if let submission = form.submission {
+            switch try await key(submission, opening, context) {
+            case "recorded", "unchanged":
+                context.notice("casework.paper.done")
+                return context.redirect(to: "/staff/records/\(opening.id)")
+            case "form_used": form.fields.reject("form_reference", "casework.paper.form_used")
+            default: form.fields.reject("activity", "casework.paper.not_possible")
+            }
+        }
+        return try context.page(
+            PaperConsentPage(opening, offers, context.formView(form.fields.state), context), title: "casework.paper.title",
+            status: .unprocessableContent)
+    }
+
+    /// The letter that tells the resident what was entered for them, by whom, and what to do when it is wrong.
+    @Sendable func showLetter(_ request: Request, _ context: StaffContext) async throws -> Response {
+        let opening = try await opening(context)
+        let id: ID<PaperSubmission> = try context.parameter("submission")
+        let submissions = try await database.query(PaperSubmissions(credential: context.staff.credential, openingID: opening.id))
+        guard let submission = submissions.first(where: { $0.id == id.uuid }) else { throw Problem.notFound }
+        let offers = try await database.query(ConsentOffers())
+        let addressee = try await view(
+            opening, [.givenNames, .familyName, .street, .postcode, .locality], context)
+        let offer = offers.first { $0.activityID == submission.activityID }
+        return try context.page(LetterPage(addressee, submission, offer, context), title: "casework.letter.title")
+    }
+
+    /// An empty form to print, with a reference of its own and nobody's data.
+    @Sendable func printBlankForm(_ request: Request, _ context: StaffContext) async throws -> Response {
+        let id: ID<ConsentOffer> = try context.parameter("activity")
+        guard let offer = try await database.query(ConsentOffers()).first(where: { $0.activityID == id.uuid }) else { throw Problem.notFound }
+        return try context.page(BlankFormPage(offer, .random(), context), title: "casework.form.title")
+    }
+}
+
+// What several handlers share.
+extension CaseworkRoutes {
+    private func searchAgain(_ form: SearchForm, _ context: StaffContext) throws -> Response {
+        try context.page(SearchPage(context.formView(form.fields.state), context), title: "casework.search.title", status: .unprocessableContent)
+    }
+
+    /// The opening that the address names: 404 when it is another's, has run out or never was.
+    private func opening(_ context: StaffContext) async throws -> Opening {
+        let id: OpeningID = try context.parameter("opening")
+        guard let opening = try await database.optional(FindOpening(credential: context.staff.credential, id: id)) else { throw Problem.notFound }
+        return opening
+    }
+
+    private func record(_ context: StaffContext, proof: FormState, status: HTTPResponse.Status = .ok) async throws -> Response {
+        let opening = try await opening(context)
+        let record = try await view(opening, Attribute.all, context)
+        let submissions = try await database.query(PaperSubmissions(credential: context.staff.credential, openingID: opening.id))
+        return try context.page(
+            RecordPage(opening, record, submissions, context.formView(proof), context), title: "casework.record.title", status: status)
+    }
+
+    private func view(_ opening: Opening, _ attributes: [Attribute], _ context: StaffContext) async throws -> OpenedRecord {
+        do {
+            let released = try await door.read(
+                AccessRequest(
+                    credential: context.staff.credential, operation: .view, subject: .resident(opening.residentID),
+                    attributes: attributes.map(\.rawValue), purpose: opening.reason, caseReference: opening.caseReference))
+            return try vault.open(released)
+        } catch let refused as RefusedAccess {
+            throw refused.problem
+        }
+    }
+
+    /// Enters the form. The entry in the resident's log comes first: a form that is then refused was still an attempt.
+    private func key(_ submission: PaperConsent, _ opening: Opening, _ context: StaffContext) async throws -> String {
+        do {
+            _ = try await door.read(
+                AccessRequest(
+                    credential: context.staff.credential, operation: .paperEntry, subject: .resident(opening.residentID), attributes: [],
+                    purpose: OpeningReason.assistance.rawValue, caseReference: submission.formReference.description))
+        } catch let refused as RefusedAccess {
+            throw refused.problem
+        }
+        let statement = KeyPaperConsentStatement(
+            credential: context.staff.credential, openingID: opening.id, submission: submission, language: context.language)
+        do {
+            return try await database.transaction { transaction in
+                let outcome = try await transaction.one(statement)
+                if outcome == "recorded" {
+                    try await Messages.send(
+                        .consentOnPaper, to: opening.residentID, ["reference": submission.formReference.description], on: transaction)
+                }
+                return outcome
+            }
+        } catch let error as DatabaseError where error.constraint != nil && error.sqlState == "23514" {
+            return "not_possible"
+        }
+    }
+}

@@ -1,0 +1,155 @@
+// Every statement of the slice. The functions behind them derive the member of staff from the session (migrations/0012_casework.sql).
+public import AccessLog
+public import Foundation
+import Postgres
+public import Primitives
+import Register
+public import Web
+
+public enum OpeningTag {}
+public typealias OpeningID = ID<OpeningTag>
+
+/// Keeps the reason of a permitted search for the pages about the record that it found.
+struct OpenRecord: Query {
+    let credential: CredentialHash
+    let openingID: OpeningID
+    let searchEntryID: AccessEntryID
+
+    var sql: SQL { "SELECT casework.open_record(\(credential.bytes), \(openingID.uuid), \(searchEntryID.uuid))" }
+    func decode(_ row: inout RowReader) throws -> OpeningID? { try row.next(UUID?.self).map(OpeningID.init) }
+}
+
+/// A record that is open for this member of staff, with the reason that was given.
+struct Opening: Sendable {
+    let id: OpeningID
+    let residentID: ResidentID
+    let reason: String
+    let caseReference: String
+    let expiresAt: Date
+    let hasAccount: Bool
+}
+
+struct FindOpening: Query {
+    let credential: CredentialHash
+    let id: OpeningID
+
+    var sql: SQL {
+        "SELECT resident_id, reason, case_reference, expires_at, has_account FROM casework.opening_of(\(credential.bytes), \(id.uuid))"
+    }
+
+    func decode(_ row: inout RowReader) throws -> Opening {
+        Opening(
+            id: id, residentID: ResidentID(try row.next(UUID.self)), reason: try row.next(), caseReference: try row.next(),
+            expiresAt: try row.next(), hasAccount: try row.next())
+    }
+}
+
+/// Links the account of who stands at the counter to the open record.
+struct ProveIdentityStatement: Query {
+    let credential: CredentialHash
+    let openingID: OpeningID
+    let evidenceID: UUID
+    let accountCode: PublicCode
+    let evidence: EvidenceKind
+    let language: Language
+
+    var sql: SQL {
+        """
+        SELECT casework.prove_identity(
+            \(credential.bytes), \(openingID.uuid), \(evidenceID), \(accountCode.description), \(evidence.rawValue), \(language.tag))
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> String { try row.next() }
+}
+
+struct KeyPaperConsentStatement: Query {
+    let credential: CredentialHash
+    let openingID: OpeningID
+    let submission: PaperConsent
+    let language: Language
+
+    var sql: SQL {
+        """
+        SELECT casework.key_paper_consent(
+            \(credential.bytes), \(openingID.uuid), \(submission.id), \(submission.formReference.description), \(submission.activityID),
+            \(submission.decision.rawValue), \(submission.attributes), \(submission.helperName), \(submission.signatureMethod.rawValue),
+            \(submission.witnessName), \(submission.wasReadBack), \(submission.signedOn), \(language.tag))
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> String { try row.next() }
+}
+
+/// A paper form that was keyed for the resident whose record is open.
+struct PaperSubmission: Sendable {
+    let id: UUID
+    let formReference: String
+    let activityID: UUID
+    let keyedBy: String
+    let helperName: String
+    let signatureMethod: String
+    let witnessName: String?
+    let signedOn: CalendarDay
+    let keyedAt: Date
+}
+
+struct PaperSubmissions: Query {
+    let credential: CredentialHash
+    let openingID: OpeningID
+
+    var sql: SQL {
+        """
+        SELECT id, form_reference, activity_id, keyed_by, helper_name, signature_method, witness_name, signed_on, keyed_at
+        FROM casework.paper_submissions_of(\(credential.bytes), \(openingID.uuid))
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> PaperSubmission {
+        PaperSubmission(
+            id: try row.next(), formReference: try row.next(), activityID: try row.next(), keyedBy: try row.next(), helperName: try row.next(),
+            signatureMethod: try row.next(), witnessName: try row.next(), signedOn: try row.next(), keyedAt: try row.next())
+    }
+}
+
+/// A sharing that needs consent, and so may come on a paper form.
+struct ConsentOffer: Sendable {
+    let activityID: UUID
+    let organisation: LocalisedText
+    let title: LocalisedText
+    let explanation: LocalisedText
+    let attributes: [String]
+}
+
+struct ConsentOffers: Query {
+    var sql: SQL {
+        """
+        SELECT a.id, o.name, p.title, p.explanation, p.attributes
+        FROM consent.processing_activity AS a
+        JOIN consent.organisation AS o ON o.id = a.organisation_id
+        JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
+        WHERE a.legal_basis = 'consent' ORDER BY o.id, a.purpose
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> ConsentOffer {
+        ConsentOffer(
+            activityID: try row.next(), organisation: LocalisedText(try row.next()), title: LocalisedText(try row.next()),
+            explanation: LocalisedText(try row.next()), attributes: try row.next())
+    }
+}
+
+/// A correction that a resident asked for and nobody has answered.
+struct OpenCorrection: Sendable {
+    let reference: String
+    let attribute: String
+    let requestedAt: Date
+}
+
+struct OpenCorrections: Query {
+    var sql: SQL { "SELECT reference, attribute, requested_at FROM register.open_corrections()" }
+
+    func decode(_ row: inout RowReader) throws -> OpenCorrection {
+        OpenCorrection(reference: try row.next(), attribute: try row.next(), requestedAt: try row.next())
+    }
+}

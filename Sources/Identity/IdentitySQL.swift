@@ -1,0 +1,78 @@
+// Every statement of the slice. The functions behind them are in migrations/0004_identity.sql and 0006_web.sql.
+import Foundation
+import Postgres
+import Primitives
+import Register
+import Web
+
+/// Whose password a name opens with, if anybody's.
+struct FindSignIn: Query {
+    let nameHMAC: [UInt8]
+
+    struct Row: Sendable {
+        let accountID: AccountID?
+        let staffID: StaffID?
+        let passwordHash: String
+    }
+
+    var sql: SQL { "SELECT account_id, staff_id, password_hash FROM identity.find_sign_in(\(nameHMAC))" }
+
+    func decode(_ row: inout RowReader) throws -> Row {
+        Row(
+            accountID: try row.next(UUID?.self).map(AccountID.init), staffID: try row.next(UUID?.self).map(StaffID.init),
+            passwordHash: try row.next())
+    }
+}
+
+/// Notes an attempt before it is checked, and counts those of the last quarter of an hour, this one included. Written first, so
+/// that guesses sent at the same moment count too.
+struct NoteAttempt: Query {
+    let nameHMAC: [UInt8]
+    let addressHMAC: [UInt8]
+
+    var sql: SQL {
+        """
+        WITH noted AS (INSERT INTO identity.failed_sign_in (name_hmac, address_hmac) VALUES (\(nameHMAC), \(addressHMAC)))
+        SELECT count(*) + 1 FROM identity.failed_sign_in AS f
+        WHERE f.name_hmac = \(nameHMAC) AND f.address_hmac = \(addressHMAC) AND f.at > public.stoa_now() - interval '15 minutes'
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> Int { try row.next() }
+}
+
+enum IdentityStatements {
+    /// After the right password: the earlier attempts from there no longer count.
+    static func forgetAttempts(nameHMAC: [UInt8], addressHMAC: [UInt8]) -> SQL {
+        "DELETE FROM identity.failed_sign_in AS f WHERE f.name_hmac = \(nameHMAC) AND f.address_hmac = \(addressHMAC)"
+    }
+
+    static func openSession(_ hash: CredentialHash, account: AccountID?, staff: StaffID?, idleMinutes: Int) -> SQL {
+        "SELECT web.open_session(\(hash.bytes), \(account?.uuid as UUID?), \(staff?.uuid as UUID?), 1::smallint, \(idleMinutes)::integer)"
+    }
+
+    static func endSession(_ hash: CredentialHash) -> SQL {
+        "SELECT web.revoke_credential(\(hash.bytes))"
+    }
+
+    static func register(_ new: NewAccount, passwordHash: String) -> SQL {
+        """
+        SELECT identity.register_account(
+            \(new.accountID.uuid), \(new.residentID.uuid), \(new.publicCode.description), \(passwordHash), \(new.language.tag),
+            \(new.names.map(\.kind.rawValue)), \(new.nameHMACs), \(new.wrappedKey.keyID), \(new.wrappedKey.bytes),
+            \(new.sealed.map(\.attribute.rawValue)), \(new.sealed.map(\.value)))
+        """
+    }
+}
+
+/// Everything that a registration stores, sealed already.
+struct NewAccount: Sendable {
+    let accountID: AccountID
+    let residentID: ResidentID
+    let publicCode: PublicCode
+    let language: Language
+    let names: [SignInName]
+    let nameHMACs: [[UInt8]]
+    let wrappedKey: WrappedKey
+    let sealed: [(attribute: Attribute, value: [UInt8])]
+}

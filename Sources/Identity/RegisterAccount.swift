@@ -1,0 +1,74 @@
+// Use case: somebody makes an account. It is linked to no register record: knowing a name, a number or an address proves nothing.
+import Foundation
+import Messages
+import Postgres
+public import Primitives
+import Register
+public import Web
+
+/// What somebody typed, read and well formed.
+public struct Registration: Sendable {
+    public var names: [SignInName]
+    public var password: Redacted<String>
+    public var language: Language
+
+    public init(names: [SignInName], password: Redacted<String>, language: Language) {
+        self.names = names
+        self.password = password
+        self.language = language
+    }
+}
+
+public enum RegistrationError: Error, Sendable, Hashable {
+    /// At least one of the names belongs to an account already. Which one is not said.
+    case nameTaken
+}
+
+/// A new account and the resident that stands behind it until the counter links a register record.
+public struct RegisteredAccount: Sendable {
+    public let accountID: AccountID
+    public let residentID: ResidentID
+    public let publicCode: PublicCode
+}
+
+extension IdentityService {
+    /// Makes the account, with its names and addresses sealed, and a welcome message, in one transaction.
+    /// - Throws: ``RegistrationError``, ``PasswordHasherError``, `DatabaseError`.
+    public func register(_ registration: Registration) async throws -> RegisteredAccount {
+        let passwordHash = try await passwords.hash(registration.password)
+        let residentID = ResidentID.new()
+        let (key, wrapped) = try vault.makeDataKey(for: residentID)
+        let sealed = try registration.names.map { name in
+            let attribute = name.kind.attribute
+            return (attribute: attribute, value: try vault.seal(name.normalForm, as: attribute, of: residentID, under: key))
+        }
+        // A public code is random and may be taken, once in 10¹² times the number of residents: then another one is drawn.
+        for _ in 0..<3 {
+            let new = NewAccount(
+                accountID: .new(), residentID: residentID, publicCode: .random(), language: registration.language, names: registration.names,
+                nameHMACs: registration.names.map { lookup.signInName($0.normalForm) }, wrappedKey: wrapped, sealed: sealed)
+            do {
+                try await database.transaction { transaction in
+                    try await transaction.execute(IdentityStatements.register(new, passwordHash: passwordHash))
+                    try await Messages.send(.welcome, to: residentID, on: transaction)
+                }
+                return RegisteredAccount(accountID: new.accountID, residentID: residentID, publicCode: new.publicCode)
+            } catch let error as DatabaseError where error.constraint == "sign_in_name_pkey" {
+                throw RegistrationError.nameTaken
+            } catch let error as DatabaseError where error.constraint == "resident_public_code_key" {
+                continue
+            }
+        }
+        throw RegistrationError.nameTaken
+    }
+}
+
+extension SignInName.Kind {
+    var attribute: Attribute {
+        switch self {
+        case .username: .username
+        case .email: .contactEmail
+        case .phone: .contactPhone
+        }
+    }
+}

@@ -1,0 +1,41 @@
+// What the city writes to a resident. Other slices send through this face, in the transaction that gives the occasion.
+import Foundation
+public import Postgres
+public import Primitives
+public import Web
+
+public enum MessageTag {}
+public typealias MessageID = ID<MessageTag>
+
+/// What a message is about. Its words are `messages.kind.<raw value>` in every catalogue, with the parameters filled in.
+public enum MessageKind: String, Sendable, CaseIterable {
+    case welcome
+    case identityProven = "identity_proven"
+    case consentOnPaper = "consent_on_paper"
+    case correctionReceived = "correction_received"
+    case paymentReceived = "payment_received"
+    case billPaid = "bill_paid"
+}
+
+/// Sends messages to residents.
+public enum Messages {
+    /// Sends a message. Run it on the transaction of what it reports, so that neither exists without the other.
+    /// - Parameter parameters: texts by placeholder. No personal data: that goes by letter or stands in the register.
+    public static func send(
+        _ kind: MessageKind, to resident: ResidentID, _ parameters: [String: String] = [:], on executor: some Executor
+    ) async throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        let json = JSONText(String(decoding: try encoder.encode(parameters), as: UTF8.self))
+        try await executor.execute(
+            """
+            INSERT INTO messages.message (id, resident_id, kind, parameters)
+            VALUES (\(MessageID.new().uuid), \(resident.uuid), \(kind.rawValue), \(json))
+            """)
+    }
+
+    /// The newest messages of the resident whom the credential names.
+    public static func newest(_ count: Int, of credential: CredentialHash, on database: Database) async throws -> [ReceivedMessage] {
+        try await database.query(MessagesOf(credential: credential, before: nil, pageSize: count))
+    }
+}

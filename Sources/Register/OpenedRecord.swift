@@ -1,0 +1,69 @@
+// From what the door released to values that a page or an organisation may see.
+public import AccessLog
+public import Foundation
+public import Primitives
+public import Web
+
+/// One value of a resident, and where the city has it from.
+public struct OpenedAttribute: Sendable {
+    public let attribute: Attribute
+    public let value: String
+    /// `population_register`, `resident` or `counter`.
+    public let source: String
+    public let recordedAt: Date
+}
+
+/// A resident's record with the attributes that one access entry permits.
+public struct OpenedRecord: Sendable {
+    public let entryID: AccessEntryID
+    public let residentID: ResidentID
+    public let publicCode: String
+    public let identityAssurance: Int
+    /// In the register's order.
+    public let attributes: [OpenedAttribute]
+
+    /// The value of an attribute, nil where the city holds none.
+    public func value(_ attribute: Attribute) -> String? {
+        attributes.first { $0.attribute == attribute }?.value
+    }
+
+    /// Given names and family name, as far as they are held and were asked for.
+    public var name: String? {
+        let parts = [value(.givenNames), value(.familyName)].compactMap(\.self)
+        return parts.isEmpty ? nil : parts.joined(separator: " ")
+    }
+}
+
+extension ResidentVault {
+    /// Opens everything that the door released. Throws ``VaultError``.
+    public func open(_ released: ReleasedRecord) throws(VaultError) -> OpenedRecord {
+        var opened: [OpenedAttribute] = []
+        if !released.attributes.isEmpty {
+            var keys: [SealingKey: DataKey] = [:]
+            for sealed in released.attributes {
+                let attribute = Attribute(rawValue: sealed.attribute)
+                let key: DataKey
+                if let known = keys[sealed.key] { key = known } else { key = try unwrap(sealed.key) }
+                keys[sealed.key] = key
+                let value = try open(sealed.sealedValue, as: attribute, of: sealed.key.holderID, under: key)
+                opened.append(OpenedAttribute(attribute: attribute, value: value, source: sealed.source, recordedAt: sealed.recordedAt))
+            }
+            opened.sort { position($0.attribute) < position($1.attribute) }
+        }
+        return OpenedRecord(
+            entryID: released.entryID, residentID: released.residentID, publicCode: released.publicCode,
+            identityAssurance: released.identityAssurance, attributes: opened)
+    }
+}
+
+extension ResidentVault {
+    /// Opens the data key that came with released values. Throws ``VaultError``.
+    func unwrap(_ key: SealingKey) throws(VaultError) -> DataKey {
+        guard let keyID = key.keyID, let bytes = key.wrappedKey else { throw .unknownKey(keyID: "none") }
+        return try unwrap(WrappedKey(keyID: keyID, bytes: bytes), of: key.holderID)
+    }
+}
+
+private let positions = Dictionary(uniqueKeysWithValues: Attribute.all.enumerated().map { ($1, $0) })
+
+private func position(_ attribute: Attribute) -> Int { positions[attribute] ?? Int.max }

@@ -1,0 +1,108 @@
+// Seals and opens personal data. Every resident has a data key; the city's key-encryption key wraps it. Erasing the wrapped key
+// erases the person, in the database and in every backup, while the logs stay whole.
+import Crypto
+import Foundation
+public import Primitives
+public import Web
+
+/// Why something could not be opened. None of these carries the data.
+public enum VaultError: Error, Hashable, Sendable {
+    /// The data key was wrapped under a key that this server does not hold.
+    case unknownKey(keyID: String)
+    /// The bytes were changed, moved to another row, or sealed under another key.
+    case notAuthentic
+}
+
+/// A resident's own AES-256 key, in the clear, for as long as a request takes.
+public struct DataKey: Sendable {
+    fileprivate let key: SymmetricKey
+}
+
+/// A data key as it is stored: AES-256-GCM (NIST SP 800-38D) under the key-encryption key, bound to the resident.
+public struct WrappedKey: Hashable, Sendable {
+    public let keyID: String
+    /// Nonce (12 bytes), encrypted key (32), tag (16).
+    public let bytes: [UInt8]
+
+    public init(keyID: String, bytes: [UInt8]) {
+        self.keyID = keyID
+        self.bytes = bytes
+    }
+}
+
+/// Seals values under data keys and wraps data keys under the key-encryption key.
+public struct ResidentVault: Sendable {
+    /// Names the key-encryption key in every wrapped key: the first 16 hexadecimal digits of SHA-256 over a label and the key.
+    public let keyID: String
+    private let keyEncryptionKey: SymmetricKey
+
+    /// - Parameter keyEncryptionKey: 32 bytes, from a file of mode 0600 or the environment.
+    public init(keyEncryptionKey: [UInt8]) {
+        self.keyEncryptionKey = SymmetricKey(data: keyEncryptionKey)
+        keyID = SHA256.hash(data: Array("stoa/key-id/1".utf8) + keyEncryptionKey).prefix(8).map { String(format: "%02x", $0) }.joined()
+    }
+
+    /// A fresh data key for a resident, and the form to store.
+    public func makeDataKey(for resident: ResidentID) throws -> (DataKey, WrappedKey) {
+        let key = SymmetricKey(size: .bits256)
+        let box = try AES.GCM.seal(
+            key.withUnsafeBytes { Data($0) }, using: keyEncryptionKey, authenticating: dataKeyContext(resident))
+        return (DataKey(key: key), WrappedKey(keyID: keyID, bytes: box.allBytes))
+    }
+
+    /// Opens a stored data key. Throws ``VaultError``.
+    public func unwrap(_ wrapped: WrappedKey, of resident: ResidentID) throws(VaultError) -> DataKey {
+        guard wrapped.keyID == keyID else { throw .unknownKey(keyID: wrapped.keyID) }
+        do {
+            let box = try AES.GCM.SealedBox(combined: wrapped.bytes)
+            return DataKey(key: SymmetricKey(data: try AES.GCM.open(box, using: keyEncryptionKey, authenticating: dataKeyContext(resident))))
+        } catch {
+            throw .notAuthentic
+        }
+    }
+
+    /// Seals one value: nonce, ciphertext and tag, bound to the resident and the attribute so that rows cannot be exchanged.
+    public func seal(_ value: String, as attribute: Attribute, of resident: ResidentID, under key: DataKey) throws -> [UInt8] {
+        try AES.GCM.seal(Data(value.utf8), using: key.key, authenticating: valueContext(resident, attribute.rawValue)).allBytes
+    }
+
+    /// Opens one value. Throws ``VaultError``.
+    public func open(_ sealed: [UInt8], as attribute: Attribute, of resident: ResidentID, under key: DataKey) throws(VaultError) -> String {
+        do {
+            let box = try AES.GCM.SealedBox(combined: sealed)
+            let bytes = try AES.GCM.open(box, using: key.key, authenticating: valueContext(resident, attribute.rawValue))
+            return String(decoding: bytes, as: UTF8.self)
+        } catch {
+            throw .notAuthentic
+        }
+    }
+
+    /// A value that only this key-encryption key opens: stored with an empty database, tried at every start.
+    public func sealTestValue() throws -> [UInt8] {
+        try AES.GCM.seal(testValue, using: keyEncryptionKey, authenticating: Data("stoa/key-check/1".utf8)).allBytes
+    }
+
+    /// Whether this key made the stored test value.
+    public func opensTestValue(_ sealed: [UInt8]) -> Bool {
+        guard let box = try? AES.GCM.SealedBox(combined: sealed),
+            let opened = try? AES.GCM.open(box, using: keyEncryptionKey, authenticating: Data("stoa/key-check/1".utf8))
+        else { return false }
+        return opened == testValue
+    }
+}
+
+private let testValue = Data("this key opens this city".utf8)
+
+// What a ciphertext is bound to (additional authenticated data). The label says which kind of thing it is, so that a wrapped key
+// can never pass for a value; the resident's 16 bytes have a fixed length, so nothing is ambiguous.
+private func dataKeyContext(_ resident: ResidentID) -> Data {
+    Data("stoa/data-key/1".utf8) + withUnsafeBytes(of: resident.uuid.uuid) { Data($0) }
+}
+
+private func valueContext(_ resident: ResidentID, _ attribute: String) -> Data {
+    Data("stoa/attribute/1".utf8) + withUnsafeBytes(of: resident.uuid.uuid) { Data($0) } + Data(attribute.utf8)
+}
+
+extension AES.GCM.SealedBox {
+    fileprivate var allBytes: [UInt8] { Array(nonce) + Array(ciphertext) + Array(tag) }
+}
