@@ -1,0 +1,120 @@
+// Every statement of the ledger: text, binds and row together.
+import Foundation
+import Postgres
+public import Primitives
+import Web
+
+struct CredentialedTransfer: Sendable {
+    let transfer: Transfer
+    let credential: CredentialHash
+}
+
+/// One answer of a batch: which item, and what became of it.
+struct ItemOutcome: Sendable {
+    let item: Int
+    let outcome: TransferOutcome
+
+    init(_ row: inout RowReader) throws {
+        item = Int(try row.next(Int32.self))
+        let word = try row.next(String.self)
+        guard let outcome = TransferOutcome(word, field: try row.next(String?.self)) else {
+            throw DatabaseError.decoding(column: "outcome", reason: "is a word that this version does not know")
+        }
+        self.outcome = outcome
+    }
+}
+
+extension [ItemOutcome] {
+    /// The outcomes in the order of the items, which are counted from 1.
+    func inOrder(count: Int) throws -> [TransferOutcome] {
+        let sorted = self.sorted { $0.item < $1.item }
+        guard sorted.map(\.item) == Array<Int>(1...count) else { throw DatabaseError.unexpectedRowCount(self.count) }
+        return sorted.map(\.outcome)
+    }
+}
+
+/// `ledger.post`: for organisations, by their access tokens.
+struct PostTransfers: Query {
+    let items: [CredentialedTransfer]
+
+    var sql: SQL {
+        let transfers = items.map(\.transfer)
+        return """
+            SELECT item, outcome, field FROM ledger.post(\(items.map(\.credential.bytes)), \(transfers.columns))
+            """
+    }
+
+    func decode(_ row: inout RowReader) throws -> ItemOutcome { try ItemOutcome(&row) }
+}
+
+/// `ledger.post_transfers`: for the owner, as the system; `stoa_app` may not.
+struct PostAsSystem: Query {
+    let transfers: [Transfer]
+    /// What the system does it for, like `demo`.
+    let occasion: String
+
+    var sql: SQL {
+        """
+        SELECT item, outcome, field FROM ledger.post_transfers(
+            \(transfers.columns), \(transfers.map { _ in "system" }), \(transfers.map { _ in occasion }))
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> ItemOutcome { try ItemOutcome(&row) }
+}
+
+extension [Transfer] {
+    /// The arrays that both posting functions take, one element a transfer.
+    fileprivate var columns: SQL {
+        """
+        \(map(\.id)), \(map(\.kind.rawValue)), \(map(\.debitAccount)), \(map(\.creditAccount)), \(map(\.amount.minorUnits)), \
+        \(map(\.amount.currency.code)), \(map(\.reference)), \(map(\.effectiveAt))
+        """
+    }
+}
+
+struct WalletsOf: Query {
+    let credential: CredentialHash
+
+    var sql: SQL { "SELECT account_id, currency, posted FROM ledger.wallets_of(\(credential.bytes))" }
+
+    func decode(_ row: inout RowReader) throws -> Wallet {
+        let id = LedgerAccountID(try row.next(UUID.self))
+        let currency = try Currency(column: row.next())
+        return Wallet(id: id, balance: Money(minorUnits: try row.next(), currency: currency))
+    }
+}
+
+struct EntriesOf: Query {
+    let credential: CredentialHash
+    let currency: Currency
+    let before: Int64?
+    let count: Int
+
+    var sql: SQL {
+        """
+        SELECT number, at, transfer_id, side, amount, balance_after, reference
+        FROM ledger.entries_of(\(credential.bytes), \(currency.code), \(before as Int64?), \(Int32(clamping: count)))
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> WalletEntry {
+        let number = try row.next(Int64.self)
+        let at = try row.next(Date.self)
+        let transferID = TransferID(try row.next(UUID.self))
+        // A wallet is credit-normal: what the city owes the resident.
+        let comesIn = try row.next(String.self) == "credit"
+        let amount = try row.next(Int64.self)
+        return WalletEntry(
+            number: number, at: at, transferID: transferID, amount: Money(minorUnits: comesIn ? amount : -amount, currency: currency),
+            balanceAfter: Money(minorUnits: try row.next(), currency: currency), reference: try row.next())
+    }
+}
+
+extension Currency {
+    /// - Throws: `DatabaseError.decoding` for a code that is not in the table of ISO 4217.
+    public init(column code: String) throws {
+        guard let currency = Currency(code: code) else { throw DatabaseError.decoding(column: "currency", reason: "is not a known currency") }
+        self = currency
+    }
+}

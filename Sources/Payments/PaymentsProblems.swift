@@ -1,0 +1,36 @@
+// What can go wrong with a payment, as both faces say it.
+import HTTPTypes
+import Primitives
+import Web
+
+extension PayBillRefusal {
+    var problem: Problem {
+        switch self {
+        case .alreadyPaid(let bill):
+            Problem(
+                "bill-already-paid", status: .conflict, title: "Already paid",
+                detail: "This bill is paid, and nothing was taken from the wallet now. GET /api/v1/bills/\(bill.id) shows the payment.",
+                members: bill.payment.map { [("payment", .string($0.id.description))] } ?? [])
+        case .insufficientFunds:
+            Problem(
+                "insufficient-funds", status: .unprocessableContent, title: "Not enough money",
+                detail: "The wallet does not hold the amount of this bill, and nothing was taken from it. Pay money in first, then send the "
+                    + "request with a new Idempotency-Key.")
+        case .keyReused:
+            Problem(
+                "idempotency-key-reused", status: .unprocessableContent, title: "Idempotency-Key used before",
+                detail: "This key came with another request. Send each new request with a key of its own.")
+        case .billUnknown: .notFound
+        case .credentialInvalid: .forbidden
+        }
+    }
+}
+
+extension Problem {
+    static let idempotencyKeyMissing = Problem(
+        "idempotency-key-missing", status: .badRequest, title: "Idempotency-Key missing",
+        detail: "Send an Idempotency-Key header with a fresh value, such as a UUID, and send the same value again when you repeat the request.")
+    static let idempotencyKeyInvalid = Problem(
+        "idempotency-key-invalid", status: .badRequest, title: "Idempotency-Key invalid",
+        detail: "Send one Idempotency-Key of 1 to \(PaymentsRules.keyCharactersMax) printable ASCII characters without spaces.")
+}
