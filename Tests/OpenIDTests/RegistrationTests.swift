@@ -1,0 +1,112 @@
+// How clients come to be, and whether the documents say what the routes do.
+import AccessLog
+import City
+import Foundation
+import Postgres
+import TestSupport
+import Testing
+import Web
+import Yams
+
+@testable import OpenID
+
+@Suite("Client registration")
+struct RegistrationTests {
+    private let name = LocalisedText([.english: "Client"])
+
+    @Test("What could not work later is refused now, in words")
+    func refusals() async throws {
+        let town = try await Town.make()
+        let owner = town.city.owner
+        let key = keySet(town.clinic.publicJWK)
+        for id in ["", "a", "Big", "1abc", "a_b", "é-client", String(repeating: "a", count: 64)] {
+            await #expect(throws: ClientRegistration.Refusal.badID(id)) {
+                try await ClientRegistration.registerApp(id: id, name: name, redirectAddresses: ["http://127.0.0.1/callback"], with: owner)
+            }
+        }
+        await #expect(throws: ClientRegistration.Refusal.badRedirectAddress("http://localhost/callback")) {
+            try await ClientRegistration.registerApp(
+                id: "new-app", name: name, redirectAddresses: ["http://127.0.0.1/callback", "http://localhost/callback"], with: owner)
+        }
+        await #expect(throws: ClientRegistration.Refusal.badScope("exchange.read")) {
+            try await ClientRegistration.registerApp(
+                id: "new-app", name: name, redirectAddresses: ["http://127.0.0.1/callback"], scope: ["exchange.read"], with: owner)
+        }
+        await #expect(throws: ClientRegistration.Refusal.badScope("profile")) {
+            try await ClientRegistration.registerOrganisationClient(
+                id: "new-system", organisation: "clinic", name: name, keySet: key, scope: ["profile"], with: owner)
+        }
+        await #expect(throws: ClientRegistration.Refusal.idTaken("city-app")) {
+            try await ClientRegistration.registerApp(id: "city-app", name: name, redirectAddresses: ["http://127.0.0.1/callback"], with: owner)
+        }
+        await #expect(throws: ClientRegistration.Refusal.unknownOrganisation("nobody")) {
+            try await ClientRegistration.registerOrganisationClient(id: "new-system", organisation: "nobody", name: name, keySet: key, with: owner)
+        }
+        await #expect(throws: ClientRegistration.Refusal.self) {
+            try await ClientRegistration.registerOrganisationClient(
+                id: "new-system", organisation: "clinic", name: name, keySet: ClientKeyPair().privateJWK.reveal(), with: owner)
+        }
+        await #expect(throws: ClientRegistration.Refusal.badID("city-app")) {
+            try await ClientRegistration.replaceKeys(of: "city-app", keySet: key, with: owner)
+        }
+    }
+
+    @Test("The server's own role registers nobody and issues nothing by itself")
+    func serverRole() async throws {
+        let town = try await Town.make()
+        for statement: SQL in [
+            "INSERT INTO openid.client (id, kind, name, redirect_uris, scope) VALUES ('evil', 'public', '{\"en\": \"x\"}', '{http://127.0.0.1/}', '{bills}')",
+            "UPDATE openid.client SET jwks = '{}'", "DELETE FROM openid.client", "SELECT hash FROM openid.authorization_code",
+            "UPDATE openid.authorization_request SET redirect_uri = 'https://evil.example/'", "SELECT hash FROM web.credential",
+        ] {
+            let error = await #expect(throws: DatabaseError.self) { try await town.city.app.execute(statement) }
+            #expect(error?.isPermissionDenied == true, "\(statement)")
+        }
+    }
+
+    @Test("A new client with a new key gets a token")
+    func newClient() async throws {
+        try await Town.serve { town, client in
+            let pair = ClientKeyPair()
+            try await ClientRegistration.registerOrganisationClient(
+                id: "new-system", organisation: "clinic", name: name, keySet: pair.publicJWK, with: town.city.owner)
+            let jwk = try JSONScanner.scan(Array(pair.privateJWK.reveal().utf8))
+            let scalar = try #require(jwk["d"]?.text.flatMap { Base64URL.decode($0) })
+            let maker = AssertionMaker(client: "new-system", keyID: pair.keyID, key: try .init(rawRepresentation: scalar))
+            #expect(try await client.token(try maker.assertion()).status == 200)
+        }
+    }
+}
+
+@Suite("Documents")
+struct DocumentTests {
+    @Test("openapi.yaml is OpenAPI 3.1 and knows this slice's JSON routes with their methods")
+    func openAPI() async throws {
+        let town = try await Town.make()
+        let site = try Site(
+            configuration: WebConfiguration(baseURL: try BaseURL(issuer), rootDirectory: TestCluster.projectRoot.path),
+            resolve: Site.resolver(using: town.city.app))
+        let door = Door(database: town.city.app)
+        OpenIDRoutes(database: town.city.app, door: door, vault: town.city.vault, baseURL: try BaseURL(issuer)).add(to: site)
+        let text = try String(contentsOfFile: TestCluster.projectRoot.path + "/openapi.yaml", encoding: .utf8)
+        let document = try #require(try Yams.load(yaml: text) as? [String: Any])
+        #expect((document["openapi"] as? String)?.hasPrefix("3.1") == true)
+        let paths = try #require(document["paths"] as? [String: [String: Any]])
+        let ours = ["/.well-known/", "/oauth/", "/api/v1/me"]
+        let routes = site.routes.filter { route in route.audience.isAPI && ours.contains { route.path.hasPrefix($0) } }
+        #expect(routes.count == 4)
+        for route in routes {
+            #expect(paths[route.path]?[route.method.rawValue.lowercased()] != nil, "\(route.method) \(route.path)")
+        }
+    }
+
+    @Test("Every scope and every refusal has its words in every language", arguments: ["en", "fr", "ar"])
+    func texts(_ language: String) throws {
+        let tag = try #require(Language(rawValue: language))
+        let catalogue = try Catalogue(language: tag, directory: TestCluster.projectRoot.path + "/config/locales/" + language)
+        let refusals = AuthorizationRefusal.allCases.flatMap { refusal in
+            ["title", "happened", "next"].map { "openid.refusal.\(refusal.rawValue).\($0)" }
+        }
+        for key in ScopeToken.allCases.map(\.textKey) + refusals { #expect(catalogue.raw(key) != nil, "\(key)") }
+    }
+}
