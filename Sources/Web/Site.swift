@@ -52,6 +52,9 @@ public struct RouteRecord: Sendable, Hashable {
 /// Remembers a language for an account, so that it is chosen at the next sign-in too.
 public typealias LanguageMemory = @Sendable (Caller, Language) async throws -> Void
 
+/// Throws when the service is not ready.
+public typealias ReadinessProbe = @Sendable () async throws -> Void
+
 /// Where slices register what they serve. Made once, on one task, before the server starts.
 public final class Site {
     let configuration: WebConfiguration
@@ -59,9 +62,11 @@ public final class Site {
     let router: Router<WebContext>
     let resolve: CredentialResolver
     private(set) var navigation: [NavigationItem] = []
-    private(set) var pageTypes: [any PageModel.Type] = [ErrorPage.self]
+    private(set) var pageTypes: [any PageModel.Type] = [ErrorPage.self, AboutProblemPage.self]
     /// Called when a signed-in person chooses a language.
     public var rememberLanguage: LanguageMemory?
+    /// Asked by `/health/ready`: throws when requests cannot be served, because the database does not answer, say.
+    public var readiness: ReadinessProbe?
     private let records = RouteRecords()
 
     /// HTML for anybody, signed in or not.
@@ -154,7 +159,7 @@ public final class Site {
         }
         return WebServices(
             configuration: configuration, files: files, resolve: resolve, navigation: navigation,
-            pageTypes: Set(pageTypes.map { ObjectIdentifier($0) }), routes: RouteTable(routes), rememberLanguage: rememberLanguage)
+            pageTypes: Set(pageTypes.map { ObjectIdentifier($0) }), routes: RouteTable(routes), rememberLanguage: rememberLanguage, readiness: readiness)
     }
 }
 

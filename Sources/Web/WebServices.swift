@@ -15,10 +15,12 @@ final class WebServices: Sendable {
     let pageTypes: Set<ObjectIdentifier>
     let routes: RouteTable
     let rememberLanguage: LanguageMemory?
+    let readiness: ReadinessProbe?
 
     init(
         configuration: WebConfiguration, files: SiteFiles, resolve: @escaping CredentialResolver, navigation: [NavigationItem],
-        pageTypes: Set<ObjectIdentifier>, routes: RouteTable, rememberLanguage: LanguageMemory?
+        pageTypes: Set<ObjectIdentifier>, routes: RouteTable, rememberLanguage: LanguageMemory?,
+        readiness: ReadinessProbe?
     ) {
         self.configuration = configuration
         cookies = CookieNames(baseURL: configuration.baseURL)
@@ -31,6 +33,7 @@ final class WebServices: Sendable {
         self.pageTypes = pageTypes
         self.routes = routes
         self.rememberLanguage = rememberLanguage
+        self.readiness = readiness
     }
 
     /// Every language has a catalogue once the site is built; the fallback serves tests that load fewer.

@@ -24,8 +24,8 @@ public enum TemplateContract {
 /// What names mean at a place of a template.
 private enum Scope {
     case model([String: ViewShape])
-    /// One text, shown by `{{.}}`.
-    case text
+    /// One text or address, shown by `{{.}}`.
+    case text(ViewShape)
     /// Inside the `{{^…}}` of a list, where the library puts the empty list on the stack: nothing can be named.
     case nothing
 }
@@ -103,8 +103,8 @@ private struct ContractWalk {
     private func resolve(_ name: String, in scope: Scope, insideSection: Bool) throws -> ViewShape {
         if TemplateContract.reserved.contains(name) { return .text }
         if name == "." {
-            guard case .text = scope else { throw failure("{{.}} is not a text here") }
-            return .text
+            guard case .text(let shape) = scope else { throw failure("{{.}} is not a text here") }
+            return shape
         }
         let isDotted = name.hasPrefix(".")
         // A bare name that the inner model lacks would silently take the outer model's value.
@@ -123,7 +123,8 @@ private struct ContractWalk {
     private func inner(of shape: ViewShape, in scope: Scope) -> Scope {
         switch shape {
         case .flag: scope
-        case .text, .link, .texts: .text
+        case .text, .texts: .text(.text)
+        case .link: .text(.link)
         case .model(let shapes), .models(let shapes): .model(shapes())
         }
     }

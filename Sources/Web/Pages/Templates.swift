@@ -53,8 +53,8 @@ public struct Templates: Sendable {
         var library = MustacheLibrary()
         for (name, source) in sources {
             _ = try TemplateScanner(template: name, text: source).pieces()
-            let text = try localise(compact(source), template: name, catalogue: catalogue)
             if name == layout { continue }
+            let text = try localise(compact(source), template: name, catalogue: catalogue)
             localised[name] = text
             library.register(try MustacheTemplate(string: text), named: name)
         }
