@@ -1,0 +1,96 @@
+// The map of the city: which parts there are, what each one needs, and in which order they join the site. Nothing else
+// decides who knows whom.
+import AccessLog
+import Benefits
+import Casework
+import Consent
+import Exchange
+import Foundation
+import Identity
+import Ledger
+import Logging
+import Messages
+import OpenID
+import Payments
+import Postgres
+import Register
+import Web
+
+/// The parts of a running city, joined.
+struct City {
+    let site: Site
+    let database: Database
+    let doorDatabase: Database
+    let sequencer: Sequencer
+    let identity: IdentityService
+    let ledger: Ledger
+
+    /// - Parameters:
+    ///   - url: of the database, as the role that serves.
+    ///   - keys: those of that database.
+    /// - Throws: what is wrong with a setting, a key, a template or a catalogue.
+    init(_ configuration: StoaConfiguration, database: Database, url: String, keys: KeyRing, logger: Logger) throws {
+        self.database = database
+        // Reads of personal data share one connection and one transaction after the other (see Door).
+        var doorConfiguration = Database.Configuration(url: url)
+        doorConfiguration.sharedConnections = 1
+        doorConfiguration.exclusiveConnections = 1
+        doorConfiguration.applicationName = "stoa door"
+        doorDatabase = try Database(configuration: doorConfiguration, logger: logger)
+        let door = Door(database: doorDatabase)
+        sequencer = Sequencer(database: database, signer: keys.logSigner, logger: logger)
+        identity = IdentityService(
+            database: database, passwords: try PasswordHasher(cost: configuration.passwords, threadCount: configuration.passwordThreads),
+            vault: keys.vault, lookup: keys.lookup)
+        ledger = Ledger(database: database)
+
+        site = try Site(configuration: configuration.web, resolve: Site.resolver(using: database))
+        site.readiness = { _ = try await database.one(Answers()) }
+        site.rememberLanguage = { caller, language in
+            guard let session = caller.session else { return }
+            try await database.execute("SELECT web.choose_language(\(session.bytes), \(language.tag))")
+        }
+        // The order of the navigation.
+        IdentityRoutes(identity: identity, database: database).add(to: site)
+        RegisterRoutes(database: database, door: door, vault: keys.vault).add(to: site)
+        PaymentsRoutes(database: database, ledger: ledger, zone: configuration.city.timeZone).add(to: site)
+        ConsentRoutes(database: database).add(to: site)
+        AccessLogRoutes(database: database, door: door).add(to: site)
+        MessagesRoutes(database: database).add(to: site)
+        CaseworkRoutes(database: database, door: door, vault: keys.vault, lookup: keys.lookup).add(to: site)
+        BenefitsRoutes(database: database, door: door).add(to: site)
+        ExchangeRoutes(door: door, vault: keys.vault).add(to: site)
+        OpenIDRoutes(database: database, door: door, vault: keys.vault, baseURL: configuration.baseURL).add(to: site)
+    }
+}
+
+/// The readiness probe's question: does the database answer?
+private struct Answers: Query {
+    var sql: SQL { "SELECT true" }
+    func decode(_ row: inout RowReader) throws -> Bool { try row.next() }
+}
+
+extension Caller {
+    /// The session of somebody with an account; nothing for programs.
+    fileprivate var session: CredentialHash? {
+        switch self {
+        case .resident(let resident): resident.credential
+        case .staff(let staff): staff.credential
+        case .anonymous, .organisation: nil
+        }
+    }
+}
+
+extension StoaConfiguration {
+    /// What the web layer needs of the settings.
+    var web: WebConfiguration {
+        var web = WebConfiguration(baseURL: baseURL, rootDirectory: rootDirectory)
+        web.cityName = city.name
+        web.timeZone = city.timeZone
+        web.host = host
+        web.port = port
+        web.metricsAddress = metricsAddress
+        web.defaultLanguage = city.language
+        return web
+    }
+}

@@ -1,0 +1,83 @@
+// Residents see who looked, and nobody else's lines; looking is itself a line, once a session.
+import City
+import Foundation
+import Postgres
+import Primitives
+import Testing
+import Web
+
+@testable import AccessLog
+
+@Suite("Residents read their own log")
+struct OwnViewTests {
+    private func entries(_ door: Door, _ city: CityFixture, _ credential: CredentialHash, withOwn: Bool = false) async throws -> [AccessEntry] {
+        _ = try await door.read(
+            AccessRequest(credential: credential, operation: .ownView, subject: .own, attributes: [], purpose: "access_log", caseReference: ""))
+        return try await city.app.query(EntriesAbout(credential: credential, before: nil, pageSize: 50, withOwn: withOwn))
+    }
+
+    @Test("Before the view is logged there is nothing to see")
+    func notLogged() async throws {
+        let city = try await CityFixture.make()
+        let resident = try await city.resident()
+        let door = Door(database: city.app)
+        let staff = try await city.staff(roles: [.caseworker])
+        _ = try await door.read(
+            AccessRequest(
+                credential: staff.session.hash, operation: .search, subject: .publicCode(resident.publicCode), attributes: [],
+                purpose: "complaint", caseReference: "C-1"))
+        let unlogged = try await city.app.query(EntriesAbout(credential: resident.session.hash, before: nil, pageSize: 50, withOwn: true))
+        #expect(unlogged.isEmpty)
+        #expect(try await entries(door, city, resident.session.hash).map(\.operation) == ["search"])
+    }
+
+    @Test("An own view is one line a session, and shown only when asked for")
+    func onceASession() async throws {
+        let city = try await CityFixture.make()
+        let resident = try await city.resident()
+        let door = Door(database: city.app)
+        for _ in 0..<3 { #expect(try await entries(door, city, resident.session.hash).isEmpty) }
+        #expect(try await entries(door, city, resident.session.hash, withOwn: true).count == 1)
+        let another = try await city.session(of: resident.accountID)
+        #expect(try await entries(door, city, another.hash, withOwn: true).count == 2)
+    }
+
+    @Test("Nobody gets another resident's lines, and staff sessions get none")
+    func otherPeople() async throws {
+        let city = try await CityFixture.make()
+        let (ada, bob) = (try await city.resident(), try await city.resident(["given_names": "Bob"]))
+        let door = Door(database: city.app)
+        let staff = try await city.staff(roles: [.caseworker, .auditor])
+        _ = try await door.read(
+            AccessRequest(
+                credential: staff.session.hash, operation: .search, subject: .publicCode(ada.publicCode), attributes: [], purpose: "complaint",
+                caseReference: "C-1"))
+        #expect(try await entries(door, city, bob.session.hash).isEmpty)
+        await #expect(throws: RefusedAccess(refusal: .scopeMissing, missing: [])) { _ = try await entries(door, city, staff.session.hash) }
+        #expect(try await city.app.query(EntriesAbout(credential: staff.session.hash, before: nil, pageSize: 50, withOwn: true)).isEmpty)
+    }
+
+    @Test("Pages follow one another without a gap or a repetition")
+    func paging() async throws {
+        let city = try await CityFixture.make()
+        let resident = try await city.resident()
+        let door = Door(database: city.app)
+        let staff = try await city.staff(roles: [.caseworker])
+        for number in 0..<9 {
+            _ = try await door.read(
+                AccessRequest(
+                    credential: staff.session.hash, operation: .search, subject: .publicCode(resident.publicCode), attributes: [],
+                    purpose: "complaint", caseReference: "C-\(number)"))
+        }
+        _ = try await entries(door, city, resident.session.hash)
+        var seen: [String] = []
+        var before: EntryCursor?
+        repeat {
+            let page = try await city.app.query(EntriesAbout(credential: resident.session.hash, before: before, pageSize: 4, withOwn: false))
+            seen += page.compactMap(\.caseReference)
+            before = try page.last.map { try #require(EntryCursor(EntryCursor($0).description)) }
+            if page.count < 4 { break }
+        } while true
+        #expect(seen == (0..<9).reversed().map { "C-\($0)" })
+    }
+}

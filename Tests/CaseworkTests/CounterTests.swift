@@ -1,0 +1,240 @@
+// At the counter: whom staff may find and how, what a passport changes, what a paper form leaves behind. Refusals first.
+import AccessLog
+import City
+import Consent
+import Foundation
+import Messages
+import Postgres
+import Primitives
+import Testing
+import Web
+
+@testable import Casework
+
+@Suite("The counter")
+struct CounterTests {
+    private func serve<T: Sendable>(
+        roles: [StaffRole] = [.caseworker], _ body: @Sendable @escaping (CityFixture, CityBrowser, FixtureStaff) async throws -> T
+    ) async throws -> T {
+        let city = try await CityFixture.make()
+        let staff = try await city.staff(roles: roles)
+        return try await city.serve {
+            CaseworkRoutes(database: city.app, door: Door(database: city.app), vault: city.vault, lookup: city.lookup).add(to: $0)
+        } _: { client in
+            try await body(city, CityBrowser(client, session: staff.session), staff)
+        }
+    }
+
+    private static func search(_ code: PublicCode, reason: String = "identity_proofing") -> [(String, String)] {
+        [("reason", reason), ("case_reference", "CASE-7"), ("kind", "public_code"), ("public_code", code.description)]
+    }
+
+    /// An account that registered by itself and showed nothing yet.
+    private static func newcomer(_ city: CityFixture) async throws -> FixtureResident {
+        let newcomer = try await city.resident([:], identityAssurance: 0)
+        try await city.owner.execute("UPDATE register.resident SET origin = 'self_registered' WHERE id = \(newcomer.id)")
+        return newcomer
+    }
+
+    /// A register record that nobody has an account for.
+    private static func record(_ city: CityFixture) async throws -> FixtureResident {
+        let record = try await city.resident(identityAssurance: 0)
+        try await city.owner.execute("DELETE FROM web.credential WHERE account_id = \(record.accountID)")
+        try await city.owner.execute("DELETE FROM identity.account WHERE id = \(record.accountID)")
+        return record
+    }
+
+    @Test("Without the role, a reason or a case nothing opens")
+    func refusals() async throws {
+        try await serve(roles: [.approver]) { city, browser, _ in
+            #expect(try await browser.get("/staff").status == 200)
+            #expect(try await browser.get("/staff/search").status == 403)
+        }
+        try await serve { city, browser, _ in
+            let resident = try await city.resident()
+            _ = try await browser.get("/staff/search")
+            let noReason = try await browser.post("/staff/search", [("kind", "public_code"), ("public_code", resident.publicCode.description)])
+            #expect(noReason.status == 422)
+            #expect(try await city.entryCount() == 0)
+        }
+    }
+
+    @Test("A found resident opens for the stated reason; every page about them is in their log")
+    func opening() async throws {
+        try await serve { city, browser, _ in
+            let resident = try await city.resident()
+            _ = try await browser.get("/staff/search")
+            let found = try await browser.post("/staff/search", Self.search(resident.publicCode))
+            #expect(found.status == 303)
+            let page = try await browser.get(try #require(found.headers[.location]))
+            #expect(page.text.contains("Ada") && page.text.contains("Byron"))
+            #expect(try await city.entryCount(where: "e.operation = 'search' AND e.subject_id = \(resident.id)") == 1)
+            #expect(try await city.entryCount(where: "e.operation = 'view' AND e.case_reference = 'CASE-7'") == 1)
+            _ = try await browser.get(try #require(found.headers[.location]))
+            #expect(try await city.entryCount(where: "e.operation = 'view'") == 2)
+        }
+    }
+
+    @Test("Somebody else's opening, an expired one and one that never was are all not found")
+    func foreignOpening() async throws {
+        try await serve { city, browser, _ in
+            let resident = try await city.resident()
+            _ = try await browser.get("/staff/search")
+            let place = try #require(try await browser.post("/staff/search", Self.search(resident.publicCode)).headers[.location])
+            try await city.owner.execute("UPDATE casework.opening SET staff_id = \(try await city.staff(roles: [.caseworker]).id)")
+            #expect(try await browser.get(place).status == 404)
+            #expect(try await browser.get("/staff/records/\(OpeningID.new())").status == 404)
+            let mine = try #require(try await browser.post("/staff/search", Self.search(resident.publicCode)).headers[.location])
+            #expect(try await browser.get(mine).status == 200)
+            try await city.owner.execute("UPDATE casework.opening SET expires_at = public.stoa_now()")
+            #expect(try await browser.get(mine).status == 404)
+        }
+    }
+
+    @Test("By number or by exact name and birth date; two people of one name are not guessed between")
+    func waysToFind() async throws {
+        try await serve { city, browser, _ in
+            let values = ["given_names": "Ana María", "family_name": "O’Neil", "date_of_birth": "1980-02-29", "national_number": "800229123457"]
+            _ = try await city.resident(values)
+            _ = try await browser.get("/staff/search")
+            let why = [("reason", "assistance"), ("case_reference", "C")]
+            let byNumber = try await browser.post("/staff/search", why + [("kind", "national_number"), ("national_number", "800229-12345 7")])
+            #expect(byNumber.status == 303)
+            let name = [
+                ("kind", "name_and_birth_date"), ("given_names", "ana  maría"), ("family_name", "O’NEIL"), ("birth-day", "29"), ("birth-month", "2"),
+                ("birth-year", "1980"),
+            ]
+            #expect(try await browser.post("/staff/search", why + name).status == 303)
+            let part = name.map { $0.0 == "given_names" ? ("given_names", "Ana") : $0 }
+            #expect(try await browser.post("/staff/search", why + part).status == 422)
+            _ = try await city.resident(values.filter { $0.key != "national_number" })
+            let both = try await browser.post("/staff/search", why + name)
+            #expect(both.status == 422)
+            #expect(both.text.contains("More than one person"))
+        }
+    }
+
+    @Test("A passport links the account, raises its assurance, and ends choices made before")
+    func proof() async throws {
+        try await serve { city, browser, staff in
+            let newcomer = try await Self.newcomer(city)
+            let record = try await Self.record(city)
+            let clinic = try await city.organisation("clinic")
+            let activity = try await city.activity(clinic, "treatment", attributes: ["given_names"])
+            #expect(try await city.decide("given", activity, by: newcomer) == "recorded")
+            _ = try await browser.get("/staff/search")
+            let place = try #require(try await browser.post("/staff/search", Self.search(record.publicCode)).headers[.location])
+            _ = try await browser.get(place)
+            let proof = [("account_code", newcomer.publicCode.description), ("evidence", "passport"), ("proof", UUID().uuidString)]
+            #expect(try await browser.post(place + "/proof", proof).status == 303)
+            // Sent twice, it is one proof.
+            #expect(try await browser.post(place + "/proof", proof).status == 303)
+            #expect(try await city.owner.one(Column("SELECT count(*) FROM identity.evidence WHERE staff_id = \(staff.id)", of: Int64.self)) == 1)
+            let caller = try await Site.resolver(using: city.app)(newcomer.session.hash, .session)
+            guard case .resident(let resident) = caller else { Issue.record("the session is gone"); return }
+            #expect(resident.residentID == record.id)
+            #expect(resident.identityAssurance == 2)
+            let states = try await city.owner.query(Column("SELECT state FROM consent.state", of: String.self))
+            #expect(states == ["invalidated"])
+        }
+    }
+
+    @Test("One account a record and one record an account, also when two counters link at once")
+    func oneAccount() async throws {
+        let city = try await CityFixture.make()
+        let record = try await Self.record(city)
+        let newcomers = [try await Self.newcomer(city), try await Self.newcomer(city), try await Self.newcomer(city)]
+        let door = Door(database: city.app)
+        let outcomes = try await withThrowingTaskGroup(of: String.self) { group in
+            for newcomer in newcomers {
+                let staff = try await city.staff(roles: [.caseworker])
+                let search = try await door.read(
+                    AccessRequest(
+                        credential: staff.session.hash, operation: .search, subject: .publicCode(record.publicCode), attributes: [],
+                        purpose: "identity_proofing", caseReference: "C"))
+                let opening = try #require(
+                    try await city.app.one(OpenRecord(credential: staff.session.hash, openingID: .new(), searchEntryID: search.entryID)))
+                group.addTask {
+                    try await city.app.transaction {
+                        try await $0.one(
+                            ProveIdentityStatement(
+                                credential: staff.session.hash, openingID: opening, evidenceID: UUID(), accountCode: newcomer.publicCode,
+                                evidence: .passport, language: .english))
+                    }
+                }
+            }
+            return try await group.reduce(into: [String]()) { $0.append($1) }.sorted()
+        }
+        #expect(outcomes == ["linked", "record_has_account", "record_has_account"])
+    }
+
+    @Test("A search of somebody else is no ticket to open a record")
+    func foreignTicket() async throws {
+        let city = try await CityFixture.make()
+        let resident = try await city.resident()
+        let (one, other) = (try await city.staff(roles: [.caseworker]), try await city.staff(roles: [.caseworker]))
+        let search = try await Door(database: city.app).read(
+            AccessRequest(
+                credential: one.session.hash, operation: .search, subject: .publicCode(resident.publicCode), attributes: [], purpose: "complaint",
+                caseReference: "C"))
+        #expect(try await city.app.one(OpenRecord(credential: other.session.hash, openingID: .new(), searchEntryID: search.entryID)) == nil)
+        #expect(try await city.app.one(OpenRecord(credential: resident.session.hash, openingID: .new(), searchEntryID: search.entryID)) == nil)
+    }
+
+    @Test("A paper form counts once, names its helper, and needs to be read back")
+    func paper() async throws {
+        try await serve { city, browser, _ in
+            let record = try await Self.record(city)
+            let clinic = try await city.organisation("clinic")
+            let activity = try await city.activity(clinic, "treatment", attributes: ["given_names"])
+            _ = try await browser.get("/staff/search")
+            let place = try #require(try await browser.post("/staff/search", Self.search(record.publicCode, reason: "assistance")).headers[.location])
+            _ = try await browser.get(place + "/paper-consent")
+            let reference = PublicCode.random().description
+            var form = [
+                ("form_reference", reference), ("activity", activity.id.uuidString.lowercased()), ("decision", "given"), ("helper_name", "Grace H."),
+                ("signature_method", "witness"), ("witness_name", "Kofi A."), ("signed-day", "1"), ("signed-month", "2"), ("signed-year", "2026"),
+            ]
+            let unread = try await browser.post(place + "/paper-consent", form)
+            #expect(unread.status == 422)
+            #expect(unread.text.contains("must be read back"))
+            form.append(("read_back", "on"))
+            for missing in ["helper_name", "witness_name", "signature_method"] {
+                #expect(try await browser.post(place + "/paper-consent", form.filter { $0.0 != missing }).status == 422)
+            }
+            #expect(try await city.owner.one(Column("SELECT count(*) FROM consent.event", of: Int64.self)) == 0)
+            #expect(try await browser.post(place + "/paper-consent", form).status == 303)
+            let again = try await browser.post(place + "/paper-consent", form)
+            #expect(again.status == 422)
+            #expect(again.text.contains("entered before"))
+            #expect(try await city.owner.query(Column("SELECT capacity FROM consent.event", of: String.self)) == ["paper"])
+            #expect(try await city.entryCount(where: "e.operation = 'paper_entry' AND e.case_reference = \(reference)") == 2)
+            let page = try await browser.get(place)
+            let letter = try #require(page.text.firstMatch(of: /href="([^"]+\/letters\/[^"]+)"/)?.1)
+            let text = try await browser.get(String(letter)).text
+            #expect(text.contains("Grace H.") && text.contains("Kofi A.") && text.contains(reference) && text.contains("Ada Byron"))
+        }
+    }
+
+    @Test("The database refuses a form without read-back, helper or witness, whoever writes it")
+    func schemaRefuses() async throws {
+        let city = try await CityFixture.make()
+        let resident = try await city.resident()
+        let staff = try await city.staff(roles: [.caseworker])
+        let clinic = try await city.organisation("clinic")
+        let activity = try await city.activity(clinic, "treatment", attributes: ["given_names"])
+        for (helper, method, witness, readBack) in [
+            ("", "signature", nil, true), ("Grace", "witness", nil, true), ("Grace", "signature", nil, false), ("Grace", "nod", nil, true),
+        ] as [(String, String, String?, Bool)] {
+            await #expect(throws: DatabaseError.self) {
+                try await city.owner.execute(
+                    """
+                    INSERT INTO casework.paper_submission (id, form_reference, resident_id, activity_id, staff_id, helper_name, signature_method,
+                        witness_name, was_read_back, signed_on)
+                    VALUES (\(UUID()), \(PublicCode.random().description), \(resident.id), \(activity.id), \(staff.id), \(helper), \(method),
+                        \(witness as String?), \(readBack), '2026-01-02')
+                    """)
+            }
+        }
+    }
+}
