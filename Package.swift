@@ -116,8 +116,8 @@ let package = Package(
             name: "City",
             dependencies: ["TestSupport", "Postgres", "Primitives", "Register", "Web", hummingbird, hummingbirdTesting, httpTypes, nio, logging],
             path: "Tests/City", swiftSettings: strict),
-        tests("Consent", ["City", "Postgres", "Primitives", "Web", hummingbirdTesting]),
-        tests("Exchange", ["City", "Postgres", "Primitives", "Register", "AccessLog", "Web", "Consent", hummingbirdTesting]),
+        tests("Consent", ["City", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
+        tests("Exchange", ["City", "Postgres", "Primitives", "Register", "AccessLog", "Web", "Consent", hummingbirdTesting, httpTypes]),
         tests("TransparencyLog", [crypto]),
         tests("Stoa", ["TestSupport", "Postgres", "Primitives", "Register", "Web", logging, configuration, arguments]),
     ]

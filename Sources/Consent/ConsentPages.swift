@@ -96,10 +96,13 @@ struct SwitchForm: ViewModel {
     var choices: [AttributeChoice]
     /// Whether there is anything to choose: one attribute is all or nothing.
     var hasParts: Bool
+    /// Whether the tick boxes show without being asked for: when something about them was wrong.
+    var isOpen = false
 
     static let fields: Fields<Self> = [
         "id": .text(\.id), "action": .link(\.action), "title": .text(\.title), "is_shared": .flag(\.isShared),
         "policy_version": .text(\.policyVersion), "choices": .list(\.choices), "has_parts": .flag(\.hasParts),
+        "is_open": .flag(\.isOpen),
     ]
 
     init(_ sharing: Sharing, state: ConsentState, title: String, context: some PageContext) {
@@ -137,7 +140,7 @@ struct ConsentPage: PageModel {
     static let template = "consent/purpose"
     static let fields: Fields<Self> = [
         "title": .text(\.title), "organisation": .text(\.organisation), "purpose": .model(\.purpose), "change": .optional(\.change),
-        "errors": .texts(\.errors), "has_errors": .flag { !$0.errors.isEmpty }, "has_switch": .flag { $0.purpose.form != nil },
+        "errors": .optional(\.errors),
         "events": .list(\.events), "has_events": .flag { !$0.events.isEmpty },
     ]
 
@@ -145,7 +148,7 @@ struct ConsentPage: PageModel {
     var organisation: String
     var purpose: PurposeCard
     var change: PolicyChange?
-    var errors: [String]
+    var errors: ErrorSummary?
     var events: [EventLine]
 
     init(_ sharing: Sharing, events: [RecordedEvent], change: PolicyChange?, errors: [FieldError], context: ResidentContext) {
@@ -153,8 +156,16 @@ struct ConsentPage: PageModel {
         title = purpose.title
         organisation = sharing.activity.organisationName.text(in: context.language)
         self.change = change
-        self.errors = errors.map { context.text($0.messageKey, $0.parameters) }
+        let placed = errors.map { [purpose] in Self.placed($0, on: purpose) }
+        self.errors = context.formView(FormState(typed: [:], errors: placed)).errors
+        purpose.form?.isOpen = !errors.isEmpty
         self.events = events.map { EventLine($0, context: context) }
+    }
+
+    /// An error under the id of what it is about on this page: the first tick box, or the card with the switch.
+    private static func placed(_ error: FieldError, on purpose: PurposeCard) -> FieldError {
+        let box = error.field == "attribute" ? purpose.form?.choices.first?.id : nil
+        return FieldError(field: box ?? "now", messageKey: error.messageKey, parameters: error.parameters)
     }
 }
 

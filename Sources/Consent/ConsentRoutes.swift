@@ -88,7 +88,8 @@ public struct ConsentRoutes: Sendable {
     @Sendable func list(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
         try context.require(scope: "consents")
         let sharings = try await consents.all(of: context.resident.credential)
-        return .json(["items": .array(sharings.map { consentItem($0, language: context.language) }), "next_cursor": nil])
+        let language = language(of: request, context)
+        return .json(["items": .array(sharings.map { consentItem($0, language: language) }), "next_cursor": nil])
     }
 
     @Sendable func put(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
@@ -98,13 +99,19 @@ public struct ConsentRoutes: Sendable {
         let wish = try ConsentBody(&body)
         let sharing = try await sharing(context.parameter("id"), of: credential)
         let decision = try wish.decision(for: sharing)
-        switch try await consents.decide(decision, credential: credential, language: context.language) {
+        let language = language(of: request, context)
+        switch try await consents.decide(decision, credential: credential, language: language) {
         case .recorded, .unchanged: break
         case .policyChanged, .attributesUnknown: throw Problem.policyChanged(current: nil)
         case .notConsent: throw Problem.noSwitch(law: sharing.activity.law)
         case .activityUnknown: throw Problem.notFound
         case .credentialInvalid: throw Problem.tokenEnded
         }
-        return .json(consentItem(try await self.sharing(sharing.activity.id, of: credential), language: context.language))
+        return .json(consentItem(try await self.sharing(sharing.activity.id, of: credential), language: language))
+    }
+
+    /// The language in which an app shows the texts, and which an event therefore records: its wish, else the account's.
+    private func language(of request: Request, _ context: ResidentAPIContext) -> Language {
+        request.headers[.acceptLanguage].flatMap { Language.preferred(acceptLanguage: $0) } ?? context.resident.language ?? context.language
     }
 }
