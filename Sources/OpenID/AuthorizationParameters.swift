@@ -7,7 +7,7 @@ enum AuthorizationRefusal: String, Error, CaseIterable, Sendable {
     case malformed
     case unknownClient = "unknown_client"
     case unknownRedirect = "unknown_redirect"
-    /// A request of which nothing is known: mistyped, or removed a day after it ran out.
+    /// A request of which nothing is known: mistyped, or removed since it ran out.
     case unknownRequest = "unknown_request"
     case expired
     case answered

@@ -41,7 +41,7 @@ public enum ClientRegistration {
         let keys = try checkedKeySet(keySet)
         let scope = scope ?? ScopeToken.ofOrganisations.map(\.rawValue)
         try check(id: id, scope: scope, allowed: ScopeToken.ofOrganisations)
-        try await insert(id) {
+        try await insert(id, organisation: organisation) {
             try await owner.execute(
                 """
                 INSERT INTO openid.client (id, kind, organisation_id, name, jwks, scope)
@@ -108,13 +108,13 @@ public enum ClientRegistration {
         return JSONText(json)
     }
 
-    private static func insert(_ id: String, _ statement: () async throws -> Int) async throws {
+    private static func insert(_ id: String, organisation: String = "", _ statement: () async throws -> Int) async throws {
         do {
             _ = try await statement()
         } catch let error as DatabaseError where error.isUniqueViolation {
             throw Refusal.idTaken(id)
         } catch let error as DatabaseError where error.isForeignKeyViolation {
-            throw Refusal.unknownOrganisation(id)
+            throw Refusal.unknownOrganisation(organisation)
         }
     }
 }

@@ -3,9 +3,11 @@ public import Postgres
 
 /// Removes what no request can need any more.
 public enum OpenIDJanitor {
-    /// A day, so that somebody who reports a failed sign-in can still be answered, and a code that is used again after
-    /// its hour still revokes the token that it gave.
-    static let keptSeconds: Int32 = 86_400
+    /// Answered requests stay for a day: while the token of a code may live, using the code again must still revoke it.
+    static let answeredKeptSeconds: Int32 = 86_400
+    /// Unanswered ones stay for an hour, in which their page still says that they ran out. Anybody can make them, so
+    /// their number is bounded by this and by the budget of `OpenIDRoutes`.
+    static let unansweredKeptSeconds: Int32 = 3_600
 
     /// - Returns: how many rows went.
     /// - Throws: `DatabaseError`.
@@ -15,7 +17,8 @@ public enum OpenIDJanitor {
         let requests = try await database.execute(
             """
             DELETE FROM openid.authorization_request
-             WHERE expires_at < public.stoa_now() - make_interval(secs => \(keptSeconds))
+             WHERE expires_at < public.stoa_now()
+                - make_interval(secs => CASE WHEN answered_at IS NULL THEN \(unansweredKeptSeconds) ELSE \(answeredKeptSeconds) END)
             """)
         return assertions + requests
     }

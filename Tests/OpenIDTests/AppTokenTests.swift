@@ -1,10 +1,12 @@
 // From the code to the token, what the token opens, and how it ends.
+import AccessLog
 import City
 import Foundation
 import HTTPTypes
 import HummingbirdTesting
 import Logging
 import Postgres
+import Primitives
 import Testing
 import Web
 
@@ -258,5 +260,27 @@ struct RevocationTests {
             #expect(try await town.liveTokens() == 0)
             #expect(try await client.post("/oauth/revoke", form: fields).status == 401)
         }
+    }
+}
+
+@Suite("Without a database")
+struct OutageTests {
+    @Test("Nothing is reported as done while the database is away: 503, and when to come back")
+    func away() async throws {
+        let city = try await CityFixture.make()
+        let nowhere = try Database(configuration: Database.Configuration(url: "host=/nonexistent dbname=none"), logger: quiet)
+        let routes = OpenIDRoutes(database: nowhere, door: Door(database: nowhere), vault: city.vault, baseURL: try BaseURL(issuer))
+        try await city.serve({ routes.add(to: $0) }) { client in
+            for answer in [
+                try await client.token(try AssertionMaker(client: "clinic-system").assertion()),
+                try await App().redeem(OpaqueToken().characters, client),
+                try await client.post("/oauth/revoke", form: [("token", OpaqueToken().characters), ("client_id", "city-app")]),
+                try await client.get(App().address()),
+            ] {
+                #expect(answer.status == 503)
+                #expect(answer.headers[.retryAfter] != nil)
+            }
+        }
+        await nowhere.shutdown()
     }
 }

@@ -4,17 +4,18 @@ import Foundation
 import HTTPTypes
 import HummingbirdTesting
 import Postgres
+import Primitives
 import Testing
 import Web
 
 @testable import OpenID
 
 private func codes(_ town: Town) async throws -> Int64 {
-    try await town.city.owner.one(Column("SELECT count(*) FROM openid.authorization_code", of: Int64.self))
+    try await town.city.owner.one(OneValue("SELECT count(*) FROM openid.authorization_code", of: Int64.self))
 }
 
 private func requests(_ town: Town) async throws -> Int64 {
-    try await town.city.owner.one(Column("SELECT count(*) FROM openid.authorization_request", of: Int64.self))
+    try await town.city.owner.one(OneValue("SELECT count(*) FROM openid.authorization_request", of: Int64.self))
 }
 
 @Suite("Authorization: what is asked")
@@ -40,7 +41,8 @@ struct AuthorizationRequestTests {
                     #expect(answer.status == 400, "\(name)")
                     #expect(answer.headers[.location] == nil, "\(name)")
                     #expect(answer.text.contains("<h1>The way back to the app is not registered</h1>"), "\(name)")
-                    #expect(!answer.text.contains("evil"), "\(name)")
+                    #expect(!answer.text.contains("href=\"http"), "\(name)")
+                    #expect(answer.headers[.contentSecurityPolicy]?.contains("form-action 'self';") == true, "\(name)")
                 }
             }
             let twice = try await browser.get(app.address(adding: "&redirect_uri=http%3A%2F%2F127.0.0.1%3A80%2Fcallback"))
@@ -63,6 +65,18 @@ struct AuthorizationRequestTests {
             #expect(try await browser.get(app.address(adding: "&client_id=city-app")).status == 400)
             let damaged = try await browser.get(app.address(adding: "&x=%ff"))
             #expect(damaged.status == 400 && damaged.text.contains("This link cannot be read"))
+        }
+    }
+
+    @Test("The pages speak the reader's language, also before anybody has signed in")
+    func languages() async throws {
+        try await Town.serve { _, client in
+            for (language, words) in [("fr", "La ville ne connaît pas cette application"), ("ar", "المدينة لا تعرف هذا التطبيق")] {
+                let browser = CityBrowser(client)
+                browser.acceptLanguage = language
+                let answer = try await browser.get(App().address(["client_id": "nobody"]))
+                #expect(answer.text.contains(words), "\(language)")
+            }
         }
     }
 
@@ -267,6 +281,23 @@ struct AuthorizationAnswerTests {
             for path in ["/oauth/requests/\(UUID())", "/oauth/requests/1", "/oauth/requests/..%2F"] {
                 #expect(try await browser.get(path).status == 404)
             }
+        }
+    }
+
+    @Test("What nobody answered is removed after an hour, what was answered after a day, with its code")
+    func janitor() async throws {
+        try await Town.serve { town, client in
+            let browser = CityBrowser(client, session: try await town.city.resident().session)
+            let app = App()
+            #expect(try await app.redeem(try await app.code(browser), client).status == 200)
+            _ = try await App().begin(browser)
+            #expect(try await OpenIDJanitor.removeEnded(from: town.city.app) == 0)
+            try await town.city.setClock(secondsAhead: 600 + 3_601)
+            #expect(try await OpenIDJanitor.removeEnded(from: town.city.app) == 1)
+            #expect(try await codes(town) == 1)
+            try await town.city.setClock(secondsAhead: 600 + 86_401)
+            #expect(try await OpenIDJanitor.removeEnded(from: town.city.app) == 1)
+            #expect(try await codes(town) == 0)
         }
     }
 

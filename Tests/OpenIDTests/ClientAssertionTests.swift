@@ -1,6 +1,7 @@
 // The pure rules of assertions and keys: what is refused before any database is asked.
 import Crypto
 import Foundation
+import Primitives
 import Testing
 import Web
 
@@ -157,7 +158,7 @@ struct ClientKeyTests {
         let made = AssertionMaker(client: "new", keyID: pair.keyID, key: try P256.Signing.PrivateKey(rawRepresentation: scalar))
         let publicKey = try JSONScanner.scan(Array(pair.publicJWK.utf8))
         #expect(publicKey["d"] == nil)
-        #expect(await ClientKeys(keySet(publicKey)).signed(try ClientAssertion(compact: made.assertion())))
+        #expect(try await ClientKeys(keySet(publicKey)).signed(try ClientAssertion(compact: made.assertion())))
         #expect("\(pair)".contains("[redacted]"))
         #expect(!"\(pair)".contains(try #require(jwk["d"]?.text)))
     }

@@ -1,9 +1,12 @@
 // How clients come to be, and whether the documents say what the routes do.
 import AccessLog
 import City
+import Crypto
 import Foundation
+import HTTPTypes
 import Postgres
 import TestSupport
+import Primitives
 import Testing
 import Web
 import Yams

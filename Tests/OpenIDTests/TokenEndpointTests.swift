@@ -74,7 +74,7 @@ struct TokenEndpointTests {
                 try await expectRefusal(try await client.token(assertion), "invalid_client", status: 401, in: town, name)
             }
             // None of them used up a name that the real client may want.
-            #expect(try await town.city.owner.one(Column("SELECT count(*) FROM openid.client_assertion", of: Int64.self)) == 0)
+            #expect(try await town.city.owner.one(OneValue("SELECT count(*) FROM openid.client_assertion", of: Int64.self)) == 0)
         }
     }
 
@@ -170,7 +170,7 @@ struct TokenEndpointTests {
             #expect(Base64URL.decode(token)?.count == 32)
             let hash = Array(SHA256.hash(data: Array(token.utf8)))
             let seconds = try await town.city.owner.one(
-                Column("SELECT round(extract(epoch FROM expires_at - created_at))::bigint FROM web.credential WHERE hash = \(hash)", of: Int64.self))
+                OneValue("SELECT round(extract(epoch FROM expires_at - created_at))::bigint FROM web.credential WHERE hash = \(hash)", of: Int64.self))
             #expect(seconds == 600)
             let caller = try await Site.resolver(using: town.city.app)(CredentialHash(token: token), .accessToken)
             guard case .organisation(let organisation) = caller else {

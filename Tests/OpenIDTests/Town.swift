@@ -69,7 +69,7 @@ struct Town: Sendable {
     /// How many access tokens there are that still stand.
     func liveTokens() async throws -> Int64 {
         try await city.owner.one(
-            Column("SELECT count(*) FROM web.credential AS c WHERE c.kind = 'access_token' AND web.is_live(c)", of: Int64.self))
+            OneValue("SELECT count(*) FROM web.credential AS c WHERE c.kind = 'access_token' AND web.is_live(c)", of: Int64.self))
     }
 }
 
