@@ -15,7 +15,7 @@ struct AuthenticateClient: Sendable {
     private static let noSecrets = "Client secrets are not accepted. Authenticate with private_key_jwt."
 
     let database: Database
-    /// What the assertion may be addressed to: the issuer and the token endpoint.
+    /// What the assertion may be addressed to: `ServerMetadata.audiences(at:)`.
     let audiences: Set<String>
 
     /// - Throws: `OAuthError` `invalid_client` (401), or `invalid_request` for two methods at once.

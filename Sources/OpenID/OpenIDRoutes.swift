@@ -51,7 +51,7 @@ public struct OpenIDRoutes: Sendable {
         try await answering {
             let parameters = try await OAuthParameters.read(request, context)
             let named = try parameters.required("grant_type")
-            let client = try await authentication.client(of: parameters, headers: request.headers, logger: context.logger)
+            let client = try await client(of: parameters, at: ServerMetadata.tokenPath, request, context)
             let issue = IssueToken(database: database, logger: context.logger)
             let issued =
                 switch IssueToken.Grant(rawValue: named) {
@@ -66,7 +66,7 @@ public struct OpenIDRoutes: Sendable {
     @Sendable func revoke(_ request: Request, _ context: WebContext) async throws -> Response {
         try await answering {
             let parameters = try await OAuthParameters.read(request, context)
-            let client = try await authentication.client(of: parameters, headers: request.headers, logger: context.logger)
+            let client = try await client(of: parameters, at: ServerMetadata.revocationPath, request, context)
             try await RevokeToken(database: database).revoke(try parameters.required("token"), by: client)
             return Response(status: .ok, headers: OAuthError.neverStored)
         }
@@ -112,7 +112,10 @@ public struct OpenIDRoutes: Sendable {
 }
 
 extension OpenIDRoutes {
-    private var authentication: AuthenticateClient { AuthenticateClient(database: database, audiences: server.audiences) }
+    private func client(of parameters: OAuthParameters, at path: String, _ request: Request, _ context: WebContext) async throws -> RegisteredClient {
+        try await AuthenticateClient(database: database, audiences: server.audiences(at: path))
+            .client(of: parameters, headers: request.headers, logger: context.logger)
+    }
 
     /// Turns refusals into the JSON that OAuth clients read. Whatever else goes wrong is the web layer's to answer.
     private func answering(_ body: () async throws -> Response) async throws -> Response {

@@ -13,8 +13,9 @@ struct ServerMetadata: Sendable {
     /// The base URL: scheme, host and port without a slash at the end. Clients compare it as text.
     let issuer: String
 
-    /// What a client may write into the `aud` of its assertion (RFC 7523 §3 item 3, RFC 9700 §2.1).
-    var audiences: Set<String> { [issuer, issuer + Self.tokenPath] }
+    /// What a client may write into the `aud` of its assertion (RFC 7523 §3 item 3): the issuer or the token endpoint,
+    /// and the endpoint that it calls, which Authlib's clients name when they revoke.
+    func audiences(at path: String) -> Set<String> { [issuer, issuer + Self.tokenPath, issuer + path] }
 
     var document: JSONValue {
         let algorithms = JSONValue.array(SigningAlgorithm.allCases.map { .string($0.rawValue) })
