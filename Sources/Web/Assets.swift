@@ -42,12 +42,31 @@ public struct Assets: Sendable {
             guard let dot = file.lastIndex(of: "."), let type = Self.contentTypes[String(file[file.index(after: dot)...])] else {
                 throw Failure.unknownType(file)
             }
-            let hash = SHA256.hash(data: data).prefix(8).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+            let bytes = file.hasSuffix(".css") ? Self.compact(data) : data
+            let hash = SHA256.hash(data: bytes).prefix(8).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
             byName[file] = Asset(
-                path: "/assets/\(file[..<dot]).\(hash)\(file[dot...])", contentType: type, body: ByteBuffer(bytes: data), eTag: "\"\(hash)\"")
+                path: "/assets/\(file[..<dot]).\(hash)\(file[dot...])", contentType: type, body: ByteBuffer(bytes: bytes), eTag: "\"\(hash)\"")
         }
         self.byName = byName
         byPath = Dictionary(byName.values.map { ($0.path, $0) }) { first, _ in first }
+    }
+
+    /// A stylesheet without comments, indentation and line ends: written for readers, sent for phones.
+    static func compact(_ stylesheet: Data) -> Data {
+        var text = ""
+        var rest = String(decoding: stylesheet, as: UTF8.self)[...]
+        while let open = rest.range(of: "/*") {
+            text += rest[..<open.lowerBound]
+            rest = rest[open.upperBound...].range(of: "*/").map { rest[$0.upperBound...] } ?? ""
+        }
+        text += rest
+        var compact = ""
+        for line in text.split(separator: "\n").lazy.map({ $0.drop(while: { $0 == " " }) }) {
+            // Where a line ends inside a value, a space must stay.
+            if let last = compact.last, !"{};,".contains(last) { compact += " " }
+            compact += line
+        }
+        return Data(compact.utf8)
     }
 
     /// The address of a file, with its hash; the plain address (which answers 404) when there is no such file.

@@ -68,7 +68,7 @@ extension PageContext {
     }
 
     /// Writes dates, times and numbers in the language of the answer.
-    public var format: Formatter { web.services.formatter(language) }
+    public var format: PageFormat { web.services.formatter(language) }
 
     // MARK: Answers
 

@@ -7,7 +7,7 @@ final class WebServices: Sendable {
     let configuration: WebConfiguration
     let cookies: CookieNames
     let catalogues: [Language: Catalogue]
-    let formatters: [Language: Formatter]
+    let formatters: [Language: PageFormat]
     let templates: Templates
     let assets: Assets
     let resolve: CredentialResolver
@@ -41,15 +41,15 @@ final class WebServices: Sendable {
         catalogues[language] ?? Catalogue(language: language, texts: [:])
     }
 
-    func formatter(_ language: Language) -> Formatter {
-        formatters[language] ?? Formatter(catalogue: catalogue(language), zone: CityTime(configuration.timeZone))
+    func formatter(_ language: Language) -> PageFormat {
+        formatters[language] ?? PageFormat(catalogue: catalogue(language), zone: CityTime(configuration.timeZone))
     }
 }
 
 /// What is read from the root directory at start-up.
 struct SiteFiles: Sendable {
     let catalogues: [Language: Catalogue]
-    let formatters: [Language: Formatter]
+    let formatters: [Language: PageFormat]
     let templates: Templates
     let assets: Assets
 
@@ -62,7 +62,7 @@ struct SiteFiles: Sendable {
         }
         self.catalogues = catalogues
         let zone = CityTime(configuration.timeZone)
-        formatters = catalogues.mapValues { Formatter(catalogue: $0, zone: zone) }
+        formatters = catalogues.mapValues { PageFormat(catalogue: $0, zone: zone) }
         templates = try Templates(directory: "\(root)/templates", catalogues: catalogues)
         assets = try Assets(directory: "\(root)/assets")
     }

@@ -33,7 +33,7 @@ extension FormReader {
     }
 }
 
-extension Formatter {
+extension PageFormat {
     /// A calendar day, like "1 March 2026".
     public func date(_ day: CalendarDay) -> String {
         date(year: day.year, month: day.month, day: day.day)

@@ -38,6 +38,18 @@ struct MarkupState: Equatable {
         isAtValueStart = false
     }
 
+    /// Notes that a section begins or ends here. Inside a tag that ends the name being read, so that no section can
+    /// complete a name that was accepted.
+    /// - Returns: why it is refused, nil when it is not.
+    mutating func followSectionEdge() -> String? {
+        switch place {
+        case .tagName: name.isEmpty ? "a section must not hold the name of a tag" : followTagName(UInt8(ascii: " "))
+        case .attributeName: followAttributeName(UInt8(ascii: " "))
+        case .afterEquals: "the value of the attribute \(attribute) must be quoted"
+        case .text, .comment, .tag, .quoted: nil
+        }
+    }
+
     private mutating func follow(_ byte: UInt8) -> String? {
         switch place {
         case .text:
@@ -63,6 +75,11 @@ struct MarkupState: Equatable {
     }
 
     private mutating func followTagName(_ byte: UInt8) -> String? {
+        if name.isEmpty, !isNameStart(byte) {
+            // A lone < is text.
+            place = .text
+            return nil
+        }
         if name.elementsEqual("!--".utf8) {
             (place, name) = (.comment, [byte])
             return nil
@@ -80,6 +97,7 @@ struct MarkupState: Equatable {
     private mutating func followAttributeName(_ byte: UInt8) -> String? {
         switch byte {
         case UInt8(ascii: "="):
+            guard !name.isEmpty else { return "an attribute must have its whole name in one place" }
             attribute = String(decoding: name, as: UTF8.self).lowercased()
             (place, name) = (.afterEquals, [])
             if attribute.hasPrefix("on") || attribute == "style" || attribute == "srcdoc" {
@@ -96,6 +114,10 @@ struct MarkupState: Equatable {
             name.append(byte)
         }
         return nil
+    }
+
+    private func isNameStart(_ byte: UInt8) -> Bool {
+        byte == UInt8(ascii: "!") || byte == UInt8(ascii: "/") || byte == UInt8(ascii: "?") || (byte | 0x20 >= UInt8(ascii: "a") && byte | 0x20 <= UInt8(ascii: "z"))
     }
 
     private func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }

@@ -62,10 +62,12 @@ private struct ContractWalk {
             case .variable(let name):
                 try variable(name, in: scope, insideSection: !open.isEmpty)
             case .section(let name), .invertedSection(let name):
+                if let reason = markup.followSectionEdge() { throw failure(reason) }
                 let shape = try resolve(name, in: scope, insideSection: !open.isEmpty)
                 open.append((name, scope, markup.place))
                 if case .section = piece { scope = inner(of: shape, in: scope) } else { scope = invertedInner(of: shape, in: scope) }
             case .end(let name):
+                if let reason = markup.followSectionEdge() { throw failure(reason) }
                 guard let last = open.popLast(), last.name == name else { throw failure("{{/\(name)}} closes no section") }
                 guard last.place == markup.place else { throw failure("section \(name) opens and closes at different places of a tag") }
                 scope = last.scope

@@ -4,7 +4,7 @@ public import Foundation
 import Synchronization
 
 /// Writes values for people, in one language and in the city's time zone.
-public struct Formatter: Sendable {
+public struct PageFormat: Sendable {
     let catalogue: Catalogue
     let zone: CityTime
 
