@@ -84,11 +84,7 @@ public struct CaseworkRoutes: Sendable {
         let statement = ProveIdentityStatement(
             credential: context.staff.credential, openingID: opening.id, evidenceID: form.evidenceID, accountCode: code, evidence: evidence,
             language: context.language)
-        let outcome = try await database.transaction { transaction in
-            let outcome = try await transaction.one(statement)
-            if outcome == "linked" { try await Messages.send(.identityProven, to: opening.residentID, on: transaction) }
-            return outcome
-        }
+        let outcome = try await Counter.prove(statement, of: opening.residentID, on: database)
         guard outcome == "linked" || outcome == "already_linked" else {
             form.fields.reject("account_code", "casework.proof.\(outcome)")
             return try await record(context, proof: form.fields.state, status: .unprocessableContent)

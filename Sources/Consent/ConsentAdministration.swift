@@ -1,0 +1,70 @@
+// Organisations and their purposes are entered by the city's engineers, with the owner's role; the role that serves cannot add one.
+public import Postgres
+public import Primitives
+public import Web
+import Foundation
+
+/// A purpose of an organisation, with the first version of its policy.
+public struct NewActivity: Sendable {
+    public var id: ActivityID
+    public var organisationID: String
+    public var purpose: String
+    public var legalBasis: LegalBasis
+    /// Named to residents; nil exactly where consent is the basis.
+    public var law: String?
+    public var attributes: [String]
+    public var title: LocalisedText
+    /// What people read before they switch it on, or beside the law.
+    public var explanation: LocalisedText
+
+    public init(
+        id: ActivityID = .new(), organisationID: String, purpose: String, legalBasis: LegalBasis = .consent, law: String? = nil, attributes: [String],
+        title: LocalisedText, explanation: LocalisedText
+    ) {
+        self.id = id
+        self.organisationID = organisationID
+        self.purpose = purpose
+        self.legalBasis = legalBasis
+        self.law = law
+        self.attributes = attributes
+        self.title = title
+        self.explanation = explanation
+    }
+}
+
+/// Enters organisations and purposes.
+public struct ConsentAdministration: Sendable {
+    private let owner: Database
+
+    /// - Parameter owner: a database of the role `stoa_owner`.
+    public init(owner: Database) {
+        self.owner = owner
+    }
+
+    /// Adds an organisation. Returns false when there is one with this id, which stays as it is.
+    /// - Parameter kind: one of `consent.organisation.kind`.
+    public func addOrganisation(id: String, name: LocalisedText, kind: String) async throws -> Bool {
+        try await owner.execute(
+            "INSERT INTO consent.organisation (id, name, kind) VALUES (\(id), \(name.json), \(kind)) ON CONFLICT (id) DO NOTHING") == 1
+    }
+
+    /// Adds a purpose with its policy. Returns false when the organisation has this purpose already, which stays as it is.
+    /// - Throws: `DatabaseError` naming the rule that is broken: an unknown attribute, a law beside consent.
+    public func addActivity(_ activity: NewActivity) async throws -> Bool {
+        try await owner.transaction { transaction in
+            let added = try await transaction.execute(
+                """
+                INSERT INTO consent.processing_activity (id, organisation_id, purpose, legal_basis, law)
+                VALUES (\(activity.id.uuid), \(activity.organisationID), \(activity.purpose), \(activity.legalBasis.rawValue), \(activity.law as String?))
+                ON CONFLICT (organisation_id, purpose) DO NOTHING
+                """)
+            guard added == 1 else { return false }
+            try await transaction.execute(
+                """
+                INSERT INTO consent.policy (activity_id, version, attributes, title, explanation)
+                VALUES (\(activity.id.uuid), 1, \(activity.attributes), \(activity.title.json), \(activity.explanation.json))
+                """)
+            return true
+        }
+    }
+}

@@ -1,0 +1,84 @@
+// Staff accounts are made by the city's engineers, with the owner's role; the role that serves cannot make one.
+import Foundation
+public import Postgres
+public import Primitives
+public import Register
+public import Web
+
+/// A new member of staff.
+public struct NewStaff: Sendable {
+    /// Small letters, digits, dots, dashes and underscores; a letter first.
+    public var username: String
+    /// What other staff and letters show.
+    public var name: String
+    public var password: Redacted<String>
+    public var roles: Set<StaffRole>
+    public var language: Language
+
+    public init(username: String, name: String, password: Redacted<String>, roles: Set<StaffRole>, language: Language = .english) {
+        self.username = username
+        self.name = name
+        self.password = password
+        self.roles = roles
+        self.language = language
+    }
+}
+
+public enum StaffAdministrationError: Error, Hashable, Sendable, CustomStringConvertible {
+    case usernameMalformed(String)
+    case usernameTaken(String)
+    case noRole
+    case passwordShort
+
+    public var description: String {
+        switch self {
+        case .usernameMalformed(let name): "\"\(name)\" is no user name: write 3 to 63 small letters, digits, dots, dashes or underscores, a letter first."
+        case .usernameTaken(let name): "\"\(name)\" is taken, by a resident or by another member of staff. Choose another user name."
+        case .noRole: "Give at least one role."
+        case .passwordShort: "Give a password of at least \(passwordCharactersMin) characters."
+        }
+    }
+}
+
+/// Makes staff accounts.
+public struct StaffAdministration: Sendable {
+    private let owner: Database
+    private let passwords: PasswordHasher
+    private let lookup: LookupKey
+
+    /// - Parameter owner: a database of the role `stoa_owner`.
+    public init(owner: Database, passwords: PasswordHasher, lookup: LookupKey) {
+        self.owner = owner
+        self.passwords = passwords
+        self.lookup = lookup
+    }
+
+    /// - Throws: ``StaffAdministrationError``, ``PasswordHasherError``, `DatabaseError`.
+    @discardableResult
+    public func create(_ staff: NewStaff) async throws -> StaffID {
+        guard let name = SignInName.username(staff.username), name.normalForm == staff.username, staff.username.utf8.allSatisfy({ $0 < 0x80 }),
+            staff.username.utf8.count <= 63
+        else { throw StaffAdministrationError.usernameMalformed(staff.username) }
+        guard !staff.roles.isEmpty else { throw StaffAdministrationError.noRole }
+        guard staff.password.reveal().count >= passwordCharactersMin else { throw StaffAdministrationError.passwordShort }
+        let hash = try await passwords.hash(staff.password)
+        let id = StaffID.new()
+        do {
+            try await owner.transaction { transaction in
+                try await transaction.execute(
+                    """
+                    INSERT INTO identity.staff (id, username, display_name, password_hash, roles, language)
+                    VALUES (\(id.uuid), \(staff.username), \(staff.name), \(hash), \(staff.roles.map(\.rawValue).sorted()), \(staff.language.tag))
+                    """)
+                try await transaction.execute(
+                    """
+                    INSERT INTO identity.sign_in_name (hmac, kind, staff_id)
+                    VALUES (\(lookup.signInName(name.normalForm)), 'username', \(id.uuid))
+                    """)
+            }
+        } catch let error as DatabaseError where error.isUniqueViolation {
+            throw StaffAdministrationError.usernameTaken(staff.username)
+        }
+        return id
+    }
+}

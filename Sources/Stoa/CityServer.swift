@@ -1,0 +1,107 @@
+// The running server: the site on its port, the sequencer, what is cleaned up now and then, and a stop that finishes what was begun.
+import AccessLog
+import CoreMetrics
+import Foundation
+import Hummingbird
+import Logging
+import OpenID
+import Postgres
+import ServiceLifecycle
+import UnixSignals
+import Web
+
+/// Serves one city until it is told to stop.
+struct CityServer {
+    let city: City
+    let configuration: StoaConfiguration
+    let logger: Logger
+    /// Brings an embedded cluster back that was killed; nil for a database elsewhere.
+    let embedded: EmbeddedPostgres?
+    let say: Say
+
+    /// How often what has ended is removed. Nothing depends on it: ended rows count for nothing before they go.
+    private static let janitorInterval = Duration.seconds(60)
+    /// How often the embedded cluster is looked at: an outage of the length of a slow page.
+    private static let clusterInterval = Duration.seconds(1)
+
+    /// Returns after a signal (Ctrl-C or SIGTERM), when requests in flight are answered and connections are closed.
+    /// - Parameter onReady: called once the port is open.
+    func run(onReady: @escaping @Sendable () async -> Void) async throws {
+        let registry = PrometheusRegistry()
+        if configuration.metricsAddress != nil { MetricsSystem.bootstrap(registry) }
+        try await city.sequencer.signEmptyTree()
+        let application = try WebApplication.build(site: city.site, logger: logger, onServerRunning: { _ in await onReady() })
+        var services: [ServiceGroupConfiguration.ServiceConfiguration] = []
+        for (name, loop) in loops { services.append(.init(service: LoopService(name: name, loop: loop))) }
+        if let address = configuration.metricsAddress {
+            services.append(.init(service: MetricsServer.build(registry: registry, address: address, logger: logger)))
+        }
+        // Last in, first out: the site stops taking requests before what it stands on goes.
+        services.append(.init(service: application))
+        var group = ServiceGroupConfiguration(
+            services: services, gracefulShutdownSignals: [.sigint, .sigterm], logger: logger)
+        group.maximumGracefulShutdownDuration = .seconds(configuration.stopSecondsMax)
+        try await ServiceGroup(configuration: group).run()
+    }
+
+    private var loops: [(String, @Sendable () async -> Void)] {
+        let (database, sequencer, logger, say) = (city.database, city.sequencer, self.logger, self.say)
+        var loops: [(String, @Sendable () async -> Void)] = [
+            ("sequencer", { await sequencer.run() }),
+            (
+                "janitor",
+                {
+                    await every(Self.janitorInterval) {
+                        try await removeEnded(from: database)
+                    } onError: { logger.warning("cleaning up failed; will try again", metadata: ["error": "\($0)"]) }
+                }
+            ),
+        ]
+        if let embedded {
+            loops.append((
+                "database watch",
+                {
+                    await every(Self.clusterInterval) {
+                        if try await embedded.startAgainIfKilled(say: say) { say("The database was killed and is running again.") }
+                    } onError: { logger.error("the embedded database cannot be brought back", metadata: ["error": "\($0)"]) }
+                }
+            ))
+        }
+        return loops
+    }
+}
+
+/// Rows that no request can need any more.
+private func removeEnded(from database: Database) async throws {
+    // Codes and tokens refer to requests, so tokens go first.
+    try await database.execute("SELECT web.remove_ended_credentials()")
+    try await OpenIDJanitor.removeEnded(from: database)
+    try await database.execute("DELETE FROM identity.failed_sign_in WHERE at < public.stoa_now() - interval '1 day'")
+    // Twice the time that a client may sensibly take to ask again with the same key.
+    try await database.execute("DELETE FROM web.idempotency_key WHERE created_at < public.stoa_now() - interval '2 days'")
+}
+
+/// Repeats until the task is cancelled. An error is told and does not end it.
+private func every(_ interval: Duration, _ work: @Sendable () async throws -> Void, onError: @Sendable (any Error) -> Void) async {
+    while !Task.isCancelled {
+        do {
+            try await work()
+            try await Task.sleep(for: interval)
+        } catch is CancellationError {
+            return
+        } catch {
+            onError(error)
+            try? await Task.sleep(for: interval)
+        }
+    }
+}
+
+/// A loop as a service that a graceful stop ends.
+private struct LoopService: Service {
+    let name: String
+    let loop: @Sendable () async -> Void
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { await loop() }
+    }
+}

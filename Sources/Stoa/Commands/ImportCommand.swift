@@ -1,0 +1,57 @@
+// `stoa import residents FILE.csv`: an extract of the population register, checked record by record.
+import ArgumentParser
+import Foundation
+import Postgres
+import Register
+
+/// `stoa import …`
+struct ImportCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "import", abstract: "Loads registers from files.", subcommands: [ImportResidentsCommand.self])
+}
+
+/// `stoa import residents FILE.csv`
+struct ImportResidentsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "residents", abstract: "Loads an extract of the population register.",
+        discussion: """
+            Good records are loaded; each refused one is told with its number, line and reason, and written to FILE.rejected.csv, so that it can be
+            corrected and imported. Run again, also after an interruption, it loads what is new or changed and leaves the rest alone.
+            Exit status 1 when any record was refused.
+            """)
+
+    @OptionGroup var common: CommonOptions
+    @Argument(help: "A CSV file in UTF-8, with the column names in its first line.", completion: .file(extensions: ["csv"])) var file: String
+
+    func run() async throws {
+        let configuration = try await common.load()
+        let logger = configuration.makeLogger()
+        let file = self.file
+        let report = try await Installation.with(configuration, creatingData: true, say: sayToPerson) { installation in
+            try await installation.migrate()
+            return try await installation.withPool(.app, logger: logger) { database in
+                let keys = try await KeyRing.open(configuration, data: installation.data, database: database, say: sayToPerson)
+                let progress = ProgressReport("Importing residents")
+                let report = try await ImportResidents(database: database, vault: keys.vault, lookup: keys.lookup, today: try configuration.today).run(
+                    file: file, progress: { bytes, all, _ in progress.update(bytes, of: all) },
+                    refused: { sayToPerson("Record \($0.number) (line \($0.line)) is refused: \($0.reason)") })
+                progress.finish(report.records, of: report.records)
+                return report
+            }
+        }
+        print("\(report.records) records: \(report.inserted) new, \(report.updated) changed, \(report.unchanged) unchanged, \(report.refused) refused.")
+        if let rejected = report.rejectedFile { print("The refused records are in \(rejected).") }
+        if report.refused > 0 { throw ExitCode.failure }
+    }
+}
+
+extension StoaConfiguration {
+    /// The calendar day in the city.
+    var today: CalendarDay {
+        get throws {
+            let style = Date.ISO8601FormatStyle(timeZone: city.timeZone).year().month().day()
+            guard let day = CalendarDay(Date().formatted(style)) else { throw SetupError("The clock of this machine shows no calendar day.") }
+            return day
+        }
+    }
+}

@@ -1,0 +1,71 @@
+// `stoa organisation create`: an organisation, its client and the client's key.
+import ArgumentParser
+import Consent
+import Foundation
+import OpenID
+import Postgres
+import Primitives
+import Web
+
+/// `stoa organisation …`
+struct OrganisationCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "organisation", abstract: "Organisations that ask for data.", subcommands: [OrganisationCreateCommand.self])
+}
+
+/// `stoa organisation create`
+struct OrganisationCreateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "create", abstract: "Enters an organisation, with a client that can obtain tokens.",
+        discussion: """
+            The client's id is the organisation's. Give the organisation's public key, or have a key pair made: the private half is written to a file that
+            only you can read, for the organisation; Stoa keeps the public half.
+            """)
+
+    @OptionGroup var common: CommonOptions
+    @Option(help: "2 to 63 small letters, digits and dashes, a letter first.") var id: String
+    @Option(help: "Its name in English.") var name: String
+    @Option(help: "Its name in French.") var nameFr: String?
+    @Option(help: "Its name in Arabic.") var nameAr: String?
+    @Option(help: "city_office, health, bank, retailer, school or other.") var kind: String = "other"
+    @Option(help: "A file with its public key as JWK or JWK set.", completion: .file()) var publicKey: String?
+    @Option(help: "Where to write a new private key (JWK); the file must not exist.", completion: .file()) var newPrivateKey: String?
+
+    func validate() throws {
+        guard (publicKey == nil) != (newPrivateKey == nil) else { throw ValidationError("Give either --public-key or --new-private-key.") }
+    }
+
+    func run() async throws {
+        let configuration = try await common.load()
+        let logger = configuration.makeLogger()
+        let keySet = try publicKeySet()
+        let (id, kind, text) = (self.id, self.kind, LocalisedText(names))
+        try await Installation.with(configuration, creatingData: true, say: sayToPerson) { installation in
+            try await installation.migrate()
+            try await installation.withPool(.owner, logger: logger) { owner in
+                guard try await ConsentAdministration(owner: owner).addOrganisation(id: id, name: text, kind: kind) else {
+                    throw SetupError("There is an organisation \"\(id)\" already. Nothing was changed.")
+                }
+                try await ClientRegistration.registerOrganisationClient(id: id, organisation: id, name: text, keySet: keySet, with: owner)
+            }
+        }
+        print("The organisation \"\(id)\" and its client \"\(id)\" are entered.")
+    }
+
+    private var names: [Language: String] {
+        [.english: name].merging([(.french, nameFr), (.arabic, nameAr)].compactMap { language, name in name.map { (language, $0) } }) { $1 }
+    }
+
+    /// The public key to register; with `--new-private-key` the private half is written first, so that it is never lost.
+    private func publicKeySet() throws -> String {
+        if let publicKey {
+            guard let text = try? String(contentsOfFile: publicKey, encoding: .utf8) else { throw SetupError("\(publicKey) cannot be read.") }
+            return text
+        }
+        let place = newPrivateKey ?? ""
+        guard !FileManager.default.fileExists(atPath: place) else { throw SetupError("\(place) exists already; a key is never overwritten.") }
+        let pair = ClientKeyPair()
+        try writePrivateFile(Array(pair.privateJWK.reveal().utf8), to: place)
+        return pair.publicJWK
+    }
+}

@@ -1,0 +1,78 @@
+// `stoa serve` and `stoa demo`: the same server, with and without a city made for looking around.
+import ArgumentParser
+import Foundation
+import Logging
+import Postgres
+import Web
+
+/// `stoa serve`
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve", abstract: "Serves the city of this installation.",
+        discussion: """
+            Without database.url it starts a private PostgreSQL in the data directory. Migrations are applied first.
+            Ctrl-C finishes the requests in flight, closes the connections and stops the private PostgreSQL.
+            """)
+
+    @OptionGroup var common: CommonOptions
+    @Option(help: "The port to listen on (default: 8080, or PORT).") var port: Int?
+
+    func run() async throws {
+        try await serve(try await common.load(portSetting(port))) { _, _ in nil }
+    }
+}
+
+/// `stoa demo`
+struct DemoCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "demo", abstract: "Serves a small made-up city to look around in.",
+        discussion: """
+            Makes the city at the first start and keeps it: residents, staff, organisations, bills and a benefit that waits for approval.
+            Who can sign in is printed, and written to demo.json in the data directory, readable by you alone.
+            """)
+
+    @OptionGroup var common: CommonOptions
+    @Option(help: "The port to listen on (default: 8080, or PORT).") var port: Int?
+
+    func run() async throws {
+        let configuration = try await common.load(portSetting(port))
+        guard configuration.database.url == nil else {
+            throw SetupError("The demo city lives in a database of its own. Remove database.url, or use `stoa serve`.")
+        }
+        try await serve(configuration) { installation, keys in
+            let demo = try await DemoCity.load(in: installation, keys: keys)
+            return { demo.introduction }
+        }
+    }
+}
+
+private func portSetting(_ port: Int?) -> [String: String] {
+    port.map { [StoaConfiguration.Key.port.key: String($0)] } ?? [:]
+}
+
+/// Opens the installation, prepares it, serves until told to stop, and closes everything in the opposite order.
+private func serve(
+    _ configuration: StoaConfiguration, prepare: @escaping @Sendable (Installation, KeyRing) async throws -> (@Sendable () -> String)?
+) async throws {
+    let logger = configuration.makeLogger()
+    // Before anything is started: a signal that comes now ends the process at once, and there is nothing to close yet.
+    try await Installation.with(configuration, creatingData: true, say: sayToPerson) { installation in
+        try await installation.migrate()
+        try await installation.withPool(.app, logger: logger) { database in
+            let keys = try await KeyRing.open(configuration, data: installation.data, database: database, say: sayToPerson)
+            let introduction = try await prepare(installation, keys)
+            let city = try City(configuration, database: database, url: try installation.url(.app), keys: keys, logger: logger)
+            let server = CityServer(city: city, configuration: configuration, logger: logger, embedded: installation.embedded, say: sayToPerson)
+            do {
+                try await server.run {
+                    sayToPerson(introduction?() ?? "Serving \(configuration.baseURL.origin) — Ctrl-C stops.")
+                }
+            } catch {
+                await city.doorDatabase.shutdown()
+                throw error
+            }
+            await city.doorDatabase.shutdown()
+        }
+    }
+    sayToPerson("Stopped.")
+}

@@ -1,0 +1,46 @@
+// `stoa staff create`: the first caseworker of a city, and every later one.
+public import ArgumentParser
+import Foundation
+import Identity
+import Postgres
+import Primitives
+public import Web
+
+/// `stoa staff …`
+struct StaffCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "staff", abstract: "Staff accounts.", subcommands: [StaffCreateCommand.self])
+}
+
+extension StaffRole: ExpressibleByArgument {}
+
+/// `stoa staff create`
+struct StaffCreateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "create", abstract: "Makes a staff account.",
+        discussion: "The password is read from standard input, so that it stands in no list of processes and no history. Example: stoa staff create --username g.hopper --name \"Grace Hopper\" --role caseworker")
+
+    @OptionGroup var common: CommonOptions
+    @Option(help: "The user name to sign in with.") var username: String
+    @Option(help: "The name that colleagues and letters show.") var name: String
+    @Option(help: "caseworker, approver, finance_officer, auditor or organisation_administrator; may be given more than once.") var role: [StaffRole]
+
+    func run() async throws {
+        let configuration = try await common.load()
+        let logger = configuration.makeLogger()
+        if isatty(STDIN_FILENO) == 1 { sayToPerson("Password for \(username), then Return:") }
+        guard let password = readLine(strippingNewline: true), !password.isEmpty else { throw SetupError("No password came on standard input.") }
+        let staff = NewStaff(username: username, name: name, password: Redacted(password), roles: Set(role), language: configuration.city.language)
+        try await Installation.with(configuration, creatingData: true, say: sayToPerson) { installation in
+            try await installation.migrate()
+            let keys = try await installation.withPool(.app, logger: logger) {
+                try await KeyRing.open(configuration, data: installation.data, database: $0, say: sayToPerson)
+            }
+            try await installation.withPool(.owner, logger: logger) { owner in
+                let passwords = try PasswordHasher(cost: configuration.passwords, threadCount: 1)
+                _ = try await StaffAdministration(owner: owner, passwords: passwords, lookup: keys.lookup).create(staff)
+            }
+        }
+        print("\(username) can sign in now.")
+    }
+}

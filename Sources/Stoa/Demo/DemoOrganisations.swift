@@ -1,0 +1,106 @@
+// The organisations of the demo city, their clients with keys in files, and the names under which they know the demo residents.
+import Consent
+import Foundation
+import OpenID
+import Postgres
+import Primitives
+import Register
+import Web
+
+/// An organisation as demo.json tells it.
+struct DemoOrganisationFile: Sendable {
+    let name: String
+    let clientID: String
+    let privateKeyPath: String
+    let purposes: [(id: String, attributes: [String], legalBasis: String)]
+    /// Pseudonym by the resident's user name.
+    let subjects: [(username: String, pseudonym: UUID)]
+}
+
+extension DemoLoader {
+    func loadOrganisations(residents: [DemoPerson]) async throws -> [DemoOrganisationFile] {
+        let administration = ConsentAdministration(owner: owner)
+        var files: [DemoOrganisationFile] = []
+        for organisation in DemoScript.organisations {
+            _ = try await administration.addOrganisation(id: organisation.id, name: organisation.name, kind: organisation.kind)
+            for purpose in organisation.purposes {
+                _ = try await administration.addActivity(
+                    NewActivity(
+                        id: ActivityID(demoUUID("activity/\(organisation.id)/\(purpose.id)")), organisationID: organisation.id, purpose: purpose.id,
+                        legalBasis: purpose.legalBasis, law: purpose.law, attributes: purpose.attributes, title: purpose.title,
+                        explanation: purpose.explanation))
+            }
+            let path = try await loadClient(organisation)
+            let subjects = try await pseudonyms(of: residents, for: organisation.id)
+            files.append(
+                DemoOrganisationFile(
+                    name: organisation.name.text(.english), clientID: organisation.id, privateKeyPath: path,
+                    purposes: organisation.purposes.map { ($0.id, $0.attributes, $0.legalBasis.rawValue) }, subjects: subjects))
+        }
+        return files
+    }
+
+    /// The client and its key file. When one of the two is missing, a new key replaces whatever there was.
+    private func loadClient(_ organisation: DemoScript.Organisation) async throws -> String {
+        let path = "\(installation.data.keys)/\(organisation.id).jwk.json"
+        let isRegistered = try await owner.one(ClientExists(id: organisation.id))
+        if isRegistered, FileManager.default.fileExists(atPath: path) { return path }
+        let pair = ClientKeyPair()
+        try writePrivateFile(Array(pair.privateJWK.reveal().utf8), to: path)
+        if isRegistered {
+            try await ClientRegistration.replaceKeys(of: organisation.id, keySet: pair.publicJWK, with: owner)
+        } else {
+            try await ClientRegistration.registerOrganisationClient(
+                id: organisation.id, organisation: organisation.id, name: organisation.name, keySet: pair.publicJWK, with: owner)
+        }
+        return path
+    }
+
+    private func pseudonyms(of residents: [DemoPerson], for organisation: String) async throws -> [(username: String, pseudonym: UUID)] {
+        var subjects: [(String, UUID)] = []
+        for resident in residents {
+            let pseudonym = try await owner.one(PseudonymOf(publicCode: resident.publicCode, organisation: organisation))
+            subjects.append((resident.username, pseudonym))
+        }
+        return subjects
+    }
+
+    /// The public client of a resident's app.
+    func loadApp() async throws {
+        guard try await !owner.one(ClientExists(id: DemoLoader.appClientID)) else { return }
+        let name = LocalisedText([.english: "City app", .french: "Application de la ville", .arabic: "تطبيق المدينة"])
+        try await ClientRegistration.registerApp(
+            id: DemoLoader.appClientID, name: name, redirectAddresses: ["http://127.0.0.1/callback"], with: owner)
+    }
+
+    static let appClientID = "demo-app"
+    /// Everything that an app can hold, as it is registered and told in demo.json.
+    static let appScope = "profile consents access_log bills payments messages"
+}
+
+private struct ClientExists: Query {
+    let id: String
+    var sql: SQL { "SELECT EXISTS (SELECT FROM openid.client WHERE id = \(id))" }
+    func decode(_ row: inout RowReader) throws -> Bool { try row.next() }
+}
+
+/// Gives a resident a pseudonym for an organisation, or finds the one there is.
+private struct PseudonymOf: Query {
+    let publicCode: String
+    let organisation: String
+
+    var sql: SQL {
+        """
+        WITH resident AS (SELECT id FROM register.resident WHERE public_code = \(publicCode)),
+        made AS (
+            INSERT INTO exchange.pseudonym (organisation_id, resident_id) SELECT \(organisation), id FROM resident
+            ON CONFLICT (resident_id, organisation_id) DO NOTHING RETURNING pseudonym)
+        SELECT pseudonym FROM made
+        UNION ALL
+        SELECT p.pseudonym FROM exchange.pseudonym AS p JOIN resident AS r ON p.resident_id = r.id WHERE p.organisation_id = \(organisation)
+        LIMIT 1
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> UUID { try row.next() }
+}

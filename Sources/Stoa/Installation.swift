@@ -1,0 +1,91 @@
+// One installation as the commands see it: its settings, its directory, and its database, embedded or the city's own.
+import Foundation
+import Logging
+import Postgres
+
+/// An open installation. Close it at the end, whatever happened: it may hold the embedded cluster.
+struct Installation: Sendable {
+    let configuration: StoaConfiguration
+    let data: DataDirectory
+    let embedded: EmbeddedPostgres?
+    let say: Say
+
+    /// Opens the data directory and the database. Without `database.url` the embedded cluster is started or joined.
+    /// - Parameter creatingData: whether a missing data directory is made, or is an error.
+    /// - Throws: `SetupError`
+    static func open(_ configuration: StoaConfiguration, creatingData: Bool, say: @escaping Say) async throws -> Installation {
+        let data = creatingData ? try DataDirectory(creating: configuration.dataDirectory) : try DataDirectory(existing: configuration.dataDirectory)
+        let embedded = configuration.database.url == nil ? try await EmbeddedPostgres.open(data, say: say) : nil
+        return Installation(configuration: configuration, data: data, embedded: embedded, say: say)
+    }
+
+    /// Opens an installation, works in it, and closes it again.
+    static func with<Value: Sendable>(
+        _ configuration: StoaConfiguration, creatingData: Bool, say: @escaping Say, _ work: @Sendable (Installation) async throws -> Value
+    ) async throws -> Value {
+        let installation = try await open(configuration, creatingData: creatingData, say: say)
+        do {
+            let value = try await work(installation)
+            try await installation.close()
+            return value
+        } catch {
+            try? await installation.close()
+            throw error
+        }
+    }
+
+    func close() async throws {
+        try await embedded?.close(say: say)
+    }
+
+    /// The connection string for a role.
+    /// - Throws: `SetupError` when the city's own database was named without one for this role.
+    func url(_ role: DatabaseRole) throws -> String {
+        if let embedded { return embedded.connectionString(role: role) }
+        let settings = configuration.database
+        let configured = switch role {
+        case .app: (settings.url, StoaConfiguration.Key.url)
+        case .owner: (settings.migrationURL, StoaConfiguration.Key.migrationURL)
+        case .auditor: (settings.auditorURL, StoaConfiguration.Key.auditorURL)
+        }
+        guard let url = configured.0 else {
+            throw SetupError("This needs the setting \(configured.1.key) (or \(configured.1.variable)): a connection string of the role \(role.name).")
+        }
+        return url
+    }
+
+    /// A pool of connections in a role. Shut it down before the installation is closed.
+    func pool(_ role: DatabaseRole, logger: Logger) throws -> Database {
+        var settings = Database.Configuration(url: try url(role))
+        settings.sharedConnections = role == .app ? configuration.database.sharedConnections : 1
+        settings.exclusiveConnections = role == .app ? configuration.database.exclusiveConnections : 2
+        return try Database(configuration: settings, logger: logger)
+    }
+
+    /// Opens a pool, works with it, and shuts it down.
+    func withPool<Value: Sendable>(
+        _ role: DatabaseRole, logger: Logger, _ work: @Sendable (Database) async throws -> Value
+    ) async throws -> Value {
+        let database = try pool(role, logger: logger)
+        do {
+            let value = try await work(database)
+            await database.shutdown()
+            return value
+        } catch {
+            await database.shutdown()
+            throw error
+        }
+    }
+
+    /// Brings the schema up to date. An embedded cluster gets its roles and its database first.
+    func migrate() async throws {
+        let folder = configuration.rootDirectory + "/migrations"
+        if let embedded {
+            let script = try String(contentsOfFile: folder + "/bootstrap.sql", encoding: .utf8)
+            try await Bootstrap.run(script: script, database: EmbeddedPostgres.databaseName) { embedded.superuserConnectionString(database: $0) }
+        }
+        let say = self.say
+        let run = try await Migrations(folder: folder).apply(to: try url(.owner)) { _ in }
+        if !run.isEmpty { say("Brought the database to \(run.last ?? "") (\(run.count) migrations).") }
+    }
+}
