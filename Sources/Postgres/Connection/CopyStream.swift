@@ -71,6 +71,8 @@ extension Connection {
             guard PQputCopyEnd(handle, reason) == 1 else { return failCopy(step) }
             copy = .ending(step, .failure(.connectionLost))
             flush()
+            // A refusal may have been read long ago; libpq looks at it only now that the copy has ended.
+            takeCopyResults()
         default:
             step.answer(.failure(.misuse("a copy step out of turn")))
         }

@@ -1,0 +1,192 @@
+// Killed backends, killed servers: who was hit hears it, nobody else does, and service returns by itself.
+import Foundation
+import Logging
+import Postgres
+import TestSupport
+import Testing
+
+@Suite struct OutageTests {
+    @Test func aKilledBackendFailsOnlyItsOwnCallersAndThePoolHeals() async throws {
+        try await withDatabase { $0.sharedConnections = 4 } _: { database in
+            try await database.execute("CREATE TABLE survived (n int8 PRIMARY KEY)")
+            try await eventually { try await pidsOfFour(database).count == 4 }
+            // One statement for each connection that holds it up, so that there is exactly one victim.
+            let sleepers = (0..<4).map { number in
+                Task { try await database.value("SELECT \(number) FROM pg_sleep(4)", as: Int.self) }
+            }
+            let victim = try await withObserver { observer in
+                try await eventually {
+                    try await observer.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT $1 FROM pg_sleep(4)' AND state = 'active'", as: Int.self) == 4
+                }
+                let pid = try await observer.value("SELECT min(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT $1 FROM pg_sleep(4)' AND state = 'active'", as: Int.self)
+                try await observer.execute("SELECT pg_terminate_backend(\(Int32(pid)))")
+                return pid
+            }
+            var lost = 0
+            for (number, sleeper) in sleepers.enumerated() {
+                do {
+                    #expect(try await sleeper.value == number)
+                } catch let error as DatabaseError {
+                    #expect(error.isLost)
+                    lost += 1
+                }
+            }
+            #expect(lost == 1)
+            // All four serve again, none of them the dead one.
+            try await eventually {
+                let pids = try await pidsOfFour(database)
+                return pids.count == 4 && !pids.contains(victim)
+            }
+        }
+    }
+
+    /// A storm of writers while backends die: whatever was acknowledged is there, once.
+    @Test func acknowledgedWritesSurviveAStormOfKills() async throws {
+        try await withDatabase { database in
+            try await database.execute("CREATE TABLE stormed (n int8 PRIMARY KEY)")
+            let storm = Task {
+                try await withObserver { observer in
+                    for _ in 0..<10 {
+                        try await observer.execute(
+                            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'INSERT INTO stormed%' ORDER BY random() LIMIT 2")
+                        try await Task.sleep(for: .milliseconds(30))
+                    }
+                }
+            }
+            let acknowledged = try await withThrowingTaskGroup(of: [Int].self) { group in
+                for caller in 0..<32 {
+                    group.addTask {
+                        var acknowledged: [Int] = []
+                        for turn in 0..<100 {
+                            do {
+                                try await database.execute("INSERT INTO stormed VALUES (\(caller * 1000 + turn))")
+                                acknowledged.append(caller * 1000 + turn)
+                            } catch let error as DatabaseError where error.isLost || error.isUnavailable {
+                                continue
+                            }
+                        }
+                        return acknowledged
+                    }
+                }
+                return try await group.reduce(into: []) { $0 += $1 }
+            }
+            try await storm.value
+            #expect(!acknowledged.isEmpty)
+            let there = try await database.value("SELECT count(*) FROM stormed WHERE n = ANY(\(acknowledged))", as: Int.self)
+            #expect(there == acknowledged.count)
+        }
+    }
+
+    @Test func aBackendKilledInATransactionRollsBackAndThrows() async throws {
+        try await withDatabase { $0.exclusiveConnections = 1 } _: { database in
+            try await database.execute("CREATE TABLE unfinished (n int8)")
+            let error = await databaseError {
+                try await database.transaction { transaction in
+                    try await transaction.execute("INSERT INTO unfinished VALUES (1)")
+                    let pid = try await transaction.value("SELECT pg_backend_pid()", as: Int32.self)
+                    try await withObserver { _ = try await $0.execute("SELECT pg_terminate_backend(\(pid))") }
+                    try await transaction.execute("INSERT INTO unfinished VALUES (2)")
+                }
+            }
+            #expect(error?.isLost == true)
+            #expect(try await database.value("SELECT count(*) FROM unfinished", as: Int.self) == 0)
+            let next = try await database.transaction { try await $0.execute("INSERT INTO unfinished VALUES (3)") }
+            #expect(next == 1)
+        }
+    }
+
+    @Test func aDatabaseThatIsDownAnswersFastAndComesBack() async throws {
+        let cluster = try await TestCluster.start()
+        let test = try await cluster.makeDatabase()
+        try await withDatabase(url: test.ownerURL) { database in
+            try await database.execute("CREATE TABLE kept (n int8)")
+            try await database.transaction { _ = try await $0.execute("INSERT INTO kept VALUES (1)") }
+            for way in ["kill", "stop"] {
+                if way == "kill" { await cluster.kill() } else { await cluster.stop() }
+                try await eventually { await failure(of: database)?.isUnavailable == true }
+                // Nobody waits for a database that is known to be down.
+                let start = ContinuousClock.now
+                for _ in 0..<100 {
+                    let single = await databaseError { try await database.execute("SELECT 1") }
+                    #expect(single?.isUnavailable == true)
+                }
+                try await eventually {
+                    await databaseError { try await database.transaction { _ = try await $0.execute("SELECT 1") } }?.isUnavailable == true
+                }
+                #expect(ContinuousClock.now - start < .seconds(2))
+                try await cluster.startServer()
+                try await eventually { await failure(of: database) == nil }
+                let kept = try await database.transaction { try await $0.value("SELECT count(*) FROM kept", as: Int.self) }
+                #expect(kept == 1)
+            }
+        }
+        await cluster.remove()
+    }
+
+    @Test func aDatabaseThatWasNeverThereIsUnavailable() async throws {
+        for url in ["host=/nonexistent dbname=x", "host=127.0.0.1 port=1 dbname=x", "postgresql://127.0.0.1:1/x"] {
+            try await withDatabase(url: url) { database in
+                let start = ContinuousClock.now
+                #expect(await databaseError { try await database.execute("SELECT 1") }?.isUnavailable == true)
+                let second = await databaseError { try await database.transaction { _ = try await $0.execute("SELECT 1") } }
+                #expect(second?.isUnavailable == true)
+                #expect(ContinuousClock.now - start < .seconds(2))
+                try await Task.sleep(for: .zero)
+            }
+        }
+        #expect(throws: DatabaseError.self) { try Database(configuration: .init(url: "not a url"), logger: Logger(label: "test")) }
+    }
+
+    /// The peer accepts and says nothing: the attempt to connect ends by its own clock.
+    @Test func aServerThatNeverAnswersIsGivenUp() async throws {
+        let silent = try SilentServer()
+        try await withDatabase(url: "host=127.0.0.1 port=\(silent.port) dbname=x sslmode=disable") { $0.connectTimeout = .milliseconds(200) } _: { database in
+            let start = ContinuousClock.now
+            let error = await databaseError { try await database.execute("SELECT 1") }
+            #expect(error?.isUnavailable == true)
+            #expect(ContinuousClock.now - start < .seconds(5))
+            try await Task.sleep(for: .zero)
+        }
+    }
+
+    private func failure(of database: Database) async -> DatabaseError? {
+        do {
+            try await database.execute("SELECT 1")
+            return nil
+        } catch {
+            return error as? DatabaseError
+        }
+    }
+
+    /// The backends behind the four shared connections, made busy at the same time so that each shows itself.
+    private func pidsOfFour(_ database: Database) async throws -> Set<Int> {
+        try await withThrowingTaskGroup(of: Int.self) { group in
+            for _ in 0..<4 { group.addTask { try await database.value("SELECT pg_backend_pid() FROM pg_sleep(0.1)", as: Int.self) } }
+            return try await group.reduce(into: []) { $0.insert($1) }
+        }
+    }
+}
+
+/// A TCP port that takes connections and never speaks.
+private final class SilentServer: Sendable {
+    let port: UInt16
+    private let descriptor: Int32
+
+    init() throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let descriptor = descriptor
+        let isListening = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, length) == 0 && listen(descriptor, 16) == 0 && getsockname(descriptor, $0, &length) == 0
+            }
+        }
+        try #require(isListening)
+        port = UInt16(bigEndian: address.sin_port)
+    }
+
+    deinit { close(descriptor) }
+}
