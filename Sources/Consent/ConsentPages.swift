@@ -52,7 +52,7 @@ struct PurposeCard: ViewModel {
     static let fields: Fields<Self> = [
         "id": .text(\.id), "title": .text(\.title), "explanation": .text(\.explanation), "attributes": .texts(\.attributes),
         "standing": .text(\.standing), "is_shared": .flag(\.isShared), "outdated": .optionalText(\.outdated), "page": .link(\.page),
-        "form": .optional(\.form),
+        "form": .optional(\.form), "has_switch": .flag { $0.form != nil },
     ]
 
     init(_ sharing: Sharing, context: some PageContext) {
@@ -98,11 +98,13 @@ struct SwitchForm: ViewModel {
     var hasParts: Bool
     /// Whether the tick boxes show without being asked for: when something about them was wrong.
     var isOpen = false
+    /// Whether today's text can be agreed to in place of an earlier one.
+    var canRenew: Bool
 
     static let fields: Fields<Self> = [
         "id": .text(\.id), "action": .link(\.action), "title": .text(\.title), "is_shared": .flag(\.isShared),
         "policy_version": .text(\.policyVersion), "choices": .list(\.choices), "has_parts": .flag(\.hasParts),
-        "is_open": .flag(\.isOpen),
+        "is_open": .flag(\.isOpen), "can_renew": .flag(\.canRenew),
     ]
 
     init(_ sharing: Sharing, state: ConsentState, title: String, context: some PageContext) {
@@ -111,6 +113,7 @@ struct SwitchForm: ViewModel {
         action = Link("/consents/\(activity.id)")
         self.title = title
         isShared = state.permits
+        canRenew = sharing.isOutdated
         policyVersion = String(activity.policyVersion)
         hasParts = activity.attributes.count > 1
         // Nothing is ticked beforehand but what the resident shares already.
@@ -120,6 +123,12 @@ struct SwitchForm: ViewModel {
                 id: "\(activity.id)-\(attribute)", attribute: attribute, name: context.attributeName(attribute),
                 isTicked: granted.contains(attribute))
         }
+    }
+
+    /// Shows the boxes as they were ticked, because something about them was wrong.
+    mutating func comesBack(ticked: [String]) {
+        isOpen = true
+        for position in choices.indices { choices[position].isTicked = ticked.contains(choices[position].attribute) }
     }
 }
 
@@ -141,7 +150,8 @@ struct ConsentPage: PageModel {
     static let fields: Fields<Self> = [
         "title": .text(\.title), "organisation": .text(\.organisation), "purpose": .model(\.purpose), "change": .optional(\.change),
         "errors": .optional(\.errors),
-        "events": .list(\.events), "has_events": .flag { !$0.events.isEmpty },
+        "events": .list(\.events), "is_never_shared": .flag { $0.purpose.form != nil && $0.events.isEmpty },
+        "is_lawful": .flag { $0.purpose.form == nil },
     ]
 
     var title: String
@@ -151,14 +161,17 @@ struct ConsentPage: PageModel {
     var errors: ErrorSummary?
     var events: [EventLine]
 
-    init(_ sharing: Sharing, events: [RecordedEvent], change: PolicyChange?, errors: [FieldError], context: ResidentContext) {
+    /// - Parameter form: what was posted and is wrong; nil when the page is just looked at.
+    init(_ sharing: Sharing, events: [RecordedEvent], change: PolicyChange?, form: FormState?, context: ResidentContext) {
         purpose = PurposeCard(sharing, context: context)
         title = purpose.title
         organisation = sharing.activity.organisationName.text(in: context.language)
         self.change = change
-        let placed = errors.map { [purpose] in Self.placed($0, on: purpose) }
-        self.errors = context.formView(FormState(typed: [:], errors: placed)).errors
-        purpose.form?.isOpen = !errors.isEmpty
+        if let form {
+            let placed = form.errors.map { [purpose] in Self.placed($0, on: purpose) }
+            errors = context.formView(FormState(typed: [:], errors: placed)).errors
+            purpose.form?.comesBack(ticked: form.typed["attribute"] ?? [])
+        }
         self.events = events.map { EventLine($0, context: context) }
     }
 

@@ -2,6 +2,20 @@
 import HTTPTypes
 import Web
 
+extension DecisionOutcome {
+    /// What an app is told; nil when it is done.
+    func problem(_ decision: ConsentDecision, on activity: ProcessingActivity) -> Problem? {
+        switch self {
+        case .recorded, .unchanged: nil
+        case .policyChanged: .policyChanged(current: decision.readVersion == activity.policyVersion ? nil : activity.policyVersion)
+        case .attributesUnknown: .attributesNotOffered(decision.attributes ?? [], offered: activity.attributes)
+        case .notConsent: .noSwitch(law: activity.law)
+        case .activityUnknown: .notFound
+        case .credentialInvalid: .tokenEnded
+        }
+    }
+}
+
 extension Problem {
     /// The text that was read is not today's.
     static func policyChanged(current: Int?) -> Problem {
@@ -20,13 +34,13 @@ extension Problem {
             pageKey: "consent.problem.no_switch")
     }
 
-    /// Attributes that this purpose does not offer, by their place in the list.
-    static func attributesNotOffered(_ unknown: [(position: Int, attribute: String)], offered: [String]) -> Problem {
+    /// Attributes that this purpose does not offer, named by their place in the list.
+    static func attributesNotOffered(_ asked: [String], offered: [String]) -> Problem {
         Problem(
             "attributes-not-offered", status: .unprocessableContent, title: "Attributes not offered",
             detail: "This purpose offers " + offered.joined(separator: ", ") + ". Send some of these, or none for all of them.",
-            errors: unknown.map {
-                FieldProblem(field: "attributes[\($0.position)]", code: "unknown_attribute", detail: "This purpose does not offer \($0.attribute).")
+            errors: asked.enumerated().filter { !offered.contains($1) }.map { position, attribute in
+                FieldProblem(field: "attributes[\(position)]", code: "unknown_attribute", detail: "This purpose does not offer \(attribute).")
             })
     }
 

@@ -40,10 +40,11 @@ public struct ConsentRoutes: Sendable {
         let sharing = try await sharing(context.parameter("activity"), of: context.resident.credential)
         var fields = FormReader(context.form)
         switch ConsentForm.read(&fields, for: sharing.activity) {
-        case .invalid: return try await purposePage(sharing, errors: fields.errors, status: .unprocessableContent, context: context)
+        case .invalid: return try await purposePage(sharing, form: fields.state, status: .unprocessableContent, context: context)
         case .outdated(let version): return try await changedPage(sharing, readVersion: version, context: context)
         case .decision(let decision):
-            let outcome = try await consents.decide(decision, credential: context.resident.credential, language: context.language)
+            let outcome = try await consents.decide(
+                decision, on: sharing, credential: context.resident.credential, language: context.language)
             return try await answer(to: outcome, decision, context: context)
         }
     }
@@ -64,10 +65,10 @@ public struct ConsentRoutes: Sendable {
     }
 
     private func purposePage(
-        _ sharing: Sharing, change: PolicyChange? = nil, errors: [FieldError] = [], status: HTTPResponse.Status = .ok, context: ResidentContext
+        _ sharing: Sharing, change: PolicyChange? = nil, form: FormState? = nil, status: HTTPResponse.Status = .ok, context: ResidentContext
     ) async throws -> Response {
         let events = try await consents.history(of: sharing.activity.id, for: context.resident.credential)
-        let page = ConsentPage(sharing, events: events, change: change, errors: errors, context: context)
+        let page = ConsentPage(sharing, events: events, change: change, form: form, context: context)
         return try context.page(page, title: "consent.purpose_page_title", ["purpose": page.title], status: status)
     }
 
@@ -100,13 +101,8 @@ public struct ConsentRoutes: Sendable {
         let sharing = try await sharing(context.parameter("id"), of: credential)
         let decision = try wish.decision(for: sharing)
         let language = language(of: request, context)
-        switch try await consents.decide(decision, credential: credential, language: language) {
-        case .recorded, .unchanged: break
-        case .policyChanged, .attributesUnknown: throw Problem.policyChanged(current: nil)
-        case .notConsent: throw Problem.noSwitch(law: sharing.activity.law)
-        case .activityUnknown: throw Problem.notFound
-        case .credentialInvalid: throw Problem.tokenEnded
-        }
+        let outcome = try await consents.decide(decision, on: sharing, credential: credential, language: language)
+        if let problem = outcome.problem(decision, on: sharing.activity) { throw problem }
         return .json(consentItem(try await self.sharing(sharing.activity.id, of: credential), language: language))
     }
 

@@ -31,11 +31,13 @@ struct Sharing: Sendable {
     /// Nil where the law decides and there is no switch.
     var state: ConsentState? { activity.legalBasis == .consent ? held.state : nil }
 
-    /// What may be read now by consent: agreed to and still asked for, in the policy's order.
-    var granted: [String] {
-        guard held.state.permits else { return [] }
-        return activity.attributes.filter(held.attributes.contains)
+    /// What today's policy offers to agree to.
+    var offer: ConsentOffer {
+        ConsentOffer(legalBasis: activity.legalBasis, policyVersion: activity.policyVersion, attributes: activity.attributes)
     }
+
+    /// What may be read now by consent: agreed to and still asked for, in the policy's order.
+    var granted: [String] { activity.attributes.filter { held.permits([$0], offered: activity.attributes) } }
 
     /// Agreed to an earlier text than today's.
     var isOutdated: Bool { held.state == .given && held.policyVersion != activity.policyVersion }

@@ -45,19 +45,14 @@ struct ConsentBody {
         self.kind = kind ?? .withdrawn
     }
 
-    /// - Throws: `Problem` 409 or 422.
+    /// - Throws: `Problem` 422 when a withdrawal names only a part of what is shared: that is somebody who means to keep the rest, and is
+    ///   told how rather than guessed at.
     func decision(for sharing: Sharing) throws -> ConsentDecision {
-        let activity = sharing.activity
-        guard activity.legalBasis == .consent else { throw Problem.noSwitch(law: activity.law) }
-        if let readVersion, readVersion != activity.policyVersion { throw Problem.policyChanged(current: activity.policyVersion) }
-        let unknown = (attributes ?? []).enumerated().filter { !activity.attributes.contains($1) }.map { (position: $0, attribute: $1) }
-        guard unknown.isEmpty else { throw Problem.attributesNotOffered(unknown, offered: activity.attributes) }
-        // A withdrawal ends everything. Naming only a part of what is shared is somebody who means to keep the rest: said, not guessed.
         if kind == .withdrawn, let attributes, !attributes.isEmpty, !sharing.granted.allSatisfy(attributes.contains) {
             throw Problem.withdrawalOfPart
         }
         return ConsentDecision(
-            activity: activity.id, kind: kind, attributes: kind == .given ? attributes : nil, readVersion: readVersion)
+            activity: sharing.activity.id, kind: kind, attributes: kind == .given ? attributes : nil, readVersion: readVersion)
     }
 }
 

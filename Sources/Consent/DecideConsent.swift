@@ -43,8 +43,33 @@ struct Consents: Sendable {
     }
 
     /// Records the decision where it changes something. When this returns `recorded` for a withdrawal, the next read is refused.
-    func decide(_ decision: ConsentDecision, credential: CredentialHash, language: Language) async throws -> DecisionOutcome {
+    ///
+    /// The rules refuse what they can on the sharing as it was read, so that the refusal is about what the resident saw; what they let
+    /// through the database decides again under its lock, because another tab may have been faster.
+    func decide(_ decision: ConsentDecision, on sharing: Sharing, credential: CredentialHash, language: Language) async throws -> DecisionOutcome {
+        if case .refuse(let refusal) = ConsentRules.action(for: decision.event, held: sharing.held, offer: sharing.offer) {
+            return DecisionOutcome(refusal)
+        }
         let statement = Decide(credential: credential, decision: decision, language: language)
         return try await database.exclusive { try await $0.one(statement) }
+    }
+}
+
+extension ConsentDecision {
+    fileprivate var event: ConsentEvent {
+        switch kind {
+        case .given: .give(attributes: attributes, readVersion: readVersion)
+        case .withdrawn: .withdraw(readVersion: readVersion)
+        }
+    }
+}
+
+extension DecisionOutcome {
+    fileprivate init(_ refusal: ConsentRefusal) {
+        switch refusal {
+        case .notConsent: self = .notConsent
+        case .policyChanged: self = .policyChanged
+        case .attributesUnknown: self = .attributesUnknown
+        }
     }
 }
