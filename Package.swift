@@ -109,7 +109,7 @@ let package = Package(
         // Tests mirror Sources.
         .target(name: "TestSupport", dependencies: ["Postgres"], path: "Tests/Support", swiftSettings: strict),
         tests("Postgres", ["TestSupport", "Primitives", logging]),
-        tests("Web", ["Primitives", hummingbird, hummingbirdTesting, mustache, logging, httpTypes, nio, nioPosix]),
+        tests("Web", ["Primitives", "Postgres", hummingbird, hummingbirdTesting, mustache, logging, metricsCore, lifecycle, httpTypes, nio]),
         tests("Primitives"),
         // A small city in a migrated database, for the tests of slices.
         .target(
