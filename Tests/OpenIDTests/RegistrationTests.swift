@@ -83,24 +83,47 @@ struct RegistrationTests {
 
 @Suite("Documents")
 struct DocumentTests {
-    @Test("openapi.yaml is OpenAPI 3.1 and knows this slice's JSON routes with their methods")
-    func openAPI() async throws {
+    @Test("Every JSON route of the web layer and of this slice is in openapi.yaml")
+    func routes() async throws {
         let town = try await Town.make()
         let site = try Site(
             configuration: WebConfiguration(baseURL: try BaseURL(issuer), rootDirectory: TestCluster.projectRoot.path),
             resolve: Site.resolver(using: town.city.app))
         let door = Door(database: town.city.app)
         OpenIDRoutes(database: town.city.app, door: door, vault: town.city.vault, baseURL: try BaseURL(issuer)).add(to: site)
-        let text = try String(contentsOfFile: TestCluster.projectRoot.path + "/openapi.yaml", encoding: .utf8)
-        let document = try #require(try Yams.load(yaml: text) as? [String: Any])
+        let differences = try OpenAPIComparison.differences(document: Self.text(), routes: site.routes)
+        #expect(differences.filter { $0.hasPrefix("served") } == [])
+        #expect(differences.filter { $0.contains("/oauth/") || $0.hasSuffix("/api/v1/me") || $0.contains("/.well-known/") } == [])
+    }
+
+    @Test("Answers have the members that openapi.yaml promises, and no others")
+    func members() async throws {
+        let document = try #require(try Yams.load(yaml: Self.text()) as? [String: Any])
         #expect((document["openapi"] as? String)?.hasPrefix("3.1") == true)
-        let paths = try #require(document["paths"] as? [String: [String: Any]])
-        let ours = ["/.well-known/", "/oauth/", "/api/v1/me"]
-        let routes = site.routes.filter { route in route.audience.isAPI && ours.contains { route.path.hasPrefix($0) } }
-        #expect(routes.count == 4)
-        for route in routes {
-            #expect(paths[route.path]?[route.method.rawValue.lowercased()] != nil, "\(route.method) \(route.path)")
+        let schemas = try #require((document["components"] as? [String: Any])?["schemas"] as? [String: [String: Any]])
+        let allowed = schemas.mapValues { Set(($0["properties"] as? [String: Any] ?? [:]).keys) }
+        let required = schemas.mapValues { $0["required"] as? [String] ?? [] }
+        @Sendable func expect(_ answer: Answer, _ name: String, sourceLocation: SourceLocation = #_sourceLocation) {
+            guard case .object(let members) = answer.json, let allowed = allowed[name], let required = required[name] else {
+                Issue.record("no object, or no schema \(name): \(answer.text)", sourceLocation: sourceLocation)
+                return
+            }
+            let names = Set(members.map(\.name))
+            #expect(names.isSubset(of: allowed), "\(name)", sourceLocation: sourceLocation)
+            #expect(names.isSuperset(of: required), "\(name)", sourceLocation: sourceLocation)
         }
+        try await Town.serve { town, client in
+            expect(try await client.get("/.well-known/oauth-authorization-server"), "ServerMetadata")
+            expect(try await client.token("x"), "OAuthError")
+            expect(try await client.token(try town.clinic.assertion()), "Token")
+            let token = try await town.city.appToken(of: try await town.city.resident(), scope: ["profile"])
+            expect(try await client.get("/api/v1/me", bearer: token.token), "Me")
+            expect(try await client.get("/api/v1/me"), "Problem")
+        }
+    }
+
+    private static func text() throws -> String {
+        try String(contentsOfFile: TestCluster.projectRoot.path + "/openapi.yaml", encoding: .utf8)
     }
 
     @Test("Every scope and every refusal has its words in every language", arguments: ["en", "fr", "ar"])
