@@ -426,6 +426,7 @@ $$;
 -- The wallet of a resident in a currency: opened when money first comes in, so that nobody has to ask for one.
 CREATE FUNCTION ledger.open_wallet(resident uuid, currency text) RETURNS uuid
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
 DECLARE
     wallet uuid;
 BEGIN

@@ -63,10 +63,13 @@ struct ReleaseData: Query {
         let record = ReleasedRecord(
             entryID: entryID, residentID: residentID, publicCode: publicCode, identityAssurance: assurance,
             key: key.holderID == residentID ? key : nil, attributes: [])
-        guard let attribute = try row.next(String?.self) else { return Row(record: record, attribute: nil) }
+        let attribute = try row.next(String?.self)
+        let sealedValue = try row.next([UInt8]?.self)
+        let source = try row.next(String?.self)
+        let recordedAt = try row.next(Date?.self)
+        guard let attribute, let sealedValue, let source, let recordedAt else { return Row(record: record, attribute: nil) }
         return Row(
             record: record,
-            attribute: SealedAttribute(
-                attribute: attribute, sealedValue: try row.next(), source: try row.next(), recordedAt: try row.next(), key: key))
+            attribute: SealedAttribute(attribute: attribute, sealedValue: sealedValue, source: source, recordedAt: recordedAt, key: key))
     }
 }

@@ -68,19 +68,35 @@ struct LeafPage: Query {
         let subjectNumber = try row.next(Int64?.self)
         let previous = try row.next([UInt8]?.self)
         let isErasureRecorded = try row.next(Bool.self)
-        guard let id = try row.next(UUID?.self) else {
-            return LeafRow(
-                index: index, commitment: commitment, subjectNumber: subjectNumber, previousCommitment: previous,
-                isErasureRecorded: isErasureRecorded, entry: nil)
-        }
-        let entry = CommittedEntry(
-            id: id, at: try row.next(), subjectID: try row.next(), actorKind: try row.next(), actorID: try row.next(),
-            actorRole: try row.next(), organisationID: try row.next(), clientID: try row.next(), operation: try row.next(),
-            attributes: try row.next(), purpose: try row.next(), legalBasis: try row.next(), law: try row.next(),
-            consentEventID: try row.next(), caseReference: try row.next(), outcome: try row.next(), refusal: try row.next(),
-            subjectNumber: subjectNumber, previousCommitment: previous)
         return LeafRow(
             index: index, commitment: commitment, subjectNumber: subjectNumber, previousCommitment: previous,
-            isErasureRecorded: isErasureRecorded, entry: (entry, try row.next()))
+            isErasureRecorded: isErasureRecorded, entry: try entry(&row, subjectNumber, previous))
+    }
+
+    /// The entry's columns, nil where it was erased: then each of them is null.
+    private func entry(
+        _ row: inout RowReader, _ subjectNumber: Int64?, _ previous: [UInt8]?
+    ) throws -> (entry: CommittedEntry, salt: [UInt8])? {
+        let id = try row.next(UUID?.self)
+        let at = try row.next(Date?.self)
+        let subjectID = try row.next(UUID?.self)
+        let actor = (kind: try row.next(String?.self), id: try row.next(String?.self), role: try row.next(String?.self))
+        let (organisationID, clientID) = (try row.next(String?.self), try row.next(String?.self))
+        let (operation, attributes) = (try row.next(String?.self), try row.next([String]?.self))
+        let purpose = try row.next(String?.self)
+        let (legalBasis, law) = (try row.next(String?.self), try row.next(String?.self))
+        let consentEventID = try row.next(UUID?.self)
+        let caseReference = try row.next(String?.self)
+        let (outcome, refusal) = (try row.next(String?.self), try row.next(String?.self))
+        let salt = try row.next([UInt8]?.self)
+        guard let id, let at, let actorKind = actor.kind, let actorID = actor.id, let actorRole = actor.role, let operation, let attributes,
+            let purpose, let outcome, let salt
+        else { return nil }
+        let entry = CommittedEntry(
+            id: id, at: at, subjectID: subjectID, actorKind: actorKind, actorID: actorID, actorRole: actorRole, organisationID: organisationID,
+            clientID: clientID, operation: operation, attributes: attributes, purpose: purpose, legalBasis: legalBasis, law: law,
+            consentEventID: consentEventID, caseReference: caseReference, outcome: outcome, refusal: refusal, subjectNumber: subjectNumber,
+            previousCommitment: previous)
+        return (entry, salt)
     }
 }
