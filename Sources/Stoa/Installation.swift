@@ -19,13 +19,15 @@ struct Installation: Sendable {
         return Installation(configuration: configuration, data: data, embedded: embedded, say: say)
     }
 
-    /// Opens an installation, works in it, and closes it again.
+    /// Opens an installation, works in it, and closes it again, also when Ctrl-C ended the work.
+    /// - Parameter handlesSignals: whether the work minds Ctrl-C itself, as a server does.
     static func with<Value: Sendable>(
-        _ configuration: StoaConfiguration, creatingData: Bool, say: @escaping Say, _ work: @Sendable (Installation) async throws -> Value
+        _ configuration: StoaConfiguration, creatingData: Bool, handlesSignals: Bool = false, say: @escaping Say,
+        _ work: @escaping @Sendable (Installation) async throws -> Value
     ) async throws -> Value {
         let installation = try await open(configuration, creatingData: creatingData, say: say)
         do {
-            let value = try await work(installation)
+            let value = handlesSignals ? try await work(installation) : try await cancelledBySignals { try await work(installation) }
             try await installation.close()
             return value
         } catch {

@@ -3,6 +3,7 @@
 import Crypto
 import Foundation
 import Postgres
+import Primitives
 import Register
 import TransparencyLog
 import Web
@@ -99,7 +100,7 @@ private struct KeySource {
     let what: String
     let file: String
     let variable: String
-    let text: String?
+    let text: Redacted<String>?
 
     var place: String { text == nil ? file : variable }
 
@@ -114,7 +115,7 @@ private struct KeySource {
     }
 
     func read() throws -> String {
-        if let text { return text }
+        if let text { return text.reveal() }
         let attributes = try? FileManager.default.attributesOfItem(atPath: file)
         if let mode = attributes?[.posixPermissions] as? NSNumber, mode.int32Value & 0o077 != 0 {
             throw SetupError("Others can read the \(what) in \(file). Take their rights away: chmod 600 \(file)")

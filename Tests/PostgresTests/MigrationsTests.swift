@@ -9,8 +9,7 @@ import Testing
 struct MigrationsTests {
     /// A folder of scripts in the temporary directory.
     private func folder(_ scripts: [String: String]) throws -> String {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("stoa-migrations-\(UUID())")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let folder = try TemporaryFolder.make()
         for (name, sql) in scripts { try Data(sql.utf8).write(to: folder.appendingPathComponent(name)) }
         return folder.path
     }

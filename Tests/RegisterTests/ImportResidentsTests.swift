@@ -25,9 +25,7 @@ struct ImportResidentsTests {
 
     /// A file in a directory of its own.
     private func file(_ lines: [[UInt8]]) throws -> String {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("stoa-import-\(UUID())")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        let file = folder.appendingPathComponent("residents.csv")
+        let file = try TemporaryFolder.make().appendingPathComponent("residents.csv")
         try Data(([Array(Self.header.utf8)] + lines).flatMap { $0 + Array("\r\n".utf8) }).write(to: file)
         return file.path
     }

@@ -1,6 +1,7 @@
 // The embedded cluster through everything that happens to it: first start, joiners, kill -9 of Stoa and of itself.
 import Foundation
 import Postgres
+import TestSupport
 import Testing
 
 @testable import Stoa
@@ -10,14 +11,13 @@ struct EmbeddedPostgresTests {
     private let nobody: Say = { _ in }
 
     /// A fresh data directory whose parents everybody may enter.
-    private func dataPath() -> String { "/tmp/stoa-embedded-\(UUID().uuidString.prefix(8))" }
+    private func dataPath() throws -> String { try TemporaryFolder.make().path + "/data" }
 
     private func withCluster(_ body: (DataDirectory, EmbeddedPostgres) async throws -> Void) async throws {
-        let data = try DataDirectory(creating: dataPath())
+        let data = try DataDirectory(creating: try dataPath())
         let cluster = try await EmbeddedPostgres.open(data, say: nobody)
         try await body(data, cluster)
         try await cluster.close(say: nobody)
-        try FileManager.default.removeItem(atPath: data.path)
     }
 
     private func pid(of cluster: EmbeddedPostgres) throws -> pid_t {
@@ -26,7 +26,7 @@ struct EmbeddedPostgresTests {
     }
 
     @Test func startsEmptyIsStoppedAndStartsAgainWithItsData() async throws {
-        let data = try DataDirectory(creating: dataPath())
+        let data = try DataDirectory(creating: try dataPath())
         let first = try await EmbeddedPostgres.open(data, say: nobody)
         try await runScript("CREATE TABLE kept (id integer)", on: first.superuserConnectionString(database: "postgres"))
         #expect(try await first.close(say: nobody))
@@ -35,7 +35,6 @@ struct EmbeddedPostgresTests {
         let second = try await EmbeddedPostgres.open(data, say: nobody)
         try await runScript("SELECT id FROM kept", on: second.superuserConnectionString(database: "postgres"))
         #expect(try await second.close(say: nobody))
-        try FileManager.default.removeItem(atPath: data.path)
     }
 
     @Test func isMadeAsTheDocumentationSays() async throws {
@@ -60,7 +59,9 @@ struct EmbeddedPostgresTests {
 
     @Test func opensForWhoStartedItAndNobodyElse() async throws {
         try await withCluster { _, cluster in
-            try await runScript("CREATE ROLE stoa_app LOGIN; CREATE DATABASE stoa", on: cluster.superuserConnectionString(database: "postgres"))
+            let superuser = cluster.superuserConnectionString(database: "postgres")
+            try await runScript("CREATE ROLE stoa_app LOGIN", on: superuser)
+            try await runScript("CREATE DATABASE stoa", on: superuser)
             try await runScript("SELECT 1", on: cluster.connectionString(role: .app))
             guard geteuid() == 0 else { return }
             // Root can become anybody: not even the user whom the server runs as may connect.
@@ -79,7 +80,7 @@ struct EmbeddedPostgresTests {
     }
 
     @Test func isStartedOnceByManyAtTheSameTime() async throws {
-        let data = try DataDirectory(creating: dataPath())
+        let data = try DataDirectory(creating: try dataPath())
         let nobody = self.nobody
         let clusters = try await withThrowingTaskGroup(of: EmbeddedPostgres.self) { group in
             for _ in 0..<4 { group.addTask { try await EmbeddedPostgres.open(data, say: nobody) } }
@@ -88,7 +89,6 @@ struct EmbeddedPostgresTests {
         var stopped: [Bool] = []
         for cluster in clusters { stopped.append(try await cluster.close(say: nobody)) }
         #expect(stopped == [false, false, false, true])
-        try FileManager.default.removeItem(atPath: data.path)
     }
 
     @Test func recoversWhenTheServerWasKilled() async throws {
@@ -114,7 +114,7 @@ struct EmbeddedPostgresTests {
     }
 
     @Test func isNotMisledByAProcessThatHasTheOldNumber() async throws {
-        let data = try DataDirectory(creating: dataPath())
+        let data = try DataDirectory(creating: try dataPath())
         let first = try await EmbeddedPostgres.open(data, say: nobody)
         let lockFile = first.place.data + "/postmaster.pid"
         var lines = try String(contentsOfFile: lockFile, encoding: .utf8).split(separator: "\n", omittingEmptySubsequences: false)
@@ -126,22 +126,20 @@ struct EmbeddedPostgresTests {
         let second = try await EmbeddedPostgres.open(data, say: nobody)
         #expect(second.isRunning)
         try await second.close(say: nobody)
-        try FileManager.default.removeItem(atPath: data.path)
     }
 
     @Test func findsAShortPlaceForTheSocketOfADeepDirectory() async throws {
-        let deep = dataPath() + "/" + String(repeating: "deep", count: 20)
+        let deep = try dataPath() + "/" + String(repeating: "deep", count: 20)
         let data = try DataDirectory(creating: deep)
         let cluster = try await EmbeddedPostgres.open(data, say: nobody)
         #expect(!cluster.place.socket.hasPrefix(deep))
         try await runScript("SELECT 1", on: cluster.superuserConnectionString(database: "postgres"))
         try await cluster.close(say: nobody)
-        try FileManager.default.removeItem(atPath: data.path)
         try? FileManager.default.removeItem(atPath: cluster.place.socket)
     }
 
     @Test(.enabled(if: geteuid() == 0)) func goesElsewhereWhenItsUserCannotEnterAndSaysSo() async throws {
-        let closed = dataPath()
+        let closed = try dataPath()
         try FileManager.default.createDirectory(atPath: closed, withIntermediateDirectories: true)
         try setMode(0o700, of: closed)
         let data = try DataDirectory(creating: closed + "/data")
@@ -157,17 +155,16 @@ struct EmbeddedPostgresTests {
         try FileManager.default.removeItem(atPath: data.clusterPlaceFile)
         let other = try await ClusterPlace.findOrMake(for: data, user: .current())
         #expect(other.directory == cluster.place.directory + "-2")
-        for path in [closed, cluster.place.directory, other.directory] { try FileManager.default.removeItem(atPath: path) }
+        for path in [cluster.place.directory, other.directory] { try FileManager.default.removeItem(atPath: path) }
     }
 
     @Test func saysWhoseDirectoryItIs() async throws {
         guard geteuid() == 0 else { return }
-        let path = dataPath()
+        let path = try dataPath()
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         #expect(chown(path, 12345, 12345) == 0)
         let error = #expect(throws: SetupError.self) { try DataDirectory(creating: path) }
         #expect(error?.description.contains("user 12345") == true)
-        try FileManager.default.removeItem(atPath: path)
     }
 }
 

@@ -55,12 +55,13 @@ private func serve(
     _ configuration: StoaConfiguration, prepare: @escaping @Sendable (Installation, KeyRing) async throws -> (@Sendable () -> String)?
 ) async throws {
     let logger = configuration.makeLogger()
-    // Before anything is started: a signal that comes now ends the process at once, and there is nothing to close yet.
-    try await Installation.with(configuration, creatingData: true, say: sayToPerson) { installation in
-        try await installation.migrate()
+    try await Installation.with(configuration, creatingData: true, handlesSignals: true, say: sayToPerson) { installation in
+        try await cancelledBySignals { try await installation.migrate() }
         try await installation.withPool(.app, logger: logger) { database in
-            let keys = try await KeyRing.open(configuration, data: installation.data, database: database, say: sayToPerson)
-            let introduction = try await prepare(installation, keys)
+            let (keys, introduction) = try await cancelledBySignals {
+                let keys = try await KeyRing.open(configuration, data: installation.data, database: database, say: sayToPerson)
+                return (keys, try await prepare(installation, keys))
+            }
             let city = try City(configuration, database: database, url: try installation.url(.app), keys: keys, logger: logger)
             let server = CityServer(city: city, configuration: configuration, logger: logger, embedded: installation.embedded, say: sayToPerson)
             do {

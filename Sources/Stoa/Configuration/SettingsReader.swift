@@ -105,6 +105,8 @@ struct SettingsReader: Sendable {
         mapping.flatMap { key, value -> [String] in
             let name = prefix + (key.string ?? "")
             if let inner = value.mapping { return keys(of: inner, under: name + ".") }
+            // A group whose settings are all commented out.
+            if value.null != nil { return [] }
             return [name]
         }
     }

@@ -2,6 +2,7 @@
 import Foundation
 import Identity
 import Logging
+import Primitives
 import Web
 
 /// What an installation decides about itself.
@@ -41,11 +42,11 @@ struct StoaConfiguration: Sendable {
     /// A key is in a file of mode 0600, or in the environment as base64; nil: the file of that name in the data directory.
     struct KeySettings: Sendable {
         var encryptionFile: String?
-        var encryption: String?
+        var encryption: Redacted<String>?
         var lookupFile: String?
-        var lookup: String?
+        var lookup: Redacted<String>?
         var logSigningFile: String?
-        var logSigning: String?
+        var logSigning: Redacted<String>?
     }
 
     /// Every key there is, in the order of config/stoa.yaml.
@@ -106,7 +107,7 @@ struct StoaConfiguration: Sendable {
         rootDirectory = "."
         city = City(
             name: settings.text(Key.cityName) ?? "Stoa",
-            timeZone: try settings.value(Key.timeZone, "a name of the tz database such as Europe/Paris") { TimeZone(identifier: $0) } ?? .gmt,
+            timeZone: try settings.value(Key.timeZone, "a name of the tz database such as Europe/Paris") { TimeZone(identifier: $0) } ?? TimeZone(identifier: "UTC") ?? .gmt,
             language: try settings.value(Key.language, "en, fr or ar") { Language(rawValue: $0) } ?? .english)
         database = DatabaseSettings(
             url: settings.text(Key.url), migrationURL: settings.text(Key.migrationURL), auditorURL: settings.text(Key.auditorURL),
@@ -114,9 +115,9 @@ struct StoaConfiguration: Sendable {
             sharedConnections: try settings.integer(Key.sharedConnections, in: 1...64) ?? 4,
             exclusiveConnections: try settings.integer(Key.exclusiveConnections, in: 2...256) ?? 8)
         keys = KeySettings(
-            encryptionFile: settings.text(Key.encryptionFile), encryption: settings.text(Key.encryption),
-            lookupFile: settings.text(Key.lookupFile), lookup: settings.text(Key.lookup),
-            logSigningFile: settings.text(Key.logSigningFile), logSigning: settings.text(Key.logSigning))
+            encryptionFile: settings.text(Key.encryptionFile), encryption: settings.text(Key.encryption).map(Redacted.init),
+            lookupFile: settings.text(Key.lookupFile), lookup: settings.text(Key.lookup).map(Redacted.init),
+            logSigningFile: settings.text(Key.logSigningFile), logSigning: settings.text(Key.logSigning).map(Redacted.init))
         logOrigin = settings.text(Key.logOrigin)
         let standard = PasswordCost.standard
         // Floors of OWASP's table for argon2id: less would be no protection, and a typing error should not weaken every password.

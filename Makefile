@@ -1,0 +1,35 @@
+# What people type. Each target installs what it misses (Debian, apt) and says so.
+#
+#   make run           builds, and serves a demo city at http://localhost:8080   (PORT=…, STOA_DATA=…)
+#   make test          builds, and runs every Swift test against a private PostgreSQL
+#   make conformance   drives a server with independent clients and with Chromium
+#   make bench         prints how fast it is, beside PostgreSQL's own pgbench
+#   make schema        writes migrations/schema.sql from the migrations
+
+.PHONY: run test conformance bench schema dependencies
+
+run: dependencies
+	swift build -c release --product stoa
+	@.build/release/stoa demo
+
+# The executable too: `make conformance` uses the one that is built here.
+test: dependencies
+	swift build --build-tests
+	swift build --product stoa
+	swift test --skip-build
+
+conformance: dependencies
+	@test -x .build/debug/stoa || swift build --product stoa
+	STOA_BINARY="$${STOA_BINARY:-.build/debug/stoa}" Tests/Conformance/run
+
+bench: dependencies
+	swift build -c release --product stoa
+	swift build -c release --product PointReads
+	Benchmarks/run
+
+schema: dependencies
+	swift build --build-tests
+	STOA_WRITE_SCHEMA=1 swift test --skip-build --filter SchemaTests
+
+dependencies:
+	@scripts/install-dependencies

@@ -1,0 +1,110 @@
+// Settings from file, environment and command line; and the file that explains them.
+import Configuration
+import Foundation
+import Identity
+import Primitives
+import TestSupport
+import Testing
+import Web
+
+@testable import Stoa
+
+@Suite("Configuration")
+struct ConfigurationTests {
+    private func load(
+        _ yaml: String = "", environment: [String: String] = [:], overrides: [String: String] = [:]
+    ) async throws -> StoaConfiguration {
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("stoa-\(UUID()).yaml")
+        try Data(yaml.utf8).write(to: file)
+        defer { try? FileManager.default.removeItem(at: file) }
+        return try await StoaConfiguration.load(file: file.path, environment: environment, overrides: overrides)
+    }
+
+    private func refusal(
+        _ yaml: String = "", environment: [String: String] = [:], overrides: [String: String] = [:]
+    ) async -> String {
+        do {
+            _ = try await load(yaml, environment: environment, overrides: overrides)
+            return "accepted"
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    @Test func hasDefaultsForEverything() async throws {
+        let configuration = try await load()
+        #expect(configuration.baseURL.origin == "http://localhost:8080")
+        #expect((configuration.host, configuration.port) == ("127.0.0.1", 8080))
+        #expect(configuration.dataDirectory == ".stoa")
+        #expect(configuration.database.url == nil)
+        #expect(configuration.metricsAddress == nil)
+        #expect(configuration.passwords == .standard)
+    }
+
+    @Test func commandLineWinsOverEnvironmentAndEnvironmentOverFile() async throws {
+        let yaml = "http: {port: 1001}\ncity: {name: From the file}\n"
+        #expect(try await load(yaml).port == 1001)
+        #expect(try await load(yaml, environment: ["PORT": "1002"]).port == 1002)
+        #expect(try await load(yaml, environment: ["PORT": "1002", "STOA_HTTP_PORT": "1003"]).port == 1003)
+        #expect(try await load(yaml, environment: ["PORT": "1002"], overrides: ["http.port": "1004"]).port == 1004)
+        #expect(try await load(yaml, environment: ["PORT": "1002"]).city.name == "From the file")
+        #expect(try await load(environment: ["PORT": "1002"]).baseURL.origin == "http://localhost:1002")
+        #expect(try await load(environment: ["STOA_DATA": "/somewhere"]).dataDirectory == "/somewhere")
+    }
+
+    @Test func anEmptyVariableIsNoSetting() async throws {
+        #expect(try await load(environment: ["PORT": "", "STOA_DATABASE_URL": ""]).port == 8080)
+    }
+
+    @Test(arguments: [
+        ("htttp: {port: 1}", "\"htttp.port\""), ("city: {nmae: X}", "\"city.nmae\""), ("keys: {encryption_key: AAAA}", "\"keys.encryption_key\""),
+        ("http: {port: eighty}", "http.port (STOA_HTTP_PORT) is \"eighty\""), ("http: {port: 70000}", "from 0 to 65535"),
+        ("city: {time_zone: Mars/Olympus}", "a name of the tz database"), ("city: {language: de}", "en, fr or ar"),
+        ("passwords: {memory_kibibytes: 8}", "from 7168"), ("logging: {level: loud}", "trace, debug"),
+        ("base_url: http://city.example", "https"), ("base_url: city", "base_url"), ("- a\n- b", "not a list of settings"), ("a: [", "not YAML"),
+    ])
+    func refusesWhatMakesNoSense(yaml: String, words: String) async {
+        #expect(await refusal(yaml).contains(words))
+    }
+
+    @Test func secretsComeFromTheEnvironmentAlone() async throws {
+        let configuration = try await load(environment: ["STOA_KEYS_ENCRYPTION_KEY": "c2VjcmV0"])
+        #expect(configuration.keys.encryption?.reveal() == "c2VjcmV0")
+        #expect(!"\(configuration)".contains("c2VjcmV0"))
+        #expect(await refusal(overrides: ["keys.encryption_key": "c2VjcmV0"]).contains("command line"))
+    }
+
+    @Test func aFileThatWasAskedForMustBeThere() async {
+        let error = await #expect(throws: SetupError.self) { try await StoaConfiguration.load(file: "/nowhere/stoa.yaml", environment: [:]) }
+        #expect(error?.description.contains("/nowhere/stoa.yaml") == true)
+    }
+
+    // MARK: The file in the checkout
+
+    private static let example = TestCluster.projectRoot.appendingPathComponent("config/stoa.yaml")
+
+    @Test func theFileInTheCheckoutSaysTheDefaults() async throws {
+        let ours = try await StoaConfiguration.load(file: Self.example.path, environment: [:])
+        let defaults = try await load()
+        // Every stored value, secrets not among them.
+        #expect("\(ours)" == "\(defaults)")
+    }
+
+    @Test func theFileInTheCheckoutExplainsEverySetting() throws {
+        let text = try String(contentsOf: Self.example, encoding: .utf8)
+        var keys: Set<String> = []
+        var section = ""
+        for line in text.split(separator: "\n") {
+            // A setting, or the example of one: "key: value" after perhaps "# ".
+            guard let match = line.wholeMatch(of: /( *)(# )?([a-z_]+):(.*)/) else { continue }
+            let (indent, isExample, name, value) = (match.1, match.2 != nil, String(match.3), match.4)
+            if indent.isEmpty, !isExample, value.isEmpty {
+                section = name + "."
+            } else {
+                keys.insert((indent.isEmpty ? "" : section) + name)
+            }
+        }
+        #expect(keys == Set(StoaConfiguration.Key.all.filter { !$0.isSecret }.map(\.key)))
+        for secret in StoaConfiguration.Key.all where secret.isSecret { #expect(text.contains(secret.variable)) }
+    }
+}

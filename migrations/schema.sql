@@ -1,0 +1,3435 @@
+-- The schema that the migrations make, dumped by pg_dump. Written by `make schema`; a test compares it.
+
+CREATE SCHEMA access_log;
+
+ALTER SCHEMA access_log OWNER TO stoa_owner;
+
+CREATE SCHEMA benefits;
+
+ALTER SCHEMA benefits OWNER TO stoa_owner;
+
+CREATE SCHEMA casework;
+
+ALTER SCHEMA casework OWNER TO stoa_owner;
+
+CREATE SCHEMA consent;
+
+ALTER SCHEMA consent OWNER TO stoa_owner;
+
+CREATE SCHEMA exchange;
+
+ALTER SCHEMA exchange OWNER TO stoa_owner;
+
+CREATE SCHEMA identity;
+
+ALTER SCHEMA identity OWNER TO stoa_owner;
+
+CREATE SCHEMA ledger;
+
+ALTER SCHEMA ledger OWNER TO stoa_owner;
+
+CREATE SCHEMA messages;
+
+ALTER SCHEMA messages OWNER TO stoa_owner;
+
+CREATE SCHEMA openid;
+
+ALTER SCHEMA openid OWNER TO stoa_owner;
+
+CREATE SCHEMA payments;
+
+ALTER SCHEMA payments OWNER TO stoa_owner;
+
+ALTER SCHEMA public OWNER TO stoa_owner;
+
+CREATE SCHEMA register;
+
+ALTER SCHEMA register OWNER TO stoa_owner;
+
+CREATE SCHEMA web;
+
+ALTER SCHEMA web OWNER TO stoa_owner;
+
+CREATE FUNCTION access_log.authorise(entry_ids uuid[], credentials bytea[], operations text[], subject_kinds text[], subject_keys text[], attribute_lists text[], purposes text[], case_references text[]) RETURNS TABLE(request_id uuid, entry_id uuid, refusal text, missing text[])
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+BEGIN
+    IF current_setting('synchronous_commit') = 'off' THEN
+        RAISE EXCEPTION 'access entries need synchronous_commit' USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    RETURN QUERY
+    WITH request AS (
+        SELECT r.*, string_to_array(nullif(r.attribute_list, ''), ',') AS attributes
+        FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, attribute_lists, purposes, case_references)
+            AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
+    ), resolved AS (
+        SELECT r.id, r.credential, r.operation, coalesce(r.attributes, '{}') AS attributes, r.purpose, nullif(r.case_reference, '') AS case_reference,
+            CASE WHEN c.account_id IS NOT NULL THEN 'resident' WHEN c.staff_id IS NOT NULL THEN 'staff'
+                 WHEN c.organisation_id IS NOT NULL THEN 'organisation' END AS actor_kind,
+            coalesce(c.account_id::text, c.staff_id::text, c.client_id) AS actor_id,
+            c.kind AS credential_kind, c.scope, c.client_id,
+            CASE WHEN c.staff_id IS NOT NULL THEN 'city' ELSE c.organisation_id END AS organisation_id,
+            s.roles,
+            CASE r.subject_kind
+                WHEN 'self' THEN a.resident_id
+                WHEN 'pseudonym' THEN p.resident_id
+                WHEN 'resident' THEN (SELECT x.id FROM register.resident AS x WHERE x.id = r.subject_key::uuid)
+                WHEN 'public_code' THEN (SELECT x.id FROM register.resident AS x WHERE x.public_code = r.subject_key AND x.superseded_by IS NULL)
+                ELSE found.residents[1] END AS subject_id,
+            cardinality(found.residents) > 1 AS ambiguous,
+            act.id AS activity_id, act.legal_basis AS activity_basis, act.law AS activity_law, pol.attributes AS policy_attributes,
+            st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
+            reason.law AS staff_law, own.entry_id AS own_entry_id
+        FROM request AS r
+        LEFT JOIN web.credential AS c ON c.hash = r.credential AND web.is_live(c)
+        LEFT JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        LEFT JOIN identity.staff AS s ON s.id = c.staff_id AND s.closed_at IS NULL
+        LEFT JOIN exchange.pseudonym AS p ON r.subject_kind = 'pseudonym' AND p.organisation_id = c.organisation_id
+            AND p.pseudonym = CASE r.subject_kind WHEN 'pseudonym' THEN r.subject_key::uuid END
+        LEFT JOIN consent.processing_activity AS act ON act.organisation_id = c.organisation_id AND act.purpose = r.purpose
+        LEFT JOIN consent.policy AS pol ON pol.activity_id = act.id AND pol.version = act.policy_version
+        LEFT JOIN consent.state AS st ON st.resident_id = p.resident_id AND st.activity_id = act.id
+        LEFT JOIN access_log.staff_reason AS reason ON c.staff_id IS NOT NULL AND reason.id = r.purpose
+        LEFT JOIN access_log.own_view AS own ON r.operation = 'own_view' AND own.credential = r.credential AND own.kind = r.purpose
+        LEFT JOIN LATERAL (
+            SELECT array_agg(l.resident_id) AS residents FROM (
+                SELECT l.resident_id FROM register.lookup AS l
+                WHERE r.subject_kind IN ('national_number', 'name_and_birth_date') AND l.kind = r.subject_kind
+                  AND l.hmac = CASE WHEN r.subject_kind IN ('national_number', 'name_and_birth_date') THEN decode(r.subject_key, 'hex') END
+                LIMIT 2) AS l) AS found ON r.subject_kind IN ('national_number', 'name_and_birth_date')
+    ), decided AS (
+        SELECT d.*, CASE
+            WHEN d.actor_kind IS NULL THEN 'credential_invalid'
+            WHEN d.operation = 'disclose' THEN CASE
+                WHEN d.actor_kind <> 'organisation' OR NOT 'exchange.read' = ANY (d.scope) THEN 'scope_missing'
+                WHEN d.case_reference IS NULL THEN 'case_reference_missing'
+                WHEN d.activity_id IS NULL THEN 'purpose_unknown'
+                WHEN cardinality(d.attributes) = 0 THEN 'attributes_missing'
+                WHEN d.subject_id IS NULL THEN 'subject_unknown'
+                WHEN NOT d.attributes <@ d.policy_attributes THEN 'attributes_not_in_purpose'
+                WHEN d.activity_basis = 'consent' AND (d.consent_state IS DISTINCT FROM 'given' OR NOT d.attributes <@ d.consent_attributes)
+                    THEN 'consent_missing' END
+            WHEN d.operation IN ('view', 'search', 'paper_entry') THEN CASE
+                WHEN d.actor_kind <> 'staff' OR NOT coalesce('caseworker' = ANY (d.roles), false) THEN 'role_missing'
+                WHEN d.staff_law IS NULL THEN 'reason_unknown'
+                WHEN d.case_reference IS NULL THEN 'case_reference_missing'
+                WHEN d.ambiguous THEN 'subject_ambiguous'
+                WHEN d.subject_id IS NULL THEN 'subject_unknown'
+                WHEN d.operation <> 'view' AND cardinality(d.attributes) > 0 THEN 'attributes_not_in_purpose' END
+            WHEN d.operation = 'own_view' THEN CASE
+                WHEN d.actor_kind <> 'resident' OR (d.credential_kind = 'access_token' AND NOT d.purpose = ANY (d.scope)) THEN 'scope_missing'
+                WHEN d.subject_id IS NULL THEN 'subject_unknown' END
+            ELSE 'operation_unknown' END AS refusal
+        FROM resolved AS d
+    ), logged AS (
+        INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
+                                      purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal)
+        SELECT d.id, public.stoa_now(), CASE WHEN d.ambiguous THEN NULL ELSE d.subject_id END, d.actor_kind, d.actor_id,
+            CASE WHEN d.actor_kind = 'staff' THEN CASE WHEN 'caseworker' = ANY (d.roles) THEN 'caseworker' ELSE d.roles[1] END ELSE d.actor_kind END,
+            d.organisation_id, d.client_id, d.operation, d.attributes, d.purpose,
+            CASE WHEN d.refusal IS NOT NULL THEN NULL WHEN d.operation = 'disclose' THEN d.activity_basis
+                 WHEN d.operation = 'own_view' THEN 'own_data' ELSE 'public_task' END,
+            CASE WHEN d.refusal IS NOT NULL THEN NULL WHEN d.operation = 'disclose' THEN d.activity_law
+                 WHEN d.operation = 'own_view' THEN 'GDPR Art. 15' ELSE d.staff_law END,
+            CASE WHEN d.refusal IS NULL AND d.activity_basis = 'consent' THEN d.consent_event_id END,
+            d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
+        FROM decided AS d
+        WHERE d.actor_kind IS NOT NULL AND d.own_entry_id IS NULL AND d.refusal IS DISTINCT FROM 'operation_unknown'
+        RETURNING entry.id
+    ), queued AS (
+        INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
+    ), own AS (
+        INSERT INTO access_log.own_view (credential, kind, entry_id)
+        SELECT d.credential, d.purpose, d.id FROM decided AS d
+        WHERE d.operation = 'own_view' AND d.refusal IS NULL AND d.own_entry_id IS NULL
+        ON CONFLICT DO NOTHING
+    )
+    SELECT d.id, coalesce(d.own_entry_id, d.id), d.refusal,
+        CASE d.refusal
+            WHEN 'attributes_not_in_purpose' THEN
+                ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id) WHERE NOT coalesce(m.id = ANY (d.policy_attributes), false))
+            WHEN 'consent_missing' THEN
+                ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id)
+                      WHERE d.consent_state IS DISTINCT FROM 'given' OR NOT m.id = ANY (d.consent_attributes))
+            ELSE '{}' END
+    FROM decided AS d;
+END
+$$;
+
+ALTER FUNCTION access_log.authorise(entry_ids uuid[], credentials bytea[], operations text[], subject_kinds text[], subject_keys text[], attribute_lists text[], purposes text[], case_references text[]) OWNER TO stoa_door;
+
+CREATE TABLE access_log.entry (
+    id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    subject_id uuid,
+    actor_kind text NOT NULL,
+    actor_id text NOT NULL,
+    actor_role text NOT NULL,
+    organisation_id text,
+    client_id text,
+    operation text NOT NULL,
+    attributes text[] NOT NULL,
+    purpose text NOT NULL,
+    legal_basis text,
+    law text,
+    consent_event_id uuid,
+    case_reference text,
+    outcome text NOT NULL,
+    refusal text,
+    written_by xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))) NOT NULL,
+    CONSTRAINT entry_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['resident'::text, 'staff'::text, 'organisation'::text]))),
+    CONSTRAINT entry_check CHECK (((outcome = 'refused'::text) = (refusal IS NOT NULL))),
+    CONSTRAINT entry_check1 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
+    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'own_view'::text]))),
+    CONSTRAINT entry_outcome_check CHECK ((outcome = ANY (ARRAY['permitted'::text, 'refused'::text]))),
+    CONSTRAINT entry_salt_check CHECK ((octet_length(salt) = 32))
+);
+
+ALTER TABLE access_log.entry OWNER TO stoa_owner;
+
+CREATE FUNCTION access_log.canonical(e access_log.entry, subject_number bigint, previous_commitment bytea) RETURNS bytea
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    list bytea := int4send(cardinality(e.attributes));
+    attribute text;
+BEGIN
+    FOREACH attribute IN ARRAY e.attributes LOOP
+        list := list || access_log.field('\x01', convert_to(attribute, 'UTF8'));
+    END LOOP;
+    RETURN access_log.field('\x0107', uuid_send(e.id))
+        || access_log.field('\x0203', int8send((extract(epoch FROM e.at) * 1000000)::bigint))
+        || access_log.field('\x0307', uuid_send(e.subject_id))
+        || access_log.field('\x0401', convert_to(e.actor_kind, 'UTF8'))
+        || access_log.field('\x0501', convert_to(e.actor_id, 'UTF8'))
+        || access_log.field('\x0601', convert_to(e.actor_role, 'UTF8'))
+        || access_log.field('\x0701', convert_to(e.organisation_id, 'UTF8'))
+        || access_log.field('\x0801', convert_to(e.client_id, 'UTF8'))
+        || access_log.field('\x0901', convert_to(e.operation, 'UTF8'))
+        || access_log.field('\x0a05', list)
+        || access_log.field('\x0b01', convert_to(e.purpose, 'UTF8'))
+        || access_log.field('\x0c01', convert_to(e.legal_basis, 'UTF8'))
+        || access_log.field('\x0d01', convert_to(e.law, 'UTF8'))
+        || access_log.field('\x0e07', uuid_send(e.consent_event_id))
+        || access_log.field('\x0f01', convert_to(e.case_reference, 'UTF8'))
+        || access_log.field('\x1001', convert_to(e.outcome, 'UTF8'))
+        || access_log.field('\x1101', convert_to(e.refusal, 'UTF8'))
+        || access_log.field('\x1202', int8send(canonical.subject_number))
+        || access_log.field('\x1304', canonical.previous_commitment);
+END
+$$;
+
+ALTER FUNCTION access_log.canonical(e access_log.entry, subject_number bigint, previous_commitment bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.check_checkpoint_size() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF NEW.tree_size <> (SELECT coalesce(max(l.index) + 1, 0) FROM access_log.leaf AS l) THEN
+        RAISE EXCEPTION 'a checkpoint covers all leaves there are' USING ERRCODE = 'check_violation', CONSTRAINT = 'checkpoint_covers_leaves';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+ALTER FUNCTION access_log.check_checkpoint_size() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.check_erasure() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM access_log.erasure AS e WHERE e.entry_id = OLD.id)
+        OR NOT EXISTS (SELECT FROM access_log.leaf AS l WHERE l.entry_id = OLD.id) THEN
+        RAISE EXCEPTION 'an access entry is erased only by access_log.erase_entry, after it has its leaf' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN OLD;
+END
+$$;
+
+ALTER FUNCTION access_log.check_erasure() OWNER TO stoa_owner;
+
+CREATE FUNCTION public.stoa_now() RETURNS timestamp with time zone
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN statement_timestamp();
+
+ALTER FUNCTION public.stoa_now() OWNER TO stoa_owner;
+
+CREATE TABLE web.credential (
+    hash bytea NOT NULL,
+    kind text NOT NULL,
+    account_id uuid,
+    staff_id uuid,
+    client_id text,
+    organisation_id text,
+    scope text[] DEFAULT '{}'::text[] NOT NULL,
+    authenticator_assurance smallint NOT NULL,
+    authorization_code_hash bytea,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    last_used_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    idle_after interval,
+    expires_at timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone,
+    CONSTRAINT credential_authenticator_assurance_check CHECK (((authenticator_assurance >= 1) AND (authenticator_assurance <= 3))),
+    CONSTRAINT credential_check CHECK ((num_nonnulls(account_id, staff_id, organisation_id) = 1)),
+    CONSTRAINT credential_check1 CHECK (((kind = 'session'::text) = (idle_after IS NOT NULL))),
+    CONSTRAINT credential_check2 CHECK (((kind = 'access_token'::text) = (client_id IS NOT NULL))),
+    CONSTRAINT credential_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT credential_kind_check CHECK ((kind = ANY (ARRAY['session'::text, 'access_token'::text])))
+);
+
+ALTER TABLE web.credential OWNER TO stoa_owner;
+
+CREATE FUNCTION web.is_live(c web.credential) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN (((c).revoked_at IS NULL) AND ((c).expires_at > public.stoa_now()) AND (((c).idle_after IS NULL) OR (((c).last_used_at + (c).idle_after) > public.stoa_now())));
+
+ALTER FUNCTION web.is_live(c web.credential) OWNER TO stoa_door;
+
+CREATE TABLE access_log.leaf (
+    index bigint NOT NULL,
+    entry_id uuid NOT NULL,
+    commitment bytea NOT NULL,
+    subject_number bigint,
+    previous_commitment bytea,
+    CONSTRAINT leaf_check CHECK (((previous_commitment IS NULL) = ((subject_number IS NULL) OR (subject_number = 1)))),
+    CONSTRAINT leaf_commitment_check CHECK ((octet_length(commitment) = 32)),
+    CONSTRAINT leaf_index_check CHECK ((index >= 0)),
+    CONSTRAINT leaf_previous_commitment_check CHECK ((octet_length(previous_commitment) = 32)),
+    CONSTRAINT leaf_subject_number_check CHECK ((subject_number >= 1))
+);
+
+ALTER TABLE access_log.leaf OWNER TO stoa_owner;
+
+CREATE TABLE access_log.own_view (
+    credential bytea NOT NULL,
+    kind text NOT NULL,
+    entry_id uuid NOT NULL
+);
+
+ALTER TABLE access_log.own_view OWNER TO stoa_owner;
+
+CREATE TABLE consent.event (
+    id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    activity_id uuid NOT NULL,
+    policy_version integer NOT NULL,
+    sequence integer NOT NULL,
+    kind text NOT NULL,
+    attributes text[] NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    account_id uuid,
+    staff_id uuid,
+    client_id text,
+    capacity text NOT NULL,
+    method text NOT NULL,
+    language text NOT NULL,
+    form_reference text,
+    CONSTRAINT event_capacity_check CHECK ((capacity = ANY (ARRAY['self'::text, 'paper'::text, 'system'::text]))),
+    CONSTRAINT event_check CHECK (((kind = 'given'::text) = (cardinality(attributes) > 0))),
+    CONSTRAINT event_check1 CHECK (((capacity = 'self'::text) = ((account_id IS NOT NULL) AND (staff_id IS NULL)))),
+    CONSTRAINT event_check2 CHECK (((capacity = 'paper'::text) = ((staff_id IS NOT NULL) AND (form_reference IS NOT NULL)))),
+    CONSTRAINT event_form_reference_check CHECK (((length(form_reference) >= 1) AND (length(form_reference) <= 64))),
+    CONSTRAINT event_kind_check CHECK ((kind = ANY (ARRAY['given'::text, 'withdrawn'::text, 'invalidated'::text]))),
+    CONSTRAINT event_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
+    CONSTRAINT event_method_check CHECK ((method = ANY (ARRAY['page'::text, 'app'::text, 'paper_form'::text, 'identity_linked'::text]))),
+    CONSTRAINT event_sequence_check CHECK ((sequence >= 1))
+);
+
+ALTER TABLE consent.event OWNER TO stoa_owner;
+
+CREATE TABLE consent.organisation (
+    id text NOT NULL,
+    name jsonb NOT NULL,
+    kind text NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT organisation_id_check CHECK ((id ~ '^[a-z][a-z0-9-]{1,62}$'::text)),
+    CONSTRAINT organisation_kind_check CHECK ((kind = ANY (ARRAY['city_office'::text, 'health'::text, 'bank'::text, 'retailer'::text, 'school'::text, 'other'::text]))),
+    CONSTRAINT organisation_name_check CHECK ((jsonb_typeof((name -> 'en'::text)) = 'string'::text))
+);
+
+ALTER TABLE consent.organisation OWNER TO stoa_owner;
+
+CREATE TABLE consent.policy (
+    activity_id uuid NOT NULL,
+    version integer NOT NULL,
+    attributes text[] NOT NULL,
+    title jsonb NOT NULL,
+    explanation jsonb NOT NULL,
+    published_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT policy_attributes_check CHECK (((cardinality(attributes) >= 1) AND (cardinality(attributes) <= 50))),
+    CONSTRAINT policy_explanation_check CHECK ((jsonb_typeof((explanation -> 'en'::text)) = 'string'::text)),
+    CONSTRAINT policy_title_check CHECK ((jsonb_typeof((title -> 'en'::text)) = 'string'::text)),
+    CONSTRAINT policy_version_check CHECK ((version >= 1))
+);
+
+ALTER TABLE consent.policy OWNER TO stoa_owner;
+
+CREATE TABLE consent.processing_activity (
+    id uuid NOT NULL,
+    organisation_id text NOT NULL,
+    purpose text NOT NULL,
+    legal_basis text NOT NULL,
+    law text,
+    policy_version integer DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT processing_activity_check CHECK (((legal_basis = 'consent'::text) = (law IS NULL))),
+    CONSTRAINT processing_activity_law_check CHECK (((length(law) >= 3) AND (length(law) <= 200))),
+    CONSTRAINT processing_activity_legal_basis_check CHECK ((legal_basis = ANY (ARRAY['consent'::text, 'contract'::text, 'legal_obligation'::text, 'vital_interests'::text, 'public_task'::text, 'legitimate_interests'::text]))),
+    CONSTRAINT processing_activity_purpose_check CHECK ((purpose ~ '^[a-z][a-z0-9-]{1,62}$'::text))
+);
+
+ALTER TABLE consent.processing_activity OWNER TO stoa_owner;
+
+CREATE TABLE identity.account (
+    id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    password_hash text NOT NULL,
+    language text DEFAULT 'en'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    closed_at timestamp with time zone,
+    CONSTRAINT account_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
+    CONSTRAINT account_password_hash_check CHECK ((password_hash ~~ '$argon2id$%'::text))
+);
+
+ALTER TABLE identity.account OWNER TO stoa_owner;
+
+CREATE TABLE register.resident (
+    id uuid NOT NULL,
+    public_code text NOT NULL,
+    origin text NOT NULL,
+    identity_assurance smallint DEFAULT 0 NOT NULL,
+    superseded_by uuid,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT resident_check CHECK ((superseded_by <> id)),
+    CONSTRAINT resident_identity_assurance_check CHECK (((identity_assurance >= 0) AND (identity_assurance <= 3))),
+    CONSTRAINT resident_origin_check CHECK ((origin = ANY (ARRAY['population_register'::text, 'self_registered'::text, 'counter'::text]))),
+    CONSTRAINT resident_public_code_check CHECK ((public_code ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text))
+);
+
+ALTER TABLE register.resident OWNER TO stoa_owner;
+
+CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean) RETURNS TABLE(id uuid, at timestamp with time zone, organisation_id text, organisation_name jsonb, actor_role text, operation text, purpose text, purpose_title jsonb, attributes text[], legal_basis text, law text, consent_event_id uuid, consent_at timestamp with time zone, case_reference text, outcome text, refusal text, leaf_index bigint, subject_number bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT e.id,
+     e.at,
+     e.organisation_id,
+     o.name,
+     e.actor_role,
+     e.operation,
+     e.purpose,
+     pol.title,
+     e.attributes,
+     e.legal_basis,
+     e.law,
+     e.consent_event_id,
+     ce.at,
+     e.case_reference,
+     e.outcome,
+     e.refusal,
+     l.index,
+     l.subject_number
+    FROM ((((((((((web.credential c
+      JOIN access_log.own_view v ON (((v.credential = c.hash) AND (v.kind = 'access_log'::text))))
+      JOIN access_log.entry logged ON (((logged.id = v.entry_id) AND (logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()))))
+      JOIN identity.account a ON (((a.id = c.account_id) AND (a.closed_at IS NULL))))
+      JOIN register.resident r ON (((r.id = a.resident_id) OR (r.superseded_by = a.resident_id))))
+      JOIN access_log.entry e ON ((e.subject_id = r.id)))
+      LEFT JOIN consent.organisation o ON ((o.id = e.organisation_id)))
+      LEFT JOIN consent.processing_activity act ON (((act.organisation_id = e.organisation_id) AND (act.purpose = e.purpose))))
+      LEFT JOIN consent.policy pol ON (((pol.activity_id = act.id) AND (pol.version = act.policy_version))))
+      LEFT JOIN consent.event ce ON ((ce.id = e.consent_event_id)))
+      LEFT JOIN access_log.leaf l ON ((l.entry_id = e.id)))
+   WHERE ((c.hash = entries_about.credential) AND web.is_live(c.*) AND ((entries_about.before_at IS NULL) OR (ROW(e.at, e.id) < ROW(entries_about.before_at, entries_about.before_id))) AND (entries_about.with_own OR (e.operation <> 'own_view'::text)))
+   ORDER BY e.at DESC, e.id DESC
+  LIMIT LEAST(entries_about.page_size, 200);
+END;
+
+ALTER FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.erase_entry(entry_id uuid, authority text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO access_log.erasure (entry_id, authority) VALUES (erase_entry.entry_id, erase_entry.authority);
+    DELETE FROM access_log.entry AS e WHERE e.id = erase_entry.entry_id;
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION access_log.erase_entry(entry_id uuid, authority text) OWNER TO stoa_owner;
+
+CREATE FUNCTION access_log.field(number_and_tag bytea, payload bytea) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (payload IS NULL) THEN (substr(number_and_tag, 1, 1) || '\x0000000000'::bytea) ELSE ((number_and_tag || int4send(octet_length(payload))) || payload) END;
+
+ALTER FUNCTION access_log.field(number_and_tag bytea, payload bytea) OWNER TO stoa_door;
+
+CREATE TABLE access_log.queue (
+    entry_id uuid NOT NULL
+);
+
+ALTER TABLE access_log.queue OWNER TO stoa_owner;
+
+CREATE FUNCTION access_log.has_waiting_entries() RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT (EXISTS ( SELECT
+            FROM access_log.queue)) AS "exists";
+END;
+
+ALTER FUNCTION access_log.has_waiting_entries() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.release(entry_ids uuid[]) RETURNS TABLE(entry_id uuid, resident_id uuid, public_code text, identity_assurance smallint, holder_id uuid, key_id text, wrapped_key bytea, attribute text, sealed_value bytea, source text, recorded_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT e.id, r.id, r.public_code, r.identity_assurance, holder.id, k.key_id, k.wrapped_key, a.attribute, a.sealed_value, a.source, a.recorded_at
+    FROM unnest(entry_ids) AS asked (id)
+    JOIN access_log.entry AS e ON e.id = asked.id
+    JOIN register.resident AS r ON r.id = e.subject_id
+    CROSS JOIN LATERAL (
+        SELECT r.id UNION ALL
+        SELECT earlier.id FROM register.resident AS earlier WHERE e.operation = 'own_view' AND earlier.superseded_by = r.id) AS holder
+    LEFT JOIN register.data_key AS k ON k.resident_id = holder.id
+    LEFT JOIN register.sealed_attribute AS a ON a.resident_id = holder.id AND a.attribute = ANY (e.attributes)
+    WHERE e.outcome = 'permitted'
+      AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+      AND (e.at > public.stoa_now() - interval '5 seconds'
+           OR (e.operation = 'own_view' AND EXISTS (
+               SELECT FROM access_log.own_view AS o JOIN web.credential AS c ON c.hash = o.credential AND web.is_live(c)
+               WHERE o.entry_id = e.id)));
+END
+$$;
+
+ALTER FUNCTION access_log.release(entry_ids uuid[]) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.sequence(entries_max integer) RETURNS TABLE(index bigint, commitment bytea)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    first_index bigint;
+    waiting access_log.entry;
+    subject uuid;
+    number bigint;
+    previous bytea;
+    salted bytea;
+    entry_ids uuid[] := '{}';
+    subjects uuid[] := '{}';
+    numbers bigint[] := '{}';
+    previouses bytea[] := '{}';
+    commitments bytea[] := '{}';
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(7308895158) THEN RETURN; END IF;
+    SELECT coalesce(max(l.index) + 1, 0) INTO first_index FROM access_log.leaf AS l;
+    -- Subject by subject, so that each one's chain is carried in two variables.
+    FOR waiting IN
+        WITH taken AS (
+            DELETE FROM access_log.queue AS q
+            WHERE q.entry_id IN (SELECT o.entry_id FROM access_log.queue AS o ORDER BY o.entry_id LIMIT entries_max)
+            RETURNING q.entry_id)
+        SELECT e.* FROM taken AS t JOIN access_log.entry AS e ON e.id = t.entry_id ORDER BY e.subject_id, e.at, e.id
+    LOOP
+        IF waiting.subject_id IS NULL THEN
+            number := NULL;
+            previous := NULL;
+        ELSIF waiting.subject_id IS DISTINCT FROM subject THEN
+            SELECT h.number, h.commitment INTO number, previous FROM access_log.subject_head AS h WHERE h.subject_id = waiting.subject_id;
+            number := coalesce(number, 0) + 1;
+        ELSE
+            number := number + 1;
+            previous := salted;
+        END IF;
+        subject := waiting.subject_id;
+        salted := sha256('stoa access entry v1\012'::bytea || waiting.salt || access_log.canonical(waiting, number, previous));
+        entry_ids := entry_ids || waiting.id;
+        subjects := subjects || subject;
+        numbers := numbers || number;
+        previouses := previouses || previous;
+        commitments := commitments || salted;
+    END LOOP;
+
+    INSERT INTO access_log.subject_head (subject_id, number, commitment)
+        SELECT DISTINCT ON (b.subject) b.subject, b.number, b.commitment
+        FROM unnest(subjects, numbers, commitments) AS b (subject, number, commitment)
+        WHERE b.subject IS NOT NULL ORDER BY b.subject, b.number DESC
+        ON CONFLICT (subject_id) DO UPDATE SET number = excluded.number, commitment = excluded.commitment;
+    RETURN QUERY
+        INSERT INTO access_log.leaf AS l (index, entry_id, commitment, subject_number, previous_commitment)
+        SELECT first_index + row_number() OVER (ORDER BY b.commitment) - 1, b.entry_id, b.commitment, b.number, b.previous
+        FROM unnest(entry_ids, commitments, numbers, previouses) AS b (entry_id, commitment, number, previous)
+        ORDER BY b.commitment
+        RETURNING l.index, l.commitment;
+END
+$$;
+
+ALTER FUNCTION access_log.sequence(entries_max integer) OWNER TO stoa_door;
+
+CREATE FUNCTION benefits.approve(credential bytea, disbursement uuid, transfer uuid, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT case_reference text) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    approver uuid;
+    prepared record;
+    earlier text;
+    posted text;
+BEGIN
+    SELECT s.staff_id INTO approver FROM benefits.staff_with(approve.credential, '{approver}') AS s;
+    IF NOT FOUND THEN outcome := 'role_missing'; RETURN; END IF;
+    -- The money goes where the resident is now, if a register record took the place of the one that was found.
+    SELECT d.id, d.prepared_by, d.amount, d.currency, d.case_reference, p.paid_from, coalesce(r.superseded_by, r.id) AS resident_id INTO prepared
+        FROM benefits.disbursement AS d JOIN benefits.programme AS p ON p.id = d.programme_id JOIN register.resident AS r ON r.id = d.resident_id
+        WHERE d.id = approve.disbursement;
+    IF NOT FOUND THEN outcome := 'disbursement_unknown'; RETURN; END IF;
+
+    -- One decision at a time; the next one finds it. (Before any account, so that nobody waits crosswise.)
+    PERFORM pg_advisory_xact_lock(hashtextextended('benefits.disbursement ' || prepared.id, 0));
+    SELECT x.kind INTO earlier FROM benefits.decision AS x WHERE x.disbursement_id = prepared.id;
+    IF FOUND THEN outcome := 'already_' || earlier; RETURN; END IF;
+    IF prepared.prepared_by = approver THEN outcome := 'self_approval'; RETURN; END IF;
+
+    SELECT t.outcome INTO posted FROM ledger.post_transfers(ARRAY[approve.transfer], '{post}', ARRAY[prepared.paid_from],
+        ARRAY[ledger.open_wallet(prepared.resident_id, prepared.currency)], ARRAY[prepared.amount], ARRAY[prepared.currency],
+        ARRAY[prepared.case_reference], '{NULL}', '{staff}', ARRAY[approver::text]) AS t;
+    IF posted = 'insufficient_funds' THEN outcome := posted; RETURN; END IF;
+    IF posted <> 'created' THEN
+        RAISE EXCEPTION 'the ledger refused a benefit: %', posted USING ERRCODE = 'check_violation', CONSTRAINT = 'benefit_posted';
+    END IF;
+    INSERT INTO benefits.decision (disbursement_id, prepared_by, kind, decided_by, transfer_id)
+        VALUES (prepared.id, prepared.prepared_by, 'approved', approver, approve.transfer);
+    outcome := 'approved';
+    resident := prepared.resident_id;
+    amount := prepared.amount;
+    currency := prepared.currency;
+    case_reference := prepared.case_reference;
+END
+$$;
+
+ALTER FUNCTION benefits.approve(credential bytea, disbursement uuid, transfer uuid, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT case_reference text) OWNER TO stoa_door;
+
+CREATE TABLE identity.staff (
+    id uuid NOT NULL,
+    username text NOT NULL,
+    display_name text NOT NULL,
+    password_hash text NOT NULL,
+    roles text[] NOT NULL,
+    language text DEFAULT 'en'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    closed_at timestamp with time zone,
+    CONSTRAINT staff_display_name_check CHECK (((length(display_name) >= 1) AND (length(display_name) <= 200))),
+    CONSTRAINT staff_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
+    CONSTRAINT staff_password_hash_check CHECK ((password_hash ~~ '$argon2id$%'::text)),
+    CONSTRAINT staff_roles_check CHECK (((cardinality(roles) >= 1) AND (roles <@ ARRAY['caseworker'::text, 'approver'::text, 'finance_officer'::text, 'auditor'::text, 'organisation_administrator'::text]))),
+    CONSTRAINT staff_username_check CHECK ((username ~ '^[a-z0-9][a-z0-9._-]{1,62}$'::text))
+);
+
+ALTER TABLE identity.staff OWNER TO stoa_owner;
+
+CREATE FUNCTION benefits.staff_with(credential bytea, roles text[]) RETURNS TABLE(staff_id uuid)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT s.id
+    FROM (web.credential c
+      JOIN identity.staff s ON ((s.id = c.staff_id)))
+   WHERE ((c.hash = staff_with.credential) AND (c.kind = 'session'::text) AND web.is_live(c.*) AND (s.closed_at IS NULL) AND (s.roles && staff_with.roles));
+END;
+
+ALTER FUNCTION benefits.staff_with(credential bytea, roles text[]) OWNER TO stoa_door;
+
+CREATE TABLE benefits.decision (
+    disbursement_id uuid NOT NULL,
+    prepared_by uuid NOT NULL,
+    kind text NOT NULL,
+    decided_by uuid NOT NULL,
+    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    refusal_reason text,
+    transfer_id uuid,
+    CONSTRAINT decided_by_another CHECK ((decided_by <> prepared_by)),
+    CONSTRAINT decision_check CHECK (((kind = 'approved'::text) = (transfer_id IS NOT NULL))),
+    CONSTRAINT decision_check1 CHECK (((kind = 'refused'::text) = (refusal_reason IS NOT NULL))),
+    CONSTRAINT decision_kind_check CHECK ((kind = ANY (ARRAY['approved'::text, 'refused'::text]))),
+    CONSTRAINT decision_refusal_reason_check CHECK (((length(refusal_reason) >= 3) AND (length(refusal_reason) <= 500)))
+);
+
+ALTER TABLE benefits.decision OWNER TO stoa_owner;
+
+CREATE TABLE benefits.disbursement (
+    id uuid NOT NULL,
+    programme_id text NOT NULL,
+    resident_id uuid NOT NULL,
+    access_entry_id uuid,
+    case_reference text NOT NULL,
+    currency text NOT NULL,
+    amount bigint NOT NULL,
+    reason text NOT NULL,
+    prepared_by uuid NOT NULL,
+    prepared_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT disbursement_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
+    CONSTRAINT disbursement_case_reference_check CHECK (((length(case_reference) >= 1) AND (length(case_reference) <= 64))),
+    CONSTRAINT disbursement_reason_check CHECK (((length(reason) >= 3) AND (length(reason) <= 500)))
+);
+
+ALTER TABLE benefits.disbursement OWNER TO stoa_owner;
+
+CREATE TABLE benefits.programme (
+    id text NOT NULL,
+    name jsonb NOT NULL,
+    law text NOT NULL,
+    currency text NOT NULL,
+    paid_from uuid NOT NULL,
+    payment_max bigint NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    closed_at timestamp with time zone,
+    CONSTRAINT programme_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT programme_id_check CHECK ((id ~ '^[a-z][a-z0-9-]{1,62}$'::text)),
+    CONSTRAINT programme_law_check CHECK (((length(law) >= 3) AND (length(law) <= 200))),
+    CONSTRAINT programme_name_check CHECK ((jsonb_typeof((name -> 'en'::text)) = 'string'::text)),
+    CONSTRAINT programme_payment_max_check CHECK (((payment_max >= 1) AND (payment_max <= '9007199254740991'::bigint)))
+);
+
+ALTER TABLE benefits.programme OWNER TO stoa_owner;
+
+CREATE FUNCTION benefits.disbursements_for(credential bytea, disbursement uuid, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, programme_id text, programme_name jsonb, law text, public_code text, case_reference text, currency text, amount bigint, reason text, prepared_by_name text, prepared_by_me boolean, prepared_at timestamp with time zone, decision text, decided_by_name text, decided_at timestamp with time zone, refusal_reason text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT d.id,
+     d.programme_id,
+     p.name,
+     p.law,
+         CASE
+             WHEN (disbursements_for.disbursement IS NOT NULL) THEN r.public_code
+             ELSE NULL::text
+         END AS "case",
+     d.case_reference,
+     d.currency,
+     d.amount,
+     d.reason,
+     maker.display_name,
+     (maker.id = s.staff_id),
+     d.prepared_at,
+     x.kind,
+     decider.display_name,
+     x.decided_at,
+     x.refusal_reason
+    FROM ((((((benefits.staff_with(disbursements_for.credential, '{caseworker,finance_officer,approver,auditor}'::text[]) s(staff_id)
+      CROSS JOIN benefits.disbursement d)
+      JOIN benefits.programme p ON ((p.id = d.programme_id)))
+      JOIN register.resident r ON ((r.id = d.resident_id)))
+      JOIN identity.staff maker ON ((maker.id = d.prepared_by)))
+      LEFT JOIN benefits.decision x ON ((x.disbursement_id = d.id)))
+      LEFT JOIN identity.staff decider ON ((decider.id = x.decided_by)))
+   WHERE (((disbursements_for.disbursement IS NULL) OR (d.id = disbursements_for.disbursement)) AND ((disbursements_for.before_at IS NULL) OR (ROW(d.prepared_at, d.id) < ROW(disbursements_for.before_at, disbursements_for.before_id))))
+   ORDER BY d.prepared_at DESC, d.id DESC
+  LIMIT LEAST(disbursements_for.page_size, 201);
+END;
+
+ALTER FUNCTION benefits.disbursements_for(credential bytea, disbursement uuid, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION benefits.prepare(credential bytea, disbursement uuid, access_entry uuid, programme text, amount bigint, reason text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    preparer uuid;
+    lookup record;
+    scheme record;
+BEGIN
+    SELECT s.staff_id INTO preparer FROM benefits.staff_with(prepare.credential, '{caseworker,finance_officer}') AS s;
+    IF NOT FOUND THEN RETURN 'role_missing'; END IF;
+    -- A minute covers the way from the look-up to here; it is one request.
+    SELECT e.subject_id, e.case_reference INTO lookup
+        FROM access_log.entry AS e
+        WHERE e.id = prepare.access_entry AND e.operation = 'search' AND e.outcome = 'permitted' AND e.actor_kind = 'staff'
+          AND e.actor_id = preparer::text AND e.purpose = 'application' AND e.at > public.stoa_now() - interval '1 minute'
+          AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned();
+    IF NOT FOUND THEN RETURN 'lookup_missing'; END IF;
+    SELECT p.currency, p.payment_max INTO scheme FROM benefits.programme AS p WHERE p.id = prepare.programme AND p.closed_at IS NULL;
+    IF NOT FOUND THEN RETURN 'programme_unknown'; END IF;
+    IF prepare.amount > scheme.payment_max THEN RETURN 'amount_over_limit'; END IF;
+
+    INSERT INTO benefits.disbursement (id, programme_id, resident_id, access_entry_id, case_reference, currency, amount, reason, prepared_by)
+        VALUES (prepare.disbursement, prepare.programme, lookup.subject_id, prepare.access_entry, lookup.case_reference, scheme.currency,
+                prepare.amount, prepare.reason, preparer)
+        ON CONFLICT ON CONSTRAINT disbursement_pkey DO NOTHING;
+    IF FOUND THEN RETURN 'prepared'; END IF;
+    RETURN CASE WHEN EXISTS (
+        SELECT FROM benefits.disbursement AS d
+        WHERE d.id = prepare.disbursement AND d.programme_id = prepare.programme AND d.resident_id = lookup.subject_id
+          AND d.case_reference = lookup.case_reference AND d.amount = prepare.amount AND d.reason = prepare.reason AND d.prepared_by = preparer)
+        THEN 'exists' ELSE 'id_conflict' END;
+END
+$$;
+
+ALTER FUNCTION benefits.prepare(credential bytea, disbursement uuid, access_entry uuid, programme text, amount bigint, reason text) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.holder(credential bytea, scopes text[]) RETURNS TABLE(resident_id uuid, account_id uuid, client_id text)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT a.resident_id,
+     a.id,
+     c.client_id
+    FROM (web.credential c
+      JOIN identity.account a ON ((a.id = c.account_id)))
+   WHERE ((c.hash = holder.credential) AND web.is_live(c.*) AND (a.closed_at IS NULL) AND ((c.kind = 'session'::text) OR (c.scope && holder.scopes)));
+END;
+
+ALTER FUNCTION ledger.holder(credential bytea, scopes text[]) OWNER TO stoa_door;
+
+CREATE FUNCTION benefits.received_by(credential bytea, page_size integer) RETURNS TABLE(disbursement_id uuid, transfer_id uuid, programme_name jsonb, law text, currency text, amount bigint, reason text, case_reference text, paid_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT d.id,
+     x.transfer_id,
+     p.name,
+     p.law,
+     d.currency,
+     d.amount,
+     d.reason,
+     d.case_reference,
+     x.decided_at
+    FROM ((((ledger.holder(received_by.credential, '{payments}'::text[]) h(resident_id, account_id, client_id)
+      JOIN register.resident r ON (((r.id = h.resident_id) OR (r.superseded_by = h.resident_id))))
+      JOIN benefits.disbursement d ON ((d.resident_id = r.id)))
+      JOIN benefits.decision x ON (((x.disbursement_id = d.id) AND (x.kind = 'approved'::text))))
+      JOIN benefits.programme p ON ((p.id = d.programme_id)))
+   ORDER BY x.decided_at DESC, d.id DESC
+  LIMIT LEAST(received_by.page_size, 200);
+END;
+
+ALTER FUNCTION benefits.received_by(credential bytea, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION benefits.refuse(credential bytea, disbursement uuid, reason text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    approver uuid;
+    prepared record;
+    earlier text;
+BEGIN
+    SELECT s.staff_id INTO approver FROM benefits.staff_with(refuse.credential, '{approver}') AS s;
+    IF NOT FOUND THEN RETURN 'role_missing'; END IF;
+    SELECT d.id, d.prepared_by INTO prepared FROM benefits.disbursement AS d WHERE d.id = refuse.disbursement;
+    IF NOT FOUND THEN RETURN 'disbursement_unknown'; END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('benefits.disbursement ' || prepared.id, 0));
+    SELECT x.kind INTO earlier FROM benefits.decision AS x WHERE x.disbursement_id = prepared.id;
+    IF FOUND THEN RETURN 'already_' || earlier; END IF;
+    IF prepared.prepared_by = approver THEN RETURN 'self_approval'; END IF;
+    INSERT INTO benefits.decision (disbursement_id, prepared_by, kind, decided_by, refusal_reason)
+        VALUES (prepared.id, prepared.prepared_by, 'refused', approver, refuse.reason);
+    RETURN 'refused';
+END
+$$;
+
+ALTER FUNCTION benefits.refuse(credential bytea, disbursement uuid, reason text) OWNER TO stoa_door;
+
+CREATE FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date, language text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    staff uuid := casework.staff_with_role(credential, 'caseworker');
+    resident uuid;
+    outcome text;
+BEGIN
+    SELECT o.resident_id INTO resident FROM casework.opening AS o
+        WHERE o.id = opening_id AND o.staff_id = staff AND o.expires_at > public.stoa_now();
+    IF resident IS NULL OR key_paper_consent.kind NOT IN ('given', 'withdrawn') THEN RETURN 'not_allowed'; END IF;
+    INSERT INTO casework.paper_submission AS p (id, form_reference, resident_id, activity_id, staff_id, helper_name, signature_method,
+                                                witness_name, was_read_back, signed_on)
+        VALUES (submission_id, key_paper_consent.form_reference, resident, key_paper_consent.activity, staff, key_paper_consent.helper_name,
+                key_paper_consent.signature_method, key_paper_consent.witness_name, key_paper_consent.was_read_back, key_paper_consent.signed_on)
+        ON CONFLICT ON CONSTRAINT paper_submission_form_reference_key DO NOTHING;
+    IF NOT FOUND THEN RETURN 'form_used'; END IF;
+    outcome := consent.append(submission_id, resident, key_paper_consent.activity, key_paper_consent.kind, key_paper_consent.attributes, NULL,
+        NULL, staff, NULL, 'paper', 'paper_form', key_paper_consent.language, key_paper_consent.form_reference);
+    IF outcome NOT IN ('recorded', 'unchanged') THEN
+        -- Nothing of a form that cannot be entered stays.
+        RAISE EXCEPTION 'paper form refused: %', outcome USING ERRCODE = 'check_violation', CONSTRAINT = outcome;
+    END IF;
+    RETURN outcome;
+END
+$$;
+
+ALTER FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date, language text) OWNER TO stoa_door;
+
+CREATE FUNCTION casework.open_record(credential bytea, opening_id uuid, search_entry_id uuid) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO casework.opening (id, staff_id, resident_id, reason, case_reference)
+        SELECT open_record.opening_id, e.actor_id::uuid, e.subject_id, e.purpose, e.case_reference
+        FROM access_log.entry AS e
+        WHERE e.id = open_record.search_entry_id AND e.actor_kind = 'staff' AND e.operation = 'search' AND e.outcome = 'permitted'
+          AND e.actor_id = casework.staff_with_role(credential, 'caseworker')::text AND e.at > public.stoa_now() - interval '1 minute'
+          AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned();
+    RETURN CASE WHEN FOUND THEN open_record.opening_id END;
+END
+$$;
+
+ALTER FUNCTION casework.open_record(credential bytea, opening_id uuid, search_entry_id uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION casework.staff_with_role(credential bytea, role text) RETURNS uuid
+    LANGUAGE sql STABLE
+    RETURN (SELECT s.id FROM (web.credential c JOIN identity.staff s ON ((s.id = c.staff_id))) WHERE ((c.hash = staff_with_role.credential) AND (c.kind = 'session'::text) AND web.is_live(c.*) AND (s.closed_at IS NULL) AND (staff_with_role.role = ANY (s.roles))));
+
+ALTER FUNCTION casework.staff_with_role(credential bytea, role text) OWNER TO stoa_door;
+
+CREATE TABLE casework.opening (
+    id uuid NOT NULL,
+    staff_id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    reason text NOT NULL,
+    case_reference text NOT NULL,
+    opened_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    expires_at timestamp with time zone DEFAULT (public.stoa_now() + '00:15:00'::interval) NOT NULL,
+    CONSTRAINT opening_case_reference_check CHECK (((length(case_reference) >= 1) AND (length(case_reference) <= 64)))
+);
+
+ALTER TABLE casework.opening OWNER TO stoa_owner;
+
+CREATE FUNCTION casework.opening_of(credential bytea, opening_id uuid) RETURNS TABLE(resident_id uuid, reason text, case_reference text, expires_at timestamp with time zone, has_account boolean)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT o.resident_id,
+     o.reason,
+     o.case_reference,
+     o.expires_at,
+     (EXISTS ( SELECT
+            FROM identity.account a
+           WHERE (a.resident_id = o.resident_id))) AS "exists"
+    FROM casework.opening o
+   WHERE ((o.id = opening_of.opening_id) AND (o.staff_id = casework.staff_with_role(opening_of.credential, 'caseworker'::text)) AND (o.expires_at > public.stoa_now()));
+END;
+
+ALTER FUNCTION casework.opening_of(credential bytea, opening_id uuid) OWNER TO stoa_door;
+
+CREATE TABLE casework.paper_submission (
+    id uuid NOT NULL,
+    form_reference text NOT NULL,
+    resident_id uuid NOT NULL,
+    activity_id uuid NOT NULL,
+    staff_id uuid NOT NULL,
+    helper_name text NOT NULL,
+    signature_method text NOT NULL,
+    witness_name text,
+    was_read_back boolean NOT NULL,
+    signed_on date NOT NULL,
+    keyed_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT paper_submission_check CHECK (((signature_method = 'witness'::text) = (witness_name IS NOT NULL))),
+    CONSTRAINT paper_submission_check1 CHECK ((signed_on <= (((keyed_at AT TIME ZONE 'UTC'::text))::date + 1))),
+    CONSTRAINT paper_submission_form_reference_check CHECK ((form_reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text)),
+    CONSTRAINT paper_submission_helper_name_check CHECK (((length(helper_name) >= 1) AND (length(helper_name) <= 200))),
+    CONSTRAINT paper_submission_signature_method_check CHECK ((signature_method = ANY (ARRAY['signature'::text, 'thumbprint'::text, 'witness'::text]))),
+    CONSTRAINT paper_submission_was_read_back_check CHECK (was_read_back),
+    CONSTRAINT paper_submission_witness_name_check CHECK (((length(witness_name) >= 1) AND (length(witness_name) <= 200)))
+);
+
+ALTER TABLE casework.paper_submission OWNER TO stoa_owner;
+
+CREATE FUNCTION casework.paper_submissions_of(credential bytea, opening_id uuid) RETURNS TABLE(id uuid, form_reference text, activity_id uuid, keyed_by text, helper_name text, signature_method text, witness_name text, signed_on date, keyed_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT p.id,
+     p.form_reference,
+     p.activity_id,
+     s.display_name,
+     p.helper_name,
+     p.signature_method,
+     p.witness_name,
+     p.signed_on,
+     p.keyed_at
+    FROM ((casework.opening o
+      JOIN casework.paper_submission p ON ((p.resident_id = o.resident_id)))
+      JOIN identity.staff s ON ((s.id = p.staff_id)))
+   WHERE ((o.id = paper_submissions_of.opening_id) AND (o.staff_id = casework.staff_with_role(paper_submissions_of.credential, 'caseworker'::text)) AND (o.expires_at > public.stoa_now()))
+   ORDER BY p.keyed_at DESC
+  LIMIT 50;
+END;
+
+ALTER FUNCTION casework.paper_submissions_of(credential bytea, opening_id uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION casework.prove_identity(credential bytea, opening_id uuid, evidence_id uuid, account_code text, evidence_kind text, language text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    opened record;
+    staff uuid := casework.staff_with_role(credential, 'caseworker');
+    record_origin text;
+    provisional record;
+    given record;
+BEGIN
+    SELECT o.resident_id, o.case_reference INTO opened FROM casework.opening AS o
+        WHERE o.id = opening_id AND o.staff_id = staff AND o.expires_at > public.stoa_now();
+    IF opened IS NULL THEN RETURN 'not_allowed'; END IF;
+    SELECT r.origin INTO record_origin FROM register.resident AS r WHERE r.id = opened.resident_id FOR UPDATE;
+    IF record_origin <> 'population_register' THEN RETURN 'record_is_no_register_record'; END IF;
+    SELECT r.id, r.origin, a.id AS account_id INTO provisional
+        FROM register.resident AS r JOIN identity.account AS a ON a.resident_id = r.id AND a.closed_at IS NULL
+        WHERE r.public_code = account_code FOR UPDATE;
+    IF provisional IS NULL THEN
+        -- The form sent twice finds the account where the first one put it.
+        RETURN CASE WHEN EXISTS (SELECT FROM identity.evidence AS e WHERE e.id = evidence_id) THEN 'already_linked' ELSE 'account_unknown' END;
+    END IF;
+    IF provisional.origin <> 'self_registered' THEN RETURN 'account_is_linked'; END IF;
+    IF EXISTS (SELECT FROM identity.account AS a WHERE a.resident_id = opened.resident_id) THEN RETURN 'record_has_account'; END IF;
+
+    FOR given IN SELECT s.activity_id FROM consent.state AS s WHERE s.resident_id = provisional.id AND s.state = 'given' LOOP
+        PERFORM consent.append(gen_random_uuid(), provisional.id, given.activity_id, 'invalidated', NULL, NULL,
+            NULL, NULL, NULL, 'system', 'identity_linked', prove_identity.language, NULL);
+    END LOOP;
+    UPDATE identity.account AS a SET resident_id = opened.resident_id WHERE a.id = provisional.account_id;
+    UPDATE register.resident AS r SET superseded_by = opened.resident_id WHERE r.id = provisional.id;
+    -- A document with a photograph, seen in person (NIST SP 800-63A-4 §4.2).
+    UPDATE register.resident AS r SET identity_assurance = GREATEST(r.identity_assurance, 2) WHERE r.id = opened.resident_id;
+    INSERT INTO identity.evidence (id, account_id, resident_id, kind, staff_id, case_reference)
+        VALUES (evidence_id, provisional.account_id, opened.resident_id, evidence_kind, staff, opened.case_reference);
+    RETURN 'linked';
+END
+$$;
+
+ALTER FUNCTION casework.prove_identity(credential bytea, opening_id uuid, evidence_id uuid, account_code text, evidence_kind text, language text) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.append(event_id uuid, resident uuid, activity uuid, kind text, attributes text[], policy_version integer, account uuid, staff uuid, client text, capacity text, method text, language text, form_reference text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    policy record;
+    held record;
+    granted text[];
+BEGIN
+    SELECT p.version, p.attributes, a.legal_basis INTO policy
+        FROM consent.processing_activity AS a JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
+        WHERE a.id = append.activity;
+    IF policy IS NULL THEN RETURN 'activity_unknown'; END IF;
+    IF policy.legal_basis <> 'consent' THEN RETURN 'not_consent'; END IF;
+    IF append.policy_version IS NOT NULL AND append.policy_version <> policy.version THEN RETURN 'policy_changed'; END IF;
+
+    IF append.kind = 'given' THEN
+        -- In the policy's own order, each once, so that the same choice is the same array.
+        SELECT coalesce(array_agg(o.id ORDER BY o.position), '{}') INTO granted
+            FROM unnest(policy.attributes) WITH ORDINALITY AS o (id, position)
+            WHERE append.attributes IS NULL OR o.id = ANY (append.attributes);
+        IF cardinality(granted) = 0 OR NOT coalesce(append.attributes <@ policy.attributes, true) THEN RETURN 'attributes_unknown'; END IF;
+    ELSE
+        granted := '{}';
+    END IF;
+
+    PERFORM pg_advisory_xact_lock(hashtextextended(append.resident::text || append.activity::text, 0));
+    SELECT s.state, s.attributes, s.policy_version, s.sequence INTO held
+        FROM consent.state AS s WHERE s.resident_id = append.resident AND s.activity_id = append.activity;
+    IF (held IS NULL AND append.kind <> 'given')
+        OR (held.state = append.kind AND held.attributes = granted AND held.policy_version = policy.version)
+        OR (append.kind <> 'given' AND held.state <> 'given') THEN
+        RETURN 'unchanged';
+    END IF;
+
+    INSERT INTO consent.event (id, resident_id, activity_id, policy_version, sequence, kind, attributes,
+                               account_id, staff_id, client_id, capacity, method, language, form_reference)
+        VALUES (append.event_id, append.resident, append.activity, policy.version, coalesce(held.sequence, 0) + 1, append.kind, granted,
+                append.account, append.staff, append.client, append.capacity, append.method, append.language, append.form_reference);
+    INSERT INTO consent.state (resident_id, activity_id, state, policy_version, attributes, event_id, sequence, since)
+        SELECT e.resident_id, e.activity_id, e.kind, e.policy_version, e.attributes, e.id, e.sequence, e.at
+        FROM consent.event AS e WHERE e.id = append.event_id
+        ON CONFLICT (resident_id, activity_id) DO UPDATE SET state = excluded.state, policy_version = excluded.policy_version,
+            attributes = excluded.attributes, event_id = excluded.event_id, sequence = excluded.sequence, since = excluded.since;
+    IF append.kind = 'given' THEN
+        INSERT INTO exchange.pseudonym (organisation_id, resident_id)
+            SELECT a.organisation_id, append.resident FROM consent.processing_activity AS a WHERE a.id = append.activity
+            ON CONFLICT (resident_id, organisation_id) DO NOTHING;
+    END IF;
+    RETURN 'recorded';
+END
+$$;
+
+ALTER FUNCTION consent.append(event_id uuid, resident uuid, activity uuid, kind text, attributes text[], policy_version integer, account uuid, staff uuid, client text, capacity text, method text, language text, form_reference text) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.check_policy_attributes() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF EXISTS (SELECT FROM unnest(NEW.attributes) AS a (id) WHERE NOT EXISTS (SELECT FROM register.attribute AS r WHERE r.id = a.id))
+        OR cardinality(NEW.attributes) <> (SELECT count(DISTINCT a.id) FROM unnest(NEW.attributes) AS a (id)) THEN
+        RAISE EXCEPTION 'a policy names each known attribute once' USING ERRCODE = 'check_violation', CONSTRAINT = 'policy_attributes_known';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+ALTER FUNCTION consent.check_policy_attributes() OWNER TO stoa_owner;
+
+CREATE FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    actor record;
+BEGIN
+    SELECT a.id AS account_id, a.resident_id, c.client_id, c.kind INTO actor
+        FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id
+        WHERE c.hash = decide.credential AND web.is_live(c) AND a.closed_at IS NULL AND (c.kind = 'session' OR 'consents' = ANY (c.scope));
+    IF actor IS NULL THEN RETURN 'credential_invalid'; END IF;
+    IF decide.kind NOT IN ('given', 'withdrawn') THEN RETURN 'kind_unknown'; END IF;
+    RETURN consent.append(decide.event_id, actor.resident_id, decide.activity, decide.kind, decide.attributes, decide.policy_version,
+        actor.account_id, NULL, actor.client_id, 'self', CASE actor.kind WHEN 'session' THEN 'page' ELSE 'app' END, decide.language, NULL);
+END
+$$;
+
+ALTER FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.history_of(credential bytea, activity uuid) RETURNS TABLE(event_id uuid, kind text, policy_version integer, attributes text[], at timestamp with time zone, capacity text, method text, form_reference text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT e.id,
+     e.kind,
+     e.policy_version,
+     e.attributes,
+     e.at,
+     e.capacity,
+     e.method,
+     e.form_reference
+    FROM ((web.credential c
+      JOIN identity.account a ON ((a.id = c.account_id)))
+      JOIN consent.event e ON ((e.resident_id = a.resident_id)))
+   WHERE ((c.hash = history_of.credential) AND web.is_live(c.*) AND (a.closed_at IS NULL) AND ((c.kind = 'session'::text) OR ('consents'::text = ANY (c.scope))) AND (e.activity_id = history_of.activity))
+   ORDER BY e.sequence DESC;
+END;
+
+ALTER FUNCTION consent.history_of(credential bytea, activity uuid) OWNER TO stoa_door;
+
+CREATE TABLE consent.state (
+    resident_id uuid NOT NULL,
+    activity_id uuid NOT NULL,
+    state text NOT NULL,
+    policy_version integer NOT NULL,
+    attributes text[] NOT NULL,
+    event_id uuid NOT NULL,
+    sequence integer NOT NULL,
+    since timestamp with time zone NOT NULL,
+    CONSTRAINT state_state_check CHECK ((state = ANY (ARRAY['given'::text, 'withdrawn'::text, 'invalidated'::text])))
+);
+
+ALTER TABLE consent.state OWNER TO stoa_owner;
+
+CREATE FUNCTION consent.states_of(credential bytea) RETURNS TABLE(activity_id uuid, state text, policy_version integer, attributes text[], since timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT s.activity_id,
+     s.state,
+     s.policy_version,
+     s.attributes,
+     s.since
+    FROM ((web.credential c
+      JOIN identity.account a ON ((a.id = c.account_id)))
+      JOIN consent.state s ON ((s.resident_id = a.resident_id)))
+   WHERE ((c.hash = states_of.credential) AND web.is_live(c.*) AND (a.closed_at IS NULL) AND ((c.kind = 'session'::text) OR ('consents'::text = ANY (c.scope))));
+END;
+
+ALTER FUNCTION consent.states_of(credential bytea) OWNER TO stoa_door;
+
+CREATE TABLE identity.sign_in_name (
+    hmac bytea NOT NULL,
+    kind text NOT NULL,
+    account_id uuid,
+    staff_id uuid,
+    CONSTRAINT sign_in_name_check CHECK ((num_nonnulls(account_id, staff_id) = 1)),
+    CONSTRAINT sign_in_name_hmac_check CHECK ((octet_length(hmac) = 32)),
+    CONSTRAINT sign_in_name_kind_check CHECK ((kind = ANY (ARRAY['username'::text, 'email'::text, 'phone'::text])))
+);
+
+ALTER TABLE identity.sign_in_name OWNER TO stoa_owner;
+
+CREATE FUNCTION identity.find_sign_in(name_hmac bytea) RETURNS TABLE(account_id uuid, staff_id uuid, password_hash text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT a.id,
+     s.id,
+     COALESCE(a.password_hash, s.password_hash) AS "coalesce"
+    FROM ((identity.sign_in_name n
+      LEFT JOIN identity.account a ON (((a.id = n.account_id) AND (a.closed_at IS NULL))))
+      LEFT JOIN identity.staff s ON (((s.id = n.staff_id) AND (s.closed_at IS NULL))))
+   WHERE ((n.hmac = find_sign_in.name_hmac) AND (num_nonnulls(a.id, s.id) = 1));
+END;
+
+ALTER FUNCTION identity.find_sign_in(name_hmac bytea) OWNER TO stoa_door;
+
+CREATE TABLE register.data_key (
+    resident_id uuid NOT NULL,
+    key_id text NOT NULL,
+    wrapped_key bytea NOT NULL,
+    CONSTRAINT data_key_wrapped_key_check CHECK ((octet_length(wrapped_key) = 60))
+);
+
+ALTER TABLE register.data_key OWNER TO stoa_owner;
+
+CREATE TABLE register.sealed_attribute (
+    resident_id uuid NOT NULL,
+    attribute text NOT NULL,
+    sealed_value bytea NOT NULL,
+    source text NOT NULL,
+    recorded_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT sealed_attribute_sealed_value_check CHECK ((octet_length(sealed_value) >= 28)),
+    CONSTRAINT sealed_attribute_source_check CHECK ((source = ANY (ARRAY['population_register'::text, 'resident'::text, 'counter'::text])))
+);
+
+ALTER TABLE register.sealed_attribute OWNER TO stoa_owner;
+
+CREATE FUNCTION identity.register_account(account_id uuid, resident_id uuid, public_code text, password_hash text, language text, name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    BEGIN ATOMIC
+ INSERT INTO register.resident (id, public_code, origin)
+   VALUES (register_account.resident_id, register_account.public_code, 'self_registered'::text);
+ INSERT INTO register.data_key (resident_id, key_id, wrapped_key)
+   VALUES (register_account.resident_id, register_account.key_id, register_account.wrapped_key);
+ INSERT INTO register.sealed_attribute (resident_id, attribute, sealed_value, source)  SELECT register_account.resident_id AS resident_id,
+             v.attribute,
+             v.sealed_value,
+             'resident'
+            FROM UNNEST(register_account.attributes, register_account.sealed_values) v(attribute, sealed_value);
+ INSERT INTO identity.account (id, resident_id, password_hash, language)
+   VALUES (register_account.account_id, register_account.resident_id, register_account.password_hash, register_account.language);
+ INSERT INTO identity.sign_in_name (hmac, kind, account_id)  SELECT n.hmac,
+             n.kind,
+             register_account.account_id AS account_id
+            FROM UNNEST(register_account.name_kinds, register_account.name_hmacs) n(kind, hmac);
+END;
+
+ALTER FUNCTION identity.register_account(account_id uuid, resident_id uuid, public_code text, password_hash text, language text, name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.amount_max() RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN '9007199254740991'::bigint;
+
+ALTER FUNCTION ledger.amount_max() OWNER TO stoa_owner;
+
+CREATE FUNCTION ledger.check_accounts() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_nestloop TO 'off'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM changed AS n FULL JOIN former AS o ON o.id = n.id
+        WHERE o.id IS NULL OR n.id IS NULL
+           OR (n.kind, n.currency, n.normal_side, n.may_go_negative, n.organisation_id)
+              IS DISTINCT FROM (o.kind, o.currency, o.normal_side, o.may_go_negative, o.organisation_id)
+           OR (SELECT (count(*), coalesce(sum(CASE e.side WHEN n.normal_side THEN e.amount ELSE -e.amount END), 0))
+                      <> (n.entry_count - o.entry_count, (n.posted - o.posted)::numeric)
+               FROM ledger.entry AS e WHERE e.account_id = n.id AND e.number > o.entry_count AND e.number <= n.entry_count))
+    THEN
+        RAISE EXCEPTION 'the balance of an account changes only by its entries'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'account_equals_entries';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION ledger.check_accounts() OWNER TO stoa_owner;
+
+CREATE FUNCTION ledger.check_entries() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM added AS e
+        WHERE (SELECT t.outcome = 'posted' AND t.amount = e.amount AND t.currency = e.currency
+                   AND e.account_id = CASE e.side WHEN 'debit' THEN t.debit_account ELSE t.credit_account END
+               FROM ledger.transfer AS t WHERE t.id = e.transfer_id) IS NOT TRUE
+           OR (SELECT e.number <= a.entry_count FROM ledger.account AS a WHERE a.id = e.account_id) IS NOT TRUE)
+    THEN
+        RAISE EXCEPTION 'an entry is one side of a posted transfer, and its account counts it'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'entry_matches_transfer';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION ledger.check_entries() OWNER TO stoa_owner;
+
+CREATE FUNCTION ledger.check_new_account() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'an account opens empty' USING ERRCODE = 'check_violation', CONSTRAINT = 'account_equals_entries';
+END
+$$;
+
+ALTER FUNCTION ledger.check_new_account() OWNER TO stoa_owner;
+
+CREATE FUNCTION ledger.check_transfers() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM added AS t
+        WHERE (SELECT a.currency = t.currency FROM ledger.account AS a WHERE a.id = t.debit_account) IS NOT TRUE
+           OR (SELECT a.currency = t.currency FROM ledger.account AS a WHERE a.id = t.credit_account) IS NOT TRUE
+           OR (SELECT e.account_id = t.debit_account AND e.amount = t.amount AND e.currency = t.currency
+               FROM ledger.entry AS e WHERE e.transfer_id = t.id AND e.side = 'debit')
+              IS DISTINCT FROM CASE t.outcome WHEN 'posted' THEN true END
+           OR (SELECT e.account_id = t.credit_account AND e.amount = t.amount AND e.currency = t.currency
+               FROM ledger.entry AS e WHERE e.transfer_id = t.id AND e.side = 'credit')
+              IS DISTINCT FROM CASE t.outcome WHEN 'posted' THEN true END)
+    THEN
+        RAISE EXCEPTION 'a posted transfer is written together with one debit and one credit entry of its amount and currency'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'transfer_balanced';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION ledger.check_transfers() OWNER TO stoa_owner;
+
+CREATE TABLE ledger.account (
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    currency text NOT NULL,
+    resident_id uuid,
+    organisation_id text,
+    normal_side text NOT NULL,
+    may_go_negative boolean DEFAULT false NOT NULL,
+    posted bigint DEFAULT 0 NOT NULL,
+    entry_count bigint DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    closed_at timestamp with time zone,
+    CONSTRAINT account_check CHECK ((num_nonnulls(resident_id, organisation_id) = 1)),
+    CONSTRAINT account_check1 CHECK (((kind = 'wallet'::text) = (resident_id IS NOT NULL))),
+    CONSTRAINT account_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT account_entry_count_check CHECK ((entry_count >= 0)),
+    CONSTRAINT account_kind_check CHECK ((kind = ANY (ARRAY['wallet'::text, 'treasury'::text, 'revenue'::text, 'fees'::text, 'funding'::text, 'clearing'::text, 'suspense'::text, 'general'::text]))),
+    CONSTRAINT account_normal_side_check CHECK ((normal_side = ANY (ARRAY['debit'::text, 'credit'::text]))),
+    CONSTRAINT account_not_overdrawn CHECK ((may_go_negative OR (posted >= 0))),
+    CONSTRAINT account_posted_check CHECK (((posted >= '-9007199254740991'::bigint) AND (posted <= '9007199254740991'::bigint)))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE ledger.account OWNER TO stoa_owner;
+
+CREATE TABLE ledger.entry (
+    account_id uuid NOT NULL,
+    number bigint NOT NULL,
+    transfer_id uuid NOT NULL,
+    side text NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    balance_after bigint NOT NULL,
+    CONSTRAINT entry_amount_check CHECK ((amount > 0)),
+    CONSTRAINT entry_number_check CHECK ((number >= 1)),
+    CONSTRAINT entry_side_check CHECK ((side = ANY (ARRAY['debit'::text, 'credit'::text])))
+);
+
+ALTER TABLE ledger.entry OWNER TO stoa_owner;
+
+CREATE TABLE ledger.transfer (
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    debit_account uuid NOT NULL,
+    credit_account uuid NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    reference text NOT NULL,
+    effective_at timestamp with time zone NOT NULL,
+    recorded_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    outcome text NOT NULL,
+    actor_kind text NOT NULL,
+    actor_id text NOT NULL,
+    CONSTRAINT transfer_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['resident'::text, 'staff'::text, 'organisation'::text, 'system'::text]))),
+    CONSTRAINT transfer_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
+    CONSTRAINT transfer_check CHECK ((credit_account <> debit_account)),
+    CONSTRAINT transfer_kind_check CHECK ((kind = 'post'::text)),
+    CONSTRAINT transfer_outcome_check CHECK ((outcome = ANY (ARRAY['posted'::text, 'insufficient_funds'::text, 'balance_overflow'::text, 'account_closed'::text]))),
+    CONSTRAINT transfer_reference_check CHECK ((length(reference) <= 140))
+);
+
+ALTER TABLE ledger.transfer OWNER TO stoa_owner;
+
+CREATE FUNCTION ledger.entries_of(credential bytea, currency text, before_number bigint, page_size integer) RETURNS TABLE(number bigint, at timestamp with time zone, transfer_id uuid, side text, amount bigint, balance_after bigint, reference text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT e.number,
+     t.recorded_at,
+     e.transfer_id,
+     e.side,
+     e.amount,
+     e.balance_after,
+     t.reference
+    FROM (((ledger.holder(entries_of.credential, '{payments}'::text[]) h(resident_id, account_id, client_id)
+      JOIN ledger.account a ON (((a.resident_id = h.resident_id) AND (a.kind = 'wallet'::text) AND (a.closed_at IS NULL) AND (a.currency = entries_of.currency))))
+      JOIN ledger.entry e ON ((e.account_id = a.id)))
+      JOIN ledger.transfer t ON ((t.id = e.transfer_id)))
+   WHERE ((entries_of.before_number IS NULL) OR (e.number < entries_of.before_number))
+   ORDER BY e.number DESC
+  LIMIT LEAST(entries_of.page_size, 200);
+END;
+
+ALTER FUNCTION ledger.entries_of(credential bytea, currency text, before_number bigint, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.follow_resident() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    wallet record;
+    heir uuid;
+    moved text;
+BEGIN
+    FOR wallet IN SELECT a.id, a.currency, a.posted FROM ledger.account AS a
+            WHERE a.resident_id = NEW.id AND a.kind = 'wallet' AND a.closed_at IS NULL ORDER BY a.id LOOP
+        SELECT a.id INTO heir FROM ledger.account AS a
+            WHERE a.resident_id = NEW.superseded_by AND a.currency = wallet.currency AND a.kind = 'wallet' AND a.closed_at IS NULL;
+        IF heir IS NULL THEN
+            UPDATE ledger.account AS a SET resident_id = NEW.superseded_by WHERE a.id = wallet.id;
+            CONTINUE;
+        END IF;
+        PERFORM a.id FROM ledger.account AS a WHERE a.id IN (wallet.id, heir) ORDER BY a.id FOR NO KEY UPDATE;
+        SELECT a.posted INTO wallet.posted FROM ledger.account AS a WHERE a.id = wallet.id;
+        IF wallet.posted > 0 THEN
+            SELECT p.outcome INTO moved FROM ledger.post_transfers(ARRAY[gen_random_uuid()], '{post}', ARRAY[wallet.id], ARRAY[heir],
+                ARRAY[wallet.posted], ARRAY[wallet.currency], '{Records joined}', '{NULL}', '{system}', '{register}') AS p;
+            IF moved <> 'created' THEN
+                RAISE EXCEPTION 'the wallet could not be emptied: %', moved USING ERRCODE = 'check_violation', CONSTRAINT = 'wallet_follows_resident';
+            END IF;
+        END IF;
+        UPDATE ledger.account AS a SET closed_at = public.stoa_now() WHERE a.id = wallet.id;
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION ledger.follow_resident() OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[]) RETURNS TABLE(item integer, verdict text, field text, leader integer, certain boolean)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+    WITH request AS (
+        SELECT r.*, d.id IS NOT NULL AS debit_known, d.currency AS debit_currency, c.id IS NOT NULL AS credit_known, c.currency AS credit_currency,
+            d.closed_at IS NOT NULL OR c.closed_at IS NOT NULL AS closed,
+            t.id IS NOT NULL AS known, t.outcome AS known_outcome,
+            CASE WHEN t.kind <> r.kind THEN 'kind' WHEN t.debit_account <> r.debit_account THEN 'debit_account'
+                 WHEN t.credit_account <> r.credit_account THEN 'credit_account' WHEN t.amount <> r.amount THEN 'amount'
+                 WHEN t.currency <> r.currency THEN 'currency' WHEN t.reference <> r.ref THEN 'reference'
+                 WHEN t.effective_at <> r.effective_at THEN 'effective_at' END AS known_difference,
+            CASE WHEN r.id IS NULL THEN 'id' WHEN r.kind IS DISTINCT FROM 'post' THEN 'kind'
+                 WHEN r.debit_account IS NULL THEN 'debit_account'
+                 WHEN r.credit_account IS NULL OR r.credit_account = r.debit_account THEN 'credit_account'
+                 WHEN r.amount IS NULL OR r.amount NOT BETWEEN 1 AND ledger.amount_max() THEN 'amount'
+                 WHEN r.currency IS NULL THEN 'currency' WHEN r.ref IS NULL OR length(r.ref) > 140 THEN 'reference' END AS malformed
+        FROM unnest(ids, kinds, debit_accounts, credit_accounts, amounts, currencies, refs, effective_ats) WITH ORDINALITY
+            AS r (id, kind, debit_account, credit_account, amount, currency, ref, effective_at, item)
+        LEFT JOIN ledger.transfer AS t ON t.id = r.id
+        LEFT JOIN ledger.account AS d ON d.id = r.debit_account
+        LEFT JOIN ledger.account AS c ON c.id = r.credit_account
+    ), admitted AS (
+        SELECT r.*, CASE
+                WHEN r.malformed IS NOT NULL THEN 'invalid'
+                WHEN r.known AND r.known_difference IS NOT NULL THEN 'id_conflict'
+                WHEN r.known THEN CASE r.known_outcome WHEN 'posted' THEN 'exists' ELSE r.known_outcome END
+                WHEN NOT r.debit_known OR NOT r.credit_known THEN 'account_unknown'
+                WHEN r.debit_currency <> r.currency OR r.credit_currency <> r.currency THEN 'currency_mismatch' END AS verdict
+        FROM request AS r
+    ), led AS (
+        -- The first of several with one id decides; the others follow it or contradict it.
+        SELECT a.*, first_value(a.item) OVER same AS leader,
+            CASE WHEN first_value(a.debit_account) OVER same <> a.debit_account THEN 'debit_account'
+                 WHEN first_value(a.credit_account) OVER same <> a.credit_account THEN 'credit_account'
+                 WHEN first_value(a.amount) OVER same <> a.amount THEN 'amount'
+                 WHEN first_value(a.currency) OVER same <> a.currency THEN 'currency'
+                 WHEN first_value(a.ref) OVER same <> a.ref THEN 'reference'
+                 WHEN first_value(a.effective_at) OVER same <> a.effective_at THEN 'effective_at' END AS difference
+        FROM admitted AS a WINDOW same AS (PARTITION BY a.id, a.verdict IS NULL ORDER BY a.item)
+    ), outflow AS (
+        SELECT f.account_id, sum(f.debit) AS debit, sum(f.credit) AS credit
+        FROM (SELECT l.debit_account AS account_id, l.amount AS debit, 0 AS credit FROM led AS l
+                WHERE l.verdict IS NULL AND l.leader = l.item AND NOT l.closed
+              UNION ALL
+              SELECT l.credit_account, 0, l.amount FROM led AS l WHERE l.verdict IS NULL AND l.leader = l.item AND NOT l.closed) AS f
+        GROUP BY f.account_id
+    ), covered AS (
+        SELECT NOT EXISTS (
+            SELECT FROM outflow AS o JOIN ledger.account AS a ON a.id = o.account_id,
+                LATERAL (SELECT CASE a.normal_side WHEN 'debit' THEN o.credit ELSE o.debit END AS out,
+                                CASE a.normal_side WHEN 'debit' THEN o.debit ELSE o.credit END AS into) AS s
+            WHERE (s.out > 0 AND NOT a.may_go_negative AND a.posted - s.out < 0)
+               OR a.posted - s.out < -ledger.amount_max() OR a.posted + s.into > ledger.amount_max()) AS certain
+    )
+    SELECT l.item::integer,
+        CASE WHEN l.verdict IS NOT NULL THEN l.verdict WHEN l.difference IS NOT NULL THEN 'id_conflict'
+             WHEN l.leader = l.item AND l.closed THEN 'account_closed' END,
+        CASE WHEN l.verdict = 'invalid' THEN l.malformed WHEN l.verdict = 'id_conflict' THEN l.known_difference
+             WHEN l.verdict = 'account_unknown' THEN CASE WHEN l.debit_known THEN 'credit_account' ELSE 'debit_account' END
+             WHEN l.verdict = 'currency_mismatch' THEN 'currency'
+             WHEN l.verdict IS NULL THEN l.difference END,
+        l.leader::integer, covered.certain
+    FROM led AS l, covered;
+END
+$$;
+
+ALTER FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[]) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.judge_in_order(verdicts text[], leaders integer[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[]) RETURNS text[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    accounts uuid[];
+    balances bigint[];
+    debit_raises boolean[];
+    may_go_negative boolean[];
+    debit_positions integer[];
+    credit_positions integer[];
+    d integer;
+    c integer;
+    debited bigint;
+    credited bigint;
+BEGIN
+    SELECT array_agg(a.id ORDER BY a.id), array_agg(a.posted ORDER BY a.id), array_agg(a.normal_side = 'debit' ORDER BY a.id),
+            array_agg(a.may_go_negative ORDER BY a.id)
+        INTO accounts, balances, debit_raises, may_go_negative
+        FROM ledger.account AS a WHERE a.id = ANY (debit_accounts || credit_accounts);
+    SELECT array_agg(array_position(accounts, x.debit) ORDER BY x.item), array_agg(array_position(accounts, x.credit) ORDER BY x.item)
+        INTO debit_positions, credit_positions
+        FROM unnest(debit_accounts, credit_accounts) WITH ORDINALITY AS x (debit, credit, item);
+    FOR i IN 1 .. coalesce(cardinality(verdicts), 0) LOOP
+        CONTINUE WHEN verdicts[i] IS NOT NULL OR leaders[i] <> i;
+        d := debit_positions[i];
+        c := credit_positions[i];
+        debited := balances[d] + CASE WHEN debit_raises[d] THEN amounts[i] ELSE -amounts[i] END;
+        credited := balances[c] + CASE WHEN debit_raises[c] THEN -amounts[i] ELSE amounts[i] END;
+        IF (debited < 0 AND debited < balances[d] AND NOT may_go_negative[d])
+            OR (credited < 0 AND credited < balances[c] AND NOT may_go_negative[c]) THEN
+            verdicts[i] := 'insufficient_funds';
+        ELSIF abs(debited) > ledger.amount_max() OR abs(credited) > ledger.amount_max() THEN
+            verdicts[i] := 'balance_overflow';
+        ELSE
+            balances[d] := debited;
+            balances[c] := credited;
+        END IF;
+    END LOOP;
+    RETURN verdicts;
+END
+$$;
+
+ALTER FUNCTION ledger.judge_in_order(verdicts text[], leaders integer[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[]) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.open_account(id uuid, kind text, currency text, resident uuid, organisation text, normal_side text, may_go_negative boolean) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO ledger.account (id, kind, currency, resident_id, organisation_id, normal_side, may_go_negative)
+        VALUES (open_account.id, open_account.kind, open_account.currency, open_account.resident, open_account.organisation,
+                open_account.normal_side, open_account.may_go_negative)
+        ON CONFLICT ON CONSTRAINT account_pkey DO NOTHING;
+    RETURN EXISTS (
+        SELECT FROM ledger.account AS a
+        WHERE a.id = open_account.id AND a.kind = open_account.kind AND a.currency = open_account.currency
+          AND a.resident_id IS NOT DISTINCT FROM open_account.resident AND a.organisation_id IS NOT DISTINCT FROM open_account.organisation
+          AND a.normal_side = open_account.normal_side AND a.may_go_negative = open_account.may_go_negative);
+END
+$$;
+
+ALTER FUNCTION ledger.open_account(id uuid, kind text, currency text, resident uuid, organisation text, normal_side text, may_go_negative boolean) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.open_wallet(resident uuid, currency text) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    wallet uuid;
+BEGIN
+    INSERT INTO ledger.account (id, kind, currency, resident_id, normal_side)
+        VALUES (gen_random_uuid(), 'wallet', open_wallet.currency, open_wallet.resident, 'credit')
+        ON CONFLICT (resident_id, currency) WHERE kind = 'wallet' AND closed_at IS NULL DO NOTHING;
+    SELECT a.id INTO STRICT wallet FROM ledger.account AS a
+        WHERE a.resident_id = open_wallet.resident AND a.currency = open_wallet.currency AND a.kind = 'wallet' AND a.closed_at IS NULL;
+    RETURN wallet;
+END
+$$;
+
+ALTER FUNCTION ledger.open_wallet(resident uuid, currency text) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[]) RETURNS TABLE(item integer, outcome text, field text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    clients text[];
+    -- Null where the account is not the organisation's.
+    own_debits uuid[];
+    own_credits uuid[];
+BEGIN
+    SELECT array_agg(c.client_id ORDER BY r.item), array_agg(d.id ORDER BY r.item), array_agg(k.id ORDER BY r.item)
+        INTO clients, own_debits, own_credits
+        FROM unnest(credentials, debit_accounts, credit_accounts) WITH ORDINALITY AS r (credential, debit_account, credit_account, item)
+        LEFT JOIN web.credential AS c ON c.hash = r.credential AND c.kind = 'access_token' AND c.organisation_id IS NOT NULL
+            AND 'ledger.post' = ANY (c.scope) AND web.is_live(c)
+        LEFT JOIN ledger.account AS d ON d.id = r.debit_account AND d.organisation_id = c.organisation_id
+        LEFT JOIN ledger.account AS k ON k.id = r.credit_account AND k.organisation_id = c.organisation_id;
+    RETURN QUERY
+        SELECT o.item,
+            CASE WHEN clients[o.item] IS NULL THEN 'credential_invalid'
+                 WHEN o.outcome = 'invalid' AND (foreign_debit OR foreign_credit) THEN 'account_unknown' ELSE o.outcome END,
+            CASE WHEN clients[o.item] IS NULL THEN NULL ELSE o.field END
+        FROM ledger.post_transfers(ids, kinds, own_debits, own_credits, amounts, currencies, refs, effective_ats,
+                array_fill('organisation'::text, ARRAY[cardinality(ids)]), clients) AS o,
+            LATERAL (SELECT o.field = 'debit_account' AND debit_accounts[o.item] IS NOT NULL AS foreign_debit,
+                            o.field = 'credit_account' AND own_credits[o.item] IS NULL AND credit_accounts[o.item] IS NOT NULL AS foreign_credit
+            ) AS f;
+END
+$$;
+
+ALTER FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[]) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.post_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[]) RETURNS TABLE(item integer, outcome text, field text)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    -- Of each item: its verdict (null while it waits for the balances), the field that explains it, and the first item of its id.
+    verdicts text[];
+    fields text[];
+    leaders integer[];
+    certain boolean;
+BEGIN
+    PERFORM a.id FROM ledger.account AS a WHERE a.id = ANY (debit_accounts || credit_accounts) ORDER BY a.id FOR NO KEY UPDATE;
+    FOR attempt IN 1 .. 3 LOOP
+        SELECT array_agg(v.verdict ORDER BY v.item), array_agg(v.field ORDER BY v.item), array_agg(v.leader ORDER BY v.item), bool_and(v.certain)
+            INTO verdicts, fields, leaders, certain
+            FROM ledger.judge(ids, kinds, debit_accounts, credit_accounts, amounts, currencies, refs, effective_ats) AS v;
+        IF NOT certain THEN
+            verdicts := ledger.judge_in_order(verdicts, leaders, debit_accounts, credit_accounts, amounts);
+        END IF;
+        BEGIN
+            PERFORM ledger.write_transfers(ids, kinds, debit_accounts, credit_accounts, amounts, currencies, refs, effective_ats,
+                                           actor_kinds, actor_ids, verdicts, leaders);
+            EXIT;
+        EXCEPTION WHEN unique_violation THEN
+            -- Between the look and the insert somebody else used one of these ids for other accounts. It is there now: look again.
+            IF attempt = 3 THEN RAISE; END IF;
+        END;
+    END LOOP;
+
+    RETURN QUERY
+        SELECT i.item::integer,
+            CASE WHEN i.leader = i.item OR i.verdict IS NOT NULL THEN coalesce(i.verdict, 'created')
+                 ELSE coalesce(verdicts[i.leader], 'exists') END,
+            i.field
+        FROM unnest(verdicts, fields, leaders) WITH ORDINALITY AS i (verdict, field, leader, item);
+END
+$$;
+
+ALTER FUNCTION ledger.post_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[]) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.wallets_of(credential bytea) RETURNS TABLE(account_id uuid, currency text, posted bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT a.id,
+     a.currency,
+     a.posted
+    FROM (ledger.holder(wallets_of.credential, '{payments}'::text[]) h(resident_id, account_id, client_id)
+      JOIN ledger.account a ON ((a.resident_id = h.resident_id)))
+   WHERE ((a.kind = 'wallet'::text) AND (a.closed_at IS NULL))
+   ORDER BY a.currency;
+END;
+
+ALTER FUNCTION ledger.wallets_of(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.write_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], verdicts text[], leaders integer[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+BEGIN
+    WITH decided AS (
+        SELECT r.*, coalesce(r.verdict, 'posted') AS outcome
+        FROM unnest(ids, kinds, debit_accounts, credit_accounts, amounts, currencies, refs, effective_ats, actor_kinds, actor_ids, verdicts, leaders)
+            WITH ORDINALITY AS r (id, kind, debit_account, credit_account, amount, currency, ref, effective_at, actor_kind, actor_id,
+                                  verdict, leader, item)
+        LEFT JOIN ledger.transfer AS t ON t.id = r.id
+        WHERE r.leader = r.item AND t.id IS NULL
+          AND (r.verdict IS NULL OR r.verdict IN ('insufficient_funds', 'balance_overflow', 'account_closed'))
+    ), transfers AS (
+        INSERT INTO ledger.transfer (id, kind, debit_account, credit_account, amount, currency, reference, effective_at, outcome,
+                                     actor_kind, actor_id)
+        SELECT d.id, d.kind, d.debit_account, d.credit_account, d.amount, d.currency, d.ref, coalesce(d.effective_at, public.stoa_now()),
+            d.outcome, d.actor_kind, d.actor_id
+        FROM decided AS d ORDER BY d.id
+    ), side AS (
+        SELECT d.debit_account AS account_id, 'debit' AS side, d.id AS transfer_id, d.amount, d.currency, d.item
+        FROM decided AS d WHERE d.outcome = 'posted'
+        UNION ALL
+        SELECT d.credit_account, 'credit', d.id, d.amount, d.currency, d.item FROM decided AS d WHERE d.outcome = 'posted'
+    ), numbered AS (
+        SELECT s.*, a.entry_count + row_number() OVER earlier AS number,
+            (a.posted + sum(CASE s.side WHEN a.normal_side THEN s.amount ELSE -s.amount END) OVER earlier)::bigint AS balance_after
+        FROM side AS s JOIN ledger.account AS a ON a.id = s.account_id
+        WINDOW earlier AS (PARTITION BY s.account_id ORDER BY s.item ROWS UNBOUNDED PRECEDING)
+    ), entries AS (
+        INSERT INTO ledger.entry (account_id, number, transfer_id, side, amount, currency, balance_after)
+        SELECT n.account_id, n.number, n.transfer_id, n.side, n.amount, n.currency, n.balance_after FROM numbered AS n
+    )
+    UPDATE ledger.account AS a SET posted = n.balance_after, entry_count = n.number
+    FROM (SELECT DISTINCT ON (m.account_id) m.account_id, m.number, m.balance_after FROM numbered AS m
+          ORDER BY m.account_id, m.number DESC) AS n
+    WHERE a.id = n.account_id;
+END
+$$;
+
+ALTER FUNCTION ledger.write_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], verdicts text[], leaders integer[]) OWNER TO stoa_door;
+
+CREATE TABLE messages.message (
+    id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    kind text NOT NULL,
+    parameters jsonb DEFAULT '{}'::jsonb NOT NULL,
+    sent_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT message_kind_check CHECK ((kind ~ '^[a-z][a-z_]{1,39}$'::text)),
+    CONSTRAINT message_parameters_check CHECK (((jsonb_typeof(parameters) = 'object'::text) AND (pg_column_size(parameters) < 4096)))
+);
+
+ALTER TABLE messages.message OWNER TO stoa_owner;
+
+CREATE FUNCTION messages.messages_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, kind text, parameters jsonb, sent_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT m.id,
+     m.kind,
+     m.parameters,
+     m.sent_at
+    FROM (((web.credential c
+      JOIN identity.account a ON (((a.id = c.account_id) AND (a.closed_at IS NULL))))
+      JOIN register.resident r ON (((r.id = a.resident_id) OR (r.superseded_by = a.resident_id))))
+      JOIN messages.message m ON ((m.resident_id = r.id)))
+   WHERE ((c.hash = messages_of.credential) AND web.is_live(c.*) AND ((c.kind = 'session'::text) OR ('messages'::text = ANY (c.scope))) AND ((messages_of.before_at IS NULL) OR (ROW(m.sent_at, m.id) < ROW(messages_of.before_at, messages_of.before_id))))
+   ORDER BY m.sent_at DESC, m.id DESC
+  LIMIT LEAST(messages_of.page_size, 200);
+END;
+
+ALTER FUNCTION messages.messages_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
+
+CREATE TABLE payments.bill (
+    id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    kind text NOT NULL,
+    reference text NOT NULL,
+    title jsonb NOT NULL,
+    currency text NOT NULL,
+    amount bigint NOT NULL,
+    issued_on date NOT NULL,
+    due_on date NOT NULL,
+    pays_into uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bill_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
+    CONSTRAINT bill_check CHECK ((due_on >= issued_on)),
+    CONSTRAINT bill_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT bill_kind_check CHECK ((kind = ANY (ARRAY['tax'::text, 'fee'::text, 'fine'::text, 'permit'::text, 'rent'::text]))),
+    CONSTRAINT bill_reference_check CHECK ((reference ~ '^[A-Z0-9][A-Z0-9-]{2,34}$'::text)),
+    CONSTRAINT bill_title_check CHECK ((jsonb_typeof((title -> 'en'::text)) = 'string'::text))
+);
+
+ALTER TABLE payments.bill OWNER TO stoa_owner;
+
+CREATE TABLE payments.payment (
+    id uuid NOT NULL,
+    bill_id uuid NOT NULL,
+    currency text NOT NULL,
+    gross bigint NOT NULL,
+    fee bigint NOT NULL,
+    net bigint NOT NULL,
+    method text NOT NULL,
+    transfer_id uuid NOT NULL,
+    receipt_code text NOT NULL,
+    account_id uuid NOT NULL,
+    client_id text,
+    paid_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT gross_is_fee_and_net CHECK ((gross = (fee + net))),
+    CONSTRAINT payment_fee_check CHECK ((fee >= 0)),
+    CONSTRAINT payment_gross_check CHECK ((gross > 0)),
+    CONSTRAINT payment_method_check CHECK ((method = 'wallet'::text)),
+    CONSTRAINT payment_net_check CHECK ((net > 0)),
+    CONSTRAINT payment_receipt_code_check CHECK ((receipt_code ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text))
+);
+
+ALTER TABLE payments.payment OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.bill_of(credential bytea, bill uuid) RETURNS TABLE(id uuid, kind text, reference text, title jsonb, currency text, amount bigint, issued_on date, due_on date, created_at timestamp with time zone, payment_id uuid, gross bigint, fee bigint, net bigint, receipt_code text, transfer_id uuid, paid_at timestamp with time zone, asked_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT b.id,
+     b.kind,
+     b.reference,
+     b.title,
+     b.currency,
+     b.amount,
+     b.issued_on,
+     b.due_on,
+     b.created_at,
+     p.id,
+     p.gross,
+     p.fee,
+     p.net,
+     p.receipt_code,
+     p.transfer_id,
+     p.paid_at,
+     public.stoa_now() AS stoa_now
+    FROM (((ledger.holder(bill_of.credential, '{bills,payments}'::text[]) h(resident_id, account_id, client_id)
+      JOIN register.resident r ON (((r.id = h.resident_id) OR (r.superseded_by = h.resident_id))))
+      JOIN payments.bill b ON ((b.resident_id = r.id)))
+      LEFT JOIN payments.payment p ON ((p.bill_id = b.id)))
+   WHERE (b.id = bill_of.bill);
+END;
+
+ALTER FUNCTION payments.bill_of(credential bytea, bill uuid) OWNER TO stoa_door;
+
+CREATE TABLE payments.bill_line (
+    bill_id uuid NOT NULL,
+    "position" integer NOT NULL,
+    description jsonb NOT NULL,
+    amount bigint NOT NULL,
+    CONSTRAINT bill_line_amount_check CHECK (((amount <> 0) AND ((amount >= '-9007199254740991'::bigint) AND (amount <= '9007199254740991'::bigint)))),
+    CONSTRAINT bill_line_description_check CHECK ((jsonb_typeof((description -> 'en'::text)) = 'string'::text)),
+    CONSTRAINT bill_line_position_check CHECK ((("position" >= 1) AND ("position" <= 100)))
+);
+
+ALTER TABLE payments.bill_line OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.bill_lines_of(credential bytea, bill uuid) RETURNS TABLE("position" integer, description jsonb, amount bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT l."position",
+     l.description,
+     l.amount
+    FROM (payments.bill_of(bill_lines_of.credential, bill_lines_of.bill) b(id, kind, reference, title, currency, amount, issued_on, due_on, created_at, payment_id, gross, fee, net, receipt_code, transfer_id, paid_at, asked_at)
+      JOIN payments.bill_line l ON ((l.bill_id = b.id)))
+   ORDER BY l."position";
+END;
+
+ALTER FUNCTION payments.bill_lines_of(credential bytea, bill uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.bills_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, kind text, reference text, title jsonb, currency text, amount bigint, issued_on date, due_on date, created_at timestamp with time zone, payment_id uuid, gross bigint, fee bigint, net bigint, receipt_code text, transfer_id uuid, paid_at timestamp with time zone, asked_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT b.id,
+     b.kind,
+     b.reference,
+     b.title,
+     b.currency,
+     b.amount,
+     b.issued_on,
+     b.due_on,
+     b.created_at,
+     p.id,
+     p.gross,
+     p.fee,
+     p.net,
+     p.receipt_code,
+     p.transfer_id,
+     p.paid_at,
+     public.stoa_now() AS stoa_now
+    FROM (((ledger.holder(bills_of.credential, '{bills}'::text[]) h(resident_id, account_id, client_id)
+      JOIN register.resident r ON (((r.id = h.resident_id) OR (r.superseded_by = h.resident_id))))
+      JOIN payments.bill b ON ((b.resident_id = r.id)))
+      LEFT JOIN payments.payment p ON ((p.bill_id = b.id)))
+   WHERE ((bills_of.before_at IS NULL) OR (ROW(b.created_at, b.id) < ROW(bills_of.before_at, bills_of.before_id)))
+   ORDER BY b.created_at DESC, b.id DESC
+  LIMIT LEAST(bills_of.page_size, 201);
+END;
+
+ALTER FUNCTION payments.bills_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.check_bill() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    bill uuid := CASE TG_TABLE_NAME WHEN 'bill' THEN to_jsonb(NEW) ->> 'id' ELSE to_jsonb(NEW) ->> 'bill_id' END;
+BEGIN
+    IF (SELECT b.amount FROM payments.bill AS b WHERE b.id = bill)
+        IS DISTINCT FROM (SELECT sum(l.amount) FROM payments.bill_line AS l WHERE l.bill_id = bill) THEN
+        RAISE EXCEPTION 'the lines of a bill add up to its amount' USING ERRCODE = 'check_violation', CONSTRAINT = 'bill_equals_lines';
+    END IF;
+    IF NOT EXISTS (SELECT FROM payments.bill AS b JOIN ledger.account AS a ON a.id = b.pays_into AND a.currency = b.currency WHERE b.id = bill) THEN
+        RAISE EXCEPTION 'a bill pays into an account of its currency' USING ERRCODE = 'check_violation', CONSTRAINT = 'bill_pays_into_currency';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION payments.check_bill() OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.issue_bill(id uuid, resident uuid, kind text, reference text, title jsonb, currency text, issued_on date, due_on date, pays_into uuid, line_descriptions jsonb[], line_amounts bigint[]) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO payments.bill (id, resident_id, kind, reference, title, currency, amount, issued_on, due_on, pays_into)
+        VALUES (issue_bill.id, issue_bill.resident, issue_bill.kind, issue_bill.reference, issue_bill.title, issue_bill.currency,
+                (SELECT sum(a.amount) FROM unnest(line_amounts) AS a (amount)), issue_bill.issued_on, issue_bill.due_on, issue_bill.pays_into)
+        ON CONFLICT ON CONSTRAINT bill_pkey DO NOTHING;
+    IF NOT FOUND THEN RETURN false; END IF;
+    INSERT INTO payments.bill_line (bill_id, position, description, amount)
+        SELECT issue_bill.id, l.position, l.description, l.amount
+        FROM unnest(line_descriptions, line_amounts) WITH ORDINALITY AS l (description, amount, position);
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION payments.issue_bill(id uuid, resident uuid, kind text, reference text, title jsonb, currency text, issued_on date, due_on date, pays_into uuid, line_descriptions jsonb[], line_amounts bigint[]) OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.pay(credential bytea, bill uuid, payment_id uuid, receipt_code text, idempotency_key text, request_hash bytea, OUT outcome text, OUT payment uuid, OUT is_new boolean, OUT resident uuid) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    key_route CONSTANT text := 'POST /api/v1/bills/{id}/payments';
+    payer record;
+    key_actor text;
+    earlier record;
+    owed record;
+    wallet uuid;
+    posted text;
+BEGIN
+    is_new := false;
+    SELECT h.resident_id, h.account_id, h.client_id INTO payer FROM ledger.holder(pay.credential, '{payments}') AS h;
+    IF NOT FOUND THEN
+        outcome := 'credential_invalid';
+        RETURN;
+    END IF;
+    resident := payer.resident_id;
+
+    IF idempotency_key IS NOT NULL THEN
+        key_actor := payer.account_id || coalesce(' ' || payer.client_id, '');
+        PERFORM pg_advisory_xact_lock(hashtextextended(key_actor || ' ' || key_route || ' ' || idempotency_key, 0));
+        SELECT k.body_hash, k.status, k.resource_id INTO earlier
+            FROM web.idempotency_key AS k WHERE k.actor = key_actor AND k.route = key_route AND k.key = idempotency_key;
+        IF FOUND THEN
+            outcome := CASE WHEN earlier.body_hash <> request_hash THEN 'key_reused'
+                            WHEN earlier.status = 201 THEN 'paid' WHEN earlier.status = 409 THEN 'already_paid' ELSE 'insufficient_funds' END;
+            payment := CASE WHEN outcome <> 'key_reused' THEN earlier.resource_id END;
+            RETURN;
+        END IF;
+    END IF;
+
+    SELECT b.id, b.currency, b.amount, b.reference, b.pays_into INTO owed
+        FROM payments.bill AS b JOIN register.resident AS r ON r.id = b.resident_id
+        WHERE b.id = pay.bill AND (r.id = payer.resident_id OR r.superseded_by = payer.resident_id);
+    IF NOT FOUND THEN
+        outcome := 'bill_unknown';
+        RETURN;
+    END IF;
+
+    -- One payer at a time; the next one finds the payment. (Before any account, so that nobody waits crosswise.)
+    PERFORM pg_advisory_xact_lock(hashtextextended('payments.bill ' || owed.id, 0));
+    SELECT p.id INTO payment FROM payments.payment AS p WHERE p.bill_id = owed.id;
+    IF FOUND THEN
+        outcome := 'already_paid';
+    ELSE
+        SELECT a.id INTO wallet FROM ledger.account AS a
+            WHERE a.resident_id = payer.resident_id AND a.currency = owed.currency AND a.kind = 'wallet' AND a.closed_at IS NULL;
+        IF wallet IS NULL THEN
+            outcome := 'insufficient_funds';
+        ELSE
+            SELECT t.outcome INTO posted FROM ledger.post_transfers(ARRAY[pay.payment_id], '{post}', ARRAY[wallet], ARRAY[owed.pays_into],
+                ARRAY[owed.amount], ARRAY[owed.currency], ARRAY[owed.reference], '{NULL}', '{resident}', ARRAY[payer.account_id::text]) AS t;
+            CASE posted
+                WHEN 'created' THEN
+                    -- Paying from the wallet costs nothing.
+                    INSERT INTO payments.payment (id, bill_id, currency, gross, fee, net, method, transfer_id, receipt_code, account_id, client_id)
+                        VALUES (pay.payment_id, owed.id, owed.currency, owed.amount, 0, owed.amount, 'wallet', pay.payment_id,
+                                pay.receipt_code, payer.account_id, payer.client_id);
+                    payment := pay.payment_id;
+                    outcome := 'paid';
+                    is_new := true;
+                WHEN 'insufficient_funds' THEN
+                    outcome := 'insufficient_funds';
+                ELSE
+                    RAISE EXCEPTION 'the ledger refused a payment: %', posted
+                        USING ERRCODE = 'check_violation', CONSTRAINT = 'payment_posted';
+            END CASE;
+        END IF;
+    END IF;
+
+    IF idempotency_key IS NOT NULL THEN
+        INSERT INTO web.idempotency_key (actor, route, key, body_hash, status, resource_id)
+            VALUES (key_actor, key_route, idempotency_key, request_hash,
+                    CASE outcome WHEN 'paid' THEN 201 WHEN 'already_paid' THEN 409 ELSE 422 END, payment);
+    END IF;
+END
+$$;
+
+ALTER FUNCTION payments.pay(credential bytea, bill uuid, payment_id uuid, receipt_code text, idempotency_key text, request_hash bytea, OUT outcome text, OUT payment uuid, OUT is_new boolean, OUT resident uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION public.refuse_change() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RAISE EXCEPTION '%.% only grows: % is refused', TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP
+        USING ERRCODE = 'restrict_violation', HINT = 'Record a new row that corrects the earlier one.';
+END
+$$;
+
+ALTER FUNCTION public.refuse_change() OWNER TO stoa_owner;
+
+CREATE TABLE register.import_record (
+    national_number_hmac bytea NOT NULL,
+    resident_id uuid NOT NULL,
+    content_hmac bytea NOT NULL,
+    imported_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT import_record_content_hmac_check CHECK ((octet_length(content_hmac) = 32)),
+    CONSTRAINT import_record_national_number_hmac_check CHECK ((octet_length(national_number_hmac) = 32))
+);
+
+ALTER TABLE register.import_record OWNER TO stoa_owner;
+
+CREATE FUNCTION register.imported(national_number_hmacs bytea[]) RETURNS TABLE(national_number_hmac bytea, resident_id uuid, content_hmac bytea, key_id text, wrapped_key bytea)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT i.national_number_hmac,
+     i.resident_id,
+     i.content_hmac,
+     k.key_id,
+     k.wrapped_key
+    FROM (register.import_record i
+      JOIN register.data_key k USING (resident_id))
+   WHERE (i.national_number_hmac = ANY (imported.national_number_hmacs));
+END;
+
+ALTER FUNCTION register.imported(national_number_hmacs bytea[]) OWNER TO stoa_door;
+
+CREATE FUNCTION register.merge_import(batch uuid, OUT inserted integer, OUT updated integer) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO register.resident (id, public_code, origin)
+        SELECT s.resident_id, s.public_code, 'population_register' FROM register.import_staging AS s
+        WHERE s.batch_id = batch AND NOT EXISTS (SELECT FROM register.import_record AS i WHERE i.resident_id = s.resident_id);
+    GET DIAGNOSTICS inserted = ROW_COUNT;
+
+    INSERT INTO register.data_key (resident_id, key_id, wrapped_key)
+        SELECT s.resident_id, s.key_id, s.wrapped_key FROM register.import_staging AS s WHERE s.batch_id = batch
+        ON CONFLICT (resident_id) DO NOTHING;
+
+    DELETE FROM register.sealed_attribute AS a USING register.import_staging AS s
+        WHERE s.batch_id = batch AND a.resident_id = s.resident_id AND a.source = 'population_register';
+    INSERT INTO register.sealed_attribute (resident_id, attribute, sealed_value, source)
+        SELECT s.resident_id, v.attribute, v.sealed_value, 'population_register'
+        FROM register.import_staging AS s, LATERAL unnest(s.attributes, s.sealed_values) AS v (attribute, sealed_value)
+        WHERE s.batch_id = batch;
+
+    DELETE FROM register.lookup AS l USING register.import_staging AS s WHERE s.batch_id = batch AND l.resident_id = s.resident_id;
+    INSERT INTO register.lookup (kind, hmac, resident_id)
+        SELECT 'national_number', s.national_number_hmac, s.resident_id FROM register.import_staging AS s WHERE s.batch_id = batch
+        UNION ALL
+        SELECT 'name_and_birth_date', s.name_and_birth_date_hmac, s.resident_id FROM register.import_staging AS s WHERE s.batch_id = batch;
+
+    INSERT INTO register.import_record (national_number_hmac, resident_id, content_hmac)
+        SELECT s.national_number_hmac, s.resident_id, s.content_hmac FROM register.import_staging AS s WHERE s.batch_id = batch
+        ON CONFLICT (national_number_hmac) DO UPDATE SET content_hmac = excluded.content_hmac, imported_at = excluded.imported_at;
+
+    DELETE FROM register.import_staging AS s WHERE s.batch_id = batch;
+    GET DIAGNOSTICS updated = ROW_COUNT;
+    updated := updated - inserted;
+END
+$$;
+
+ALTER FUNCTION register.merge_import(batch uuid, OUT inserted integer, OUT updated integer) OWNER TO stoa_door;
+
+CREATE TABLE register.correction_request (
+    id uuid NOT NULL,
+    reference text NOT NULL,
+    resident_id uuid NOT NULL,
+    attribute text NOT NULL,
+    sealed_statement bytea NOT NULL,
+    requested_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    answered_at timestamp with time zone,
+    CONSTRAINT correction_request_reference_check CHECK ((reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text)),
+    CONSTRAINT correction_request_sealed_statement_check CHECK (((octet_length(sealed_statement) >= 29) AND (octet_length(sealed_statement) <= 4096)))
+);
+
+ALTER TABLE register.correction_request OWNER TO stoa_owner;
+
+CREATE FUNCTION register.open_corrections() RETURNS TABLE(reference text, attribute text, requested_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT r.reference,
+     r.attribute,
+     r.requested_at
+    FROM register.correction_request r
+   WHERE (r.answered_at IS NULL)
+   ORDER BY r.requested_at
+  LIMIT 100;
+END;
+
+ALTER FUNCTION register.open_corrections() OWNER TO stoa_door;
+
+CREATE FUNCTION register.request_correction(credential bytea, id uuid, reference text, attribute text, sealed_statement bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO register.correction_request AS r (id, reference, resident_id, attribute, sealed_statement)
+        SELECT request_correction.id, request_correction.reference, a.resident_id, request_correction.attribute, request_correction.sealed_statement
+        FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        WHERE c.hash = request_correction.credential AND c.kind = 'session' AND web.is_live(c)
+        ON CONFLICT ON CONSTRAINT correction_request_pkey DO NOTHING;
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION register.request_correction(credential bytea, id uuid, reference text, attribute text, sealed_statement bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION web.choose_language(session_hash bytea, language text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE identity.account AS a SET language = choose_language.language FROM web.credential AS c
+        WHERE c.hash = session_hash AND web.is_live(c) AND a.id = c.account_id;
+    UPDATE identity.staff AS s SET language = choose_language.language FROM web.credential AS c
+        WHERE c.hash = session_hash AND web.is_live(c) AND s.id = c.staff_id;
+END
+$$;
+
+ALTER FUNCTION web.choose_language(session_hash bytea, language text) OWNER TO stoa_door;
+
+CREATE FUNCTION web.issue_authorization_code(code_hash bytea, request_id uuid, session_hash bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO openid.authorization_code (hash, request_id, account_id, authenticator_assurance, expires_at)
+    SELECT code_hash, r.id, c.account_id, c.authenticator_assurance, public.stoa_now() + interval '60 seconds'
+    FROM openid.authorization_request AS r, web.credential AS c
+    WHERE r.id = issue_authorization_code.request_id AND r.expires_at > public.stoa_now()
+      AND c.hash = session_hash AND c.kind = 'session' AND c.account_id IS NOT NULL AND web.is_live(c)
+    ON CONFLICT DO NOTHING;
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION web.issue_authorization_code(code_hash bytea, request_id uuid, session_hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION web.issue_client_token(token_hash bytea, client_id text, scope text[], lifetime_seconds integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO web.credential (hash, kind, client_id, organisation_id, scope, authenticator_assurance, expires_at)
+    SELECT token_hash, 'access_token', c.id, c.organisation_id, issue_client_token.scope, 1,
+           public.stoa_now() + make_interval(secs => LEAST(lifetime_seconds, 3600))
+    FROM openid.client AS c
+    WHERE c.id = issue_client_token.client_id AND c.kind = 'confidential' AND c.closed_at IS NULL AND issue_client_token.scope <@ c.scope;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'this client cannot have such a token' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+END
+$$;
+
+ALTER FUNCTION web.issue_client_token(token_hash bytea, client_id text, scope text[], lifetime_seconds integer) OWNER TO stoa_door;
+
+CREATE FUNCTION web.open_session(hash bytea, account_id uuid, staff_id uuid, authenticator_assurance smallint, idle_minutes integer) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    BEGIN ATOMIC
+ INSERT INTO web.credential (hash, kind, account_id, staff_id, authenticator_assurance, idle_after, expires_at)
+   VALUES (open_session.hash, 'session'::text, open_session.account_id, open_session.staff_id, open_session.authenticator_assurance, make_interval(mins => LEAST(open_session.idle_minutes, 15)), (public.stoa_now() + '12:00:00'::interval));
+END;
+
+ALTER FUNCTION web.open_session(hash bytea, account_id uuid, staff_id uuid, authenticator_assurance smallint, idle_minutes integer) OWNER TO stoa_door;
+
+CREATE FUNCTION web.redeem_authorization_code(code_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, OUT outcome text, OUT scope text[]) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    code record;
+BEGIN
+    SELECT a.account_id, a.authenticator_assurance, a.consumed_at, a.expires_at, r.client_id, r.redirect_uri, r.code_challenge, r.scope
+        INTO code
+        FROM openid.authorization_code AS a JOIN openid.authorization_request AS r ON r.id = a.request_id
+        WHERE a.hash = redeem_authorization_code.code_hash
+        FOR UPDATE OF a;
+    IF code IS NULL OR code.client_id <> redeem_authorization_code.client_id THEN
+        outcome := 'unknown';
+    ELSIF code.consumed_at IS NOT NULL THEN
+        UPDATE web.credential AS c SET revoked_at = public.stoa_now()
+            WHERE c.authorization_code_hash = redeem_authorization_code.code_hash AND c.revoked_at IS NULL;
+        outcome := 'replayed';
+    ELSE
+        UPDATE openid.authorization_code AS a SET consumed_at = public.stoa_now() WHERE a.hash = redeem_authorization_code.code_hash;
+        IF code.expires_at <= public.stoa_now() THEN
+            outcome := 'expired';
+        ELSIF code.redirect_uri <> redeem_authorization_code.redirect_uri THEN
+            outcome := 'redirect_uri_differs';
+        ELSIF code.code_challenge <> redeem_authorization_code.code_challenge THEN
+            outcome := 'verifier_wrong';
+        ELSE
+            INSERT INTO web.credential (hash, kind, account_id, client_id, scope, authenticator_assurance, authorization_code_hash, expires_at)
+            VALUES (token_hash, 'access_token', code.account_id, code.client_id, code.scope, code.authenticator_assurance,
+                    redeem_authorization_code.code_hash, public.stoa_now() + make_interval(secs => LEAST(lifetime_seconds, 3600)));
+            outcome := 'issued';
+            redeem_authorization_code.scope := code.scope;
+        END IF;
+    END IF;
+END
+$$;
+
+ALTER FUNCTION web.redeem_authorization_code(code_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, OUT outcome text, OUT scope text[]) OWNER TO stoa_door;
+
+CREATE FUNCTION web.remove_ended_credentials() RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    removed integer;
+BEGIN
+    DELETE FROM web.credential AS c WHERE c.expires_at < public.stoa_now() - interval '1 day';
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    RETURN removed;
+END
+$$;
+
+ALTER FUNCTION web.remove_ended_credentials() OWNER TO stoa_door;
+
+CREATE FUNCTION web.resolve_credential(hash bytea) RETURNS TABLE(kind text, actor_kind text, account_id uuid, resident_id uuid, staff_id uuid, display_name text, roles text[], organisation_id text, client_id text, scope text[], language text, expires_at timestamp with time zone, authenticator_assurance smallint, identity_assurance smallint, public_code text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE web.credential AS c SET last_used_at = public.stoa_now()
+        WHERE c.hash = resolve_credential.hash AND c.kind = 'session' AND c.last_used_at < public.stoa_now() - interval '1 minute' AND web.is_live(c);
+    RETURN QUERY
+        SELECT c.kind, CASE WHEN c.account_id IS NOT NULL THEN 'resident' WHEN c.staff_id IS NOT NULL THEN 'staff' ELSE 'organisation' END,
+            a.id, a.resident_id, s.id, s.display_name, coalesce(s.roles, '{}'), c.organisation_id, c.client_id, c.scope,
+            coalesce(a.language, s.language), c.expires_at, c.authenticator_assurance, r.identity_assurance, r.public_code
+        FROM web.credential AS c
+        LEFT JOIN identity.account AS a ON a.id = c.account_id
+        LEFT JOIN register.resident AS r ON r.id = a.resident_id
+        LEFT JOIN identity.staff AS s ON s.id = c.staff_id
+        WHERE c.hash = resolve_credential.hash AND web.is_live(c) AND a.closed_at IS NULL AND s.closed_at IS NULL;
+END
+$$;
+
+ALTER FUNCTION web.resolve_credential(hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION web.revoke_credential(hash bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE web.credential AS c SET revoked_at = public.stoa_now() WHERE c.hash = revoke_credential.hash AND c.revoked_at IS NULL;
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION web.revoke_credential(hash bytea) OWNER TO stoa_door;
+
+CREATE TABLE access_log.checkpoint (
+    tree_size bigint NOT NULL,
+    root bytea NOT NULL,
+    frontier bytea[] NOT NULL,
+    note text NOT NULL,
+    signed_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT checkpoint_root_check CHECK ((octet_length(root) = 32)),
+    CONSTRAINT checkpoint_tree_size_check CHECK ((tree_size >= 0))
+);
+
+ALTER TABLE access_log.checkpoint OWNER TO stoa_owner;
+
+CREATE TABLE access_log.erasure (
+    entry_id uuid NOT NULL,
+    authority text NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT erasure_authority_check CHECK (((length(authority) >= 3) AND (length(authority) <= 200)))
+);
+
+ALTER TABLE access_log.erasure OWNER TO stoa_owner;
+
+CREATE TABLE access_log.staff_reason (
+    id text NOT NULL,
+    law text NOT NULL,
+    CONSTRAINT staff_reason_id_check CHECK ((id ~ '^[a-z][a-z_]{1,39}$'::text))
+);
+
+ALTER TABLE access_log.staff_reason OWNER TO stoa_owner;
+
+CREATE TABLE access_log.subject_head (
+    subject_id uuid NOT NULL,
+    number bigint NOT NULL,
+    commitment bytea NOT NULL
+);
+
+ALTER TABLE access_log.subject_head OWNER TO stoa_owner;
+
+CREATE TABLE exchange.pseudonym (
+    organisation_id text NOT NULL,
+    pseudonym uuid DEFAULT gen_random_uuid() NOT NULL,
+    resident_id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL
+);
+
+ALTER TABLE exchange.pseudonym OWNER TO stoa_owner;
+
+CREATE TABLE identity.evidence (
+    id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    kind text NOT NULL,
+    staff_id uuid NOT NULL,
+    case_reference text NOT NULL,
+    recorded_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT evidence_case_reference_check CHECK (((length(case_reference) >= 1) AND (length(case_reference) <= 64))),
+    CONSTRAINT evidence_kind_check CHECK ((kind = ANY (ARRAY['passport'::text, 'identity_card'::text, 'residence_permit'::text])))
+);
+
+ALTER TABLE identity.evidence OWNER TO stoa_owner;
+
+CREATE TABLE identity.failed_sign_in (
+    name_hmac bytea NOT NULL,
+    address_hmac bytea NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT failed_sign_in_address_hmac_check CHECK ((octet_length(address_hmac) = 32)),
+    CONSTRAINT failed_sign_in_name_hmac_check CHECK ((octet_length(name_hmac) = 32))
+);
+
+ALTER TABLE identity.failed_sign_in OWNER TO stoa_owner;
+
+CREATE TABLE openid.authorization_code (
+    hash bytea NOT NULL,
+    request_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    authenticator_assurance smallint NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    consumed_at timestamp with time zone,
+    CONSTRAINT authorization_code_authenticator_assurance_check CHECK (((authenticator_assurance >= 1) AND (authenticator_assurance <= 3))),
+    CONSTRAINT authorization_code_hash_check CHECK ((octet_length(hash) = 32))
+);
+
+ALTER TABLE openid.authorization_code OWNER TO stoa_owner;
+
+CREATE TABLE openid.authorization_request (
+    id uuid NOT NULL,
+    client_id text NOT NULL,
+    redirect_uri text NOT NULL,
+    scope text[] NOT NULL,
+    state text,
+    code_challenge text NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    answered_at timestamp with time zone,
+    CONSTRAINT authorization_request_code_challenge_check CHECK ((code_challenge ~ '^[A-Za-z0-9_-]{43}$'::text)),
+    CONSTRAINT authorization_request_redirect_uri_check CHECK ((length(redirect_uri) <= 2000)),
+    CONSTRAINT authorization_request_state_check CHECK ((length(state) <= 1000))
+);
+
+ALTER TABLE openid.authorization_request OWNER TO stoa_owner;
+
+CREATE TABLE openid.client (
+    id text NOT NULL,
+    kind text NOT NULL,
+    organisation_id text,
+    name jsonb NOT NULL,
+    redirect_uris text[] DEFAULT '{}'::text[] NOT NULL,
+    jwks jsonb,
+    scope text[] NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    closed_at timestamp with time zone,
+    CONSTRAINT client_check CHECK (((kind = 'confidential'::text) = (jwks IS NOT NULL))),
+    CONSTRAINT client_check1 CHECK (((kind = 'public'::text) OR (organisation_id IS NOT NULL))),
+    CONSTRAINT client_id_check CHECK ((id ~ '^[a-z][a-z0-9-]{1,62}$'::text)),
+    CONSTRAINT client_kind_check CHECK ((kind = ANY (ARRAY['public'::text, 'confidential'::text]))),
+    CONSTRAINT client_name_check CHECK ((jsonb_typeof((name -> 'en'::text)) = 'string'::text)),
+    CONSTRAINT client_scope_check CHECK ((cardinality(scope) >= 1))
+);
+
+ALTER TABLE openid.client OWNER TO stoa_owner;
+
+CREATE TABLE openid.client_assertion (
+    client_id text NOT NULL,
+    jti text NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT client_assertion_jti_check CHECK (((length(jti) >= 1) AND (length(jti) <= 200)))
+);
+
+ALTER TABLE openid.client_assertion OWNER TO stoa_owner;
+
+CREATE TABLE public.migration (
+    number integer NOT NULL,
+    name text NOT NULL,
+    checksum bytea NOT NULL,
+    applied_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    CONSTRAINT migration_checksum_check CHECK ((octet_length(checksum) = 32))
+);
+
+ALTER TABLE public.migration OWNER TO stoa_owner;
+
+COMMENT ON TABLE public.migration IS 'The scripts of migrations/ that made this schema, and the SHA-256 of each.';
+
+CREATE TABLE register.attribute (
+    id text NOT NULL,
+    "position" integer NOT NULL,
+    CONSTRAINT attribute_id_check CHECK ((id ~ '^[a-z][a-z_]{1,39}$'::text))
+);
+
+ALTER TABLE register.attribute OWNER TO stoa_owner;
+
+CREATE TABLE register.import_staging (
+    batch_id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    public_code text NOT NULL,
+    key_id text NOT NULL,
+    wrapped_key bytea NOT NULL,
+    national_number_hmac bytea NOT NULL,
+    name_and_birth_date_hmac bytea NOT NULL,
+    content_hmac bytea NOT NULL,
+    attributes text[] NOT NULL,
+    sealed_values bytea[] NOT NULL,
+    CONSTRAINT import_staging_check CHECK ((cardinality(attributes) = cardinality(sealed_values)))
+);
+
+ALTER TABLE register.import_staging OWNER TO stoa_owner;
+
+CREATE TABLE register.key_check (
+    key_id text NOT NULL,
+    sealed_test bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL
+);
+
+ALTER TABLE register.key_check OWNER TO stoa_owner;
+
+CREATE TABLE register.lookup (
+    kind text NOT NULL,
+    hmac bytea NOT NULL,
+    resident_id uuid NOT NULL,
+    CONSTRAINT lookup_hmac_check CHECK ((octet_length(hmac) = 32)),
+    CONSTRAINT lookup_kind_check CHECK ((kind = ANY (ARRAY['national_number'::text, 'name_and_birth_date'::text])))
+);
+
+ALTER TABLE register.lookup OWNER TO stoa_owner;
+
+CREATE TABLE web.idempotency_key (
+    actor text NOT NULL,
+    route text NOT NULL,
+    key text NOT NULL,
+    body_hash bytea NOT NULL,
+    status smallint NOT NULL,
+    resource_id uuid,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT idempotency_key_actor_check CHECK ((length(actor) <= 200)),
+    CONSTRAINT idempotency_key_body_hash_check CHECK ((octet_length(body_hash) = 32)),
+    CONSTRAINT idempotency_key_key_check CHECK (((length(key) >= 1) AND (length(key) <= 255))),
+    CONSTRAINT idempotency_key_route_check CHECK ((length(route) <= 200)),
+    CONSTRAINT idempotency_key_status_check CHECK (((status >= 100) AND (status <= 599)))
+);
+
+ALTER TABLE web.idempotency_key OWNER TO stoa_owner;
+
+ALTER TABLE ONLY ledger.account
+    ADD CONSTRAINT account_pkey PRIMARY KEY (id);
+
+CREATE FUNCTION ledger.findings(count_max integer) RETURNS TABLE(kind text, subject text, expected text, found text)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT f.kind,
+     f.subject,
+     f.expected,
+     f.found
+    FROM ( SELECT 'account_balance'::text AS kind,
+             (a.id)::text AS subject,
+             (COALESCE(s.amount, (0)::numeric))::text AS expected,
+             (a.posted)::text AS found
+            FROM (ledger.account a
+              LEFT JOIN ( SELECT e.account_id,
+                     sum(
+                         CASE e.side
+                             WHEN b.normal_side THEN e.amount
+                             ELSE (- e.amount)
+                         END) AS amount
+                    FROM (ledger.entry e
+                      JOIN ledger.account b ON ((b.id = e.account_id)))
+                   GROUP BY e.account_id) s ON ((s.account_id = a.id)))
+           WHERE ((a.posted)::numeric <> COALESCE(s.amount, (0)::numeric))
+         UNION ALL
+          SELECT 'entry_numbers'::text,
+             (a.id)::text AS id,
+             (a.entry_count)::text AS entry_count,
+             ((count(e.number) || ' up to '::text) || COALESCE(max(e.number), (0)::bigint))
+            FROM (ledger.account a
+              LEFT JOIN ledger.entry e ON ((e.account_id = a.id)))
+           GROUP BY a.id
+          HAVING ((count(e.number) <> a.entry_count) OR (COALESCE(max(e.number), (0)::bigint) <> a.entry_count))
+         UNION ALL
+          SELECT 'entry_without_account'::text,
+             (e.account_id)::text AS account_id,
+             'an account'::text,
+             'none'::text
+            FROM ledger.entry e
+           WHERE (NOT (EXISTS ( SELECT
+                    FROM ledger.account a
+                   WHERE (a.id = e.account_id))))
+           GROUP BY e.account_id
+         UNION ALL
+          SELECT 'currency_sum'::text,
+             e.currency,
+             '0'::text,
+             (sum(
+                 CASE e.side
+                     WHEN 'debit'::text THEN e.amount
+                     ELSE (- e.amount)
+                 END))::text AS sum
+            FROM ledger.entry e
+           GROUP BY e.currency
+          HAVING (sum(
+                 CASE e.side
+                     WHEN 'debit'::text THEN e.amount
+                     ELSE (- e.amount)
+                 END) <> (0)::numeric)
+         UNION ALL
+          SELECT 'transfer_entries'::text,
+             (COALESCE(t.id, e.transfer_id))::text AS "coalesce",
+             'one debit and one credit of the transfer'::text,
+             (count(e.transfer_id) || ' entries'::text)
+            FROM (ledger.transfer t
+              FULL JOIN ledger.entry e ON ((e.transfer_id = t.id)))
+           GROUP BY COALESCE(t.id, e.transfer_id)
+          HAVING ((count(*) FILTER (WHERE ((t.outcome = 'posted'::text) AND (e.amount = t.amount) AND (e.currency = t.currency) AND (e.account_id =
+                 CASE e.side
+                     WHEN 'debit'::text THEN t.debit_account
+                     ELSE t.credit_account
+                 END))) <>
+                 CASE max(t.outcome)
+                     WHEN 'posted'::text THEN 2
+                     ELSE 0
+                 END) OR (count(e.transfer_id) <>
+                 CASE max(t.outcome)
+                     WHEN 'posted'::text THEN 2
+                     ELSE 0
+                 END))
+         UNION ALL
+          SELECT 'running_balance'::text,
+             ((b.account_id || ' #'::text) || b.number),
+             (b.expected)::text AS expected,
+             (b.balance_after)::text AS balance_after
+            FROM ( SELECT e.account_id,
+                     e.number,
+                     e.balance_after,
+                     sum(
+                         CASE e.side
+                             WHEN a.normal_side THEN e.amount
+                             ELSE (- e.amount)
+                         END) OVER (PARTITION BY e.account_id ORDER BY e.number) AS expected
+                    FROM (ledger.entry e
+                      JOIN ledger.account a ON ((a.id = e.account_id)))) b
+           WHERE ((b.balance_after)::numeric <> b.expected)
+         UNION ALL
+          SELECT 'overdrawn'::text,
+             (a.id)::text AS id,
+             'at least 0'::text,
+             (a.posted)::text AS posted
+            FROM ledger.account a
+           WHERE ((a.posted < 0) AND (NOT a.may_go_negative))) f
+  LIMIT findings.count_max;
+END;
+
+ALTER FUNCTION ledger.findings(count_max integer) OWNER TO stoa_owner;
+
+ALTER TABLE ONLY access_log.checkpoint
+    ADD CONSTRAINT checkpoint_pkey PRIMARY KEY (tree_size);
+
+ALTER TABLE ONLY access_log.entry
+    ADD CONSTRAINT entry_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY access_log.erasure
+    ADD CONSTRAINT erasure_pkey PRIMARY KEY (entry_id);
+
+ALTER TABLE ONLY access_log.leaf
+    ADD CONSTRAINT leaf_entry_id_key UNIQUE (entry_id);
+
+ALTER TABLE ONLY access_log.leaf
+    ADD CONSTRAINT leaf_pkey PRIMARY KEY (index);
+
+ALTER TABLE ONLY access_log.own_view
+    ADD CONSTRAINT own_view_entry_id_key UNIQUE (entry_id);
+
+ALTER TABLE ONLY access_log.own_view
+    ADD CONSTRAINT own_view_pkey PRIMARY KEY (credential, kind);
+
+ALTER TABLE ONLY access_log.queue
+    ADD CONSTRAINT queue_pkey PRIMARY KEY (entry_id);
+
+ALTER TABLE ONLY access_log.staff_reason
+    ADD CONSTRAINT staff_reason_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY access_log.subject_head
+    ADD CONSTRAINT subject_head_pkey PRIMARY KEY (subject_id);
+
+ALTER TABLE ONLY benefits.decision
+    ADD CONSTRAINT decision_pkey PRIMARY KEY (disbursement_id);
+
+ALTER TABLE ONLY benefits.decision
+    ADD CONSTRAINT decision_transfer_id_key UNIQUE (transfer_id);
+
+ALTER TABLE ONLY benefits.disbursement
+    ADD CONSTRAINT disbursement_id_prepared_by_key UNIQUE (id, prepared_by);
+
+ALTER TABLE ONLY benefits.disbursement
+    ADD CONSTRAINT disbursement_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY benefits.programme
+    ADD CONSTRAINT programme_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY casework.opening
+    ADD CONSTRAINT opening_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY casework.paper_submission
+    ADD CONSTRAINT paper_submission_form_reference_key UNIQUE (form_reference);
+
+ALTER TABLE ONLY casework.paper_submission
+    ADD CONSTRAINT paper_submission_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY consent.event
+    ADD CONSTRAINT event_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY consent.event
+    ADD CONSTRAINT event_resident_id_activity_id_sequence_key UNIQUE (resident_id, activity_id, sequence);
+
+ALTER TABLE ONLY consent.organisation
+    ADD CONSTRAINT organisation_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY consent.policy
+    ADD CONSTRAINT policy_pkey PRIMARY KEY (activity_id, version);
+
+ALTER TABLE ONLY consent.processing_activity
+    ADD CONSTRAINT processing_activity_organisation_id_purpose_key UNIQUE (organisation_id, purpose);
+
+ALTER TABLE ONLY consent.processing_activity
+    ADD CONSTRAINT processing_activity_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY consent.state
+    ADD CONSTRAINT state_pkey PRIMARY KEY (resident_id, activity_id);
+
+ALTER TABLE ONLY exchange.pseudonym
+    ADD CONSTRAINT pseudonym_pkey PRIMARY KEY (organisation_id, pseudonym);
+
+ALTER TABLE ONLY exchange.pseudonym
+    ADD CONSTRAINT pseudonym_resident_id_organisation_id_key UNIQUE (resident_id, organisation_id);
+
+ALTER TABLE ONLY identity.account
+    ADD CONSTRAINT account_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY identity.account
+    ADD CONSTRAINT account_resident_id_key UNIQUE (resident_id);
+
+ALTER TABLE ONLY identity.evidence
+    ADD CONSTRAINT evidence_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY identity.sign_in_name
+    ADD CONSTRAINT sign_in_name_pkey PRIMARY KEY (hmac);
+
+ALTER TABLE ONLY identity.staff
+    ADD CONSTRAINT staff_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY identity.staff
+    ADD CONSTRAINT staff_username_key UNIQUE (username);
+
+ALTER TABLE ONLY ledger.entry
+    ADD CONSTRAINT entry_pkey PRIMARY KEY (account_id, number);
+
+ALTER TABLE ONLY ledger.entry
+    ADD CONSTRAINT entry_transfer_id_side_key UNIQUE (transfer_id, side);
+
+ALTER TABLE ONLY ledger.transfer
+    ADD CONSTRAINT transfer_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY messages.message
+    ADD CONSTRAINT message_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY openid.authorization_code
+    ADD CONSTRAINT authorization_code_pkey PRIMARY KEY (hash);
+
+ALTER TABLE ONLY openid.authorization_code
+    ADD CONSTRAINT authorization_code_request_id_key UNIQUE (request_id);
+
+ALTER TABLE ONLY openid.authorization_request
+    ADD CONSTRAINT authorization_request_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY openid.client_assertion
+    ADD CONSTRAINT client_assertion_pkey PRIMARY KEY (client_id, jti);
+
+ALTER TABLE ONLY openid.client
+    ADD CONSTRAINT client_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payments.bill
+    ADD CONSTRAINT bill_id_currency_amount_key UNIQUE (id, currency, amount);
+
+ALTER TABLE ONLY payments.bill_line
+    ADD CONSTRAINT bill_line_pkey PRIMARY KEY (bill_id, "position");
+
+ALTER TABLE ONLY payments.payment
+    ADD CONSTRAINT bill_paid_once UNIQUE (bill_id);
+
+ALTER TABLE ONLY payments.bill
+    ADD CONSTRAINT bill_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payments.bill
+    ADD CONSTRAINT bill_reference_key UNIQUE (reference);
+
+ALTER TABLE ONLY payments.payment
+    ADD CONSTRAINT payment_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payments.payment
+    ADD CONSTRAINT receipt_code_once UNIQUE (receipt_code);
+
+ALTER TABLE ONLY payments.payment
+    ADD CONSTRAINT transfer_pays_once UNIQUE (transfer_id);
+
+ALTER TABLE ONLY public.migration
+    ADD CONSTRAINT migration_name_key UNIQUE (name);
+
+ALTER TABLE ONLY public.migration
+    ADD CONSTRAINT migration_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY register.attribute
+    ADD CONSTRAINT attribute_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY register.attribute
+    ADD CONSTRAINT attribute_position_key UNIQUE ("position");
+
+ALTER TABLE ONLY register.correction_request
+    ADD CONSTRAINT correction_request_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY register.correction_request
+    ADD CONSTRAINT correction_request_reference_key UNIQUE (reference);
+
+ALTER TABLE ONLY register.data_key
+    ADD CONSTRAINT data_key_pkey PRIMARY KEY (resident_id);
+
+ALTER TABLE ONLY register.import_record
+    ADD CONSTRAINT import_record_pkey PRIMARY KEY (national_number_hmac);
+
+ALTER TABLE ONLY register.import_record
+    ADD CONSTRAINT import_record_resident_id_key UNIQUE (resident_id);
+
+ALTER TABLE ONLY register.key_check
+    ADD CONSTRAINT key_check_pkey PRIMARY KEY (key_id);
+
+ALTER TABLE ONLY register.lookup
+    ADD CONSTRAINT lookup_pkey PRIMARY KEY (kind, hmac, resident_id);
+
+ALTER TABLE ONLY register.resident
+    ADD CONSTRAINT resident_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY register.resident
+    ADD CONSTRAINT resident_public_code_key UNIQUE (public_code);
+
+ALTER TABLE ONLY register.sealed_attribute
+    ADD CONSTRAINT sealed_attribute_pkey PRIMARY KEY (resident_id, attribute);
+
+ALTER TABLE ONLY web.credential
+    ADD CONSTRAINT credential_pkey PRIMARY KEY (hash);
+
+ALTER TABLE ONLY web.idempotency_key
+    ADD CONSTRAINT idempotency_key_pkey PRIMARY KEY (actor, route, key);
+
+CREATE INDEX entry_subject ON access_log.entry USING btree (subject_id, at, id);
+
+CREATE INDEX disbursement_prepared ON benefits.disbursement USING btree (prepared_at, id);
+
+CREATE INDEX disbursement_resident ON benefits.disbursement USING btree (resident_id);
+
+CREATE INDEX opening_expires ON casework.opening USING btree (expires_at);
+
+CREATE INDEX paper_submission_resident ON casework.paper_submission USING btree (resident_id);
+
+CREATE UNIQUE INDEX event_form ON consent.event USING btree (form_reference, activity_id) WHERE (form_reference IS NOT NULL);
+
+CREATE INDEX failed_sign_in_at ON identity.failed_sign_in USING btree (at);
+
+CREATE INDEX failed_sign_in_recent ON identity.failed_sign_in USING btree (name_hmac, address_hmac, at);
+
+CREATE INDEX sign_in_name_account ON identity.sign_in_name USING btree (account_id) WHERE (account_id IS NOT NULL);
+
+CREATE INDEX account_organisation ON ledger.account USING btree (organisation_id) WHERE (organisation_id IS NOT NULL);
+
+CREATE UNIQUE INDEX account_wallet ON ledger.account USING btree (resident_id, currency) WHERE ((kind = 'wallet'::text) AND (closed_at IS NULL));
+
+CREATE INDEX message_resident ON messages.message USING btree (resident_id, sent_at DESC, id DESC);
+
+CREATE INDEX client_assertion_expires ON openid.client_assertion USING btree (expires_at);
+
+CREATE INDEX bill_resident ON payments.bill USING btree (resident_id, created_at, id);
+
+CREATE INDEX correction_request_open ON register.correction_request USING btree (requested_at) WHERE (answered_at IS NULL);
+
+CREATE INDEX import_staging_batch ON register.import_staging USING btree (batch_id);
+
+CREATE UNIQUE INDEX lookup_national_number ON register.lookup USING btree (hmac) WHERE (kind = 'national_number'::text);
+
+CREATE INDEX lookup_resident ON register.lookup USING btree (resident_id);
+
+CREATE INDEX resident_superseded_by ON register.resident USING btree (superseded_by) WHERE (superseded_by IS NOT NULL);
+
+CREATE INDEX credential_account ON web.credential USING btree (account_id) WHERE (account_id IS NOT NULL);
+
+CREATE INDEX credential_code ON web.credential USING btree (authorization_code_hash) WHERE (authorization_code_hash IS NOT NULL);
+
+CREATE INDEX credential_expires ON web.credential USING btree (expires_at);
+
+CREATE INDEX idempotency_key_created ON web.idempotency_key USING btree (created_at);
+
+CREATE TRIGGER checkpoint_covers_leaves BEFORE INSERT ON access_log.checkpoint FOR EACH ROW EXECUTE FUNCTION access_log.check_checkpoint_size();
+
+CREATE TRIGGER checkpoint_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.checkpoint FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER entry_erased_on_authority BEFORE DELETE ON access_log.entry FOR EACH ROW EXECUTE FUNCTION access_log.check_erasure();
+
+CREATE TRIGGER entry_only_grows BEFORE UPDATE OR TRUNCATE ON access_log.entry FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER erasure_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.erasure FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER leaf_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.leaf FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON benefits.decision FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER disbursement_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON benefits.disbursement FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER paper_submission_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON casework.paper_submission FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER event_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER policy_attributes_known BEFORE INSERT ON consent.policy FOR EACH ROW EXECUTE FUNCTION consent.check_policy_attributes();
+
+CREATE TRIGGER policy_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.policy FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER evidence_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON identity.evidence FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER account_equals_entries AFTER UPDATE ON ledger.account REFERENCING OLD TABLE AS former NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_accounts();
+
+CREATE TRIGGER account_opens_empty BEFORE INSERT ON ledger.account FOR EACH ROW WHEN (((new.posted <> 0) OR (new.entry_count <> 0))) EXECUTE FUNCTION ledger.check_new_account();
+
+CREATE TRIGGER account_stays BEFORE DELETE OR TRUNCATE ON ledger.account FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER entry_matches_transfer AFTER INSERT ON ledger.entry REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_entries();
+
+CREATE TRIGGER entry_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.entry FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER transfer_balanced AFTER INSERT ON ledger.transfer REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_transfers();
+
+CREATE TRIGGER transfer_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.transfer FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER message_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON messages.message FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE CONSTRAINT TRIGGER bill_equals_lines AFTER INSERT ON payments.bill DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments.check_bill();
+
+CREATE CONSTRAINT TRIGGER bill_line_equals_bill AFTER INSERT ON payments.bill_line DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments.check_bill();
+
+CREATE TRIGGER bill_line_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bill_line FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER bill_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bill FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER payment_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.payment FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER wallet_follows_resident AFTER UPDATE OF superseded_by ON register.resident FOR EACH ROW WHEN (((new.superseded_by IS NOT NULL) AND (old.superseded_by IS NULL))) EXECUTE FUNCTION ledger.follow_resident();
+
+ALTER TABLE ONLY benefits.decision
+    ADD CONSTRAINT decision_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY benefits.decision
+    ADD CONSTRAINT decision_disbursement_id_prepared_by_fkey FOREIGN KEY (disbursement_id, prepared_by) REFERENCES benefits.disbursement(id, prepared_by);
+
+ALTER TABLE ONLY benefits.decision
+    ADD CONSTRAINT decision_transfer_id_fkey FOREIGN KEY (transfer_id) REFERENCES ledger.transfer(id);
+
+ALTER TABLE ONLY benefits.disbursement
+    ADD CONSTRAINT disbursement_prepared_by_fkey FOREIGN KEY (prepared_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY benefits.disbursement
+    ADD CONSTRAINT disbursement_programme_id_fkey FOREIGN KEY (programme_id) REFERENCES benefits.programme(id);
+
+ALTER TABLE ONLY benefits.disbursement
+    ADD CONSTRAINT disbursement_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY benefits.programme
+    ADD CONSTRAINT programme_paid_from_fkey FOREIGN KEY (paid_from) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY casework.opening
+    ADD CONSTRAINT opening_reason_fkey FOREIGN KEY (reason) REFERENCES access_log.staff_reason(id);
+
+ALTER TABLE ONLY casework.opening
+    ADD CONSTRAINT opening_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY casework.opening
+    ADD CONSTRAINT opening_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY casework.paper_submission
+    ADD CONSTRAINT paper_submission_activity_id_fkey FOREIGN KEY (activity_id) REFERENCES consent.processing_activity(id);
+
+ALTER TABLE ONLY casework.paper_submission
+    ADD CONSTRAINT paper_submission_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY casework.paper_submission
+    ADD CONSTRAINT paper_submission_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY consent.event
+    ADD CONSTRAINT event_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY consent.event
+    ADD CONSTRAINT event_activity_id_policy_version_fkey FOREIGN KEY (activity_id, policy_version) REFERENCES consent.policy(activity_id, version);
+
+ALTER TABLE ONLY consent.event
+    ADD CONSTRAINT event_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
+
+ALTER TABLE ONLY consent.event
+    ADD CONSTRAINT event_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY consent.event
+    ADD CONSTRAINT event_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY consent.policy
+    ADD CONSTRAINT policy_activity_id_fkey FOREIGN KEY (activity_id) REFERENCES consent.processing_activity(id);
+
+ALTER TABLE ONLY consent.processing_activity
+    ADD CONSTRAINT processing_activity_id_policy_version_fkey FOREIGN KEY (id, policy_version) REFERENCES consent.policy(activity_id, version) DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE ONLY consent.processing_activity
+    ADD CONSTRAINT processing_activity_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
+
+ALTER TABLE ONLY consent.state
+    ADD CONSTRAINT state_activity_id_fkey FOREIGN KEY (activity_id) REFERENCES consent.processing_activity(id);
+
+ALTER TABLE ONLY consent.state
+    ADD CONSTRAINT state_event_id_fkey FOREIGN KEY (event_id) REFERENCES consent.event(id);
+
+ALTER TABLE ONLY consent.state
+    ADD CONSTRAINT state_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY exchange.pseudonym
+    ADD CONSTRAINT pseudonym_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
+
+ALTER TABLE ONLY exchange.pseudonym
+    ADD CONSTRAINT pseudonym_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY identity.account
+    ADD CONSTRAINT account_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY identity.evidence
+    ADD CONSTRAINT evidence_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY identity.evidence
+    ADD CONSTRAINT evidence_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY identity.evidence
+    ADD CONSTRAINT evidence_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY identity.sign_in_name
+    ADD CONSTRAINT sign_in_name_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY identity.sign_in_name
+    ADD CONSTRAINT sign_in_name_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY ledger.account
+    ADD CONSTRAINT account_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
+
+ALTER TABLE ONLY ledger.account
+    ADD CONSTRAINT account_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY messages.message
+    ADD CONSTRAINT message_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY openid.authorization_code
+    ADD CONSTRAINT authorization_code_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY openid.authorization_code
+    ADD CONSTRAINT authorization_code_request_id_fkey FOREIGN KEY (request_id) REFERENCES openid.authorization_request(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY openid.authorization_request
+    ADD CONSTRAINT authorization_request_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
+
+ALTER TABLE ONLY openid.client_assertion
+    ADD CONSTRAINT client_assertion_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
+
+ALTER TABLE ONLY openid.client
+    ADD CONSTRAINT client_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
+
+ALTER TABLE ONLY payments.bill_line
+    ADD CONSTRAINT bill_line_bill_id_fkey FOREIGN KEY (bill_id) REFERENCES payments.bill(id);
+
+ALTER TABLE ONLY payments.payment
+    ADD CONSTRAINT bill_paid_in_full FOREIGN KEY (bill_id, currency, net) REFERENCES payments.bill(id, currency, amount);
+
+ALTER TABLE ONLY payments.bill
+    ADD CONSTRAINT bill_pays_into_fkey FOREIGN KEY (pays_into) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY payments.bill
+    ADD CONSTRAINT bill_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY payments.payment
+    ADD CONSTRAINT payment_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY payments.payment
+    ADD CONSTRAINT payment_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
+
+ALTER TABLE ONLY payments.payment
+    ADD CONSTRAINT payment_transfer_id_fkey FOREIGN KEY (transfer_id) REFERENCES ledger.transfer(id);
+
+ALTER TABLE ONLY register.correction_request
+    ADD CONSTRAINT correction_request_attribute_fkey FOREIGN KEY (attribute) REFERENCES register.attribute(id);
+
+ALTER TABLE ONLY register.correction_request
+    ADD CONSTRAINT correction_request_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY register.data_key
+    ADD CONSTRAINT data_key_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY register.import_record
+    ADD CONSTRAINT import_record_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY register.lookup
+    ADD CONSTRAINT lookup_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY register.resident
+    ADD CONSTRAINT resident_superseded_by_fkey FOREIGN KEY (superseded_by) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY register.sealed_attribute
+    ADD CONSTRAINT sealed_attribute_attribute_fkey FOREIGN KEY (attribute) REFERENCES register.attribute(id);
+
+ALTER TABLE ONLY register.sealed_attribute
+    ADD CONSTRAINT sealed_attribute_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY web.credential
+    ADD CONSTRAINT credential_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY web.credential
+    ADD CONSTRAINT credential_authorization_code_hash_fkey FOREIGN KEY (authorization_code_hash) REFERENCES openid.authorization_code(hash) ON DELETE SET NULL;
+
+ALTER TABLE ONLY web.credential
+    ADD CONSTRAINT credential_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
+
+ALTER TABLE ONLY web.credential
+    ADD CONSTRAINT credential_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
+
+ALTER TABLE ONLY web.credential
+    ADD CONSTRAINT credential_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+GRANT USAGE ON SCHEMA access_log TO stoa_app;
+GRANT USAGE ON SCHEMA access_log TO stoa_auditor;
+GRANT USAGE ON SCHEMA access_log TO stoa_door;
+
+GRANT USAGE ON SCHEMA benefits TO stoa_app;
+GRANT USAGE ON SCHEMA benefits TO stoa_auditor;
+GRANT USAGE ON SCHEMA benefits TO stoa_door;
+
+GRANT USAGE ON SCHEMA casework TO stoa_app;
+GRANT USAGE ON SCHEMA casework TO stoa_door;
+
+GRANT USAGE ON SCHEMA consent TO stoa_app;
+GRANT USAGE ON SCHEMA consent TO stoa_auditor;
+GRANT USAGE ON SCHEMA consent TO stoa_door;
+
+GRANT USAGE ON SCHEMA exchange TO stoa_app;
+GRANT USAGE ON SCHEMA exchange TO stoa_door;
+
+GRANT USAGE ON SCHEMA identity TO stoa_app;
+GRANT USAGE ON SCHEMA identity TO stoa_door;
+
+GRANT USAGE ON SCHEMA ledger TO stoa_app;
+GRANT USAGE ON SCHEMA ledger TO stoa_auditor;
+GRANT USAGE ON SCHEMA ledger TO stoa_door;
+
+GRANT USAGE ON SCHEMA messages TO stoa_app;
+GRANT USAGE ON SCHEMA messages TO stoa_door;
+
+GRANT USAGE ON SCHEMA openid TO stoa_app;
+GRANT USAGE ON SCHEMA openid TO stoa_door;
+
+GRANT USAGE ON SCHEMA payments TO stoa_app;
+GRANT USAGE ON SCHEMA payments TO stoa_auditor;
+GRANT USAGE ON SCHEMA payments TO stoa_door;
+
+REVOKE USAGE ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO stoa_app;
+GRANT USAGE ON SCHEMA public TO stoa_auditor;
+GRANT USAGE ON SCHEMA public TO stoa_door;
+
+GRANT USAGE ON SCHEMA register TO stoa_app;
+GRANT USAGE ON SCHEMA register TO stoa_door;
+
+GRANT USAGE ON SCHEMA web TO stoa_app;
+GRANT USAGE ON SCHEMA web TO stoa_door;
+
+REVOKE ALL ON FUNCTION access_log.authorise(entry_ids uuid[], credentials bytea[], operations text[], subject_kinds text[], subject_keys text[], attribute_lists text[], purposes text[], case_references text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.authorise(entry_ids uuid[], credentials bytea[], operations text[], subject_kinds text[], subject_keys text[], attribute_lists text[], purposes text[], case_references text[]) TO stoa_app;
+
+GRANT SELECT ON TABLE access_log.entry TO stoa_auditor;
+GRANT SELECT,INSERT ON TABLE access_log.entry TO stoa_door;
+
+REVOKE ALL ON FUNCTION access_log.canonical(e access_log.entry, subject_number bigint, previous_commitment bytea) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION access_log.check_checkpoint_size() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION access_log.check_erasure() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.stoa_now() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.stoa_now() TO stoa_app;
+GRANT ALL ON FUNCTION public.stoa_now() TO stoa_auditor;
+GRANT ALL ON FUNCTION public.stoa_now() TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE web.credential TO stoa_door;
+
+REVOKE ALL ON FUNCTION web.is_live(c web.credential) FROM PUBLIC;
+
+GRANT SELECT ON TABLE access_log.leaf TO stoa_auditor;
+GRANT SELECT,INSERT ON TABLE access_log.leaf TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE access_log.own_view TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE consent.event TO stoa_door;
+
+GRANT SELECT ON TABLE consent.organisation TO stoa_app;
+GRANT SELECT ON TABLE consent.organisation TO stoa_auditor;
+GRANT SELECT ON TABLE consent.organisation TO stoa_door;
+
+GRANT SELECT ON TABLE consent.policy TO stoa_app;
+GRANT SELECT ON TABLE consent.policy TO stoa_auditor;
+GRANT SELECT ON TABLE consent.policy TO stoa_door;
+
+GRANT SELECT ON TABLE consent.processing_activity TO stoa_app;
+GRANT SELECT ON TABLE consent.processing_activity TO stoa_auditor;
+GRANT SELECT ON TABLE consent.processing_activity TO stoa_door;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE identity.account TO stoa_door;
+
+GRANT UPDATE(resident_id) ON TABLE identity.account TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.resident TO stoa_door;
+
+REVOKE ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean) TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.erase_entry(entry_id uuid, authority text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION access_log.field(number_and_tag bytea, payload bytea) FROM PUBLIC;
+
+GRANT SELECT ON TABLE access_log.queue TO stoa_auditor;
+GRANT SELECT,INSERT,DELETE ON TABLE access_log.queue TO stoa_door;
+
+REVOKE ALL ON FUNCTION access_log.has_waiting_entries() FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.has_waiting_entries() TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.release(entry_ids uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.release(entry_ids uuid[]) TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.sequence(entries_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.sequence(entries_max integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION benefits.approve(credential bytea, disbursement uuid, transfer uuid, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT case_reference text) FROM PUBLIC;
+GRANT ALL ON FUNCTION benefits.approve(credential bytea, disbursement uuid, transfer uuid, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT case_reference text) TO stoa_app;
+
+GRANT SELECT,INSERT ON TABLE identity.staff TO stoa_door;
+
+GRANT UPDATE(language) ON TABLE identity.staff TO stoa_door;
+
+REVOKE ALL ON FUNCTION benefits.staff_with(credential bytea, roles text[]) FROM PUBLIC;
+
+GRANT SELECT,INSERT ON TABLE benefits.decision TO stoa_door;
+GRANT SELECT ON TABLE benefits.decision TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE benefits.disbursement TO stoa_door;
+GRANT SELECT ON TABLE benefits.disbursement TO stoa_auditor;
+
+GRANT SELECT ON TABLE benefits.programme TO stoa_app;
+GRANT SELECT ON TABLE benefits.programme TO stoa_auditor;
+GRANT SELECT ON TABLE benefits.programme TO stoa_door;
+
+REVOKE ALL ON FUNCTION benefits.disbursements_for(credential bytea, disbursement uuid, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION benefits.disbursements_for(credential bytea, disbursement uuid, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION benefits.prepare(credential bytea, disbursement uuid, access_entry uuid, programme text, amount bigint, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION benefits.prepare(credential bytea, disbursement uuid, access_entry uuid, programme text, amount bigint, reason text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION ledger.holder(credential bytea, scopes text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION benefits.received_by(credential bytea, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION benefits.received_by(credential bytea, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION benefits.refuse(credential bytea, disbursement uuid, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION benefits.refuse(credential bytea, disbursement uuid, reason text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date, language text) FROM PUBLIC;
+GRANT ALL ON FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date, language text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION casework.open_record(credential bytea, opening_id uuid, search_entry_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION casework.open_record(credential bytea, opening_id uuid, search_entry_id uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION casework.staff_with_role(credential bytea, role text) FROM PUBLIC;
+
+GRANT SELECT,INSERT,DELETE ON TABLE casework.opening TO stoa_door;
+
+REVOKE ALL ON FUNCTION casework.opening_of(credential bytea, opening_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION casework.opening_of(credential bytea, opening_id uuid) TO stoa_app;
+
+GRANT SELECT,INSERT ON TABLE casework.paper_submission TO stoa_door;
+
+REVOKE ALL ON FUNCTION casework.paper_submissions_of(credential bytea, opening_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION casework.paper_submissions_of(credential bytea, opening_id uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION casework.prove_identity(credential bytea, opening_id uuid, evidence_id uuid, account_code text, evidence_kind text, language text) FROM PUBLIC;
+GRANT ALL ON FUNCTION casework.prove_identity(credential bytea, opening_id uuid, evidence_id uuid, account_code text, evidence_kind text, language text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION consent.append(event_id uuid, resident uuid, activity uuid, kind text, attributes text[], policy_version integer, account uuid, staff uuid, client text, capacity text, method text, language text, form_reference text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.check_policy_attributes() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION consent.history_of(credential bytea, activity uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.history_of(credential bytea, activity uuid) TO stoa_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE consent.state TO stoa_door;
+
+REVOKE ALL ON FUNCTION consent.states_of(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.states_of(credential bytea) TO stoa_app;
+
+GRANT SELECT,INSERT ON TABLE identity.sign_in_name TO stoa_door;
+
+REVOKE ALL ON FUNCTION identity.find_sign_in(name_hmac bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.find_sign_in(name_hmac bytea) TO stoa_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.data_key TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.sealed_attribute TO stoa_door;
+
+REVOKE ALL ON FUNCTION identity.register_account(account_id uuid, resident_id uuid, public_code text, password_hash text, language text, name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.register_account(account_id uuid, resident_id uuid, public_code text, password_hash text, language text, name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) TO stoa_app;
+
+REVOKE ALL ON FUNCTION ledger.amount_max() FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.amount_max() TO stoa_app;
+GRANT ALL ON FUNCTION ledger.amount_max() TO stoa_auditor;
+GRANT ALL ON FUNCTION ledger.amount_max() TO stoa_door;
+
+REVOKE ALL ON FUNCTION ledger.check_accounts() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.check_entries() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.check_new_account() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.check_transfers() FROM PUBLIC;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE ledger.account TO stoa_door;
+GRANT SELECT ON TABLE ledger.account TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE ledger.entry TO stoa_door;
+GRANT SELECT ON TABLE ledger.entry TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE ledger.transfer TO stoa_door;
+GRANT SELECT ON TABLE ledger.transfer TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION ledger.entries_of(credential bytea, currency text, before_number bigint, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.entries_of(credential bytea, currency text, before_number bigint, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION ledger.follow_resident() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.judge_in_order(verdicts text[], leaders integer[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.open_account(id uuid, kind text, currency text, resident uuid, organisation text, normal_side text, may_go_negative boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.open_wallet(resident uuid, currency text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[]) TO stoa_app;
+
+REVOKE ALL ON FUNCTION ledger.post_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.wallets_of(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.wallets_of(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION ledger.write_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], verdicts text[], leaders integer[]) FROM PUBLIC;
+
+GRANT INSERT ON TABLE messages.message TO stoa_app;
+GRANT SELECT ON TABLE messages.message TO stoa_door;
+
+REVOKE ALL ON FUNCTION messages.messages_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION messages.messages_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
+
+GRANT SELECT ON TABLE payments.bill TO stoa_door;
+GRANT SELECT ON TABLE payments.bill TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.payment TO stoa_door;
+GRANT SELECT ON TABLE payments.payment TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION payments.bill_of(credential bytea, bill uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.bill_of(credential bytea, bill uuid) TO stoa_app;
+
+GRANT SELECT ON TABLE payments.bill_line TO stoa_door;
+GRANT SELECT ON TABLE payments.bill_line TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION payments.bill_lines_of(credential bytea, bill uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.bill_lines_of(credential bytea, bill uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.bills_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.bills_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.check_bill() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.issue_bill(id uuid, resident uuid, kind text, reference text, title jsonb, currency text, issued_on date, due_on date, pays_into uuid, line_descriptions jsonb[], line_amounts bigint[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.pay(credential bytea, bill uuid, payment_id uuid, receipt_code text, idempotency_key text, request_hash bytea, OUT outcome text, OUT payment uuid, OUT is_new boolean, OUT resident uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.pay(credential bytea, bill uuid, payment_id uuid, receipt_code text, idempotency_key text, request_hash bytea, OUT outcome text, OUT payment uuid, OUT is_new boolean, OUT resident uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION public.refuse_change() FROM PUBLIC;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.import_record TO stoa_door;
+
+REVOKE ALL ON FUNCTION register.imported(national_number_hmacs bytea[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION register.imported(national_number_hmacs bytea[]) TO stoa_app;
+
+REVOKE ALL ON FUNCTION register.merge_import(batch uuid, OUT inserted integer, OUT updated integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION register.merge_import(batch uuid, OUT inserted integer, OUT updated integer) TO stoa_app;
+
+GRANT SELECT,INSERT ON TABLE register.correction_request TO stoa_door;
+
+REVOKE ALL ON FUNCTION register.open_corrections() FROM PUBLIC;
+GRANT ALL ON FUNCTION register.open_corrections() TO stoa_app;
+
+REVOKE ALL ON FUNCTION register.request_correction(credential bytea, id uuid, reference text, attribute text, sealed_statement bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION register.request_correction(credential bytea, id uuid, reference text, attribute text, sealed_statement bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION web.choose_language(session_hash bytea, language text) FROM PUBLIC;
+GRANT ALL ON FUNCTION web.choose_language(session_hash bytea, language text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION web.issue_authorization_code(code_hash bytea, request_id uuid, session_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION web.issue_authorization_code(code_hash bytea, request_id uuid, session_hash bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION web.issue_client_token(token_hash bytea, client_id text, scope text[], lifetime_seconds integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION web.issue_client_token(token_hash bytea, client_id text, scope text[], lifetime_seconds integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION web.open_session(hash bytea, account_id uuid, staff_id uuid, authenticator_assurance smallint, idle_minutes integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION web.open_session(hash bytea, account_id uuid, staff_id uuid, authenticator_assurance smallint, idle_minutes integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION web.redeem_authorization_code(code_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, OUT outcome text, OUT scope text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION web.redeem_authorization_code(code_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, OUT outcome text, OUT scope text[]) TO stoa_app;
+
+REVOKE ALL ON FUNCTION web.remove_ended_credentials() FROM PUBLIC;
+GRANT ALL ON FUNCTION web.remove_ended_credentials() TO stoa_app;
+
+REVOKE ALL ON FUNCTION web.resolve_credential(hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION web.resolve_credential(hash bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION web.revoke_credential(hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION web.revoke_credential(hash bytea) TO stoa_app;
+
+GRANT SELECT ON TABLE access_log.checkpoint TO stoa_auditor;
+GRANT SELECT,INSERT ON TABLE access_log.checkpoint TO stoa_app;
+
+GRANT SELECT ON TABLE access_log.erasure TO stoa_auditor;
+
+GRANT SELECT ON TABLE access_log.staff_reason TO stoa_app;
+GRANT SELECT ON TABLE access_log.staff_reason TO stoa_auditor;
+GRANT SELECT ON TABLE access_log.staff_reason TO stoa_door;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE access_log.subject_head TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE exchange.pseudonym TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE identity.evidence TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE ON TABLE identity.failed_sign_in TO stoa_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE openid.authorization_code TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE ON TABLE openid.authorization_request TO stoa_app;
+GRANT SELECT ON TABLE openid.authorization_request TO stoa_door;
+
+GRANT UPDATE(answered_at) ON TABLE openid.authorization_request TO stoa_app;
+
+GRANT SELECT ON TABLE openid.client TO stoa_app;
+GRANT SELECT ON TABLE openid.client TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE ON TABLE openid.client_assertion TO stoa_app;
+
+GRANT SELECT ON TABLE public.migration TO stoa_app;
+GRANT SELECT ON TABLE public.migration TO stoa_auditor;
+
+GRANT SELECT ON TABLE register.attribute TO stoa_app;
+GRANT SELECT ON TABLE register.attribute TO stoa_auditor;
+GRANT SELECT ON TABLE register.attribute TO stoa_door;
+
+GRANT INSERT ON TABLE register.import_staging TO stoa_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.import_staging TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE register.key_check TO stoa_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.lookup TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE ON TABLE web.idempotency_key TO stoa_app;
+GRANT SELECT,INSERT ON TABLE web.idempotency_key TO stoa_door;
+
+REVOKE ALL ON FUNCTION ledger.findings(count_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.findings(count_max integer) TO stoa_auditor;
+
+ALTER DEFAULT PRIVILEGES FOR ROLE stoa_owner REVOKE ALL ON FUNCTIONS  FROM PUBLIC;
