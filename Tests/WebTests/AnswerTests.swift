@@ -108,7 +108,7 @@ import Testing
                 try await client.execute(uri: path, method: .get) { response in
                     #expect(
                         response.headers[.contentSecurityPolicy]
-                            == "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+                            == "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
                     #expect(response.headers[.xContentTypeOptions] == "nosniff")
                     #expect(response.headers[.referrerPolicy] == "no-referrer")
                     #expect(response.headers[.crossOriginOpenerPolicy] == "same-origin")
