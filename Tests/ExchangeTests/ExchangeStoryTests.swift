@@ -132,6 +132,18 @@ struct ExchangeStoryTests {
         }
     }
 
+    @Test("What the city does not hold is null, also when it holds nothing of what was asked")
+    func nothingHeld() async throws {
+        try await Story().serve { story, client in
+            _ = try await story.city.decide("given", story.care, by: story.ada)
+            let clinic = CityAPIClient(client, token: story.clinic.credential)
+            let read = try await clinic.post(address, story.body(attributes: #"["phone"]"#))
+            #expect(read.status == 200)
+            #expect(read.json["attributes"] == ["phone": nil])
+            #expect(try await story.city.entryCount(where: "e.outcome = 'permitted' AND e.attributes = '{phone}'") == 1)
+        }
+    }
+
     @Test("Nobody, and somebody whom another organisation knows, get the same answer to the byte")
     func subjects() async throws {
         try await Story().serve { story, client in
