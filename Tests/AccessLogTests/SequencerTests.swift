@@ -46,7 +46,7 @@ struct SequencerTests {
         #expect(result.findings == [])
         #expect(result.leafCount == 10)
         #expect(result.checkpointCount == 3)
-        let numbers = try await city.owner.query(Column("SELECT subject_number FROM access_log.leaf ORDER BY subject_number", of: Int64.self))
+        let numbers = try await city.owner.query(OneValue("SELECT subject_number FROM access_log.leaf ORDER BY subject_number", of: Int64.self))
         #expect(numbers == Array(1...10))
     }
 
@@ -80,7 +80,7 @@ struct SequencerTests {
         }
         #expect(counts == 40)
         #expect(try await second.sequenceOnce() == 0)
-        #expect(try await city.owner.one(Column("SELECT count(*) FROM access_log.leaf", of: Int64.self)) == 40)
+        #expect(try await city.owner.one(OneValue("SELECT count(*) FROM access_log.leaf", of: Int64.self)) == 40)
         #expect(try await verifier.verify().findings == [])
     }
 
@@ -113,8 +113,8 @@ struct SequencerTests {
         let staff = try await city.staff(roles: [.caseworker])
         try await look(3, at: resident, by: staff, through: door)
         try await sequencer.sequenceOnce()
-        let entry = try await city.owner.one(Column("SELECT entry_id FROM access_log.leaf WHERE index = 1", of: UUID.self))
-        #expect(try await city.owner.one(Column("SELECT access_log.erase_entry(\(entry), 'Court order 12/2026')", of: Bool.self)))
+        let entry = try await city.owner.one(OneValue("SELECT entry_id FROM access_log.leaf WHERE index = 1", of: UUID.self))
+        #expect(try await city.owner.one(OneValue("SELECT access_log.erase_entry(\(entry), 'Court order 12/2026')", of: Bool.self)))
         let result = try await verifier.verify()
         #expect(result.findings == [])
         #expect(result.erasedCount == 1)

@@ -3,6 +3,7 @@ import AccessLog
 import City
 import Consent
 import Foundation
+import HTTPTypes
 import Messages
 import Postgres
 import Primitives
@@ -47,8 +48,9 @@ struct CounterTests {
     @Test("Without the role, a reason or a case nothing opens")
     func refusals() async throws {
         try await serve(roles: [.approver]) { city, browser, _ in
-            #expect(try await browser.get("/staff").status == 200)
-            #expect(try await browser.get("/staff/search").status == 403)
+            let (home, search) = (try await browser.get("/staff"), try await browser.get("/staff/search"))
+            #expect(home.status == 200)
+            #expect(search.status == 403)
         }
         try await serve { city, browser, _ in
             let resident = try await city.resident()
@@ -129,12 +131,12 @@ struct CounterTests {
             #expect(try await browser.post(place + "/proof", proof).status == 303)
             // Sent twice, it is one proof.
             #expect(try await browser.post(place + "/proof", proof).status == 303)
-            #expect(try await city.owner.one(Column("SELECT count(*) FROM identity.evidence WHERE staff_id = \(staff.id)", of: Int64.self)) == 1)
+            #expect(try await city.owner.one(OneValue("SELECT count(*) FROM identity.evidence WHERE staff_id = \(staff.id)", of: Int64.self)) == 1)
             let caller = try await Site.resolver(using: city.app)(newcomer.session.hash, .session)
             guard case .resident(let resident) = caller else { Issue.record("the session is gone"); return }
             #expect(resident.residentID == record.id)
             #expect(resident.identityAssurance == 2)
-            let states = try await city.owner.query(Column("SELECT state FROM consent.state", of: String.self))
+            let states = try await city.owner.query(OneValue("SELECT state FROM consent.state", of: String.self))
             #expect(states == ["invalidated"])
         }
     }
@@ -202,12 +204,12 @@ struct CounterTests {
             for missing in ["helper_name", "witness_name", "signature_method"] {
                 #expect(try await browser.post(place + "/paper-consent", form.filter { $0.0 != missing }).status == 422)
             }
-            #expect(try await city.owner.one(Column("SELECT count(*) FROM consent.event", of: Int64.self)) == 0)
+            #expect(try await city.owner.one(OneValue("SELECT count(*) FROM consent.event", of: Int64.self)) == 0)
             #expect(try await browser.post(place + "/paper-consent", form).status == 303)
             let again = try await browser.post(place + "/paper-consent", form)
             #expect(again.status == 422)
             #expect(again.text.contains("entered before"))
-            #expect(try await city.owner.query(Column("SELECT capacity FROM consent.event", of: String.self)) == ["paper"])
+            #expect(try await city.owner.query(OneValue("SELECT capacity FROM consent.event", of: String.self)) == ["paper"])
             #expect(try await city.entryCount(where: "e.operation = 'paper_entry' AND e.case_reference = \(reference)") == 2)
             let page = try await browser.get(place)
             let letter = try #require(page.text.firstMatch(of: /href="([^"]+\/letters\/[^"]+)"/)?.1)

@@ -1,6 +1,7 @@
 // Registering, signing in and out, as a browser without scripts does it. Refusals first.
 import City
 import Foundation
+import HTTPTypes
 import Messages
 import Postgres
 import Primitives
@@ -43,7 +44,7 @@ struct SignInTests {
             #expect(signedIn.status == 303)
             #expect(signedIn.headers[.location] == "/messages")
             #expect(try await browser.get("/messages").status == 200)
-            #expect(try await city.owner.one(Column("SELECT count(*) FROM register.resident WHERE origin = 'self_registered'", of: Int64.self)) == 1)
+            #expect(try await city.owner.one(OneValue("SELECT count(*) FROM register.resident WHERE origin = 'self_registered'", of: Int64.self)) == 1)
         }
     }
 
@@ -75,7 +76,7 @@ struct SignInTests {
             let answer = try await browser.post("/register", fields.map { ($0.key, $0.value) })
             #expect(answer.status == 422)
             #expect(answer.text.ranges(of: sentence).count >= 2)
-            #expect(try await city.owner.one(Column("SELECT count(*) FROM identity.account", of: Int64.self)) == 0)
+            #expect(try await city.owner.one(OneValue("SELECT count(*) FROM identity.account", of: Int64.self)) == 0)
         }
     }
 
@@ -94,8 +95,8 @@ struct SignInTests {
         }
         #expect(outcomes == 1)
         // Nothing of the losers stays: no resident, no key, no message.
-        #expect(try await city.owner.one(Column("SELECT count(*) FROM register.resident", of: Int64.self)) == 1)
-        #expect(try await city.owner.one(Column("SELECT count(*) FROM messages.message", of: Int64.self)) == 1)
+        #expect(try await city.owner.one(OneValue("SELECT count(*) FROM register.resident", of: Int64.self)) == 1)
+        #expect(try await city.owner.one(OneValue("SELECT count(*) FROM messages.message", of: Int64.self)) == 1)
     }
 
     @Test("After ten wrong passwords the address waits, even with the right one; another address does not")
