@@ -4,6 +4,7 @@ import CoreMetrics
 import Foundation
 import Hummingbird
 import Logging
+import NIOCore
 import OpenID
 import Postgres
 import ServiceLifecycle
@@ -41,7 +42,11 @@ struct CityServer {
         var group = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [.sigint, .sigterm], logger: logger)
         group.maximumGracefulShutdownDuration = .seconds(configuration.stopSecondsMax)
-        try await ServiceGroup(configuration: group).run()
+        do {
+            try await ServiceGroup(configuration: group).run()
+        } catch let error as IOError where error.errnoCode == EADDRINUSE {
+            throw SetupError("Port \(configuration.port) of \(configuration.host) is in use by another program. PORT=… chooses another.")
+        }
     }
 
     private var loops: [(String, @Sendable () async -> Void)] {
@@ -90,6 +95,8 @@ private func every(_ interval: Duration, _ work: @Sendable () async throws -> Vo
         } catch is CancellationError {
             return
         } catch {
+            // Stopping cancels the statement that is under way; that is no failure.
+            if Task.isCancelled { return }
             onError(error)
             try? await Task.sleep(for: interval)
         }

@@ -8,36 +8,39 @@ struct Installation: Sendable {
     let configuration: StoaConfiguration
     let data: DataDirectory
     let embedded: EmbeddedPostgres?
+    /// Ctrl-C cancels the work until the work takes that over.
+    let signals: SignalWatch
     let say: Say
 
     /// Opens the data directory and the database. Without `database.url` the embedded cluster is started or joined.
     /// - Parameter creatingData: whether a missing data directory is made, or is an error.
     /// - Throws: `SetupError`
-    static func open(_ configuration: StoaConfiguration, creatingData: Bool, say: @escaping Say) async throws -> Installation {
+    static func open(_ configuration: StoaConfiguration, creatingData: Bool, signals: SignalWatch, say: @escaping Say) async throws -> Installation {
         let data = creatingData ? try DataDirectory(creating: configuration.dataDirectory) : try DataDirectory(existing: configuration.dataDirectory)
         let embedded = configuration.database.url == nil ? try await EmbeddedPostgres.open(data, say: say) : nil
-        return Installation(configuration: configuration, data: data, embedded: embedded, say: say)
+        return Installation(configuration: configuration, data: data, embedded: embedded, signals: signals, say: say)
     }
 
-    /// Opens an installation, works in it, and closes it again, also when Ctrl-C ended the work.
-    /// - Parameter handlesSignals: whether the work minds Ctrl-C itself, as a server does.
+    /// Opens an installation, works in it, and closes it again, also when Ctrl-C ends the work.
     static func with<Value: Sendable>(
-        _ configuration: StoaConfiguration, creatingData: Bool, handlesSignals: Bool = false, say: @escaping Say,
-        _ work: @escaping @Sendable (Installation) async throws -> Value
+        _ configuration: StoaConfiguration, creatingData: Bool, say: @escaping Say, _ work: @escaping @Sendable (Installation) async throws -> Value
     ) async throws -> Value {
-        let installation = try await open(configuration, creatingData: creatingData, say: say)
-        do {
-            let value = handlesSignals ? try await work(installation) : try await cancelledBySignals { try await work(installation) }
-            try await installation.close()
-            return value
-        } catch {
-            try? await installation.close()
-            throw error
+        try await cancelledBySignals { signals in
+            let installation = try await open(configuration, creatingData: creatingData, signals: signals, say: say)
+            do {
+                let value = try await work(installation)
+                try await installation.close()
+                return value
+            } catch {
+                try? await installation.close()
+                throw error
+            }
         }
     }
 
     func close() async throws {
-        try await embedded?.close(say: say)
+        guard let embedded else { return }
+        try await evenWhenCancelled { _ = try await embedded.close(say: say) }
     }
 
     /// The connection string for a role.

@@ -35,23 +35,34 @@ final class ProgressReport: Sendable {
     /// - Parameters:
     ///   - done: units that are finished.
     ///   - total: all units; 0 when nobody knows.
-    func update(_ done: Int, of total: Int) {
-        show(done, of: total, force: false)
+    ///   - amount: what to show instead of `done` and `total`, where people count in other units.
+    func update(_ done: Int, of total: Int, amount: String? = nil) {
+        show(done, of: total, amount, force: false)
     }
 
     /// Shows the last state and leaves the line.
-    func finish(_ done: Int, of total: Int) {
-        show(done, of: total, force: true)
+    func finish(_ done: Int, of total: Int, amount: String? = nil) {
+        show(done, of: total, amount, force: true)
         if isTerminal { write("\n") }
     }
 
-    private func show(_ done: Int, of total: Int, force: Bool) {
+    /// Says a sentence on a line of its own, out of the bar's way.
+    func say(_ sentence: String) {
+        let blanks = state.withLock { state in
+            // The bar is drawn again below at once.
+            defer { if isTerminal { (state.lastShown, state.lastLength) = (nil, 0) } }
+            return state.lastLength
+        }
+        write(isTerminal && blanks > 0 ? "\r" + String(repeating: " ", count: blanks) + "\r" + sentence + "\n" : sentence + "\n")
+    }
+
+    private func show(_ done: Int, of total: Int, _ amount: String?, force: Bool) {
         let text: String? = state.withLock { state in
             let now = ContinuousClock.now
             let interval = isTerminal ? Self.barInterval : Self.lineInterval
             if !force, let last = state.lastShown, now - last < interval { return nil }
             state.lastShown = now
-            let line = isTerminal ? bar(done, of: total) : plain(done, of: total)
+            let line = isTerminal ? bar(done, of: total, amount) : plain(done, of: total, amount)
             defer { state.lastLength = line.count }
             // Blanks over what a longer line left behind.
             return isTerminal ? "\r" + line + String(repeating: " ", count: max(0, state.lastLength - line.count)) : line + "\n"
@@ -59,15 +70,16 @@ final class ProgressReport: Sendable {
         if let text { write(text) }
     }
 
-    private func plain(_ done: Int, of total: Int) -> String {
-        total > 0 ? "\(label): \(done) of \(total) (\(percent(done, of: total)) %)" : "\(label): \(done)"
+    private func plain(_ done: Int, of total: Int, _ amount: String?) -> String {
+        guard total > 0 else { return "\(label): \(amount ?? String(done))" }
+        return "\(label): \(amount ?? "\(done) of \(total)") (\(percent(done, of: total)) %)"
     }
 
-    private func bar(_ done: Int, of total: Int) -> String {
-        guard total > 0 else { return plain(done, of: total) }
+    private func bar(_ done: Int, of total: Int, _ amount: String?) -> String {
+        guard total > 0 else { return plain(done, of: total, amount) }
         let filled = min(Self.barWidth, done * Self.barWidth / total)
         let drawing = String(repeating: "█", count: filled) + String(repeating: "░", count: Self.barWidth - filled)
-        return "\(label) \(drawing) \(done)/\(total) \(percent(done, of: total)) %"
+        return "\(label) \(drawing) \(amount ?? "\(done)/\(total)") \(percent(done, of: total)) %"
     }
 
     private func percent(_ done: Int, of total: Int) -> Int { min(100, done * 100 / total) }

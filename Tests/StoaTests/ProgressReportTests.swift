@@ -38,6 +38,17 @@ struct ProgressReportTests {
         #expect(lines.count == 2 && lines[0].count == lines[1].count)
     }
 
+    @Test func saysASentenceOutOfTheBarsWay() {
+        let drawn = output(isTerminal: true) { report in
+            report.update(1, of: 2, amount: "1 record")
+            report.say("Record 1 is refused.")
+            report.finish(2, of: 2, amount: "2 records")
+        }
+        let lines = drawn.split(separator: "\n").map { String($0.split(separator: "\r").last ?? "") }
+        #expect(lines == ["Record 1 is refused.", "Importing ████████████████████████████████ 2 records 100 %"])
+        #expect(output(isTerminal: false) { $0.say("Record 1 is refused.") } == "Record 1 is refused.\n")
+    }
+
     @Test func countsWhatHasNoKnownEnd() {
         #expect(output(isTerminal: false) { $0.finish(7, of: 0) } == "Importing: 7\n")
     }

@@ -23,7 +23,7 @@ struct DatabaseURLCommand: AsyncParsableCommand {
         let configuration = try await common.load()
         if configuration.database.url != nil {
             let data = try DataDirectory(creating: configuration.dataDirectory)
-            print(try Installation(configuration: configuration, data: data, embedded: nil, say: sayToPerson).url(role))
+            print(try Installation(configuration: configuration, data: data, embedded: nil, signals: SignalWatch(), say: sayToPerson).url(role))
             return
         }
         let data = try DataDirectory(existing: configuration.dataDirectory)

@@ -33,9 +33,9 @@ struct ImportResidentsCommand: AsyncParsableCommand {
                 let keys = try await KeyRing.open(configuration, data: installation.data, database: database, say: sayToPerson)
                 let progress = ProgressReport("Importing residents")
                 let report = try await ImportResidents(database: database, vault: keys.vault, lookup: keys.lookup, today: try configuration.today).run(
-                    file: file, progress: { bytes, all, _ in progress.update(bytes, of: all) },
-                    refused: { sayToPerson("Record \($0.number) (line \($0.line)) is refused: \($0.reason)") })
-                progress.finish(report.records, of: report.records)
+                    file: file, progress: { bytes, all, records in progress.update(bytes, of: all, amount: "\(records) records") },
+                    refused: { progress.say("Record \($0.number) (line \($0.line)) is refused: \($0.reason)") })
+                progress.finish(1, of: 1, amount: "\(report.records) records")
                 return report
             }
         }

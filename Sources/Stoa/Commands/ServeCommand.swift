@@ -55,15 +55,14 @@ private func serve(
     _ configuration: StoaConfiguration, prepare: @escaping @Sendable (Installation, KeyRing) async throws -> (@Sendable () -> String)?
 ) async throws {
     let logger = configuration.makeLogger()
-    try await Installation.with(configuration, creatingData: true, handlesSignals: true, say: sayToPerson) { installation in
-        try await cancelledBySignals { try await installation.migrate() }
+    try await Installation.with(configuration, creatingData: true, say: sayToPerson) { installation in
+        try await installation.migrate()
         try await installation.withPool(.app, logger: logger) { database in
-            let (keys, introduction) = try await cancelledBySignals {
-                let keys = try await KeyRing.open(configuration, data: installation.data, database: database, say: sayToPerson)
-                return (keys, try await prepare(installation, keys))
-            }
+            let keys = try await KeyRing.open(configuration, data: installation.data, database: database, say: sayToPerson)
+            let introduction = try await prepare(installation, keys)
             let city = try City(configuration, database: database, url: try installation.url(.app), keys: keys, logger: logger)
             let server = CityServer(city: city, configuration: configuration, logger: logger, embedded: installation.embedded, say: sayToPerson)
+            installation.signals.handOver()
             do {
                 try await server.run {
                     sayToPerson(introduction?() ?? "Serving \(configuration.baseURL.origin) — Ctrl-C stops.")
