@@ -126,6 +126,14 @@ extension Problem {
         Problem("malformed-form", status: .badRequest, title: "Malformed form", detail: reason)
     }
 
+    /// A parameter that says where a list goes on, and was not taken from an answer of ours.
+    public static func malformedCursor(_ name: String = "cursor") -> Problem {
+        Problem(
+            "malformed-cursor", status: .badRequest, title: "Malformed cursor",
+            detail: "Take \(name) from next_cursor of the answer before, or leave it out to begin at the newest.",
+            errors: [FieldProblem(field: name, code: "malformed", detail: "This is no cursor.")])
+    }
+
     static func duplicateParameter(_ name: String) -> Problem {
         Problem(
             "duplicate-parameter", status: .badRequest, title: "Duplicate parameter",

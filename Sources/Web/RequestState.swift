@@ -21,6 +21,7 @@ final class RequestState: Sendable {
         var formToken: String?
         var formTokenUsed = false
         var noticeKey: String?
+        var caller: Caller?
     }
 
     /// Path and query as they were requested, for the way back after signing in.
@@ -66,6 +67,12 @@ final class RequestState: Sendable {
             values.cookies.removeAll { $0.name == name }
             values.cookies.append((name, header))
         }
+    }
+
+    /// Who is asking, nil until it was looked up: error pages are made outside of where that happens.
+    var caller: Caller? {
+        get { values.withLock { $0.caller } }
+        set { values.withLock { $0.caller = newValue } }
     }
 
     // MARK: Content-Security-Policy

@@ -190,9 +190,15 @@ extension WebContext {
         return LayoutModel(
             language: language.tag, direction: language.direction, title: title, city: services.configuration.cityName, home: "/",
             stylesheet: Link(services.assets.path("stoa.css")), navigation: navigation, hasNavigation: !navigation.isEmpty,
-            account: caller.accountBox, signIn: caller.isAnonymous ? "/sign-in" : nil,
+            account: caller.accountBox, signIn: state.caller?.isAnonymous == true ? "/sign-in" : nil,
             notice: takeNotice(), languages: Language.allCases.map { LanguageChoice(code: $0.tag, name: $0.ownName, isCurrent: $0 == language) },
-            returnTo: Link.localPath(state.target) ?? "/")
+            returnTo: returnPath)
+    }
+
+    /// Where the language switch leads back to: this page, unless it was posted to and cannot be got.
+    private var returnPath: String {
+        guard state.isReturnable || services.routes.methods(ofPath: state.path).contains("GET") else { return "/" }
+        return Link.localPath(state.target) ?? "/"
     }
 
     /// The notice left by the last page, shown once: its cookie is cleared with this answer.

@@ -164,6 +164,20 @@ import Testing
         }
     }
 
+    @Test func anErrorPageKeepsTheFrameOfWhoIsSignedIn() async throws {
+        try await withSampleCity { client in
+            try await client.execute(uri: "/staff/hello", method: .get, headers: signedIn(Token.resident)) { response in
+                #expect(response.status == .forbidden)
+                #expect(response.text.contains("action=\"/sign-out\"") && !response.text.contains("href=\"/sign-in\""))
+            }
+            try await client.execute(uri: "/hello", method: .get) { #expect($0.text.contains("href=\"/sign-in\"")) }
+            // Nobody was looked up for an unknown address, so the page claims neither.
+            try await client.execute(uri: "/nowhere", method: .get, headers: signedIn(Token.resident)) { response in
+                #expect(!response.text.contains("/sign-in") && !response.text.contains("/sign-out"))
+            }
+        }
+    }
+
     // MARK: Delivery
 
     @Test func publicPagesAreRevalidatedAndStayTheSame() async throws {

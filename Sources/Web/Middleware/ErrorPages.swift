@@ -54,8 +54,7 @@ struct ErrorPages: RouterMiddleware {
         guard context.state.face == .page else { return problem.response(baseURL: baseURL) }
         let page = ErrorPage(problem, context: context)
         var context = context
-        // The frame shows nobody signed in: the error may have come before anybody was looked up.
-        context.caller = .anonymous
+        context.caller = context.state.caller ?? .anonymous
         do {
             var response = try context.render(page, title: page.heading, status: problem.status)
             for field in problem.headers { response.headers[field.name] = field.value }

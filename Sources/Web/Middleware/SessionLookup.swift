@@ -24,6 +24,7 @@ struct SessionLookup: RouterMiddleware {
                 context.state.setCookie(cookies.clearCookie(cookies.session), named: cookies.session)
             }
         }
+        context.state.caller = context.caller
         return try await next(request, context)
     }
 

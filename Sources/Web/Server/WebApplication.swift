@@ -47,7 +47,7 @@ public struct WebResponder: HTTPResponder {
     public func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
         let path = request.uri.path
         let state = RequestState(
-            target: request.uri.string, path: path, isReturnable: request.method == .get,
+            target: request.uri.string, path: path, isReturnable: request.method == .get || request.method == .head,
             language: services.configuration.defaultLanguage, face: Self.face(ofPath: path))
         let webContext = WebContext(source: WebContextSource(logger: context.logger, services: services, state: state))
         return try await deadlines.run { [router] in
