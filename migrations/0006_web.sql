@@ -195,6 +195,18 @@ END
 $$;
 ALTER FUNCTION web.remove_ended_credentials() OWNER TO stoa_door;
 
+-- A client that is closed loses its tokens in the same moment, not when they expire.
+CREATE FUNCTION web.revoke_tokens_of_closed_client() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE web.credential AS c SET revoked_at = public.stoa_now() WHERE c.client_id = NEW.id AND c.revoked_at IS NULL;
+    RETURN NULL;
+END
+$$;
+ALTER FUNCTION web.revoke_tokens_of_closed_client() OWNER TO stoa_door;
+CREATE TRIGGER closed_client_loses_tokens AFTER UPDATE OF closed_at ON openid.client
+    FOR EACH ROW WHEN (NEW.closed_at IS NOT NULL) EXECUTE FUNCTION web.revoke_tokens_of_closed_client();
+
 GRANT EXECUTE ON FUNCTION web.open_session(bytea, uuid, uuid, smallint, integer), web.revoke_credential(bytea),
     web.issue_client_token(bytea, text, text[], integer), web.issue_authorization_code(bytea, uuid, bytea),
     web.redeem_authorization_code(bytea, text, text, text, bytea, integer), web.resolve_credential(bytea),

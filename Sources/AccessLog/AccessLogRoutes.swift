@@ -52,7 +52,7 @@ public struct AccessLogRoutes: Sendable {
     /// Looking at the log is itself logged, once a session, before anything is shown.
     private func entries(of credential: CredentialHash, before: String?, count: Int, withOwn: Bool) async throws -> EntryPage {
         let cursor = try before.map { text in
-            guard let cursor = EntryCursor(text) else { throw Problem.notFound }
+            guard let cursor = EntryCursor(text) else { throw Problem.malformedCursor() }
             return cursor
         }
         let view = AccessRequest(
@@ -60,7 +60,7 @@ public struct AccessLogRoutes: Sendable {
         do {
             _ = try await door.read(view)
         } catch let refused as RefusedAccess {
-            throw refused.problem
+            throw refused.problem(scope: "access_log")
         }
         // One more than is shown tells whether there is another page.
         var entries = try await database.query(
@@ -79,10 +79,11 @@ struct EntryPage: Sendable {
 
 extension RefusedAccess {
     /// For routes that ask on behalf of a signed-in person or an app. Organisations get more specific answers (Exchange).
-    public var problem: Problem {
+    /// - Parameter scope: what an app's token needs for this; nil where only sessions come.
+    public func problem(scope: String? = nil) -> Problem {
         switch refusal {
         case .credentialInvalid: BearerContext.invalidToken
-        case .scopeMissing: Problem.insufficientScope("access_log")
+        case .scopeMissing: scope.map { Problem.insufficientScope($0) } ?? Problem.forbidden
         case .roleMissing: Problem.forbidden
         case .subjectUnknown, .subjectAmbiguous: Problem.notFound
         default: Problem.forbidden

@@ -67,7 +67,7 @@ public struct CaseworkRoutes: Sendable {
             form.fields.reject("kind", "casework.search.\(refused.refusal.rawValue)")
             return try searchAgain(form, context)
         } catch let refused as RefusedAccess {
-            throw refused.problem
+            throw refused.problem()
         }
     }
 
@@ -168,7 +168,7 @@ extension CaseworkRoutes {
                     attributes: attributes.map(\.rawValue), purpose: opening.reason, caseReference: opening.caseReference))
             return try vault.open(released)
         } catch let refused as RefusedAccess {
-            throw refused.problem
+            throw refused.problem()
         }
     }
 
@@ -180,7 +180,7 @@ extension CaseworkRoutes {
                     credential: context.staff.credential, operation: .paperEntry, subject: .resident(opening.residentID), attributes: [],
                     purpose: OpeningReason.assistance.rawValue, caseReference: submission.formReference.description))
         } catch let refused as RefusedAccess {
-            throw refused.problem
+            throw refused.problem()
         }
         let statement = KeyPaperConsentStatement(
             credential: context.staff.credential, openingID: opening.id, submission: submission, language: context.language)

@@ -18,7 +18,7 @@ struct OwnProfile: Sendable {
         do {
             record = try vault.open(await door.read(request))
         } catch let refused as RefusedAccess {
-            throw refused.refusal == .scopeMissing ? Problem.insufficientScope(ScopeToken.profile.rawValue) : refused.problem
+            throw refused.problem(scope: ScopeToken.profile.rawValue)
         }
         let attributes = record.attributes.map { JSONMember($0.attribute.rawValue, .string($0.value)) }
         return [

@@ -148,7 +148,7 @@ public struct PaymentsRoutes: Sendable {
 
     private func billList(_ credential: CredentialHash, _ before: String?) async throws -> BillList {
         let cursor = try before.map { text in
-            guard let cursor = BillCursor(text) else { throw Problem.notFound }
+            guard let cursor = BillCursor(text) else { throw Problem.malformedCursor() }
             return cursor
         }
         // One more than is shown tells whether there is another page.

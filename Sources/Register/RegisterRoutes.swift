@@ -81,7 +81,7 @@ public struct RegisterRoutes: Sendable {
                     credential: context.resident.credential, operation: .ownView, subject: .own, attributes: Attribute.all.map(\.rawValue),
                     purpose: "profile", caseReference: ""))
         } catch let refused as RefusedAccess {
-            throw refused.problem
+            throw refused.problem(scope: "profile")
         }
     }
 
