@@ -278,7 +278,8 @@ BEGIN
              WHEN l.verdict = 'account_unknown' THEN CASE WHEN l.debit_known THEN 'credit_account' ELSE 'debit_account' END
              WHEN l.verdict = 'currency_mismatch' THEN 'currency'
              WHEN l.verdict IS NULL THEN l.difference END,
-        l.leader::integer, covered.certain
+        -- What is known already has no leader, so that nothing is written for it.
+        CASE WHEN l.known THEN 0 ELSE l.leader::integer END, covered.certain
     FROM led AS l, covered;
 END
 $$;
@@ -341,8 +342,8 @@ BEGIN
         FROM unnest(ids, kinds, debit_accounts, credit_accounts, amounts, currencies, refs, effective_ats, actor_kinds, actor_ids, verdicts, leaders)
             WITH ORDINALITY AS r (id, kind, debit_account, credit_account, amount, currency, ref, effective_at, actor_kind, actor_id,
                                   verdict, leader, item)
-        LEFT JOIN ledger.transfer AS t ON t.id = r.id
-        WHERE r.leader = r.item AND t.id IS NULL
+        -- No look at what is there: an id that somebody else used meanwhile must fail here, and be judged again.
+        WHERE r.leader = r.item
           AND (r.verdict IS NULL OR r.verdict IN ('insufficient_funds', 'balance_overflow', 'account_closed'))
     ), transfers AS (
         INSERT INTO ledger.transfer (id, kind, debit_account, credit_account, amount, currency, reference, effective_at, outcome,

@@ -25,7 +25,7 @@ struct BenefitsStoryTests {
             let auditor = try await office.city.staff(roles: [.auditor])
             let administrator = try await office.city.staff(roles: [.organisationAdministrator])
             for path in ["/staff/benefits", "/staff/benefits/new", "/staff/benefits/\(id)"] {
-                #expect(try await CityBrowser(client).get(path).headers[.location]?.hasPrefix("/staff/sign-in") == true, "\(path)")
+                #expect(try await CityBrowser(client).get(path).headers[.location]?.contains("/sign-in") == true, "\(path)")
                 #expect(try await CityBrowser(client, session: office.ada.session).get(path).status == 403, "\(path)")
                 #expect(try await CityBrowser(client, session: administrator.session).get(path).status == 403, "\(path)")
             }
