@@ -34,7 +34,7 @@ public struct BenefitsRoutes: Sendable {
     @Sendable func list(_ request: Request, _ context: StaffContext) async throws -> Response {
         try context.require(oneOf: BenefitsRules.mayLook)
         let cursor = try context.query(request).value("before").map { text in
-            guard let cursor = DisbursementCursor(text) else { throw Problem.notFound }
+            guard let cursor = DisbursementCursor(text) else { throw Problem.malformedCursor("before") }
             return cursor
         }
         // One more than is shown tells whether there is another page.
