@@ -16,7 +16,7 @@ run: dependencies
 test: dependencies
 	swift build --build-tests
 	swift build --product stoa
-	swift test --skip-build
+	swift test --skip-build --experimental-maximum-parallelization-width 8
 
 conformance: dependencies
 	@test -x .build/debug/stoa || swift build --product stoa

@@ -85,8 +85,8 @@ let package = Package(
         slice("Messages"),
         slice("Register", ["AccessLog", "Messages"]),
         slice("Identity", ["CArgon2", "Register", "Messages"]),
-        slice("OpenID", ["Identity", jwtKit]),
-        slice("Consent", ["Identity"]),
+        slice("OpenID", ["AccessLog", "Register", "Identity", jwtKit]),
+        slice("Consent"),
         slice("Exchange", ["AccessLog", "Register"]),
         slice("Ledger"),
         slice("Payments", ["Ledger", "Messages", "Benefits"]),
@@ -99,7 +99,7 @@ let package = Package(
             dependencies: [
                 "Primitives", "Postgres", "TransparencyLog", "Web", "AccessLog", "Register", "Messages", "Identity", "OpenID", "Consent", "Exchange",
                 "Ledger", "Payments", "Benefits", "Casework", hummingbird, logging, metrics, lifecycle, unixSignals, configuration, arguments,
-                jwtKit, crypto, yams,
+                jwtKit, crypto, yams, nio,
             ], swiftSettings: strict),
 
         // What `Benchmarks/run` compares with pgbench.
@@ -118,7 +118,15 @@ let package = Package(
             path: "Tests/City", swiftSettings: strict),
         tests("Consent", ["City", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("Exchange", ["City", "Postgres", "Primitives", "Register", "AccessLog", "Web", "Consent", hummingbirdTesting, httpTypes]),
+        tests("AccessLog", ["City", "TestSupport", "Postgres", "Primitives", "TransparencyLog", "Web", logging]),
+        tests("Identity", ["City", "Messages", "Postgres", "Primitives", "Register", "Web", hummingbirdTesting]),
+        tests("Casework", ["City", "AccessLog", "Consent", "Messages", "Postgres", "Primitives", "Web", hummingbirdTesting]),
+        tests("Ledger", ["City", "TestSupport", "Postgres", "Primitives", "Web", logging]),
+        tests("Payments", ["City", "Postgres", "Primitives", "Web", "Ledger", "Benefits", hummingbird, hummingbirdTesting, httpTypes, nio, logging]),
+        tests("Benefits", ["City", "Postgres", "Primitives", "Web", "AccessLog", "Ledger", "Payments", hummingbird, hummingbirdTesting, httpTypes, logging]),
+        tests("OpenID", ["City", "TestSupport", "Postgres", "Primitives", "AccessLog", "Web", hummingbird, hummingbirdTesting, jwtKit, crypto, yams, logging, httpTypes, nio]),
         tests("TransparencyLog", [crypto]),
-        tests("Stoa", ["TestSupport", "Postgres", "Primitives", "Register", "Web", logging, configuration, arguments]),
+        tests("Register", ["TestSupport", "Postgres", "Primitives", "Web", logging]),
+        tests("Stoa", ["TestSupport", "Postgres", "Primitives", "Register", "Identity", "TransparencyLog", "Web", logging, configuration, arguments]),
     ]
 )

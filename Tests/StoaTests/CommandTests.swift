@@ -21,7 +21,10 @@ struct CommandTests {
     }
 
     @Test(arguments: all) func explainThemselves(path: [String]) throws {
-        let error = #expect(throws: (any Error).self) { try StoaCommand.parseAsRoot(path + ["--help"]).run() }
+        let error = #expect(throws: (any Error).self) {
+            var command = try StoaCommand.parseAsRoot(path + ["--help"])
+            try command.run()
+        }
         let help = StoaCommand.fullMessage(for: try #require(error))
         #expect(help.contains("OVERVIEW: ") && help.contains("USAGE: "))
         #expect(help.split(separator: "\n").allSatisfy { !$0.hasSuffix("OVERVIEW: ") })
