@@ -113,9 +113,12 @@ public struct TextField: ViewModel {
     public static let fields: Fields<Self> = [
         "name": .text(\.name), "label": .text(\.label), "hint": .optionalText(\.hint), "type": .text(\.type),
         "autocomplete": .text(\.autocomplete), "input_mode": .optionalText(\.inputMode), "value": .text(\.value), "error": .optionalText(\.error),
-        "has_error": .flag { $0.error != nil }, "has_hint": .flag { $0.hint != nil },
+        "has_error": .flag { $0.error != nil }, "has_hint": .flag { $0.hint != nil }, "is_code": .flag(\.isCode),
         "described_by": .optionalText { describedBy($0.name, hint: $0.hint, error: $0.error) },
     ]
+
+    /// Whether a phone must not begin it with a capital or correct it: names to sign in with, addresses, passwords.
+    var isCode: Bool { type != "text" && type != "search" || autocomplete == "username" }
 }
 
 /// One or any of several.
