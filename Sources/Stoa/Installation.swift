@@ -17,6 +17,9 @@ struct Installation: Sendable {
     /// - Throws: `SetupError`
     static func open(_ configuration: StoaConfiguration, creatingData: Bool, signals: SignalWatch, say: @escaping Say) async throws -> Installation {
         let data = creatingData ? try DataDirectory(creating: configuration.dataDirectory) : try DataDirectory(existing: configuration.dataDirectory)
+        if !creatingData, configuration.database.url == nil, ClusterPlace.existing(for: data) == nil {
+            throw SetupError("There is no embedded database in \(data.path) yet. `stoa demo` or `stoa serve` makes it.")
+        }
         let embedded = configuration.database.url == nil ? try await EmbeddedPostgres.open(data, say: say) : nil
         return Installation(configuration: configuration, data: data, embedded: embedded, signals: signals, say: say)
     }
@@ -82,15 +85,29 @@ struct Installation: Sendable {
         }
     }
 
-    /// Brings the schema up to date. An embedded cluster gets its roles and its database first.
+    /// Brings the schema up to date. An embedded cluster gets its roles and its database first. On the city's own server a process without
+    /// the owner's connection string changes nothing: it only makes sure that nothing is left to do.
     func migrate() async throws {
         let folder = configuration.rootDirectory + "/migrations"
+        let migrations = try Migrations(folder: folder)
         if let embedded {
             let script = try String(contentsOfFile: folder + "/bootstrap.sql", encoding: .utf8)
             try await Bootstrap.run(script: script, database: EmbeddedPostgres.databaseName) { embedded.superuserConnectionString(database: $0) }
+        } else if configuration.database.migrationURL == nil {
+            return try await requireNothingPending(migrations)
         }
         let say = self.say
-        let run = try await Migrations(folder: folder).apply(to: try url(.owner)) { _ in }
+        let run = try await migrations.apply(to: try url(.owner)) { progress in
+            if progress == .waitingForAnotherNode { say("Waiting for another node that migrates the database …") }
+        }
         if !run.isEmpty { say("Brought the database to \(run.last ?? "") (\(run.count) migrations).") }
+    }
+
+    private func requireNothingPending(_ migrations: Migrations) async throws {
+        let pending = try await withPool(.app, logger: configuration.makeLogger()) { try await migrations.pending(in: $0) }
+        guard pending.isEmpty else {
+            throw SetupError(
+                "The database lacks \(pending.count) migrations, \(pending[0]) first. Run `stoa migrate` with the setting database.migration_url, the owner's.")
+        }
     }
 }

@@ -7,6 +7,7 @@ final class ProgressReport: Sendable {
     private struct State {
         var lastShown: ContinuousClock.Instant?
         var lastLength = 0
+        var lastLine = ""
     }
 
     /// A bar ten times a second looks alive; a log wants to be read later.
@@ -63,7 +64,9 @@ final class ProgressReport: Sendable {
             if !force, let last = state.lastShown, now - last < interval { return nil }
             state.lastShown = now
             let line = isTerminal ? bar(done, of: total, amount) : plain(done, of: total, amount)
-            defer { state.lastLength = line.count }
+            // A log need not hear the same twice.
+            if !isTerminal, line == state.lastLine { return nil }
+            defer { (state.lastLength, state.lastLine) = (line.count, line) }
             // Blanks over what a longer line left behind.
             return isTerminal ? "\r" + line + String(repeating: " ", count: max(0, state.lastLength - line.count)) : line + "\n"
         }
