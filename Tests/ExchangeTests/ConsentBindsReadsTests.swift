@@ -64,7 +64,7 @@ struct ConsentBindsReadsTests {
         }
     }
 
-    @Test("After a withdrawal has committed no read that starts is permitted, with sixteen readers in flight")
+    @Test("After a withdrawal has committed no read that starts is permitted, with sixteen readers in flight", .timeLimit(.minutes(2)))
     func withdrawal() async throws {
         let open = try await OpenDoor()
         let door = Door(database: try open.city.appPool(sharedConnections: 1))
@@ -115,6 +115,15 @@ struct ConsentBindsReadsTests {
         let door = Door(database: try open.city.appPool(sharedConnections: 1))
         _ = try await door.read(open.request())
         try await open.city.revoke(open.clinic.credential)
+        await #expect(throws: RefusedAccess(refusal: .credentialInvalid, missing: [])) { _ = try await door.read(open.request()) }
+    }
+
+    @Test("A closed client's tokens end with it")
+    func closedClient() async throws {
+        let open = try await OpenDoor()
+        let door = Door(database: try open.city.appPool(sharedConnections: 1))
+        _ = try await door.read(open.request())
+        try await open.city.owner.execute("UPDATE openid.client SET closed_at = public.stoa_now() WHERE id = 'clinic'")
         await #expect(throws: RefusedAccess(refusal: .credentialInvalid, missing: [])) { _ = try await door.read(open.request()) }
     }
 
