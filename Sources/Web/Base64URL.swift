@@ -40,6 +40,10 @@ public enum Base64URL {
     /// - Parameter count: 32 unless given, beyond any guessing (NIST SP 800-63B asks for 64 bits).
     public static func randomBytes(count: Int = 32) -> [UInt8] {
         var generator = SystemRandomNumberGenerator()
-        return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(count + 7)
+        // Eight at a time: each draw is a call into the kernel.
+        while bytes.count < count { withUnsafeBytes(of: generator.next()) { bytes.append(contentsOf: $0) } }
+        return Array(bytes.prefix(count))
     }
 }

@@ -10,7 +10,9 @@ public final class LineWriter: Sendable {
     /// Bytes that may wait when nobody reads the other end: some 40,000 lines, several seconds at full load. More are counted and dropped.
     private static let waitingBytesMax = 8 * 1024 * 1024
 
-    private let fileDescriptor: Int32
+    /// How long the first line of a burst waits for the others. Nobody reads a log faster.
+    private static let gatheringMicroseconds: UInt32 = 2_000
+
     private let waiting = Waiting()
 
     /// The buffer, guarded by its condition.
@@ -23,7 +25,6 @@ public final class LineWriter: Sendable {
 
     /// - Parameter fileDescriptor: open for writing for as long as the process runs.
     public init(fileDescriptor: Int32) {
-        self.fileDescriptor = fileDescriptor
         let thread = Thread { [waiting] in Self.drain(waiting, into: fileDescriptor) }
         thread.name = "line-writer"
         thread.start()
@@ -55,6 +56,10 @@ public final class LineWriter: Sendable {
             waiting.isWriting = false
             while waiting.bytes.isEmpty { waiting.condition.wait() }
             waiting.isWriting = true
+            // Lines come in bursts: a moment's patience writes many at once and spares each a wake-up of this thread.
+            waiting.condition.unlock()
+            usleep(gatheringMicroseconds)
+            waiting.condition.lock()
             var bytes: [UInt8] = []
             swap(&bytes, &waiting.bytes)
             if waiting.droppedLines > 0 {
