@@ -1500,7 +1500,8 @@ BEGIN
              WHEN l.verdict = 'account_unknown' THEN CASE WHEN l.debit_known THEN 'credit_account' ELSE 'debit_account' END
              WHEN l.verdict = 'currency_mismatch' THEN 'currency'
              WHEN l.verdict IS NULL THEN l.difference END,
-        l.leader::integer, covered.certain
+        -- What is known already has no leader, so that nothing is written for it.
+        CASE WHEN l.known THEN 0 ELSE l.leader::integer END, covered.certain
     FROM led AS l, covered;
 END
 $$;
@@ -1706,8 +1707,8 @@ BEGIN
         FROM unnest(ids, kinds, debit_accounts, credit_accounts, amounts, currencies, refs, effective_ats, actor_kinds, actor_ids, verdicts, leaders)
             WITH ORDINALITY AS r (id, kind, debit_account, credit_account, amount, currency, ref, effective_at, actor_kind, actor_id,
                                   verdict, leader, item)
-        LEFT JOIN ledger.transfer AS t ON t.id = r.id
-        WHERE r.leader = r.item AND t.id IS NULL
+        -- No look at what is there: an id that somebody else used meanwhile must fail here, and be judged again.
+        WHERE r.leader = r.item
           AND (r.verdict IS NULL OR r.verdict IN ('insufficient_funds', 'balance_overflow', 'account_closed'))
     ), transfers AS (
         INSERT INTO ledger.transfer (id, kind, debit_account, credit_account, amount, currency, reference, effective_at, outcome,
@@ -2285,6 +2286,18 @@ END
 $$;
 
 ALTER FUNCTION web.revoke_credential(hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION web.revoke_tokens_of_closed_client() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE web.credential AS c SET revoked_at = public.stoa_now() WHERE c.client_id = NEW.id AND c.revoked_at IS NULL;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION web.revoke_tokens_of_closed_client() OWNER TO stoa_door;
 
 CREATE TABLE access_log.checkpoint (
     tree_size bigint NOT NULL,
@@ -2881,6 +2894,8 @@ CREATE TRIGGER transfer_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger
 
 CREATE TRIGGER message_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON messages.message FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER closed_client_loses_tokens AFTER UPDATE OF closed_at ON openid.client FOR EACH ROW WHEN ((new.closed_at IS NOT NULL)) EXECUTE FUNCTION web.revoke_tokens_of_closed_client();
+
 CREATE CONSTRAINT TRIGGER bill_equals_lines AFTER INSERT ON payments.bill DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments.check_bill();
 
 CREATE CONSTRAINT TRIGGER bill_line_equals_bill AFTER INSERT ON payments.bill_line DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments.check_bill();
@@ -3382,6 +3397,8 @@ GRANT ALL ON FUNCTION web.resolve_credential(hash bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION web.revoke_credential(hash bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION web.revoke_credential(hash bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION web.revoke_tokens_of_closed_client() FROM PUBLIC;
 
 GRANT SELECT ON TABLE access_log.checkpoint TO stoa_auditor;
 GRANT SELECT,INSERT ON TABLE access_log.checkpoint TO stoa_app;
