@@ -149,6 +149,22 @@ import Testing
         }
     }
 
+    /// A backend that stops answering without closing its socket, as behind a cut cable: its callers are not kept forever.
+    @Test func aFrozenBackendIsGivenUp() async throws {
+        try await withDatabase {
+            $0.sharedConnections = 1
+            $0.statementTimeout = .milliseconds(100)
+        } _: { database in
+            let pid = try await database.value("SELECT pg_backend_pid()", as: Int32.self)
+            #expect(kill(pid, SIGSTOP) == 0)
+            let error = await databaseError { try await database.execute("SELECT 1") }
+            _ = kill(pid, SIGCONT)
+            #expect(error?.isLost == true)
+            let next = try await database.value("SELECT pg_backend_pid()", as: Int32.self)
+            #expect(next != pid)
+        }
+    }
+
     private func failure(of database: Database) async -> DatabaseError? {
         do {
             try await database.execute("SELECT 1")

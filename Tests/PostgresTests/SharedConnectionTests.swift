@@ -191,6 +191,28 @@ import Testing
         }
     }
 
+    /// Callers that gave up while they waited in the line take their places with them.
+    @Test func cancelledCallersMakeRoomInTheQueue() async throws {
+        try await withDatabase {
+            $0.sharedConnections = 1
+            $0.statementsOutstandingMax = 300
+        } _: { database in
+            try await database.execute("SELECT 1")
+            for _ in 0..<3 {
+                let tasks = (0..<300).map { number in
+                    Task { try await database.value("SELECT \(number) FROM pg_sleep(\(unsafeRaw: number == 0 ? "0.3" : "0"))", as: Int.self) }
+                }
+                for task in tasks.suffix(60) { task.cancel() }
+                for (number, task) in tasks.enumerated() {
+                    switch await task.result {
+                    case .success(let answer): #expect(answer == number)
+                    case .failure(let error): #expect((error as? DatabaseError)?.isCancelled == true && number >= 240)
+                    }
+                }
+            }
+        }
+    }
+
     @Test func statementTimeoutEndsOnlyTheSlowStatement() async throws {
         try await withDatabase {
             $0.sharedConnections = 1

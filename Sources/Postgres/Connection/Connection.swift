@@ -7,7 +7,7 @@ final class Connection {
     /// What libpq will report next, in order.
     private enum Expected {
         case prepare(StatementKey)
-        case execution(Request, StatementKey)
+        case execution(StatementKey)
         case sync(Request, isLast: Bool)
         /// A statement of our own that nobody waits for.
         case housekeeping
@@ -39,14 +39,20 @@ final class Connection {
 
     private var prepared = PreparedStatements()
     private var expected = Deque<Expected>()
-    private var outcomes: [Outcome] = []
+    /// What the request at the head has so far.
+    private var answer: Answer?
     private var segmentError: DatabaseError?
-    private var resend: Bool = false
-    private var values: [UnsafePointer<CChar>?] = []
-    private var formats: [Int32] = []
+    /// Whether the request at the head goes out once more, and which one did last: nobody does twice.
+    private var sendsAgain = false
+    private var sentAgain: ObjectIdentifier?
+    /// Requests that have their answer; their callers are woken together, after all sockets were read.
+    private var answered: [(Request, Answer)] = []
+    private let bin: ResultBin
+    private var parameters = Parameters()
 
-    init(_ opened: OpenedConnection, isShared: Bool) {
+    init(_ opened: OpenedConnection, isShared: Bool, bin: ResultBin) {
         handle = opened.handle
+        self.bin = bin
         notices = opened.notices
         socket = PQsocket(opened.handle)
         self.isShared = isShared
@@ -82,38 +88,44 @@ final class Connection {
         if expected.isEmpty { lastProgress = .now }
         requestsInFlight += 1
         for name in prepared.takeDiscarded() { deallocate(name) }
-        for (index, command) in request.commands.enumerated() {
-            guard send(command, of: request), !command.syncs || PQpipelineSync(handle) == 1 else {
-                lose()
-                requestsFinished += 1
-                return request.fail(.connectionLost)
-            }
-            if command.syncs { expected.append(.sync(request, isLast: index == request.commands.count - 1)) }
+        var isSent = send(request.first, of: request, isLast: request.more.isEmpty)
+        for (index, command) in request.more.enumerated() where isSent {
+            isSent = send(command, of: request, isLast: index == request.more.count - 1)
+        }
+        guard isSent else {
+            lose()
+            requestsFinished += 1
+            return request.fail(.connectionLost)
         }
     }
 
-    private func send(_ command: Request.Command, of request: Request) -> Bool {
-        let binds = command.sql.binds
-        let count = Int32(binds.lengths.count)
-        let sent: Int32
+    private func send(_ command: Request.Command, of request: Request, isLast: Bool) -> Bool {
+        guard send(command) else { return false }
+        expected.append(.execution(command.key))
+        guard command.syncs else { return true }
+        // (In libpq 15 this also writes to the socket, so a batch of statements is a batch of system calls.)
+        guard PQpipelineSync(handle) == 1 else { return false }
+        expected.append(.sync(request, isLast: isLast))
+        return true
+    }
+
+    private func send(_ command: Request.Command) -> Bool {
+        let sql = command.sql
         switch prepared.way(for: command.key) {
         case .named(let name):
-            sent = execute(name, binds, count)
+            return execute(name, sql.binds)
         case .prepare(let name):
             expected.append(.prepare(command.key))
-            guard PQsendPrepare(handle, name, command.sql.text, count, binds.types) == 1 else { return false }
-            sent = execute(name, binds, count)
+            return parameters.withTypes(of: sql.binds) { PQsendPrepare(handle, name, sql.text, $0, $1) } == 1 && execute(name, sql.binds)
         case .unprepared:
-            sent = withPointers(to: binds) { values, formats in
-                PQsendQueryParams(handle, command.sql.text, count, binds.types, values, binds.lengths, formats, 1)
-            }
+            return parameters.withTypes(of: sql.binds) { count, types in
+                parameters.withValues(of: sql.binds) { PQsendQueryParams(handle, sql.text, count, types, $0, $1, $2, 1) }
+            } == 1
         }
-        expected.append(.execution(request, command.key))
-        return sent == 1
     }
 
-    private func execute(_ name: [CChar], _ binds: BindWriter, _ count: Int32) -> Int32 {
-        withPointers(to: binds) { PQsendQueryPrepared(handle, name, count, $0, binds.lengths, $1, 1) }
+    private func execute(_ name: [CChar], _ binds: BindWriter) -> Bool {
+        parameters.withValues(of: binds) { PQsendQueryPrepared(handle, name, Int32(binds.binds.count), $0, $1, $2, 1) } == 1
     }
 
     private func deallocate(_ name: [CChar]) {
@@ -121,31 +133,6 @@ final class Connection {
         expected.append(.housekeeping)
         expected.append(.housekeepingSync)
         guard PQsendQueryParams(handle, text, 0, nil, nil, nil, nil, 1) == 1, PQpipelineSync(handle) == 1 else { return lose() }
-    }
-
-    /// libpq wants an array of pointers; ours are into the one buffer that the caller filled. The arrays are kept for the next time.
-    private func withPointers(
-        to binds: BindWriter, _ body: (UnsafePointer<UnsafePointer<CChar>?>?, UnsafePointer<Int32>?) -> Int32
-    ) -> Int32 {
-        while formats.count < binds.lengths.count {
-            formats.append(1)
-            values.append(nil)
-        }
-        return binds.bytes.withUnsafeBytes { buffer in
-            var offset = 0
-            for (index, length) in binds.lengths.enumerated() {
-                if length < 0 {
-                    values[index] = nil
-                } else {
-                    // An empty value has no bytes to point at, but a null pointer would mean NULL.
-                    values[index] = (buffer.baseAddress ?? emptyValue).advanced(by: offset).assumingMemoryBound(to: CChar.self)
-                    offset += Int(length)
-                }
-            }
-            return values.withUnsafeBufferPointer { values in
-                formats.withUnsafeBufferPointer { body(values.baseAddress, $0.baseAddress) }
-            }
-        }
     }
 
     /// Pushes out what is buffered; the rest goes when the socket is writable again.
@@ -216,7 +203,7 @@ final class Connection {
             if status == PGRES_COMMAND_OK { prepared.confirm(key) } else { prepared.prepareFailed(key) }
             if status == PGRES_FATAL_ERROR { note(error: DatabaseError(result: result)) }
             PQclear(result)
-        case (.execution(_, let key), _):
+        case (.execution(let key), _):
             expected.removeFirst()
             takeExecution(result, status, key)
         case (.housekeeping, _):
@@ -231,21 +218,24 @@ final class Connection {
     private func takeExecution(_ result: OpaquePointer, _ status: ExecStatusType, _ key: StatementKey) {
         switch status {
         case PGRES_TUPLES_OK, PGRES_COMMAND_OK, PGRES_EMPTY_QUERY:
-            let answer = QueryResult(owning: result)
-            if status == PGRES_COMMAND_OK, !isShared { noteSessionChange(answer) }
-            outcomes.append(.success(answer))
+            let owned = QueryResult(owning: result, bin: bin)
+            if status == PGRES_COMMAND_OK, !isShared { noteSessionChange(owned) }
+            add(.success(owned))
         case PGRES_PIPELINE_ABORTED:
-            outcomes.append(.failure(segmentError ?? .connectionLost))
+            add(.failure(segmentError ?? .connectionLost))
             PQclear(result)
         default:
             if DatabaseError.isStalePlan(result) {
                 prepared.discard(key)
-                resend = isShared
+                sendsAgain = isShared
             }
-            let error = note(error: DatabaseError(result: result))
-            outcomes.append(.failure(error))
+            add(.failure(note(error: DatabaseError(result: result))))
             PQclear(result)
         }
+    }
+
+    private func add(_ outcome: Outcome) {
+        if answer?.append(outcome) == nil { answer = Answer(outcome) }
     }
 
     @discardableResult
@@ -259,21 +249,27 @@ final class Connection {
 
     private func failLastSegment(_ error: DatabaseError) {
         let error = note(error: error)
-        if outcomes.isEmpty { return }
-        outcomes[outcomes.count - 1] = .failure(error)
+        answer?.revokeLast(error)
     }
 
     private func finish(_ request: Request) {
         requestsInFlight -= 1
-        let answer = outcomes
-        outcomes.removeAll(keepingCapacity: true)
-        if resend, request.mayBeSentAgain {
-            resend = false
+        defer {
+            answer = nil
+            sendsAgain = false
+        }
+        if sendsAgain, request.mayBeSentAgain, sentAgain != ObjectIdentifier(request) {
+            sentAgain = ObjectIdentifier(request)
             return send(request)
         }
-        resend = false
         requestsFinished += 1
-        request.succeed(answer)
+        if let answer { answered.append((request, answer)) }
+    }
+
+    /// Wakes the callers that have their answer.
+    func deliver() {
+        for (request, answer) in answered { request.succeed(answer) }
+        answered.removeAll(keepingCapacity: true)
     }
 
     func takeFinishedCount() -> Int {
@@ -290,7 +286,7 @@ final class Connection {
         wantsToWrite = false
         let owed = expected
         expected.removeAll()
-        outcomes.removeAll()
+        answer = nil
         for entry in owed {
             guard case .sync(let request, true) = entry else { continue }
             requestsFinished += 1
@@ -300,6 +296,3 @@ final class Connection {
         loseCopy()
     }
 }
-
-/// An address that is not null, for values without bytes; nobody reads from it.
-private nonisolated(unsafe) let emptyValue = UnsafeRawPointer(UnsafeMutableRawPointer.allocate(byteCount: 1, alignment: 1))

@@ -6,7 +6,7 @@ extension Connection {
     /// The reason why a shared connection will not carry the request, if there is one. Each text is judged when it is first seen here:
     /// a prepared one has passed already.
     func refusal(of request: Request) -> DatabaseError? {
-        for command in request.commands where !isPrepared(command.key) {
+        for command in [request.first] + request.more where !isPrepared(command.key) {
             let word = firstWord(of: command.sql.text)
             if sessionCommands.contains(word) {
                 return .misuse("\(word) needs a transaction or an exclusive connection")
@@ -26,7 +26,7 @@ extension Connection {
 
 /// Commands of transactions, sessions and copying.
 private let sessionCommands: Set<String> = [
-    "ABORT", "BEGIN", "CLOSE", "COMMIT", "COPY", "DEALLOCATE", "DECLARE", "DISCARD", "END", "FETCH", "LISTEN", "LOAD", "LOCK", "MOVE", "PREPARE",
+    "ABORT", "BEGIN", "CLOSE", "COMMIT", "COPY", "DEALLOCATE", "DECLARE", "DISCARD", "END", "EXECUTE", "FETCH", "LISTEN", "LOAD", "LOCK", "MOVE", "PREPARE",
     "RELEASE", "RESET", "ROLLBACK", "SAVEPOINT", "SET", "START", "UNLISTEN", "VACUUM",
 ]
 

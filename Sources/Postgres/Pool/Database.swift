@@ -38,21 +38,20 @@ public final class Database: Executor {
     /// committed, and runs also when `a` failed.
     /// - Throws: the error of `a` if it failed, else that of `b`.
     public func pipeline<A: Query, B: Query>(_ a: A, _ b: B) async throws -> ([A.Row], [B.Row]) {
-        let outcomes = try await run(Request([Request.Command(a.sql), Request.Command(b.sql)]))
-        let first = try outcomes[0].get()
-        let second = try outcomes[1].get()
-        return (try first.rows(of: a), try second.rows(of: b))
+        let answer = try await run(Request(Request.Command(a.sql), Request.Command(b.sql)))
+        let second = try answer.result()
+        return (try answer.earlier[0].get().rows(of: a), try second.rows(of: b))
     }
 
     private func single(_ sql: SQL) async throws -> QueryResult {
-        try await run(Request([Request.Command(sql)]))[0].get()
+        try await run(Request(Request.Command(sql))).last.get()
     }
 
     /// Waits for the answer. A cancelled caller leaves at once: its answer, when it comes, is thrown away.
-    private func run(_ request: Request) async throws -> [Outcome] {
+    private func run(_ request: Request) async throws -> Answer {
         try request.validate()
         return try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
+            try await withUnsafeThrowingContinuation { continuation in
                 if request.park(continuation) { pool.submit(request) }
             }
         } onCancel: {

@@ -31,8 +31,7 @@ public final class ExclusiveConnection: Executor {
     }
 
     private func run(_ sql: SQL) async throws -> QueryResult {
-        let outcomes = try await pool.run(Request([Request.Command(sql)]), on: lease)
-        return try outcomes[0].get()
+        try await pool.run(Request(Request.Command(sql)), on: lease).result()
     }
 }
 
@@ -51,11 +50,11 @@ extension Pool {
     }
 
     /// Runs a request on a leased connection. Cancelling the task cancels the statement in the server; the caller leaves when the server has let go.
-    nonisolated func run(_ request: Request, on lease: LeaseID) async throws -> [Outcome] {
+    nonisolated func run(_ request: Request, on lease: LeaseID) async throws -> Answer {
         try request.validate()
         if Task.isCancelled { throw DatabaseError.cancelled }
         return try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
+            try await withUnsafeThrowingContinuation { continuation in
                 if request.park(continuation) { submit(.request(request), to: lease) }
             }
         } onCancel: {
@@ -64,8 +63,8 @@ extension Pool {
     }
 
     /// The same, but to its end even in a cancelled task: for COMMIT and ROLLBACK, which must not be left halfway.
-    nonisolated func runUncancelled(_ request: Request, on lease: LeaseID) async throws -> [Outcome] {
-        try await withCheckedThrowingContinuation { continuation in
+    nonisolated func runUncancelled(_ request: Request, on lease: LeaseID) async throws -> Answer {
+        try await withUnsafeThrowingContinuation { continuation in
             if request.park(continuation) { submit(.request(request), to: lease) }
         }
     }

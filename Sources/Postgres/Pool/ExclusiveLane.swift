@@ -8,6 +8,8 @@ final class ExclusiveLane {
     private let connectionsMax: Int
     private let waitingMax: Int
     private let checkoutTimeout: Duration
+    private let bin: ResultBin
+    private let metrics: PoolMetrics
     private let connect: () -> Void
     private let cancelReturned: @Sendable (LeaseID) -> Void
 
@@ -21,16 +23,21 @@ final class ExclusiveLane {
     private var retryAt: ContinuousClock.Instant?
 
     init(
-        _ configuration: Database.Configuration, connect: @escaping () -> Void, cancelReturned: @escaping @Sendable (LeaseID) -> Void
+        _ configuration: Database.Configuration, bin: ResultBin, metrics: PoolMetrics, connect: @escaping () -> Void, cancelReturned: @escaping @Sendable (LeaseID) -> Void
     ) {
         connectionsMax = configuration.exclusiveConnections
         waitingMax = configuration.checkoutsWaitingMax
         checkoutTimeout = configuration.checkoutTimeout
+        self.bin = bin
+        self.metrics = metrics
         self.connect = connect
         self.cancelReturned = cancelReturned
     }
 
-    var connections: [Connection] { idle + leases.values.map(\.connection) }
+    func addConnections(to all: inout [Connection]) {
+        all += idle
+        for lease in leases.values { all.append(lease.connection) }
+    }
 
     // MARK: Handing out
 
@@ -38,12 +45,12 @@ final class ExclusiveLane {
         if isDown, idle.isEmpty {
             // Nobody waits for a server that was gone a moment ago; one attempt at a time looks whether it is back.
             if connecting == 0, now >= retryAt ?? now { open() }
-            return checkout.fail(.unavailable)
+            return refuse(checkout, .unavailable)
         }
-        guard waiters.count < waitingMax else { return checkout.fail(.queueFull) }
+        guard waiters.count < waitingMax else { return refuse(checkout, .queueFull) }
         checkout.deadline = now + checkoutTimeout
         waiters.append(checkout)
-        serve()
+        serve(now: now)
     }
 
     func cancel(_ checkout: Checkout) {
@@ -51,7 +58,8 @@ final class ExclusiveLane {
         checkout.fail(.cancelled)
     }
 
-    private func serve() {
+    /// Hands idle connections to those who wait longest, and opens more where there is room.
+    private func serve(now: ContinuousClock.Instant) {
         while let connection = idle.last, let waiter = waiters.first {
             idle.removeLast()
             guard !connection.isLost else { continue }
@@ -60,6 +68,10 @@ final class ExclusiveLane {
             let lease = Lease(id: LeaseID(number: leaseNumber), connection: connection)
             leases[lease.id] = lease
             if !waiter.succeed(lease.id) { release(lease.id, resets: false) }
+        }
+        if let retryAt {
+            guard now >= retryAt else { return }
+            self.retryAt = nil
         }
         while connecting < waiters.count, connecting + idle.count + leases.count < connectionsMax { open() }
     }
@@ -73,14 +85,21 @@ final class ExclusiveLane {
         connecting -= 1
         if let opened {
             serverIsBack()
-            idle.append(Connection(opened, isShared: false))
-            serve()
-        } else if idle.isEmpty, leases.isEmpty {
-            isDown = true
+            idle.append(Connection(opened, isShared: false, bin: bin))
+            serve(now: now)
+        } else {
             retryAt = now + backoff.next()
-            for waiter in waiters { waiter.fail(.unavailable) }
+            // While others hold connections, those who wait may still get one of these.
+            guard idle.isEmpty, leases.isEmpty else { return }
+            isDown = true
+            for waiter in waiters { refuse(waiter, .unavailable) }
             waiters.removeAll()
         }
+    }
+
+    private func refuse(_ checkout: Checkout, _ error: DatabaseError) {
+        metrics.refused(error)
+        checkout.fail(error)
     }
 
     /// Somebody reached the server: try again without waiting.
@@ -118,6 +137,7 @@ final class ExclusiveLane {
         for lease in leases.values {
             if let deadline = lease.cancelDeadline, deadline <= now, !lease.isQuiet { lease.connection.lose() }
             if lease.connection.isLost {
+                metrics.connectionLost()
                 lease.failWaiting(.connectionLost)
                 leases[lease.id] = nil
                 continue
@@ -132,9 +152,9 @@ final class ExclusiveLane {
         }
         while let waiter = waiters.first, waiter.deadline <= now {
             waiters.removeFirst()
-            waiter.fail(.timedOut)
+            refuse(waiter, .timedOut)
         }
-        serve()
+        serve(now: now)
     }
 
     /// A connection comes back as it was handed out: outside any transaction, with no lock, setting, listener or temporary table. This is
@@ -155,7 +175,7 @@ final class ExclusiveLane {
             ]
         }
         if commands.isEmpty { return takeBack(lease) }
-        let request = Request(commands.map { Request.Command($0) })
+        let request = Request(Request.Command(commands[0]), more: commands.dropFirst().map { Request.Command($0) })
         lease.phase = .cleaning(request)
         connection.send(request)
     }
@@ -169,6 +189,7 @@ final class ExclusiveLane {
 
     var nextDeadline: ContinuousClock.Instant? {
         var earliest = waiters.first?.deadline
+        if let deadline = earliest, let retryAt { earliest = min(deadline, retryAt) }
         for lease in leases.values {
             if let deadline = lease.cancelDeadline { earliest = min(earliest ?? deadline, deadline) }
         }

@@ -36,6 +36,7 @@ final class Listener: Sendable {
 /// Confined to the socket thread.
 final class ListenLane {
     private let logger: Logger
+    private let bin: ResultBin
     private let connect: () -> Void
     private var listeners: [String: [Listener]] = [:]
     private var connection: Connection?
@@ -45,12 +46,15 @@ final class ListenLane {
     /// LISTEN commands on their way; those who wait for each are told when it is in force.
     private var starting: [(request: Request, channel: String)] = []
 
-    init(logger: Logger, connect: @escaping () -> Void) {
+    init(logger: Logger, bin: ResultBin, connect: @escaping () -> Void) {
         self.logger = logger
+        self.bin = bin
         self.connect = connect
     }
 
-    var connections: [Connection] { connection.map { [$0] } ?? [] }
+    func addConnections(to all: inout [Connection]) {
+        if let connection { all.append(connection) }
+    }
 
     func add(_ listener: Listener) {
         listeners[listener.channel, default: []].append(listener)
@@ -61,7 +65,7 @@ final class ListenLane {
         listeners[listener.channel]?.removeAll { $0 === listener }
         guard listeners[listener.channel]?.isEmpty == true else { return }
         listeners[listener.channel] = nil
-        connection?.send(Request([Request.Command("UNLISTEN \(unsafeRaw: quotedIdentifier(listener.channel))")]))
+        connection?.send(Request(Request.Command("UNLISTEN \(unsafeRaw: quotedIdentifier(listener.channel))")))
     }
 
     func opened(_ opened: OpenedConnection?, now: ContinuousClock.Instant) {
@@ -71,7 +75,7 @@ final class ListenLane {
             return
         }
         backoff.reset()
-        let connection = Connection(opened, isShared: false)
+        let connection = Connection(opened, isShared: false, bin: bin)
         connection.onNotification = { [weak self] channel, payload in
             self?.listeners[channel]?.forEach { $0.hear(payload) }
         }
@@ -111,7 +115,7 @@ final class ListenLane {
     }
 
     private func start(_ channel: String) {
-        let request = Request([Request.Command("LISTEN \(unsafeRaw: quotedIdentifier(channel))")])
+        let request = Request(Request.Command("LISTEN \(unsafeRaw: quotedIdentifier(channel))"))
         starting.append((request, channel))
         connection?.send(request)
     }

@@ -40,18 +40,20 @@ actor Pool {
     private let connectors: Connectors
     private let configuration: Database.Configuration
     private let logger: Logger
+    private let bin = ResultBin()
+    private nonisolated let metrics = PoolMetrics()
     private var isOpen = true
     private lazy var shared = SharedLane(
-        connections: configuration.sharedConnections, silenceMax: configuration.statementTimeout + Self.answerGrace
+        connections: configuration.sharedConnections, silenceMax: configuration.statementTimeout + Self.answerGrace, bin: bin, metrics: metrics
     ) { [thread, connectors] slot in
         connectors.shared.open { Self.deliver($0, .shared(slot: slot), to: thread) }
     }
-    private lazy var exclusive = ExclusiveLane(configuration) { [thread, connectors] in
+    private lazy var exclusive = ExclusiveLane(configuration, bin: bin, metrics: metrics) { [thread, connectors] in
         connectors.exclusive.open { Self.deliver($0, .exclusive, to: thread) }
     } cancelReturned: { [thread] id in
         thread.post(.cancelReturned(id))
     }
-    private lazy var listening = ListenLane(logger: logger) { [thread, connectors] in
+    private lazy var listening = ListenLane(logger: logger, bin: bin) { [thread, connectors] in
         connectors.listening.open { Self.deliver($0, .listening, to: thread) }
     }
 
@@ -81,6 +83,7 @@ actor Pool {
     nonisolated func submit(_ request: Request) {
         guard outstanding.add(1, ordering: .relaxed).newValue <= outstandingMax else {
             outstanding.subtract(1, ordering: .relaxed)
+            metrics.refused(.queueFull)
             return request.fail(.queueFull)
         }
         if !thread.post(.shared(request)) {
@@ -122,10 +125,14 @@ actor Pool {
     private func run() {
         var work: [Work] = []
         var sockets: [pollfd] = []
+        var connections: [Connection] = []
+        var discarded: [OpaquePointer] = []
         shared.start()
         while isOpen {
-            turn(&work, &sockets)
+            turn(&work, &sockets, &connections)
+            bin.empty(&discarded)
         }
+        bin.close()
         thread.closeInbox()
         thread.take(into: &work)
         for item in work { refuse(item) }
@@ -138,38 +145,51 @@ actor Pool {
     }
 
     /// One turn: what has arrived is sent, then whatever the sockets hold is read, then everybody moves on.
-    private func turn(_ work: inout [Work], _ sockets: inout [pollfd]) {
+    private func turn(_ work: inout [Work], _ sockets: inout [pollfd], _ connections: inout [Connection]) {
         thread.take(into: &work)
         for item in work { perform(item) }
         work.removeAll(keepingCapacity: true)
         settle()
         guard isOpen else { return }
 
-        let connections = shared.connections + exclusive.connections + listening.connections
+        connections.removeAll(keepingCapacity: true)
+        shared.addConnections(to: &connections)
+        exclusive.addConnections(to: &connections)
+        listening.addConnections(to: &connections)
         sockets.removeAll(keepingCapacity: true)
         for connection in connections {
             connection.flushAll()
-            sockets.append(pollfd(fd: connection.socket, events: Int16(connection.wantsToWrite ? POLLIN | POLLOUT : POLLIN), revents: 0))
+            // poll skips a negative descriptor. A lost connection's number may belong to somebody else by now.
+            let descriptor = connection.isLost ? -1 : connection.socket
+            sockets.append(pollfd(fd: descriptor, events: Int16(connection.wantsToWrite ? POLLIN | POLLOUT : POLLIN), revents: 0))
         }
-        thread.wait(for: &sockets, milliseconds: millisecondsToWait())
+        let hasLost = connections.contains(where: \.isLost)
+        thread.wait(for: &sockets, milliseconds: hasLost ? 0 : millisecondsToWait())
         for (connection, socket) in zip(connections, sockets) where socket.revents != 0 {
             if Int32(socket.revents) & POLLOUT != 0 { connection.flushAll() }
             if Int32(socket.revents) & ~POLLOUT != 0 { connection.receive() }
         }
+        // Only now, so that those who wake up find one another's company instead of going back to sleep one by one.
+        for connection in connections { connection.deliver() }
     }
 
     private func settle() {
         let now = ContinuousClock.now
-        let finished = shared.settle(now: now)
-        if finished > 0 { outstanding.subtract(finished, ordering: .relaxed) }
+        shared.settle(now: now)
         exclusive.settle(now: now)
         listening.settle(now: now)
         shared.pump()
+        // Last, so that nothing that was answered in this turn is still counted while the thread sleeps.
+        let finished = shared.takeFinishedCount()
+        if finished > 0 { outstanding.subtract(finished, ordering: .relaxed) }
     }
 
     private func millisecondsToWait() -> Int32 {
-        let deadlines = [shared.nextDeadline, exclusive.nextDeadline, listening.nextDeadline].compactMap { $0 }
-        guard let earliest = deadlines.min() else { return -1 }
+        var earliest = shared.nextDeadline
+        for deadline in [exclusive.nextDeadline, listening.nextDeadline] {
+            if let deadline { earliest = min(earliest ?? deadline, deadline) }
+        }
+        guard let earliest else { return -1 }
         return (earliest - .now).wholeMilliseconds
     }
 

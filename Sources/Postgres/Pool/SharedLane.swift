@@ -22,18 +22,28 @@ final class SharedLane {
     private var queue = Deque<Request>()
     /// Whether the last attempt to connect failed. With no connection open, that is what "down" means.
     private var lastAttemptFailed = false
+    private let bin: ResultBin
     private let connect: (_ slot: Int) -> Void
     /// The server answers within its statement_timeout or is gone, whatever the network says.
     private let silenceMax: Duration
-    private(set) var requestsDropped = 0
+    /// Requests that were answered since the pool last asked, one way or another.
+    private var requestsFinished = 0
+    private let metrics: PoolMetrics
 
-    init(connections: Int, silenceMax: Duration, connect: @escaping (_ slot: Int) -> Void) {
+    init(connections: Int, silenceMax: Duration, bin: ResultBin, metrics: PoolMetrics, connect: @escaping (_ slot: Int) -> Void) {
         slots = Array(repeating: Slot(), count: connections)
         self.silenceMax = silenceMax
+        self.bin = bin
+        self.metrics = metrics
         self.connect = connect
     }
 
-    var connections: [Connection] { slots.compactMap(\.connection) }
+    func addConnections(to all: inout [Connection]) {
+        for slot in slots {
+            if let connection = slot.connection { all.append(connection) }
+        }
+    }
+
     var isDown: Bool { lastAttemptFailed && !slots.contains { $0.connection != nil } }
 
     func start() {
@@ -41,12 +51,7 @@ final class SharedLane {
     }
 
     func submit(_ request: Request) {
-        if isDown {
-            requestsDropped += 1
-            request.fail(.unavailable)
-        } else {
-            queue.append(request)
-        }
+        if isDown { fail(request, .unavailable) } else { queue.append(request) }
     }
 
     /// Sends what waits, each statement on the connection that has least to do.
@@ -54,7 +59,7 @@ final class SharedLane {
         while let request = queue.first {
             guard !request.isAnswered else {
                 queue.removeFirst()
-                requestsDropped += 1
+                requestsFinished += 1
                 continue
             }
             var best: Connection?
@@ -72,7 +77,7 @@ final class SharedLane {
         slots[slot].isConnecting = false
         lastAttemptFailed = opened == nil
         if let opened {
-            slots[slot].connection = Connection(opened, isShared: true)
+            slots[slot].connection = Connection(opened, isShared: true, bin: bin)
             slots[slot].openedAt = now
             slots[slot].backoff.reset()
         } else {
@@ -81,16 +86,15 @@ final class SharedLane {
         }
     }
 
-    /// Replaces lost connections and drops silent ones. Returns how many requests were answered since the last time.
-    func settle(now: ContinuousClock.Instant) -> Int {
-        var finished = requestsDropped
-        requestsDropped = 0
+    /// Replaces lost connections and drops silent ones.
+    func settle(now: ContinuousClock.Instant) {
         for index in slots.indices {
             if let retryAt = slots[index].retryAt, retryAt <= now { open(index) }
             guard let connection = slots[index].connection else { continue }
             if !connection.isIdle, now - connection.lastProgress > silenceMax { connection.lose() }
-            finished += connection.takeFinishedCount()
+            requestsFinished += connection.takeFinishedCount()
             guard connection.isLost else { continue }
+            metrics.connectionLost()
             slots[index].connection = nil
             if now - slots[index].openedAt < Self.shortLife {
                 slots[index].retryAt = now + slots[index].backoff.next()
@@ -98,7 +102,11 @@ final class SharedLane {
                 open(index)
             }
         }
-        return finished
+    }
+
+    func takeFinishedCount() -> Int {
+        defer { requestsFinished = 0 }
+        return requestsFinished
     }
 
     /// When `settle` is next needed though nothing happens.
@@ -127,8 +135,13 @@ final class SharedLane {
     }
 
     private func failAll(_ error: DatabaseError) {
-        requestsDropped += queue.count
-        for request in queue { request.fail(error) }
+        for request in queue { fail(request, error) }
         queue.removeAll()
+    }
+
+    private func fail(_ request: Request, _ error: DatabaseError) {
+        requestsFinished += 1
+        metrics.refused(error)
+        request.fail(error)
     }
 }

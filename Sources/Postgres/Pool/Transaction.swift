@@ -61,10 +61,8 @@ public final class Transaction: Executor {
         let command = Request.Command(sql)
         if let problem = sql.binds.problem { throw DatabaseError.invalidBind(problem) }
         // BEGIN shares the first statement's sync: should it fail, the server skips the statement instead of running it outside.
-        let commands = try isFirst() ? [Request.Command(begin, syncs: false), command] : [command]
-        let outcomes = try await pool.run(Request(commands), on: lease)
-        for outcome in outcomes.dropLast() { _ = try outcome.get() }
-        return try outcomes[outcomes.count - 1].get()
+        let request = try isFirst() ? Request(Request.Command(begin, syncs: false), command) : Request(command)
+        return try await pool.run(request, on: lease).result()
     }
 
     /// Whether BEGIN must go along.
@@ -84,19 +82,19 @@ public final class Transaction: Executor {
     /// Opens the transaction where no statement will: before a COPY.
     func beginAlone() async throws {
         guard try isFirst() else { return }
-        for outcome in try await pool.run(Request([Request.Command(begin)]), on: lease) { _ = try outcome.get() }
+        _ = try await pool.run(Request(Request.Command(begin)), on: lease).result()
     }
 
     fileprivate func commit() async throws {
         guard end() else { return }
-        let outcomes = try await pool.runUncancelled(Request([Request.Command("COMMIT")]), on: lease)
-        guard try outcomes[0].get().commandTag == "COMMIT" else { throw DatabaseError.commitBecameRollback }
+        let answer = try await pool.runUncancelled(Request(Request.Command("COMMIT")), on: lease)
+        guard try answer.result().commandTag == "COMMIT" else { throw DatabaseError.commitBecameRollback }
     }
 
     /// Waits for the server, so that no lock is held any more when the caller goes on. If this fails the connection is thrown away, which rolls back too.
     fileprivate func rollBack() async {
         guard end() else { return }
-        _ = try? await pool.runUncancelled(Request([Request.Command("ROLLBACK")]), on: lease)
+        _ = try? await pool.runUncancelled(Request(Request.Command("ROLLBACK")), on: lease)
     }
 
     /// Ends it for further statements. True if there is something to commit or roll back.

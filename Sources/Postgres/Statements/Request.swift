@@ -5,6 +5,32 @@ import Synchronization
 
 typealias Outcome = Result<QueryResult, DatabaseError>
 
+/// The outcomes of a request's commands, in order. The usual request has one command, which takes no array.
+struct Answer: Sendable {
+    private(set) var earlier: [Outcome] = []
+    private(set) var last: Outcome
+
+    init(_ only: Outcome) {
+        last = only
+    }
+
+    mutating func append(_ outcome: Outcome) {
+        earlier.append(last)
+        last = outcome
+    }
+
+    /// The implicit COMMIT failed after the last command had seemed to succeed.
+    mutating func revokeLast(_ error: DatabaseError) {
+        last = .failure(error)
+    }
+
+    /// The last command's result, if every command before it succeeded too.
+    func result() throws -> QueryResult {
+        for outcome in earlier { _ = try outcome.get() }
+        return try last.get()
+    }
+}
+
 final class Request: Sendable {
     struct Command: Sendable {
         let sql: SQL
@@ -15,35 +41,44 @@ final class Request: Sendable {
         init(_ sql: SQL, syncs: Bool = true) {
             self.sql = sql
             self.syncs = syncs
-            key = StatementKey(text: sql.text, types: sql.binds.types)
+            key = StatementKey(sql)
         }
     }
 
     private enum State: Sendable {
         case new
-        case waiting(CheckedContinuation<[Outcome], any Error>)
+        case waiting(UnsafeContinuation<Answer, any Error>)
         case answered(DatabaseError?)
     }
 
-    let commands: [Command]
+    let first: Command
+    let more: [Command]
     private let state = Mutex(State.new)
 
-    init(_ commands: [Command]) {
-        self.commands = commands
+    /// The commands go out together, in order.
+    init(_ first: Command, _ more: Command...) {
+        self.first = first
+        self.more = more
+    }
+
+    init(_ first: Command, more: [Command]) {
+        self.first = first
+        self.more = more
     }
 
     /// A statement whose plan went out of date may be sent again if it is alone: a later command may have run already.
-    var mayBeSentAgain: Bool { commands.count == 1 }
+    var mayBeSentAgain: Bool { more.isEmpty }
 
     /// - Throws: `DatabaseError.invalidBind` before anything is queued, so that no neighbour suffers from it.
     func validate() throws {
-        for command in commands {
+        if let problem = first.sql.binds.problem { throw DatabaseError.invalidBind(problem) }
+        for command in more {
             if let problem = command.sql.binds.problem { throw DatabaseError.invalidBind(problem) }
         }
     }
 
-    /// Leaves the caller's continuation here. Returns false, having resumed it, when the request was cancelled before it began.
-    func park(_ continuation: CheckedContinuation<[Outcome], any Error>) -> Bool {
+    /// Leaves the caller's continuation here; `take` sees to it that it is resumed once. Returns false, having resumed it, when the request was cancelled before it began.
+    func park(_ continuation: UnsafeContinuation<Answer, any Error>) -> Bool {
         let early: DatabaseError? = state.withLock { state in
             if case .answered(let error) = state { return error ?? .cancelled }
             state = .waiting(continuation)
@@ -57,15 +92,15 @@ final class Request: Sendable {
         state.withLock { if case .answered = $0 { true } else { false } }
     }
 
-    func succeed(_ outcomes: [Outcome]) {
-        take(nil)?.resume(returning: outcomes)
+    func succeed(_ answer: Answer) {
+        take(nil)?.resume(returning: answer)
     }
 
     func fail(_ error: DatabaseError) {
         take(error)?.resume(throwing: error)
     }
 
-    private func take(_ error: DatabaseError?) -> CheckedContinuation<[Outcome], any Error>? {
+    private func take(_ error: DatabaseError?) -> UnsafeContinuation<Answer, any Error>? {
         state.withLock { state in
             switch state {
             case .waiting(let continuation):
@@ -83,19 +118,20 @@ final class Request: Sendable {
 
 /// What makes two statements the same to the server: text and bind types. Hashed once, in the caller's task.
 struct StatementKey: Hashable, Sendable {
-    let text: String
-    let types: [UInt32]
+    private let text: String
+    /// Shared with the statement, not copied. Only the types count.
+    private let binds: [BindWriter.Bind]
     private let digest: Int
 
-    init(text: String, types: [UInt32]) {
-        self.text = text
-        self.types = types
+    init(_ sql: SQL) {
+        text = sql.text
+        binds = sql.binds.binds
         digest = text.hashValue
     }
 
     func hash(into hasher: inout Hasher) { hasher.combine(digest) }
 
     static func == (left: StatementKey, right: StatementKey) -> Bool {
-        left.digest == right.digest && left.types == right.types && left.text == right.text
+        left.digest == right.digest && left.text == right.text && left.binds.elementsEqual(right.binds) { $0.type == $1.type }
     }
 }

@@ -11,14 +11,10 @@
 public struct SQL: Sendable, ExpressibleByStringInterpolation, CustomStringConvertible, CustomReflectable {
     /// The text with `$1`, `$2` … where the binds stand.
     public private(set) var text: String
-    /// The UTF-8 offset of each `$`, in order, so that joining can renumber without reading the text.
-    private var placeholders: [Int]
     private(set) var binds: BindWriter
 
     public init(stringLiteral text: String) {
-        self.text = text
-        placeholders = []
-        binds = BindWriter()
+        self.init(text: text, binds: BindWriter())
         refuseNUL(in: text)
     }
 
@@ -46,28 +42,17 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation, CustomStringConve
     public var customMirror: Mirror { Mirror(self, children: ["text": text]) }
 
     private mutating func append(_ other: SQL) {
-        let offset = text.utf8.count
-        if placeholders.isEmpty || other.placeholders.isEmpty {
-            text += other.text
-            placeholders += other.placeholders.map { $0 + offset }
-        } else {
-            appendRenumbered(other)
-        }
-        binds.add(contentsOf: other.binds)
-    }
-
-    private mutating func appendRenumbered(_ other: SQL) {
         let utf8 = other.text.utf8
+        var placeholders: [Int] = []
         var copied = 0
-        var number = placeholders.count
-        for (index, placeholder) in other.placeholders.enumerated() {
-            text += Self.slice(utf8, copied, placeholder)
-            number += 1
+        for (index, bind) in other.binds.binds.enumerated() {
+            text += Self.slice(utf8, copied, bind.placeholder)
             placeholders.append(text.utf8.count)
-            text += "$\(number)"
-            copied = placeholder + "$\(index + 1)".utf8.count
+            text += "$\(binds.binds.count + index + 1)"
+            copied = bind.placeholder + "$\(index + 1)".utf8.count
         }
         text += Self.slice(utf8, copied, utf8.count)
+        binds.add(contentsOf: other.binds, placeholders: placeholders)
     }
 
     private static func slice(_ utf8: String.UTF8View, _ from: Int, _ to: Int) -> Substring {
@@ -78,9 +63,8 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation, CustomStringConve
         if text.utf8.contains(0) { binds.refuse("the SQL text contains a NUL character") }
     }
 
-    fileprivate init(text: String, placeholders: [Int], binds: BindWriter) {
+    fileprivate init(text: String, binds: BindWriter) {
         self.text = text
-        self.placeholders = placeholders
         self.binds = binds
     }
 
@@ -88,7 +72,7 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation, CustomStringConve
         fileprivate var sql: SQL
 
         public init(literalCapacity: Int, interpolationCount: Int) {
-            sql = SQL(text: "", placeholders: [], binds: BindWriter())
+            sql = SQL(text: "", binds: BindWriter())
             sql.text.reserveCapacity(literalCapacity + 3 * interpolationCount)
         }
 
@@ -98,10 +82,9 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation, CustomStringConve
 
         /// Binds the value.
         public mutating func appendInterpolation<Value: Bindable>(_ value: Value) {
-            sql.placeholders.append(sql.text.utf8.count)
-            sql.binds.add(value)
+            sql.binds.add(value, placeholder: sql.text.utf8.count)
             sql.text += "$"
-            sql.text += String(sql.placeholders.count)
+            sql.text += String(sql.binds.binds.count)
         }
 
         /// Puts another piece of SQL here, binds and all.

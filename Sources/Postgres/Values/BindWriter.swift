@@ -3,10 +3,17 @@
 
 /// Collects the binary form of one statement's binds. Integers are big-endian, as everywhere in PostgreSQL's protocol.
 public struct BindWriter: Sendable {
+    /// A finished bind.
+    struct Bind: Sendable {
+        var type: UInt32
+        /// In bytes; -1 is NULL.
+        var length: Int32
+        /// Where its `$` stands in the SQL text, in UTF-8, so that joining two statements can renumber without reading them.
+        var placeholder: Int
+    }
+
     private(set) var bytes: [UInt8] = []
-    /// Byte length of each finished bind; -1 is NULL.
-    private(set) var lengths: [Int32] = []
-    private(set) var types: [UInt32] = []
+    private(set) var binds: [Bind] = []
     private(set) var problem: String?
 
     /// Remembers why this value can never be sent; the statement then throws `DatabaseError.invalidBind` instead of being queued.
@@ -41,21 +48,28 @@ public struct BindWriter: Sendable {
         for index in 0..<4 { bytes[start + index] = UInt8(truncatingIfNeeded: length >> (24 - 8 * UInt32(index))) }
     }
 
-    mutating func add<Value: Bindable>(_ value: Value) {
+    mutating func add<Value: Bindable>(_ value: Value, placeholder: Int) {
         let start = bytes.count
         let isNull = !value.bind(into: &self)
-        types.append(Value.postgresType.oid)
-        lengths.append(isNull ? -1 : Int32(clamping: bytes.count - start))
-        if bytes.count - start > Self.bytesPerBindMax { refuse("a value is longer than PostgreSQL's limit of 1 GB") }
-        if lengths.count > Self.bindsMax { refuse("more than \(Self.bindsMax) binds; send an array and unnest it") }
+        let length = bytes.count - start
+        if length > Self.bytesPerBindMax { refuse("a value is longer than PostgreSQL's limit of 1 GB") }
+        binds.append(Bind(type: Value.postgresType.oid, length: isNull ? -1 : Int32(clamping: length), placeholder: placeholder))
+        refuseTooMany()
     }
 
-    mutating func add(contentsOf other: BindWriter) {
+    /// Takes over the binds of another statement. `placeholders` are where they stand now.
+    mutating func add(contentsOf other: BindWriter, placeholders: [Int]) {
         bytes += other.bytes
-        lengths += other.lengths
-        types += other.types
+        for (var bind, placeholder) in zip(other.binds, placeholders) {
+            bind.placeholder = placeholder
+            binds.append(bind)
+        }
         if let problem = other.problem { refuse(problem) }
-        if lengths.count > Self.bindsMax { refuse("more than \(Self.bindsMax) binds; send an array and unnest it") }
+        refuseTooMany()
+    }
+
+    private mutating func refuseTooMany() {
+        if binds.count > Self.bindsMax { refuse("more than \(Self.bindsMax) binds; send an array and unnest it") }
     }
 
     /// The protocol counts binds in 16 bits.
