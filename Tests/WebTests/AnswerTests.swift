@@ -135,13 +135,24 @@ import Testing
         try await withSampleCity { client in
             let wishes: [(path: String, headers: HTTPFields, language: String)] = [
                 ("/hello", [:], "en"), ("/hello", [.acceptLanguage: "de, fr-CA;q=0.8, en;q=0.7"], "fr"),
-                ("/hello", [.acceptLanguage: "fr", .cookie: "stoa_language=ar"], "ar"), ("/hello", [.cookie: "stoa_language=xx"], "en"),
+                ("/oauth/ask", [.acceptLanguage: "ar"], "ar"), ("/hello", [.acceptLanguage: "fr", .cookie: "stoa_language=ar"], "ar"), ("/hello", [.cookie: "stoa_language=xx"], "en"),
                 ("/sample", [.acceptLanguage: "en", .cookie: "stoa_language=ar; stoa_session=\(Token.resident)"], "fr"),
             ]
             for wish in wishes {
                 try await client.execute(uri: wish.path, method: .get, headers: wish.headers) { response in
                     #expect(response.headers[.contentLanguage] == wish.language)
                 }
+            }
+        }
+    }
+
+    @Test func aPageUnderTheAddressesOfProgramsIsStillAPage() async throws {
+        try await withSampleCity { client in
+            try await client.execute(
+                uri: "/oauth/ask", method: .post, headers: [.contentType: formContentType, .acceptLanguage: "fr"], body: ByteBuffer(string: "a=b")
+            ) { response in
+                #expect(response.status == .forbidden)
+                #expect(response.text.contains("Ce formulaire n&#39;a pas pu être envoyé"))
             }
         }
     }

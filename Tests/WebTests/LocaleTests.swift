@@ -1,5 +1,6 @@
 // The texts: every language has the same keys and placeholders, plurals follow CLDR, and dates read as people write them.
 import Foundation
+import Postgres
 import Testing
 
 @testable import Web
@@ -102,6 +103,13 @@ import Testing
         #expect(throws: Catalogue.Failure.missingText(key: "a.none", language: "en")) {
             try Templates.localise("[[a.none]]", template: "t", catalogue: catalogue)
         }
+    }
+
+    @Test func textsOfARegisterFallBackToEnglish() {
+        let text = LocalisedText(JSONText(#"{"en": "Bin", "fr": "Poubelle \u00e9", "n": 1}"#))
+        #expect(text.text(.french) == "Poubelle é" && text.text(.arabic) == "Bin")
+        #expect(LocalisedText(JSONText("[1")).text(.english) == "")
+        #expect(LocalisedText(LocalisedText([.english: "a\"b", .arabic: "ب"]).json).text(.arabic) == "ب")
     }
 
     @Test func datesReadAsPeopleWriteThem() throws {

@@ -162,6 +162,8 @@ func sampleSite(_ configuration: WebConfiguration) throws -> Site {
     site.bearerAPI.post("/api/v1/exchange/reads") { _, context in
         Response.json(["credential": .integer(Int64(context.credential.bytes.count))] as JSONValue)
     }
+    site.everyone.get("/oauth/ask") { _, context in try context.page(HelloPage(greeting: "Allow?"), title: "sample.title") }
+    site.everyone.post("/oauth/ask") { _, context in context.redirect(to: "/hello") }
     site.publicAPI.post("/oauth/token") { request, context in
         let form = try await context.form(request)
         return Response.json(["grant": .string(try form.value("grant_type") ?? "")] as JSONValue)

@@ -1,5 +1,4 @@
 // A text that the city keeps in the database in several languages: names of organisations, titles of purposes.
-import Foundation
 public import Postgres
 
 /// `{"en": …, "fr": …, "ar": …}` as a register holds it. English is always there.
@@ -8,7 +7,11 @@ public struct LocalisedText: Sendable, Hashable {
 
     /// - Parameter json: a JSON object of language tags and texts; anything else counts as empty.
     public init(_ json: JSONText) {
-        texts = (try? JSONDecoder().decode([String: String].self, from: Data(json.text.utf8))) ?? [:]
+        guard case .object(let members) = try? JSONScanner.scan(json.text.utf8) else {
+            texts = [:]
+            return
+        }
+        texts = Dictionary(members.compactMap { member in member.value.text.map { (member.name, $0) } }) { first, _ in first }
     }
 
     public init(_ texts: [Language: String]) {
@@ -22,8 +25,7 @@ public struct LocalisedText: Sendable, Hashable {
 
     /// For storing.
     public var json: JSONText {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = .sortedKeys
-        return JSONText((try? encoder.encode(texts)).map { String(decoding: $0, as: UTF8.self) } ?? "{}")
+        let members = texts.sorted { $0.key < $1.key }.map { JSONMember($0.key, .string($0.value)) }
+        return JSONText(String(decoding: JSONValue.object(members).serialised(), as: UTF8.self))
     }
 }

@@ -8,7 +8,8 @@ struct LocaleChoice: RouterMiddleware {
     typealias Context = WebContext
 
     func handle(_ request: Request, context: WebContext, next: (Request, WebContext) async throws -> Response) async throws -> Response {
-        if context.state.face == .page { context.state.language = language(of: request, context: context) }
+        // Also where programs usually ask: a sign-in for an app is a page under /oauth.
+        context.state.language = language(of: request, context: context)
         return try await next(request, context)
     }
 
