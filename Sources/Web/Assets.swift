@@ -28,7 +28,8 @@ public struct Assets: Sendable {
     }
 
     private static let contentTypes = [
-        "css": "text/css; charset=utf-8", "svg": "image/svg+xml", "png": "image/png", "ico": "image/x-icon", "txt": "text/plain; charset=utf-8",
+        "css": "text/css; charset=utf-8", "svg": "image/svg+xml", "png": "image/png", "ico": "image/x-icon",
+        "txt": "text/plain; charset=utf-8",
     ]
 
     private let byName: [String: Asset]
@@ -45,7 +46,8 @@ public struct Assets: Sendable {
             let bytes = file.hasSuffix(".css") ? Self.compact(data) : data
             let hash = SHA256.hash(data: bytes).prefix(8).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
             byName[file] = Asset(
-                path: "/assets/\(file[..<dot]).\(hash)\(file[dot...])", contentType: type, body: ByteBuffer(bytes: bytes), eTag: "\"\(hash)\"")
+                path: "/assets/\(file[..<dot]).\(hash)\(file[dot...])", contentType: type, body: ByteBuffer(bytes: bytes),
+                eTag: "\"\(hash)\"")
         }
         self.byName = byName
         byPath = Dictionary(byName.values.map { ($0.path, $0) }) { first, _ in first }

@@ -9,7 +9,7 @@ public struct WebLimits: Sendable {
     public var headerListBytesMax = 16 * 1024
     /// Header fields in one request; a browser sends about twenty.
     public var headerFieldsMax = 100
-    /// From the first byte of a request to the end of its headers. 16 KiB at 20 kbit/s, the worst phone line measured in the field, take 7 s.
+    /// From the first byte of a request to the end of its headers: 16 KiB take 7 s at 20 kbit/s, the worst line met in the field.
     public var headerSeconds = 15
     /// From the end of the headers to the end of the body. 64 KiB at 20 kbit/s take 27 s.
     public var bodySeconds = 40

@@ -36,7 +36,11 @@ private func chooseLanguage(_ request: Request, _ context: WebContext) async thr
 /// `GET /problems/{slug}`: where the `type` of a problem leads whoever follows it.
 private func aboutProblem(_ request: Request, _ context: WebContext) async throws -> Response {
     let slug: String = try context.parameter("slug")
-    guard slug.utf8.count <= 64, slug.utf8.allSatisfy({ $0 == UInt8(ascii: "-") || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) })
+    guard slug.utf8.count <= 64,
+        slug.utf8.allSatisfy({
+            $0 == UInt8(ascii: "-") || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0)
+                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
+        })
     else { throw Problem.notFound }
     return try context.page(AboutProblemPage(slug: slug), title: "errors.about.title")
 }
@@ -64,5 +68,6 @@ private func openAPIDocument(_ request: Request, _ context: WebContext) async th
     let file = context.services.configuration.rootDirectory + "/openapi.yaml"
     guard let data = FileManager.default.contents(atPath: file) else { throw Problem.notFound }
     return Response(
-        status: .ok, headers: [.contentType: "application/yaml", .cacheControl: "no-cache"], body: .init(byteBuffer: ByteBuffer(bytes: data)))
+        status: .ok, headers: [.contentType: "application/yaml", .cacheControl: "no-cache"],
+        body: .init(byteBuffer: ByteBuffer(bytes: data)))
 }

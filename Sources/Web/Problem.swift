@@ -79,7 +79,8 @@ extension Problem {
     func response(baseURL: BaseURL) -> Response {
         var headers = self.headers
         headers[.contentType] = "application/problem+json"
-        return Response(status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: document(baseURL: baseURL).serialised())))
+        return Response(
+            status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: document(baseURL: baseURL).serialised())))
     }
 }
 
@@ -146,7 +147,8 @@ extension Problem {
 
     /// The wrong role, or another resident's thing that need not be hidden.
     public static let forbidden = Problem(
-        "forbidden", status: .forbidden, title: "Not allowed", detail: "Your account may not do this. Ask an administrator for the role it needs.")
+        "forbidden", status: .forbidden, title: "Not allowed",
+        detail: "Your account may not do this. Ask an administrator for the role it needs.")
 
     /// Too much at once. Retry after the given seconds.
     public static func busy(retryAfterSeconds: Int = 5) -> Problem {

@@ -159,7 +159,8 @@ public final class Site {
         }
         return WebServices(
             configuration: configuration, files: files, resolve: resolve, navigation: navigation,
-            pageTypes: Set(pageTypes.map { ObjectIdentifier($0) }), routes: RouteTable(routes), rememberLanguage: rememberLanguage, readiness: readiness)
+            pageTypes: Set(pageTypes.map { ObjectIdentifier($0) }), routes: RouteTable(routes), rememberLanguage: rememberLanguage,
+            readiness: readiness)
     }
 }
 

@@ -98,7 +98,9 @@ extension PageContext {
     ///   - title: key of the page's title; a page with errors says so in front of it.
     ///   - parameters: for the title's placeholders.
     ///   - status: 200 unless given; 422 when a form comes back.
-    public func page(_ model: some PageModel, title: String, _ parameters: [String: String] = [:], status: HTTPResponse.Status = .ok) throws -> Response {
+    public func page(_ model: some PageModel, title: String, _ parameters: [String: String] = [:], status: HTTPResponse.Status = .ok) throws
+        -> Response
+    {
         try web.render(model, title: text(title, parameters), status: status)
     }
 
@@ -106,7 +108,9 @@ extension PageContext {
 
     /// The value of a `{name}` in the route's path; 404 when it is not of the form that the type wants.
     public func parameter<Value: LosslessStringConvertible>(_ name: String, as type: Value.Type = Value.self) throws -> Value {
-        guard let text = parameters.get(name), let decoded = text.removingPercentEncoding, let value = Value(decoded) else { throw Problem.notFound }
+        guard let text = parameters.get(name), let decoded = text.removingPercentEncoding, let value = Value(decoded) else {
+            throw Problem.notFound
+        }
         return value
     }
 
@@ -145,7 +149,9 @@ let formContentType = "application/x-www-form-urlencoded"
 
 /// Media types compare without case and parameters (RFC 9110 §8.3.1). JSON is UTF-8 whatever a charset says.
 private func mediaType(_ header: String?) -> String? {
-    header?.split(separator: ";", maxSplits: 1, omittingEmptySubsequences: false).first.map { $0.trimmingCharacters(in: .whitespaces).lowercased() }
+    header?.split(separator: ";", maxSplits: 1, omittingEmptySubsequences: false).first.map {
+        $0.trimmingCharacters(in: .whitespaces).lowercased()
+    }
 }
 
 func isForm(_ header: String?) -> Bool { mediaType(header) == formContentType }
@@ -156,7 +162,9 @@ extension WebContext {
     func body(of request: Request, bytesMax: Int? = nil) async throws -> [UInt8] {
         let limit = bytesMax ?? services.configuration.limits.bodyBytesMax
         // A client that announces too much is told before it sends it.
-        if let announced = request.headers[.contentLength].flatMap(Int.init), announced > limit { throw Problem.bodyTooLarge(bytesMax: limit) }
+        if let announced = request.headers[.contentLength].flatMap(Int.init), announced > limit {
+            throw Problem.bodyTooLarge(bytesMax: limit)
+        }
         do {
             let buffer = try await request.body.collect(upTo: limit)
             return Array(buffer.readableBytesView)
@@ -185,13 +193,16 @@ extension WebContext {
     private func layout(title: String) -> LayoutModel {
         let face = NavigationFace(caller)
         let navigation = services.navigation.filter { $0.face == face }.map { item in
-            NavigationLink(link: Link(item.path), text: text(item.textKey), isCurrent: state.path == item.path || state.path.hasPrefix(item.path + "/"))
+            NavigationLink(
+                link: Link(item.path), text: text(item.textKey), isCurrent: state.path == item.path || state.path.hasPrefix(item.path + "/")
+            )
         }
         return LayoutModel(
             language: language.tag, direction: language.direction, title: title, city: services.configuration.cityName, home: "/",
             stylesheet: Link(services.assets.path("stoa.css")), navigation: navigation, hasNavigation: !navigation.isEmpty,
             account: caller.accountBox, signIn: state.caller?.isAnonymous == true ? "/sign-in" : nil,
-            notice: takeNotice(), languages: Language.allCases.map { LanguageChoice(code: $0.tag, name: $0.ownName, isCurrent: $0 == language) },
+            notice: takeNotice(),
+            languages: Language.allCases.map { LanguageChoice(code: $0.tag, name: $0.ownName, isCurrent: $0 == language) },
             returnTo: returnPath)
     }
 

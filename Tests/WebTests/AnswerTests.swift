@@ -19,11 +19,14 @@ import Testing
                 #expect(response.text.contains("لا توجد صفحة بهذا العنوان"))
                 #expect(response.headers[.cacheControl] == "no-store")
             }
-            for path in ["/api/v1/nowhere", "/oauth/nowhere", "/.well-known/nowhere", "/health/nowhere", "/log/nowhere", "/api", "/assets/stoa.css"] {
+            for path in [
+                "/api/v1/nowhere", "/oauth/nowhere", "/.well-known/nowhere", "/health/nowhere", "/log/nowhere", "/api", "/assets/stoa.css",
+            ] {
                 try await client.execute(uri: path, method: .get) { response in
                     #expect(response.status == .notFound)
                     #expect(response.headers[.contentType] == "application/problem+json")
-                    #expect(response.text.hasPrefix(#"{"type":"http://localhost:8080/problems/not-found","title":"Not found","status":404"#))
+                    #expect(
+                        response.text.hasPrefix(#"{"type":"http://localhost:8080/problems/not-found","title":"Not found","status":404"#))
                     #expect(response.headers[.contentSecurityPolicy] == "default-src 'none'; frame-ancestors 'none'")
                 }
             }
@@ -71,10 +74,12 @@ import Testing
 
     @Test(arguments: [
         (#"{"state":"on","extra":1}"#, "application/json", HTTPResponse.Status.badRequest, "invalid-body"),
-        (#"{"state":1}"#, "application/json", .badRequest, "invalid-body"), (#"{"state":"on","state":"on"}"#, "application/json", .badRequest, "malformed-json"),
+        (#"{"state":1}"#, "application/json", .badRequest, "invalid-body"),
+        (#"{"state":"on","state":"on"}"#, "application/json", .badRequest, "malformed-json"),
         (#"{"state":"on"} "#, "text/plain", .unsupportedMediaType, "wrong-content-type"),
         (#"{"state":"\#(String(repeating: "a", count: 1_000))"}"#, "application/json", .contentTooLarge, "body-too-large"),
-        (#"{"state":"\#(String(repeating: "a", count: 11))"}"#, "application/json", .badRequest, "invalid-body"), ("", "application/json", .badRequest, "malformed-json"),
+        (#"{"state":"\#(String(repeating: "a", count: 11))"}"#, "application/json", .badRequest, "invalid-body"),
+        ("", "application/json", .badRequest, "malformed-json"),
     ])
     func badBodiesOfTheAPIHaveAStatusAndAStableType(body: String, type: String, status: HTTPResponse.Status, slug: String) async throws {
         try await withSampleCity { client in
@@ -93,7 +98,8 @@ import Testing
         try await withSampleCity { client in
             for id in ["1", "0191aaaa00007000800000000000001", "%00", "..", "0191AAAA-0000-7000-8000-00000000000g"] {
                 try await client.execute(
-                    uri: "/api/v1/things/\(id)", method: .put, headers: [.authorization: "Bearer \(Token.app)", .contentType: "application/json"],
+                    uri: "/api/v1/things/\(id)", method: .put,
+                    headers: [.authorization: "Bearer \(Token.app)", .contentType: "application/json"],
                     body: ByteBuffer(string: #"{"state":"on"}"#)
                 ) { #expect($0.status == .notFound) }
             }
@@ -108,7 +114,8 @@ import Testing
                 try await client.execute(uri: path, method: .get) { response in
                     #expect(
                         response.headers[.contentSecurityPolicy]
-                            == "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+                            == "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+                    )
                     #expect(response.headers[.xContentTypeOptions] == "nosniff")
                     #expect(response.headers[.referrerPolicy] == "no-referrer")
                     #expect(response.headers[.crossOriginOpenerPolicy] == "same-origin")
@@ -135,7 +142,8 @@ import Testing
         try await withSampleCity { client in
             let wishes: [(path: String, headers: HTTPFields, language: String)] = [
                 ("/hello", [:], "en"), ("/hello", [.acceptLanguage: "de, fr-CA;q=0.8, en;q=0.7"], "fr"),
-                ("/oauth/ask", [.acceptLanguage: "ar"], "ar"), ("/hello", [.acceptLanguage: "fr", .cookie: "stoa_language=ar"], "ar"), ("/hello", [.cookie: "stoa_language=xx"], "en"),
+                ("/oauth/ask", [.acceptLanguage: "ar"], "ar"), ("/hello", [.acceptLanguage: "fr", .cookie: "stoa_language=ar"], "ar"),
+                ("/hello", [.cookie: "stoa_language=xx"], "en"),
                 ("/sample", [.acceptLanguage: "en", .cookie: "stoa_language=ar; stoa_session=\(Token.resident)"], "fr"),
             ]
             for wish in wishes {
@@ -149,7 +157,8 @@ import Testing
     @Test func aPageUnderTheAddressesOfProgramsIsStillAPage() async throws {
         try await withSampleCity { client in
             try await client.execute(
-                uri: "/oauth/ask", method: .post, headers: [.contentType: formContentType, .acceptLanguage: "fr"], body: ByteBuffer(string: "a=b")
+                uri: "/oauth/ask", method: .post, headers: [.contentType: formContentType, .acceptLanguage: "fr"],
+                body: ByteBuffer(string: "a=b")
             ) { response in
                 #expect(response.status == .forbidden)
                 #expect(response.text.contains("Ce formulaire n&#39;a pas pu être envoyé"))
@@ -160,7 +169,9 @@ import Testing
     @Test func choosingALanguageLeadsBackAndNowhereElse() async throws {
         try await withSampleCity { client in
             func choose(_ body: String) async throws -> TestResponse {
-                try await client.execute(uri: "/language", method: .post, headers: [.contentType: formContentType], body: ByteBuffer(string: body)) { $0 }
+                try await client.execute(
+                    uri: "/language", method: .post, headers: [.contentType: formContentType], body: ByteBuffer(string: body)
+                ) { $0 }
             }
             let chosen = try await choose("language=ar&return_to=%2Fhello%3Fa%3D1")
             #expect(chosen.status == .seeOther)
@@ -205,7 +216,9 @@ import Testing
                 }
             }
             try await client.execute(uri: "/hello", method: .get, headers: [.ifNoneMatch: "\"other\""]) { #expect($0.status == .ok) }
-            try await client.execute(uri: "/hello", method: .get, headers: [.ifNoneMatch: tag, .acceptLanguage: "fr"]) { #expect($0.status == .ok) }
+            try await client.execute(uri: "/hello", method: .get, headers: [.ifNoneMatch: tag, .acceptLanguage: "fr"]) {
+                #expect($0.status == .ok)
+            }
             try await client.execute(uri: "/sample", method: .get, headers: signedIn(Token.resident)) { #expect($0.headers[.eTag] == nil) }
         }
     }
@@ -221,10 +234,13 @@ import Testing
             #expect(try gunzip(Array(gzip.body.readableBytesView)) == Array(plain.body.readableBytesView))
             #expect(gzip.headers[.eTag] != plain.headers[.eTag])
             let again = try await client.execute(
-                uri: "/hello", method: .get, headers: [.acceptEncoding: "gzip", .ifNoneMatch: gzip.headers[.eTag] ?? ""]) { $0 }
+                uri: "/hello", method: .get, headers: [.acceptEncoding: "gzip", .ifNoneMatch: gzip.headers[.eTag] ?? ""]
+            ) { $0 }
             #expect(again.status == .notModified)
             for refusal in ["gzip;q=0", "identity", "br"] {
-                try await client.execute(uri: "/hello", method: .get, headers: [.acceptEncoding: refusal]) { #expect($0.headers[.contentEncoding] == nil) }
+                try await client.execute(uri: "/hello", method: .get, headers: [.acceptEncoding: refusal]) {
+                    #expect($0.headers[.contentEncoding] == nil)
+                }
             }
         }
     }
@@ -271,7 +287,8 @@ import Testing
         let log = LogLines()
         try await withSampleCity(sampleConfiguration(log: log)) { client in
             try await client.execute(
-                uri: "/staff/cases/0191aaaa-0000-7000-8000-000000000001?name=Ada", method: .get, headers: signedIn(Token.caseworker)) { _ in }
+                uri: "/staff/cases/0191aaaa-0000-7000-8000-000000000001?name=Ada", method: .get, headers: signedIn(Token.caseworker)
+            ) { _ in }
             try await client.execute(uri: "/nowhere/Ada?x=1", method: .get) { _ in }
         }
         #expect(log.all.count == 2)

@@ -6,7 +6,8 @@ import Testing
 
 @Suite struct BaseURLTests {
     @Test(arguments: [
-        "http://city.example", "http://192.168.1.5:8080", "http://127.0.0.1.evil.example", "http://localhost.evil.example", "http://0.0.0.0:8080",
+        "http://city.example", "http://192.168.1.5:8080", "http://127.0.0.1.evil.example", "http://localhost.evil.example",
+        "http://0.0.0.0:8080",
         "http://[2001:db8::1]", "ftp://city.example", "city.example", "", "https://", "https://city.example/stoa",
         "https://city.example?x", "https://user@city.example", "https://city.example#x", "http://127.256.0.1",
     ])

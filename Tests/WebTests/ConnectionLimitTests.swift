@@ -14,7 +14,8 @@ import Testing
 ///
 /// Not through HummingbirdTesting, whose live framework drops the limit on connections.
 private func withListeningCity(
-    _ change: (inout WebLimits) -> Void = { _ in }, routes: (Site) -> Void = { _ in }, _ story: @Sendable @escaping (Int) async throws -> Void
+    _ change: (inout WebLimits) -> Void = { _ in }, routes: (Site) -> Void = { _ in },
+    _ story: @Sendable @escaping (Int) async throws -> Void
 ) async throws {
     var limits = WebLimits()
     change(&limits)
@@ -34,7 +35,8 @@ private func withListeningCity(
     }
 }
 
-private let apiHead = "PUT /api/v1/things/0191aaaa-0000-7000-8000-000000000001 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \(Token.app)\r\nContent-Type: application/json\r\n"
+private let apiHead =
+    "PUT /api/v1/things/0191aaaa-0000-7000-8000-000000000001 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \(Token.app)\r\nContent-Type: application/json\r\n"
 
 @Suite struct ConnectionLimitTests {
     @Test func headersThatStopHalfwayAreAnswered408AndClosed() async throws {
@@ -81,7 +83,8 @@ private let apiHead = "PUT /api/v1/things/0191aaaa-0000-7000-8000-000000000001 H
         try await withListeningCity({ $0.bodySeconds = 1 }) { port in
             let connection = try RawConnection(port: port)
             await connection.send(
-                "POST /sample HTTP/1.1\r\nHost: localhost\r\nAccept-Language: ar\r\nContent-Type: \(formContentType)\r\nContent-Length: 9\r\n\r\nname")
+                "POST /sample HTTP/1.1\r\nHost: localhost\r\nAccept-Language: ar\r\nContent-Type: \(formContentType)\r\nContent-Length: 9\r\n\r\nname"
+            )
             let answer = await connection.readToEnd()
             #expect(answer.text.contains("408 Request Timeout"))
             #expect(answer.text.contains("تأخر وصول نموذجك كثيرًا"))
@@ -155,13 +158,19 @@ private let apiHead = "PUT /api/v1/things/0191aaaa-0000-7000-8000-000000000001 H
     }
 
     @Test func aRequestThatTakesTooLongIsCancelledAndAnswered503() async throws {
-        try await withListeningCity({ $0.requestSeconds = 1 }, routes: { site in
-            site.publicAPI.get("/api/v1/endless") { _, _ in
-                for await _ in AsyncStream<Int>(unfolding: { try? await Task.sleep(for: .seconds(60)); return Task.isCancelled ? nil : 1 }) {}
-                try Task.checkCancellation()
-                return Response(status: .ok)
+        try await withListeningCity(
+            { $0.requestSeconds = 1 },
+            routes: { site in
+                site.publicAPI.get("/api/v1/endless") { _, _ in
+                    for await _ in AsyncStream<Int>(unfolding: {
+                        try? await Task.sleep(for: .seconds(60))
+                        return Task.isCancelled ? nil : 1
+                    }) {}
+                    try Task.checkCancellation()
+                    return Response(status: .ok)
+                }
             }
-        }) { port in
+        ) { port in
             let connection = try RawConnection(port: port)
             await connection.send("GET /api/v1/endless HTTP/1.1\r\nHost: localhost\r\n\r\n")
             let answer = await connection.read(until: "service-unavailable")
@@ -174,7 +183,8 @@ private let apiHead = "PUT /api/v1/things/0191aaaa-0000-7000-8000-000000000001 H
         try await withListeningCity { port in
             let connection = try RawConnection(port: port)
             await connection.send(
-                "GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\nGET /api/v1/nowhere HTTP/1.1\r\nHost: localhost\r\n\r\nGET /hello HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                "GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\nGET /api/v1/nowhere HTTP/1.1\r\nHost: localhost\r\n\r\nGET /hello HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            )
             let answer = await connection.readToEnd()
             let statuses = answer.text.components(separatedBy: "HTTP/1.1 ").dropFirst().map { String($0.prefix(3)) }
             #expect(statuses == ["200", "404", "200"])

@@ -23,16 +23,19 @@ private func reader(_ body: String) throws -> FormReader { FormReader(try Form(b
         _ = fields.longText("note", charactersMax: 5)
         _ = fields.choice("offered", from: ["x"])
         _ = fields.date("empty")
-        #expect(fields.errors.map { "\($0.field): \($0.messageKey.dropFirst(10))" } == [
-            "absent: required", "long: too_long", "control: control_characters", "method: choose", "age: number", "d: date", "many: choose",
-            "password: required", "note: required", "offered: choose", "empty: required",
-        ])
+        #expect(
+            fields.errors.map { "\($0.field): \($0.messageKey.dropFirst(10))" } == [
+                "absent: required", "long: too_long", "control: control_characters", "method: choose", "age: number", "d: date",
+                "many: choose",
+                "password: required", "note: required", "offered: choose", "empty: required",
+            ])
         #expect(!fields.isValid)
     }
 
     @Test func goodFieldsComeThrough() throws {
         var fields = try reader(
-            "name=+Jose%CC%81++&note=a%0D%0Ab%0Dc%0Ad&method=witness&agree=yes&age=-3&d-day=01&d-month=2&d-year=2004&pick=b&pick=a&empty=++&password=+p%C3%A9+")
+            "name=+Jose%CC%81++&note=a%0D%0Ab%0Dc%0Ad&method=witness&agree=yes&age=-3&d-day=01&d-month=2&d-year=2004&pick=b&pick=a&empty=++&password=+p%C3%A9+"
+        )
         let name = fields.text("name", charactersMax: 5)
         let note = fields.longText("note", charactersMax: 10)
         let method = fields.choice("method", of: Method.self)

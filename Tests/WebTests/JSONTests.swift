@@ -17,12 +17,16 @@ private func refuses(_ text: String, _ words: String) -> Bool {
 
 @Suite struct JSONScannerTests {
     @Test(arguments: [
-        ("", "too early"), ("{", "in double quotes"), ("{\"a\":1,}", "in double quotes"), ("[1,]", "value was expected"), ("[1 2]", "comma"),
-        ("{\"a\" 1}", "colon"), ("{\"a\":1} x", "after the end"), ("{}{}", "after the end"), ("tru", "value was expected"), ("nul", "value was expected"),
+        ("", "too early"), ("{", "in double quotes"), ("{\"a\":1,}", "in double quotes"), ("[1,]", "value was expected"),
+        ("[1 2]", "comma"),
+        ("{\"a\" 1}", "colon"), ("{\"a\":1} x", "after the end"), ("{}{}", "after the end"), ("tru", "value was expected"),
+        ("nul", "value was expected"),
         ("'a'", "value was expected"), ("\"a", "not closed"), ("\"\\x\"", "escape does not exist"), ("\"\\u12\"", "hexadecimal"),
         ("\"\\ud800\"", "surrogate"), ("\"\\ud800\\u0041\"", "surrogate"), ("\"\\udc00\"", "surrogate"), ("\"a\\u0000b\"", "NUL"),
-        ("\"a\u{0}b\"", "control character"), ("\"a\nb\"", "control character"), ("01", "begin with 0"), ("-", "digit"), ("1.", "digit"), (".5", "value was expected"),
-        ("+1", "value was expected"), ("1e", "digit"), ("NaN", "value was expected"), ("Infinity", "value was expected"), ("// x\n1", "value was expected"),
+        ("\"a\u{0}b\"", "control character"), ("\"a\nb\"", "control character"), ("01", "begin with 0"), ("-", "digit"), ("1.", "digit"),
+        (".5", "value was expected"),
+        ("+1", "value was expected"), ("1e", "digit"), ("NaN", "value was expected"), ("Infinity", "value was expected"),
+        ("// x\n1", "value was expected"),
         ("{\"a\":1,\"a\":2}", "appears twice"), ("{\"a\":1,\"\\u0061\":2}", "appears twice"), ("\u{FEFF}{}", "value was expected"),
         (String(repeating: "[", count: 17) + String(repeating: "]", count: 17), "more than 16 levels"),
         (String(repeating: "{\"a\":", count: 17) + "1" + String(repeating: "}", count: 17), "more than 16 levels"),
@@ -86,17 +90,20 @@ private func refuses(_ text: String, _ words: String) -> Bool {
         _ = body.string("absent", charactersMax: 3)
         let problem = #expect(throws: Problem.self) { try body.finish() }
         #expect(problem?.status == .badRequest)
-        #expect(problem?.errors.map { "\($0.field): \($0.code)" } == [
-            "purpose: empty", "count: wrong_type", "id: wrong_type", "names: duplicate", "flag: wrong_type", "colour: not_a_choice",
-            "absent: missing", "extra: unknown",
-        ])
+        #expect(
+            problem?.errors.map { "\($0.field): \($0.code)" } == [
+                "purpose: empty", "count: wrong_type", "id: wrong_type", "names: duplicate", "flag: wrong_type", "colour: not_a_choice",
+                "absent: missing", "extra: unknown",
+            ])
     }
 
     @Test func goodFieldsComeThroughAndNullIsAbsence() throws {
         var body = try reader(#"{"a":"é","n":-5,"id":"0191AAAA-0000-7000-8000-000000000001","s":["x"],"b":true,"c":"blue","none":null}"#)
         let texts = [body.string("a", charactersMax: 1), body.optionalString("none", charactersMax: 1)]
         let numbers = [body.integer("n", in: -5...5), body.optionalInteger("missing")]
-        let (id, list, flag, colour) = (body.uuid("id"), body.strings("s", countMax: 1, charactersMax: 1), body.bool("b"), body.choice("c", of: Colour.self))
+        let (id, list, flag, colour) = (
+            body.uuid("id"), body.strings("s", countMax: 1, charactersMax: 1), body.bool("b"), body.choice("c", of: Colour.self)
+        )
         try body.finish()
         #expect(texts == ["é", nil])
         #expect(numbers == [-5, nil])
@@ -125,7 +132,11 @@ private func refuses(_ text: String, _ words: String) -> Bool {
     }
 
     @Test func answersHaveOneShape() throws {
-        struct Thing: Encodable { let publicCode: String; let at: Date; let none: String? }
+        struct Thing: Encodable {
+            let publicCode: String
+            let at: Date
+            let none: String?
+        }
         let response = try Response.json(Thing(publicCode: "a/b", at: Date(timeIntervalSince1970: 1_795_149_540.1234), none: nil))
         #expect(response.headers[.contentType] == "application/json")
         #expect(response.body.contentLength == #"{"at":"2026-11-20T04:39:00.123Z","public_code":"a/b"}"#.utf8.count)

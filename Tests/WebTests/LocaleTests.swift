@@ -53,7 +53,8 @@ import Testing
             for key in english.keys where !Self.isPlural(key) {
                 guard let text = catalogue.raw(key), let original = english.raw(key) else { continue }
                 #expect(
-                    Set(Catalogue.placeholders(in: text)) == Set(Catalogue.placeholders(in: original)), "\(key) in \(language.tag): \(text)")
+                    Set(Catalogue.placeholders(in: text)) == Set(Catalogue.placeholders(in: original)), "\(key) in \(language.tag): \(text)"
+                )
             }
         }
     }
@@ -84,22 +85,35 @@ import Testing
     }
 
     @Test(arguments: [
-        (Language.english, [0: "other", 1: "one", 2: "other", 11: "other"]), (.french, [0: "one", 1: "one", 2: "other", 1_000_000: "many", 1_000_001: "other"]),
-        (.arabic, [0: "zero", 1: "one", 2: "two", 3: "few", 10: "few", 11: "many", 99: "many", 100: "other", 102: "other", 103: "few", 111: "many"]),
+        (Language.english, [0: "other", 1: "one", 2: "other", 11: "other"]),
+        (.french, [0: "one", 1: "one", 2: "other", 1_000_000: "many", 1_000_001: "other"]),
+        (
+            .arabic,
+            [
+                0: "zero", 1: "one", 2: "two", 3: "few", 10: "few", 11: "many", 99: "many", 100: "other", 102: "other", 103: "few",
+                111: "many",
+            ]
+        ),
     ])
     func pluralsFollowCLDR(language: Language, expected: [Int: String]) {
-        for (count, category) in expected { #expect(language.pluralCategory(of: count).rawValue == category, "\(count) in \(language.tag)") }
+        for (count, category) in expected {
+            #expect(language.pluralCategory(of: count).rawValue == category, "\(count) in \(language.tag)")
+        }
     }
 
     @Test func placeholdersAreFilledAndEscapedWhereTheyMustBe() throws {
         let catalogue = Catalogue(
-            language: .english, texts: ["a.hello": "Hello {name} & {other}", "a.n.one": "{count} task", "a.n.other": "{count} tasks of {who}"])
+            language: .english,
+            texts: ["a.hello": "Hello {name} & {other}", "a.n.one": "{count} task", "a.n.other": "{count} tasks of {who}"])
         #expect(catalogue.text("a.hello", ["name": "<b>", "other": "{name}"]) == "Hello <b> & {name}")
         #expect(catalogue.text("a.n", count: 1) == "1 task")
         #expect(catalogue.text("a.n", count: 2, ["who": "Ada"]) == "2 tasks of Ada")
         #expect(catalogue.text("a.none") == "‹a.none›")
         let localised = try Templates.localise("<p>[[a.hello]]|[[.a.hello]]|[[csrf]]</p>", template: "t", catalogue: catalogue)
-        #expect(localised == "<p>Hello {{name}} &amp; {{other}}|Hello {{.name}} &amp; {{.other}}|<input type=\"hidden\" name=\"form_token\" value=\"{{form_token}}\"></p>")
+        #expect(
+            localised
+                == "<p>Hello {{name}} &amp; {{other}}|Hello {{.name}} &amp; {{.other}}|<input type=\"hidden\" name=\"form_token\" value=\"{{form_token}}\"></p>"
+        )
         #expect(throws: Catalogue.Failure.missingText(key: "a.none", language: "en")) {
             try Templates.localise("[[a.none]]", template: "t", catalogue: catalogue)
         }

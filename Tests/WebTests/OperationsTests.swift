@@ -74,7 +74,8 @@ import Testing
                 try await client.execute(uri: path, method: .get) { response in
                     #expect(response.status == .serviceUnavailable)
                     #expect(response.headers[.retryAfter] == "5")
-                    #expect(response.text.contains(path == "/rows" ? "The service is not available just now" : "/problems/service-unavailable"))
+                    #expect(
+                        response.text.contains(path == "/rows" ? "The service is not available just now" : "/problems/service-unavailable"))
                 }
             }
             isDown.store(false, ordering: .relaxed)
@@ -98,9 +99,10 @@ import Testing
               /health/ready: {get: {}}
               /api/openapi.yaml: {get: {}}
             """
-        #expect(try OpenAPIComparison.differences(document: document, routes: site.routes) == [
-            "described, but not served: DELETE /api/v1/things/{id}", "served, but not described: POST /api/v1/exchange/reads",
-        ])
+        #expect(
+            try OpenAPIComparison.differences(document: document, routes: site.routes) == [
+                "described, but not served: DELETE /api/v1/things/{id}", "served, but not described: POST /api/v1/exchange/reads",
+            ])
         #expect(throws: (any Error).self) { try OpenAPIComparison.differences(document: "openapi: 3.1.0", routes: []) }
     }
 

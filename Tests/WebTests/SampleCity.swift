@@ -178,7 +178,8 @@ struct SampleError: Error, CustomStringConvertible {
 private func samplePage(_ context: ResidentContext, _ state: FormState, status: HTTPResponse.Status) throws -> Response {
     let form = context.formView(state)
     return try context.page(
-        FormPage(errors: form.errors, name: form.text("name", label: "sample.name", autocomplete: "name")), title: "sample.title", status: status)
+        FormPage(errors: form.errors, name: form.text("name", label: "sample.name", autocomplete: "name")), title: "sample.title",
+        status: status)
 }
 
 /// Runs a story against the sample city without a socket.

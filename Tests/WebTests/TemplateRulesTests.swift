@@ -46,13 +46,20 @@ private func reason(_ template: String, partials: [String: String] = [:]) -> Str
     }
 
     @Test func aPartialWithoutThePragmaIsRefusedBecauseItWouldEscapeDifferently() throws {
-        #expect(reason("{{>parts/a}}", partials: ["parts/a": "<p>{{.name}}</p>"]).contains("parts/a, line 1: must begin with {{% CONTENT_TYPE:HTML}}"))
+        #expect(
+            reason("{{>parts/a}}", partials: ["parts/a": "<p>{{.name}}</p>"]).contains(
+                "parts/a, line 1: must begin with {{% CONTENT_TYPE:HTML}}"))
         #expect(throws: TemplateFailure.self) {
-            try Templates(sources: ["base": pragma + "[[page]]", "x": "<p>hello</p>"], catalogues: [.english: Catalogue(language: .english, texts: [:])])
+            try Templates(
+                sources: ["base": pragma + "[[page]]", "x": "<p>hello</p>"],
+                catalogues: [.english: Catalogue(language: .english, texts: [:])])
         }
     }
 
-    @Test(arguments: ["{{{name}}}", "{{&name}}", "{{& name}}", "{{=<% %>=}}", "{{<base}}{{/base}}", "{{$block}}{{/block}}", "{{upper(name)}}", "{{>*name}}"])
+    @Test(arguments: [
+        "{{{name}}}", "{{&name}}", "{{& name}}", "{{=<% %>=}}", "{{<base}}{{/base}}", "{{$block}}{{/block}}", "{{upper(name)}}",
+        "{{>*name}}",
+    ])
     func tagsThatGetRoundTheRulesAreRefused(tag: String) {
         #expect(reason("<p>\(tag)</p>") != "accepted")
     }
@@ -107,9 +114,11 @@ private func reason(_ template: String, partials: [String: String] = [:]) -> Str
     // MARK: Rule 4
 
     @Test(arguments: [
-        "<a title={{name}}>", "<a title=x>", "<a {{name}}>", "<{{name}}>", "<a {{name}}=\"x\">", "<a title=\"x\"{{name}}>", "<script>1</script>",
+        "<a title={{name}}>", "<a title=x>", "<a {{name}}>", "<{{name}}>", "<a {{name}}=\"x\">", "<a title=\"x\"{{name}}>",
+        "<script>1</script>",
         "<style>a{}</style>", "<p onclick=\"x()\">", "<p style=\"color:red\">", "<a title=\"{{name}}>", "<p {{#is_known}}>{{/is_known}}>",
-        "<iframe src=\"/x\"></iframe>", "<a href=\"{{name}}\">", "<form action='{{name}}'>", "<a {{>parts/a}}>", "<script{{#is_known}}x{{/is_known}}>", "<{{#is_known}}script{{/is_known}}>", "<a on{{#is_known}}click{{/is_known}}=\"x\">",
+        "<iframe src=\"/x\"></iframe>", "<a href=\"{{name}}\">", "<form action='{{name}}'>", "<a {{>parts/a}}>",
+        "<script{{#is_known}}x{{/is_known}}>", "<{{#is_known}}script{{/is_known}}>", "<a on{{#is_known}}click{{/is_known}}=\"x\">",
         "<a title={{#is_known}}\"x\"{{/is_known}}>",
     ])
     func valuesStandOnlyWhereEscapingProtects(template: String) {
@@ -118,7 +127,8 @@ private func reason(_ template: String, partials: [String: String] = [:]) -> Str
 
     @Test(arguments: [
         "<a title=\"{{name}}\">", "<a href=\"{{site}}\">", "<a href=\"/people/{{name}}\">", "<a href='{{site}}?x={{name}}'>",
-        "<input{{#is_known}} checked{{/is_known}} value=\"{{name}}\">", "<input disabled>", "<!-- <script> {{name}} -->", "<br/>", "a < b {{name}}",
+        "<input{{#is_known}} checked{{/is_known}} value=\"{{name}}\">", "<input disabled>", "<!-- <script> {{name}} -->", "<br/>",
+        "a < b {{name}}",
         "<p class=\"a{{#is_known}} b{{/is_known}}\">", "{{#site_}}{{/site_}}".replacingSiteSection,
     ])
     func ordinaryMarkupIsAccepted(template: String) {
@@ -126,7 +136,10 @@ private func reason(_ template: String, partials: [String: String] = [:]) -> Str
     }
 
     @Test func onlySafeAddressesBecomeLinks() {
-        for bad in ["javascript:alert(1)", "JavaScript:alert(1)", "data:text/html,x", "//evil.example", "/\\evil.example", " /x", "/x\ny", "vbscript:x", ""] {
+        for bad in [
+            "javascript:alert(1)", "JavaScript:alert(1)", "data:text/html,x", "//evil.example", "/\\evil.example", " /x", "/x\ny",
+            "vbscript:x", "",
+        ] {
             #expect(Link(bad).text == "#", "\(bad)")
         }
         for good in ["/", "/a/b?c=d#e", "#main", "?page=2", "https://clinic.example/x", "mailto:a@b.example", "tel:+123"] {

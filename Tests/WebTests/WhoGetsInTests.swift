@@ -68,7 +68,9 @@ import Testing
 
     @Test func theAPIWantsAnAccessTokenAndNeverACookie() async throws {
         try await withSampleCity { client in
-            for headers in [[:], signedIn(Token.app), signedIn(Token.resident), [.authorization: "Basic YTpi"], [.authorization: "Bearer "]] as [HTTPFields] {
+            for headers in [
+                [:], signedIn(Token.app), signedIn(Token.resident), [.authorization: "Basic YTpi"], [.authorization: "Bearer "],
+            ] as [HTTPFields] {
                 try await client.execute(uri: "/api/v1/things", method: .get, headers: headers) { response in
                     #expect(response.status == .unauthorized)
                     #expect(response.headers[.wwwAuthenticate] == "Bearer realm=\"stoa\"")
@@ -99,13 +101,16 @@ import Testing
 
     @Test func residentsAndOrganisationsDoNotShareTokens() async throws {
         try await withSampleCity { client in
-            try await client.execute(uri: "/api/v1/organisation", method: .get, headers: [.authorization: "Bearer \(Token.app)"]) { response in
+            try await client.execute(uri: "/api/v1/organisation", method: .get, headers: [.authorization: "Bearer \(Token.app)"]) {
+                response in
                 #expect(response.status == .forbidden)
             }
-            try await client.execute(uri: "/api/v1/things", method: .get, headers: [.authorization: "Bearer \(Token.organisation)"]) { response in
+            try await client.execute(uri: "/api/v1/things", method: .get, headers: [.authorization: "Bearer \(Token.organisation)"]) {
+                response in
                 #expect(response.status == .forbidden)
             }
-            try await client.execute(uri: "/api/v1/organisation", method: .get, headers: [.authorization: "Bearer \(Token.organisation)"]) { response in
+            try await client.execute(uri: "/api/v1/organisation", method: .get, headers: [.authorization: "Bearer \(Token.organisation)"]) {
+                response in
                 #expect(response.text == #"{"id":"clinic"}"#)
             }
         }
@@ -114,7 +119,8 @@ import Testing
     @Test func aBearerRouteHashesTheTokenAndResolvesNothing() async throws {
         try await withSampleCity { client in
             try await client.execute(uri: "/api/v1/exchange/reads", method: .post) { #expect($0.status == .unauthorized) }
-            try await client.execute(uri: "/api/v1/exchange/reads", method: .post, headers: [.authorization: "Bearer anything"]) { response in
+            try await client.execute(uri: "/api/v1/exchange/reads", method: .post, headers: [.authorization: "Bearer anything"]) {
+                response in
                 #expect(response.text == #"{"credential":32}"#)
             }
         }

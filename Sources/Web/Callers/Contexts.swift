@@ -1,7 +1,7 @@
+import Foundation
 // Proof in the type: a handler that takes one of these contexts has a caller of that kind, because the initialiser
 // throws otherwise. Handlers never unwrap and never ask who is signed in.
 public import Hummingbird
-import Foundation
 
 /// A resident with a web session. Without one the request is sent to the sign-in page and back.
 public struct ResidentContext: ChildRequestContext, PageContext {

@@ -18,7 +18,8 @@ extension FormReader {
         let parts = dateParts(name)
         if parts.day.isEmpty, parts.month.isEmpty, parts.year.isEmpty { return nil }
         // Years before 1000 are typing errors: nobody is served who was born then.
-        guard let day = Self.digits(parts.day, 2), let month = Self.digits(parts.month, 2), let year = Self.digits(parts.year, 4), year >= 1_000,
+        guard let day = Self.digits(parts.day, 2), let month = Self.digits(parts.month, 2), let year = Self.digits(parts.year, 4),
+            year >= 1_000,
             let date = CalendarDay(year: year, month: month, day: day)
         else {
             reject(name, "web.field.date")

@@ -27,7 +27,8 @@ public struct FormView {
         _ name: String, label: String, hint: String? = nil, type: String = "text", autocomplete: String = "off", inputMode: String? = nil
     ) -> TextField {
         TextField(
-            name: name, label: text(label, [:]), hint: hint.map { text($0, [:]) }, type: type, autocomplete: autocomplete, inputMode: inputMode,
+            name: name, label: text(label, [:]), hint: hint.map { text($0, [:]) }, type: type, autocomplete: autocomplete,
+            inputMode: inputMode,
             value: type == "password" ? "" : state.value(name), error: error(name))
     }
 
@@ -64,7 +65,9 @@ public struct FormView {
             month: state.value("\(name)-month"), year: state.value("\(name)-year"), isBirthDate: isBirthDate, error: error(name))
     }
 
-    private func choiceField(_ name: String, label: String, hint: String?, type: String, options: [(value: String, text: String)]) -> ChoiceField {
+    private func choiceField(_ name: String, label: String, hint: String?, type: String, options: [(value: String, text: String)])
+        -> ChoiceField
+    {
         let chosen = state.typed[name] ?? []
         let items = options.enumerated().map { position, option in
             // The first option carries the field's own id, so that the summary's link lands on it.
@@ -112,7 +115,8 @@ public struct TextField: ViewModel {
 
     public static let fields: Fields<Self> = [
         "name": .text(\.name), "label": .text(\.label), "hint": .optionalText(\.hint), "type": .text(\.type),
-        "autocomplete": .text(\.autocomplete), "input_mode": .optionalText(\.inputMode), "value": .text(\.value), "error": .optionalText(\.error),
+        "autocomplete": .text(\.autocomplete), "input_mode": .optionalText(\.inputMode), "value": .text(\.value),
+        "error": .optionalText(\.error),
         "has_error": .flag { $0.error != nil }, "has_hint": .flag { $0.hint != nil }, "is_code": .flag(\.isCode),
         "described_by": .optionalText { describedBy($0.name, hint: $0.hint, error: $0.error) },
     ]
@@ -176,7 +180,8 @@ public struct DateField: ViewModel {
 
     public static let fields: Fields<Self> = [
         "name": .text(\.name), "label": .text(\.label), "hint": .optionalText(\.hint), "day": .text(\.day), "month": .text(\.month),
-        "year": .text(\.year), "is_birth_date": .flag(\.isBirthDate), "error": .optionalText(\.error), "has_error": .flag { $0.error != nil },
+        "year": .text(\.year), "is_birth_date": .flag(\.isBirthDate), "error": .optionalText(\.error),
+        "has_error": .flag { $0.error != nil },
         "has_hint": .flag { $0.hint != nil }, "described_by": .optionalText { describedBy($0.name, hint: $0.hint, error: $0.error) },
     ]
 }

@@ -113,7 +113,10 @@ public struct FormReader {
         var scalars = String.UnicodeScalarView()
         var afterReturn = false
         for scalar in typed.unicodeScalars {
-            if scalar == "\n", afterReturn { afterReturn = false; continue }
+            if scalar == "\n", afterReturn {
+                afterReturn = false
+                continue
+            }
             afterReturn = scalar == "\r"
             scalars.append(afterReturn ? "\n" : scalar)
         }
@@ -184,7 +187,8 @@ public struct FormReader {
             if errors.count == before { reject(name, "web.field.required") }
             return nil
         }
-        guard text.utf8.allSatisfy({ $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") || $0 == UInt8(ascii: "-") }), let number = Int(text),
+        guard text.utf8.allSatisfy({ $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") || $0 == UInt8(ascii: "-") }),
+            let number = Int(text),
             range.contains(number)
         else {
             reject(name, "web.field.number", ["min": String(range.lowerBound), "max": String(range.upperBound)])

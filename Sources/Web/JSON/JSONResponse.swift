@@ -1,7 +1,7 @@
 // Last step of the JSON face: a body out of Codable views or of a value tree, and the one shape that lists have.
 public import Foundation
-public import Hummingbird
 import HTTPTypes
+public import Hummingbird
 import NIOCore
 
 /// A page of a list: `{"items": […], "next_cursor": "…" | null}`.

@@ -30,10 +30,11 @@ public enum Language: String, Sendable, CaseIterable, Hashable {
             let parts = range.split(separator: ";")
             guard let tag = parts.first?.drop(while: { $0 == " " }).prefix(while: { $0 != " " && $0 != "-" }) else { continue }
             guard let language = Language(rawValue: tag.lowercased()) else { continue }
-            let quality = parts.dropFirst().lazy.compactMap { part -> Double? in
-                let text = part.drop(while: { $0 == " " })
-                return text.hasPrefix("q=") ? Double(text.dropFirst(2)) : nil
-            }.first ?? 1
+            let quality =
+                parts.dropFirst().lazy.compactMap { part -> Double? in
+                    let text = part.drop(while: { $0 == " " })
+                    return text.hasPrefix("q=") ? Double(text.dropFirst(2)) : nil
+                }.first ?? 1
             guard quality > 0, quality <= 1 else { continue }
             if best.map({ quality > $0.quality }) ?? true { best = (language, quality) }
         }

@@ -27,7 +27,9 @@ public final class PrometheusRegistry: MetricsFactory {
     // MARK: MetricsFactory
 
     public func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler { counter(label, dimensions) }
-    public func makeFloatingPointCounter(label: String, dimensions: [(String, String)]) -> any FloatingPointCounterHandler { counter(label, dimensions) }
+    public func makeFloatingPointCounter(label: String, dimensions: [(String, String)]) -> any FloatingPointCounterHandler {
+        counter(label, dimensions)
+    }
     public func makeMeter(label: String, dimensions: [(String, String)]) -> any MeterHandler { gauge(label, dimensions) }
 
     public func makeRecorder(label: String, dimensions: [(String, String)], aggregate: Bool) -> any RecorderHandler {
@@ -82,11 +84,12 @@ public final class PrometheusRegistry: MetricsFactory {
         var lines: [String] = []
         var lastName = ""
         for (key, series) in all {
-            let kind = switch series {
-            case .counter: "counter"
-            case .gauge: "gauge"
-            case .histogram: "histogram"
-            }
+            let kind =
+                switch series {
+                case .counter: "counter"
+                case .gauge: "gauge"
+                case .histogram: "histogram"
+                }
             if key.name != lastName { lines.append("# TYPE \(key.name) \(kind)") }
             lastName = key.name
             switch series {
@@ -115,7 +118,8 @@ public final class PrometheusRegistry: MetricsFactory {
 
     /// Names may have letters, digits and underscores; the dots of other conventions become underscores.
     private static func name(_ label: String) -> String {
-        let name = String(label.unicodeScalars.map { $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0)) ? Character($0) : "_" })
+        let name = String(
+            label.unicodeScalars.map { $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0)) ? Character($0) : "_" })
         return name.first.map { $0.isNumber ? "_" + name : name } ?? "_"
     }
 

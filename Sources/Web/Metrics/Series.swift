@@ -83,7 +83,8 @@ enum ProcessMeters {
     private static let pageBytes = 4_096
 
     static func lines() -> [String] {
-        guard let statm = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8), let pages = Int(statm.split(separator: " ").dropFirst().first ?? "")
+        guard let statm = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8),
+            let pages = Int(statm.split(separator: " ").dropFirst().first ?? "")
         else { return [] }
         let files = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 0
         return [

@@ -1,7 +1,7 @@
 // Second of the middleware: what finally travels. Revalidation by ETag, gzip, and no body for HEAD.
 import Crypto
-import Hummingbird
 import HTTPTypes
+import Hummingbird
 import NIOCore
 
 /// Answers 304 when the browser has the same bytes, and compresses text that is worth it.
@@ -48,7 +48,9 @@ struct Delivery: RouterMiddleware {
     // MARK: Compression
 
     private func mayCompress(_ response: Response, to request: Request, context: WebContext) -> Bool {
-        guard let length = response.body.contentLength, length >= context.services.configuration.limits.compressedBytesMin else { return false }
+        guard let length = response.body.contentLength, length >= context.services.configuration.limits.compressedBytesMin else {
+            return false
+        }
         guard Self.acceptsGzip(request.headers[.acceptEncoding]) else { return false }
         // Another site that makes a browser load our page could otherwise measure secrets by their compressed length.
         return !(request.headers[.cookie] != nil && request.headers[.secFetchSite] == "cross-site")
@@ -56,7 +58,8 @@ struct Delivery: RouterMiddleware {
 
     static func isCompressible(_ contentType: String?) -> Bool {
         guard let contentType else { return false }
-        return contentType.hasPrefix("text/") || contentType.hasPrefix("application/json") || contentType.hasPrefix("application/problem+json")
+        return contentType.hasPrefix("text/") || contentType.hasPrefix("application/json")
+            || contentType.hasPrefix("application/problem+json")
             || contentType.hasPrefix("application/yaml") || contentType.hasPrefix("image/svg+xml")
     }
 

@@ -1,7 +1,7 @@
+import HTTPTypes
 // Fourth of the middleware: every error becomes an answer here. People get a page in their language that says what to
 // do next, programs get problem+json; what nobody foresaw is logged once and shown blandly.
 import Hummingbird
-import HTTPTypes
 import Logging
 import NIOCore
 
@@ -83,7 +83,8 @@ struct ErrorPage: PageModel {
     init(_ problem: Problem, context: WebContext) {
         let catalogue = context.services.catalogue(context.language)
         let candidates = [problem.pageKey, "errors.status_\(problem.status.code)"].compactMap { $0 }
-        let key = candidates.first { catalogue.raw($0 + ".title") != nil } ?? (problem.status.code >= 500 ? "errors.server" : "errors.client")
+        let key =
+            candidates.first { catalogue.raw($0 + ".title") != nil } ?? (problem.status.code >= 500 ? "errors.server" : "errors.client")
         heading = catalogue.text(key + ".title")
         detail = catalogue.text(key + ".detail")
         requestID = context.id

@@ -1,6 +1,6 @@
+import HTTPTypes
 // Last of the middleware for pages: a post is read, decoded and its form token checked before any handler sees it.
 import Hummingbird
-import HTTPTypes
 
 /// Reads posted forms and refuses those that no page of ours sent.
 struct FormCheck: RouterMiddleware {

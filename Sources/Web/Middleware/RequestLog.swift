@@ -1,8 +1,8 @@
 // First of the middleware: one line of JSON and one measurement for every request, whatever became of it. The line
 // names the route's pattern, never the path or the query, so it holds no personal data.
 import Foundation
-import Hummingbird
 import HTTPTypes
+import Hummingbird
 import Metrics
 import Synchronization
 
@@ -24,7 +24,9 @@ struct RequestLog: RouterMiddleware {
 
     /// Written by hand, because it is written for every request. No value needs escaping but the method, which a client makes up.
     private func line(_ request: Request, _ context: WebContext, _ response: Response, route: String, nanoseconds: UInt64) -> [UInt8] {
-        let method = request.method.rawValue.utf8.allSatisfy { ($0 | 0x20) >= UInt8(ascii: "a") && ($0 | 0x20) <= UInt8(ascii: "z") } ? request.method.rawValue : "OTHER"
+        let method =
+            request.method.rawValue.utf8.allSatisfy { ($0 | 0x20) >= UInt8(ascii: "a") && ($0 | 0x20) <= UInt8(ascii: "z") }
+            ? request.method.rawValue : "OTHER"
         let bytes = request.method == .head ? 0 : response.body.contentLength ?? 0
         var line: [UInt8] = []
         line.reserveCapacity(256)

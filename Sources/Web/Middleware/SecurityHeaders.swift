@@ -1,7 +1,7 @@
+import HTTPTypes
 // Third of the middleware: what browsers may do with an answer. It stands outside the error pages, so that errors carry
 // the same headers; and it is where the cookies of the request's state join the answer.
 import Hummingbird
-import HTTPTypes
 
 /// Adds the headers that keep pages from being framed, scripted, sniffed, cached or leaked.
 struct SecurityHeaders: RouterMiddleware {
@@ -34,9 +34,12 @@ struct SecurityHeaders: RouterMiddleware {
     /// - Parameter formActions: further origins that a form of this page may lead to.
     static func policyOfPages(formActions: [String]) -> String {
         // Only what can be an origin gets into the header: a stray semicolon would write directives of its own.
-        let origins = formActions.filter { $0.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ";") && $0 != UInt8(ascii: ",") } }
+        let origins = formActions.filter {
+            $0.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ";") && $0 != UInt8(ascii: ",") }
+        }
         let formAction = (["'self'"] + origins).joined(separator: " ")
-        return "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action \(formAction); base-uri 'none'; frame-ancestors 'none'"
+        return
+            "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action \(formAction); base-uri 'none'; frame-ancestors 'none'"
     }
 }
 

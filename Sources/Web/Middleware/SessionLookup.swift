@@ -1,7 +1,7 @@
+import HTTPTypes
 // Sixth of the middleware, pages only: the session cookie becomes a caller, and the browser's own cookies (form secret,
 // notice, language) are read.
 import Hummingbird
-import HTTPTypes
 
 /// Finds out who is signed in. A dead session's cookie is cleared; nobody is turned away here.
 struct SessionLookup: RouterMiddleware {
@@ -39,7 +39,8 @@ struct RequireRole: RouterMiddleware {
 
     let role: StaffRole
 
-    func handle(_ request: Request, context: StaffContext, next: (Request, StaffContext) async throws -> Response) async throws -> Response {
+    func handle(_ request: Request, context: StaffContext, next: (Request, StaffContext) async throws -> Response) async throws -> Response
+    {
         guard context.staff.roles.contains(role) else { throw Problem.forbidden }
         return try await next(request, context)
     }

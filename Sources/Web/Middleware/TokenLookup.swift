@@ -1,6 +1,6 @@
+import HTTPTypes
 // For the JSON face, in place of session and form: the bearer token becomes a caller. Cookies are never looked at.
 import Hummingbird
-import HTTPTypes
 
 /// Marks an answer as JSON, errors included.
 struct APIFace: RouterMiddleware {

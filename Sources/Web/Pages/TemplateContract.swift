@@ -93,7 +93,8 @@ private struct ContractWalk {
         case .quoted:
             if markup.isAtValueStart, MarkupState.addressAttributes.contains(markup.attribute) {
                 guard case .link = shape else {
-                    throw failure("{{\(name)}} begins the address in \(markup.attribute); make the field a .link, or begin with a fixed path")
+                    throw failure(
+                        "{{\(name)}} begins the address in \(markup.attribute); make the field a .link, or begin with a fixed path")
                 }
             }
             markup.followValue()
@@ -110,7 +111,9 @@ private struct ContractWalk {
         }
         let isDotted = name.hasPrefix(".")
         // A bare name that the inner model lacks would silently take the outer model's value.
-        if !isDotted, insideSection || isPartial { throw failure("write {{.\(name)}} inside sections and partials: a bare name climbs to the outer model") }
+        if !isDotted, insideSection || isPartial {
+            throw failure("write {{.\(name)}} inside sections and partials: a bare name climbs to the outer model")
+        }
         guard case .model(var shapes) = scope else { throw failure("{{\(name)}} has no model to come from here") }
         let parts = name.split(separator: ".").map(String.init)
         for (position, part) in parts.enumerated() {

@@ -83,7 +83,8 @@ struct TemplateScanner {
     }
 
     private func isName(_ name: String, alsoAllowed: Unicode.Scalar) -> Bool {
-        !name.isEmpty && name.unicodeScalars.allSatisfy { $0 == alsoAllowed || "abcdefghijklmnopqrstuvwxyz0123456789_-".unicodeScalars.contains($0) }
+        !name.isEmpty
+            && name.unicodeScalars.allSatisfy { $0 == alsoAllowed || "abcdefghijklmnopqrstuvwxyz0123456789_-".unicodeScalars.contains($0) }
     }
 
     private func failure(_ line: Int, _ reason: String) -> TemplateFailure {
@@ -93,7 +94,8 @@ struct TemplateScanner {
     private func lines(in range: Range<Int>) -> Int { bytes[range].lazy.filter { $0 == UInt8(ascii: "\n") }.count }
 
     private func firstIndex(of pair: StaticString, from start: Int) -> Int? {
-        let first = pair.utf8Start[0], second = pair.utf8Start[1]
+        let first = pair.utf8Start[0]
+        let second = pair.utf8Start[1]
         return (start..<max(start, bytes.count - 1)).first { bytes[$0] == first && bytes[$0 + 1] == second }
     }
 }

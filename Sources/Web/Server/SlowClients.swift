@@ -157,7 +157,9 @@ private final class ConnectionWatch: ChannelDuplexHandler {
         schedule(context, seconds: Self.lingerSeconds) { _, context in context.close(promise: nil) }
     }
 
-    private func schedule(_ context: ChannelHandlerContext, seconds: Int64, _ action: @escaping (ConnectionWatch, ChannelHandlerContext) -> Void) {
+    private func schedule(
+        _ context: ChannelHandlerContext, seconds: Int64, _ action: @escaping (ConnectionWatch, ChannelHandlerContext) -> Void
+    ) {
         deadline = context.eventLoop.assumeIsolated().scheduleTask(in: .seconds(seconds)) { [self] in
             deadline = nil
             action(self, context)
