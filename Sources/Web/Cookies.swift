@@ -1,7 +1,7 @@
 // The site's cookies: which names they have, which attributes, and how a request's cookie header is read. Sign-in and
 // sign-out use `SessionCookie`; the rest is used by the middleware only.
 import Foundation
-public import HTTPTypes
+import HTTPTypes
 
 /// Names and attributes of every cookie, decided by whether the site is reached over https.
 ///
@@ -67,6 +67,7 @@ public enum SessionCookie {
         let web = context.web
         // A session cookie without a lifetime ends with the browser: a shared computer must not stay signed in.
         web.state.setCookie(web.services.cookies.setCookie(web.services.cookies.session, token), named: web.services.cookies.session)
+        web.state.nextSessionToken = token
         web.state.forgetCSRF(web.services.cookies)
     }
 
@@ -74,11 +75,7 @@ public enum SessionCookie {
     public static func clear(in context: some PageContext) {
         let web = context.web
         web.state.setCookie(web.services.cookies.clearCookie(web.services.cookies.session), named: web.services.cookies.session)
+        web.state.nextSessionToken = nil
         web.state.forgetCSRF(web.services.cookies)
-    }
-
-    /// The session token that this request carries, for signing out; nil when there is none.
-    public static func token(in request: HTTPFields, context: some PageContext) -> String? {
-        request.cookie(context.web.services.cookies.session)
     }
 }

@@ -4,8 +4,11 @@ import Foundation
 
 /// Writes lines to a file descriptor from a thread of its own, in the order in which they came.
 public final class LineWriter: Sendable {
-    /// The process's standard output.
-    public static let standardOutput = LineWriter(fileDescriptor: STDOUT_FILENO)
+    /// The process's standard output; what is still waiting is written when the process exits.
+    public static let standardOutput: LineWriter = {
+        atexit { LineWriter.standardOutput.flush() }
+        return LineWriter(fileDescriptor: STDOUT_FILENO)
+    }()
 
     /// Bytes that may wait when nobody reads the other end: some 40,000 lines, several seconds at full load. More are counted and dropped.
     private static let waitingBytesMax = 8 * 1024 * 1024
@@ -43,11 +46,15 @@ public final class LineWriter: Sendable {
         if !waiting.isWriting { waiting.condition.signal() }
     }
 
+    /// How long an exiting process waits for whoever reads its log.
+    private static let flushSecondsMax = 2.0
+
     /// Waits until everything that was added is written: before the process ends.
     public func flush() {
+        let deadline = Date(timeIntervalSinceNow: Self.flushSecondsMax)
         waiting.condition.lock()
         defer { waiting.condition.unlock() }
-        while waiting.isWriting || !waiting.bytes.isEmpty { _ = waiting.condition.wait(until: Date(timeIntervalSinceNow: 0.01)) }
+        while Date() < deadline, waiting.isWriting || !waiting.bytes.isEmpty { _ = waiting.condition.wait(until: Date(timeIntervalSinceNow: 0.01)) }
     }
 
     private static func drain(_ waiting: Waiting, into fileDescriptor: Int32) {

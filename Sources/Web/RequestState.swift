@@ -17,6 +17,7 @@ final class RequestState: Sendable {
         var cookies: [(name: String, header: String)] = []
         var formActions: [String] = []
         var sessionToken: String?
+        var nextSessionToken: String?
         var csrfSecret: [UInt8]?
         var formToken: String?
         var formTokenUsed = false
@@ -52,10 +53,16 @@ final class RequestState: Sendable {
         set { values.withLock { $0.face = newValue } }
     }
 
-    /// What the browser's session cookie says, whether or not it is still good.
+    /// What the browser's session cookie says, whether or not it is still good: the posted form was made for it.
     var sessionToken: String? {
         get { values.withLock { $0.sessionToken } }
         set { values.withLock { $0.sessionToken = newValue } }
+    }
+
+    /// What the browser's session cookie will say after this answer: the forms of this page are made for it.
+    var nextSessionToken: String? {
+        get { values.withLock { $0.nextSessionToken } }
+        set { values.withLock { $0.nextSessionToken = newValue } }
     }
 
     /// The `Set-Cookie` headers of the answer.
@@ -101,7 +108,7 @@ final class RequestState: Sendable {
             let secret = values.csrfSecret ?? Base64URL.randomBytes(count: CSRF.secretBytes)
             let isNew = values.csrfSecret == nil
             values.csrfSecret = secret
-            let token = CSRF.token(secret: secret, sessionToken: values.sessionToken)
+            let token = CSRF.token(secret: secret, sessionToken: values.nextSessionToken)
             values.formToken = token
             return (token, isNew ? secret : nil)
         }

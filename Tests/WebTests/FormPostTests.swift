@@ -57,6 +57,35 @@ import Testing
         }
     }
 
+    @Test func aSessionThatDiedDoesNotKeepItsBrowserFromSigningInAgain() async throws {
+        try await withSampleCity { client in
+            let dead: HTTPFields = [.cookie: "stoa_session=long-gone"]
+            let page = try await client.execute(uri: "/sign-in", method: .get, headers: dead) { $0 }
+            #expect(page.cookie("stoa_session") == "")
+            let secret = try #require(page.cookie("stoa_csrf"))
+            let token = try #require(page.formToken)
+            let headers: HTTPFields = [.cookie: "stoa_csrf=\(secret)", .contentType: formContentType]
+            let response = try await client.execute(
+                uri: "/sign-in", method: .post, headers: headers, body: ByteBuffer(string: "name=a&form_token=\(token)")
+            ) { $0 }
+            #expect(response.status == .seeOther)
+            #expect(response.cookie("stoa_session") == Token.resident)
+            #expect(response.cookie("stoa_csrf") == "")
+        }
+    }
+
+    @Test func aFormOpenedBeforeTheSessionDiedLeadsToSigningIn() async throws {
+        try await withSampleCity { client in
+            let secret = Base64URL.randomBytes()
+            let headers: HTTPFields = [
+                .cookie: "stoa_session=long-gone; stoa_csrf=\(Base64URL.encode(secret))", .contentType: formContentType,
+            ]
+            let response = try await post(client, headers, "name=Ada&form_token=\(CSRF.token(secret: secret, sessionToken: "long-gone"))")
+            #expect(response.status == .seeOther)
+            #expect(response.headers[.location] == "/sign-in")
+        }
+    }
+
     @Test func aGoodPostLeavesANoticeForTheNextPageOnly() async throws {
         try await withSampleCity { client in
             let (headers, token) = try await openForm(client)

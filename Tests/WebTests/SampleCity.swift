@@ -125,6 +125,13 @@ func sampleSite(_ configuration: WebConfiguration) throws -> Site {
     site.declare(pages: [HelloPage.self, FormPage.self])
     site.addNavigation(.resident, path: "/sample", textKey: "navigation.home")
     site.everyone.get("/hello") { _, context in try context.page(HelloPage(greeting: "Hello"), title: "sample.title") }
+    site.everyone.get("/sign-in") { _, context in
+        try context.page(FormPage(errors: nil, name: context.formView().text("name", label: "sample.name")), title: "sample.title")
+    }
+    site.everyone.post("/sign-in") { _, context in
+        SessionCookie.issue(Token.resident, in: context)
+        return context.redirect(to: "/sample")
+    }
     site.everyone.get("/undeclared-error") { _, _ in throw SampleError() }
     site.everyone.get("/leave") { _, context in
         context.allowFormAction("https://clinic.example")

@@ -19,6 +19,7 @@ struct SessionLookup: RouterMiddleware {
             context.state.sessionToken = token
             if let caller = try await context.services.resolve(CredentialHash(token: token), .session) {
                 context.caller = caller
+                context.state.nextSessionToken = token
                 if let language = caller.language { context.state.language = language }
             } else {
                 context.state.setCookie(cookies.clearCookie(cookies.session), named: cookies.session)

@@ -110,10 +110,4 @@ public struct Templates: Sendable {
         return parsed.layoutTop.render(layout, library: parsed.library) + body.render(page, library: parsed.library)
             + parsed.layoutBottom.render(layout, library: parsed.library)
     }
-
-    /// A template alone, without the layout: for tests, letters and print.
-    func renderAlone(_ template: String, _ model: some MustacheParent, language: Language) -> String? {
-        guard let parsed = languages[language] else { return nil }
-        return parsed.library.getTemplate(named: template)?.render(model, library: parsed.library)
-    }
 }
