@@ -18,10 +18,11 @@ struct AccessEntryBody: Encodable, Sendable {
     let caseReference: String?
     let outcome: String
     let refusal: String?
+    let helper: String?
     let leafIndex: Int64?
 
     enum CodingKeys: String, CodingKey {
-        case id, at, organisation, role, operation, purpose, attributes, outcome, refusal
+        case id, at, organisation, role, operation, purpose, attributes, outcome, refusal, helper
         case organisationName = "organisation_name"
         case purposeTitle = "purpose_title"
         case legalGround = "legal_ground"
@@ -43,7 +44,28 @@ struct AccessEntryBody: Encodable, Sendable {
         caseReference = entry.caseReference
         outcome = entry.outcome
         refusal = entry.refusal
+        helper = entry.helperName
         leafIndex = entry.leafIndex
+    }
+
+    /// Every member is always there, null where there is nothing to say: programs need not ask whether a key exists.
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(id, forKey: .id)
+        try container.encode(at, forKey: .at)
+        try container.encode(organisation, forKey: .organisation)
+        try container.encode(organisationName, forKey: .organisationName)
+        try container.encode(role, forKey: .role)
+        try container.encode(operation, forKey: .operation)
+        try container.encode(purpose, forKey: .purpose)
+        try container.encode(purposeTitle, forKey: .purposeTitle)
+        try container.encode(attributes, forKey: .attributes)
+        try container.encode(legalGround, forKey: .legalGround)
+        try container.encode(caseReference, forKey: .caseReference)
+        try container.encode(outcome, forKey: .outcome)
+        try container.encode(refusal, forKey: .refusal)
+        try container.encode(helper, forKey: .helper)
+        try container.encode(leafIndex, forKey: .leafIndex)
     }
 }
 
@@ -78,12 +100,13 @@ struct EntryView: ViewModel {
     var ground: String
     var attributes: String?
     var caseReference: String?
+    var helper: String?
     var isRefused: Bool
 
     static let fields: Fields<Self> = [
         "headline": .text(\.headline), "at": .text(\.at), "timestamp": .text(\.timestamp), "role": .text(\.role), "purpose": .text(\.purpose),
         "ground": .text(\.ground), "attributes": .optionalText(\.attributes), "case_reference": .optionalText(\.caseReference),
-        "is_refused": .flag(\.isRefused),
+        "helper": .optionalText(\.helper), "is_refused": .flag(\.isRefused),
     ]
 
     init(_ entry: AccessEntry, context: some PageContext) {
@@ -97,6 +120,7 @@ struct EntryView: ViewModel {
         ground = Self.ground(entry, context)
         attributes = entry.attributes.isEmpty ? nil : context.format.list(entry.attributes.map { context.text("attributes.\($0)") })
         caseReference = entry.caseReference
+        helper = entry.helperName
         self.isRefused = isRefused
     }
 

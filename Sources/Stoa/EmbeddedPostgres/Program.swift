@@ -48,10 +48,21 @@ private func spawn(_ command: [String], environment: [String: String], output: I
     let arguments = fromRoot.map { strdup($0) } + [nil]
     let variables = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
     defer { (arguments + variables).forEach { free($0) } }
+    keepDescriptorsToOurselves()
     var pid: pid_t = 0
     let error = posix_spawn(&pid, fromRoot[0], &actions, &attributes, arguments, variables)
     guard error == 0 else { throw SetupError("\(command[0]) does not start: \(String(cString: strerror(error))).") }
     return pid
+}
+
+/// Marks everything beyond standard error as not to be inherited: a database that held on to the listening socket would keep the port
+/// when Stoa is killed. (What `addopen` and `adddup2` made for the child is not affected.)
+private func keepDescriptorsToOurselves() {
+    let open = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+    for descriptor in open.compactMap({ Int32($0) }) where descriptor > STDERR_FILENO {
+        let flags = fcntl(descriptor, F_GETFD)
+        if flags >= 0 { _ = fcntl(descriptor, F_SETFD, flags | FD_CLOEXEC) }
+    }
 }
 
 /// A file without a name, gone with the process.
