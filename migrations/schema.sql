@@ -318,6 +318,29 @@ CREATE TABLE access_log.own_view (
 
 ALTER TABLE access_log.own_view OWNER TO stoa_owner;
 
+CREATE TABLE casework.paper_submission (
+    id uuid NOT NULL,
+    form_reference text NOT NULL,
+    resident_id uuid NOT NULL,
+    activity_id uuid NOT NULL,
+    staff_id uuid NOT NULL,
+    helper_name text NOT NULL,
+    signature_method text NOT NULL,
+    witness_name text,
+    was_read_back boolean NOT NULL,
+    signed_on date NOT NULL,
+    keyed_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT paper_submission_check CHECK (((signature_method = 'witness'::text) = (witness_name IS NOT NULL))),
+    CONSTRAINT paper_submission_check1 CHECK ((signed_on <= (((keyed_at AT TIME ZONE 'UTC'::text))::date + 1))),
+    CONSTRAINT paper_submission_form_reference_check CHECK ((form_reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text)),
+    CONSTRAINT paper_submission_helper_name_check CHECK (((length(helper_name) >= 1) AND (length(helper_name) <= 200))),
+    CONSTRAINT paper_submission_signature_method_check CHECK ((signature_method = ANY (ARRAY['signature'::text, 'thumbprint'::text, 'witness'::text]))),
+    CONSTRAINT paper_submission_was_read_back_check CHECK (was_read_back),
+    CONSTRAINT paper_submission_witness_name_check CHECK (((length(witness_name) >= 1) AND (length(witness_name) <= 200)))
+);
+
+ALTER TABLE casework.paper_submission OWNER TO stoa_owner;
+
 CREATE TABLE consent.event (
     id uuid NOT NULL,
     resident_id uuid NOT NULL,
@@ -418,7 +441,7 @@ CREATE TABLE register.resident (
 
 ALTER TABLE register.resident OWNER TO stoa_owner;
 
-CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean) RETURNS TABLE(id uuid, at timestamp with time zone, organisation_id text, organisation_name jsonb, actor_role text, operation text, purpose text, purpose_title jsonb, attributes text[], legal_basis text, law text, consent_event_id uuid, consent_at timestamp with time zone, case_reference text, outcome text, refusal text, leaf_index bigint, subject_number bigint)
+CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean) RETURNS TABLE(id uuid, at timestamp with time zone, organisation_id text, organisation_name jsonb, actor_role text, operation text, purpose text, purpose_title jsonb, attributes text[], legal_basis text, law text, consent_event_id uuid, consent_at timestamp with time zone, case_reference text, outcome text, refusal text, helper_name text, leaf_index bigint)
     LANGUAGE sql STABLE SECURITY DEFINER
     BEGIN ATOMIC
  SELECT e.id,
@@ -437,9 +460,9 @@ CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamp w
      e.case_reference,
      e.outcome,
      e.refusal,
-     l.index,
-     l.subject_number
-    FROM ((((((((((web.credential c
+     paper.helper_name,
+     l.index
+    FROM (((((((((((web.credential c
       JOIN access_log.own_view v ON (((v.credential = c.hash) AND (v.kind = 'access_log'::text))))
       JOIN access_log.entry logged ON (((logged.id = v.entry_id) AND (logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()))))
       JOIN identity.account a ON (((a.id = c.account_id) AND (a.closed_at IS NULL))))
@@ -449,6 +472,7 @@ CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamp w
       LEFT JOIN consent.processing_activity act ON (((act.organisation_id = e.organisation_id) AND (act.purpose = e.purpose))))
       LEFT JOIN consent.policy pol ON (((pol.activity_id = act.id) AND (pol.version = act.policy_version))))
       LEFT JOIN consent.event ce ON ((ce.id = e.consent_event_id)))
+      LEFT JOIN casework.paper_submission paper ON (((e.operation = 'paper_entry'::text) AND (paper.form_reference = e.case_reference) AND (paper.resident_id = e.subject_id))))
       LEFT JOIN access_log.leaf l ON ((l.entry_id = e.id)))
    WHERE ((c.hash = entries_about.credential) AND web.is_live(c.*) AND ((entries_about.before_at IS NULL) OR (ROW(e.at, e.id) < ROW(entries_about.before_at, entries_about.before_id))) AND (entries_about.with_own OR (e.operation <> 'own_view'::text)))
    ORDER BY e.at DESC, e.id DESC
@@ -924,29 +948,6 @@ CREATE FUNCTION casework.opening_of(credential bytea, opening_id uuid) RETURNS T
 END;
 
 ALTER FUNCTION casework.opening_of(credential bytea, opening_id uuid) OWNER TO stoa_door;
-
-CREATE TABLE casework.paper_submission (
-    id uuid NOT NULL,
-    form_reference text NOT NULL,
-    resident_id uuid NOT NULL,
-    activity_id uuid NOT NULL,
-    staff_id uuid NOT NULL,
-    helper_name text NOT NULL,
-    signature_method text NOT NULL,
-    witness_name text,
-    was_read_back boolean NOT NULL,
-    signed_on date NOT NULL,
-    keyed_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT paper_submission_check CHECK (((signature_method = 'witness'::text) = (witness_name IS NOT NULL))),
-    CONSTRAINT paper_submission_check1 CHECK ((signed_on <= (((keyed_at AT TIME ZONE 'UTC'::text))::date + 1))),
-    CONSTRAINT paper_submission_form_reference_check CHECK ((form_reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text)),
-    CONSTRAINT paper_submission_helper_name_check CHECK (((length(helper_name) >= 1) AND (length(helper_name) <= 200))),
-    CONSTRAINT paper_submission_signature_method_check CHECK ((signature_method = ANY (ARRAY['signature'::text, 'thumbprint'::text, 'witness'::text]))),
-    CONSTRAINT paper_submission_was_read_back_check CHECK (was_read_back),
-    CONSTRAINT paper_submission_witness_name_check CHECK (((length(witness_name) >= 1) AND (length(witness_name) <= 200)))
-);
-
-ALTER TABLE casework.paper_submission OWNER TO stoa_owner;
 
 CREATE FUNCTION casework.paper_submissions_of(credential bytea, opening_id uuid) RETURNS TABLE(id uuid, form_reference text, activity_id uuid, keyed_by text, helper_name text, signature_method text, witness_name text, signed_on date, keyed_at timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -3160,6 +3161,8 @@ GRANT SELECT,INSERT ON TABLE access_log.leaf TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE access_log.own_view TO stoa_door;
 
+GRANT SELECT,INSERT ON TABLE casework.paper_submission TO stoa_door;
+
 GRANT SELECT,INSERT ON TABLE consent.event TO stoa_door;
 
 GRANT SELECT ON TABLE consent.organisation TO stoa_app;
@@ -3244,8 +3247,6 @@ GRANT SELECT,INSERT,DELETE ON TABLE casework.opening TO stoa_door;
 
 REVOKE ALL ON FUNCTION casework.opening_of(credential bytea, opening_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION casework.opening_of(credential bytea, opening_id uuid) TO stoa_app;
-
-GRANT SELECT,INSERT ON TABLE casework.paper_submission TO stoa_door;
 
 REVOKE ALL ON FUNCTION casework.paper_submissions_of(credential bytea, opening_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION casework.paper_submissions_of(credential bytea, opening_id uuid) TO stoa_app;
