@@ -192,6 +192,38 @@ private let apiHead =
         }
     }
 
+    @Test func oddRequestsAreRefusedAndLeaveTheServerWell() async throws {
+        try await withListeningCity { port in
+            for (line, statuses) in [
+                ("GET //hello//..//%00 HTTP/1.1", ["404"]), ("GET /hello%2F..%2Fx HTTP/1.1", ["404"]), ("GET /%zz HTTP/1.1", ["404"]),
+                ("OPTIONS * HTTP/1.1", ["400", "404"]), ("CONNECT localhost:443 HTTP/1.1", ["400", "404"]), ("BREW /hello HTTP/1.1", ["400", "405"]),
+                ("GET http://localhost/hello HTTP/1.1", ["200"]), ("GET /hello?a=%C3%28 HTTP/1.1", ["200"]), ("GET /hello HTTP/9.9", ["400", "505"]),
+                ("GET /\(String(repeating: "a", count: 7_000)) HTTP/1.1", ["404"]), ("GET /hello\u{1}x HTTP/1.1", ["400", "404"]),
+                ("\u{16}\u{3}\u{1}\u{2} HTTP/1.1", ["400"]), ("GET /hello", ["400"]), ("POST /language HTTP/1.1", ["415"]),
+            ] as [(String, [String])] {
+                let connection = try RawConnection(port: port)
+                await connection.send("\(line)\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                let answer = await connection.readToEnd(seconds: 10)
+                #expect(answer.text.hasPrefix("HTTP/1.1 "), "\(line.prefix(40)) → \(answer.text.prefix(40))")
+                #expect(statuses.contains(String(answer.text.dropFirst(9).prefix(3))), "\(line.prefix(40)) → \(answer.text.prefix(40))")
+                #expect(!answer.text.contains("Sources/") && !answer.text.contains(".swift"))
+            }
+            for (headers, status) in [
+                ("Content-Length: 5\r\nContent-Length: 6", "400"), ("Content-Length: -1", "400"), ("Content-Length: x", "400"),
+                ("Content-Length: 5\r\nTransfer-Encoding: chunked", "400"), ("Transfer-Encoding: chunked\r\nTransfer-Encoding: x", "400"),
+                ("X: a\rb", "400"), ("Bad Header: 1", "400"),
+            ] {
+                let connection = try RawConnection(port: port)
+                await connection.send("POST /oauth/token HTTP/1.1\r\nHost: localhost\r\n\(headers)\r\n\r\nhello")
+                let answer = await connection.readToEnd(seconds: 10)
+                #expect(answer.text.dropFirst(9).prefix(3) == status, "\(headers) → \(answer.text.prefix(60))")
+            }
+            let connection = try RawConnection(port: port)
+            await connection.send("GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            #expect(await connection.readToEnd().text.contains("200 OK"))
+        }
+    }
+
     @Test func stoppingFinishesTheRequestInFlight() async throws {
         let (gate, opener) = AsyncStream.makeStream(of: Void.self)
         let (arrival, arrived) = AsyncStream.makeStream(of: Void.self)
