@@ -27,7 +27,7 @@ GIVE_CONSENTS = """
 WITH given AS (
     INSERT INTO consent.event (id, resident_id, activity_id, policy_version, sequence, kind, attributes, capacity, method, language)
         SELECT gen_random_uuid(), id, %(activity)s, 1, 1, 'given', %(attributes)s, 'system', 'identity_linked', 'en'
-        FROM register.resident WHERE origin = 'population_register' AND superseded_by IS NULL
+        FROM register.resident WHERE created_at >= %(since)s
     RETURNING *
 ), state AS (
     INSERT INTO consent.state (resident_id, activity_id, state, policy_version, attributes, event_id, sequence, since)
@@ -47,9 +47,11 @@ JOIN consent.state AS s ON s.resident_id = p.resident_id AND s.activity_id = a.i
 def load(server, client_id, folder):
     """Imports the residents and their consents. Returns the file of subjects and the records by national number."""
     file = write_csv(folder / "residents.csv", residents(RESIDENTS, seed=1))
+    with server.connect() as connection:
+        since = connection.execute("SELECT now()").fetchone()[0]
     server.run("import", "residents", file)
     text = json.dumps({"en": "Reads of the benchmark", "fr": "Lectures du banc d’essai", "ar": "قراءات القياس"})
-    binds = {"activity": ACTIVITY, "purpose": PURPOSE, "client": client_id, "attributes": ATTRIBUTES, "text": text}
+    binds = {"activity": ACTIVITY, "purpose": PURPOSE, "client": client_id, "attributes": ATTRIBUTES, "text": text, "since": since}
     with server.connect() as connection:
         for statement in ADD_ACTIVITY.strip().split(";\n"):
             connection.execute(statement.rstrip(";"), binds if "%(" in statement else None)

@@ -18,9 +18,11 @@ public final class Door: Sendable {
     /// - Parameter database: one pipelined connection of its own, so that no other statement waits behind a batch.
     public init(database: Database) {
         self.database = database
-        gathered = GroupCommit(name: "door", itemsPerBatchMax: Self.readsPerBatchMax, itemsQueuedMax: Self.readsQueuedMax) { requests in
-            try await Self.authoriseAndRelease(requests, on: database)
-        }
+        gathered = GroupCommit(
+            name: "door", itemsPerBatchMax: Self.readsPerBatchMax, itemsQueuedMax: Self.readsQueuedMax,
+            // An item that the database refuses fails alone. When the database is away, asking again for each makes matters worse.
+            retriesSingly: { !(($0 as? DatabaseError)?.isUnavailability ?? false) },
+            commit: { try await Self.authoriseAndRelease($0, on: database) })
     }
 
     /// One read. The entry is committed before this returns, permitted or refused.

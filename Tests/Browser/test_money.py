@@ -14,18 +14,20 @@ def person(request, browser):
     return browser(request.param)
 
 
+AFFORDABLE_CENTS_MAX = 10_000  # the demo's wallets cover two such bills
+
+
 def debtors(demo, base_url, app_token):
-    """Residents who still have something to pay, with their open bills."""
+    """Residents who still have something to pay that their wallet covers, with that bill."""
     for resident in demo["residents"]:
-        bills = [b for b in API(base_url, app_token(resident)).items("/api/v1/bills") if b["status"] != "paid"]
-        if bills:
-            yield resident, bills
+        for bill in API(base_url, app_token(resident)).items("/api/v1/bills"):
+            if bill["status"] != "paid" and bill["amount"] <= AFFORDABLE_CENTS_MAX:
+                yield resident, bill
 
 
 def test_a_bill_is_paid_once_with_a_receipt(person, demo, base_url, app_token):
-    resident, bills = next(debtors(demo, base_url, app_token), (None, None))
+    resident, bill = next(debtors(demo, base_url, app_token), (None, None))
     assert resident, "no demo resident has a bill left to pay: the demo needs one for each language and one for the API"
-    bill = bills[0]
     person.sign_in(resident["username"], resident["password"])
     person.visit("/money")
     person.expect("payments.money.wallet")

@@ -130,8 +130,7 @@ def test_an_app_is_let_in(person, server, demo, loopback, base_url):
     person.visit(url.removeprefix(base_url))
     person.fill_text("identity.sign_in.name", resident["username"])
     person.fill_text("identity.password", resident["password"])
-    person.submit("identity.sign_in.submit")
-    person.speak_own_language()
+    person.enter()
     person.expect("openid.approval.what")
     person.submit("openid.approval.allow")
     assert len(called) == 1, f"the app was not called back; the browser is at {person.driver.current_url}"

@@ -9,12 +9,12 @@ from harness.api import API, assert_problem
 
 @pytest.fixture(scope="module")
 def debtor(demo, base_url, app_token):
-    """A demo resident with an open bill, and the API as their app."""
-    for resident in demo["residents"]:
+    """A demo resident with an open bill, and the API as their app. The smallest bill comes first: the wallet covers it."""
+    for resident in reversed(demo["residents"]):
         api = API(base_url, app_token(resident))
         open_bills = [bill for bill in api.items("/api/v1/bills") if is_open(bill)]
         if open_bills:
-            return api, open_bills
+            return api, sorted(open_bills, key=lambda bill: bill["amount"])
     pytest.fail("no demo resident has an open bill")
 
 
@@ -56,6 +56,14 @@ def test_a_payment_needs_a_key_and_happens_once(debtor, server):
 
     again = api.post(address, {}, headers={"Idempotency-Key": str(uuid.uuid4())})
     assert_problem(again, 409)
+
+
+def test_a_wallet_that_holds_too_little(debtor):
+    api, bills = debtor
+    address = f"/api/v1/bills/{bills[-1]['id']}/payments"
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    assert_problem(api.post(address, {}, headers=key), 422, "insufficient-funds")
+    assert is_open(api.get(f"/api/v1/bills/{bills[-1]['id']}").json())
 
 
 def token_of(api):

@@ -11,6 +11,7 @@ from harness.api import API, TIMEOUT_SECONDS
 from harness.server import until
 
 SEQUENCER_SECONDS_MAX = 30
+LEAF_LABEL = b"stoa access entry v1\n"
 
 
 def verifier(vkey):
@@ -51,7 +52,7 @@ def test_every_read_reaches_the_signed_tree(base_url, demo, lawful, organisation
 
 
 def test_the_root_is_that_of_the_commitments(base_url, demo, server):
-    """RFC 6962 §2.1 over the leaves of the database, computed here."""
+    """RFC 6962 §2.1 over the leaves of the database, computed here. A leaf's data is its label and the commitment."""
     def tree(hashes):
         if len(hashes) == 1:
             return hashes[0]
@@ -61,7 +62,7 @@ def test_the_root_is_that_of_the_commitments(base_url, demo, server):
     _, size, root = checkpoint(base_url, demo["log_vkey"])
     with server.connect() as connection:
         rows = connection.execute("SELECT commitment FROM access_log.leaf WHERE index < %s ORDER BY index", (size,)).fetchall()
-    leaves = [hashlib.sha256(b"\x00" + bytes(row[0])).digest() for row in rows]
+    leaves = [hashlib.sha256(b"\x00" + LEAF_LABEL + bytes(row[0])).digest() for row in rows]
     assert base64.b64encode(tree(leaves)).decode() == root
 
 

@@ -9,7 +9,7 @@ from harness.browsing import Person
 from harness.inspection import Inspector
 from harness.oauth import app_session, organisation_session
 from harness.pages import Visitor
-from harness.server import StoaServer, is_running
+from harness.server import StoaServer
 
 TOKEN_SECONDS_LEFT_MIN = 120  # longer than any one test
 
@@ -23,9 +23,12 @@ def server():
     """The server of this run. At the end: Ctrl-C, exit status 0, no process left."""
     server = StoaServer()
     try:
-        server.start()
+        try:
+            server.start()
+        except AssertionError as failure:
+            pytest.exit(f"no server, no tests: {failure}", returncode=1)
         yield server
-        assert is_running(server.process.pid), f"the server died during the run:\n{server.log()[-4000:]}"
+        assert server.process.poll() is None, f"the server ended with {server.process.returncode} during the run:\n{server.log()[-4000:]}"
         assert server.stop() == 0, f"the server did not stop cleanly:\n{server.log()[-4000:]}"
     finally:
         server.end()

@@ -11,7 +11,7 @@ class Field:
     def __init__(self, tag, attributes):
         self.tag, self.attributes = tag, attributes
         self.name = attributes.get("name")
-        self.type = attributes.get("type", "text").lower() if tag in ("input", "button") else tag
+        self.type = attributes.get("type", {"input": "text", "button": "submit"}.get(tag, tag)).lower()
         self.value = attributes.get("value", "on" if self.type in ("checkbox", "radio") else "")
         self.options = []
         self.chosen = self.type not in ("checkbox", "radio") or "checked" in attributes
@@ -37,7 +37,7 @@ class Form:
                 if f.name and f.type not in ("submit", "button", "image", "reset") and f.chosen and "disabled" not in f.attributes]
 
     def buttons(self):
-        return [f for f in self.fields if f.type in ("submit", "button") and f.attributes.get("type", "submit") == "submit"]
+        return [f for f in self.fields if f.type == "submit"]
 
 
 class Page(html.parser.HTMLParser):
