@@ -25,7 +25,7 @@ func makeRoot(templates: [String: String] = [:]) throws -> String {
         try files.copyItem(atPath: "\(checkout)/\(path)", toPath: "\(root)/\(path)")
     }
     for language in ["en", "fr", "ar"] {
-        for name in ["web", "errors", "navigation"] {
+        for name in ["web", "errors"] {
             try files.copyItem(
                 atPath: "\(checkout)/config/locales/\(language)/\(name).yaml", toPath: "\(root)/config/locales/\(language)/\(name).yaml")
         }
@@ -123,7 +123,7 @@ func sampleSite(_ configuration: WebConfiguration) throws -> Site {
         return person.caller
     }
     site.declare(pages: [HelloPage.self, FormPage.self])
-    site.addNavigation(.resident, path: "/sample", textKey: "navigation.home")
+    site.addNavigation(.resident, path: "/sample", textKey: "sample.title")
     site.everyone.get("/hello") { _, context in try context.page(HelloPage(greeting: "Hello"), title: "sample.title") }
     site.everyone.get("/sign-in") { _, context in
         try context.page(FormPage(errors: nil, name: context.formView().text("name", label: "sample.name")), title: "sample.title")

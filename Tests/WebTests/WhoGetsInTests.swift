@@ -60,7 +60,7 @@ import Testing
             try await client.execute(uri: "/sample", method: .get, headers: signedIn(Token.resident)) { response in
                 #expect(response.status == .ok)
                 #expect(response.text.contains("A&lt;b&gt;-A&amp;A"))
-                #expect(response.text.contains("aria-current=\"page\">Accueil"))
+                #expect(response.text.contains("aria-current=\"page\">Sample fr"))
                 #expect(response.headers[.cacheControl] == "no-store")
             }
         }
