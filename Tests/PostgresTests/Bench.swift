@@ -22,6 +22,7 @@ func withDatabase(
     _ body: (Database) async throws -> Void
 ) async throws {
     var configuration = Database.Configuration(url: url)
+    configuration.sharedConnections = 2
     configure(&configuration)
     let database = try Database(configuration: configuration, logger: logger)
     do {

@@ -136,9 +136,9 @@ import Testing
 
     @Test func aCancelledCallerLeavesAtOnceAndItsAnswerIsThrownAway() async throws {
         try await withDatabase { $0.sharedConnections = 1 } _: { database in
-            let slow = Task { try await database.execute("SELECT pg_sleep(1.5)") }
+            let slow = Task { try await database.execute("SELECT pg_sleep(6)") }
             try await eventually {
-                try await withObserver { try await $0.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(1.5)%' AND state = 'active'", as: Int.self) == 1 }
+                try await withObserver { try await $0.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(6)%' AND state = 'active'", as: Int.self) == 1 }
             }
             // One more that is queued behind it.
             let queued = Task { try await database.value("SELECT 'mine'", as: String.self) }
@@ -146,9 +146,8 @@ import Testing
             slow.cancel()
             let error = await databaseError { _ = try await slow.value }
             #expect(error?.isCancelled == true)
-            #expect(ContinuousClock.now - start < .seconds(1))
+            #expect(ContinuousClock.now - start < .seconds(3))
             #expect(try await queued.value == "mine")
-            #expect(ContinuousClock.now - start < .seconds(8))
         }
     }
 

@@ -13,8 +13,8 @@ public actor TestCluster {
         case auditor = "stoa_auditor"
     }
 
-    /// Suites run in parallel and each holds a pool or two.
-    static let connectionsMax = 200
+    /// All tests of a run start at once, and each holds a pool or two of up to a dozen connections.
+    static let connectionsMax = 800
     static let startSecondsMax = 60.0
 
     public nonisolated let directory: URL
