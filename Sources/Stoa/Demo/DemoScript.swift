@@ -27,7 +27,7 @@ enum DemoScript {
     static let staff: [(username: String, name: String, roles: [StaffRole], hint: String)] = [
         ("clerk", "Cleo Marsh", [.caseworker], "caseworker at the counter: find residents, prove identities, paper forms, prepare benefits"),
         ("approver", "Anselm Okoro", [.approver], "approves what others prepared: a benefit waits"),
-        ("finance", "Fatou Sarr", [.financeOfficer, .approver], "finance officer: prepares and approves, but never the same payment"),
+        ("finance", "Fatou Sarr", [.financeOfficer, .approver], "finance officer and second approver"),
         ("auditor", "Audrey Lindqvist", [.auditor], "auditor"),
     ]
 
