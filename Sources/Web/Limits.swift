@@ -21,8 +21,9 @@ public struct WebLimits: Sendable {
     public var jsonDepthMax = 16
     /// A kept-alive connection without a request. Longer than the 60 s after which common load balancers reuse a connection.
     public var idleSeconds = 75
-    /// One request from its first line to its response; then its work is cancelled and the answer is 503. Statements end sooner.
-    public var requestSeconds = 30
+    /// One request from its headers to its response; then its work is cancelled and the answer is 503. A slow body may take its 40 s,
+    /// which leaves 30 s for the work; statements end sooner.
+    public var requestSeconds = 70
     /// Connections at once; more wait in the kernel's queue. Each costs about 30 KiB, so 2,000 stay near 60 MiB.
     public var connectionsMax = 2_000
     /// Smaller bodies go uncompressed: they fit a TCP segment beside their headers, and gzip would save nothing.
