@@ -94,10 +94,6 @@ func eventually(
 /// A pool that looks on from outside.
 func withObserver<Value: Sendable>(_ body: @Sendable (Database) async throws -> Value) async throws -> Value {
     var value: Value?
-    try await withDatabase(role: .superuser) {
-        $0.sharedConnections = 1
-    } _: {
-        value = try await body($0)
-    }
+    try await withDatabase(role: .superuser) { $0.sharedConnections = 1 } _: { value = try await body($0) }
     return try #require(value)
 }

@@ -9,8 +9,7 @@ import Testing
 
     @Test func everyCharacterArrives() async throws {
         let texts: [String?] = [
-            "tab\there", "line\nfeed", "return\rhere", "back\\slash", "\\N", "\\.", "\\", "", nil, "N", "\"quoted\", 'quoted'",
-            "\u{8}\u{c}\u{b}\u{1}",
+            "tab\there", "line\nfeed", "return\rhere", "back\\slash", "\\N", "\\.", "\\", "", nil, "N", "\"quoted\", 'quoted'", "\u{8}\u{c}\u{b}\u{1}",
             "\\n\\t\\x41\\101", "ünïcödé 👩‍👩‍👧", " padded ", "\r\n",
         ]
         try await withDatabase { database in
@@ -28,20 +27,17 @@ import Testing
         struct Row: Query {
             let sql: SQL
             func decode(_ row: inout RowReader) throws -> String {
-                let start = "\(try row.next(Bool.self)) \(try row.next(Int.self)) \(try row.next(UUID.self))"
-                return "\(start) \(try row.next(CalendarDay.self)) \(try row.next([UInt8].self)) \(try row.next(String.self))"
+                "\(try row.next(Bool.self)) \(try row.next(Int.self)) \(try row.next(UUID.self)) \(try row.next(CalendarDay.self)) \(try row.next([UInt8].self)) \(try row.next(String.self))"
             }
         }
         let id = ID<Row>.new()
         let moment = Date(timeIntervalSince1970: 1_782_909_296.789_012)
         let early = Date(timeIntervalSince1970: -62_000_000_000.25)
         try await withDatabase { database in
-            try await database.execute(
-                "CREATE TABLE copied_types (b bool, i int4, u uuid, d date, y bytea, j jsonb, t timestamptz, e timestamptz)")
+            try await database.execute("CREATE TABLE copied_types (b bool, i int4, u uuid, d date, y bytea, j jsonb, t timestamptz, e timestamptz)")
             _ = try await database.copyIn(table: "copied_types", columns: ["b", "i", "u", "d", "y", "j", "t", "e"]) { writer in
                 try await writer.row(
-                    true, Int.min / Int(Int32.max) / 4, id, CalendarDay("1987-06-05"), [0, 92, 110, 255] as [UInt8],
-                    JSONText(#"{"a\\b": "\n"}"#), moment, early)
+                    true, Int.min / Int(Int32.max) / 4, id, CalendarDay("1987-06-05"), [0, 92, 110, 255] as [UInt8], JSONText(#"{"a\\b": "\n"}"#), moment, early)
             }
             let row = try await database.one(Row(sql: "SELECT b, i, u, d, y, j ->> 'a\\b' FROM copied_types"))
             #expect(row == "true -1073741824 \(id.uuid) 1987-06-05 [0, 92, 110, 255] \n")
@@ -63,9 +59,7 @@ import Testing
     }
 
     @Test func nothingRemainsOfAFailure() async throws {
-        try await withDatabase {
-            $0.exclusiveConnections = 1
-        } _: { database in
+        try await withDatabase { $0.exclusiveConnections = 1 } _: { database in
             try await database.execute("CREATE TABLE copied_once (id int8 CONSTRAINT copied_once_key PRIMARY KEY)")
             await #expect(throws: GaveUp.self) {
                 _ = try await database.copyIn(table: "copied_once", columns: ["id"]) { writer in
@@ -98,9 +92,7 @@ import Testing
     }
 
     @Test func aCancelledCopyFreesItsConnection() async throws {
-        try await withDatabase {
-            $0.exclusiveConnections = 1
-        } _: { database in
+        try await withDatabase { $0.exclusiveConnections = 1 } _: { database in
             try await database.execute("CREATE TABLE copied_never (id int8)")
             let begun = Gate(2)
             let task = Task {
@@ -125,9 +117,7 @@ import Testing
                 try await transaction.execute("LOCK TABLE copied_locked")
                 let task = Task { _ = try await database.copyIn(table: "copied_locked", columns: ["id"]) { try await $0.row(1) } }
                 try await eventually {
-                    try await database.value(
-                        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY \"copied_locked\"%' AND wait_event_type = 'Lock'",
-                        as: Int.self) == 1
+                    try await database.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY \"copied_locked\"%' AND wait_event_type = 'Lock'", as: Int.self) == 1
                 }
                 task.cancel()
                 #expect(await databaseError { try await task.value }?.isCancelled == true)

@@ -38,8 +38,7 @@ import Testing
         try await withDatabase { database in
             try await database.execute("CREATE TABLE private (email text CONSTRAINT private_email_once UNIQUE)")
             try await database.execute("INSERT INTO private VALUES (\("ada@example.org"))")
-            let error = try #require(
-                await databaseError { try await database.execute("INSERT INTO private VALUES (\("ada@example.org"))") })
+            let error = try #require(await databaseError { try await database.execute("INSERT INTO private VALUES (\("ada@example.org"))") })
             #expect(error.description == "SQLSTATE 23505 constraint private_email_once table private")
             let server = try #require(error.serverError)
             for text in ["\(error)", "\(error as any Error)", "\(server)", "\(Mirror(reflecting: server).children.map { "\($0.value)" })"] {

@@ -30,8 +30,7 @@ import Testing
             var stream = database.listen(channel: "lost_and_found").makeAsyncIterator()
             #expect(await stream.next() == "")
             try await withObserver { observer in
-                let killed = try await observer.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN \"lost_and_found\"'")
+                let killed = try await observer.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN \"lost_and_found\"'")
                 #expect(killed == 1)
             }
             // The empty payload says: I was away, look for yourself.

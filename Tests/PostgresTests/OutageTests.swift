@@ -7,9 +7,7 @@ import Testing
 
 @Suite struct OutageTests {
     @Test func aKilledBackendFailsOnlyItsOwnCallersAndThePoolHeals() async throws {
-        try await withDatabase {
-            $0.sharedConnections = 4
-        } _: { database in
+        try await withDatabase { $0.sharedConnections = 4 } _: { database in
             try await database.execute("CREATE TABLE survived (n int8 PRIMARY KEY)")
             try await eventually { try await pidsOfFour(database).count == 4 }
             // One statement for each connection that holds it up, so that there is exactly one victim.
@@ -18,13 +16,9 @@ import Testing
             }
             let victim = try await withObserver { observer in
                 try await eventually {
-                    try await observer.value(
-                        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT $1 FROM pg_sleep(4)' AND state = 'active'",
-                        as: Int.self) == 4
+                    try await observer.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT $1 FROM pg_sleep(4)' AND state = 'active'", as: Int.self) == 4
                 }
-                let pid = try await observer.value(
-                    "SELECT min(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT $1 FROM pg_sleep(4)' AND state = 'active'", as: Int.self
-                )
+                let pid = try await observer.value("SELECT min(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT $1 FROM pg_sleep(4)' AND state = 'active'", as: Int.self)
                 try await observer.execute("SELECT pg_terminate_backend(\(Int32(pid)))")
                 return pid
             }
@@ -54,11 +48,7 @@ import Testing
                 try await withObserver { observer in
                     for _ in 0..<10 {
                         try await observer.execute(
-                            """
-                            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                            WHERE query LIKE 'INSERT INTO stormed%' ORDER BY random() LIMIT 2
-                            """
-                        )
+                            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'INSERT INTO stormed%' ORDER BY random() LIMIT 2")
                         try await Task.sleep(for: .milliseconds(30))
                     }
                 }
@@ -88,9 +78,7 @@ import Testing
     }
 
     @Test func aBackendKilledInATransactionRollsBackAndThrows() async throws {
-        try await withDatabase {
-            $0.exclusiveConnections = 1
-        } _: { database in
+        try await withDatabase { $0.exclusiveConnections = 1 } _: { database in
             try await database.execute("CREATE TABLE unfinished (n int8)")
             let error = await databaseError {
                 try await database.transaction { transaction in
@@ -152,9 +140,7 @@ import Testing
     /// The peer accepts and says nothing: the attempt to connect ends by its own clock.
     @Test func aServerThatNeverAnswersIsGivenUp() async throws {
         let silent = try SilentServer()
-        try await withDatabase(url: "host=127.0.0.1 port=\(silent.port) dbname=x sslmode=disable") {
-            $0.connectTimeout = .milliseconds(200)
-        } _: { database in
+        try await withDatabase(url: "host=127.0.0.1 port=\(silent.port) dbname=x sslmode=disable") { $0.connectTimeout = .milliseconds(200) } _: { database in
             let start = ContinuousClock.now
             let error = await databaseError { try await database.execute("SELECT 1") }
             #expect(error?.isUnavailable == true)

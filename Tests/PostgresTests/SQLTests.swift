@@ -65,25 +65,13 @@ import Testing
         var prepared = PreparedStatements()
         func key(_ number: Int) -> StatementKey { StatementKey(SQL(unsafeRaw: "SELECT \(number)")) }
         for number in 0..<PreparedStatements.statementsMax {
-            guard case .prepare = prepared.way(for: key(number)) else {
-                Issue.record("not new")
-                return
-            }
+            guard case .prepare = prepared.way(for: key(number)) else { Issue.record("not new"); return }
             // Until confirmed, the same text goes unprepared.
-            guard case .unprepared = prepared.way(for: key(number)) else {
-                Issue.record("taken for prepared")
-                return
-            }
+            guard case .unprepared = prepared.way(for: key(number)) else { Issue.record("taken for prepared"); return }
             prepared.confirm(key(number))
         }
-        guard case .named(let name) = prepared.way(for: key(0)) else {
-            Issue.record("forgotten")
-            return
-        }
-        guard case .prepare = prepared.way(for: key(-1)) else {
-            Issue.record("not new")
-            return
-        }
+        guard case .named(let name) = prepared.way(for: key(0)) else { Issue.record("forgotten"); return }
+        guard case .prepare = prepared.way(for: key(-1)) else { Issue.record("not new"); return }
         let discarded = prepared.takeDiscarded()
         #expect(discarded.count == 1)
         #expect(discarded.first != name)

@@ -17,8 +17,7 @@ import Testing
                             case 0:
                                 if try await database.value("SELECT \(mark)", as: String.self) != mark { wrong += 1 }
                             case 1:
-                                let rows = try await database.query(
-                                    Values<Int>("SELECT n FROM generate_series(\(caller), \(caller + turn)) AS n"))
+                                let rows = try await database.query(Values<Int>("SELECT n FROM generate_series(\(caller), \(caller + turn)) AS n"))
                                 if rows != Array(caller...caller + turn) { wrong += 1 }
                             case 2:
                                 let bytes = [UInt8](repeating: UInt8(caller), count: 10_000 + turn)
@@ -40,9 +39,7 @@ import Testing
     }
 
     @Test func anErrorFailsOnlyItsCaller() async throws {
-        try await withDatabase {
-            $0.sharedConnections = 1
-        } _: { database in
+        try await withDatabase { $0.sharedConnections = 1 } _: { database in
             // All of these are on one connection at once; the syntax error fails in Prepare, the division in execution.
             let outcomes = await withTaskGroup(of: (Int, String).self) { group in
                 for number in 0..<300 {
@@ -70,9 +67,7 @@ import Testing
 
     /// The same text fails to prepare while others with it are queued, and is right a moment later.
     @Test func aFailedPrepareIsForgotten() async throws {
-        try await withDatabase {
-            $0.sharedConnections = 1
-        } _: { database in
+        try await withDatabase { $0.sharedConnections = 1 } _: { database in
             let sql: SQL = "SELECT n FROM prepared_later WHERE n = \(1)"
             let states = await withTaskGroup(of: String?.self) { group in
                 for _ in 0..<20 {
@@ -95,9 +90,7 @@ import Testing
                 return try row.next()
             }
         }
-        try await withDatabase {
-            $0.sharedConnections = 1
-        } _: { database in
+        try await withDatabase { $0.sharedConnections = 1 } _: { database in
             try await database.execute("CREATE TABLE replanned AS SELECT 7::int8 AS n")
             for _ in 0..<3 { #expect(try await database.one(Everything()) == 7) }
             try await database.execute("ALTER TABLE replanned ADD COLUMN m text")
@@ -106,17 +99,14 @@ import Testing
                 return try await group.reduce(into: [Int]()) { $0.append($1) }
             }
             #expect(answers == Array(repeating: 7, count: 20))
-            let left = try await database.value(
-                "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'SELECT * FROM replanned'", as: Int.self)
+            let left = try await database.value("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'SELECT * FROM replanned'", as: Int.self)
             #expect(left == 1)
         }
     }
 
     /// More texts than a connection keeps: all work, and the server is not left with the rest.
     @Test func preparedStatementsStayBounded() async throws {
-        try await withDatabase {
-            $0.sharedConnections = 1
-        } _: { database in
+        try await withDatabase { $0.sharedConnections = 1 } _: { database in
             for round in 0..<2 {
                 for number in 0..<600 {
                     let answer = try await database.value("SELECT \(round) + \(unsafeRaw: String(number))", as: Int.self)
@@ -130,9 +120,7 @@ import Testing
 
     /// A deferred constraint speaks up at the implicit COMMIT, after the rows were sent. They must not be handed out.
     @Test func rowsOfAFailedCommitAreNotDelivered() async throws {
-        try await withDatabase {
-            $0.sharedConnections = 1
-        } _: { database in
+        try await withDatabase { $0.sharedConnections = 1 } _: { database in
             try await database.execute("CREATE TABLE deferred (n int8 CONSTRAINT deferred_once UNIQUE DEFERRABLE INITIALLY DEFERRED)")
             try await database.execute("INSERT INTO deferred VALUES (1)")
             let before = Task { try await database.value("SELECT 'before'", as: String.self) }
@@ -147,16 +135,10 @@ import Testing
     }
 
     @Test func aCancelledCallerLeavesAtOnceAndItsAnswerIsThrownAway() async throws {
-        try await withDatabase {
-            $0.sharedConnections = 1
-        } _: { database in
+        try await withDatabase { $0.sharedConnections = 1 } _: { database in
             let slow = Task { try await database.execute("SELECT pg_sleep(6)") }
             try await eventually {
-                try await withObserver {
-                    try await $0.value(
-                        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(6)%' AND state = 'active'", as: Int.self)
-                        == 1
-                }
+                try await withObserver { try await $0.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(6)%' AND state = 'active'", as: Int.self) == 1 }
             }
             // One more that is queued behind it.
             let queued = Task { try await database.value("SELECT 'mine'", as: String.self) }
@@ -217,9 +199,7 @@ import Testing
             try await database.execute("SELECT 1")
             for _ in 0..<3 {
                 let tasks = (0..<300).map { number in
-                    Task {
-                        try await database.value("SELECT \(number) FROM pg_sleep(\(unsafeRaw: number == 0 ? "0.3" : "0"))", as: Int.self)
-                    }
+                    Task { try await database.value("SELECT \(number) FROM pg_sleep(\(unsafeRaw: number == 0 ? "0.3" : "0"))", as: Int.self) }
                 }
                 for task in tasks.suffix(60) { task.cancel() }
                 for (number, task) in tasks.enumerated() {
@@ -262,14 +242,11 @@ import Testing
     }
 
     @Test(arguments: [
-        "BEGIN", "SET search_path = x", "LISTEN a", "COPY pg_class TO STDOUT", " -- x\n commit", "LOCK TABLE pg_class",
-        "PREPARE x AS SELECT 1",
+        "BEGIN", "SET search_path = x", "LISTEN a", "COPY pg_class TO STDOUT", " -- x\n commit", "LOCK TABLE pg_class", "PREPARE x AS SELECT 1",
         "DISCARD ALL", "DEALLOCATE ALL",
     ])
     func whatBelongsToASessionIsRefused(text: String) async throws {
-        try await withDatabase {
-            $0.sharedConnections = 1
-        } _: { database in
+        try await withDatabase { $0.sharedConnections = 1 } _: { database in
             let refusal = await databaseError { try await database.execute(SQL(unsafeRaw: text)) }
             #expect(refusal?.isMisuse == true)
             let next = try await database.value("SELECT 1", as: Int.self)
@@ -293,8 +270,7 @@ import Testing
                 try await group.waitForAll()
             }
             let failed = await databaseError {
-                _ = try await database.pipeline(
-                    Values<Int>("SELECT 1 / (\(1) * 0)"), Values<Int>("INSERT INTO piped VALUES (\(1000)) RETURNING id"))
+                _ = try await database.pipeline(Values<Int>("SELECT 1 / (\(1) * 0)"), Values<Int>("INSERT INTO piped VALUES (\(1000)) RETURNING id"))
             }
             #expect(failed?.sqlState == "22012")
             let ranAnyway = try await database.value("SELECT count(*) FROM piped WHERE id = 1000", as: Int.self)

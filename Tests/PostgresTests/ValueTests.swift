@@ -63,9 +63,7 @@ extension SQL {
 
     @Test func momentsKeepTheirMicroseconds() async throws {
         try await withDatabase { database in
-            for text in [
-                "2026-07-01 12:34:56.789012+00", "1999-12-31 23:59:59.999999+00", "1970-01-01 00:00:00+00", "0004-02-29 00:00:00+00",
-            ] {
+            for text in ["2026-07-01 12:34:56.789012+00", "1999-12-31 23:59:59.999999+00", "1970-01-01 00:00:00+00", "0004-02-29 00:00:00+00"] {
                 let moment = try await database.value("SELECT \(text)::timestamptz", as: Date.self)
                 #expect(try await database.value("SELECT \(moment) = \(text)::timestamptz", as: Bool.self), "\(text)")
             }
@@ -86,9 +84,7 @@ extension SQL {
             try await roundTrip(database, [[UUID(), UUID()]], type: "uuid[]")
             try await roundTrip(database, [[ID<Colour>.new()]], type: "uuid[]")
             try await roundTrip(database, [[Colour.red, .green]], type: "text[]")
-            try await roundTrip(
-                database, [[Date(timeIntervalSince1970: 0), Date(timeIntervalSince1970: 1_751_234_567.5)]],
-                type: "timestamp with time zone[]")
+            try await roundTrip(database, [[Date(timeIntervalSince1970: 0), Date(timeIntervalSince1970: 1_751_234_567.5)]], type: "timestamp with time zone[]")
             try await roundTrip(database, [[CalendarDay("2001-02-03")!]], type: "date[]")
             try await roundTrip(database, [[[], [1, 2, 0], [255]], []] as [[[UInt8]]], type: "bytea[]")
             try await roundTrip(database, [[JSONText("[1, 2]"), JSONText("{}")]], type: "jsonb[]")
@@ -137,15 +133,9 @@ extension SQL {
     @Test func rowsAreCounted() async throws {
         try await withDatabase { database in
             let none = await databaseError { _ = try await database.value("SELECT 1 WHERE false", as: Int.self) }
-            guard case .unexpectedRowCount(0) = none else {
-                Issue.record("\(String(describing: none))")
-                return
-            }
+            guard case .unexpectedRowCount(0) = none else { Issue.record("\(String(describing: none))"); return }
             let two = await databaseError { _ = try await database.optional(Values<Int>("SELECT generate_series(1, 2)::int8")) }
-            guard case .unexpectedRowCount(2) = two else {
-                Issue.record("\(String(describing: two))")
-                return
-            }
+            guard case .unexpectedRowCount(2) = two else { Issue.record("\(String(describing: two))"); return }
             let absent = try await database.optional(Values<Int>("SELECT 1 WHERE false"))
             #expect(absent == nil)
             let present = try await database.optional(Values<Int>("SELECT 1"))
@@ -157,10 +147,8 @@ extension SQL {
     @Test func impossibleValuesAreRefusedBeforeQueueing() async throws {
         try await withDatabase { database in
             let refusals: [SQL] = [
-                "SELECT \("a\0b")", "SELECT \(["fine", "not\0fine"])", "SELECT \(["fine", nil, "\0"] as [String?])",
-                "SELECT \(JSONText("\0"))",
-                "SELECT \(unsafeRaw: "'\0'")", "SELECT \(Date(timeIntervalSince1970: .infinity))",
-                "SELECT \(Date(timeIntervalSince1970: .nan))",
+                "SELECT \("a\0b")", "SELECT \(["fine", "not\0fine"])", "SELECT \(["fine", nil, "\0"] as [String?])", "SELECT \(JSONText("\0"))",
+                "SELECT \(unsafeRaw: "'\0'")", "SELECT \(Date(timeIntervalSince1970: .infinity))", "SELECT \(Date(timeIntervalSince1970: .nan))",
                 "SELECT \(Date(timeIntervalSince1970: 1e18))",
             ]
             for sql in refusals {

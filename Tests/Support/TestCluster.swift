@@ -58,13 +58,11 @@ public actor TestCluster {
     public func database(
         preparedBy key: String, prepare: @escaping @Sendable (_ ownerURL: String, _ superuserURL: String) async throws -> Void
     ) async throws -> TestDatabase {
-        let template =
-            templates[key]
-            ?? Task {
-                let database = try await makeDatabase()
-                try await prepare(database.ownerURL, database.superuserURL)
-                return database.name
-            }
+        let template = templates[key] ?? Task {
+            let database = try await makeDatabase()
+            try await prepare(database.ownerURL, database.superuserURL)
+            return database.name
+        }
         templates[key] = template
         return try await makeDatabase(template: try await template.value)
     }
@@ -94,8 +92,7 @@ public actor TestCluster {
     @discardableResult
     public func psql(_ sql: String, database: String = "postgres") async throws -> String {
         try await Command.run(
-            "psql", ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url(database: database, role: .superuser), "-c", sql],
-            asPostgres: false)
+            "psql", ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url(database: database, role: .superuser), "-c", sql], asPostgres: false)
     }
 
     // MARK: Accidents

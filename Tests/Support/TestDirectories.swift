@@ -83,8 +83,6 @@ enum TestDirectories {
     }
 
     private static func pid(in file: String) -> Int32? {
-        (try? String(contentsOfFile: file, encoding: .utf8))?.split(separator: "\n").first.flatMap {
-            Int32($0.trimmingCharacters(in: .whitespaces))
-        }
+        (try? String(contentsOfFile: file, encoding: .utf8))?.split(separator: "\n").first.flatMap { Int32($0.trimmingCharacters(in: .whitespaces)) }
     }
 }

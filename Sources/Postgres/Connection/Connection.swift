@@ -79,20 +79,16 @@ final class Connection {
     func isPrepared(_ key: StatementKey) -> Bool { prepared.contains(key) }
 
     /// Queues the request on the wire. Its answer comes through the request itself.
-    /// - Parameter beginning: a BEGIN that goes first, in the sync of the request's first command: should it fail, the server skips the
-    ///   command instead of running it outside a transaction.
-    func send(_ request: Request, after beginning: SQL? = nil) {
+    func send(_ request: Request) {
         guard !isLost else { return request.fail(.connectionLost) }
-        if let refusal = refusal(of: request) {
+        if isShared, let refusal = refusal(of: request) {
             requestsFinished += 1
             return request.fail(refusal)
         }
         if expected.isEmpty { lastProgress = .now }
         requestsInFlight += 1
         for name in prepared.takeDiscarded() { deallocate(name) }
-        var isSent = true
-        if let beginning { isSent = send(Request.Command(beginning, syncs: false), of: request, isLast: false) }
-        if isSent { isSent = send(request.first, of: request, isLast: request.more.isEmpty) }
+        var isSent = send(request.first, of: request, isLast: request.more.isEmpty)
         for (index, command) in request.more.enumerated() where isSent {
             isSent = send(command, of: request, isLast: index == request.more.count - 1)
         }
@@ -262,7 +258,7 @@ final class Connection {
             answer = nil
             sendsAgain = false
         }
-        if sendsAgain, request.mayBeSentAgain, !request.isAnswered, sentAgain != ObjectIdentifier(request) {
+        if sendsAgain, request.mayBeSentAgain, sentAgain != ObjectIdentifier(request) {
             sentAgain = ObjectIdentifier(request)
             return send(request)
         }
@@ -272,7 +268,7 @@ final class Connection {
 
     /// Wakes the callers that have their answer.
     func deliver() {
-        for (request, answer) in answered { request.complete(answer) }
+        for (request, answer) in answered { request.succeed(answer) }
         answered.removeAll(keepingCapacity: true)
     }
 

@@ -56,14 +56,11 @@ struct Connector: Sendable {
         let deadline = ContinuousClock.now + timeout
         var poll = PGRES_POLLING_WRITING
         while poll != PGRES_POLLING_OK {
-            guard poll != PGRES_POLLING_FAILED, PQstatus(handle) != CONNECTION_BAD, waitForSocket(of: handle, poll, until: deadline) else {
-                break
-            }
+            guard poll != PGRES_POLLING_FAILED, PQstatus(handle) != CONNECTION_BAD, waitForSocket(of: handle, poll, until: deadline) else { break }
             poll = PQconnectPoll(handle)
         }
         guard poll == PGRES_POLLING_OK, PQsetnonblocking(handle, 1) == 0, PQenterPipelineMode(handle) == 1 else {
-            let reason =
-                poll == PGRES_POLLING_FAILED || PQstatus(handle) == CONNECTION_BAD ? firstLine(PQerrorMessage(handle)) : "timed out"
+            let reason = poll == PGRES_POLLING_FAILED || PQstatus(handle) == CONNECTION_BAD ? firstLine(PQerrorMessage(handle)) : "timed out"
             logger.debug("could not connect to the database", metadata: ["reason": "\(reason)"])
             PQfinish(handle)
             return nil
@@ -87,8 +84,7 @@ struct Connector: Sendable {
     }
 
     /// Waits for the socket as libpq asks. False when the time is up.
-    private func waitForSocket(of handle: OpaquePointer, _ wish: PostgresPollingStatusType, until deadline: ContinuousClock.Instant) -> Bool
-    {
+    private func waitForSocket(of handle: OpaquePointer, _ wish: PostgresPollingStatusType, until deadline: ContinuousClock.Instant) -> Bool {
         let left = deadline - ContinuousClock.now
         guard left > .zero else { return false }
         let events = wish == PGRES_POLLING_READING ? POLLIN : POLLOUT
@@ -112,8 +108,7 @@ extension Duration {
     /// Rounded up, so that a wait never ends just before its deadline; at most a day, for poll's 32 bits.
     var wholeMilliseconds: Int32 {
         let (seconds, attoseconds) = components
-        let milliseconds =
-            seconds.multipliedReportingOverflow(by: 1000).partialValue + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
+        let milliseconds = seconds.multipliedReportingOverflow(by: 1000).partialValue + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
         return Int32(max(0, min(milliseconds, 86_400_000)))
     }
 }

@@ -1,5 +1,5 @@
-// COPY FROM STDIN on one connection. Pipeline mode forbids COPY, so the connection leaves it for the time of the copy. Data is handed
-// over in pieces; a piece counts as taken when the socket has taken it, which is how a slow server slows the writer down.
+// COPY FROM STDIN on one connection. Pipeline mode forbids COPY, so the connection leaves it for the time of the copy. Data is handed over in
+// pieces; a piece counts as taken when the socket has taken it, which is how a slow server slows the writer down.
 import CLibpq
 import Synchronization
 

@@ -20,8 +20,7 @@ extension DatabaseError {
         } else {
             self = .server(
                 ServerError(
-                    sqlState: sqlState, message: field("M") ?? "", detail: field("D"), hint: field("H"), schema: field("s"),
-                    table: field("t"),
+                    sqlState: sqlState, message: field("M") ?? "", detail: field("D"), hint: field("H"), schema: field("s"), table: field("t"),
                     column: field("c"), constraint: field("n")))
         }
     }

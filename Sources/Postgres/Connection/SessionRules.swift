@@ -3,21 +3,16 @@
 import CLibpq
 
 extension Connection {
-    /// The reason why this connection will not carry the request, if there is one. Each text is judged when it is first seen here:
+    /// The reason why a shared connection will not carry the request, if there is one. Each text is judged when it is first seen here:
     /// a prepared one has passed already.
     func refusal(of request: Request) -> DatabaseError? {
-        if let refusal = refusal(of: request.first) { return refusal }
-        for command in request.more {
-            if let refusal = refusal(of: command) { return refusal }
+        for command in [request.first] + request.more where !isPrepared(command.key) {
+            let word = firstWord(of: command.sql.text)
+            if sessionCommands.contains(word) {
+                return .misuse("\(word) needs a transaction or an exclusive connection")
+            }
         }
         return nil
-    }
-
-    private func refusal(of command: Request.Command) -> DatabaseError? {
-        if isPrepared(command.key) { return nil }
-        let word = firstWord(of: command.sql.text)
-        if word == "COPY" { return .misuse("COPY goes through copyIn") }
-        return isShared && sessionCommands.contains(word) ? .misuse("\(word) needs a transaction or an exclusive connection") : nil
     }
 
     /// Notices commands that outlive their transaction. set_config() and advisory locks cannot be seen: `Database.exclusive` resets always.
@@ -31,8 +26,7 @@ extension Connection {
 
 /// Commands of transactions, sessions and copying.
 private let sessionCommands: Set<String> = [
-    "ABORT", "BEGIN", "CLOSE", "COMMIT", "DEALLOCATE", "DECLARE", "DISCARD", "END", "EXECUTE", "FETCH", "LISTEN", "LOAD", "LOCK",
-    "MOVE", "PREPARE",
+    "ABORT", "BEGIN", "CLOSE", "COMMIT", "COPY", "DEALLOCATE", "DECLARE", "DISCARD", "END", "EXECUTE", "FETCH", "LISTEN", "LOAD", "LOCK", "MOVE", "PREPARE",
     "RELEASE", "RESET", "ROLLBACK", "SAVEPOINT", "SET", "START", "UNLISTEN", "VACUUM",
 ]
 

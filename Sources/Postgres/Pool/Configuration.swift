@@ -40,8 +40,7 @@ extension Database {
             ]
             let shared = session.merging(["lock_timeout": "\(sharedLockTimeout.wholeMilliseconds)"]) { $1 }
             return Pool.Connectors(
-                shared: try Connector(self, session: shared, logger: logger),
-                exclusive: try Connector(self, session: session, logger: logger),
+                shared: try Connector(self, session: shared, logger: logger), exclusive: try Connector(self, session: session, logger: logger),
                 listening: try Connector(self, session: session, logger: logger))
         }
     }

@@ -93,7 +93,7 @@ extension Transaction {
     /// Loads rows into a table within this transaction, for instance a temporary one that the next statement merges.
     /// The transaction's statement_timeout holds for the whole copy. Otherwise as `Database.copyIn`.
     public func copyIn(table: String, columns: [String], _ write: (CopyWriter) async throws -> Void) async throws -> Int {
-        try use()
+        try await beginAlone()
         let name = table.split(separator: ".").map { quotedIdentifier(String($0)) }.joined(separator: ".")
         let list = columns.map(quotedIdentifier).joined(separator: ", ")
         try await pool.perform(.begin("COPY \(name) (\(list)) FROM STDIN"), on: lease)
@@ -172,7 +172,7 @@ extension Date: CopyField {
 /// Bytes for a bytea column, in hexadecimal.
 extension Array: CopyField where Element == UInt8 {
     public var copyText: String? {
-        let digits = [UInt8]("0123456789abcdef".utf8)
+        let digits = Array<UInt8>("0123456789abcdef".utf8)
         return "\\x" + String(decoding: flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 }

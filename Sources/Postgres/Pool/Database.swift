@@ -4,8 +4,8 @@ public import Logging
 
 /// A pool of connections to PostgreSQL.
 ///
-/// Statements that run on the `Database` itself share connections with those of other callers, each in a transaction of its own: they
-/// must be short and wait for no lock. Whatever takes several statements, or may wait, belongs into `transaction` or `exclusive`.
+/// Statements that run on the `Database` itself share connections with those of other callers, each in a transaction of its own: they must be short
+/// and wait for no lock. Whatever takes several statements, or may wait, belongs into `transaction` or `exclusive`.
 public final class Database: Executor {
     let pool: Pool
 

@@ -1,8 +1,8 @@
 // A connection of one's own for a while: for statements that may wait for locks, and for session locks.
 
 extension Database {
-    /// Runs `body` with a connection that nobody else uses meanwhile. Each statement is a transaction of its own unless `body` begins
-    /// one. Afterwards the session is reset: no lock, setting or temporary table survives.
+    /// Runs `body` with a connection that nobody else uses meanwhile. Each statement is a transaction of its own unless `body` begins one. Afterwards
+    /// the session is reset: no lock, setting or temporary table survives.
     /// - Throws: `.unavailable`, `.queueFull` or `.timedOut` when there is no connection; else what `body` throws.
     public func exclusive<T: Sendable>(_ body: (ExclusiveConnection) async throws -> T) async throws -> T {
         let connection = ExclusiveConnection(pool: pool, lease: try await pool.checkOut())
@@ -49,8 +49,7 @@ extension Pool {
         }
     }
 
-    /// Runs a request on a leased connection. Cancelling the task cancels the statement in the server; the caller leaves when the server
-    /// has let go.
+    /// Runs a request on a leased connection. Cancelling the task cancels the statement in the server; the caller leaves when the server has let go.
     nonisolated func run(_ request: Request, on lease: LeaseID) async throws -> Answer {
         try request.validate()
         if Task.isCancelled { throw DatabaseError.cancelled }

@@ -23,8 +23,7 @@ final class ExclusiveLane {
     private var retryAt: ContinuousClock.Instant?
 
     init(
-        _ configuration: Database.Configuration, bin: ResultBin, metrics: PoolMetrics, connect: @escaping () -> Void,
-        cancelReturned: @escaping @Sendable (LeaseID) -> Void
+        _ configuration: Database.Configuration, bin: ResultBin, metrics: PoolMetrics, connect: @escaping () -> Void, cancelReturned: @escaping @Sendable (LeaseID) -> Void
     ) {
         connectionsMax = configuration.exclusiveConnections
         waitingMax = configuration.checkoutsWaitingMax
@@ -112,10 +111,6 @@ final class ExclusiveLane {
 
     // MARK: Taking back
 
-    func begin(_ statement: SQL, on id: LeaseID) {
-        leases[id]?.begin(statement)
-    }
-
     func submit(_ work: LeaseWork, to id: LeaseID) {
         guard let lease = leases[id] else { return work.fail(.connectionLost) }
         lease.submit(work)
@@ -152,7 +147,7 @@ final class ExclusiveLane {
             switch lease.phase {
             case .held: break
             case .released(let resets): clean(lease, resets: resets)
-            case .cleaning(let request): if request.isAnswered { takeBack(lease, failure: request.failure) }
+            case .cleaning(let request): if request.isAnswered { takeBack(lease) }
             }
         }
         while let waiter = waiters.first, waiter.deadline <= now {
@@ -179,15 +174,15 @@ final class ExclusiveLane {
                 "DISCARD TEMP",
             ]
         }
-        if commands.isEmpty { return takeBack(lease, failure: nil) }
+        if commands.isEmpty { return takeBack(lease) }
         let request = Request(Request.Command(commands[0]), more: commands.dropFirst().map { Request.Command($0) })
         lease.phase = .cleaning(request)
         connection.send(request)
     }
 
-    private func takeBack(_ lease: Lease, failure: DatabaseError?) {
+    private func takeBack(_ lease: Lease) {
         leases[lease.id] = nil
-        guard failure == nil, !lease.connection.isInTransaction else { return lease.connection.lose() }
+        guard !lease.connection.isLost, !lease.connection.isInTransaction else { return lease.connection.lose() }
         lease.connection.sessionChanged = false
         idle.append(lease.connection)
     }

@@ -49,20 +49,11 @@ final class Lease {
     /// The cancel request is on its way; no other statement may start, or it might be hit instead.
     private var cancelIsOut = false
     private var waiting = Deque<LeaseWork>()
-    /// The BEGIN that must reach the server before anything else of this holder does.
-    private var beginning: SQL?
-    /// The same on its way alone, ahead of a COPY.
-    private var begun: Request?
     private var current: ObjectIdentifier?
 
     init(id: LeaseID, connection: Connection) {
         self.id = id
         self.connection = connection
-    }
-
-    /// Makes a transaction of whatever comes.
-    func begin(_ statement: SQL) {
-        beginning = statement
     }
 
     func submit(_ work: LeaseWork) {
@@ -81,23 +72,10 @@ final class Lease {
         }
         current = nil
         guard let work = waiting.popFirst() else { return }
-        if let failure = begun?.failure { return work.fail(failure) }
+        current = work.identity
         switch work {
-        case .request(let request):
-            current = work.identity
-            connection.send(request, after: beginning)
-            beginning = nil
-        case .copy(let step):
-            if let beginning {
-                // COPY has no place in a pipeline: BEGIN goes alone, and the COPY when it is answered.
-                let request = Request(Request.Command(beginning))
-                begun = request
-                self.beginning = nil
-                waiting.prepend(work)
-                return connection.send(request)
-            }
-            current = work.identity
-            connection.perform(step)
+        case .request(let request): connection.send(request)
+        case .copy(let step): connection.perform(step)
         }
     }
 

@@ -8,8 +8,7 @@ extension Database {
     /// An empty payload comes whenever listening begins, also after a lost connection: what was notified meanwhile is unknown, so look for
     /// yourself. (NOTIFY without a payload is empty too, and means the same.) The stream ends at shutdown.
     public func listen(channel: String) -> AsyncStream<String> {
-        let (stream, continuation) = AsyncStream.makeStream(
-            of: String.self, bufferingPolicy: .bufferingNewest(Listener.notificationsKeptMax))
+        let (stream, continuation) = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingNewest(Listener.notificationsKeptMax))
         let listener = Listener(channel: channel, continuation: continuation)
         continuation.onTermination = { [thread = pool.thread] _ in thread.post(.unlisten(listener)) }
         if !pool.thread.post(.listen(listener)) { listener.finish() }

@@ -8,7 +8,6 @@ actor Pool {
     enum Work: Sendable {
         case job(UnownedJob)
         case shared(Request)
-        case begin(SQL, LeaseID)
         case leased(LeaseWork, LeaseID)
         case cancelLeased(LeaseWork, LeaseID)
         case cancelReturned(LeaseID)
@@ -45,8 +44,7 @@ actor Pool {
     private nonisolated let metrics = PoolMetrics()
     private var isOpen = true
     private lazy var shared = SharedLane(
-        connections: configuration.sharedConnections, silenceMax: configuration.statementTimeout + Self.answerGrace, bin: bin,
-        metrics: metrics
+        connections: configuration.sharedConnections, silenceMax: configuration.statementTimeout + Self.answerGrace, bin: bin, metrics: metrics
     ) { [thread, connectors] slot in
         connectors.shared.open { Self.deliver($0, .shared(slot: slot), to: thread) }
     }
@@ -92,11 +90,6 @@ actor Pool {
             outstanding.subtract(1, ordering: .relaxed)
             request.fail(.unavailable)
         }
-    }
-
-    /// Sends a BEGIN ahead of the first thing that this lease is asked to do.
-    nonisolated func begin(_ statement: SQL, on lease: LeaseID) {
-        thread.post(.begin(statement, lease))
     }
 
     nonisolated func submit(_ work: LeaseWork, to lease: LeaseID) {
@@ -204,7 +197,6 @@ actor Pool {
         switch work {
         case .job(let job): job.runSynchronously(on: unownedExecutor)
         case .shared(let request): shared.submit(request)
-        case .begin(let statement, let lease): exclusive.begin(statement, on: lease)
         case .leased(let work, let lease): exclusive.submit(work, to: lease)
         case .cancelLeased(let work, let lease): exclusive.cancel(work, of: lease, now: .now)
         case .cancelReturned(let lease): exclusive.cancelDidReturn(lease)
@@ -249,7 +241,7 @@ actor Pool {
         case .checkOut(let checkout): checkout.fail(.unavailable)
         case .opened(let opened, _): opened?.discard()
         case .listen(let listener): listener.finish()
-        case .begin, .cancelLeased, .cancelReturned, .release, .cancelCheckout, .unlisten, .close: break
+        case .cancelLeased, .cancelReturned, .release, .cancelCheckout, .unlisten, .close: break
         }
     }
 }

@@ -9,10 +9,10 @@ public enum Isolation: String, Sendable {
 }
 
 extension Database {
-    /// Runs `body` in a transaction on a connection of its own: committed when it returns, rolled back when it throws. A cancelled task's
-    /// statement is cancelled in the server.
-    /// - Throws: what `body` throws; `.commitBecameRollback` when `body` swallowed an error; a server error that only COMMIT found
-    ///   (a deferred constraint, a serialization failure: see `DatabaseError.isRetryable`); `.connectionLost` during COMMIT means that it is unknown
+    /// Runs `body` in a transaction on a connection of its own: committed when it returns, rolled back when it throws. A cancelled task's statement is
+    /// cancelled in the server.
+    /// - Throws: what `body` throws; `.commitBecameRollback` when `body` swallowed an error; a server error that only COMMIT found (a deferred
+    ///   constraint, a serialization failure: see `DatabaseError.isRetryable`); `.connectionLost` during COMMIT means that it is unknown
     ///   whether it was saved; `.unavailable`, `.queueFull` or `.timedOut` when there was no connection.
     public func transaction<T: Sendable>(
         isolation: Isolation = .readCommitted, _ body: (Transaction) async throws -> T
@@ -31,20 +31,21 @@ extension Database {
     }
 }
 
-/// A transaction during `Database.transaction`. Useless afterwards. Statements of several tasks wait for one another.
+/// A transaction during `Database.transaction`. Useless afterwards.
 public final class Transaction: Executor {
     private enum State {
-        case unused, used, ended
+        case notBegun, begun, ended
     }
 
     let pool: Pool
     let lease: LeaseID
-    private let state = Mutex(State.unused)
+    private let isolation: Isolation
+    private let state = Mutex(State.notBegun)
 
     init(pool: Pool, lease: LeaseID, isolation: Isolation) {
         self.pool = pool
         self.lease = lease
-        pool.begin("BEGIN ISOLATION LEVEL \(unsafeRaw: isolation.rawValue)", on: lease)
+        self.isolation = isolation
     }
 
     public func query<Q: Query>(_ query: Q) async throws -> [Q.Row] {
@@ -57,21 +58,31 @@ public final class Transaction: Executor {
     }
 
     private func run(_ sql: SQL) async throws -> QueryResult {
-        let word = firstWord(of: sql.text)
-        // What ended the transaction here would leave the statements after it to run, each for itself, outside any.
-        let isEnding =
-            word == "ROLLBACK" ? !sql.text.uppercased().contains(" TO ") : ["BEGIN", "START", "COMMIT", "END", "ABORT"].contains(word)
-        if isEnding { throw DatabaseError.misuse("\(word) inside a transaction") }
-        try use()
-        return try await pool.run(Request(Request.Command(sql)), on: lease).result()
+        let command = Request.Command(sql)
+        if let problem = sql.binds.problem { throw DatabaseError.invalidBind(problem) }
+        // BEGIN shares the first statement's sync: should it fail, the server skips the statement instead of running it outside.
+        let request = try isFirst() ? Request(Request.Command(begin, syncs: false), command) : Request(command)
+        return try await pool.run(request, on: lease).result()
     }
 
-    /// Notes that there will be something to commit.
-    func use() throws {
+    /// Whether BEGIN must go along.
+    private func isFirst() throws -> Bool {
         try state.withLock { state in
-            if case .ended = state { throw DatabaseError.misuse("the transaction has ended") }
-            state = .used
+            defer { if case .notBegun = state { state = .begun } }
+            switch state {
+            case .notBegun: return true
+            case .begun: return false
+            case .ended: throw DatabaseError.misuse("the transaction has ended")
+            }
         }
+    }
+
+    private var begin: SQL { "BEGIN ISOLATION LEVEL \(unsafeRaw: isolation.rawValue)" }
+
+    /// Opens the transaction where no statement will: before a COPY.
+    func beginAlone() async throws {
+        guard try isFirst() else { return }
+        _ = try await pool.run(Request(Request.Command(begin)), on: lease).result()
     }
 
     fileprivate func commit() async throws {
@@ -80,8 +91,7 @@ public final class Transaction: Executor {
         guard try answer.result().commandTag == "COMMIT" else { throw DatabaseError.commitBecameRollback }
     }
 
-    /// Waits for the server, so that no lock is held any more when the caller goes on. If this fails the connection is thrown away, which
-    /// rolls back too.
+    /// Waits for the server, so that no lock is held any more when the caller goes on. If this fails the connection is thrown away, which rolls back too.
     fileprivate func rollBack() async {
         guard end() else { return }
         _ = try? await pool.runUncancelled(Request(Request.Command("ROLLBACK")), on: lease)
@@ -91,7 +101,7 @@ public final class Transaction: Executor {
     private func end() -> Bool {
         state.withLock { state in
             defer { state = .ended }
-            if case .used = state { return true }
+            if case .begun = state { return true }
             return false
         }
     }

@@ -81,9 +81,7 @@ public struct ServerError: Error, Sendable, CustomStringConvertible, CustomDebug
 
     /// SQLSTATE and the names of schema objects only.
     public var description: String {
-        let names = [("constraint", constraint), ("table", table), ("column", column)].compactMap { label, name in
-            name.map { " \(label) \($0)" }
-        }
+        let names = [("constraint", constraint), ("table", table), ("column", column)].compactMap { label, name in name.map { " \(label) \($0)" } }
         return "SQLSTATE \(sqlState)" + names.joined()
     }
 

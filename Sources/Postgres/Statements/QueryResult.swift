@@ -34,8 +34,8 @@ final class QueryResult: @unchecked Sendable {
     }
 }
 
-/// Results that nobody needs any more, on their way back to the socket thread, which made them: memory that one thread allocates and
-/// another frees makes both wait for the allocator's lock (a seventh of all waits in a profile of point reads).
+/// Results that nobody needs any more, on their way back to the socket thread, which made them: memory that one thread allocates and another
+/// frees makes both wait for the allocator's lock (a seventh of all waits in a profile of point reads).
 final class ResultBin: Sendable {
     /// Larger results are freed at once: an idle connection's thread may not come by for a long time.
     static let keptBytesMax = 16 * 1024
@@ -49,13 +49,11 @@ final class ResultBin: Sendable {
     private let bin = Mutex(Bin())
 
     func discard(_ result: OpaquePointer) {
-        let isKept =
-            PQresultMemorySize(result) <= Self.keptBytesMax
-            && bin.withLock { bin in
-                guard !bin.isClosed, bin.results.count < Self.keptMax else { return false }
-                bin.results.append(result)
-                return true
-            }
+        let isKept = PQresultMemorySize(result) <= Self.keptBytesMax && bin.withLock { bin in
+            guard !bin.isClosed, bin.results.count < Self.keptMax else { return false }
+            bin.results.append(result)
+            return true
+        }
         if !isKept { PQclear(result) }
     }
 

@@ -19,13 +19,6 @@ struct Answer: Sendable {
         last = outcome
     }
 
-    var failure: DatabaseError? {
-        for outcome in earlier + [last] {
-            if case .failure(let error) = outcome { return error }
-        }
-        return nil
-    }
-
     /// The implicit COMMIT failed after the last command had seemed to succeed.
     mutating func revokeLast(_ error: DatabaseError) {
         last = .failure(error)
@@ -84,8 +77,7 @@ final class Request: Sendable {
         }
     }
 
-    /// Leaves the caller's continuation here; `take` sees to it that it is resumed once. Returns false, having resumed it, when the
-    /// request was cancelled before it began.
+    /// Leaves the caller's continuation here; `take` sees to it that it is resumed once. Returns false, having resumed it, when the request was cancelled before it began.
     func park(_ continuation: UnsafeContinuation<Answer, any Error>) -> Bool {
         let early: DatabaseError? = state.withLock { state in
             if case .answered(let error) = state { return error ?? .cancelled }
@@ -100,29 +92,22 @@ final class Request: Sendable {
         state.withLock { if case .answered = $0 { true } else { false } }
     }
 
-    /// Why nothing came of it; nil while it is under way, and when all is well.
-    var failure: DatabaseError? {
-        state.withLock { if case .answered(let error) = $0 { error } else { nil } }
-    }
-
-    /// Hands over the server's answer, which may be a refusal.
-    func complete(_ answer: Answer) {
-        take(nil, orElse: answer)?.resume(returning: answer)
+    func succeed(_ answer: Answer) {
+        take(nil)?.resume(returning: answer)
     }
 
     func fail(_ error: DatabaseError) {
         take(error)?.resume(throwing: error)
     }
 
-    /// The caller's continuation, once. Where nobody waits, the failure is kept for whoever looks.
-    private func take(_ error: DatabaseError?, orElse answer: Answer? = nil) -> UnsafeContinuation<Answer, any Error>? {
+    private func take(_ error: DatabaseError?) -> UnsafeContinuation<Answer, any Error>? {
         state.withLock { state in
             switch state {
             case .waiting(let continuation):
                 state = .answered(error)
                 return continuation
             case .new:
-                state = .answered(error ?? answer?.failure)
+                state = .answered(error)
                 return nil
             case .answered:
                 return nil

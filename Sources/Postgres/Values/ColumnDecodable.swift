@@ -10,9 +10,7 @@ public struct Column {
 
     /// The binary form of a column that is not NULL and of one of `types`.
     public func bytes(of types: PostgresType..., as swiftType: Any.Type) throws -> UnsafeRawBufferPointer {
-        guard types.contains(type) else {
-            throw ColumnMismatch(reason: "is \(type), which cannot be read as \(swiftType); cast it in the SQL")
-        }
+        guard types.contains(type) else { throw ColumnMismatch(reason: "is \(type), which cannot be read as \(swiftType); cast it in the SQL") }
         guard let bytes else { throw ColumnMismatch(reason: "is NULL, but \(swiftType) is not optional") }
         return bytes
     }
