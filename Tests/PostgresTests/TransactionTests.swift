@@ -94,6 +94,8 @@ import Testing
         try await withDatabase {
             $0.sharedConnections = 1
             $0.exclusiveConnections = 2
+            // A deadlock would last for ever; a busy machine may make somebody wait longer than a page would.
+            $0.checkoutTimeout = .seconds(60)
         } _: { database in
             try await database.execute("CREATE TABLE crossed AS SELECT n::int8, 0::int8 AS hits FROM generate_series(0, 1) AS n")
             try await withThrowingTaskGroup(of: Void.self) { group in

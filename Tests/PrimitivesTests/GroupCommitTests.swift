@@ -115,8 +115,9 @@ struct GroupCommitTests {
     func gathering() async throws {
         let store = Store(open: false)
         let group = gather(store, itemsPerBatchMax: 3)
-        let tasks = await queue([1, 2, 3, 4, 5], in: group)
+        let first = await queue([1], in: group)
         await eventually { store.batches == [[1]] }
+        let tasks = first + (await queue([2, 3, 4, 5], in: group))
         #expect(group.statistics.queued == 4)
         store.open()
         for (task, item) in zip(tasks, 1...) { #expect(try await task.value == item * item) }
@@ -130,8 +131,9 @@ struct GroupCommitTests {
     func poison() async throws {
         let store = Store(open: false)
         let group = gather(store)
-        let tasks = await queue([1, 2, -3, 4], in: group)
+        let first = await queue([1], in: group)
         await eventually { store.batches == [[1]] }
+        let tasks = first + (await queue([2, -3, 4], in: group))
         store.open()
         #expect(try await tasks[0].value == 1)
         #expect(try await tasks[1].value == 4)
@@ -177,8 +179,9 @@ struct GroupCommitTests {
     func cancelledWhileQueued() async throws {
         let store = Store(open: false)
         let group = gather(store)
-        let tasks = await queue([1, 2, 3], in: group)
+        let first = await queue([1], in: group)
         await eventually { store.batches == [[1]] }
+        let tasks = first + (await queue([2, 3], in: group))
         tasks[1].cancel()
         // The store is still closed: leaving does not wait for it.
         await eventually { group.statistics.queued == 1 }
