@@ -182,9 +182,13 @@ import Testing
                 return await group.reduce(into: []) { $0.append($1) }
             }
             let refused = outcomes.filter { $0.0?.isQueueFull == true }
-            #expect(refused.count == 47)
-            #expect(refused.allSatisfy { $0.1 < .seconds(1) })
-            #expect(outcomes.filter { $0.0 == nil }.count == 3)
+            let answered = outcomes.filter { $0.0 == nil }
+            // Three places; the statement before may give its own back a moment after its answer.
+            #expect((2...3).contains(answered.count))
+            #expect(refused.count == 50 - answered.count)
+            // Nobody who was refused waited for those who were not.
+            let first = try #require(answered.map(\.1).min())
+            #expect(refused.allSatisfy { $0.1 < first })
             // There is room again.
             #expect(try await database.execute("SELECT 1") == 1)
         }
