@@ -27,6 +27,7 @@ RSS_START_MIB_MAX = 150
 # After the warm-up third, the last third may exceed the middle one by what a few more cached statements and buffers take.
 RSS_GROWTH_MIB_MAX = 4
 DRAIN_SECONDS_MAX = 300
+WRK_SECONDS_OVER_MAX = 30
 
 
 def pgbench(url, *arguments):
@@ -69,7 +70,8 @@ def wrk_command(base_url, seconds):
 
 
 def http(base_url, environment, seconds=SECONDS):
-    done = subprocess.run(wrk_command(base_url, seconds), capture_output=True, text=True, env=environment)
+    # wrk does not end when the server goes away.
+    done = subprocess.run(wrk_command(base_url, seconds), capture_output=True, text=True, env=environment, timeout=seconds + WRK_SECONDS_OVER_MAX)
     return http_result(done.stdout, done.returncode, done.stderr)
 
 
@@ -128,7 +130,7 @@ def soak(server, loads):
             running[0].wait(RSS_SAMPLE_SECONDS)
         except subprocess.TimeoutExpired:
             continue
-        running[1].wait()
+        running[1].wait(SOAK_SECONDS)
     results = [http_result(*process.communicate()[:1], process.returncode, "") for process in running]
     return samples, results
 
