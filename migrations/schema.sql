@@ -87,16 +87,18 @@ BEGIN
             st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
             reason.law AS staff_law, own.entry_id AS own_entry_id
         FROM request AS r
-        LEFT JOIN web.credential AS c ON c.hash = r.credential AND web.is_live(c)
-        LEFT JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-        LEFT JOIN identity.staff AS s ON s.id = c.staff_id AND s.closed_at IS NULL
-        LEFT JOIN exchange.pseudonym AS p ON r.subject_kind = 'pseudonym' AND p.organisation_id = c.organisation_id
-            AND p.pseudonym = CASE r.subject_kind WHEN 'pseudonym' THEN r.subject_key::uuid END
-        LEFT JOIN consent.processing_activity AS act ON act.organisation_id = c.organisation_id AND act.purpose = r.purpose
-        LEFT JOIN consent.policy AS pol ON pol.activity_id = act.id AND pol.version = act.policy_version
-        LEFT JOIN consent.state AS st ON st.resident_id = p.resident_id AND st.activity_id = act.id
+        LEFT JOIN LATERAL (SELECT x.* FROM web.credential AS x WHERE x.hash = r.credential AND web.is_live(x) OFFSET 0) AS c ON true
+        LEFT JOIN LATERAL (SELECT x.* FROM identity.account AS x WHERE x.id = c.account_id AND x.closed_at IS NULL OFFSET 0) AS a ON true
+        LEFT JOIN LATERAL (SELECT x.* FROM identity.staff AS x WHERE x.id = c.staff_id AND x.closed_at IS NULL OFFSET 0) AS s ON true
+        LEFT JOIN LATERAL (SELECT x.* FROM exchange.pseudonym AS x WHERE r.subject_kind = 'pseudonym' AND x.organisation_id = c.organisation_id
+            AND x.pseudonym = CASE r.subject_kind WHEN 'pseudonym' THEN r.subject_key::uuid END OFFSET 0) AS p ON true
+        LEFT JOIN LATERAL (SELECT x.* FROM consent.processing_activity AS x
+            WHERE x.organisation_id = c.organisation_id AND x.purpose = r.purpose OFFSET 0) AS act ON true
+        LEFT JOIN LATERAL (SELECT x.* FROM consent.policy AS x WHERE x.activity_id = act.id AND x.version = act.policy_version OFFSET 0) AS pol ON true
+        LEFT JOIN LATERAL (SELECT x.* FROM consent.state AS x WHERE x.resident_id = p.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
         LEFT JOIN access_log.staff_reason AS reason ON c.staff_id IS NOT NULL AND reason.id = r.purpose
-        LEFT JOIN access_log.own_view AS own ON r.operation = 'own_view' AND own.credential = r.credential AND own.kind = r.purpose
+        LEFT JOIN LATERAL (SELECT x.* FROM access_log.own_view AS x
+            WHERE r.operation = 'own_view' AND x.credential = r.credential AND x.kind = r.purpose OFFSET 0) AS own ON true
         LEFT JOIN LATERAL (
             SELECT array_agg(l.resident_id) AS residents FROM (
                 SELECT l.resident_id FROM register.lookup AS l
@@ -196,7 +198,6 @@ ALTER TABLE access_log.entry OWNER TO stoa_owner;
 
 CREATE FUNCTION access_log.canonical(e access_log.entry, subject_number bigint, previous_commitment bytea) RETURNS bytea
     LANGUAGE plpgsql STABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
     list bytea := int4send(cardinality(e.attributes));
@@ -528,13 +529,13 @@ BEGIN
     RETURN QUERY
     SELECT e.id, r.id, r.public_code, r.identity_assurance, holder.id, k.key_id, k.wrapped_key, a.attribute, a.sealed_value, a.source, a.recorded_at
     FROM unnest(entry_ids) AS asked (id)
-    JOIN access_log.entry AS e ON e.id = asked.id
-    JOIN register.resident AS r ON r.id = e.subject_id
+    CROSS JOIN LATERAL (SELECT * FROM access_log.entry AS x WHERE x.id = asked.id OFFSET 0) AS e
+    CROSS JOIN LATERAL (SELECT * FROM register.resident AS x WHERE x.id = e.subject_id OFFSET 0) AS r
     CROSS JOIN LATERAL (
         SELECT r.id UNION ALL
         SELECT earlier.id FROM register.resident AS earlier WHERE e.operation = 'own_view' AND earlier.superseded_by = r.id) AS holder
-    LEFT JOIN register.data_key AS k ON k.resident_id = holder.id
-    LEFT JOIN register.sealed_attribute AS a ON a.resident_id = holder.id AND a.attribute = ANY (e.attributes)
+    LEFT JOIN LATERAL (SELECT * FROM register.data_key AS x WHERE x.resident_id = holder.id OFFSET 0) AS k ON true
+    LEFT JOIN LATERAL (SELECT * FROM register.sealed_attribute AS x WHERE x.resident_id = holder.id AND x.attribute = ANY (e.attributes) OFFSET 0) AS a ON true
     WHERE e.outcome = 'permitted'
       AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
       AND (e.at > public.stoa_now() - interval '5 seconds'
@@ -549,6 +550,11 @@ ALTER FUNCTION access_log.release(entry_ids uuid[]) OWNER TO stoa_door;
 CREATE FUNCTION access_log.sequence(entries_max integer) RETURNS TABLE(index bigint, commitment bytea)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET enable_seqscan TO 'off'
     AS $$
 DECLARE
     first_index bigint;
@@ -569,9 +575,10 @@ BEGIN
     FOR waiting IN
         WITH taken AS (
             DELETE FROM access_log.queue AS q
-            WHERE q.entry_id IN (SELECT o.entry_id FROM access_log.queue AS o ORDER BY o.entry_id LIMIT entries_max)
+            WHERE q.entry_id = ANY (ARRAY(SELECT o.entry_id FROM access_log.queue AS o ORDER BY o.entry_id LIMIT entries_max))
             RETURNING q.entry_id)
-        SELECT e.* FROM taken AS t JOIN access_log.entry AS e ON e.id = t.entry_id ORDER BY e.subject_id, e.at, e.id
+        SELECT e.* FROM taken AS t CROSS JOIN LATERAL (SELECT * FROM access_log.entry AS x WHERE x.id = t.entry_id OFFSET 0) AS e
+        ORDER BY e.subject_id, e.at, e.id
     LOOP
         IF waiting.subject_id IS NULL THEN
             number := NULL;
@@ -1122,33 +1129,17 @@ END;
 
 ALTER FUNCTION consent.history_of(credential bytea, activity uuid) OWNER TO stoa_door;
 
-CREATE TABLE consent.state (
-    resident_id uuid NOT NULL,
-    activity_id uuid NOT NULL,
-    state text NOT NULL,
-    policy_version integer NOT NULL,
-    attributes text[] NOT NULL,
-    event_id uuid NOT NULL,
-    sequence integer NOT NULL,
-    since timestamp with time zone NOT NULL,
-    CONSTRAINT state_state_check CHECK ((state = ANY (ARRAY['given'::text, 'withdrawn'::text, 'invalidated'::text])))
-);
-
-ALTER TABLE consent.state OWNER TO stoa_owner;
-
 CREATE FUNCTION consent.states_of(credential bytea) RETURNS TABLE(activity_id uuid, state text, policy_version integer, attributes text[], since timestamp with time zone)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
- SELECT s.activity_id,
-     s.state,
-     s.policy_version,
-     s.attributes,
-     s.since
-    FROM ((web.credential c
-      JOIN identity.account a ON ((a.id = c.account_id)))
-      JOIN consent.state s ON ((s.resident_id = a.resident_id)))
-   WHERE ((c.hash = states_of.credential) AND web.is_live(c.*) AND (a.closed_at IS NULL) AND ((c.kind = 'session'::text) OR ('consents'::text = ANY (c.scope))));
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT s.activity_id, s.state, s.policy_version, s.attributes, s.since
+        FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id JOIN consent.state AS s ON s.resident_id = a.resident_id
+        WHERE c.hash = states_of.credential AND web.is_live(c) AND a.closed_at IS NULL AND (c.kind = 'session' OR 'consents' = ANY (c.scope));
+END
+$$;
 
 ALTER FUNCTION consent.states_of(credential bytea) OWNER TO stoa_door;
 
@@ -2337,6 +2328,20 @@ CREATE TABLE access_log.subject_head (
 
 ALTER TABLE access_log.subject_head OWNER TO stoa_owner;
 
+CREATE TABLE consent.state (
+    resident_id uuid NOT NULL,
+    activity_id uuid NOT NULL,
+    state text NOT NULL,
+    policy_version integer NOT NULL,
+    attributes text[] NOT NULL,
+    event_id uuid NOT NULL,
+    sequence integer NOT NULL,
+    since timestamp with time zone NOT NULL,
+    CONSTRAINT state_state_check CHECK ((state = ANY (ARRAY['given'::text, 'withdrawn'::text, 'invalidated'::text])))
+);
+
+ALTER TABLE consent.state OWNER TO stoa_owner;
+
 CREATE TABLE exchange.pseudonym (
     organisation_id text NOT NULL,
     pseudonym uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -3264,8 +3269,6 @@ GRANT ALL ON FUNCTION consent.decide(credential bytea, event_id uuid, activity u
 REVOKE ALL ON FUNCTION consent.history_of(credential bytea, activity uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.history_of(credential bytea, activity uuid) TO stoa_app;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE consent.state TO stoa_door;
-
 REVOKE ALL ON FUNCTION consent.states_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.states_of(credential bytea) TO stoa_app;
 
@@ -3411,6 +3414,8 @@ GRANT SELECT ON TABLE access_log.staff_reason TO stoa_auditor;
 GRANT SELECT ON TABLE access_log.staff_reason TO stoa_door;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE access_log.subject_head TO stoa_door;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE consent.state TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE exchange.pseudonym TO stoa_door;
 

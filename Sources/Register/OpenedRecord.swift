@@ -39,12 +39,18 @@ extension ResidentVault {
     public func open(_ released: ReleasedRecord) throws(VaultError) -> OpenedRecord {
         var opened: [OpenedAttribute] = []
         if !released.attributes.isEmpty {
-            var keys: [SealingKey: DataKey] = [:]
+            opened.reserveCapacity(released.attributes.count)
+            // Nearly always one key; two where a resident's own details lie under an earlier record.
+            var keys: [(sealing: SealingKey, data: DataKey)] = []
             for sealed in released.attributes {
                 let attribute = Attribute(rawValue: sealed.attribute)
                 let key: DataKey
-                if let known = keys[sealed.key] { key = known } else { key = try unwrap(sealed.key) }
-                keys[sealed.key] = key
+                if let known = keys.first(where: { $0.sealing == sealed.key }) {
+                    key = known.data
+                } else {
+                    key = try unwrap(sealed.key)
+                    keys.append((sealed.key, key))
+                }
                 let value = try open(sealed.sealedValue, as: attribute, of: sealed.key.holderID, under: key)
                 opened.append(OpenedAttribute(attribute: attribute, value: value, source: sealed.source, recordedAt: sealed.recordedAt))
             }

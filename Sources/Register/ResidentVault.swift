@@ -95,12 +95,21 @@ private let testValue = Data("this key opens this city".utf8)
 
 // What a ciphertext is bound to (additional authenticated data). The label says which kind of thing it is, so that a wrapped key
 // can never pass for a value; the resident's 16 bytes have a fixed length, so nothing is ambiguous.
-private func dataKeyContext(_ resident: ResidentID) -> Data {
-    Data("stoa/data-key/1".utf8) + withUnsafeBytes(of: resident.uuid.uuid) { Data($0) }
+private func dataKeyContext(_ resident: ResidentID) -> [UInt8] {
+    boundBytes("stoa/data-key/1", resident)
 }
 
-private func valueContext(_ resident: ResidentID, _ attribute: String) -> Data {
-    Data("stoa/attribute/1".utf8) + withUnsafeBytes(of: resident.uuid.uuid) { Data($0) } + Data(attribute.utf8)
+private func valueContext(_ resident: ResidentID, _ attribute: String) -> [UInt8] {
+    boundBytes("stoa/attribute/1", resident, attribute)
+}
+
+private func boundBytes(_ label: StaticString, _ resident: ResidentID, _ suffix: String = "") -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(label.utf8CodeUnitCount + 16 + suffix.utf8.count)
+    label.withUTF8Buffer { bytes.append(contentsOf: $0) }
+    withUnsafeBytes(of: resident.uuid.uuid) { bytes.append(contentsOf: $0) }
+    bytes.append(contentsOf: suffix.utf8)
+    return bytes
 }
 
 extension AES.GCM.SealedBox {

@@ -154,8 +154,8 @@ private func mediaType(_ header: String?) -> String? {
     }
 }
 
-func isForm(_ header: String?) -> Bool { mediaType(header) == formContentType }
-func isJSON(_ header: String?) -> Bool { mediaType(header) == "application/json" }
+func isForm(_ header: String?) -> Bool { header == formContentType || mediaType(header) == formContentType }
+func isJSON(_ header: String?) -> Bool { header == "application/json" || mediaType(header) == "application/json" }
 
 extension WebContext {
     /// The whole body, within its limit. How long it may take is watched on the connection (Server/SlowClients.swift).
