@@ -1,5 +1,5 @@
 // Every statement of consent: text, binds and row together. What a resident holds comes from definer functions that take the
-// credential, so no statement here can name somebody else's.
+// credential, so no statement here can name somebody else's. The event itself is recorded by `consent.append` in migrations/0007_consent.sql.
 import Foundation
 import Postgres
 import Primitives

@@ -24,13 +24,13 @@ public struct ImportResidents: Sendable {
     static let attemptsMax = 5
 
     private let database: Database
-    private let sealing: ResidentSealing
+    private let sealing: ImportSealing
     private let today: CalendarDay
 
     /// - Parameter today: nobody is born after it.
     public init(database: Database, vault: ResidentVault, lookup: LookupKey, today: CalendarDay) {
         self.database = database
-        sealing = ResidentSealing(vault: vault, lookup: lookup)
+        sealing = ImportSealing(vault: vault, lookup: lookup)
         self.today = today
     }
 

@@ -30,7 +30,7 @@ struct EmbeddedPostgresTests {
         let first = try await EmbeddedPostgres.open(data, say: nobody)
         try await runScript("CREATE TABLE kept (id integer)", on: first.superuserConnectionString(database: "postgres"))
         #expect(try await first.close(say: nobody))
-        #expect(Postmaster.state(ofCluster: first.place.data) == .absent)
+        #expect(PostmasterState(ofCluster: first.place.data) == .absent)
 
         let second = try await EmbeddedPostgres.open(data, say: nobody)
         try await runScript("SELECT id FROM kept", on: second.superuserConnectionString(database: "postgres"))
@@ -107,7 +107,7 @@ struct EmbeddedPostgresTests {
     @Test func staysStoppedWhenItWasStoppedOnPurpose() async throws {
         try await withCluster { _, cluster in
             kill(try pid(of: cluster), SIGINT)
-            try await until { Postmaster.state(ofCluster: cluster.place.data) == .absent }
+            try await until { PostmasterState(ofCluster: cluster.place.data) == .absent }
             #expect(try await cluster.startAgainIfKilled(say: nobody) == false)
             #expect(!cluster.isRunning)
         }
@@ -122,7 +122,7 @@ struct EmbeddedPostgresTests {
         // This very process, alive and no postmaster, as after a restart of the machine.
         lines[0] = "\(getpid())"
         try first.user.write(lines.joined(separator: "\n"), to: lockFile)
-        #expect(Postmaster.state(ofCluster: first.place.data) == .leftBehind)
+        #expect(PostmasterState(ofCluster: first.place.data) == .leftBehind)
         let second = try await EmbeddedPostgres.open(data, say: nobody)
         #expect(second.isRunning)
         try await second.close(say: nobody)

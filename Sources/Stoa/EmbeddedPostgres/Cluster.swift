@@ -14,7 +14,7 @@ struct Cluster: Sendable {
         if place.majorVersion == nil { try await make() }
         let deadline = ContinuousClock.now.advanced(by: .seconds(startSecondsMax))
         while true {
-            switch Postmaster.state(ofCluster: place.data) {
+            switch PostmasterState(ofCluster: place.data) {
             case .ready(let socketDirectory):
                 return socketDirectory
             case .absent:
@@ -35,10 +35,10 @@ struct Cluster: Sendable {
 
     /// A fast shutdown: open transactions are rolled back, one checkpoint is written, nothing needs recovery.
     func stop(secondsMax: Int) async throws {
-        guard case .ready = Postmaster.state(ofCluster: place.data) else { return }
+        guard case .ready = PostmasterState(ofCluster: place.data) else { return }
         let (status, output) = try await user.run(binaries.pgCtl, ["stop", "-D", place.data, "-m", "fast", "-w", "-t", String(secondsMax)])
         if status == 0 { return }
-        switch Postmaster.state(ofCluster: place.data) {
+        switch PostmasterState(ofCluster: place.data) {
         case .absent, .leftBehind:
             return
         case .starting, .ready, .stopping:
@@ -67,7 +67,7 @@ struct Cluster: Sendable {
         // pg_ctl detaches the server from our terminal and process group: Ctrl-C reaches Stoa alone, which stops the database last.
         let (status, output) = try await user.run(
             binaries.pgCtl, ["start", "-D", place.data, "-l", place.logFile, "-w", "-t", String(secondsMax), "-s"])
-        guard status == 0, case .ready = Postmaster.state(ofCluster: place.data) else {
+        guard status == 0, case .ready = PostmasterState(ofCluster: place.data) else {
             let log = (try? String(contentsOfFile: place.logFile, encoding: .utf8)) ?? ""
             let tail = log.split(separator: "\n").suffix(5).joined(separator: "\n")
             throw SetupError("PostgreSQL does not start in \(place.data).\n\(output)\n\(tail)")
@@ -78,7 +78,7 @@ struct Cluster: Sendable {
     private func removeLeftovers(secondsMax: Int) async throws {
         let deadline = ContinuousClock.now.advanced(by: .seconds(secondsMax))
         while true {
-            let processes = Postmaster.processes(ofCluster: place.data)
+            let processes = PostmasterState.processes(ofCluster: place.data)
             if processes.isEmpty { break }
             guard ContinuousClock.now < deadline else {
                 throw SetupError(

@@ -57,7 +57,7 @@ struct EmbeddedPostgres: Sendable {
     /// How to reach the database of a data directory without starting anything; nil when it was never made.
     static func connectionString(for data: DataDirectory, role: DatabaseRole) -> (url: String, isRunning: Bool)? {
         guard let place = ClusterPlace.existing(for: data) else { return nil }
-        if case .ready(let socketDirectory) = Postmaster.state(ofCluster: place.data) {
+        if case .ready(let socketDirectory) = PostmasterState(ofCluster: place.data) {
             return (url(socketDirectory: socketDirectory, user: role.name, database: databaseName), true)
         }
         return (url(socketDirectory: place.socket, user: role.name, database: databaseName), false)
@@ -77,7 +77,7 @@ struct EmbeddedPostgres: Sendable {
 
     /// Whether the main process still runs.
     var isRunning: Bool {
-        if case .ready = Postmaster.state(ofCluster: place.data) { return true }
+        if case .ready = PostmasterState(ofCluster: place.data) { return true }
         return false
     }
 
@@ -99,10 +99,10 @@ struct EmbeddedPostgres: Sendable {
     /// Brings a cluster back that died under this process (killed, out of memory). One that was stopped on purpose stays stopped.
     /// - Returns: whether it had to be started.
     func startAgainIfKilled(say: @escaping Say) async throws -> Bool {
-        guard Postmaster.state(ofCluster: place.data) == .leftBehind else { return false }
+        guard PostmasterState(ofCluster: place.data) == .leftBehind else { return false }
         let startLock = try await Self.lockForStart(data, say: say)
         defer { startLock.unlock() }
-        guard Postmaster.state(ofCluster: place.data) == .leftBehind else { return false }
+        guard PostmasterState(ofCluster: place.data) == .leftBehind else { return false }
         _ = try await Cluster(place: place, binaries: binaries, user: user, say: say).start(
             startSecondsMax: Self.startSecondsMax, leftoverSecondsMax: Self.leftoverSecondsMax, stopSecondsMax: Self.stopSecondsMax)
         return true

@@ -44,7 +44,7 @@ struct SealedRecord: Sendable {
     }
 }
 
-struct ResidentSealing: Sendable {
+struct ImportSealing: Sendable {
     let vault: ResidentVault
     let lookup: LookupKey
 

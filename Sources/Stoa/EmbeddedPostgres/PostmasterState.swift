@@ -2,7 +2,7 @@
 import Foundation
 
 /// What a cluster's main process is doing.
-enum Postmaster: Equatable, Sendable {
+enum PostmasterState: Equatable, Sendable {
     /// Nothing runs.
     case absent
     /// The lock file names a process that is gone or is somebody else: the machine or the cluster was killed.
@@ -12,15 +12,20 @@ enum Postmaster: Equatable, Sendable {
     case stopping
 
     /// Reads `postmaster.pid`: process id, data directory, start time, port, socket directory, listen address, shared memory key, status.
-    static func state(ofCluster dataDirectory: String) -> Postmaster {
-        guard let text = try? String(contentsOfFile: dataDirectory + "/postmaster.pid", encoding: .utf8) else { return .absent }
+    init(ofCluster dataDirectory: String) {
+        guard let text = try? String(contentsOfFile: dataDirectory + "/postmaster.pid", encoding: .utf8) else {
+            self = .absent
+            return
+        }
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { $0.trimmingCharacters(in: .whitespaces) }
-        guard let pid = pid_t(lines[0]), isPostmaster(pid, of: dataDirectory) else { return .leftBehind }
-        guard lines.count >= 8 else { return .starting }
-        switch lines[7] {
-        case "ready", "standby": return .ready(socketDirectory: lines[4])
-        case "stopping": return .stopping
-        default: return .starting
+        guard let pid = pid_t(lines[0]), Self.isPostmaster(pid, of: dataDirectory) else {
+            self = .leftBehind
+            return
+        }
+        switch lines.count < 8 ? "" : lines[7] {
+        case "ready", "standby": self = .ready(socketDirectory: lines[4])
+        case "stopping": self = .stopping
+        default: self = .starting
         }
     }
 
