@@ -72,6 +72,7 @@ import Testing
     @Test func mistakesInACatalogueAreFoundWhenItIsRead() throws {
         let folder = NSTemporaryDirectory() + "catalogue-" + UUID().uuidString
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
         func read(_ yaml: String) throws -> Catalogue {
             try yaml.write(toFile: folder + "/a.yaml", atomically: true, encoding: .utf8)
             return try Catalogue(language: .english, directory: folder)
