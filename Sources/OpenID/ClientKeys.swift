@@ -1,7 +1,6 @@
-// The public keys of a client (JWK, RFC 7517) and whether one of them signed an assertion. The cryptography is
-// JWTKit's; which key and which algorithm may meet is decided here.
+// The public keys of a client (JWK, RFC 7517): read when it is registered and when it asks for a token, and which algorithm each may be
+// used with. Signatures are verified with them in ClientAssertionSignature.swift.
 import Crypto
-import Foundation
 import JWTKit
 import Web
 
@@ -15,7 +14,7 @@ public struct KeyRefusal: Error, Equatable, CustomStringConvertible {
 
 /// One public key. Its type decides the one algorithm that it is used with, so no header can choose another.
 struct ClientKey: Sendable {
-    private enum Material: Sendable {
+    enum Material: Sendable {
         case p256(ES256PublicKey)
         case ed25519(EdDSA.PublicKey)
         case rsa(JWTKit.Insecure.RSA.PublicKey)
@@ -23,7 +22,7 @@ struct ClientKey: Sendable {
 
     let keyID: String?
     let algorithm: SigningAlgorithm
-    private let material: Material
+    let material: Material
 
     /// RSA keys from 2048 bits (NIST SP 800-131A) to 4096: a larger one only makes each check slow.
     private static let modulusBytes = 256...512
@@ -69,24 +68,6 @@ struct ClientKey: Sendable {
             throw KeyRefusal("The numbers of a key are no valid public key.")
         }
     }
-
-    /// Whether this key signed the assertion, with its own algorithm.
-    func signed(_ assertion: ClientAssertion) async -> Bool {
-        guard assertion.algorithm == algorithm else { return false }
-        // A collection of one key: nothing in the header can lead to another.
-        let keys = JWTKeyCollection()
-        switch material {
-        case .p256(let key): await keys.add(ecdsa: key)
-        case .ed25519(let key): await keys.add(eddsa: key)
-        case .rsa(let key): await keys.add(rsa: key, digestAlgorithm: .sha256)
-        }
-        return await (try? keys.verify(assertion.compact, as: UnreadClaims.self)) != nil
-    }
-}
-
-/// The claims were read strictly already (ClientAssertion); the library only checks the signature.
-private struct UnreadClaims: JWTPayload {
-    func verify(using algorithm: some JWTAlgorithm) {}
 }
 
 /// The keys that a client registered.
@@ -107,13 +88,5 @@ struct ClientKeys: Sendable {
         let names = keys.compactMap(\.keyID)
         guard Set(names).count == names.count else { throw KeyRefusal("Two keys have the same kid.") }
         self.keys = keys
-    }
-
-    /// Whether one of the keys signed the assertion: the one that its header names; each in turn when it names none.
-    func signed(_ assertion: ClientAssertion) async -> Bool {
-        for key in keys where assertion.keyID == nil || key.keyID == assertion.keyID {
-            if await key.signed(assertion) { return true }
-        }
-        return false
     }
 }

@@ -1,5 +1,5 @@
-// Pure rules of `private_key_jwt` (RFC 7523 §3): an assertion is read strictly here and judged, before any key is
-// tried. Whether it was used before is asked of the database, whether it is signed of ClientKeys.
+// Pure rules of `private_key_jwt` (RFC 7523 §3): an assertion is read strictly here and its claims are judged, before any key is
+// tried. Its signature is verified in ClientAssertionSignature.swift; the database says whether it was used before (AuthenticateClient.swift).
 import Foundation
 import Web
 
