@@ -8,9 +8,13 @@
 
 .PHONY: run test conformance bench schema dependencies
 
-run: dependencies
-	swift build -c release --product stoa
+run: dependencies .build/release/stoa
 	@.build/release/stoa demo
+
+# Built again only when something that it is made from is newer: SwiftPM takes most of a minute to find that out.
+.build/release/stoa: Package.swift $(shell find Sources -type f)
+	swift build -c release --product stoa
+	@touch $@
 
 # The executable too: `make conformance` uses the one that is built here.
 test: dependencies
