@@ -2,6 +2,7 @@
 import Foundation
 import Postgres
 import Primitives
+import TestSupport
 import Testing
 
 @Suite struct CopyInTests {
@@ -88,6 +89,53 @@ import Testing
             // The one connection has survived all of it.
             #expect(try await database.copyIn(table: "copied_once", columns: ["id"]) { try await $0.row(7) } == 1)
             #expect(try await database.query(Values<Int>("SELECT id FROM copied_once")) == [7])
+        }
+    }
+
+    /// The server judges a COPY like any statement; one that it allows but that nobody here can serve is refused, and the connection stays.
+    @Test func aCopyThatCameAsAStatementCostsNoConnection() async throws {
+        try await withDatabase(role: .app) { $0.exclusiveConnections = 1 } _: { database in
+            let pid: SQL = "SELECT pg_backend_pid()"
+            let before = try await database.exclusive { try await $0.value(pid, as: Int.self) }
+            try await database.exclusive { connection in
+                try await connection.execute("CREATE TEMPORARY TABLE copied_plainly AS SELECT generate_series(1, 100000) AS n")
+                #expect(await databaseError { try await connection.execute("COPY pg_authid TO STDOUT") }?.isPermissionDenied == true)
+                #expect(await databaseError { try await connection.execute("COPY pg_authid FROM STDIN") }?.isPermissionDenied == true)
+                #expect(await databaseError { try await connection.execute("COPY copied_plainly TO STDOUT") }?.isMisuse == true)
+                #expect(await databaseError { try await connection.execute("COPY copied_plainly FROM STDIN") }?.isMisuse == true)
+                #expect(await databaseError { try await connection.execute("COPY copied_plainly TO STDOUT; SELECT 1") }?.sqlState == "42601")
+                #expect(await databaseError { _ = try await connection.query(Values<Int>("COPY copied_plainly TO STDOUT")) }?.isMisuse == true)
+                #expect(try await connection.value("SELECT count(*) FROM copied_plainly", as: Int.self) == 100_000)
+                #expect(try await connection.value(pid, as: Int.self) == before)
+            }
+            let refused = await databaseError {
+                try await database.transaction { _ = try await $0.execute("COPY pg_authid TO STDOUT") }
+            }
+            #expect(refused?.isPermissionDenied == true)
+            let after = try await database.transaction { try await $0.value(pid, as: Int.self) }
+            #expect(after == before)
+        }
+        // Between a table and a file of the server, where that is allowed, it is a statement like any other.
+        try await withDatabase(role: .superuser) { database in
+            let count = try await database.transaction { transaction in
+                try await transaction.execute("CREATE TEMPORARY TABLE copied_to_file AS SELECT generate_series(1, 7) AS n")
+                return try await transaction.execute("COPY copied_to_file TO '/dev/null'")
+            }
+            #expect(count == 7)
+        }
+    }
+
+    @Test func aStatementInTheMiddleOfACopyIsRefused() async throws {
+        try await withDatabase { $0.exclusiveConnections = 1 } _: { database in
+            try await database.execute("CREATE TABLE copied_around (id int8)")
+            let count = try await database.transaction { transaction in
+                try await transaction.copyIn(table: "copied_around", columns: ["id"]) { writer in
+                    try await writer.row(1)
+                    #expect(await databaseError { try await transaction.execute("SELECT 1") }?.isMisuse == true)
+                    try await writer.row(2)
+                }
+            }
+            #expect(count == 2)
         }
     }
 

@@ -1,33 +1,38 @@
 // Killed backends, killed servers: who was hit hears it, nobody else does, and service returns by itself.
 import Foundation
 import Logging
-import Postgres
 import TestSupport
 import Testing
 
+@testable import Postgres
+
 @Suite struct OutageTests {
     @Test func aKilledBackendFailsOnlyItsOwnCallersAndThePoolHeals() async throws {
-        try await withDatabase { $0.sharedConnections = 4 } _: { database in
-            try await database.execute("CREATE TABLE survived (n int8 PRIMARY KEY)")
+        try await withDatabase {
+            $0.sharedConnections = 4
+            $0.sharedLockTimeout = .seconds(600)
+            $0.statementTimeout = .seconds(600)
+        } _: { database in
             try await eventually { try await pidsOfFour(database).count == 4 }
             // One statement for each connection that holds it up, so that there is exactly one victim.
-            let sleepers = (0..<4).map { number in
-                Task { try await database.value("SELECT \(number) FROM pg_sleep(4)", as: Int.self) }
-            }
-            let victim = try await withObserver { observer in
-                try await eventually {
-                    try await observer.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT $1 FROM pg_sleep(4)' AND state = 'active'", as: Int.self) == 4
+            let (waiters, victim) = try await database.transaction { transaction in
+                try await transaction.execute("SELECT pg_advisory_xact_lock(7004)")
+                let waiters = (0..<4).map { number in
+                    Task { try await database.value("SELECT \(number) FROM pg_advisory_xact_lock_shared(7004)", as: Int.self) }
                 }
-                let pid = try await observer.value("SELECT min(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT $1 FROM pg_sleep(4)' AND state = 'active'", as: Int.self)
-                try await observer.execute("SELECT pg_terminate_backend(\(Int32(pid)))")
-                return pid
+                let waiting: SQL = "FROM pg_locks WHERE locktype = 'advisory' AND objid = 7004 AND NOT granted"
+                try await eventually { try await transaction.value("SELECT count(*) " + waiting, as: Int.self) == 4 }
+                let pid = try await transaction.value("SELECT min(pid) " + waiting, as: Int.self)
+                try await transaction.execute("SELECT pg_terminate_backend(\(Int32(pid)))")
+                return (waiters, pid)
             }
             var lost = 0
-            for (number, sleeper) in sleepers.enumerated() {
+            for (number, waiter) in waiters.enumerated() {
                 do {
-                    #expect(try await sleeper.value == number)
+                    #expect(try await waiter.value == number)
                 } catch let error as DatabaseError {
-                    #expect(error.isLost)
+                    // It stood alone, so nobody can say whether it had been saved.
+                    #expect(error.isOutcomeUnknown)
                     lost += 1
                 }
             }
@@ -61,7 +66,7 @@ import Testing
                             do {
                                 try await database.execute("INSERT INTO stormed VALUES (\(caller * 1000 + turn))")
                                 acknowledged.append(caller * 1000 + turn)
-                            } catch let error as DatabaseError where error.isLost || error.isUnavailable {
+                            } catch let error as DatabaseError where error.isOutcomeUnknown || error.isUnavailable {
                                 continue
                             }
                         }
@@ -95,6 +100,32 @@ import Testing
         }
     }
 
+    /// Only for COMMIT is it unknown whether anything was saved.
+    @Test func aBackendKilledInCommitLeavesTheOutcomeUnknown() async throws {
+        try await withDatabase { $0.statementTimeout = .seconds(600) } _: { database in
+            try await database.execute("CREATE TABLE half_committed (n int8)")
+            try await database.execute(
+                """
+                CREATE FUNCTION half_committed_waits() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN PERFORM pg_advisory_xact_lock(7005); RETURN NULL; END $$
+                """)
+            try await database.execute(
+                """
+                CREATE CONSTRAINT TRIGGER waits AFTER INSERT ON half_committed DEFERRABLE INITIALLY DEFERRED
+                FOR EACH ROW EXECUTE FUNCTION half_committed_waits()
+                """)
+            let writer = try await database.transaction { transaction in
+                try await transaction.execute("SELECT pg_advisory_xact_lock(7005)")
+                let writer = Task { try await database.transaction { _ = try await $0.execute("INSERT INTO half_committed VALUES (1)") } }
+                let waiting: SQL = "FROM pg_locks WHERE locktype = 'advisory' AND objid = 7005 AND NOT granted"
+                try await eventually { try await transaction.value("SELECT count(*) " + waiting, as: Int.self) == 1 }
+                try await transaction.execute("SELECT pg_terminate_backend(pid) " + waiting)
+                return writer
+            }
+            #expect(await databaseError { try await writer.value }?.isOutcomeUnknown == true)
+        }
+    }
+
     @Test func aDatabaseThatIsDownAnswersFastAndComesBack() async throws {
         let cluster = try await TestCluster.start()
         let test = try await cluster.makeDatabase()
@@ -104,16 +135,19 @@ import Testing
             for way in ["kill", "stop"] {
                 if way == "kill" { await cluster.kill() } else { await cluster.stop() }
                 try await eventually { await failure(of: database)?.isUnavailable == true }
-                // Nobody waits for a database that is known to be down: a tenth of a second each would already be too long.
+                // Nobody waits for a database that is known to be down: had each waited for one attempt to connect, it would show.
                 let start = ContinuousClock.now
-                for _ in 0..<200 {
+                let callers = 200
+                for _ in 0..<callers {
                     let single = await databaseError { try await database.execute("SELECT 1") }
                     #expect(single?.isUnavailable == true)
                 }
+                let took = ContinuousClock.now - start
+                let hadEachWaited: Duration = Backoff.delayMax * callers / 2
+                #expect(took < hadEachWaited)
                 try await eventually {
                     await databaseError { try await database.transaction { _ = try await $0.execute("SELECT 1") } }?.isUnavailable == true
                 }
-                #expect(ContinuousClock.now - start < .seconds(15))
                 try await cluster.startServer()
                 try await eventually { await failure(of: database) == nil }
                 let kept = try await database.transaction { try await $0.value("SELECT count(*) FROM kept", as: Int.self) }
@@ -125,13 +159,14 @@ import Testing
 
     @Test func aDatabaseThatWasNeverThereIsUnavailable() async throws {
         for url in ["host=/nonexistent dbname=x", "host=127.0.0.1 port=1 dbname=x", "postgresql://127.0.0.1:1/x"] {
-            try await withDatabase(url: url) { database in
-                let start = ContinuousClock.now
+            // No clock of ours ends these: the refused connection does, or the test hangs.
+            try await withDatabase(url: url) {
+                $0.connectTimeout = .seconds(3600)
+                $0.checkoutTimeout = .seconds(3600)
+            } _: { database in
                 #expect(await databaseError { try await database.execute("SELECT 1") }?.isUnavailable == true)
                 let second = await databaseError { try await database.transaction { _ = try await $0.execute("SELECT 1") } }
                 #expect(second?.isUnavailable == true)
-                #expect(ContinuousClock.now - start < .seconds(4))
-                try await Task.sleep(for: .zero)
             }
         }
         #expect(throws: DatabaseError.self) { try Database(configuration: .init(url: "not a url"), logger: Logger(label: "test")) }
@@ -141,11 +176,9 @@ import Testing
     @Test func aServerThatNeverAnswersIsGivenUp() async throws {
         let silent = try SilentServer()
         try await withDatabase(url: "host=127.0.0.1 port=\(silent.port) dbname=x sslmode=disable") { $0.connectTimeout = .milliseconds(200) } _: { database in
-            let start = ContinuousClock.now
+            // The peer would let it wait for ever.
             let error = await databaseError { try await database.execute("SELECT 1") }
             #expect(error?.isUnavailable == true)
-            #expect(ContinuousClock.now - start < .seconds(5))
-            try await Task.sleep(for: .zero)
         }
     }
 
@@ -153,13 +186,13 @@ import Testing
     @Test func aFrozenBackendIsGivenUp() async throws {
         try await withDatabase {
             $0.sharedConnections = 1
-            $0.statementTimeout = .milliseconds(100)
+            $0.statementTimeout = .seconds(2)
         } _: { database in
             let pid = try await database.value("SELECT pg_backend_pid()", as: Int32.self)
             #expect(kill(pid, SIGSTOP) == 0)
             let error = await databaseError { try await database.execute("SELECT 1") }
             _ = kill(pid, SIGCONT)
-            #expect(error?.isLost == true)
+            #expect(error?.isOutcomeUnknown == true)
             let next = try await database.value("SELECT pg_backend_pid()", as: Int32.self)
             #expect(next != pid)
         }

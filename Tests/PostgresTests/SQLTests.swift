@@ -56,9 +56,19 @@ import Testing
 
     @Test(arguments: [
         ("select 1", "SELECT"), ("  \n-- BEGIN\n /* BEGIN */ set x = 1", "SET"), ("", ""), ("/* open", ""), ("COPY t FROM STDIN", "COPY"),
+        ("/* a /* b */ c */ ;; BEGIN", "BEGIN"), ("--\r\nEND", "END"), ("$1", ""), ("1 BEGIN", ""),
     ])
     func firstWords(text: String, word: String) {
-        #expect(firstWord(of: text) == word)
+        #expect(leadingWords(of: text, 1).first ?? "" == word)
+    }
+
+    @Test(arguments: [
+        ("commit and chain", true), ("ROLLBACK", true), ("rollback /* all */ work", true), ("PREPARE TRANSACTION 'x'", true), ("start transaction", true),
+        ("ROLLBACK TO here", false), ("rollback transaction to savepoint here", false), ("SAVEPOINT commit", false), ("RELEASE a", false),
+        ("PREPARE x AS SELECT 1", false), ("SET TRANSACTION READ ONLY", false), ("SELECT 'COMMIT'", false), ("", false),
+    ])
+    func whatControlsATransaction(text: String, controls: Bool) {
+        #expect(controlsTransaction(text) == controls)
     }
 
     @Test func preparedStatementsAreBoundedAndForgetTheOldest() {

@@ -1,7 +1,8 @@
 // Many callers on few connections: each gets its own answer, nobody gets another's trouble.
 import Foundation
-import Postgres
 import Testing
+
+@testable import Postgres
 
 @Suite struct SharedConnectionTests {
     @Test func tenThousandInterleavedStatementsReturnEachCallerItsOwnAnswer() async throws {
@@ -104,6 +105,36 @@ import Testing
         }
     }
 
+    /// Whoever left while a stale plan was under way wants nothing done any more.
+    @Test func aStalePlanIsNotTriedAgainForACallerThatLeft() async throws {
+        try await withDatabase {
+            $0.sharedConnections = 1
+            $0.sharedLockTimeout = .seconds(600)
+            $0.statementTimeout = .seconds(600)
+        } _: { database in
+            try await database.execute("CREATE TABLE replanned_late AS SELECT 7::int8 AS n")
+            try await database.execute("CREATE TABLE replanned_runs (n int8)")
+            let sql: SQL = "WITH run AS (INSERT INTO replanned_runs VALUES (1)) SELECT * FROM replanned_late"
+            for _ in 0..<3 { try await database.execute(sql) }
+            try await database.execute("ALTER TABLE replanned_late ADD COLUMN m text")
+            let blocked = try await database.transaction { transaction in
+                try await transaction.execute("SELECT pg_advisory_xact_lock(7001)")
+                let blocked = Task { try await database.execute("SELECT pg_advisory_xact_lock(7001)") }
+                try await eventually {
+                    try await transaction.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7001 AND NOT granted", as: Int.self) == 1
+                }
+                let request = Request(Request.Command(sql))
+                database.pool.submit(request)
+                // A round trip through the same thread: the request is on its way, behind the one that waits.
+                try await transaction.execute("SELECT 1")
+                request.fail(.cancelled)
+                return blocked
+            }
+            try await blocked.value
+            #expect(try await database.value("SELECT count(*) FROM replanned_runs", as: Int.self) == 3)
+        }
+    }
+
     /// More texts than a connection keeps: all work, and the server is not left with the rest.
     @Test func preparedStatementsStayBounded() async throws {
         try await withDatabase { $0.sharedConnections = 1 } _: { database in
@@ -135,18 +166,24 @@ import Testing
     }
 
     @Test func aCancelledCallerLeavesAtOnceAndItsAnswerIsThrownAway() async throws {
-        try await withDatabase { $0.sharedConnections = 1 } _: { database in
-            let slow = Task { try await database.execute("SELECT pg_sleep(6)") }
-            try await eventually {
-                try await withObserver { try await $0.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(6)%' AND state = 'active'", as: Int.self) == 1 }
+        try await withDatabase {
+            $0.sharedConnections = 1
+            $0.sharedLockTimeout = .seconds(600)
+            $0.statementTimeout = .seconds(600)
+        } _: { database in
+            let queued = try await database.transaction { transaction in
+                try await transaction.execute("SELECT pg_advisory_xact_lock(7002)")
+                let slow = Task { try await database.execute("SELECT pg_advisory_xact_lock(7002)") }
+                try await eventually {
+                    try await transaction.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7002 AND NOT granted", as: Int.self) == 1
+                }
+                // One more that is queued behind it.
+                let queued = Task { try await database.value("SELECT 'mine'", as: String.self) }
+                slow.cancel()
+                // It comes back although what it waits for is still held.
+                #expect(await databaseError { _ = try await slow.value }?.isCancelled == true)
+                return queued
             }
-            // One more that is queued behind it.
-            let queued = Task { try await database.value("SELECT 'mine'", as: String.self) }
-            let start = ContinuousClock.now
-            slow.cancel()
-            let error = await databaseError { _ = try await slow.value }
-            #expect(error?.isCancelled == true)
-            #expect(ContinuousClock.now - start < .seconds(3))
             #expect(try await queued.value == "mine")
         }
     }
@@ -167,28 +204,34 @@ import Testing
         try await withDatabase {
             $0.sharedConnections = 1
             $0.statementsOutstandingMax = 3
+            $0.sharedLockTimeout = .seconds(600)
+            $0.statementTimeout = .seconds(600)
         } _: { database in
             try await database.execute("SELECT 1")
-            let start = ContinuousClock.now
-            // Each is refused or has its answer; how long it took tells whether it waited.
-            let outcomes = await withTaskGroup(of: (DatabaseError?, Duration).self) { group in
-                for _ in 0..<50 {
-                    group.addTask {
-                        var refusal: DatabaseError?
-                        do { try await database.execute("SELECT pg_sleep(1)") } catch { refusal = error as? DatabaseError }
-                        return (refusal, ContinuousClock.now - start)
+            let (refusals, refusal) = AsyncStream.makeStream(of: DatabaseError?.self)
+            let (tasks, early) = try await database.transaction { transaction in
+                try await transaction.execute("SELECT pg_advisory_xact_lock(7003)")
+                let tasks = (0..<50).map { _ in
+                    Task {
+                        do { try await database.execute("SELECT pg_advisory_xact_lock(7003)") } catch {
+                            refusal.yield(error as? DatabaseError)
+                            throw error
+                        }
                     }
                 }
-                return await group.reduce(into: []) { $0.append($1) }
+                // Refusals come while those who have a place still wait for the lock.
+                var early: [DatabaseError?] = []
+                for await error in refusals {
+                    early.append(error)
+                    if early.count == 47 { break }
+                }
+                return (tasks, early)
             }
-            let refused = outcomes.filter { $0.0?.isQueueFull == true }
-            let answered = outcomes.filter { $0.0 == nil }
+            #expect(early.allSatisfy { $0?.isQueueFull == true })
+            var answered = 0
+            for task in tasks { if case .success = await task.result { answered += 1 } }
             // Three places; the statement before may give its own back a moment after its answer.
-            #expect((2...3).contains(answered.count))
-            #expect(refused.count == 50 - answered.count)
-            // Nobody who was refused waited for those who were not.
-            let first = try #require(answered.map(\.1).min())
-            #expect(refused.allSatisfy { $0.1 < first })
+            #expect((2...3).contains(answered))
             // There is room again.
             #expect(try await database.execute("SELECT 1") == 1)
         }
@@ -219,7 +262,7 @@ import Testing
     @Test func statementTimeoutEndsOnlyTheSlowStatement() async throws {
         try await withDatabase {
             $0.sharedConnections = 1
-            $0.statementTimeout = .milliseconds(200)
+            $0.statementTimeout = .seconds(2)
         } _: { database in
             let slow = Task { try await database.execute("SELECT pg_sleep(30)") }
             let quick = Task { try await database.value("SELECT 5", as: Int.self) }
@@ -246,7 +289,7 @@ import Testing
     }
 
     @Test(arguments: [
-        "BEGIN", "SET search_path = x", "LISTEN a", "COPY pg_class TO STDOUT", " -- x\n commit", "LOCK TABLE pg_class", "PREPARE x AS SELECT 1",
+        "BEGIN", "SET search_path = x", "LISTEN a", "COPY pg_class TO STDOUT", " -- x\n commit", "/* a /* b */ c */;BEGIN", "LOCK TABLE pg_class", "PREPARE x AS SELECT 1",
         "DISCARD ALL", "DEALLOCATE ALL",
     ])
     func whatBelongsToASessionIsRefused(text: String) async throws {

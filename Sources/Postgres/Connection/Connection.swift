@@ -79,7 +79,9 @@ final class Connection {
     func isPrepared(_ key: StatementKey) -> Bool { prepared.contains(key) }
 
     /// Queues the request on the wire. Its answer comes through the request itself.
-    func send(_ request: Request) {
+    /// - Parameter beginning: a BEGIN that goes first, in the sync of the request's first command: should it fail, the server skips that
+    ///   command instead of running it outside a transaction.
+    func send(_ request: Request, after beginning: Request.Command? = nil) {
         guard !isLost else { return request.fail(.connectionLost) }
         if isShared, let refusal = refusal(of: request) {
             requestsFinished += 1
@@ -88,14 +90,16 @@ final class Connection {
         if expected.isEmpty { lastProgress = .now }
         requestsInFlight += 1
         for name in prepared.takeDiscarded() { deallocate(name) }
-        var isSent = send(request.first, of: request, isLast: request.more.isEmpty)
+        var isSent = true
+        if let beginning { isSent = send(beginning, of: request, isLast: false) }
+        isSent = isSent && send(request.first, of: request, isLast: request.more.isEmpty)
         for (index, command) in request.more.enumerated() where isSent {
             isSent = send(command, of: request, isLast: index == request.more.count - 1)
         }
         guard isSent else {
             lose()
             requestsFinished += 1
-            return request.fail(.connectionLost)
+            return request.fail(request.errorIfLost)
         }
     }
 
@@ -258,7 +262,8 @@ final class Connection {
             answer = nil
             sendsAgain = false
         }
-        if sendsAgain, request.mayBeSentAgain, sentAgain != ObjectIdentifier(request) {
+        // A caller that has left meanwhile wants nothing done any more.
+        if sendsAgain, request.mayBeSentAgain, !request.isAnswered, sentAgain != ObjectIdentifier(request) {
             sentAgain = ObjectIdentifier(request)
             return send(request)
         }
@@ -268,7 +273,7 @@ final class Connection {
 
     /// Wakes the callers that have their answer.
     func deliver() {
-        for (request, answer) in answered { request.succeed(answer) }
+        for (request, answer) in answered { request.complete(answer) }
         answered.removeAll(keepingCapacity: true)
     }
 
@@ -290,7 +295,7 @@ final class Connection {
         for entry in owed {
             guard case .sync(let request, true) = entry else { continue }
             requestsFinished += 1
-            request.fail(isCancelling ? .cancelled : .connectionLost)
+            request.fail(isCancelling ? .cancelled : request.errorIfLost)
         }
         requestsInFlight = 0
         loseCopy()

@@ -1,4 +1,4 @@
-// COPY FROM STDIN on one connection. Pipeline mode forbids COPY, so the connection leaves it for the time of the copy. Data is handed over in
+// COPY on one connection. Pipeline mode forbids it, so the connection leaves it for the time of the copy. Data is handed over in
 // pieces; a piece counts as taken when the socket has taken it, which is how a slow server slows the writer down.
 import CLibpq
 import Synchronization
@@ -7,6 +7,8 @@ import Synchronization
 final class CopyStep: Sendable {
     enum Kind: Sendable {
         case begin(String)
+        /// A COPY that came as an ordinary statement. The server says whether it is allowed; rows that it wants or has, nobody here has or wants.
+        case statement(String, commits: Bool)
         case data([UInt8])
         /// Ends the copy; the answer is the number of rows.
         case end
@@ -24,6 +26,11 @@ final class CopyStep: Sendable {
 
     init(_ kind: Kind) {
         self.kind = kind
+    }
+
+    /// What the caller hears when the connection breaks meanwhile.
+    var errorIfLost: DatabaseError {
+        if case .statement(_, commits: true) = kind { .outcomeUnknown } else { .connectionLost }
     }
 
     func park(_ continuation: CheckedContinuation<Int, any Error>) {
@@ -47,6 +54,8 @@ enum CopyState {
     case starting(CopyStep)
     /// The server takes data; a step waits for the socket to take its piece.
     case open(waiting: CopyStep?)
+    /// The server sends rows that nobody wants, to their end.
+    case draining(CopyStep)
     /// The end is on its way; what the server has said so far.
     case ending(CopyStep, Result<Int, DatabaseError>)
 
@@ -57,8 +66,9 @@ extension Connection {
     func perform(_ step: CopyStep) {
         guard !isLost else { return step.answer(.failure(.connectionLost)) }
         switch (step.kind, copy) {
-        case (.begin(let text), .none) where isIdle:
-            guard PQexitPipelineMode(handle) == 1, PQsendQuery(handle, text) == 1 else { return failCopy(step) }
+        case (.begin(let text), .none) where isIdle, (.statement(let text, _), .none) where isIdle:
+            // Not PQsendQuery, which would run several statements if the text held them.
+            guard PQexitPipelineMode(handle) == 1, PQsendQueryParams(handle, text, 0, nil, nil, nil, nil, 0) == 1 else { return failCopy(step) }
             copy = .starting(step)
             flush()
         case (.data(let bytes), .open(waiting: nil)):
@@ -91,6 +101,7 @@ extension Connection {
         while !copy.isNone, PQisBusy(handle) == 0 {
             switch copy {
             case .starting(let step): takeStart(step)
+            case .draining(let step): guard drain(step) else { return }
             case .ending(let step, let soFar): takeEnd(step, soFar)
             case .open, .none: return  // an error shows itself only after the end
             }
@@ -100,28 +111,52 @@ extension Connection {
 
     private func takeStart(_ step: CopyStep) {
         guard let result = PQgetResult(handle) else {
-            // Not a COPY FROM STDIN: it ran and is over.
-            finishCopy(step, .failure(.misuse("copyIn needs COPY … FROM STDIN")))
-            return
+            return failCopy(step)  // libpq gives a result for every statement
         }
         defer { PQclear(result) }
         switch PQresultStatus(result) {
         case PGRES_COPY_IN:
-            copy = .open(waiting: nil)
-            step.answer(.success(0))
+            if case .begin = step.kind {
+                copy = .open(waiting: nil)
+                return step.answer(.success(0))
+            }
+            guard PQputCopyEnd(handle, "no rows came with the statement") == 1 else { return failCopy(step) }
+            copy = .ending(step, .failure(.misuse("COPY FROM STDIN goes through copyIn")))
+            flush()
+        case PGRES_COPY_OUT:
+            copy = .draining(step)
         case PGRES_FATAL_ERROR:
             copy = .ending(step, .failure(copyError(result)))
-        case PGRES_COPY_OUT, PGRES_COPY_BOTH:
-            step.answer(.failure(.misuse("copyIn needs COPY … FROM STDIN")))
-            lose()
+        case PGRES_COMMAND_OK:
+            // Between a table and a file of the server.
+            copy = .ending(step, .success(Int(String(cString: PQcmdTuples(result))) ?? 0))
         default:
-            break
+            failCopy(step)
+        }
+    }
+
+    /// Throws away what has arrived. Returns false until there is more, or when all is lost.
+    private func drain(_ step: CopyStep) -> Bool {
+        while true {
+            var row: UnsafeMutablePointer<CChar>?
+            switch PQgetCopyData(handle, &row, 1) {
+            case 0: return false
+            case -1:
+                copy = .ending(step, .failure(.misuse("COPY TO STDOUT has nowhere to put its rows")))
+                return true
+            case -2:
+                failCopy(step)
+                return false
+            default: PQfreemem(row)
+            }
         }
     }
 
     private func takeEnd(_ step: CopyStep, _ soFar: Result<Int, DatabaseError>) {
         guard let result = PQgetResult(handle) else { return finishCopy(step, soFar) }
         defer { PQclear(result) }
+        // The server's complaint that we ended it is no news to the caller.
+        if case .failure(.misuse) = soFar { return }
         switch PQresultStatus(result) {
         case PGRES_COMMAND_OK: copy = .ending(step, .success(Int(String(cString: PQcmdTuples(result))) ?? 0))
         case PGRES_FATAL_ERROR: copy = .ending(step, .failure(copyError(result)))
@@ -138,20 +173,20 @@ extension Connection {
     private func finishCopy(_ step: CopyStep, _ result: Result<Int, DatabaseError>) {
         copy = .none
         if PQenterPipelineMode(handle) != 1 { lose() }
-        if case .failure(.connectionLost) = result { lose() }
+        if case .failure(.connectionLost) = result { return failCopy(step) }
         step.answer(result)
     }
 
     private func failCopy(_ step: CopyStep) {
         lose()
-        step.answer(.failure(.connectionLost))
+        step.answer(.failure(step.errorIfLost))
     }
 
     /// Part of `lose`.
     func loseCopy() {
-        let error: DatabaseError = isCancelling ? .cancelled : .connectionLost
         switch copy {
-        case .starting(let step), .ending(let step, _), .open(let step?): step.answer(.failure(error))
+        case .starting(let step), .draining(let step), .ending(let step, _), .open(let step?):
+            step.answer(.failure(isCancelling ? .cancelled : step.errorIfLost))
         case .open(nil), .none: break
         }
         copy = .none

@@ -7,8 +7,7 @@ extension Connection {
     /// a prepared one has passed already.
     func refusal(of request: Request) -> DatabaseError? {
         for command in [request.first] + request.more where !isPrepared(command.key) {
-            let word = firstWord(of: command.sql.text)
-            if sessionCommands.contains(word) {
+            if let word = leadingWords(of: command.sql.text, 1).first, sessionCommands.contains(word) {
                 return .misuse("\(word) needs a transaction or an exclusive connection")
             }
         }
@@ -30,18 +29,51 @@ private let sessionCommands: Set<String> = [
     "RELEASE", "RESET", "ROLLBACK", "SAVEPOINT", "SET", "START", "UNLISTEN", "VACUUM",
 ]
 
-/// The first keyword, in upper case, after white space and comments.
-func firstWord(of text: String) -> String {
-    var rest = Substring(text)
-    while true {
-        rest = rest.drop { $0.isWhitespace }
-        if rest.hasPrefix("--") {
-            rest = rest.drop { !$0.isNewline }
-        } else if rest.hasPrefix("/*") {
-            guard let end = rest.firstRange(of: "*/") else { return "" }
-            rest = rest[end.upperBound...]
+/// Whether a statement would begin or end a transaction: those after it would then run each for itself.
+func controlsTransaction(_ text: String) -> Bool {
+    let words = leadingWords(of: text, 3)
+    switch words.first {
+    case "BEGIN", "START", "COMMIT", "END", "ABORT": return true
+    case "ROLLBACK": return !words.dropFirst().contains("TO")  // ROLLBACK [WORK] TO a savepoint
+    case "PREPARE": return words.dropFirst().first == "TRANSACTION"
+    default: return false
+    }
+}
+
+/// Whether a statement is a COPY, which cannot travel in a pipeline.
+func isCopy(_ text: String) -> Bool { leadingWords(of: text, 1) == ["COPY"] }
+
+/// The first keywords, at most `count`, in upper case, past what the server passes over: white space, comments (which nest) and empty statements.
+func leadingWords(of text: String, _ count: Int) -> [String] {
+    var rest = text.utf8[...]
+    var words: [String] = []
+    while words.count < count {
+        rest = afterBlanks(rest)
+        let word = rest.prefix { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0 | 0x20) }
+        if word.isEmpty { break }
+        words.append((String(word) ?? "").uppercased())
+        rest = rest[word.endIndex...]
+    }
+    return words
+}
+
+private func afterBlanks(_ text: Substring.UTF8View) -> Substring.UTF8View {
+    var rest = text
+    var depth = 0
+    while let byte = rest.first {
+        if rest.starts(with: "/*".utf8) {
+            depth += 1
+            rest = rest.dropFirst(2)
+        } else if depth > 0, rest.starts(with: "*/".utf8) {
+            depth -= 1
+            rest = rest.dropFirst(2)
+        } else if depth == 0, rest.starts(with: "--".utf8) {
+            rest = rest.drop { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
+        } else if depth > 0 || byte == UInt8(ascii: " ") || byte == UInt8(ascii: ";") || (9...13).contains(byte) {
+            rest = rest.dropFirst()
         } else {
-            return rest.prefix { $0.isLetter }.uppercased()
+            break
         }
     }
+    return rest
 }

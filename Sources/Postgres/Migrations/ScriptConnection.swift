@@ -56,8 +56,10 @@ final class ScriptConnection {
     }
 
     private func error(of result: OpaquePointer?) -> any Error {
-        guard let result else { return DatabaseError.connectionLost }
-        return DatabaseError(result: result)
+        let error = result.map { DatabaseError(result: $0) } ?? .connectionLost
+        // A script commits where it likes.
+        if case .connectionLost = error { return DatabaseError.outcomeUnknown }
+        return error
     }
 }
 

@@ -12,7 +12,13 @@ final class Checkout: Sendable {
         var deadline = ContinuousClock.now
     }
 
+    /// What makes a transaction of everything that the holder will do.
+    let beginning: Request.Command?
     private let inside = Mutex(Inside())
+
+    init(beginning: Request.Command?) {
+        self.beginning = beginning
+    }
 
     /// When it has waited long enough.
     var deadline: ContinuousClock.Instant {

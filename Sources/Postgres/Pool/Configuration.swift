@@ -17,7 +17,8 @@ extension Database {
         public var checkoutsWaitingMax = 256
         /// How long a caller waits for an exclusive connection before `.timedOut`.
         public var checkoutTimeout = Duration.seconds(5)
-        /// The server's statement_timeout. Long work (an import, a migration) raises it in its own transaction with SET LOCAL.
+        /// The server's statement_timeout. Long work (an import, a migration) raises it in its own transaction with SET LOCAL. A server that
+        /// froze without closing its sockets is noticed on the shared connections after this and `Pool.answerGrace`: 15 s together.
         public var statementTimeout = Duration.seconds(10)
         /// The server's lock_timeout on the shared connections, where whoever waits makes neighbours wait.
         public var sharedLockTimeout = Duration.seconds(1)

@@ -93,7 +93,7 @@ extension Transaction {
     /// Loads rows into a table within this transaction, for instance a temporary one that the next statement merges.
     /// The transaction's statement_timeout holds for the whole copy. Otherwise as `Database.copyIn`.
     public func copyIn(table: String, columns: [String], _ write: (CopyWriter) async throws -> Void) async throws -> Int {
-        try await beginAlone()
+        try use()
         let name = table.split(separator: ".").map { quotedIdentifier(String($0)) }.joined(separator: ".")
         let list = columns.map(quotedIdentifier).joined(separator: ", ")
         try await pool.perform(.begin("COPY \(name) (\(list)) FROM STDIN"), on: lease)

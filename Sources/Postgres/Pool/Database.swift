@@ -20,7 +20,7 @@ public final class Database: Executor {
         pool.thread.post(.close)
     }
 
-    /// Closes all connections. Statements under way fail with `.connectionLost`: end the callers first.
+    /// Closes all connections. Statements under way fail as when the connection breaks: end the callers first.
     public func shutdown() async {
         await pool.close()
     }
@@ -38,7 +38,7 @@ public final class Database: Executor {
     /// committed, and runs also when `a` failed.
     /// - Throws: the error of `a` if it failed, else that of `b`.
     public func pipeline<A: Query, B: Query>(_ a: A, _ b: B) async throws -> ([A.Row], [B.Row]) {
-        let answer = try await run(Request(Request.Command(a.sql), Request.Command(b.sql)))
+        let answer = try await run(Request(Request.Command(a.sql), more: [Request.Command(b.sql)]))
         let second = try answer.result()
         return (try answer.earlier[0].get().rows(of: a), try second.rows(of: b))
     }

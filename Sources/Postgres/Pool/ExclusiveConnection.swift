@@ -22,23 +22,20 @@ public final class ExclusiveConnection: Executor {
     }
 
     public func query<Q: Query>(_ query: Q) async throws -> [Q.Row] {
-        try await run(query.sql).rows(of: query)
+        try await pool.query(query, on: lease, commits: true)
     }
 
     @discardableResult
     public func execute(_ sql: SQL) async throws -> Int {
-        try await run(sql).rowsAffected
-    }
-
-    private func run(_ sql: SQL) async throws -> QueryResult {
-        try await pool.run(Request(Request.Command(sql)), on: lease).result()
+        try await pool.execute(sql, on: lease, commits: true)
     }
 }
 
 extension Pool {
     /// Waits for a connection of its own.
-    nonisolated func checkOut() async throws -> LeaseID {
-        let checkout = Checkout()
+    /// - Parameter beginning: the BEGIN of a transaction that everything on it belongs to.
+    nonisolated func checkOut(beginning: SQL? = nil) async throws -> LeaseID {
+        let checkout = Checkout(beginning: beginning.map { Request.Command($0, syncs: false) })
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 if checkout.park(continuation) { submit(checkout) }
@@ -47,6 +44,25 @@ extension Pool {
             checkout.fail(.cancelled)
             thread.post(.cancelCheckout(checkout))
         }
+    }
+
+    /// One statement of a holder.
+    /// - Parameter commits: whether the statement is a transaction by itself, so that a lost connection leaves its outcome unknown.
+    nonisolated func query<Q: Query>(_ query: Q, on lease: LeaseID, commits: Bool) async throws -> [Q.Row] {
+        if isCopy(query.sql.text) {
+            _ = try await execute(query.sql, on: lease, commits: commits)
+            throw DatabaseError.misuse("COPY gives no rows")
+        }
+        return try await run(Request(Request.Command(query.sql), commits: commits), on: lease).result().rows(of: query)
+    }
+
+    nonisolated func execute(_ sql: SQL, on lease: LeaseID, commits: Bool) async throws -> Int {
+        // In a pipeline a COPY would cost the connection; on its own way it gets the server's judgement like any other statement.
+        if isCopy(sql.text) {
+            if let problem = sql.binds.problem { throw DatabaseError.invalidBind(problem) }
+            return try await perform(.statement(sql.text, commits: commits), on: lease)
+        }
+        return try await run(Request(Request.Command(sql), commits: commits), on: lease).result().rowsAffected
     }
 
     /// Runs a request on a leased connection. Cancelling the task cancels the statement in the server; the caller leaves when the server has let go.

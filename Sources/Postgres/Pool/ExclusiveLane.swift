@@ -65,7 +65,7 @@ final class ExclusiveLane {
             guard !connection.isLost else { continue }
             waiters.removeFirst()
             leaseNumber += 1
-            let lease = Lease(id: LeaseID(number: leaseNumber), connection: connection)
+            let lease = Lease(id: LeaseID(number: leaseNumber), connection: connection, beginning: waiter.beginning)
             leases[lease.id] = lease
             if !waiter.succeed(lease.id) { release(lease.id, resets: false) }
         }
@@ -147,7 +147,7 @@ final class ExclusiveLane {
             switch lease.phase {
             case .held: break
             case .released(let resets): clean(lease, resets: resets)
-            case .cleaning(let request): if request.isAnswered { takeBack(lease) }
+            case .cleaning(let request): if request.isAnswered { takeBack(lease, failure: request.failure) }
             }
         }
         while let waiter = waiters.first, waiter.deadline <= now {
@@ -174,15 +174,16 @@ final class ExclusiveLane {
                 "DISCARD TEMP",
             ]
         }
-        if commands.isEmpty { return takeBack(lease) }
+        if commands.isEmpty { return takeBack(lease, failure: nil) }
         let request = Request(Request.Command(commands[0]), more: commands.dropFirst().map { Request.Command($0) })
         lease.phase = .cleaning(request)
         connection.send(request)
     }
 
-    private func takeBack(_ lease: Lease) {
+    /// - Parameter failure: of the cleaning. Nobody gets a session that may still hold somebody's lock or setting.
+    private func takeBack(_ lease: Lease, failure: DatabaseError?) {
         leases[lease.id] = nil
-        guard !lease.connection.isLost, !lease.connection.isInTransaction else { return lease.connection.lose() }
+        guard failure == nil, !lease.connection.isLost, !lease.connection.isInTransaction else { return lease.connection.lose() }
         lease.connection.sessionChanged = false
         idle.append(lease.connection)
     }

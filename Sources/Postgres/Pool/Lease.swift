@@ -48,12 +48,20 @@ final class Lease {
     private(set) var cancelDeadline: ContinuousClock.Instant?
     /// The cancel request is on its way; no other statement may start, or it might be hit instead.
     private var cancelIsOut = false
+    /// Whether everything here belongs to one transaction.
+    private let isTransaction: Bool
+    /// Its BEGIN, until it is sent: ahead of whatever comes first, whichever task that comes from.
+    private var beginning: Request.Command?
+    /// The same on its way alone, ahead of a COPY.
+    private var begun: Request?
     private var waiting = Deque<LeaseWork>()
     private var current: ObjectIdentifier?
 
-    init(id: LeaseID, connection: Connection) {
+    init(id: LeaseID, connection: Connection, beginning: Request.Command?) {
         self.id = id
         self.connection = connection
+        self.beginning = beginning
+        isTransaction = beginning != nil
     }
 
     func submit(_ work: LeaseWork) {
@@ -71,11 +79,38 @@ final class Lease {
             connection.isCancelling = false
         }
         current = nil
-        guard let work = waiting.popFirst() else { return }
-        current = work.identity
+        while let work = waiting.popFirst() {
+            guard let obstacle = obstacle(to: work) else { return start(work) }
+            work.fail(obstacle)
+        }
+    }
+
+    /// Why the server must not see this.
+    private func obstacle(to work: LeaseWork) -> DatabaseError? {
+        if isTransaction, beginning == nil, !connection.isInTransaction {
+            return begun?.failure ?? .misuse("the transaction is not open: BEGIN failed, or a statement ended it")
+        }
+        if case .request = work, !connection.copy.isNone { return .misuse("a statement in the middle of a COPY") }
+        return nil
+    }
+
+    private func start(_ work: LeaseWork) {
         switch work {
-        case .request(let request): connection.send(request)
-        case .copy(let step): connection.perform(step)
+        case .request(let request):
+            current = work.identity
+            connection.send(request, after: beginning)
+            beginning = nil
+        case .copy(let step):
+            if let beginning {
+                // COPY has no place in a pipeline: BEGIN goes alone, and the COPY when that is answered.
+                let request = Request(beginning.alone, commits: false)
+                begun = request
+                self.beginning = nil
+                waiting.prepend(work)
+                return connection.send(request)
+            }
+            current = work.identity
+            connection.perform(step)
         }
     }
 

@@ -61,7 +61,8 @@ actor Pool {
         let shared, exclusive, listening: Connector
     }
 
-    /// How much longer than statement_timeout to wait for a server before taking it for dead.
+    /// How much longer than statement_timeout to wait for a server before taking it for dead. Not sooner: until its timeout a statement may
+    /// rightly be at work, and from outside that looks the same. Five seconds leave a busy machine time to report the timeout itself.
     static let answerGrace = Duration.seconds(5)
 
     init(_ configuration: Database.Configuration, logger: Logger) throws {

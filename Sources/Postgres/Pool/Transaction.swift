@@ -12,14 +12,14 @@ extension Database {
     /// Runs `body` in a transaction on a connection of its own: committed when it returns, rolled back when it throws. A cancelled task's statement is
     /// cancelled in the server.
     /// - Throws: what `body` throws; `.commitBecameRollback` when `body` swallowed an error; a server error that only COMMIT found (a deferred
-    ///   constraint, a serialization failure: see `DatabaseError.isRetryable`); `.connectionLost` during COMMIT means that it is unknown
-    ///   whether it was saved; `.unavailable`, `.queueFull` or `.timedOut` when there was no connection.
+    ///   constraint, a serialization failure); `.connectionLost` when the connection broke before COMMIT, so that nothing was saved;
+    ///   `.outcomeUnknown` when it broke during COMMIT; `.unavailable`, `.queueFull` or `.timedOut` when there was no connection.
     public func transaction<T: Sendable>(
         isolation: Isolation = .readCommitted, _ body: (Transaction) async throws -> T
     ) async throws -> T {
-        let lease = try await pool.checkOut()
+        let lease = try await pool.checkOut(beginning: "BEGIN ISOLATION LEVEL \(unsafeRaw: isolation.rawValue)")
         defer { pool.release(lease, resets: false) }
-        let transaction = Transaction(pool: pool, lease: lease, isolation: isolation)
+        let transaction = Transaction(pool: pool, lease: lease)
         do {
             let value = try await body(transaction)
             try await transaction.commit()
@@ -31,58 +31,45 @@ extension Database {
     }
 }
 
-/// A transaction during `Database.transaction`. Useless afterwards.
+/// A transaction during `Database.transaction`. Useless afterwards. Statements of several tasks wait for one another.
 public final class Transaction: Executor {
     private enum State {
-        case notBegun, begun, ended
+        case unused, used, ended
     }
 
     let pool: Pool
     let lease: LeaseID
-    private let isolation: Isolation
-    private let state = Mutex(State.notBegun)
+    private let state = Mutex(State.unused)
 
-    init(pool: Pool, lease: LeaseID, isolation: Isolation) {
+    init(pool: Pool, lease: LeaseID) {
         self.pool = pool
         self.lease = lease
-        self.isolation = isolation
     }
 
+    /// - Throws: also `.misuse` for a statement that would end the transaction. Savepoints are welcome.
     public func query<Q: Query>(_ query: Q) async throws -> [Q.Row] {
-        try await run(query.sql).rows(of: query)
+        try use(for: query.sql)
+        return try await pool.query(query, on: lease, commits: false)
     }
 
+    /// - Throws: also `.misuse` for a statement that would end the transaction. Savepoints are welcome.
     @discardableResult
     public func execute(_ sql: SQL) async throws -> Int {
-        try await run(sql).rowsAffected
+        try use(for: sql)
+        return try await pool.execute(sql, on: lease, commits: false)
     }
 
-    private func run(_ sql: SQL) async throws -> QueryResult {
-        let command = Request.Command(sql)
-        if let problem = sql.binds.problem { throw DatabaseError.invalidBind(problem) }
-        // BEGIN shares the first statement's sync: should it fail, the server skips the statement instead of running it outside.
-        let request = try isFirst() ? Request(Request.Command(begin, syncs: false), command) : Request(command)
-        return try await pool.run(request, on: lease).result()
+    private func use(for sql: SQL) throws {
+        if controlsTransaction(sql.text) { throw DatabaseError.misuse("only the end of `transaction` ends it") }
+        try use()
     }
 
-    /// Whether BEGIN must go along.
-    private func isFirst() throws -> Bool {
+    /// Notes that there will be something to commit.
+    func use() throws {
         try state.withLock { state in
-            defer { if case .notBegun = state { state = .begun } }
-            switch state {
-            case .notBegun: return true
-            case .begun: return false
-            case .ended: throw DatabaseError.misuse("the transaction has ended")
-            }
+            if case .ended = state { throw DatabaseError.misuse("the transaction has ended") }
+            state = .used
         }
-    }
-
-    private var begin: SQL { "BEGIN ISOLATION LEVEL \(unsafeRaw: isolation.rawValue)" }
-
-    /// Opens the transaction where no statement will: before a COPY.
-    func beginAlone() async throws {
-        guard try isFirst() else { return }
-        _ = try await pool.run(Request(Request.Command(begin)), on: lease).result()
     }
 
     fileprivate func commit() async throws {
@@ -101,7 +88,7 @@ public final class Transaction: Executor {
     private func end() -> Bool {
         state.withLock { state in
             defer { state = .ended }
-            if case .begun = state { return true }
+            if case .used = state { return true }
             return false
         }
     }

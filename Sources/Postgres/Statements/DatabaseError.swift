@@ -4,15 +4,19 @@
 public enum DatabaseError: Error, Sendable, CustomStringConvertible, CustomDebugStringConvertible {
     /// The server refused the statement. Nothing of it remains.
     case server(ServerError)
-    /// The connection broke while the statement was under way: whether it was committed is unknown, so it is never repeated for you.
+    /// The connection broke before anything was saved: inside a transaction, which is undone, or with the statement not yet sent.
+    /// Nothing of it remains.
     case connectionLost
+    /// The connection broke while a statement that is a transaction by itself, or COMMIT, was under way: whether it was saved is unknown,
+    /// so it is never repeated for you. Whoever only read may simply read again.
+    case outcomeUnknown
     /// No connection can be had now: the server is down or starting. Nothing was sent. Answer 503 and come back.
     case unavailable
     /// A bounded queue is full. Nothing was sent. Answer 503 at once.
     case queueFull
     /// `statement_timeout` ended the statement, or no exclusive connection came free in time. Nothing of it remains.
     case timedOut
-    /// The caller's task was cancelled. On a shared connection the statement may still have run.
+    /// The caller's task was cancelled. Outside a transaction the statement may still have run.
     case cancelled
     /// COMMIT was answered with ROLLBACK: an error inside the transaction had been swallowed. Nothing was saved.
     case commitBecameRollback
@@ -35,10 +39,11 @@ public enum DatabaseError: Error, Sendable, CustomStringConvertible, CustomDebug
         if case .server(let error) = self { error } else { nil }
     }
 
-    /// Whether the same call may succeed a moment later because the database was not reached or had no room.
+    /// Whether the database or the way to it failed, not the statement: the same call may succeed a moment later. After
+    /// `.outcomeUnknown`, and only then, the first one may have succeeded too.
     public var isUnavailability: Bool {
         switch self {
-        case .unavailable, .queueFull, .connectionLost, .timedOut: true
+        case .unavailable, .queueFull, .connectionLost, .outcomeUnknown, .timedOut: true
         default: false
         }
     }
@@ -48,6 +53,7 @@ public enum DatabaseError: Error, Sendable, CustomStringConvertible, CustomDebug
         switch self {
         case .server(let error): error.description
         case .connectionLost: "the database connection was lost"
+        case .outcomeUnknown: "the database connection was lost while something was being saved"
         case .unavailable: "the database is unavailable"
         case .queueFull: "the database queue is full"
         case .timedOut: "the database took too long"
@@ -97,8 +103,5 @@ public struct ServerError: Error, Sendable, CustomStringConvertible, CustomDebug
 extension DatabaseError {
     public var isUniqueViolation: Bool { sqlState == "23505" }
     public var isForeignKeyViolation: Bool { sqlState == "23503" }
-    public var isCheckViolation: Bool { sqlState == "23514" }
     public var isPermissionDenied: Bool { sqlState == "42501" }
-    /// Run the transaction again: it lost against another one (serialization failure or deadlock).
-    public var isRetryable: Bool { sqlState == "40001" || sqlState == "40P01" }
 }

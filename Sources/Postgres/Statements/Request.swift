@@ -24,6 +24,14 @@ struct Answer: Sendable {
         last = .failure(error)
     }
 
+    /// The first command that failed.
+    var failure: DatabaseError? {
+        for outcome in earlier + [last] {
+            if case .failure(let error) = outcome { return error }
+        }
+        return nil
+    }
+
     /// The last command's result, if every command before it succeeded too.
     func result() throws -> QueryResult {
         for outcome in earlier { _ = try outcome.get() }
@@ -43,6 +51,9 @@ final class Request: Sendable {
             self.syncs = syncs
             key = StatementKey(sql)
         }
+
+        /// The same with a sync of its own.
+        var alone: Command { Command(sql) }
     }
 
     private enum State: Sendable {
@@ -53,18 +64,19 @@ final class Request: Sendable {
 
     let first: Command
     let more: [Command]
+    /// Whether this saves anything: a statement by itself and COMMIT do, a statement inside a transaction does not.
+    let commits: Bool
     private let state = Mutex(State.new)
 
     /// The commands go out together, in order.
-    init(_ first: Command, _ more: Command...) {
+    init(_ first: Command, more: [Command] = [], commits: Bool = true) {
         self.first = first
         self.more = more
+        self.commits = commits
     }
 
-    init(_ first: Command, more: [Command]) {
-        self.first = first
-        self.more = more
-    }
+    /// What the caller hears when the connection breaks while this is under way.
+    var errorIfLost: DatabaseError { commits ? .outcomeUnknown : .connectionLost }
 
     /// A statement whose plan went out of date may be sent again if it is alone: a later command may have run already.
     var mayBeSentAgain: Bool { more.isEmpty }
@@ -92,22 +104,29 @@ final class Request: Sendable {
         state.withLock { if case .answered = $0 { true } else { false } }
     }
 
-    func succeed(_ answer: Answer) {
-        take(nil)?.resume(returning: answer)
+    /// Why nothing came of a request that nobody waits for; nil while it is under way, and when all is well.
+    var failure: DatabaseError? {
+        state.withLock { if case .answered(let error) = $0 { error } else { nil } }
+    }
+
+    /// Hands over the server's answer, which may be a refusal.
+    func complete(_ answer: Answer) {
+        take(nil, else: answer)?.resume(returning: answer)
     }
 
     func fail(_ error: DatabaseError) {
         take(error)?.resume(throwing: error)
     }
 
-    private func take(_ error: DatabaseError?) -> UnsafeContinuation<Answer, any Error>? {
+    /// The caller's continuation, once. Where nobody waits, the failure is kept for whoever looks.
+    private func take(_ error: DatabaseError?, else answer: Answer? = nil) -> UnsafeContinuation<Answer, any Error>? {
         state.withLock { state in
             switch state {
             case .waiting(let continuation):
                 state = .answered(error)
                 return continuation
             case .new:
-                state = .answered(error)
+                state = .answered(error ?? answer?.failure)
                 return nil
             case .answered:
                 return nil
