@@ -1,7 +1,8 @@
 -- The door to personal data, and the log of everybody who went through it: no committed log entry, no data.
 --
 --   authorise(requests)  finds who asks (from the credential), the subject, and the legal ground; inserts one entry each; returns decisions
---   release(entry ids)   returns sealed values, only for permitted entries that an earlier transaction committed within five seconds
+--   release(entry ids)   returns sealed values, only for permitted entries that an earlier transaction committed: within five seconds,
+--                        but a resident's own views for as long as the session or token lives that made them
 --
 -- Both are set-based: a single read is an array of one. stoa_app may call them and may not read or write the tables.
 -- Afterwards one sequencer gives each entry its leaf in the transparency log (access_log.sequence).
@@ -44,6 +45,9 @@ CREATE TABLE access_log.entry (
     -- Two random UUIDs carry 244 random bits; without them a commitment cannot be tried out.
     salt bytea NOT NULL DEFAULT sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) CHECK (octet_length(salt) = 32),
     CHECK ((outcome = 'refused') = (refusal IS NOT NULL)),
+    -- What an entry can be long: the limits of the forms and of the exchange. Without them one huge entry would stop the sequencer.
+    CHECK (cardinality(attributes) <= 50 AND array_position(attributes, NULL) IS NULL AND octet_length(array_to_string(attributes, ',')) <= 4096
+        AND length(purpose) <= 63 AND length(case_reference) <= 64),
     CHECK (outcome = 'refused' OR (legal_basis IS NOT NULL AND (legal_basis <> 'consent' OR consent_event_id IS NOT NULL)))
 );
 CREATE INDEX entry_subject ON access_log.entry (subject_id, at, id);
@@ -66,7 +70,8 @@ CREATE TABLE access_log.leaf (
     index bigint PRIMARY KEY CHECK (index >= 0),
     entry_id uuid NOT NULL UNIQUE,
     commitment bytea NOT NULL CHECK (octet_length(commitment) = 32),
-    -- Position among the entries about one subject, and the commitment before it: what is left out leaves a hole.
+    -- Position among the entries about one subject, and the commitment before it: what is left out leaves a hole, which
+    -- `stoa verify log` looks for.
     subject_number bigint CHECK (subject_number >= 1),
     previous_commitment bytea CHECK (octet_length(previous_commitment) = 32),
     CHECK ((previous_commitment IS NULL) = (subject_number IS NULL OR subject_number = 1))
@@ -74,6 +79,7 @@ CREATE TABLE access_log.leaf (
 CREATE TRIGGER leaf_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON access_log.leaf
     FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+-- Where each subject's chain ends: the last number and commitment, so that a chain cannot be cut short unseen.
 CREATE TABLE access_log.subject_head (
     subject_id uuid PRIMARY KEY,
     number bigint NOT NULL,
@@ -89,6 +95,14 @@ CREATE TABLE access_log.checkpoint (
     signed_at timestamptz NOT NULL DEFAULT public.stoa_now()
 );
 CREATE TRIGGER checkpoint_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON access_log.checkpoint
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+-- Where each batch of leaves ends. The head of that size is signed in the same transaction, or the leaves do not commit: leaves that no
+-- head covers could never be followed by others.
+CREATE TABLE access_log.batch (
+    tree_size bigint PRIMARY KEY REFERENCES access_log.checkpoint (tree_size) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE TRIGGER batch_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON access_log.batch
     FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE FUNCTION access_log.check_checkpoint_size() RETURNS trigger
@@ -137,19 +151,40 @@ BEGIN
 END
 $$;
 
-GRANT SELECT ON access_log.entry, access_log.leaf, access_log.checkpoint, access_log.erasure, access_log.queue TO stoa_auditor;
+GRANT SELECT ON access_log.entry, access_log.leaf, access_log.checkpoint, access_log.erasure, access_log.queue, access_log.subject_head TO stoa_auditor;
 GRANT SELECT, INSERT ON access_log.checkpoint TO stoa_app;
 
 GRANT CREATE ON SCHEMA access_log TO stoa_door;
 GRANT SELECT, INSERT ON access_log.entry, access_log.own_view, access_log.leaf TO stoa_door;
+GRANT INSERT ON access_log.batch TO stoa_door;
 GRANT SELECT, INSERT, DELETE ON access_log.queue TO stoa_door;
 GRANT SELECT, INSERT, UPDATE ON access_log.subject_head TO stoa_door;
 ALTER FUNCTION access_log.check_checkpoint_size() OWNER TO stoa_door;
 
+-- The door decides by the state of this moment. An old snapshot would not see a withdrawal, a statement that began long ago (stoa_now()
+-- is when it began) would date its entries back, and an entry that is not flushed could be lost after its data went out.
+CREATE FUNCTION access_log.check_moment() RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF current_setting('synchronous_commit') = 'off' THEN
+        RAISE EXCEPTION 'access entries need synchronous_commit' USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'the door opens in read committed transactions only' USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    -- A batch is decided in milliseconds; two seconds leave room for a machine that stands still.
+    IF clock_timestamp() - statement_timestamp() > interval '2 seconds' THEN
+        RAISE EXCEPTION 'this statement began too long ago; ask in one of its own' USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+END
+$$;
+ALTER FUNCTION access_log.check_moment() OWNER TO stoa_door;
+
 -- Decides and logs. Arrays of equal length, one element a request:
 --   credentials      SHA-256 of the session or access token: actor, role and organisation follow from its row
 --   operations       disclose (an organisation reads), view, search and paper_entry (staff), own_view (a resident, of own data)
---   subject_kinds    pseudonym, resident, public_code, national_number, name_and_birth_date, self
+--   subject_kinds    disclose: pseudonym; staff: resident, public_code, national_number, name_and_birth_date; own_view: self.
+--                    Any other names nobody: an own view can only be of the resident whose credential it is
 --   subject_keys     UUID, code, or the HMAC in hexadecimal; '' for self
 --   attribute_lists  attribute ids with commas between them
 --   purposes         disclose: the organisation's purpose; of staff: a reason; own_view: the kind of view, which is also the scope
@@ -166,9 +201,7 @@ CREATE FUNCTION access_log.authorise(
     SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
     SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
 BEGIN
-    IF current_setting('synchronous_commit') = 'off' THEN
-        RAISE EXCEPTION 'access entries need synchronous_commit' USING ERRCODE = 'object_not_in_prerequisite_state';
-    END IF;
+    PERFORM access_log.check_moment();
     RETURN QUERY
     WITH request AS (
         SELECT r.*, string_to_array(nullif(r.attribute_list, ''), ',') AS attributes
@@ -182,12 +215,13 @@ BEGIN
             c.kind AS credential_kind, c.scope, c.client_id,
             CASE WHEN c.staff_id IS NOT NULL THEN 'city' ELSE c.organisation_id END AS organisation_id,
             s.roles,
-            CASE r.subject_kind
-                WHEN 'self' THEN a.resident_id
-                WHEN 'pseudonym' THEN p.resident_id
-                WHEN 'resident' THEN (SELECT x.id FROM register.resident AS x WHERE x.id = r.subject_key::uuid)
-                WHEN 'public_code' THEN (SELECT x.id FROM register.resident AS x WHERE x.public_code = r.subject_key AND x.superseded_by IS NULL)
-                ELSE found.residents[1] END AS subject_id,
+            CASE r.operation
+                WHEN 'own_view' THEN CASE r.subject_kind WHEN 'self' THEN a.resident_id END
+                WHEN 'disclose' THEN p.resident_id
+                ELSE CASE r.subject_kind
+                    WHEN 'resident' THEN (SELECT x.id FROM register.resident AS x WHERE x.id = r.subject_key::uuid)
+                    WHEN 'public_code' THEN (SELECT x.id FROM register.resident AS x WHERE x.public_code = r.subject_key AND x.superseded_by IS NULL)
+                    ELSE found.residents[1] END END AS subject_id,
             cardinality(found.residents) > 1 AS ambiguous,
             act.id AS activity_id, act.legal_basis AS activity_basis, act.law AS activity_law, pol.attributes AS policy_attributes,
             st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
@@ -213,7 +247,8 @@ BEGIN
                 LIMIT 2) AS l) AS found ON r.subject_kind IN ('national_number', 'name_and_birth_date')
     ), decided AS (
         SELECT d.*, CASE
-            WHEN d.actor_kind IS NULL THEN 'credential_invalid'
+            -- A session is for pages: an organisation's read comes with an access token or not at all.
+            WHEN d.actor_kind IS NULL OR (d.operation = 'disclose' AND d.credential_kind = 'session') THEN 'credential_invalid'
             WHEN d.operation = 'disclose' THEN CASE
                 WHEN d.actor_kind <> 'organisation' OR NOT 'exchange.read' = ANY (d.scope) THEN 'scope_missing'
                 WHEN d.case_reference IS NULL THEN 'case_reference_missing'
@@ -248,7 +283,7 @@ BEGIN
             CASE WHEN d.refusal IS NULL AND d.activity_basis = 'consent' THEN d.consent_event_id END,
             d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
         FROM decided AS d
-        WHERE d.actor_kind IS NOT NULL AND d.own_entry_id IS NULL AND d.refusal IS DISTINCT FROM 'operation_unknown'
+        WHERE d.own_entry_id IS NULL AND (d.refusal IS NULL OR d.refusal NOT IN ('credential_invalid', 'operation_unknown'))
         RETURNING entry.id
     ), queued AS (
         INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
@@ -281,6 +316,7 @@ CREATE FUNCTION access_log.release(entry_ids uuid[])
     SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
     SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
 BEGIN
+    PERFORM access_log.check_moment();
     RETURN QUERY
     SELECT e.id, r.id, r.public_code, r.identity_assurance, holder.id, k.key_id, k.wrapped_key, a.attribute, a.sealed_value, a.source, a.recorded_at
     FROM unnest(entry_ids) AS asked (id)
@@ -345,11 +381,12 @@ $$;
 
 -- Takes the oldest waiting entries and gives each its leaf. One sequencer at a time, over all nodes: a second one gets nothing.
 -- What waits is in a queue, never "ids above the last": a transaction that commits late would be passed over.
+-- The bytes committed to are literals of this file, so their reading is set too (standard_conforming_strings).
 -- Within a batch the leaves stand in the order of their commitments, which are random: the public tree shows no order of arrival.
 CREATE FUNCTION access_log.sequence(entries_max integer) RETURNS TABLE (index bigint, commitment bytea)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
-    SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
+    SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET standard_conforming_strings = on AS $$
 DECLARE
     first_index bigint;
     waiting access_log.entry;
@@ -398,6 +435,7 @@ BEGIN
         FROM unnest(subjects, numbers, commitments) AS b (subject, number, commitment)
         WHERE b.subject IS NOT NULL ORDER BY b.subject, b.number DESC
         ON CONFLICT (subject_id) DO UPDATE SET number = excluded.number, commitment = excluded.commitment;
+    INSERT INTO access_log.batch (tree_size) SELECT first_index + cardinality(entry_ids) WHERE cardinality(entry_ids) > 0;
     RETURN QUERY
         INSERT INTO access_log.leaf AS l (index, entry_id, commitment, subject_number, previous_commitment)
         SELECT first_index + row_number() OVER (ORDER BY b.commitment) - 1, b.entry_id, b.commitment, b.number, b.previous
@@ -406,6 +444,15 @@ BEGIN
         RETURNING l.index, l.commitment;
 END
 $$;
+
+-- Commitments of leaves, which say nothing to anybody, for whoever computes a root.
+CREATE FUNCTION access_log.commitments(from_index bigint, end_index bigint) RETURNS TABLE (index bigint, commitment bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT l.index, l.commitment FROM access_log.leaf AS l WHERE l.index >= from_index AND l.index < end_index;
+END
+$$;
+ALTER FUNCTION access_log.commitments(bigint, bigint) OWNER TO stoa_door;
 
 -- Whether anything waits, so that an idle sequencer asks cheaply.
 CREATE FUNCTION access_log.has_waiting_entries() RETURNS boolean
@@ -417,5 +464,5 @@ ALTER FUNCTION access_log.has_waiting_entries() OWNER TO stoa_door;
 ALTER FUNCTION access_log.field(bytea, bytea) OWNER TO stoa_door;
 ALTER FUNCTION access_log.canonical(access_log.entry, bigint, bytea) OWNER TO stoa_door;
 ALTER FUNCTION access_log.sequence(integer) OWNER TO stoa_door;
-GRANT EXECUTE ON FUNCTION access_log.sequence(integer), access_log.has_waiting_entries() TO stoa_app;
+GRANT EXECUTE ON FUNCTION access_log.sequence(integer), access_log.commitments(bigint, bigint), access_log.has_waiting_entries() TO stoa_app;
 REVOKE CREATE ON SCHEMA access_log FROM stoa_door;

@@ -9,17 +9,100 @@ struct CountLeaves: Query {
     func decode(_ row: inout RowReader) throws -> Int64 { try row.next() }
 }
 
-/// Entries without a leaf: those that wait for one, and those that nobody would ever give one.
+/// Entries without a leaf: those that wait for one; of these, those that younger ones have overtaken; those that nobody would ever give one;
+/// and places in the queue whose entry is gone.
 struct LooseEntries: Query {
+    let overtakenSeconds: Int
+
     var sql: SQL {
         """
-        SELECT count(*) FILTER (WHERE q.entry_id IS NOT NULL), count(*) FILTER (WHERE q.entry_id IS NULL)
-        FROM access_log.entry AS e LEFT JOIN access_log.leaf AS l ON l.entry_id = e.id LEFT JOIN access_log.queue AS q ON q.entry_id = e.id
+        SELECT count(*) FILTER (WHERE e.id IS NOT NULL AND q.entry_id IS NOT NULL),
+            count(*) FILTER (WHERE e.id IS NOT NULL AND q.entry_id IS NULL),
+            count(*) FILTER (WHERE q.entry_id IS NOT NULL AND e.at < newest.at - make_interval(secs => \(Int64(overtakenSeconds)))),
+            count(*) FILTER (WHERE e.id IS NULL)
+        FROM access_log.entry AS e
+        FULL JOIN access_log.queue AS q ON q.entry_id = e.id
+        LEFT JOIN access_log.leaf AS l ON l.entry_id = e.id
+        CROSS JOIN (SELECT max(x.at) AS at FROM access_log.entry AS x JOIN access_log.leaf AS y ON y.entry_id = x.id) AS newest
         WHERE l.entry_id IS NULL
         """
     }
 
-    func decode(_ row: inout RowReader) throws -> (waiting: Int64, neither: Int64) { (try row.next(), try row.next()) }
+    func decode(_ row: inout RowReader) throws -> (waiting: Int64, forgotten: Int64, overtaken: Int64, vanished: Int64) {
+        (try row.next(), try row.next(), try row.next(), try row.next())
+    }
+}
+
+/// The leaves with whom they are about; of an erased entry nobody can say that any more, and its links alone hold its place.
+private let links: SQL = """
+    WITH link AS (
+        SELECT l.index, l.subject_number AS number, l.commitment, l.previous_commitment AS previous, e.subject_id,
+            e.id IS NULL AS is_erased
+        FROM access_log.leaf AS l LEFT JOIN access_log.entry AS e ON e.id = l.entry_id)
+    """
+
+/// Entries about somebody that have no number, or a number that another one has as well.
+struct NumberFindings: Query {
+    let findingsMax: Int
+
+    var sql: SQL {
+        links + """
+            SELECT min(k.index), k.number, count(*) FROM link AS k
+            WHERE k.subject_id IS NOT NULL
+            GROUP BY k.subject_id, k.number HAVING k.number IS NULL OR count(*) > 1
+            ORDER BY min(k.index) LIMIT \(Int64(findingsMax))
+            """
+    }
+
+    func decode(_ row: inout RowReader) throws -> String {
+        let (index, number, count) = (try row.next(Int64.self), try row.next(Int64?.self), try row.next(Int64.self))
+        guard let number else { return "Leaf \(index) is about a subject and has no number." }
+        return "\(count) entries about one subject have the number \(number)."
+    }
+}
+
+/// Leaves that do not follow the one of the number before, and leaves that follow one which another leaf follows already.
+struct LinkFindings: Query {
+    let findingsMax: Int
+
+    var sql: SQL {
+        links + """
+            SELECT k.index, k.number, false FROM link AS k
+            LEFT JOIN link AS b ON b.commitment = k.previous AND b.number = k.number - 1
+                AND (b.is_erased OR k.is_erased OR b.subject_id = k.subject_id)
+            WHERE k.number > 1 AND b.index IS NULL
+            UNION ALL
+            SELECT max(k.index), max(k.number), true FROM link AS k WHERE k.previous IS NOT NULL GROUP BY k.previous HAVING count(*) > 1
+            ORDER BY 1 LIMIT \(Int64(findingsMax))
+            """
+    }
+
+    func decode(_ row: inout RowReader) throws -> String {
+        let (index, number, isFork) = (try row.next(Int64.self), try row.next(Int64.self), try row.next(Bool.self))
+        return isFork
+            ? "Leaf \(index) is not the only one that follows number \(number - 1) of one subject."
+            : "Leaf \(index), number \(number) of one subject does not follow number \(number - 1)."
+    }
+}
+
+/// Chains that do not end where the sequencer left them: it keeps the last number and commitment of each subject.
+struct ChainEndFindings: Query {
+    let findingsMax: Int
+
+    var sql: SQL {
+        links + """
+            , last AS (SELECT k.subject_id, max(k.number) AS number FROM link AS k WHERE k.subject_id IS NOT NULL GROUP BY k.subject_id)
+            SELECT coalesce(h.number, last.number) FROM access_log.subject_head AS h
+            FULL JOIN last ON last.subject_id = h.subject_id
+            LEFT JOIN link AS k ON k.commitment = h.commitment AND k.number = h.number
+            WHERE k.index IS NULL OR last.number > h.number
+            ORDER BY 1 LIMIT \(Int64(findingsMax))
+            """
+    }
+
+    func decode(_ row: inout RowReader) throws -> String {
+        "The chain of one subject does not end with its number \(try row.next(Int64.self)), as it should."
+    }
 }
 
 struct CheckpointRow: Sendable {

@@ -57,6 +57,12 @@ struct OwnViewTests {
         #expect(try await city.app.query(EntriesAbout(credential: staff.session.hash, before: nil, pageSize: 50, withOwn: true)).isEmpty)
     }
 
+    @Test("Every reason that staff may give has its words")
+    func reasons() async throws {
+        let known = try await CityFixture.make().owner.query(OneValue("SELECT id FROM access_log.staff_reason", of: String.self))
+        #expect(staffReasons == Set(known))
+    }
+
     @Test("Pages follow one another without a gap or a repetition")
     func paging() async throws {
         let city = try await CityFixture.make()
