@@ -55,10 +55,14 @@ CREATE TABLE register.lookup (
 CREATE UNIQUE INDEX lookup_national_number ON register.lookup (hmac) WHERE kind = 'national_number';
 CREATE INDEX lookup_resident ON register.lookup (resident_id);
 
--- Which keys opened this database when it was empty: start-up refuses any other.
+-- Which keys this database was made with: start-up refuses any other. (The log's signing key is known by the log's newest signed head.)
 CREATE TABLE register.key_check (
-    key_id text PRIMARY KEY,
+    is_only_row boolean PRIMARY KEY DEFAULT true CHECK (is_only_row),
+    -- A text that the key-encryption key of this name opens.
+    key_id text NOT NULL,
     sealed_test bytea NOT NULL,
+    -- The HMAC of a text under the look-up key.
+    lookup_test bytea NOT NULL CHECK (octet_length(lookup_test) = 32),
     created_at timestamptz NOT NULL DEFAULT public.stoa_now()
 );
 GRANT SELECT, INSERT ON register.key_check TO stoa_app;
@@ -105,7 +109,15 @@ CREATE FUNCTION register.imported(national_number_hmacs bytea[])
 ALTER FUNCTION register.imported(bytea[]) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION register.imported(bytea[]) TO stoa_app;
 
--- Takes a staged batch into the register: new records are inserted, changed ones replaced. Returns how many of each.
+-- Whether one of the values that a look-up by name and birth date is made of was corrected at the counter.
+CREATE FUNCTION register.has_corrected_name(resident uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN EXISTS (SELECT FROM register.sealed_attribute AS a
+                   WHERE a.resident_id = resident AND a.source = 'counter' AND a.attribute IN ('given_names', 'family_name', 'date_of_birth'));
+ALTER FUNCTION register.has_corrected_name(uuid) OWNER TO stoa_door;
+
+-- Takes a staged batch into the register: new records are inserted, changed ones replaced. Returns how many of each. A value that was
+-- corrected at the counter stays, and so does the look-up by a corrected name: a correction that the next import took back would be none.
 CREATE FUNCTION register.merge_import(batch uuid, OUT inserted integer, OUT updated integer)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -123,13 +135,16 @@ BEGIN
     INSERT INTO register.sealed_attribute (resident_id, attribute, sealed_value, source)
         SELECT s.resident_id, v.attribute, v.sealed_value, 'population_register'
         FROM register.import_staging AS s, LATERAL unnest(s.attributes, s.sealed_values) AS v (attribute, sealed_value)
-        WHERE s.batch_id = batch;
+        WHERE s.batch_id = batch
+        ON CONFLICT (resident_id, attribute) DO NOTHING;
 
-    DELETE FROM register.lookup AS l USING register.import_staging AS s WHERE s.batch_id = batch AND l.resident_id = s.resident_id;
+    DELETE FROM register.lookup AS l USING register.import_staging AS s
+        WHERE s.batch_id = batch AND l.resident_id = s.resident_id AND (l.kind = 'national_number' OR NOT register.has_corrected_name(l.resident_id));
     INSERT INTO register.lookup (kind, hmac, resident_id)
         SELECT 'national_number', s.national_number_hmac, s.resident_id FROM register.import_staging AS s WHERE s.batch_id = batch
         UNION ALL
-        SELECT 'name_and_birth_date', s.name_and_birth_date_hmac, s.resident_id FROM register.import_staging AS s WHERE s.batch_id = batch;
+        SELECT 'name_and_birth_date', s.name_and_birth_date_hmac, s.resident_id FROM register.import_staging AS s
+        WHERE s.batch_id = batch AND NOT register.has_corrected_name(s.resident_id);
 
     INSERT INTO register.import_record (national_number_hmac, resident_id, content_hmac)
         SELECT s.national_number_hmac, s.resident_id, s.content_hmac FROM register.import_staging AS s WHERE s.batch_id = batch

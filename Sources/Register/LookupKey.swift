@@ -39,6 +39,9 @@ public struct LookupKey: Sendable {
         hmac("record_content", fields.map { "\($0.utf8.count):\($0)" }.joined())
     }
 
+    /// What the database keeps of this key, to tell it from another.
+    var testValue: [UInt8] { hmac("key_check", "this key finds the people of this city") }
+
     private func hmac(_ purpose: String, _ normalForm: String) -> [UInt8] {
         Array(HMAC<SHA256>.authenticationCode(for: Data(purpose.utf8) + [0] + Data(normalForm.utf8), using: key))
     }

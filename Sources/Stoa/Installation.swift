@@ -74,7 +74,26 @@ struct Installation: Sendable {
     func withPool<Value: Sendable>(
         _ role: DatabaseRole, logger: Logger, _ work: @Sendable (Database) async throws -> Value
     ) async throws -> Value {
-        let database = try pool(role, logger: logger)
+        try await Self.use(try pool(role, logger: logger), work)
+    }
+
+    /// Works with the auditor's role. On a server of the city's own its connection string is all that is needed: no data directory, no key.
+    static func withAuditor<Value: Sendable>(
+        _ configuration: StoaConfiguration, say: @escaping Say, _ work: @escaping @Sendable (Database) async throws -> Value
+    ) async throws -> Value {
+        let logger = configuration.makeLogger()
+        guard let url = configuration.database.auditorURL else {
+            return try await with(configuration, creatingData: false, say: say) { try await $0.withPool(.auditor, logger: logger, work) }
+        }
+        return try await cancelledBySignals { _ in
+            var settings = Database.Configuration(url: url)
+            settings.sharedConnections = 1
+            settings.exclusiveConnections = 2
+            return try await use(try Database(configuration: settings, logger: logger), work)
+        }
+    }
+
+    private static func use<Value: Sendable>(_ database: Database, _ work: @Sendable (Database) async throws -> Value) async throws -> Value {
         do {
             let value = try await work(database)
             await database.shutdown()

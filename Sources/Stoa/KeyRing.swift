@@ -1,5 +1,6 @@
 // The three keys of a city: one opens personal data, one finds people, one signs the log. They are made only together with an
 // empty database: a database whose keys are lost must never be given new ones that open nothing.
+import AccessLog
 import Crypto
 import Foundation
 import Postgres
@@ -21,7 +22,7 @@ struct KeyRing: Sendable {
     /// - Parameters:
     ///   - database: as the role that serves; migrated.
     ///   - say: told when keys are made, because somebody must keep a copy of them.
-    /// - Throws: `SetupError`, `KeyCheckError`
+    /// - Throws: `SetupError`, `KeyCheckError`, `LogKeyError`
     static func open(_ configuration: StoaConfiguration, data: DataDirectory, database: Database, say: Say) async throws -> KeyRing {
         let settings = configuration.keys
         let isEmpty = try await database.one(HasNoKeyCheck())
@@ -32,9 +33,7 @@ struct KeyRing: Sendable {
         let lookup = KeySource(
             what: "look-up key", file: settings.lookupFile ?? data.keys + "/lookup.key", variable: StoaConfiguration.Key.lookup.variable,
             text: settings.lookup)
-        let signing = KeySource(
-            what: "log's signing key", file: settings.logSigningFile ?? data.keys + "/log-signing.key",
-            variable: StoaConfiguration.Key.logSigning.variable, text: settings.logSigning)
+        let signing = signingSource(settings, keysDirectory: data.keys)
 
         let made = try [
             encryption.make(ifEmpty: isEmpty) { randomKey() },
@@ -46,8 +45,26 @@ struct KeyRing: Sendable {
         let ring = KeyRing(
             vault: ResidentVault(keyEncryptionKey: try key(from: encryption)), lookup: LookupKey(secret: try key(from: lookup)),
             logSigner: try signer(from: signing, origin: configuration.logOrigin))
-        try await ring.vault.checkKey(of: database)
+        try await KeyCheck(vault: ring.vault, lookup: ring.lookup).run(on: database)
+        try await LogKeyCheck(verifier: ring.logSigner.verifier).run(on: database)
         return ring
+    }
+
+    /// The public half of the log's signing key, for those who hold that key here: no database is asked.
+    /// - Parameter keysDirectory: where the key's file is unless the settings name another place.
+    /// - Throws: `SetupError`, also when there is no such key here.
+    static func logVerifier(_ configuration: StoaConfiguration, keysDirectory: String) throws -> Ed25519NoteVerifier {
+        let source = signingSource(configuration.keys, keysDirectory: keysDirectory)
+        guard source.exists else {
+            throw SetupError("The log's signing key is not here (\(source.place)). Where it is, `stoa log vkey` prints the verifier key; give that with --vkey.")
+        }
+        return try signer(from: source, origin: configuration.logOrigin).verifier
+    }
+
+    private static func signingSource(_ settings: StoaConfiguration.KeySettings, keysDirectory: String) -> KeySource {
+        KeySource(
+            what: "log's signing key", file: settings.logSigningFile ?? keysDirectory + "/log-signing.key",
+            variable: StoaConfiguration.Key.logSigning.variable, text: settings.logSigning)
     }
 
     private static func makeDirectory(_ path: String) throws {
@@ -103,10 +120,11 @@ private struct KeySource {
     let text: Redacted<String>?
 
     var place: String { text == nil ? file : variable }
+    var exists: Bool { text != nil || FileManager.default.fileExists(atPath: file) }
 
     /// Makes the key's file if there is none. Returns whether it did.
     func make(ifEmpty databaseIsEmpty: Bool, _ content: () throws -> String) throws -> Bool {
-        guard text == nil, !FileManager.default.fileExists(atPath: file) else { return false }
+        guard !exists else { return false }
         guard databaseIsEmpty else {
             throw SetupError("The \(what) of this database is missing: neither \(file) nor \(variable) holds it. Restore it from your copy of the keys.")
         }

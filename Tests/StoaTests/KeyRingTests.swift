@@ -67,15 +67,44 @@ struct KeyRingTests {
         }
     }
 
-    @Test func ofAnotherCityAreRefused() async throws {
+    @Test(arguments: [("STOA_KEYS_ENCRYPTION_KEY", "key-encryption key"), ("STOA_KEYS_LOOKUP_KEY", "look-up key")])
+    func ofAnotherCityAreRefused(variable: String, name: String) async throws {
         try await withDatabase { database, data in
             _ = try await KeyRing.open(configuration(), data: data, database: database, say: nobody)
             let other = Data([UInt8](repeating: 5, count: 32)).base64EncodedString()
             let refusal = await words {
-                _ = try await KeyRing.open(configuration(["STOA_KEYS_ENCRYPTION_KEY": other]), data: data, database: database, say: nobody)
+                _ = try await KeyRing.open(configuration([variable: other]), data: data, database: database, say: nobody)
             }
-            #expect(refusal.contains("is not the one of this database"))
+            #expect(refusal.contains(name) && refusal.contains("is not the one of this database") && refusal.contains("Restore"), "\(refusal)")
         }
+    }
+
+    @Test func thatDidNotSignTheLogAreRefused() async throws {
+        try await withDatabase { database, data in
+            let ring = try await KeyRing.open(configuration(), data: data, database: database, say: nobody)
+            let root = CompactRange().root
+            let note = try Checkpoint(origin: ring.logSigner.name, size: 0, root: root).signed(by: [ring.logSigner])
+            try await database.execute(
+                "INSERT INTO access_log.checkpoint (tree_size, root, frontier, note) VALUES (0, \(root.bytes), '{}', \(note.description))")
+            _ = try await KeyRing.open(configuration(), data: data, database: database, say: nobody)
+            // The same name and another key, as somebody would make who lost the first.
+            let other = try Ed25519NoteSigner.generate(name: ring.logSigner.name)
+            let text = "PRIVATE+KEY+\(other.name)+\(other.verifier.vkey.split(separator: "+")[1])+"
+                + Data([1] + other.revealSeed()).base64EncodedString()
+            let refusal = await words {
+                _ = try await KeyRing.open(configuration(["STOA_KEYS_LOG_SIGNING_KEY": text]), data: data, database: database, say: nobody)
+            }
+            #expect(refusal.contains("did not sign the log of this database") && refusal.contains("Restore"), "\(refusal)")
+        }
+    }
+
+    @Test func ofTheLogAreToldWithoutADatabase() async throws {
+        try await withDatabase { database, data in
+            let ring = try await KeyRing.open(configuration(), data: data, database: database, say: nobody)
+            #expect(try await KeyRing.logVerifier(configuration(), keysDirectory: data.keys) == ring.logSigner.verifier)
+        }
+        let nothing = await words { _ = try await KeyRing.logVerifier(configuration(), keysDirectory: freshDirectory().keys) }
+        #expect(nothing.contains("--vkey"), "\(nothing)")
     }
 
     @Test func thatOthersCanReadAreRefused() async throws {

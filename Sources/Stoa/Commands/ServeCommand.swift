@@ -3,6 +3,7 @@ import ArgumentParser
 import Foundation
 import Logging
 import Postgres
+import TransparencyLog
 import Web
 
 /// `stoa serve`
@@ -10,7 +11,8 @@ struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve", abstract: "Serves the city of this installation.",
         discussion: """
-            Without database.url it starts a private PostgreSQL in the data directory. Migrations are applied first.
+            Without database.url it starts a private PostgreSQL in the data directory. Migrations are applied first; with database.url alone nothing
+            is changed, and a migration that is due is refused: run `stoa migrate` with database.migration_url, the owner's.
             Ctrl-C finishes the requests in flight, closes the connections and stops the private PostgreSQL.
             """)
 
@@ -65,6 +67,7 @@ private func serve(
             installation.signals.handOver()
             do {
                 try await server.run {
+                    sayToPerson("The log's verifier key, to publish: \(keys.logSigner.verifier.vkey)")
                     sayToPerson(introduction?() ?? "Serving \(configuration.baseURL.origin) — Ctrl-C stops.")
                 }
             } catch {

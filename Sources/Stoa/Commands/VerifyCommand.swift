@@ -23,9 +23,7 @@ struct VerifyLedgerCommand: AsyncParsableCommand {
 
     func run() async throws {
         let configuration = try await common.load()
-        let report = try await Installation.with(configuration, creatingData: false, say: sayToPerson) { installation in
-            try await installation.withPool(.auditor, logger: configuration.makeLogger()) { try await LedgerVerification(auditor: $0).run() }
-        }
+        let report = try await Installation.withAuditor(configuration, say: sayToPerson) { try await LedgerVerification(auditor: $0).run() }
         print("\(report.accounts) accounts, \(report.transfers) transfers, \(report.entries) entries.")
         for finding in report.findings { print("\(finding.kind) \(finding.subject): expected \(finding.expected), found \(finding.found)") }
         guard report.isSound else { throw ExitCode.failure }
@@ -37,27 +35,35 @@ struct VerifyLedgerCommand: AsyncParsableCommand {
 struct VerifyLogCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "log", abstract: "Recomputes the tree of the access log from its rows, and checks every signed head.",
-        discussion: "Exit status 1 when anything is not as promised; each finding is a line.")
+        discussion: """
+            Exit status 1 when anything is not as promised; each finding is a line. It needs no secret: an auditor elsewhere sets
+            database.auditor_url and gives the city's published verifier key with --vkey.
+            """)
 
     @OptionGroup var common: CommonOptions
+    @Option(help: "The log's verifier key, as `stoa log vkey` prints it (default: that of the signing key which is here).") var vkey: String?
 
     func run() async throws {
         let configuration = try await common.load()
-        let logger = configuration.makeLogger()
-        let result = try await Installation.with(configuration, creatingData: false, say: sayToPerson) { installation in
-            let signer = try await installation.withPool(.app, logger: logger) { database in
-                try await KeyRing.open(configuration, data: installation.data, database: database, say: sayToPerson).logSigner
-            }
-            return try await installation.withPool(.auditor, logger: logger) { database in
-                let progress = ProgressReport("Verifying the log")
-                let result = try await LogVerifier(database: database, verifier: signer.verifier).verify { progress.update($0, of: $1) }
-                progress.finish(result.leafCount, of: result.leafCount)
-                return result
-            }
+        let verifier = try verifier(configuration)
+        let result = try await Installation.withAuditor(configuration, say: sayToPerson) { database in
+            let progress = ProgressReport("Verifying the log")
+            let result = try await LogVerifier(database: database, verifier: verifier).verify { progress.update($0, of: $1) }
+            progress.finish(result.leafCount, of: result.leafCount)
+            return result
         }
         print("\(result.leafCount) leaves, \(result.erasedCount) of them erased on record, \(result.checkpointCount) signed heads, \(result.waitingCount) entries wait for their leaf.")
         for finding in result.findings { print(finding) }
         guard result.isWhole else { throw ExitCode.failure }
         print("The log is whole.")
+    }
+
+    private func verifier(_ configuration: StoaConfiguration) throws -> Ed25519NoteVerifier {
+        guard let vkey else { return try KeyRing.logVerifier(configuration, keysDirectory: configuration.dataDirectory + "/keys") }
+        do {
+            return try Ed25519NoteVerifier(vkey: vkey)
+        } catch {
+            throw SetupError("--vkey is not a verifier key of the form name+id+key (C2SP signed-note): \(error).")
+        }
     }
 }
