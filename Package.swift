@@ -109,7 +109,7 @@ let package = Package(
         // Tests mirror Sources.
         .target(name: "TestSupport", dependencies: ["Postgres"], path: "Tests/Support", swiftSettings: strict),
         tests("Postgres", ["TestSupport", "Primitives", logging]),
-        tests("Web", ["Primitives", "Postgres", hummingbird, hummingbirdTesting, mustache, logging, metricsCore, lifecycle, httpTypes, nio]),
+        tests("Web", ["TestSupport", "Primitives", "Postgres", hummingbird, hummingbirdTesting, mustache, logging, metricsCore, lifecycle, httpTypes, nio]),
         tests("Primitives"),
         // A small city in a migrated database, for the tests of slices.
         .target(
@@ -118,15 +118,16 @@ let package = Package(
             path: "Tests/City", swiftSettings: strict),
         tests("Consent", ["City", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("Exchange", ["City", "Postgres", "Primitives", "Register", "AccessLog", "Web", "Consent", hummingbirdTesting, httpTypes]),
-        tests("AccessLog", ["City", "TestSupport", "Postgres", "Primitives", "TransparencyLog", "Web", logging]),
+        tests("AccessLog", ["City", "TestSupport", "Postgres", "Primitives", "Register", "TransparencyLog", "Web", logging]),
         tests("Identity", ["City", "Messages", "Postgres", "Primitives", "Register", "Web", hummingbirdTesting]),
-        tests("Casework", ["City", "AccessLog", "Consent", "Messages", "Postgres", "Primitives", "Web", hummingbirdTesting]),
+        tests("Messages", ["City", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
+        tests("Casework", ["City", "AccessLog", "Consent", "Messages", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting]),
         tests("Ledger", ["City", "TestSupport", "Postgres", "Primitives", "Web", logging]),
         tests("Payments", ["City", "Postgres", "Primitives", "Web", "Ledger", "Benefits", hummingbird, hummingbirdTesting, httpTypes, nio, logging]),
         tests("Benefits", ["City", "Postgres", "Primitives", "Web", "AccessLog", "Ledger", "Payments", hummingbird, hummingbirdTesting, httpTypes, logging]),
         tests("OpenID", ["City", "TestSupport", "Postgres", "Primitives", "AccessLog", "Web", hummingbird, hummingbirdTesting, jwtKit, crypto, yams, logging, httpTypes, nio]),
         tests("TransparencyLog", [crypto]),
         tests("Register", ["TestSupport", "Postgres", "Primitives", "Web", logging]),
-        tests("Stoa", ["TestSupport", "Postgres", "Primitives", "Register", "Identity", "TransparencyLog", "Web", logging, configuration, arguments]),
+        tests("Stoa", ["TestSupport", "Postgres", "Primitives", "Register", "Identity", "TransparencyLog", "Web", logging, configuration, arguments, httpTypes, yams]),
     ]
 )

@@ -16,7 +16,8 @@ struct CommandTests {
     @Test func areThoseOfTheDocumentation() {
         let names = Set(Self.all.map { $0.joined(separator: " ") })
         for name in [
-            "demo", "serve", "migrate", "import residents", "staff create", "organisation create", "verify ledger", "verify log", "database url",
+            "demo", "serve", "migrate", "import residents", "staff create", "organisation create",
+            "organisation add-purposes", "erase resident", "verify ledger", "verify log", "log vkey", "database url",
         ] { #expect(names.contains(name)) }
     }
 
@@ -33,6 +34,7 @@ struct CommandTests {
     @Test(arguments: [
         ["srve"], ["serve", "--prot", "80"], ["import", "residents"], ["database", "url", "--role", "king"], ["staff", "create", "--username", "a"],
         ["organisation", "create", "--id", "a", "--name", "A"], ["verify", "everything"],
+        ["erase", "resident", "4GK", "--authority", "Court order"], ["verify", "log", "--vkey"],
     ])
     func refuseWhatTheyDoNotUnderstand(arguments: [String]) throws {
         let error = #expect(throws: (any Error).self) { _ = try StoaCommand.parseAsRoot(arguments) }

@@ -1,4 +1,4 @@
-// `stoa organisation create`: an organisation, its client and the client's key.
+// `stoa organisation create`: an organisation, its client and the client's key. What it may ask for comes next (PurposesCommand.swift).
 import ArgumentParser
 import Consent
 import Foundation
@@ -10,7 +10,8 @@ import Web
 /// `stoa organisation …`
 struct OrganisationCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "organisation", abstract: "Organisations that ask for data.", subcommands: [OrganisationCreateCommand.self])
+        commandName: "organisation", abstract: "Organisations that ask for data.",
+        subcommands: [OrganisationCreateCommand.self, OrganisationAddPurposesCommand.self])
 }
 
 /// `stoa organisation create`
@@ -49,7 +50,8 @@ struct OrganisationCreateCommand: AsyncParsableCommand {
                 try await ClientRegistration.registerOrganisationClient(id: id, organisation: id, name: text, keySet: keySet, with: owner)
             }
         }
-        print("The organisation \"\(id)\" and its client \"\(id)\" are entered.")
+        print("The organisation \"\(id)\" and its client \"\(id)\" are entered. It can read nothing yet: enter what it may ask for with")
+        print("  stoa organisation add-purposes --id \(id) purposes.json     (--help shows such a file)")
     }
 
     private var names: [Language: String] {
