@@ -1,5 +1,6 @@
 // The ledger's public face. Transfers that callers post at the same moment share a statement and a commit (Primitives.GroupCommit);
-// the rules are in the database (migrations/0009), where no caller can go round them.
+// the rules are in the database (migrations/0009), where no caller can go round them. Posting by organisations (`post`, gathered, and
+// `ledger.post` below it) is complete and tested, and no route calls it yet; bills and benefits move money inside their own SQL functions.
 public import Foundation
 public import Postgres
 public import Primitives

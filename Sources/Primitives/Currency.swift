@@ -9,7 +9,6 @@ public struct Currency: Hashable, Sendable, Codable, CustomStringConvertible {
 
     public static let eur = Currency(known: "EUR", minorUnits: 2)
     public static let usd = Currency(known: "USD", minorUnits: 2)
-    public static let gbp = Currency(known: "GBP", minorUnits: 2)
 
     /// Looks the code up, in capital letters as the standard writes it; nil for one that is not in the table.
     public init?(code: String) {

@@ -34,7 +34,6 @@ public struct Money: Hashable, Sendable, CustomStringConvertible {
 
     public static func zero(_ currency: Currency) -> Money { Money(minorUnits: 0, currency: currency) }
 
-    public var isZero: Bool { minorUnits == 0 }
     public var isPositive: Bool { minorUnits > 0 }
     public var isNegative: Bool { minorUnits < 0 }
 

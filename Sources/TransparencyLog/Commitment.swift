@@ -49,13 +49,4 @@ public struct Commitment: Hashable, Sendable {
         hasher.update(data: canonicalEntry)
         leafData = label.bytes + Array(hasher.finalize())
     }
-
-    /// Fresh random bytes.
-    public static func newSalt() -> [UInt8] {
-        var generator = SystemRandomNumberGenerator()
-        return (0..<saltBytes).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
-    }
-
-    /// The leaf of the tree.
-    public var leafHash: MerkleHash { .leaf(leafData) }
 }

@@ -26,7 +26,7 @@ struct SchemaTests {
         let user = try ClusterUser.current()
         let binaries = try await PostgresBinaries.find(majorVersion: nil, user: user)
         let (status, output) = try await runProgram(
-            [binaries.pgDump, "--schema-only", "--dbname", database.superuserURL], environment: ["LC_ALL": "C", "PATH": "/usr/bin:/bin"])
+            [binaries.directory + "/pg_dump", "--schema-only", "--dbname", database.superuserURL], environment: ["LC_ALL": "C", "PATH": "/usr/bin:/bin"])
         try #require(status == 0, "pg_dump failed: \(output)")
         let lines = output.split(separator: "\n", omittingEmptySubsequences: false).filter { line in
             !line.hasPrefix("--") && !line.hasPrefix("\\restrict") && !line.hasPrefix("\\unrestrict") && !line.hasPrefix("SET ")

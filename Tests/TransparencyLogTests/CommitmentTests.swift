@@ -140,7 +140,6 @@ struct CommitmentTests {
         let commitment = try Commitment(label: label, salt: salt, canonicalEntry: entry)
         let labelBytes = Array("stoa access entry v1\n".utf8)
         #expect(commitment.leafData == labelBytes + Array(SHA256.hash(data: labelBytes + salt + entry)))
-        #expect(commitment.leafHash.bytes == Array(SHA256.hash(data: [0] + commitment.leafData)))
     }
 
     @Test("changes with any bit of the salt or the entry, and with the label")
@@ -162,12 +161,10 @@ struct CommitmentTests {
         #expect(leaves.count == 1 + 256 + 64 + 1)
     }
 
-    @Test("needs a whole salt, and fresh salts differ", arguments: [0, 16, 31, 33])
+    @Test("needs a whole salt", arguments: [0, 16, 31, 33])
     func salts(count: Int) {
         #expect(throws: CommitmentError.saltLength(count)) {
             try Commitment(label: label, salt: [UInt8](repeating: 1, count: count), canonicalEntry: entry)
         }
-        let fresh = (0..<100).map { _ in Commitment.newSalt() }
-        #expect(Set(fresh).count == 100 && fresh.allSatisfy { $0.count == 32 })
     }
 }

@@ -54,7 +54,7 @@ struct DemoCity: Sendable {
         lines += staff.map { "  \($0.username.padded(12)) \($0.password)   \($0.hint)" }
         lines += [
             "", "Try first: sign in as amina, switch one sharing on under Sharing; then look up \(residents.first?.publicCode ?? "") as clerk in",
-            "another browser; then open \"Who looked at your data\" as amina.", "", "Ctrl-C stops.", "",
+            "another browser; then open \"Who looked at your data\" as amina: the clerk is there, with the reason.", "", "Ctrl-C stops.", "",
         ]
         return lines.joined(separator: "\n")
     }

@@ -8,7 +8,6 @@ struct PostgresBinaries: Sendable {
 
     var initdb: String { directory + "/initdb" }
     var pgCtl: String { directory + "/pg_ctl" }
-    var pgDump: String { directory + "/pg_dump" }
 
     /// Older ones lack SQL-standard function bodies (14) and what the migrations use of 15.
     static let majorVersionMin = 15
