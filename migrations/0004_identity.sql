@@ -49,7 +49,8 @@ CREATE TABLE identity.evidence (
 CREATE TRIGGER evidence_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON identity.evidence
     FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
--- Wrong passwords, by the HMAC of the name that was typed (it may not exist), so that guessing slows down alike for all.
+-- Attempts to sign in that were not (yet) right, by the HMAC of the name that was typed (it may not exist) and of the address, so that
+-- guessing slows down alike for all.
 CREATE TABLE identity.failed_sign_in (
     name_hmac bytea NOT NULL CHECK (octet_length(name_hmac) = 32),
     address_hmac bytea NOT NULL CHECK (octet_length(address_hmac) = 32),
@@ -57,11 +58,11 @@ CREATE TABLE identity.failed_sign_in (
 );
 CREATE INDEX failed_sign_in_recent ON identity.failed_sign_in (name_hmac, address_hmac, at);
 CREATE INDEX failed_sign_in_at ON identity.failed_sign_in (at);
-GRANT SELECT, INSERT, DELETE ON identity.failed_sign_in TO stoa_app;
+GRANT SELECT, DELETE ON identity.failed_sign_in TO stoa_app;
 
 GRANT CREATE ON SCHEMA identity TO stoa_door;
 GRANT SELECT, INSERT, UPDATE ON identity.account TO stoa_door;
-GRANT SELECT, INSERT ON identity.sign_in_name, identity.staff, identity.evidence TO stoa_door;
+GRANT SELECT, INSERT ON identity.sign_in_name, identity.staff, identity.evidence, identity.failed_sign_in TO stoa_door;
 
 -- A new account, with a resident of its own that no register record stands behind.
 CREATE FUNCTION identity.register_account(
@@ -97,5 +98,23 @@ CREATE FUNCTION identity.find_sign_in(name_hmac bytea) RETURNS TABLE (account_id
     END;
 ALTER FUNCTION identity.find_sign_in(bytea) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION identity.find_sign_in(bytea) TO stoa_app;
+
+-- Counts and notes an attempt before its password is looked at. False, and nothing is noted, when the address has had all its attempts
+-- for this name. Those for one name from one address take turns, so that guesses sent at the same moment count one after the other.
+CREATE FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('identity.attempt ' || encode(begin_attempt.name_hmac || begin_attempt.address_hmac, 'hex'), 0));
+    -- A statement after the lock sees what the attempt before it wrote.
+    INSERT INTO identity.failed_sign_in (name_hmac, address_hmac)
+    SELECT begin_attempt.name_hmac, begin_attempt.address_hmac
+    WHERE (SELECT count(*) FROM identity.failed_sign_in AS f
+           WHERE f.name_hmac = begin_attempt.name_hmac AND f.address_hmac = begin_attempt.address_hmac
+             AND f.at > public.stoa_now() - make_interval(mins => begin_attempt.window_minutes)) < begin_attempt.attempts_max;
+    RETURN FOUND;
+END
+$$;
+ALTER FUNCTION identity.begin_attempt(bytea, bytea, integer, integer) OWNER TO stoa_door;
+GRANT EXECUTE ON FUNCTION identity.begin_attempt(bytea, bytea, integer, integer) TO stoa_app;
 
 REVOKE CREATE ON SCHEMA identity FROM stoa_door;

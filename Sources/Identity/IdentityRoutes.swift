@@ -113,7 +113,7 @@ public struct IdentityRoutes: Sendable {
         case .anonymous, .organisation: break
         }
         let (token, who) = try await identity.signIn(
-            typedName: typedName, password: password, address: context.remoteAddress, isSharedComputer: isShared)
+            typedName: typedName, password: password, address: context.clientAddress, isSharedComputer: isShared)
         SessionCookie.issue(token, in: context)
         if case .staff = who { return context.redirect(to: next ?? "/staff") }
         return context.redirect(to: next ?? "/")

@@ -24,21 +24,17 @@ struct FindSignIn: Query {
     }
 }
 
-/// Notes an attempt before it is checked, and counts those of the last quarter of an hour, this one included. Written first, so
-/// that guesses sent at the same moment count too.
-struct NoteAttempt: Query {
+/// Counts and notes an attempt before its password is looked at. False when there were too many already. Attempts for one name from one
+/// address wait for each other, so it belongs on an exclusive connection.
+struct BeginAttempt: Query {
     let nameHMAC: [UInt8]
     let addressHMAC: [UInt8]
 
     var sql: SQL {
-        """
-        WITH noted AS (INSERT INTO identity.failed_sign_in (name_hmac, address_hmac) VALUES (\(nameHMAC), \(addressHMAC)))
-        SELECT count(*) + 1 FROM identity.failed_sign_in AS f
-        WHERE f.name_hmac = \(nameHMAC) AND f.address_hmac = \(addressHMAC) AND f.at > public.stoa_now() - interval '15 minutes'
-        """
+        "SELECT identity.begin_attempt(\(nameHMAC), \(addressHMAC), \(signInAttemptsMax)::integer, \(signInWaitMinutes)::integer)"
     }
 
-    func decode(_ row: inout RowReader) throws -> Int { try row.next() }
+    func decode(_ row: inout RowReader) throws -> Bool { try row.next() }
 }
 
 enum IdentityStatements {

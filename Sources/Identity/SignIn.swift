@@ -27,7 +27,7 @@ public let signInWaitMinutes = 15
 extension IdentityService {
     /// Checks and opens a session. Returns the session's token, for the cookie; only its hash is stored.
     /// - Parameters:
-    ///   - address: the network address that asks, as far as it is known.
+    ///   - address: what attempts from the same place have in common (`PageContext.clientAddress`).
     ///   - isSharedComputer: the session ends after 5 instead of 15 idle minutes.
     /// - Throws: ``SignInError``, ``PasswordHasherError``, `DatabaseError`.
     public func signIn(
@@ -36,7 +36,8 @@ extension IdentityService {
         // What can be no name is looked up all the same, and found by nobody.
         let nameHMAC = lookup.signInName(SignInName.any(typedName)?.normalForm ?? typedName)
         let addressHMAC = lookup.attempt("address", address)
-        guard try await database.one(NoteAttempt(nameHMAC: nameHMAC, addressHMAC: addressHMAC)) <= signInAttemptsMax else {
+        let attempt = BeginAttempt(nameHMAC: nameHMAC, addressHMAC: addressHMAC)
+        guard try await database.exclusive({ try await $0.one(attempt) }) else {
             throw SignInError.tooManyAttempts(waitMinutes: signInWaitMinutes)
         }
         let found = try await database.optional(FindSignIn(nameHMAC: nameHMAC))

@@ -14,6 +14,7 @@ import OpenID
 import Payments
 import Postgres
 import Register
+import TransparencyLog
 import Web
 
 /// The parts of a running city, joined.
@@ -50,14 +51,15 @@ struct City {
             guard let session = caller.session else { return }
             try await database.execute("SELECT web.choose_language(\(session.bytes), \(language.tag))")
         }
+        let corrections = Corrections(database: database, vault: keys.vault, lookup: keys.lookup)
         // The order of the navigation.
         IdentityRoutes(identity: identity, database: database).add(to: site)
-        RegisterRoutes(database: database, door: door, vault: keys.vault).add(to: site)
+        RegisterRoutes(door: door, vault: keys.vault, corrections: corrections).add(to: site)
         PaymentsRoutes(database: database, ledger: ledger, zone: configuration.city.timeZone).add(to: site)
         ConsentRoutes(database: database).add(to: site)
-        AccessLogRoutes(database: database, door: door).add(to: site)
+        AccessLogRoutes(database: database, door: door, verifier: keys.logSigner.verifier).add(to: site)
         MessagesRoutes(database: database).add(to: site)
-        CaseworkRoutes(database: database, door: door, vault: keys.vault, lookup: keys.lookup).add(to: site)
+        CaseworkRoutes(database: database, door: door, vault: keys.vault, lookup: keys.lookup, corrections: corrections).add(to: site)
         BenefitsRoutes(database: database, door: door).add(to: site)
         ExchangeRoutes(door: door, vault: keys.vault).add(to: site)
         OpenIDRoutes(database: database, door: door, vault: keys.vault, baseURL: configuration.baseURL).add(to: site)
@@ -89,6 +91,7 @@ extension StoaConfiguration {
         web.timeZone = city.timeZone
         web.host = host
         web.port = port
+        web.trustedProxies = trustedProxies
         web.metricsAddress = metricsAddress
         web.defaultLanguage = city.language
         return web

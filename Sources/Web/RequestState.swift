@@ -1,6 +1,9 @@
 // What the middleware and a handler tell each other during one request. Contexts are values and are copied on their way
 // in; what must be seen on the way out (cookies to set, a widened form-action, the language of an error page) is here.
 import Foundation
+import HTTPTypes
+import Hummingbird
+import NIOCore
 import Synchronization
 
 /// Which face an answer has: a page for people or JSON for programs.
@@ -31,15 +34,18 @@ final class RequestState: Sendable {
     let path: String
     /// Whether the target can be gone back to: only what was asked for by GET.
     let isReturnable: Bool
-    /// The network address that asks, as the connection tells it.
-    let remoteAddress: String?
+    /// The other end of the connection; nil in tests without a socket.
+    let peer: SocketAddress?
+    /// What proxies say about who asks (`X-Forwarded-For`). To be believed only as far as `TrustedProxies` says.
+    let forwardedFor: [String]
     private let values: Mutex<Values>
 
-    init(target: String, path: String, isReturnable: Bool, language: Language, face: Face, remoteAddress: String? = nil) {
-        self.remoteAddress = remoteAddress
-        self.target = target
-        self.path = path
-        self.isReturnable = isReturnable
+    init(_ request: Request, peer: SocketAddress?, language: Language, face: Face) {
+        self.peer = peer
+        forwardedFor = request.headers[values: .xForwardedFor]
+        target = request.uri.string
+        path = request.uri.path
+        isReturnable = request.method == .get || request.method == .head
         values = Mutex(Values(language: language, face: face))
     }
 

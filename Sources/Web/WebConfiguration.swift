@@ -15,6 +15,8 @@ public struct WebConfiguration: Sendable {
     public var host: String
     /// The TCP port to listen on; 0 lets the system choose one.
     public var port: Int
+    /// The proxies whose word about a client's address is taken; none unless configured.
+    public var trustedProxies: TrustedProxies
     /// Where `/metrics` is served for Prometheus, apart from the public site; nil serves none.
     public var metricsAddress: MetricsAddress?
     /// The language of visitors who prefer none that we have.
@@ -36,7 +38,7 @@ public struct WebConfiguration: Sendable {
 
     public init(
         baseURL: BaseURL, cityName: String = "Stoa", timeZone: TimeZone = .gmt, rootDirectory: String = ".", host: String = "127.0.0.1",
-        port: Int = 8080, metricsAddress: MetricsAddress? = nil, defaultLanguage: Language = .english, limits: WebLimits = WebLimits(),
+        port: Int = 8080, trustedProxies: TrustedProxies = .none, metricsAddress: MetricsAddress? = nil, defaultLanguage: Language = .english, limits: WebLimits = WebLimits(),
         requestLog: @escaping @Sendable ([UInt8]) -> Void = { LineWriter.standardOutput.write($0) }
     ) {
         self.baseURL = baseURL
@@ -45,6 +47,7 @@ public struct WebConfiguration: Sendable {
         self.rootDirectory = rootDirectory
         self.host = host
         self.port = port
+        self.trustedProxies = trustedProxies
         self.metricsAddress = metricsAddress
         self.defaultLanguage = defaultLanguage
         self.limits = limits

@@ -52,8 +52,12 @@ extension PageContext {
     /// The id that the request log and the error page show.
     public var requestID: String { id }
 
-    /// The network address that asks, for limits on guessing; empty where there is none. Never written to a log.
-    public var remoteAddress: String { web.state.remoteAddress ?? "" }
+    /// Whom a limit on guessing counts this request to: the client's network address, of IPv6 its first 64 bits; empty where there is
+    /// none. Never written to a log.
+    public var clientAddress: String {
+        guard let peer = web.state.peer?.ipAddress.flatMap({ NetworkAddress($0) }) else { return "" }
+        return web.services.configuration.trustedProxies.client(peer: peer, forwardedFor: web.state.forwardedFor).countedAs
+    }
 
     // MARK: Texts
 

@@ -38,6 +38,7 @@ struct ConfigurationTests {
         #expect(configuration.dataDirectory == ".stoa")
         #expect(configuration.database.url == nil)
         #expect(configuration.metricsAddress == nil)
+        #expect(configuration.trustedProxies == .none)
         #expect(configuration.passwords == .standard)
     }
 
@@ -60,7 +61,8 @@ struct ConfigurationTests {
         ("htttp: {port: 1}", "\"htttp.port\""), ("city: {nmae: X}", "\"city.nmae\""), ("keys: {encryption_key: AAAA}", "\"keys.encryption_key\""),
         ("http: {port: eighty}", "http.port (STOA_HTTP_PORT) is \"eighty\""), ("http: {port: 70000}", "from 0 to 65535"),
         ("city: {time_zone: Mars/Olympus}", "a name of the tz database"), ("city: {language: de}", "en, fr or ar"),
-        ("passwords: {memory_kibibytes: 8}", "from 7168"), ("logging: {level: loud}", "trace, debug"),
+        ("passwords: {memory_kibibytes: 8}", "from 7168"), ("http: {trusted_proxies: proxy.example}", "addresses or networks"),
+        ("http: {trusted_proxies: [127.0.0.1]}", "one text"), ("logging: {level: loud}", "trace, debug"),
         ("base_url: http://city.example", "https"), ("base_url: city", "base_url"), ("- a\n- b", "not a list of settings"), ("a: [", "not YAML"),
     ])
     func refusesWhatMakesNoSense(yaml: String, words: String) async {

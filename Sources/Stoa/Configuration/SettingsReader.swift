@@ -98,13 +98,15 @@ struct SettingsReader: Sendable {
         }
         guard let node, node.null == nil else { return [] }
         guard let mapping = node.mapping else { throw SetupError("The configuration file \(file) is not a list of settings.") }
-        return keys(of: mapping, under: "")
+        return try keys(of: mapping, under: "")
     }
 
-    private static func keys(of mapping: Node.Mapping, under prefix: String) -> [String] {
-        mapping.flatMap { key, value -> [String] in
+    private static func keys(of mapping: Node.Mapping, under prefix: String) throws -> [String] {
+        try mapping.flatMap { key, value -> [String] in
             let name = prefix + (key.string ?? "")
-            if let inner = value.mapping { return keys(of: inner, under: name + ".") }
+            if let inner = value.mapping { return try keys(of: inner, under: name + ".") }
+            // Read as no value at all otherwise.
+            if value.sequence != nil { throw SetupError("The setting \(name) is a list. It must be one text, with commas between its parts.") }
             // A group whose settings are all commented out.
             if value.null != nil { return [] }
             return [name]

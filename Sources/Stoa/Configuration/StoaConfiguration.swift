@@ -10,6 +10,8 @@ struct StoaConfiguration: Sendable {
     var baseURL: BaseURL
     var host: String
     var port: Int
+    /// The proxies in front that are believed about who asks.
+    var trustedProxies: TrustedProxies
     var metricsAddress: WebConfiguration.MetricsAddress?
     var dataDirectory: String
     var rootDirectory: String
@@ -54,6 +56,7 @@ struct StoaConfiguration: Sendable {
         static let baseURL = Setting("base_url")
         static let address = Setting("http.address")
         static let port = Setting("http.port", shortVariable: "PORT")
+        static let trustedProxies = Setting("http.trusted_proxies")
         static let stopSeconds = Setting("http.stop_seconds")
         static let metricsAddress = Setting("metrics.address")
         static let metricsPort = Setting("metrics.port")
@@ -79,7 +82,7 @@ struct StoaConfiguration: Sendable {
         static let logLevel = Setting("logging.level")
 
         static let all = [
-            baseURL, address, port, stopSeconds, metricsAddress, metricsPort, dataDirectory, cityName, timeZone, language, url, migrationURL,
+            baseURL, address, port, trustedProxies, stopSeconds, metricsAddress, metricsPort, dataDirectory, cityName, timeZone, language, url, migrationURL,
             auditorURL, sharedConnections, exclusiveConnections, encryptionFile, lookupFile, logSigningFile, encryption, lookup, logSigning,
             logOrigin, passwordMemory, passwordPasses, passwordThreads, logLevel,
         ]
@@ -100,6 +103,9 @@ struct StoaConfiguration: Sendable {
         port = try settings.integer(Key.port, in: 0...65535) ?? 8080
         host = settings.text(Key.address) ?? "127.0.0.1"
         baseURL = try BaseURL(settings.text(Key.baseURL) ?? "http://localhost:\(port)")
+        trustedProxies =
+            try settings.value(Key.trustedProxies, "addresses or networks with commas between, like 127.0.0.1, 10.1.0.0/16") { TrustedProxies($0) }
+            ?? .none
         stopSecondsMax = try settings.integer(Key.stopSeconds, in: 1...3600) ?? 30
         let metricsHost = settings.text(Key.metricsAddress) ?? "127.0.0.1"
         metricsAddress = try settings.integer(Key.metricsPort, in: 1...65535).map { .init(host: metricsHost, port: $0) }

@@ -1,6 +1,6 @@
-import HTTPTypes
 // Third of the middleware: what browsers may do with an answer. It stands outside the error pages, so that errors carry
 // the same headers; and it is where the cookies of the request's state join the answer.
+import HTTPTypes
 import Hummingbird
 
 /// Adds the headers that keep pages from being framed, scripted, sniffed, cached or leaked.
@@ -48,6 +48,7 @@ extension HTTPField.Name {
     static let crossOriginOpenerPolicy = known("Cross-Origin-Opener-Policy")
     static let permissionsPolicy = known("Permissions-Policy")
     static let secFetchSite = known("Sec-Fetch-Site")
+    static let xForwardedFor = known("X-Forwarded-For")
 
     /// The names are literals of this file; one that is no header name would answer as `Via`, which every test would see.
     private static func known(_ name: String) -> HTTPField.Name { HTTPField.Name(name) ?? .via }

@@ -29,9 +29,20 @@ public enum WebApplication {
     }
 }
 
+/// What the server knows of a request beside the request itself: who is at the other end of the connection.
+public struct ConnectionContext: RequestContext {
+    public var coreContext: CoreRequestContextStorage
+    let peer: SocketAddress?
+
+    public init(source: ApplicationRequestContextSource) {
+        coreContext = CoreRequestContextStorage(source: source)
+        peer = source.channel.remoteAddress
+    }
+}
+
 /// Begins every request: makes its context, watches its time and hands it to the router.
 public struct WebResponder: HTTPResponder {
-    public typealias Context = BasicRequestContext
+    public typealias Context = ConnectionContext
 
     private let services: WebServices
     private let router: RouterResponder<WebContext>
@@ -44,11 +55,9 @@ public struct WebResponder: HTTPResponder {
         deadlines = RequestDeadlines(seconds: services.configuration.limits.requestSeconds)
     }
 
-    public func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
-        let path = request.uri.path
+    public func respond(to request: Request, context: ConnectionContext) async throws -> Response {
         let state = RequestState(
-            target: request.uri.string, path: path, isReturnable: request.method == .get || request.method == .head,
-            language: services.configuration.defaultLanguage, face: Self.face(ofPath: path))
+            request, peer: context.peer, language: services.configuration.defaultLanguage, face: Self.face(ofPath: request.uri.path))
         let webContext = WebContext(source: WebContextSource(logger: context.logger, services: services, state: state))
         return try await deadlines.run { [router] in
             try await router.respond(to: request, context: webContext)
