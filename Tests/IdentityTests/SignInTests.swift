@@ -118,6 +118,44 @@ struct SignInTests {
         _ = try await identity.signIn(typedName: "ada", password: Redacted("four plain words"), address: "192.0.2.1", isSharedComputer: false)
     }
 
+    @Test("Guesses that arrive all at once are counted one after the other: no more than the allowed number is checked")
+    func guessingAllAtOnce() async throws {
+        let city = try await CityFixture.make()
+        // Connections enough for the guesses to be truly simultaneous.
+        let app = try city.appPool(sharedConnections: 16)
+        let identity = IdentityService(database: app, passwords: try PasswordHasher(cost: Self.cheap), vault: city.vault, lookup: city.lookup)
+        let name = try #require(SignInName.username("ada"))
+        _ = try await identity.register(Registration(names: [name], password: Redacted("four plain words"), language: .english))
+        let outcomes = await withTaskGroup(of: SignInError?.self) { group in
+            for number in 0..<50 {
+                group.addTask {
+                    do {
+                        _ = try await identity.signIn(
+                            typedName: "ada", password: Redacted("guess \(number)"), address: "192.0.2.1", isSharedComputer: false)
+                        return nil
+                    } catch { return error as? SignInError }
+                }
+            }
+            return await group.reduce(into: [SignInError?]()) { $0.append($1) }
+        }
+        #expect(outcomes.filter { $0 == .wrongNameOrPassword }.count == signInAttemptsMax)
+        #expect(outcomes.filter { $0 == .tooManyAttempts(waitMinutes: signInWaitMinutes) }.count == 50 - signInAttemptsMax)
+    }
+
+    @Test("A form that comes back says in its list which field each error is about", arguments: [
+        ("en", "<a href=\"#password\">“Password”: Fill in this field</a>"), ("fr", "<a href=\"#password\">« Mot de passe » : Remplissez ce champ</a>"),
+        ("ar", "<a href=\"#password\">«كلمة المرور»: املأ هذا الحقل</a>"),
+    ])
+    func fieldsAreNamed(language: String, link: String) async throws {
+        try await serve { _, browser, _ in
+            browser.acceptLanguage = language
+            _ = try await browser.get("/sign-in")
+            let answer = try await browser.post("/sign-in", [("username", ""), ("password", "")])
+            #expect(answer.status == 422)
+            #expect(answer.text.contains(link))
+        }
+    }
+
     @Test("A session ends by itself: after 15 idle minutes, or 5 on a shared computer", arguments: [(false, 15), (true, 5)])
     func idle(isShared: Bool, minutes: Int) async throws {
         let city = try await CityFixture.make()

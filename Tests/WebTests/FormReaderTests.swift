@@ -74,17 +74,23 @@ private func reader(_ body: String) throws -> FormReader { FormReader(try Form(b
     @Test func fieldsShowWhatWasTypedWithTheirErrorsAndHints() throws {
         var fields = try reader("name=%3Cb%3E&colour=red&tick=yes&d-day=1")
         fields.reject("name", "taken", ["name": "x"])
-        let view = FormView(state: fields.state) { key, parameters in key + (parameters["name"] ?? "") }
+        fields.reject("d", "web.field.date")
+        let texts = ["taken": "{name} is taken", "web.field.date": "Enter a real date", "born": "Born on", "web.error_of_field": "{field}: {message}"]
+        let view = FormView(state: fields.state, catalogue: Catalogue(language: .english, texts: texts))
+        let errors = view.errors
         let name = view.text("name", label: "label", hint: "hint", autocomplete: "username")
         #expect(name.child(named: "value") as? String == "<b>")
-        #expect(name.child(named: "error") as? String == "takenx")
+        #expect(name.child(named: "error") as? String == "x is taken")
         #expect(name.child(named: "described_by") as? String == "name-hint name-error")
-        #expect(view.errors?.items.map(\.link.text) == ["#name"])
         let colours = view.choices("colour", label: "label", options: [("blue", "Blue"), ("red", "Red")])
         #expect(colours.options.map(\.isChosen) == [false, true])
         #expect(colours.options.map(\.id) == ["colour", "colour-2"])
         #expect(view.tick("tick", label: "label").isTicked)
-        #expect(view.date("d", label: "label").day == "1")
+        let date = view.date("d", label: "born")
+        #expect(date.day == "1" && date.error == "Enter a real date")
+        // The list on top was made before the fields and names them all the same.
+        #expect(errors?.items.map(\.link.text) == ["#name", "#d"])
+        #expect(errors?.items.map(\.text) == ["x is taken", "Born on: Enter a real date"])
         #expect(view.password("password", label: "label").value == "")
     }
 }

@@ -1,20 +1,22 @@
 // From a form's state to what its page shows: each field with its label, hint, typed value and error, and the errors
 // once more in a list on top. One view model and one part a kind of field keeps every form accessible in the same way.
+import Synchronization
 
 /// Makes the view models of a form's fields in the language of the answer.
 public struct FormView {
     let state: FormState
-    private let text: (String, [String: String]) -> String
+    private let catalogue: Catalogue
+    private let labels = FieldLabels()
 
-    init(state: FormState, text: @escaping (String, [String: String]) -> String) {
+    init(state: FormState, catalogue: Catalogue) {
         self.state = state
-        self.text = text
+        self.catalogue = catalogue
     }
 
-    /// The list of errors for the top of the page, nil when there is none: `{{#errors}}{{>parts/error-summary}}{{/errors}}`.
+    /// The list of errors for the top of the page, nil when there is none: `{{#errors}}{{>parts/error-summary}}{{/errors}}`. It knows the
+    /// labels of the fields that this view makes, whether before or after it.
     public var errors: ErrorSummary? {
-        guard !state.errors.isEmpty else { return nil }
-        return ErrorSummary(items: state.errors.map { ErrorSummary.Item(link: Link("#\($0.field)"), text: message($0)) })
+        state.errors.isEmpty ? nil : ErrorSummary(errors: state.errors, catalogue: catalogue, labels: labels)
     }
 
     /// A line of text: `{{#username}}{{>parts/text-field}}{{/username}}`.
@@ -27,7 +29,7 @@ public struct FormView {
         _ name: String, label: String, hint: String? = nil, type: String = "text", autocomplete: String = "off", inputMode: String? = nil
     ) -> TextField {
         TextField(
-            name: name, label: text(label, [:]), hint: hint.map { text($0, [:]) }, type: type, autocomplete: autocomplete,
+            name: name, label: labelled(name, label), hint: hint.map { catalogue.text($0) }, type: type, autocomplete: autocomplete,
             inputMode: inputMode,
             value: type == "password" ? "" : state.value(name), error: error(name))
     }
@@ -45,53 +47,68 @@ public struct FormView {
     /// One of several, as radio buttons: `{{#reason}}{{>parts/choices}}{{/reason}}`.
     /// - Parameter options: value and ready text of each, in order.
     public func choices(_ name: String, label: String, hint: String? = nil, options: [(value: String, text: String)]) -> ChoiceField {
-        choiceField(name, label: label, hint: hint, type: "radio", options: options)
-    }
-
-    /// Any of several, as tick boxes: `{{#attributes}}{{>parts/choices}}{{/attributes}}`.
-    public func ticks(_ name: String, label: String, hint: String? = nil, options: [(value: String, text: String)]) -> ChoiceField {
-        choiceField(name, label: label, hint: hint, type: "checkbox", options: options)
+        let chosen = state.typed[name] ?? []
+        let items = options.enumerated().map { position, option in
+            // The first option carries the field's own id, so that the summary's link lands on it.
+            ChoiceField.Option(
+                id: position == 0 ? name : "\(name)-\(position + 1)", name: name, value: option.value, text: option.text,
+                isChosen: chosen.contains(option.value))
+        }
+        return ChoiceField(name: name, label: labelled(name, label), hint: hint.map { catalogue.text($0) }, options: items, error: error(name))
     }
 
     /// One tick box with its own label: `{{#read_back}}{{>parts/tick}}{{/read_back}}`.
     public func tick(_ name: String, label: String) -> TickField {
-        TickField(name: name, label: text(label, [:]), isTicked: !state.value(name).isEmpty, error: error(name))
+        TickField(name: name, label: labelled(name, label), isTicked: !state.value(name).isEmpty, error: error(name))
     }
 
     /// A date in three inputs: `{{#birth}}{{>parts/date-field}}{{/birth}}`.
     public func date(_ name: String, label: String, hint: String? = nil, isBirthDate: Bool = false) -> DateField {
         DateField(
-            name: name, label: text(label, [:]), hint: hint.map { text($0, [:]) }, day: state.value("\(name)-day"),
+            name: name, label: labelled(name, label), hint: hint.map { catalogue.text($0) }, day: state.value("\(name)-day"),
             month: state.value("\(name)-month"), year: state.value("\(name)-year"), isBirthDate: isBirthDate, error: error(name))
     }
 
-    private func choiceField(_ name: String, label: String, hint: String?, type: String, options: [(value: String, text: String)])
-        -> ChoiceField
-    {
-        let chosen = state.typed[name] ?? []
-        let items = options.enumerated().map { position, option in
-            // The first option carries the field's own id, so that the summary's link lands on it.
-            ChoiceField.Option(
-                id: position == 0 ? name : "\(name)-\(position + 1)", name: name, type: type, value: option.value, text: option.text,
-                isChosen: chosen.contains(option.value))
-        }
-        return ChoiceField(name: name, label: text(label, [:]), hint: hint.map { text($0, [:]) }, options: items, error: error(name))
+    private func labelled(_ name: String, _ key: String) -> String {
+        let label = catalogue.text(key)
+        labels.note(label, of: name)
+        return label
     }
 
-    private func error(_ name: String) -> String? { state.error(name).map(message) }
-    private func message(_ error: FieldError) -> String { text(error.messageKey, error.parameters) }
+    private func error(_ name: String) -> String? { state.error(name).map { catalogue.text($0.messageKey, $0.parameters) } }
+}
+
+/// The labels of one form's fields, gathered as the fields are made.
+final class FieldLabels: Sendable {
+    private let labels = Mutex<[String: String]>([:])
+
+    func note(_ label: String, of field: String) { labels.withLock { $0[field] = label } }
+    func label(of field: String) -> String? { labels.withLock { $0[field] } }
 }
 
 extension PageContext {
     /// The fields of a form page: `formView()` for a blank form, `formView(fields.state)` for one that comes back.
     public func formView(_ state: FormState = .blank) -> FormView {
-        FormView(state: state) { key, parameters in self.text(key, parameters) }
+        FormView(state: state, catalogue: web.services.catalogue(language))
     }
 }
 
 /// The errors of a form, each a link to its field.
 public struct ErrorSummary: ViewModel {
-    var items: [Item]
+    let errors: [FieldError]
+    let catalogue: Catalogue
+    let labels: FieldLabels
+
+    /// "Fill in this field" serves beside the field; in the list it says which one. A slice's own words name what they are about.
+    var items: [Item] {
+        errors.map { error in
+            var text = catalogue.text(error.messageKey, error.parameters)
+            if error.messageKey.hasPrefix("web.field."), let label = labels.label(of: error.field) {
+                text = catalogue.text("web.error_of_field", ["field": label, "message": text])
+            }
+            return Item(link: Link("#\(error.field)"), text: text)
+        }
+    }
 
     struct Item: ViewModel {
         var link: Link
@@ -125,7 +142,7 @@ public struct TextField: ViewModel {
     var isCode: Bool { type != "text" && type != "search" || autocomplete == "username" }
 }
 
-/// One or any of several.
+/// One of several.
 public struct ChoiceField: ViewModel {
     var name: String
     var label: String
@@ -136,14 +153,12 @@ public struct ChoiceField: ViewModel {
     struct Option: ViewModel {
         var id: String
         var name: String
-        var type: String
         var value: String
         var text: String
         var isChosen: Bool
 
         static let fields: Fields<Self> = [
-            "id": .text(\.id), "name": .text(\.name), "type": .text(\.type), "value": .text(\.value), "text": .text(\.text),
-            "is_chosen": .flag(\.isChosen),
+            "id": .text(\.id), "name": .text(\.name), "value": .text(\.value), "text": .text(\.text), "is_chosen": .flag(\.isChosen),
         ]
     }
 
