@@ -1,5 +1,5 @@
 // The site's cookies: which names they have, which attributes, and how a request's cookie header is read. Sign-in and
-// sign-out use `SessionCookie`; the rest is used by the middleware only.
+// sign-out use `SessionCookie`; the other cookies are read by the middleware and set by contexts (notice) and `POST /language`.
 import Foundation
 import HTTPTypes
 

@@ -1,9 +1,9 @@
-// Configuration: every limit of the HTTP side, with its unit in its name and the reason for its number. The server,
-// the body readers and the scanners take them from here.
+// Configuration: what one client may cost, each limit with its unit in its name and the reason for its number. Limits that are part
+// of a format (a token's length, a public key's) stand beside the code that reads it; a slice may take a smaller body than this.
 
 /// What a client may cost. The defaults suit a city; tests make them small.
 public struct WebLimits: Sendable {
-    /// One header field. Browsers send cookies of a few hundred bytes and we set three; 8 KiB is what Apache and nginx allow.
+    /// One header field. Browsers send cookies of a few hundred bytes and we set four; 8 KiB is what Apache and nginx allow.
     public var headerFieldBytesMax = 8 * 1024
     /// All header fields of one request together: the same habit, doubled for proxies that add their own.
     public var headerListBytesMax = 16 * 1024

@@ -10,10 +10,10 @@ public enum Audience: Sendable, Hashable, CustomStringConvertible {
     case everyone
     case resident
     case staff
-    case staffRole(StaffRole)
+    /// Staff who hold one of the roles.
+    case staffWith(Set<StaffRole>)
     case publicAPI
     case residentAPI
-    case organisationAPI
     case bearerAPI
     /// Assets and the like, which no document describes.
     case files
@@ -21,8 +21,8 @@ public enum Audience: Sendable, Hashable, CustomStringConvertible {
     /// Whether the route speaks JSON.
     public var isAPI: Bool {
         switch self {
-        case .publicAPI, .residentAPI, .organisationAPI, .bearerAPI: true
-        case .everyone, .resident, .staff, .staffRole, .files: false
+        case .publicAPI, .residentAPI, .bearerAPI: true
+        case .everyone, .resident, .staff, .staffWith, .files: false
         }
     }
 
@@ -31,10 +31,9 @@ public enum Audience: Sendable, Hashable, CustomStringConvertible {
         case .everyone: "everyone"
         case .resident: "resident"
         case .staff: "staff"
-        case .staffRole(let role): "staff: \(role.rawValue)"
+        case .staffWith(let roles): "staff: " + roles.map(\.rawValue).sorted().joined(separator: ", ")
         case .publicAPI: "public API"
         case .residentAPI: "resident API"
-        case .organisationAPI: "organisation API"
         case .bearerAPI: "bearer API"
         case .files: "files"
         }
@@ -79,9 +78,7 @@ public final class Site {
     public let publicAPI: RouteGroup<WebContext>
     /// JSON for residents' apps.
     public let residentAPI: RouteGroup<ResidentAPIContext>
-    /// JSON for organisations.
-    public let organisationAPI: RouteGroup<OrganisationAPIContext>
-    /// JSON for a bearer token that the handler's own statement resolves.
+    /// JSON for organisations: a bearer token that the handler's own statement resolves.
     public let bearerAPI: RouteGroup<BearerContext>
 
     let staticFiles: RouteGroup<WebContext>
@@ -124,15 +121,14 @@ public final class Site {
         staticFiles = RouteGroup(open, audience: .files, records: records)
         publicAPI = RouteGroup(open, audience: .publicAPI, records: records)
         residentAPI = RouteGroup(callers.group(context: ResidentAPIContext.self), audience: .residentAPI, records: records)
-        organisationAPI = RouteGroup(callers.group(context: OrganisationAPIContext.self), audience: .organisationAPI, records: records)
         bearerAPI = RouteGroup(bearers.group(context: BearerContext.self), audience: .bearerAPI, records: records)
         addOwnRoutes()
     }
 
-    /// HTML for staff who hold a role; others get a 403 page.
-    public func staff(_ role: StaffRole) -> RouteGroup<StaffContext> {
-        let group = pages.group(context: StaffContext.self).add(middleware: RequireRole(role: role))
-        return RouteGroup(group, audience: .staffRole(role), records: records)
+    /// HTML for staff who hold one of the roles; others get a 403 page.
+    public func staff(_ roles: Set<StaffRole>) -> RouteGroup<StaffContext> {
+        let group = pages.group(context: StaffContext.self).add(middleware: RequireRole(roles: roles))
+        return RouteGroup(group, audience: .staffWith(roles), records: records)
     }
 
     /// The URL table: every route with its audience, in the order of registration.
@@ -202,8 +198,6 @@ public struct RouteGroup<Context: RequestContext> {
     public func get(_ path: String, use handler: @escaping Handler) { add(.get, path, handler) }
     public func post(_ path: String, use handler: @escaping Handler) { add(.post, path, handler) }
     public func put(_ path: String, use handler: @escaping Handler) { add(.put, path, handler) }
-    public func patch(_ path: String, use handler: @escaping Handler) { add(.patch, path, handler) }
-    public func delete(_ path: String, use handler: @escaping Handler) { add(.delete, path, handler) }
 
     private func add(_ method: HTTPRequest.Method, _ path: String, _ handler: @escaping Handler) {
         records.add(RouteRecord(method: method, path: path, audience: audience))

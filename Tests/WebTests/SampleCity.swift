@@ -8,6 +8,7 @@ import Logging
 import NIOCore
 import Primitives
 import Synchronization
+import TestSupport
 
 @testable import Web
 
@@ -17,7 +18,7 @@ let checkout = URL(fileURLWithPath: #filePath).deletingLastPathComponent().delet
 /// A root directory with the web layer's own files and the templates of these tests.
 func makeRoot(templates: [String: String] = [:]) throws -> String {
     let files = FileManager.default
-    let root = NSTemporaryDirectory() + "web-tests-" + UUID().uuidString
+    let root = try TemporaryFolder.make().path
     for folder in ["templates/sample", "config/locales/en", "config/locales/fr", "config/locales/ar"] {
         try files.createDirectory(atPath: "\(root)/\(folder)", withIntermediateDirectories: true)
     }
@@ -148,7 +149,7 @@ func sampleSite(_ configuration: WebConfiguration) throws -> Site {
         return context.redirect(to: "/sample")
     }
     site.staff.get("/staff/hello") { _, context in try context.page(HelloPage(greeting: context.staff.name), title: "sample.title") }
-    site.staff(.caseworker).get("/staff/cases/{id}") { _, context in
+    site.staff([.caseworker]).get("/staff/cases/{id}") { _, context in
         let id: ID<StaffTag> = try context.parameter("id")
         return try context.page(HelloPage(greeting: id.description), title: "sample.title")
     }
@@ -162,9 +163,6 @@ func sampleSite(_ configuration: WebConfiguration) throws -> Site {
         let state = body.string("state", charactersMax: 10)
         try body.finish()
         return Response.json(["id": .string(id.description), "state": .string(state)] as JSONValue)
-    }
-    site.organisationAPI.get("/api/v1/organisation") { _, context in
-        Response.json(["id": .string(context.organisation.organisationID)] as JSONValue)
     }
     site.bearerAPI.post("/api/v1/exchange/reads") { _, context in
         Response.json(["credential": .integer(Int64(context.credential.bytes.count))] as JSONValue)

@@ -28,7 +28,7 @@ public struct ResidentCaller: Sendable {
     public let publicCode: String
     /// Identity assurance level 0–3 (NIST SP 800-63A-4).
     public let identityAssurance: Int
-    /// Authenticator assurance level 0–3 of this sign-in (NIST SP 800-63B-4).
+    /// Authenticator assurance level 1–3 of this sign-in (NIST SP 800-63B-4).
     public let authenticatorAssurance: Int
     /// The language chosen for the account, if one was.
     public let language: Language?

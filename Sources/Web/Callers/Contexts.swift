@@ -1,6 +1,6 @@
-import Foundation
 // Proof in the type: a handler that takes one of these contexts has a caller of that kind, because the initialiser
 // throws otherwise. Handlers never unwrap and never ask who is signed in.
+import Foundation
 public import Hummingbird
 
 /// A resident with a web session. Without one the request is sent to the sign-in page and back.
@@ -20,7 +20,7 @@ public struct ResidentContext: ChildRequestContext, PageContext {
     }
 }
 
-/// A member of staff with a web session. Routes that need a role use `site.staff(.caseworker)`.
+/// A member of staff with a web session. Routes that need a role use `site.staff([.caseworker])`.
 public struct StaffContext: ChildRequestContext, PageContext {
     public var coreContext: CoreRequestContextStorage
     public let web: WebContext
@@ -53,25 +53,6 @@ public struct ResidentAPIContext: ChildRequestContext, PageContext {
     /// Refuses a token without a scope (RFC 6750 `insufficient_scope`).
     public func require(scope: String) throws {
         guard resident.scope.contains(scope) else { throw Problem.insufficientScope(scope) }
-    }
-}
-
-/// An organisation's client with an access token of its own.
-public struct OrganisationAPIContext: ChildRequestContext, PageContext {
-    public var coreContext: CoreRequestContextStorage
-    public let web: WebContext
-    public let organisation: OrganisationCaller
-
-    public init(context: WebContext) throws {
-        guard case .organisation(let organisation) = context.caller else { throw Problem.forbidden }
-        coreContext = context.coreContext
-        web = context
-        self.organisation = organisation
-    }
-
-    /// Refuses a token without a scope (RFC 6750 `insufficient_scope`).
-    public func require(scope: String) throws {
-        guard organisation.scope.contains(scope) else { throw Problem.insufficientScope(scope) }
     }
 }
 

@@ -7,19 +7,13 @@ public import Foundation
 public struct JSONReader {
     private let members: [JSONMember]
     private var known: Set<String> = []
-    private let path: String
     /// What is wrong so far.
     public private(set) var errors: [FieldProblem] = []
 
     /// - Throws: `Problem` when the value is no object.
     public init(_ value: JSONValue) throws {
         guard case .object(let members) = value else { throw Problem.malformedJSON("Send one JSON object.") }
-        self.init(members: members, path: "")
-    }
-
-    private init(members: [JSONMember], path: String) {
         self.members = members
-        self.path = path
     }
 
     /// Throws one problem that lists every bad field and every unknown one; returns when there is none.
@@ -31,14 +25,14 @@ public struct JSONReader {
     private mutating func refuseUnknown() {
         for member in members where !known.contains(member.name) {
             let name = String(member.name.prefix(100))
-            errors.append(FieldProblem(field: path + name, code: "unknown", detail: "There is no such field; remove it."))
+            errors.append(FieldProblem(field: name, code: "unknown", detail: "There is no such field; remove it."))
             known.insert(member.name)
         }
     }
 
     /// Adds an error that only the caller could find, such as a value outside its list.
     public mutating func reject(_ name: String, code: String, detail: String) {
-        errors.append(FieldProblem(field: path + name, code: code, detail: detail))
+        errors.append(FieldProblem(field: name, code: code, detail: detail))
     }
 
     /// The raw value of a field; absent and null are both nil.
@@ -60,11 +54,6 @@ public struct JSONReader {
     public mutating func string(_ name: String, charactersMax: Int) -> String {
         guard let value = required(name) else { return "" }
         return checkedString(value, name, charactersMax: charactersMax) ?? ""
-    }
-
-    /// A text as `string`, nil when the field is absent or null.
-    public mutating func optionalString(_ name: String, charactersMax: Int) -> String? {
-        value(name).flatMap { checkedString($0, name, charactersMax: charactersMax) }
     }
 
     private mutating func checkedString(_ value: JSONValue, _ name: String, charactersMax: Int) -> String? {
@@ -124,7 +113,7 @@ public struct JSONReader {
         return texts
     }
 
-    // MARK: Numbers, truth, ids
+    // MARK: Numbers and ids
 
     /// A whole number within a range, written without fraction or exponent.
     public mutating func integer(_ name: String, in range: ClosedRange<Int64> = Int64.min...Int64.max) -> Int64 {
@@ -149,30 +138,10 @@ public struct JSONReader {
         return number
     }
 
-    /// `true` or `false`.
-    public mutating func bool(_ name: String) -> Bool {
-        guard let value = required(name) else { return false }
-        guard case .bool(let flag) = value else {
-            reject(name, code: "wrong_type", detail: "Send true or false.")
-            return false
-        }
-        return flag
-    }
-
-    /// `true` or `false`, nil when the field is absent or null.
-    public mutating func optionalBool(_ name: String) -> Bool? {
-        value(name) == nil ? nil : bool(name)
-    }
-
     /// A UUID of 36 characters.
     public mutating func uuid(_ name: String) -> UUID {
         guard let value = required(name) else { return noUUID }
         return checkedUUID(value, name) ?? noUUID
-    }
-
-    /// A UUID as `uuid`, nil when the field is absent or null.
-    public mutating func optionalUUID(_ name: String) -> UUID? {
-        value(name).flatMap { checkedUUID($0, name) }
     }
 
     private mutating func checkedUUID(_ value: JSONValue, _ name: String) -> UUID? {
@@ -181,28 +150,6 @@ public struct JSONReader {
             return nil
         }
         return uuid
-    }
-
-    // MARK: Nesting
-
-    /// The objects of a list, each read by the same closure; their errors carry `name[0].` in front.
-    public mutating func objects<Item>(_ name: String, countMax: Int, _ read: (inout JSONReader) -> Item) -> [Item] {
-        guard let value = required(name) else { return [] }
-        guard case .array(let items) = value, items.count <= countMax else {
-            reject(name, code: "wrong_type", detail: "Send a list of at most \(countMax) objects.")
-            return []
-        }
-        return items.enumerated().compactMap { position, item in
-            guard case .object(let members) = item else {
-                reject("\(name)[\(position)]", code: "wrong_type", detail: "Send an object.")
-                return nil
-            }
-            var reader = JSONReader(members: members, path: "\(path)\(name)[\(position)].")
-            let result = read(&reader)
-            reader.refuseUnknown()
-            errors.append(contentsOf: reader.errors)
-            return result
-        }
     }
 }
 

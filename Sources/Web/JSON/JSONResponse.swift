@@ -65,13 +65,25 @@ public enum RFC3339 {
         let (seconds, fraction) = (milliseconds.quotientFloored(by: 1000), milliseconds.remainderFloored(by: 1000))
         let (dayNumber, secondOfDay) = (seconds.quotientFloored(by: 86_400), seconds.remainderFloored(by: 86_400))
         let (year, month, day) = CityTime.civil(fromDayNumber: Int(dayNumber))
-        return pad(year, 4) + "-" + pad(month, 2) + "-" + pad(day, 2) + "T" + pad(Int(secondOfDay / 3600), 2) + ":"
-            + pad(Int(secondOfDay % 3600 / 60), 2) + ":" + pad(Int(secondOfDay % 60), 2) + "." + pad(Int(fraction), 3) + "Z"
-    }
-
-    private static func pad(_ number: Int, _ width: Int) -> String {
-        let digits = String(number)
-        return digits.count >= width ? digits : String(repeating: "0", count: width - digits.count) + digits
+        // Digit by digit, because the request log writes one for every request.
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(24)
+        func add(_ number: Int, _ largestDivisor: Int, then separator: Unicode.Scalar) {
+            var divisor = largestDivisor
+            while divisor > 0 {
+                bytes.append(UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: number / divisor % 10))
+                divisor /= 10
+            }
+            bytes.append(UInt8(ascii: separator))
+        }
+        add(year, 1000, then: "-")
+        add(month, 10, then: "-")
+        add(day, 10, then: "T")
+        add(Int(secondOfDay / 3600), 10, then: ":")
+        add(Int(secondOfDay % 3600 / 60), 10, then: ":")
+        add(Int(secondOfDay % 60), 10, then: ".")
+        add(Int(fraction), 100, then: "Z")
+        return String(decoding: bytes, as: UTF8.self)
     }
 }
 

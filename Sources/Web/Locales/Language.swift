@@ -41,15 +41,6 @@ public enum Language: String, Sendable, CaseIterable, Hashable {
         return best?.language
     }
 
-    /// The categories of plural that the language's whole numbers have (CLDR 48, cardinal rules).
-    public var pluralCategories: [PluralCategory] {
-        switch self {
-        case .english: [.one, .other]
-        case .french: [.one, .many, .other]
-        case .arabic: [.zero, .one, .two, .few, .many, .other]
-        }
-    }
-
     /// The category of a whole number, by CLDR 48's cardinal rules.
     public func pluralCategory(of count: Int) -> PluralCategory {
         let number = count.magnitude

@@ -1,5 +1,5 @@
-import HTTPTypes
 // Last of the middleware for pages: a post is read, decoded and its form token checked before any handler sees it.
+import HTTPTypes
 import Hummingbird
 
 /// Reads posted forms and refuses those that no page of ours sent.

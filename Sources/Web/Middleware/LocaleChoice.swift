@@ -1,6 +1,6 @@
-import HTTPTypes
 // Fifth of the middleware: the language of the answer, as far as the request itself says it. A signed-in person's own
 // choice replaces it when the session has been looked up.
+import HTTPTypes
 import Hummingbird
 
 /// Chooses by the language cookie, then by Accept-Language, then the city's default.

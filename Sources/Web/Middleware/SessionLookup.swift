@@ -1,6 +1,6 @@
+// Sixth of the middleware, pages only: the session cookie becomes a caller, and the browser's own cookies (form secret and
+// notice; LocaleChoice has read the language) are read.
 import HTTPTypes
-// Sixth of the middleware, pages only: the session cookie becomes a caller, and the browser's own cookies (form secret,
-// notice, language) are read.
 import Hummingbird
 
 /// Finds out who is signed in. A dead session's cookie is cleared; nobody is turned away here.
@@ -34,15 +34,15 @@ struct SessionLookup: RouterMiddleware {
     }
 }
 
-/// Staff without the role of a group get a 403 page.
+/// Staff without any role of a group get a 403 page.
 struct RequireRole: RouterMiddleware {
     typealias Context = StaffContext
 
-    let role: StaffRole
+    let roles: Set<StaffRole>
 
     func handle(_ request: Request, context: StaffContext, next: (Request, StaffContext) async throws -> Response) async throws -> Response
     {
-        guard context.staff.roles.contains(role) else { throw Problem.forbidden }
+        guard !context.staff.roles.isDisjoint(with: roles) else { throw Problem.forbidden }
         return try await next(request, context)
     }
 }

@@ -1,5 +1,5 @@
-import HTTPTypes
 // For the JSON face, in place of session and form: the bearer token becomes a caller. Cookies are never looked at.
+import HTTPTypes
 import Hummingbird
 
 /// Marks an answer as JSON, errors included.
