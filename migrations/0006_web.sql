@@ -41,7 +41,8 @@ CREATE TABLE web.idempotency_key (
     PRIMARY KEY (actor, route, key)
 );
 CREATE INDEX idempotency_key_created ON web.idempotency_key (created_at);
-GRANT SELECT, INSERT, DELETE ON web.idempotency_key TO stoa_app;
+-- Payments write and compare keys (stoa_door); the server only clears old ones away, and cannot learn from them who paid.
+GRANT SELECT (created_at), DELETE ON web.idempotency_key TO stoa_app;
 
 GRANT CREATE ON SCHEMA web TO stoa_door;
 GRANT SELECT, INSERT, UPDATE, DELETE ON web.credential TO stoa_door;
@@ -55,6 +56,16 @@ CREATE FUNCTION web.is_live(c web.credential) RETURNS boolean
     RETURN c.revoked_at IS NULL AND c.expires_at > public.stoa_now()
         AND (c.idle_after IS NULL OR c.last_used_at + c.idle_after > public.stoa_now());
 ALTER FUNCTION web.is_live(web.credential) OWNER TO stoa_door;
+
+-- The staff member of a live session who holds one of the roles. No row for anybody else.
+CREATE FUNCTION web.staff_with(credential bytea, roles text[]) RETURNS TABLE (staff_id uuid)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+        SELECT s.id
+        FROM web.credential AS c JOIN identity.staff AS s ON s.id = c.staff_id
+        WHERE c.hash = staff_with.credential AND c.kind = 'session' AND web.is_live(c) AND s.closed_at IS NULL AND s.roles && staff_with.roles;
+    END;
+ALTER FUNCTION web.staff_with(bytea, text[]) OWNER TO stoa_door;
 
 -- A session of a resident or of a staff member (one of both), after the password was right. Idle and absolute limits: NIST SP 800-63B-4 §2.
 CREATE FUNCTION web.open_session(hash bytea, account_id uuid, staff_id uuid, authenticator_assurance smallint, idle_minutes integer) RETURNS void
@@ -82,7 +93,7 @@ CREATE FUNCTION web.issue_client_token(token_hash bytea, client_id text, scope t
 BEGIN
     INSERT INTO web.credential (hash, kind, client_id, organisation_id, scope, authenticator_assurance, expires_at)
     SELECT token_hash, 'access_token', c.id, c.organisation_id, issue_client_token.scope, 1,
-           public.stoa_now() + make_interval(secs => LEAST(lifetime_seconds, 3600))
+           public.stoa_now() + make_interval(secs => LEAST(lifetime_seconds, 600))
     FROM openid.client AS c
     WHERE c.id = issue_client_token.client_id AND c.kind = 'confidential' AND c.closed_at IS NULL AND issue_client_token.scope <@ c.scope;
     IF NOT FOUND THEN
@@ -121,7 +132,7 @@ BEGIN
         FROM openid.authorization_code AS a JOIN openid.authorization_request AS r ON r.id = a.request_id
         WHERE a.hash = redeem_authorization_code.code_hash
         FOR UPDATE OF a;
-    IF code IS NULL OR code.client_id <> redeem_authorization_code.client_id THEN
+    IF code IS NULL OR code.client_id IS DISTINCT FROM redeem_authorization_code.client_id THEN
         outcome := 'unknown';
     ELSIF code.consumed_at IS NOT NULL THEN
         UPDATE web.credential AS c SET revoked_at = public.stoa_now()
@@ -131,9 +142,9 @@ BEGIN
         UPDATE openid.authorization_code AS a SET consumed_at = public.stoa_now() WHERE a.hash = redeem_authorization_code.code_hash;
         IF code.expires_at <= public.stoa_now() THEN
             outcome := 'expired';
-        ELSIF code.redirect_uri <> redeem_authorization_code.redirect_uri THEN
+        ELSIF code.redirect_uri IS DISTINCT FROM redeem_authorization_code.redirect_uri THEN
             outcome := 'redirect_uri_differs';
-        ELSIF code.code_challenge <> redeem_authorization_code.code_challenge THEN
+        ELSIF code.code_challenge IS DISTINCT FROM redeem_authorization_code.code_challenge THEN
             outcome := 'verifier_wrong';
         ELSE
             INSERT INTO web.credential (hash, kind, account_id, client_id, scope, authenticator_assurance, authorization_code_hash, expires_at)

@@ -22,7 +22,7 @@ CREATE TABLE benefits.disbursement (
     id uuid PRIMARY KEY,
     programme_id text NOT NULL REFERENCES benefits.programme,
     resident_id uuid NOT NULL REFERENCES register.resident,
-    -- The look-up in the access log that found the resident; null for the demo city and imports.
+    -- The look-up in the access log that found the resident; null for the demo city.
     access_entry_id uuid,
     case_reference text NOT NULL CHECK (length(case_reference) BETWEEN 1 AND 64),
     currency text NOT NULL,
@@ -60,16 +60,7 @@ GRANT CREATE ON SCHEMA benefits TO stoa_door;
 GRANT SELECT, INSERT ON benefits.disbursement, benefits.decision TO stoa_door;
 GRANT SELECT ON benefits.programme, benefits.disbursement, benefits.decision TO stoa_auditor;
 
--- The staff member of a live session who holds one of the roles. No row for anybody else.
-CREATE FUNCTION benefits.staff_with(credential bytea, roles text[]) RETURNS TABLE (staff_id uuid)
-    LANGUAGE sql STABLE
-    BEGIN ATOMIC
-        SELECT s.id
-        FROM web.credential AS c JOIN identity.staff AS s ON s.id = c.staff_id
-        WHERE c.hash = staff_with.credential AND c.kind = 'session' AND web.is_live(c) AND s.closed_at IS NULL AND s.roles && staff_with.roles;
-    END;
-
--- Prepares a payment for the resident whom this staff member has just found: access_entry is the permitted, committed entry of that
+-- Prepares a payment for the resident whom this caseworker has just found (nobody else can look a resident up): access_entry is the permitted, committed entry of that
 -- look-up, and gives the resident and the case, so there is no payment to somebody who was not looked up under a reason. Outcomes:
 -- prepared, exists (the same again), id_conflict, role_missing, lookup_missing, programme_unknown, amount_over_limit.
 CREATE FUNCTION benefits.prepare(credential bytea, disbursement uuid, access_entry uuid, programme text, amount bigint, reason text) RETURNS text
@@ -79,7 +70,7 @@ DECLARE
     lookup record;
     scheme record;
 BEGIN
-    SELECT s.staff_id INTO preparer FROM benefits.staff_with(prepare.credential, '{caseworker,finance_officer}') AS s;
+    SELECT s.staff_id INTO preparer FROM web.staff_with(prepare.credential, '{caseworker}') AS s;
     IF NOT FOUND THEN RETURN 'role_missing'; END IF;
     -- A minute covers the way from the look-up to here; it is one request.
     SELECT e.subject_id, e.case_reference INTO lookup
@@ -106,11 +97,11 @@ END
 $$;
 
 -- Approves: posts the transfer and records the decision in one transaction. Approved twice, it has one effect. Outcomes:
--- approved (resident and amount say what to write to whom), already_approved, already_refused, self_approval, insufficient_funds,
+-- approved (resident, amount and language say what to write to whom; no language: no account), already_approved, already_refused, self_approval, insufficient_funds,
 -- role_missing, disbursement_unknown.
 CREATE FUNCTION benefits.approve(
     credential bytea, disbursement uuid, transfer uuid,
-    OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT case_reference text)
+    OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT case_reference text, OUT language text)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     approver uuid;
@@ -118,7 +109,7 @@ DECLARE
     earlier text;
     posted text;
 BEGIN
-    SELECT s.staff_id INTO approver FROM benefits.staff_with(approve.credential, '{approver}') AS s;
+    SELECT s.staff_id INTO approver FROM web.staff_with(approve.credential, '{approver}') AS s;
     IF NOT FOUND THEN outcome := 'role_missing'; RETURN; END IF;
     -- The money goes where the resident is now, if a register record took the place of the one that was found.
     SELECT d.id, d.prepared_by, d.amount, d.currency, d.case_reference, p.paid_from, coalesce(r.superseded_by, r.id) AS resident_id INTO prepared
@@ -146,6 +137,7 @@ BEGIN
     amount := prepared.amount;
     currency := prepared.currency;
     case_reference := prepared.case_reference;
+    SELECT a.language INTO approve.language FROM identity.account AS a WHERE a.resident_id = prepared.resident_id;
 END
 $$;
 
@@ -158,7 +150,7 @@ DECLARE
     prepared record;
     earlier text;
 BEGIN
-    SELECT s.staff_id INTO approver FROM benefits.staff_with(refuse.credential, '{approver}') AS s;
+    SELECT s.staff_id INTO approver FROM web.staff_with(refuse.credential, '{approver}') AS s;
     IF NOT FOUND THEN RETURN 'role_missing'; END IF;
     SELECT d.id, d.prepared_by INTO prepared FROM benefits.disbursement AS d WHERE d.id = refuse.disbursement;
     IF NOT FOUND THEN RETURN 'disbursement_unknown'; END IF;
@@ -178,12 +170,13 @@ CREATE FUNCTION benefits.disbursements_for(credential bytea, disbursement uuid, 
     RETURNS TABLE (id uuid, programme_id text, programme_name jsonb, law text, public_code text, case_reference text, currency text, amount bigint,
                    reason text, prepared_by_name text, prepared_by_me boolean, prepared_at timestamptz, decision text, decided_by_name text,
                    decided_at timestamptz, refusal_reason text)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
         SELECT d.id, d.programme_id, p.name, p.law, CASE WHEN disbursements_for.disbursement IS NOT NULL THEN r.public_code END,
             d.case_reference, d.currency, d.amount, d.reason, maker.display_name, maker.id = s.staff_id, d.prepared_at,
             x.kind, decider.display_name, x.decided_at, x.refusal_reason
-        FROM benefits.staff_with(disbursements_for.credential, '{caseworker,finance_officer,approver,auditor}') AS s
+        FROM web.staff_with(disbursements_for.credential, '{caseworker,finance_officer,approver,auditor}') AS s
         CROSS JOIN benefits.disbursement AS d
         JOIN benefits.programme AS p ON p.id = d.programme_id
         JOIN register.resident AS r ON r.id = d.resident_id
@@ -194,14 +187,16 @@ CREATE FUNCTION benefits.disbursements_for(credential bytea, disbursement uuid, 
           AND (disbursements_for.before_at IS NULL OR (d.prepared_at, d.id) < (disbursements_for.before_at, disbursements_for.before_id))
         ORDER BY d.prepared_at DESC, d.id DESC
         LIMIT LEAST(disbursements_for.page_size, 201);
-    END;
+END
+$$;
 
 -- What the resident whom the credential names was paid, newest first: a session, or an app's token with scope payments.
 CREATE FUNCTION benefits.received_by(credential bytea, page_size integer)
     RETURNS TABLE (disbursement_id uuid, transfer_id uuid, programme_name jsonb, law text, currency text, amount bigint, reason text,
                    case_reference text, paid_at timestamptz)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
         SELECT d.id, x.transfer_id, p.name, p.law, d.currency, d.amount, d.reason, d.case_reference, x.decided_at
         FROM ledger.holder(received_by.credential, '{payments}') AS h
         JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
@@ -210,9 +205,9 @@ CREATE FUNCTION benefits.received_by(credential bytea, page_size integer)
         JOIN benefits.programme AS p ON p.id = d.programme_id
         ORDER BY x.decided_at DESC, d.id DESC
         LIMIT LEAST(received_by.page_size, 200);
-    END;
+END
+$$;
 
-ALTER FUNCTION benefits.staff_with(bytea, text[]) OWNER TO stoa_door;
 ALTER FUNCTION benefits.prepare(bytea, uuid, uuid, text, bigint, text) OWNER TO stoa_door;
 ALTER FUNCTION benefits.approve(bytea, uuid, uuid) OWNER TO stoa_door;
 ALTER FUNCTION benefits.refuse(bytea, uuid, text) OWNER TO stoa_door;

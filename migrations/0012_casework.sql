@@ -41,13 +41,6 @@ GRANT CREATE ON SCHEMA casework TO stoa_door;
 GRANT SELECT, INSERT, DELETE ON casework.opening TO stoa_door;
 GRANT SELECT, INSERT ON casework.paper_submission TO stoa_door;
 
--- The member of staff behind a live session, when they hold the role; null otherwise.
-CREATE FUNCTION casework.staff_with_role(credential bytea, role text) RETURNS uuid
-    LANGUAGE sql STABLE
-    RETURN (SELECT s.id FROM web.credential AS c JOIN identity.staff AS s ON s.id = c.staff_id
-            WHERE c.hash = credential AND c.kind = 'session' AND web.is_live(c) AND s.closed_at IS NULL AND role = ANY (s.roles));
-ALTER FUNCTION casework.staff_with_role(bytea, text) OWNER TO stoa_door;
-
 -- Keeps the reason for a record that the door let this member of staff find. The entry of that search is the ticket: it must be
 -- theirs, permitted, committed and fresh. Null: no such entry.
 CREATE FUNCTION casework.open_record(credential bytea, opening_id uuid, search_entry_id uuid) RETURNS uuid
@@ -57,7 +50,7 @@ BEGIN
         SELECT open_record.opening_id, e.actor_id::uuid, e.subject_id, e.purpose, e.case_reference
         FROM access_log.entry AS e
         WHERE e.id = open_record.search_entry_id AND e.actor_kind = 'staff' AND e.operation = 'search' AND e.outcome = 'permitted'
-          AND e.actor_id = casework.staff_with_role(credential, 'caseworker')::text AND e.at > public.stoa_now() - interval '1 minute'
+          AND e.actor_id = (SELECT s.staff_id::text FROM web.staff_with(credential, '{caseworker}') AS s) AND e.at > public.stoa_now() - interval '1 minute'
           AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned();
     RETURN CASE WHEN FOUND THEN open_record.opening_id END;
 END
@@ -67,12 +60,14 @@ ALTER FUNCTION casework.open_record(bytea, uuid, uuid) OWNER TO stoa_door;
 -- An opening of this member of staff that has not run out.
 CREATE FUNCTION casework.opening_of(credential bytea, opening_id uuid)
     RETURNS TABLE (resident_id uuid, reason text, case_reference text, expires_at timestamptz, has_account boolean)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
         SELECT o.resident_id, o.reason, o.case_reference, o.expires_at, EXISTS (SELECT FROM identity.account AS a WHERE a.resident_id = o.resident_id)
-        FROM casework.opening AS o
-        WHERE o.id = opening_of.opening_id AND o.staff_id = casework.staff_with_role(credential, 'caseworker') AND o.expires_at > public.stoa_now();
-    END;
+        FROM web.staff_with(opening_of.credential, '{caseworker}') AS s JOIN casework.opening AS o ON o.staff_id = s.staff_id
+        WHERE o.id = opening_of.opening_id AND o.expires_at > public.stoa_now();
+END
+$$;
 ALTER FUNCTION casework.opening_of(bytea, uuid) OWNER TO stoa_door;
 
 -- A document was seen at the counter: links the account with this public code to the register record that is open, and raises its
@@ -83,7 +78,7 @@ CREATE FUNCTION casework.prove_identity(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     opened record;
-    staff uuid := casework.staff_with_role(credential, 'caseworker');
+    staff uuid := (SELECT s.staff_id FROM web.staff_with(credential, '{caseworker}') AS s);
     record_origin text;
     provisional record;
     given record;
@@ -124,7 +119,7 @@ CREATE FUNCTION casework.key_paper_consent(
     helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date, language text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    staff uuid := casework.staff_with_role(credential, 'caseworker');
+    staff uuid := (SELECT s.staff_id FROM web.staff_with(credential, '{caseworker}') AS s);
     resident uuid;
     outcome text;
 BEGIN
@@ -152,16 +147,18 @@ ALTER FUNCTION casework.key_paper_consent(bytea, uuid, uuid, text, uuid, text, t
 CREATE FUNCTION casework.paper_submissions_of(credential bytea, opening_id uuid)
     RETURNS TABLE (id uuid, form_reference text, activity_id uuid, keyed_by text, helper_name text, signature_method text, witness_name text,
                    signed_on date, keyed_at timestamptz)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
         SELECT p.id, p.form_reference, p.activity_id, s.display_name, p.helper_name, p.signature_method, p.witness_name, p.signed_on, p.keyed_at
-        FROM casework.opening AS o
+        FROM web.staff_with(paper_submissions_of.credential, '{caseworker}') AS me
+        JOIN casework.opening AS o ON o.staff_id = me.staff_id
         JOIN casework.paper_submission AS p ON p.resident_id = o.resident_id
         JOIN identity.staff AS s ON s.id = p.staff_id
-        WHERE o.id = paper_submissions_of.opening_id AND o.staff_id = casework.staff_with_role(credential, 'caseworker')
-          AND o.expires_at > public.stoa_now()
+        WHERE o.id = paper_submissions_of.opening_id AND o.expires_at > public.stoa_now()
         ORDER BY p.keyed_at DESC LIMIT 50;
-    END;
+END
+$$;
 ALTER FUNCTION casework.paper_submissions_of(bytea, uuid) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION casework.open_record(bytea, uuid, uuid), casework.opening_of(bytea, uuid),
     casework.prove_identity(bytea, uuid, uuid, text, text, text),

@@ -58,7 +58,7 @@ public struct NewProgramme: Sendable {
     }
 }
 
-/// A payment to have ready for approval without a look-up at the counter: the demo city, an import.
+/// A payment to have ready for approval without a look-up at the counter: the demo city.
 public struct NewDisbursement: Sendable {
     public var id: DisbursementID
     public var programmeID: String
@@ -81,7 +81,7 @@ public struct NewDisbursement: Sendable {
     }
 }
 
-/// Sets up programmes, for the demo city and imports. The role that serves cannot.
+/// Sets up programmes, for the demo city. The role that serves cannot.
 public struct BenefitsAdministration: Sendable {
     private let owner: Database
 

@@ -20,19 +20,19 @@ public struct BenefitsRoutes: Sendable {
     public func add(to site: Site) {
         site.declare(pages: [DisbursementsPage.self, PreparePage.self, DisbursementPage.self])
         site.addNavigation(.staff, path: "/staff/benefits", textKey: "benefits.navigation")
-        site.staff.get("/staff/benefits", use: list)
-        site.staff.post("/staff/benefits", use: prepare)
-        site.staff.get("/staff/benefits/new", use: showForm)
-        site.staff.get("/staff/benefits/{id}", use: show)
-        site.staff.post("/staff/benefits/{id}/approve", use: approve)
-        site.staff.post("/staff/benefits/{id}/refuse", use: refuse)
+        let (readers, preparers, approvers) = (site.staff(BenefitsRules.mayLook), site.staff(BenefitsRules.mayPrepare), site.staff([.approver]))
+        readers.get("/staff/benefits", use: list)
+        preparers.post("/staff/benefits", use: prepare)
+        preparers.get("/staff/benefits/new", use: showForm)
+        readers.get("/staff/benefits/{id}", use: show)
+        approvers.post("/staff/benefits/{id}/approve", use: approve)
+        approvers.post("/staff/benefits/{id}/refuse", use: refuse)
     }
 
     /// Payments on one page: what an approver gets through in a morning.
     static let disbursementsPerPage = 50
 
     @Sendable func list(_ request: Request, _ context: StaffContext) async throws -> Response {
-        try context.require(oneOf: BenefitsRules.mayLook)
         let cursor = try context.query(request).value("before").map { text in
             guard let cursor = DisbursementCursor(text) else { throw Problem.malformedCursor("before") }
             return cursor
@@ -48,12 +48,10 @@ public struct BenefitsRoutes: Sendable {
     }
 
     @Sendable func showForm(_ request: Request, _ context: StaffContext) async throws -> Response {
-        try context.require(oneOf: BenefitsRules.mayPrepare)
         return try await form(context, .blank, id: .new())
     }
 
     @Sendable func prepare(_ request: Request, _ context: StaffContext) async throws -> Response {
-        try context.require(oneOf: BenefitsRules.mayPrepare)
         let programmes = try await database.query(OpenProgrammes())
         var form = BenefitForm(context.form)
         guard let draft = form.draft(programmes, context) else {
@@ -74,7 +72,6 @@ public struct BenefitsRoutes: Sendable {
     }
 
     @Sendable func approve(_ request: Request, _ context: StaffContext) async throws -> Response {
-        try context.require(oneOf: [.approver])
         let id: DisbursementID = try context.parameter("id")
         return try await decide(id, context) {
             try await DecideBenefit(database: database).approve(id, by: context.staff.credential)
@@ -83,7 +80,6 @@ public struct BenefitsRoutes: Sendable {
     }
 
     @Sendable func refuse(_ request: Request, _ context: StaffContext) async throws -> Response {
-        try context.require(oneOf: [.approver])
         let id: DisbursementID = try context.parameter("id")
         var fields = FormReader(context.form)
         let reason = fields.longText("refusal_reason", charactersMax: BenefitForm.reasonCharactersMax)
@@ -116,7 +112,6 @@ public struct BenefitsRoutes: Sendable {
     private func show(
         _ context: StaffContext, _ state: FormState = .blank, problem: String? = nil, status: HTTPResponse.Status = .ok
     ) async throws -> Response {
-        try context.require(oneOf: BenefitsRules.mayLook)
         let query = Disbursements(credential: context.staff.credential, id: try context.parameter("id"), count: 1)
         guard let found = try await database.optional(query) else { throw Problem.notFound }
         let page = DisbursementPage(found, roles: context.staff.roles, problem: problem.map { context.text($0) }, context.formView(state), context)
@@ -128,12 +123,5 @@ public struct BenefitsRoutes: Sendable {
     ) async throws -> Response {
         let programmes = try await database.query(OpenProgrammes())
         return try context.page(PreparePage(context.formView(state), programmes, id: id, context), title: "benefits.prepare.title", status: status)
-    }
-}
-
-extension StaffContext {
-    /// - Throws: `Problem.forbidden` for staff who have none of the roles.
-    func require(oneOf roles: Set<StaffRole>) throws {
-        guard !staff.roles.isDisjoint(with: roles) else { throw Problem.forbidden }
     }
 }

@@ -1,5 +1,5 @@
-// Who may do what with a benefit payment, apart from everything that stores or shows it. The database decides the same again, with the
-// last word (migrations/0011); the pages use these rules to offer only what will be accepted.
+// Who may do what with a benefit payment, apart from everything that stores or shows it. The URL table and the pages go by it; the
+// database decides by its own functions, with the last word (migrations/0011).
 import Web
 
 /// Where a payment stands.
@@ -23,7 +23,8 @@ enum DecisionOffer: Sendable, Hashable {
 
 enum BenefitsRules {
     static let mayLook: Set<StaffRole> = [.caseworker, .financeOfficer, .approver, .auditor]
-    static let mayPrepare: Set<StaffRole> = [.caseworker, .financeOfficer]
+    /// To prepare is to look a resident up, which is a caseworker's (migrations/0008).
+    static let mayPrepare: Set<StaffRole> = [.caseworker]
 
     static func offer(to roles: Set<StaffRole>, preparedByThem: Bool, state: DisbursementState) -> DecisionOffer {
         guard state == .prepared else { return .nothing }

@@ -18,7 +18,7 @@ struct OpenProgrammes: Query {
 
     func decode(_ row: inout RowReader) throws -> Programme {
         let id = try row.next(String.self)
-        let name = LocalisedText(try row.next())
+        let name = try LocalisedText(row.next())
         let currency = try Currency(column: row.next())
         return Programme(id: id, name: name, paymentMax: Money(minorUnits: try row.next(), currency: currency))
     }
@@ -65,7 +65,7 @@ struct Disbursements: Query {
 
     func decode(_ row: inout RowReader) throws -> Disbursement {
         let id = DisbursementID(try row.next(UUID.self))
-        let programme = LocalisedText(try row.next())
+        let programme = try LocalisedText(row.next())
         let law = try row.next(String.self)
         let publicCode = try row.next(String?.self)
         let caseReference = try row.next(String.self)
@@ -111,10 +111,12 @@ struct Approve: Query {
         let resident: ResidentID
         let amount: Money
         let caseReference: String
+        /// Of the resident's account; English where there is none.
+        let language: Language
     }
 
     var sql: SQL {
-        "SELECT outcome, resident, amount, currency, case_reference FROM benefits.approve(\(credential.bytes), \(id), \(transfer))"
+        "SELECT outcome, resident, amount, currency, case_reference, language FROM benefits.approve(\(credential.bytes), \(id), \(transfer))"
     }
 
     func decode(_ row: inout RowReader) throws -> Row {
@@ -123,12 +125,13 @@ struct Approve: Query {
         let amount = try row.next(Int64?.self)
         let currency = try row.next(String?.self)
         let caseReference = try row.next(String?.self)
+        let language = try row.next(String?.self).flatMap { Language(rawValue: $0) } ?? .english
         guard let resident, let amount, let currency, let caseReference else { return Row(outcome: outcome, paid: nil) }
         return Row(
             outcome: outcome,
             paid: Paid(
                 resident: ResidentID(resident), amount: Money(minorUnits: amount, currency: try Currency(column: currency)),
-                caseReference: caseReference))
+                caseReference: caseReference, language: language))
     }
 }
 
@@ -158,7 +161,7 @@ struct ReceivedBy: Query {
     func decode(_ row: inout RowReader) throws -> ReceivedBenefit {
         let id = DisbursementID(try row.next(UUID.self))
         let transferID = TransferID(try row.next(UUID.self))
-        let programme = LocalisedText(try row.next())
+        let programme = try LocalisedText(row.next())
         let law = try row.next(String.self)
         let currency = try Currency(column: row.next())
         return ReceivedBenefit(

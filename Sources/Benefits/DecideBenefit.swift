@@ -39,10 +39,9 @@ struct DecideBenefit: Sendable {
         try await database.transaction { transaction in
             let answer = try await transaction.one(approval)
             guard answer.outcome == "approved", let paid = answer.paid else { throw DecisionRefusal(answer.outcome) }
-            // The language of the resident is not known here: the English form of an amount has its sign in front and no words.
             try await Messages.send(
                 .paymentReceived, to: paid.resident,
-                ["amount": paid.amount.formatted(locale: Language.english.tag), "reference": paid.caseReference], on: transaction)
+                ["amount": paid.amount.formatted(locale: paid.language.tag), "reference": paid.caseReference], on: transaction)
         }
     }
 

@@ -1,5 +1,5 @@
 // What only the owner of the database may do: open the city's accounts and move money without a resident, a staff member or an
-// organisation asking for it. The demo city and imports use it; the role that serves cannot, so it cannot make money.
+// organisation asking for it. The demo city uses it; the role that serves cannot, so it cannot make money.
 public import Postgres
 public import Primitives
 public import Web

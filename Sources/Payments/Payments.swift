@@ -52,7 +52,7 @@ public struct NewBill: Sendable {
     }
 }
 
-/// Makes out bills, for the demo city and imports. The role that serves cannot.
+/// Makes out bills, for the demo city. The role that serves cannot.
 public struct BillIssuing: Sendable {
     private let owner: Database
 

@@ -29,6 +29,13 @@ struct BenefitsStoryTests {
                 #expect(try await CityBrowser(client, session: office.ada.session).get(path).status == 403, "\(path)")
                 #expect(try await CityBrowser(client, session: administrator.session).get(path).status == 403, "\(path)")
             }
+            // A finance officer alone sees the payments and is offered no form that would end in a refusal.
+            let finance = CityBrowser(client, session: try await office.city.staff(roles: [.financeOfficer]).session)
+            let list = try await finance.get("/staff/benefits")
+            #expect(list.status == 200 && !list.text.contains("/staff/benefits/new"))
+            #expect(try await finance.get("/staff/benefits/\(id)").status == 200)
+            #expect(try await finance.get("/staff/benefits/new").status == 403)
+            #expect(try await finance.post("/staff/benefits", fields(office)).status == 403)
             let watcher = CityBrowser(client, session: auditor.session)
             #expect(try await watcher.get("/staff/benefits/\(id)").status == 200)
             #expect(try await watcher.get("/staff/benefits/new").status == 403)
@@ -72,6 +79,15 @@ struct BenefitsStoryTests {
             #expect(try await office.wallet() == 12_050)
             #expect(try await office.count("benefits.decision") == 1)
             #expect(try await office.count("messages.message WHERE kind = 'payment_received'") == 1)
+            // Each resident's amount is written in their own language.
+            #expect(try await office.count("messages.message WHERE parameters ->> 'amount' = '€120.50'") == 1)
+            try await office.city.owner.execute("UPDATE identity.account SET language = 'fr' WHERE id = \(office.ada.accountID)")
+            let second = try await office.prepared()
+            #expect(try await approver.post("/staff/benefits/\(second)/approve", []).status == 303)
+            #expect(try await office.city.owner.one(
+                OneValue("SELECT parameters ->> 'amount' FROM messages.message ORDER BY sent_at DESC LIMIT 1", of: String.self))
+                == Money(minorUnits: 12_000, currency: .eur).formatted(locale: "fr"))
+            try await office.city.owner.execute("UPDATE identity.account SET language = 'en' WHERE id = \(office.ada.accountID)")
 
             let money = try await CityBrowser(client, session: office.ada.session).get("/money").text
             for text in ["Heating allowance", "€120.50", "Cold &lt;i&gt;winter&lt;/i&gt;", "H-2026-1", "another one approved it"] {

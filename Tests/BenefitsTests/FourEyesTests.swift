@@ -95,6 +95,12 @@ struct FourEyesTests {
         #expect(try await prepare(.new()) == "lookup_missing")
         #expect(try await prepare(search(colleague, "application")) == "lookup_missing")
         #expect(try await prepare(search(office.caseworker, "complaint")) == "lookup_missing")
+        let finance = try await office.city.staff(roles: [.financeOfficer])
+        await #expect(throws: RefusedAccess.self) { try await search(finance, "application") }
+        let own = try await search(office.caseworker, "application")
+        #expect(
+            try await office.word("SELECT benefits.prepare(\(finance.session.hash.bytes), \(UUID()), \(own), 'heating', 100, 'Because it is cold')")
+                == "role_missing")
         let sound = try await search(office.caseworker, "application")
         #expect(try await prepare(sound) == "prepared")
         try await office.city.setClock(secondsAhead: 120)
@@ -107,7 +113,7 @@ struct FourEyesTests {
             "SELECT * FROM benefits.disbursement", "SELECT * FROM benefits.decision", "INSERT INTO benefits.decision SELECT * FROM benefits.decision",
             "INSERT INTO benefits.disbursement SELECT * FROM benefits.disbursement", "UPDATE benefits.disbursement SET amount = 1",
             "DELETE FROM benefits.decision", "TRUNCATE benefits.disbursement", "UPDATE benefits.programme SET payment_max = 1",
-            "INSERT INTO benefits.programme SELECT * FROM benefits.programme", "SELECT benefits.staff_with('\\x00', '{approver}')",
+            "INSERT INTO benefits.programme SELECT * FROM benefits.programme", "SELECT web.staff_with('\\x00', '{approver}')",
         ])
     func deniedToTheApp(statement: String) async throws {
         let office = try await shared.value
