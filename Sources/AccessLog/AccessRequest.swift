@@ -112,6 +112,12 @@ public struct SealingKey: Sendable, Hashable {
     public let holderID: ResidentID
     public let keyID: String?
     public let wrappedKey: [UInt8]?
+
+    public init(holderID: ResidentID, keyID: String?, wrappedKey: [UInt8]?) {
+        self.holderID = holderID
+        self.keyID = keyID
+        self.wrappedKey = wrappedKey
+    }
 }
 
 /// One value, still sealed.

@@ -1,5 +1,6 @@
 // What the staff forms mean. Each reads its fields once; errors stand beside the field that they concern.
 import AccessLog
+import Consent
 import Foundation
 import Postgres
 import Primitives
@@ -49,10 +50,15 @@ struct SearchForm {
     }
 
     private static func nameAndBirthDate(_ fields: inout FormReader, _ lookup: LookupKey) -> SubjectReference? {
-        let given = fields.text("given_names", charactersMax: CaseworkLimits.searchNameCharactersMax)
-        let family = fields.text("family_name", charactersMax: CaseworkLimits.searchNameCharactersMax)
-        guard let born = fields.date("birth"), !given.isEmpty, !family.isEmpty else { return nil }
-        return .nameAndBirthDate(lookup.nameAndBirthDate(givenNames: given, familyName: family, born: born))
+        let given = fields.optionalText("given_names", charactersMax: CaseworkLimits.searchNameCharactersMax)
+        let family = fields.optionalText("family_name", charactersMax: CaseworkLimits.searchNameCharactersMax)
+        let born = fields.date("birth")
+        if given == nil, family == nil, fields.errors.allSatisfy({ !["given_names", "family_name"].contains($0.field) }) {
+            fields.reject("given_names", "casework.search.name_missing")
+        }
+        guard let born, let first = given ?? family else { return nil }
+        // Somebody with one name has it as given names in the register, whichever field it was typed into.
+        return .nameAndBirthDate(lookup.nameAndBirthDate(givenNames: first, familyName: given == nil ? "" : family ?? "", born: born))
     }
 }
 
@@ -80,13 +86,15 @@ struct PaperConsentForm {
     var fields: FormReader
     let submission: PaperConsent?
 
-    init(_ context: StaffContext, offers: [ConsentOffer]) {
+    init(_ context: StaffContext, offers: [ProcessingActivity]) {
         var fields = FormReader(context.form)
         let typed = fields.text("form_reference", charactersMax: 40)
         let reference = try? PublicCode.parse(typed)
         if reference == nil, !typed.isEmpty { fields.reject("form_reference", "casework.paper.reference_malformed") }
-        let activity = UUID(uuidString: fields.choice("activity", from: offers.map { $0.activityID.uuidString.lowercased() }))
+        let chosen = fields.choice("activity", from: offers.map(\.id.description))
+        let activity = offers.first { $0.id.description == chosen }
         let decision = fields.choice("decision", of: PaperDecision.self)
+        let attributes = Self.attributes(&fields, activity, decision)
         let helper = fields.text("helper_name", charactersMax: CaseworkLimits.nameCharactersMax)
         let method = fields.choice("signature_method", of: SignatureMethod.self)
         let witness = fields.optionalText("witness_name", charactersMax: CaseworkLimits.nameCharactersMax)
@@ -97,11 +105,66 @@ struct PaperConsentForm {
         let id = fields.optionalText("submission", charactersMax: 36).flatMap { UUID(uuidString: $0) } ?? UUID()
         if fields.isValid, let reference, let activity, let decision, let method, let signedOn {
             submission = PaperConsent(
-                id: id, formReference: reference, activityID: activity, decision: decision, attributes: nil, helperName: helper,
+                id: id, formReference: reference, activityID: activity.id, decision: decision, attributes: attributes, helperName: helper,
                 signatureMethod: method, witnessName: method == .witness ? witness : nil, wasReadBack: readBack, signedOn: signedOn)
         } else {
             submission = nil
         }
         self.fields = fields
+    }
+
+    /// What is ticked on the paper, of the chosen sharing. Boxes of another sharing are a slip that must not pass unseen; a withdrawal ends
+    /// everything, and ticks beside it say something else.
+    private static func attributes(_ fields: inout FormReader, _ activity: ProcessingActivity?, _ decision: PaperDecision?) -> [String]? {
+        guard let activity, let decision else { return nil }
+        let name = fieldName(activity)
+        let ticked = fields.list(name, from: activity.attributes)
+        let others = fields.state.typed.keys.contains { $0.hasPrefix(fieldPrefix) && $0 != name }
+        switch decision {
+        case .given:
+            if others { fields.reject(name, "casework.paper.ticked_elsewhere") }
+            if ticked.isEmpty { fields.reject(name, "casework.paper.nothing_ticked") }
+            return ticked
+        case .withdrawn:
+            if others || !ticked.isEmpty { fields.reject("decision", "casework.paper.ticked_and_withdrawn") }
+            return nil
+        }
+    }
+
+    /// The boxes of each sharing have a name of their own, so that a page without scripts can show them all.
+    static func fieldName(_ activity: ProcessingActivity) -> String { fieldPrefix + activity.id.description }
+    private static let fieldPrefix = "attributes-"
+}
+
+/// The answer to a correction.
+struct CorrectionForm {
+    private(set) var fields: FormReader
+    let answer: CorrectionAnswer?
+
+    init(_ context: StaffContext, _ correction: CorrectionRequest) {
+        var fields = FormReader(context.form)
+        let decision = fields.choice("decision", of: CorrectionDecision.self)
+        let words = fields.optionalLongText("answer", charactersMax: Corrections.wordsCharactersMax)
+        let value = Self.value(&fields, correction.attribute)
+        switch decision {
+        case .accepted:
+            if !Corrections.changes(correction.attribute) {
+                fields.reject("decision", "casework.correction.not_changed_here")
+            } else if let value, !Corrections.accepts(value, as: correction.attribute) {
+                fields.reject("value", "casework.correction.value_refused")
+            } else if value == nil, fields.isValid {
+                fields.reject("value", "casework.correction.value_missing")
+            }
+        case .declined:
+            if words == nil, fields.isValid { fields.reject("answer", "casework.correction.reason_missing") }
+        case nil: break
+        }
+        answer = fields.isValid ? decision.map { CorrectionAnswer(decision: $0, words: words, value: value) } : nil
+        self.fields = fields
+    }
+
+    private static func value(_ fields: inout FormReader, _ attribute: Attribute) -> String? {
+        attribute == .dateOfBirth
+            ? fields.optionalDate("value")?.description : fields.optionalText("value", charactersMax: CaseworkLimits.valueCharactersMax)
     }
 }

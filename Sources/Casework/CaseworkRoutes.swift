@@ -1,5 +1,7 @@
-// The counter: find a resident for a stated reason, open the record, prove an identity, key a paper form, print its letter.
+// The counter: find a resident for a stated reason, open the record, prove an identity, key a paper form, print its letter, answer a
+// correction.
 public import AccessLog
+import Consent
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -15,23 +17,33 @@ public struct CaseworkRoutes: Sendable {
     let door: Door
     let vault: ResidentVault
     let lookup: LookupKey
+    let corrections: Corrections
+    let register: ConsentRegister
 
-    public init(database: Database, door: Door, vault: ResidentVault, lookup: LookupKey) {
+    public init(database: Database, door: Door, vault: ResidentVault, lookup: LookupKey, corrections: Corrections) {
         self.database = database
         self.door = door
         self.vault = vault
         self.lookup = lookup
+        self.corrections = corrections
+        register = ConsentRegister(database: database)
     }
 
     public func add(to site: Site) {
-        site.declare(pages: [StaffHomePage.self, SearchPage.self, RecordPage.self, PaperConsentPage.self, LetterPage.self, BlankFormPage.self])
+        site.declare(pages: [
+            StaffHomePage.self, SearchPage.self, RecordPage.self, CorrectionAnswerPage.self, PaperConsentPage.self, LetterPage.self,
+            BlankFormPage.self,
+        ])
         site.addNavigation(.staff, path: "/staff", textKey: "casework.navigation")
         site.addNavigation(.staff, path: "/staff/search", textKey: "casework.search.navigation")
-        let caseworker = site.staff(.caseworker)
+        let caseworker = site.staff([.caseworker])
         site.staff.get("/staff", use: home)
         caseworker.get("/staff/search", use: showSearch)
         caseworker.post("/staff/search", use: search)
+        caseworker.post("/staff/corrections/{reference}", use: openCorrection)
         caseworker.get("/staff/records/{opening}", use: showRecord)
+        caseworker.get("/staff/records/{opening}/corrections/{correction}", use: showCorrection)
+        caseworker.post("/staff/records/{opening}/corrections/{correction}", use: answerCorrection)
         caseworker.post("/staff/records/{opening}/proof", use: proveIdentity)
         caseworker.get("/staff/records/{opening}/paper-consent", use: showPaperConsent)
         caseworker.post("/staff/records/{opening}/paper-consent", use: keyPaperConsent)
@@ -41,9 +53,9 @@ public struct CaseworkRoutes: Sendable {
 
     @Sendable func home(_ request: Request, _ context: StaffContext) async throws -> Response {
         let isCaseworker = context.staff.roles.contains(.caseworker)
-        let corrections = isCaseworker ? try await database.query(OpenCorrections()) : []
-        let offers = isCaseworker ? try await database.query(ConsentOffers()) : []
-        return try context.page(StaffHomePage(corrections, offers, context), title: "casework.title")
+        let waiting = isCaseworker ? try await corrections.waiting(for: context.staff.credential) : []
+        let offers = isCaseworker ? try await offers() : []
+        return try context.page(StaffHomePage(waiting, offers, context), title: "casework.title")
     }
 
     @Sendable func showSearch(_ request: Request, _ context: StaffContext) async throws -> Response {
@@ -55,17 +67,26 @@ public struct CaseworkRoutes: Sendable {
         var form = SearchForm(context, lookup: lookup)
         guard form.fields.isValid, let subject = form.subject, let reason = form.reason else { return try searchAgain(form, context) }
         do {
-            let found = try await door.read(
-                AccessRequest(
-                    credential: context.staff.credential, operation: .search, subject: subject, attributes: [], purpose: reason.rawValue,
-                    caseReference: form.caseReference))
-            let opening = try await database.one(
-                OpenRecord(credential: context.staff.credential, openingID: .new(), searchEntryID: found.entryID))
-            guard let opening else { throw Problem.forbidden }
+            let opening = try await open(subject, for: reason, caseReference: form.caseReference, context)
             return context.redirect(to: "/staff/records/\(opening)")
         } catch let refused as RefusedAccess where refused.refusal == .subjectUnknown || refused.refusal == .subjectAmbiguous {
             form.fields.reject("kind", "casework.search.\(refused.refusal.rawValue)")
             return try searchAgain(form, context)
+        } catch let refused as RefusedAccess {
+            throw refused.problem()
+        }
+    }
+
+    /// Opens the record that a waiting correction is about: the look-up is logged under the correction's own reference.
+    @Sendable func openCorrection(_ request: Request, _ context: StaffContext) async throws -> Response {
+        let reference: String = try context.parameter("reference")
+        guard let waiting = try await corrections.waiting(for: context.staff.credential).first(where: { $0.reference == reference }) else {
+            context.notice("casework.correction.already_answered")
+            return context.redirect(to: "/staff")
+        }
+        do {
+            let opening = try await open(.resident(waiting.residentID), for: .correction, caseReference: reference, context)
+            return context.redirect(to: "/staff/records/\(opening)")
         } catch let refused as RefusedAccess {
             throw refused.problem()
         }
@@ -93,16 +114,44 @@ public struct CaseworkRoutes: Sendable {
         return context.redirect(to: "/staff/records/\(opening.id)")
     }
 
+    @Sendable func showCorrection(_ request: Request, _ context: StaffContext) async throws -> Response {
+        let opening = try await opening(context)
+        let released = try await release(opening, Attribute.all, context)
+        guard let correction = try await correction(under: released, context) else { throw Problem.notFound }
+        return try answerPage(correction, opening, try vault.open(released), .blank, context)
+    }
+
+    @Sendable func answerCorrection(_ request: Request, _ context: StaffContext) async throws -> Response {
+        let opening = try await opening(context)
+        let released = try await release(opening, Attribute.all, context)
+        let place = "/staff/records/\(opening.id)"
+        guard opening.reason == OpeningReason.correction.rawValue else { throw Problem.notFound }
+        guard let correction = try await correction(under: released, context) else {
+            context.notice("casework.correction.already_answered")
+            return context.redirect(to: place)
+        }
+        let form = CorrectionForm(context, correction)
+        guard let answer = form.answer else {
+            return try answerPage(correction, opening, try vault.open(released), form.fields.state, context, status: .unprocessableContent)
+        }
+        switch try await corrections.answer(correction, with: answer, opening: opening.id.uuid, released: released, session: context.staff.credential) {
+        case "answered": context.notice("casework.correction.done")
+        case "already_answered": context.notice("casework.correction.already_answered")
+        default: throw Problem.forbidden
+        }
+        return context.redirect(to: place)
+    }
+
     @Sendable func showPaperConsent(_ request: Request, _ context: StaffContext) async throws -> Response {
         let opening = try await opening(context)
         let state = FormState.filled(["helper_name": context.staff.name])
         return try context.page(
-            PaperConsentPage(opening, try await database.query(ConsentOffers()), context.formView(state), context), title: "casework.paper.title")
+            PaperConsentPage(opening, try await offers(), context.formView(state), context), title: "casework.paper.title")
     }
 
     @Sendable func keyPaperConsent(_ request: Request, _ context: StaffContext) async throws -> Response {
         let opening = try await opening(context)
-        let offers = try await database.query(ConsentOffers())
+        let offers = try await offers()
         var form = PaperConsentForm(context, offers: offers)
         if let submission = form.submission {
             switch try await key(submission, opening, context) {
@@ -124,17 +173,17 @@ public struct CaseworkRoutes: Sendable {
         let id: ID<PaperSubmission> = try context.parameter("submission")
         let submissions = try await database.query(PaperSubmissions(credential: context.staff.credential, openingID: opening.id))
         guard let submission = submissions.first(where: { $0.id == id.uuid }) else { throw Problem.notFound }
-        let offers = try await database.query(ConsentOffers())
+        let offers = try await offers()
         let addressee = try await view(
             opening, [.givenNames, .familyName, .street, .postcode, .locality], context)
-        let offer = offers.first { $0.activityID == submission.activityID }
+        let offer = offers.first { $0.id == submission.activityID }
         return try context.page(LetterPage(addressee, submission, offer, context), title: "casework.letter.title")
     }
 
     /// An empty form to print, with a reference of its own and nobody's data.
     @Sendable func printBlankForm(_ request: Request, _ context: StaffContext) async throws -> Response {
-        let id: ID<ConsentOffer> = try context.parameter("activity")
-        guard let offer = try await database.query(ConsentOffers()).first(where: { $0.activityID == id.uuid }) else { throw Problem.notFound }
+        let id: ActivityID = try context.parameter("activity")
+        guard let offer = try await offers().first(where: { $0.id == id }) else { throw Problem.notFound }
         return try context.page(BlankFormPage(offer, .random(), context), title: "casework.form.title")
     }
 }
@@ -152,21 +201,57 @@ extension CaseworkRoutes {
         return opening
     }
 
+    /// What may come on a paper form: the sharings that need consent.
+    private func offers() async throws -> [ProcessingActivity] {
+        try await register.activities().filter { $0.legalBasis == .consent }
+    }
+
+    /// Looks a resident up and keeps the reason for the pages about them. The look-up is in the log before anything opens.
+    /// - Throws: `RefusedAccess`.
+    private func open(_ subject: SubjectReference, for reason: OpeningReason, caseReference: String, _ context: StaffContext) async throws -> OpeningID {
+        let found = try await door.read(
+            AccessRequest(
+                credential: context.staff.credential, operation: .search, subject: subject, attributes: [], purpose: reason.rawValue,
+                caseReference: caseReference))
+        let opening = try await database.one(OpenRecord(credential: context.staff.credential, openingID: .new(), searchEntryID: found.entryID))
+        guard let opening else { throw Problem.forbidden }
+        return opening
+    }
+
+    /// The waiting correction that the address names, of the record that was just released; nil when it is answered or somebody else's.
+    private func correction(under released: ReleasedRecord, _ context: StaffContext) async throws -> CorrectionRequest? {
+        let id: CorrectionRequestID = try context.parameter("correction")
+        return try await corrections.waiting(under: released.entryID, for: context.staff.credential).first { $0.id == id }
+    }
+
+    private func answerPage(
+        _ correction: CorrectionRequest, _ opening: Opening, _ record: OpenedRecord, _ state: FormState, _ context: StaffContext,
+        status: HTTPResponse.Status = .ok
+    ) throws -> Response {
+        try context.page(
+            CorrectionAnswerPage(correction, opening, record, context.formView(state), context), title: "casework.correction.title", status: status)
+    }
+
     private func record(_ context: StaffContext, proof: FormState, status: HTTPResponse.Status = .ok) async throws -> Response {
         let opening = try await opening(context)
         let record = try await view(opening, Attribute.all, context)
         let submissions = try await database.query(PaperSubmissions(credential: context.staff.credential, openingID: opening.id))
+        // Only a record that was opened for a correction says what the resident wrote.
+        let waiting = try await corrections.waiting(under: record.entryID, for: context.staff.credential)
         return try context.page(
-            RecordPage(opening, record, submissions, context.formView(proof), context), title: "casework.record.title", status: status)
+            RecordPage(opening, record, submissions, waiting, context.formView(proof), context), title: "casework.record.title", status: status)
     }
 
     private func view(_ opening: Opening, _ attributes: [Attribute], _ context: StaffContext) async throws -> OpenedRecord {
+        try vault.open(try await release(opening, attributes, context))
+    }
+
+    private func release(_ opening: Opening, _ attributes: [Attribute], _ context: StaffContext) async throws -> ReleasedRecord {
         do {
-            let released = try await door.read(
+            return try await door.read(
                 AccessRequest(
                     credential: context.staff.credential, operation: .view, subject: .resident(opening.residentID),
                     attributes: attributes.map(\.rawValue), purpose: opening.reason, caseReference: opening.caseReference))
-            return try vault.open(released)
         } catch let refused as RefusedAccess {
             throw refused.problem()
         }

@@ -1,4 +1,5 @@
 // What staff may choose and what a search may be, as types. Pure.
+import Consent
 import Foundation
 import Postgres
 import Primitives
@@ -44,9 +45,9 @@ enum PaperDecision: String, CaseIterable, Sendable {
 struct PaperConsent: Sendable {
     var id: UUID
     var formReference: PublicCode
-    var activityID: UUID
+    var activityID: ActivityID
     var decision: PaperDecision
-    /// Nil: everything that the form offers.
+    /// What was ticked; nil for a withdrawal, which ends everything.
     var attributes: [String]?
     var helperName: String
     var signatureMethod: SignatureMethod
@@ -60,6 +61,8 @@ enum CaseworkLimits {
     static let caseReferenceCharactersMax = 64
     /// Longest name of a person, in characters: what the columns take.
     static let nameCharactersMax = 200
+    /// Longest corrected value, in characters: as in an import.
+    static let valueCharactersMax = 200
     /// Longest full given names in a search, in characters; some cultures write many.
     static let searchNameCharactersMax = 500
 }

@@ -1,5 +1,6 @@
 // Every statement of the slice. The functions behind them derive the member of staff from the session (migrations/0012_casework.sql).
 public import AccessLog
+import Consent
 public import Foundation
 import Postgres
 public import Primitives
@@ -72,7 +73,7 @@ struct KeyPaperConsentStatement: Query {
     var sql: SQL {
         """
         SELECT casework.key_paper_consent(
-            \(credential.bytes), \(openingID.uuid), \(submission.id), \(submission.formReference.description), \(submission.activityID),
+            \(credential.bytes), \(openingID.uuid), \(submission.id), \(submission.formReference.description), \(submission.activityID.uuid),
             \(submission.decision.rawValue), \(submission.attributes), \(submission.helperName), \(submission.signatureMethod.rawValue),
             \(submission.witnessName), \(submission.wasReadBack), \(submission.signedOn), \(language.tag))
         """
@@ -85,7 +86,7 @@ struct KeyPaperConsentStatement: Query {
 struct PaperSubmission: Sendable {
     let id: UUID
     let formReference: String
-    let activityID: UUID
+    let activityID: ActivityID
     let keyedBy: String
     let helperName: String
     let signatureMethod: String
@@ -107,49 +108,7 @@ struct PaperSubmissions: Query {
 
     func decode(_ row: inout RowReader) throws -> PaperSubmission {
         PaperSubmission(
-            id: try row.next(), formReference: try row.next(), activityID: try row.next(), keyedBy: try row.next(), helperName: try row.next(),
+            id: try row.next(), formReference: try row.next(), activityID: ActivityID(try row.next(UUID.self)), keyedBy: try row.next(), helperName: try row.next(),
             signatureMethod: try row.next(), witnessName: try row.next(), signedOn: try row.next(), keyedAt: try row.next())
-    }
-}
-
-/// A sharing that needs consent, and so may come on a paper form.
-struct ConsentOffer: Sendable {
-    let activityID: UUID
-    let organisation: LocalisedText
-    let title: LocalisedText
-    let explanation: LocalisedText
-    let attributes: [String]
-}
-
-struct ConsentOffers: Query {
-    var sql: SQL {
-        """
-        SELECT a.id, o.name, p.title, p.explanation, p.attributes
-        FROM consent.processing_activity AS a
-        JOIN consent.organisation AS o ON o.id = a.organisation_id
-        JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
-        WHERE a.legal_basis = 'consent' ORDER BY o.id, a.purpose
-        """
-    }
-
-    func decode(_ row: inout RowReader) throws -> ConsentOffer {
-        ConsentOffer(
-            activityID: try row.next(), organisation: LocalisedText(try row.next()), title: LocalisedText(try row.next()),
-            explanation: LocalisedText(try row.next()), attributes: try row.next())
-    }
-}
-
-/// A correction that a resident asked for and nobody has answered.
-struct OpenCorrection: Sendable {
-    let reference: String
-    let attribute: String
-    let requestedAt: Date
-}
-
-struct OpenCorrections: Query {
-    var sql: SQL { "SELECT reference, attribute, requested_at FROM register.open_corrections()" }
-
-    func decode(_ row: inout RowReader) throws -> OpenCorrection {
-        OpenCorrection(reference: try row.next(), attribute: try row.next(), requestedAt: try row.next())
     }
 }

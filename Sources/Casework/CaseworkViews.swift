@@ -1,4 +1,5 @@
 // The staff pages, as what they show.
+import Consent
 import Foundation
 import Postgres
 import Primitives
@@ -21,7 +22,7 @@ struct StaffHomePage: PageModel {
         "has_no_corrections": .flag(\.hasNoCorrections), "forms": .list(\.forms),
     ]
 
-    init(_ corrections: [OpenCorrection], _ offers: [ConsentOffer], _ context: StaffContext) {
+    init(_ corrections: [WaitingCorrection], _ offers: [ProcessingActivity], _ context: StaffContext) {
         name = context.staff.name
         roles = context.format.list(context.staff.roles.map(\.rawValue).sorted().map { context.text("access_log.role.\($0)") })
         isCaseworker = context.staff.roles.contains(.caseworker)
@@ -31,18 +32,85 @@ struct StaffHomePage: PageModel {
     }
 }
 
-/// A correction that waits.
+/// A correction that waits: what it is about and since when, with the button that opens the record.
 struct CorrectionView: ViewModel {
     var reference: String
     var attribute: String
     var since: String
+    var open: Link
 
-    static let fields: Fields<Self> = ["reference": .text(\.reference), "attribute": .text(\.attribute), "since": .text(\.since)]
+    static let fields: Fields<Self> = [
+        "reference": .text(\.reference), "attribute": .text(\.attribute), "since": .text(\.since), "open": .link(\.open),
+    ]
 
-    init(_ correction: OpenCorrection, _ context: some PageContext) {
+    init(_ correction: WaitingCorrection, _ context: some PageContext) {
         reference = correction.reference
-        attribute = context.text("attributes.\(correction.attribute)")
+        attribute = context.text("attributes.\(correction.attribute.rawValue)")
         since = context.format.dateTime(correction.requestedAt)
+        open = Link("/staff/corrections/\(correction.reference)")
+    }
+}
+
+/// A correction of the record that is open, with what the resident wrote.
+struct AskedCorrectionView: ViewModel {
+    var reference: String
+    var attribute: String
+    var since: String
+    var statement: String
+    var answer: Link
+
+    static let fields: Fields<Self> = [
+        "reference": .text(\.reference), "attribute": .text(\.attribute), "since": .text(\.since), "statement": .text(\.statement),
+        "answer": .link(\.answer),
+    ]
+
+    init(_ correction: CorrectionRequest, _ opening: Opening, _ context: some PageContext) {
+        reference = correction.reference
+        attribute = context.text("attributes.\(correction.attribute.rawValue)")
+        since = context.format.dateTime(correction.requestedAt)
+        statement = correction.statement
+        answer = Link("/staff/records/\(opening.id)/corrections/\(correction.id)")
+    }
+}
+
+/// `/staff/records/{opening}/corrections/{correction}`.
+struct CorrectionAnswerPage: PageModel {
+    static let template = "casework/correction"
+
+    var errors: ErrorSummary?
+    var correction: AskedCorrectionView
+    var held: String?
+    var action: Link
+    var back: Link
+    /// Whether the counter changes such a value at all.
+    var isChanged: Bool
+    var decision: ChoiceField
+    var value: TextField?
+    var day: DateField?
+    var answer: TextField
+
+    static let fields: Fields<Self> = [
+        "errors": .optional(\.errors), "correction": .model(\.correction), "held": .optionalText(\.held), "action": .link(\.action),
+        "back": .link(\.back),
+        "is_changed": .flag(\.isChanged), "decision": .model(\.decision), "value": .optional(\.value), "day": .optional(\.day),
+        "answer": .model(\.answer),
+    ]
+
+    init(_ asked: CorrectionRequest, _ opening: Opening, _ record: OpenedRecord, _ form: FormView, _ context: some PageContext) {
+        errors = form.errors
+        correction = AskedCorrectionView(asked, opening, context)
+        held = record.attributes.first { $0.attribute == asked.attribute }?.shown(context)
+        action = correction.answer
+        back = Link("/staff/records/\(opening.id)")
+        isChanged = Corrections.changes(asked.attribute)
+        let offered = isChanged ? CorrectionDecision.allCases : [.declined]
+        decision = form.choices(
+            "decision", label: "casework.correction.decision",
+            options: offered.map { ($0.rawValue, context.text("casework.correction.decide.\($0.rawValue)")) })
+        let hint = "casework.correction.value_hint"
+        if isChanged, asked.attribute == .dateOfBirth { day = form.date("value", label: "casework.correction.value", hint: hint) }
+        if isChanged, asked.attribute != .dateOfBirth { value = form.text("value", label: "casework.correction.value", hint: hint) }
+        answer = form.area("answer", label: "casework.correction.answer", hint: "casework.correction.answer_hint")
     }
 }
 
@@ -53,15 +121,15 @@ struct OfferView: ViewModel {
 
     static let fields: Fields<Self> = ["title": .text(\.title), "link": .link(\.link)]
 
-    init(_ offer: ConsentOffer, _ context: some PageContext) {
+    init(_ offer: ProcessingActivity, _ context: some PageContext) {
         title = offer.name(context.language)
-        link = Link("/staff/forms/\(offer.activityID.uuidString.lowercased())")
+        link = Link("/staff/forms/\(offer.id)")
     }
 }
 
-extension ConsentOffer {
+extension ProcessingActivity {
     /// Organisation and purpose in one line.
-    func name(_ language: Language) -> String { organisation.text(language) + ": " + title.text(language) }
+    func name(_ language: Language) -> String { organisationName.text(language) + ": " + title.text(language) }
 }
 
 /// `/staff/search`.
@@ -96,7 +164,7 @@ struct SearchPage: PageModel {
         publicCode = form.text("public_code", label: "casework.search.by_public_code")
         nationalNumber = form.text("national_number", label: "casework.search.by_national_number", inputMode: "numeric")
         givenNames = form.text("given_names", label: "attributes.given_names")
-        familyName = form.text("family_name", label: "attributes.family_name")
+        familyName = form.text("family_name", label: "attributes.family_name", hint: "casework.search.one_name_hint")
         birth = form.date("birth", label: "attributes.date_of_birth")
     }
 }
@@ -119,16 +187,20 @@ struct RecordPage: PageModel {
     var evidence: ChoiceField
     var paper: Link
     var submissions: [SubmissionView]
-    var hasSubmissions: Bool
+    var corrections: [AskedCorrectionView]
 
     static let fields: Fields<Self> = [
         "errors": .optional(\.errors), "public_code": .text(\.publicCode), "reason": .text(\.reason), "case_reference": .text(\.caseReference),
         "open_until": .text(\.openUntil), "details": .list(\.details), "has_account": .flag(\.hasAccount), "is_proven": .flag(\.isProven),
         "proof_action": .link(\.proofAction), "proof_id": .text(\.proofID), "account_code": .model(\.accountCode), "evidence": .model(\.evidence),
-        "paper": .link(\.paper), "submissions": .list(\.submissions), "has_submissions": .flag(\.hasSubmissions),
+        "paper": .link(\.paper), "submissions": .list(\.submissions), "corrections": .list(\.corrections),
+        "has_corrections": .flag { !$0.corrections.isEmpty },
     ]
 
-    init(_ opening: Opening, _ record: OpenedRecord, _ submissions: [PaperSubmission], _ form: FormView, _ context: some PageContext) {
+    init(
+        _ opening: Opening, _ record: OpenedRecord, _ submissions: [PaperSubmission], _ waiting: [CorrectionRequest], _ form: FormView,
+        _ context: some PageContext
+    ) {
         errors = form.errors
         publicCode = record.publicCode
         reason = context.text("access_log.reason.\(opening.reason)")
@@ -145,7 +217,7 @@ struct RecordPage: PageModel {
             options: EvidenceKind.allCases.map { ($0.rawValue, context.text("casework.proof.kind.\($0.rawValue)")) })
         paper = Link("/staff/records/\(opening.id)/paper-consent")
         self.submissions = submissions.map { SubmissionView($0, opening, context) }
-        hasSubmissions = !submissions.isEmpty
+        corrections = waiting.map { AskedCorrectionView($0, opening, context) }
     }
 }
 
@@ -193,6 +265,7 @@ struct PaperConsentPage: PageModel {
     var submissionID: String
     var formReference: TextField
     var activity: ChoiceField
+    var parts: [PaperPartView]
     var decision: ChoiceField
     var helperName: TextField
     var signatureMethod: ChoiceField
@@ -202,12 +275,12 @@ struct PaperConsentPage: PageModel {
 
     static let fields: Fields<Self> = [
         "errors": .optional(\.errors), "action": .link(\.action), "back": .link(\.back), "submission_id": .text(\.submissionID),
-        "form_reference": .model(\.formReference), "activity": .model(\.activity), "decision": .model(\.decision),
+        "form_reference": .model(\.formReference), "activity": .model(\.activity), "parts": .list(\.parts), "decision": .model(\.decision),
         "helper_name": .model(\.helperName), "signature_method": .model(\.signatureMethod), "witness_name": .model(\.witnessName),
         "signed": .model(\.signed), "read_back": .model(\.readBack),
     ]
 
-    init(_ opening: Opening, _ offers: [ConsentOffer], _ form: FormView, _ context: some PageContext) {
+    init(_ opening: Opening, _ offers: [ProcessingActivity], _ form: FormView, _ context: some PageContext) {
         errors = form.errors
         action = Link("/staff/records/\(opening.id)/paper-consent")
         back = Link("/staff/records/\(opening.id)")
@@ -215,7 +288,8 @@ struct PaperConsentPage: PageModel {
         formReference = form.text("form_reference", label: "casework.paper.reference", hint: "casework.paper.reference_hint")
         activity = form.choices(
             "activity", label: "casework.paper.activity",
-            options: offers.map { ($0.activityID.uuidString.lowercased(), $0.name(context.language)) })
+            options: offers.map { ($0.id.description, $0.name(context.language)) })
+        parts = offers.map { PaperPartView($0, form, context) }
         decision = form.choices(
             "decision", label: "casework.paper.decision",
             options: PaperDecision.allCases.map { ($0.rawValue, context.text("casework.paper.says.\($0.rawValue)")) })
@@ -226,6 +300,21 @@ struct PaperConsentPage: PageModel {
         witnessName = form.text("witness_name", label: "casework.paper.witness", hint: "casework.paper.witness_hint")
         signed = form.date("signed", label: "casework.paper.signed_on")
         readBack = form.tick("read_back", label: "casework.paper.read_back")
+    }
+}
+
+/// The boxes of one sharing, as they stand on its paper form.
+struct PaperPartView: ViewModel {
+    var sharing: String
+    var boxes: ChoiceField
+
+    static let fields: Fields<Self> = ["sharing": .text(\.sharing), "boxes": .model(\.boxes)]
+
+    init(_ offer: ProcessingActivity, _ form: FormView, _ context: some PageContext) {
+        sharing = offer.name(context.language)
+        boxes = form.choices(
+            PaperConsentForm.fieldName(offer), label: "casework.paper.ticked",
+            options: offer.attributes.map { ($0, context.text("attributes.\($0)")) })
     }
 }
 
@@ -247,7 +336,7 @@ struct LetterPage: PageModel {
         "helper": .text(\.helper), "keyed_by": .text(\.keyedBy), "signature": .text(\.signature), "witness": .optionalText(\.witness),
     ]
 
-    init(_ addressee: OpenedRecord, _ submission: PaperSubmission, _ offer: ConsentOffer?, _ context: some PageContext) {
+    init(_ addressee: OpenedRecord, _ submission: PaperSubmission, _ offer: ProcessingActivity?, _ context: some PageContext) {
         let town = [addressee.value(.postcode), addressee.value(.locality)].compactMap(\.self).joined(separator: " ")
         address = [addressee.name, addressee.value(.street), town].compactMap(\.self).filter { !$0.isEmpty }
         date = context.format.day(submission.keyedAt)
@@ -273,7 +362,7 @@ struct BlankFormPage: PageModel {
         "reference": .text(\.reference), "sharing": .text(\.sharing), "explanation": .text(\.explanation), "attributes": .texts(\.attributes),
     ]
 
-    init(_ offer: ConsentOffer, _ reference: PublicCode, _ context: some PageContext) {
+    init(_ offer: ProcessingActivity, _ reference: PublicCode, _ context: some PageContext) {
         self.reference = reference.description
         sharing = offer.name(context.language)
         explanation = offer.explanation.text(context.language)

@@ -13,6 +13,8 @@ public enum MessageKind: String, Sendable, CaseIterable {
     case identityProven = "identity_proven"
     case consentOnPaper = "consent_on_paper"
     case correctionReceived = "correction_received"
+    case correctionAccepted = "correction_accepted"
+    case correctionDeclined = "correction_declined"
     case paymentReceived = "payment_received"
     case billPaid = "bill_paid"
 }

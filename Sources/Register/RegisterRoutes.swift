@@ -3,21 +3,19 @@ public import AccessLog
 import Foundation
 import HTTPTypes
 import Hummingbird
-import Messages
-public import Postgres
 import Primitives
 public import Web
 
 /// URL table of the slice.
 public struct RegisterRoutes: Sendable {
-    private let database: Database
     private let door: Door
     private let vault: ResidentVault
+    private let corrections: Corrections
 
-    public init(database: Database, door: Door, vault: ResidentVault) {
-        self.database = database
+    public init(door: Door, vault: ResidentVault, corrections: Corrections) {
         self.door = door
         self.vault = vault
+        self.corrections = corrections
     }
 
     public func add(to site: Site) {
@@ -28,12 +26,10 @@ public struct RegisterRoutes: Sendable {
         site.resident.post("/details/corrections/{attribute}", use: requestCorrection)
     }
 
-    /// Longest statement, in characters: a letter of half a page. Its UTF-8 bytes stay below what the column takes.
-    static let statementCharactersMax = 1000
-
     @Sendable func show(_ request: Request, _ context: ResidentContext) async throws -> Response {
         let record = try await ownRecord(context)
-        return try context.page(DetailsPage(try vault.open(record), context), title: "register.title")
+        let requests = try await corrections.own(of: context.resident.credential)
+        return try context.page(DetailsPage(try vault.open(record), requests, context), title: "register.title")
     }
 
     @Sendable func showCorrection(_ request: Request, _ context: ResidentContext) async throws -> Response {
@@ -44,33 +40,16 @@ public struct RegisterRoutes: Sendable {
     @Sendable func requestCorrection(_ request: Request, _ context: ResidentContext) async throws -> Response {
         let attribute = try knownAttribute(context)
         var fields = FormReader(context.form)
-        let statement = fields.longText("statement", charactersMax: Self.statementCharactersMax)
+        let statement = fields.longText("statement", charactersMax: Corrections.wordsCharactersMax)
         let id = fields.optionalText("request", charactersMax: 36).flatMap { CorrectionRequestID($0) } ?? .new()
         guard fields.isValid else {
             return try context.page(
                 CorrectionPage(attribute, context.formView(fields.state), context), title: "register.correction.title", status: .unprocessableContent)
         }
-        let record = try await ownRecord(context)
-        let correction = try sealed(statement, attribute, record, id, context)
-        let database = self.database
-        try await database.transaction { transaction in
-            // A form that is sent twice carries the same id: the second time there is nothing to do.
-            guard try await transaction.one(correction) else { return }
-            try await Messages.send(
-                .correctionReceived, to: record.residentID, ["reference": correction.reference.description], on: transaction)
-        }
+        try await corrections.request(
+            statement, about: attribute, id: id, of: try await ownRecord(context), session: context.resident.credential)
         context.notice("register.correction.received")
         return context.redirect(to: "/details")
-    }
-
-    private func sealed(
-        _ statement: String, _ attribute: Attribute, _ record: ReleasedRecord, _ id: CorrectionRequestID, _ context: ResidentContext
-    ) throws -> RequestCorrection {
-        guard let sealing = record.key else { throw VaultError.unknownKey(keyID: "none") }
-        let key = try vault.unwrap(sealing)
-        return RequestCorrection(
-            credential: context.resident.credential, id: id, reference: .random(), attribute: attribute,
-            sealedStatement: try vault.seal(statement, as: attribute, of: record.residentID, under: key))
     }
 
     /// The resident's own record, logged as an own view once a session.

@@ -12,16 +12,45 @@ struct DetailsPage: PageModel {
     var assurance: String
     var details: [DetailView]
     var isEmpty: Bool
+    var corrections: [OwnCorrectionView]
 
     static let fields: Fields<Self> = [
         "public_code": .text(\.publicCode), "assurance": .text(\.assurance), "details": .list(\.details), "is_empty": .flag(\.isEmpty),
+        "corrections": .list(\.corrections), "has_corrections": .flag { !$0.corrections.isEmpty },
     ]
 
-    init(_ record: OpenedRecord, _ context: ResidentContext) {
+    init(_ record: OpenedRecord, _ requests: [OwnCorrection], _ context: ResidentContext) {
         publicCode = record.publicCode
         assurance = context.text("register.assurance.level_\(min(record.identityAssurance, 2))")
         details = record.attributes.map { DetailView($0, context) }
         isEmpty = details.isEmpty
+        corrections = requests.map { OwnCorrectionView($0, context) }
+    }
+}
+
+/// A request for correction as its resident sees it: what they wrote, and what became of it.
+struct OwnCorrectionView: ViewModel {
+    var reference: String
+    var name: String
+    var at: String
+    var statement: String
+    var standing: String
+    var answer: String?
+
+    static let fields: Fields<Self> = [
+        "reference": .text(\.reference), "name": .text(\.name), "at": .text(\.at), "statement": .text(\.statement),
+        "standing": .text(\.standing), "answer": .optionalText(\.answer),
+    ]
+
+    init(_ correction: OwnCorrection, _ context: some PageContext) {
+        reference = correction.request.reference
+        name = context.text("attributes.\(correction.request.attribute.rawValue)")
+        at = context.format.day(correction.request.requestedAt)
+        statement = correction.request.statement
+        standing = correction.answer.map { answer in
+            context.text("register.correction.\(answer.decision.rawValue)", ["date": context.format.day(answer.at)])
+        } ?? context.text("register.correction.waits")
+        answer = correction.answer?.words
     }
 }
 

@@ -59,6 +59,18 @@ struct ResidentRecordRules: Sendable {
         return ResidentRecord(nationalNumber: number, givenNames: values[1], familyName: values[2], born: born, values: values)
     }
 
+    /// Whether one value could stand in a record: for a value that the counter corrects, by the rules of the import.
+    func accepts(_ value: String, as attribute: Attribute) -> Bool {
+        guard case .success = text(Array(value.utf8), column: attribute.rawValue) else { return false }
+        switch attribute {
+        case .dateOfBirth: return defects(ofBirthDate: value, CalendarDay(value), nationalNumber: "").isEmpty
+        case .phone: return defects(ofPhone: value).isEmpty
+        case .email: return defects(ofEmail: value).isEmpty
+        case .preferredLanguage: return defects(ofLanguage: value).isEmpty
+        default: return true
+        }
+    }
+
     // MARK: Text
 
     private func text(_ bytes: [UInt8], column: String) -> Result<String, RecordDefects> {

@@ -7,6 +7,7 @@ import HTTPTypes
 import Messages
 import Postgres
 import Primitives
+import Register
 import Testing
 import Web
 
@@ -20,7 +21,10 @@ struct CounterTests {
         let city = try await CityFixture.make()
         let staff = try await city.staff(roles: roles)
         return try await city.serve {
-            CaseworkRoutes(database: city.app, door: Door(database: city.app), vault: city.vault, lookup: city.lookup).add(to: $0)
+            CaseworkRoutes(
+                database: city.app, door: Door(database: city.app), vault: city.vault, lookup: city.lookup,
+                corrections: Corrections(database: city.app, vault: city.vault, lookup: city.lookup)
+            ).add(to: $0)
         } _: { client in
             try await body(city, CityBrowser(client, session: staff.session), staff)
         }
@@ -107,6 +111,12 @@ struct CounterTests {
                 ("birth-year", "1980"),
             ]
             #expect(try await browser.post("/staff/search", why + name).status == 303)
+            _ = try await city.resident(["given_names": "Suharto", "date_of_birth": "1980-02-29"])
+            let oneName = name.filter { $0.0.hasPrefix("birth") || $0.0 == "kind" }
+            #expect(try await browser.post("/staff/search", why + oneName).status == 422)
+            for field in ["given_names", "family_name"] {
+                #expect(try await browser.post("/staff/search", why + oneName + [(field, "suharto")]).status == 303, "\(field)")
+            }
             let part = name.map { $0.0 == "given_names" ? ("given_names", "Ana") : $0 }
             #expect(try await browser.post("/staff/search", why + part).status == 422)
             _ = try await city.resident(values.filter { $0.key != "national_number" })
@@ -188,7 +198,8 @@ struct CounterTests {
         try await serve { city, browser, _ in
             let record = try await Self.record(city)
             let clinic = try await city.organisation("clinic")
-            let activity = try await city.activity(clinic, "treatment", attributes: ["given_names"])
+            let activity = try await city.activity(clinic, "treatment", attributes: ["given_names", "phone", "email"])
+            let other = try await city.activity(clinic, "research", attributes: ["phone"])
             _ = try await browser.get("/staff/search")
             let place = try #require(try await browser.post("/staff/search", Self.search(record.publicCode, reason: "assistance")).headers[.location])
             _ = try await browser.get(place + "/paper-consent")
@@ -204,8 +215,18 @@ struct CounterTests {
             for missing in ["helper_name", "witness_name", "signature_method"] {
                 #expect(try await browser.post(place + "/paper-consent", form.filter { $0.0 != missing }).status == 422)
             }
+            let boxes = "attributes-" + activity.id.uuidString.lowercased()
+            let unticked = try await browser.post(place + "/paper-consent", form)
+            #expect(unticked.status == 422 && unticked.text.contains("Tick at least one kind of data"))
+            let elsewhere = form + [(boxes, "phone"), ("attributes-" + other.id.uuidString.lowercased(), "phone")]
+            #expect(try await browser.post(place + "/paper-consent", elsewhere).status == 422)
+            #expect(try await browser.post(place + "/paper-consent", form + [(boxes, "street")]).status == 422)
+            form += [(boxes, "phone"), (boxes, "email")]
+            let contradiction = form.map { $0.0 == "decision" ? ("decision", "withdrawn") : $0 }
+            #expect(try await browser.post(place + "/paper-consent", contradiction).status == 422)
             #expect(try await city.owner.one(OneValue("SELECT count(*) FROM consent.event", of: Int64.self)) == 0)
             #expect(try await browser.post(place + "/paper-consent", form).status == 303)
+            #expect(try await city.owner.one(OneValue("SELECT attributes FROM consent.event", of: [String].self)) == ["phone", "email"])
             let again = try await browser.post(place + "/paper-consent", form)
             #expect(again.status == 422)
             #expect(again.text.contains("entered before"))

@@ -194,8 +194,8 @@ public struct CityFixture: Sendable {
     private func lookups(_ values: [String: String]) throws -> [(kind: String, hmac: [UInt8])] {
         var lookups: [(kind: String, hmac: [UInt8])] = []
         if let number = values["national_number"] { lookups.append(("national_number", lookup.nationalNumber(number))) }
-        if let given = values["given_names"], let family = values["family_name"], let born = values["date_of_birth"].flatMap({ CalendarDay($0) }) {
-            lookups.append(("name_and_birth_date", lookup.nameAndBirthDate(givenNames: given, familyName: family, born: born)))
+        if let given = values["given_names"], let born = values["date_of_birth"].flatMap({ CalendarDay($0) }) {
+            lookups.append(("name_and_birth_date", lookup.nameAndBirthDate(givenNames: given, familyName: values["family_name"] ?? "", born: born)))
         }
         return lookups
     }

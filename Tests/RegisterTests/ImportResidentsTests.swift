@@ -91,6 +91,28 @@ struct ImportResidentsTests {
         }
     }
 
+    @Test func leavesWhatTheCounterCorrected() async throws {
+        try await withImport { test, _, residents in
+            _ = try await residents.run(file: try file([line(0), line(1)]))
+            // One of the two was corrected: a name, and the look-up that goes by it.
+            let corrected = "(SELECT min(resident_id::text)::uuid FROM register.import_record)"
+            _ = try await test.psql(
+                "UPDATE register.sealed_attribute SET source = 'counter' WHERE attribute = 'family_name' AND resident_id = \(corrected)")
+            _ = try await test.psql(
+                """
+                UPDATE register.lookup SET hmac = sha256('corrected') WHERE kind = 'name_and_birth_date' AND resident_id = \(corrected)
+                """)
+            let value = "SELECT md5(sealed_value::text) FROM register.sealed_attribute WHERE attribute = 'family_name' AND source = 'counter'"
+            let before = try await test.psql(value)
+            let report = try await residents.run(file: try file([line(0, phone: "+254712345678"), line(1, phone: "+254712345678")]))
+            #expect((report.inserted, report.updated) == (0, 2))
+            #expect(try await test.psql(value) == before)
+            #expect(try await test.psql("SELECT count(*) FROM register.sealed_attribute WHERE attribute = 'phone'") == "2")
+            #expect(try await test.psql("SELECT count(*) FROM register.lookup WHERE hmac = sha256('corrected')") == "1")
+            #expect(try await test.psql("SELECT count(*) FROM register.lookup") == "4")
+        }
+    }
+
     @Test func losesNothingOfABadFile() async throws {
         try await withImport { test, _, residents in
             let latin1 = Array(line(5, given: "Jos").prefix(16) + [0xE9] + line(5).suffix(20))
