@@ -20,8 +20,9 @@ GRANT SELECT ON messages.message TO stoa_door;
 GRANT CREATE ON SCHEMA messages TO stoa_door;
 CREATE FUNCTION messages.messages_of(credential bytea, before_at timestamptz, before_id uuid, page_size integer)
     RETURNS TABLE (id uuid, kind text, parameters jsonb, sent_at timestamptz)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
         SELECT m.id, m.kind, m.parameters, m.sent_at
         FROM web.credential AS c
         JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
@@ -31,7 +32,8 @@ CREATE FUNCTION messages.messages_of(credential bytea, before_at timestamptz, be
           AND (messages_of.before_at IS NULL OR (m.sent_at, m.id) < (messages_of.before_at, messages_of.before_id))
         ORDER BY m.sent_at DESC, m.id DESC
         LIMIT LEAST(messages_of.page_size, 200);
-    END;
+END
+$$;
 ALTER FUNCTION messages.messages_of(bytea, timestamptz, uuid, integer) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION messages.messages_of(bytea, timestamptz, uuid, integer) TO stoa_app;
 REVOKE CREATE ON SCHEMA messages FROM stoa_door;

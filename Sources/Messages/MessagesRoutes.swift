@@ -20,18 +20,32 @@ public struct MessagesRoutes: Sendable {
         site.residentAPI.get("/api/v1/messages", use: list)
     }
 
-    /// The newest messages that are shown: what somebody reads at one sitting. Older ones stay in the JSON list.
+    /// Messages on one page: what somebody reads at one sitting.
     static let messagesPerPage = 50
 
     @Sendable func show(_ request: Request, _ context: ResidentContext) async throws -> Response {
-        let messages = try await Messages.newest(Self.messagesPerPage, of: context.resident.credential, on: database)
-        return try context.page(MessagesPage(messages, context), title: "messages.title")
+        let page = try await page(of: context.resident.credential, before: try context.query(request).value("before"), named: "before")
+        return try context.page(MessagesPage(page.messages, next: page.next, context), title: "messages.title")
     }
 
     @Sendable func list(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
         try context.require(scope: "messages")
-        let messages = try await Messages.newest(Self.messagesPerPage, of: context.resident.credential, on: database)
-        return try .json(CursorList(items: messages.map { MessageBody($0, context) }, nextCursor: nil))
+        let page = try await page(of: context.resident.credential, before: try context.query(request).value("cursor"), named: "cursor")
+        return try .json(CursorList(items: page.messages.map { MessageBody($0, context) }, nextCursor: page.next?.description))
+    }
+
+    private func page(
+        of credential: CredentialHash, before: String?, named parameter: String
+    ) async throws -> (messages: [ReceivedMessage], next: MessageCursor?) {
+        let cursor = try before.map { text in
+            guard let cursor = MessageCursor(text) else { throw Problem.malformedCursor(parameter) }
+            return cursor
+        }
+        // One more than is shown tells whether there is another page.
+        var messages = try await database.query(MessagesOf(credential: credential, before: cursor, pageSize: Self.messagesPerPage + 1))
+        let hasMore = messages.count > Self.messagesPerPage
+        if hasMore { messages.removeLast() }
+        return (messages, hasMore ? messages.last.map(MessageCursor.init) : nil)
     }
 }
 
@@ -56,12 +70,14 @@ struct MessagesPage: PageModel {
 
     var messages: [MessageView]
     var isEmpty: Bool
+    var older: Link?
 
-    static let fields: Fields<Self> = ["messages": .list(\.messages), "is_empty": .flag(\.isEmpty)]
+    static let fields: Fields<Self> = ["messages": .list(\.messages), "is_empty": .flag(\.isEmpty), "older": .optionalLink(\.older)]
 
-    init(_ messages: [ReceivedMessage], _ context: some PageContext) {
+    init(_ messages: [ReceivedMessage], next: MessageCursor?, _ context: some PageContext) {
         self.messages = messages.map { MessageView($0, context) }
         isEmpty = messages.isEmpty
+        older = next.map { Link("/messages?before=\($0)") }
     }
 }
 
