@@ -149,15 +149,17 @@ $$;
 ALTER FUNCTION consent.states_of(bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION consent.history_of(credential bytea, activity uuid)
-    RETURNS TABLE (event_id uuid, kind text, policy_version integer, attributes text[], at timestamptz, capacity text, method text, form_reference text)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
-        SELECT e.id, e.kind, e.policy_version, e.attributes, e.at, e.capacity, e.method, e.form_reference
+    RETURNS TABLE (event_id uuid, kind text, policy_version integer, attributes text[], at timestamptz, capacity text, method text, form_reference text, language text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        SELECT e.id, e.kind, e.policy_version, e.attributes, e.at, e.capacity, e.method, e.form_reference, e.language
         FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id JOIN consent.event AS e ON e.resident_id = a.resident_id
         WHERE c.hash = history_of.credential AND web.is_live(c) AND a.closed_at IS NULL AND (c.kind = 'session' OR 'consents' = ANY (c.scope))
           AND e.activity_id = history_of.activity
         ORDER BY e.sequence DESC;
-    END;
+END
+$$;
 ALTER FUNCTION consent.history_of(bytea, uuid) OWNER TO stoa_door;
 
 GRANT EXECUTE ON FUNCTION consent.decide(bytea, uuid, uuid, text, text[], integer, text), consent.states_of(bytea),

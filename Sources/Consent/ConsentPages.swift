@@ -19,7 +19,7 @@ struct ConsentDashboard: PageModel {
             let end = sharings[position...].firstIndex { $0.activity.organisationID != organisation.organisationID } ?? sharings.endIndex
             organisations.append(
                 OrganisationCard(
-                    id: organisation.organisationID, name: organisation.organisationName.text(in: context.language),
+                    id: organisation.organisationID, name: organisation.organisationName.text(context.language),
                     purposes: sharings[position..<end].map { PurposeCard($0, context: context) }))
             position = end
         }
@@ -58,8 +58,8 @@ struct PurposeCard: ViewModel {
     init(_ sharing: Sharing, context: some PageContext) {
         let activity = sharing.activity
         id = activity.id.description
-        title = activity.title.text(in: context.language)
-        explanation = activity.explanation.text(in: context.language)
+        title = activity.title.text(context.language)
+        explanation = activity.explanation.text(context.language)
         attributes = activity.attributes.map { context.attributeName($0) }
         standing = Self.standing(of: sharing, context: context)
         isShared = sharing.state?.permits ?? true
@@ -165,7 +165,7 @@ struct ConsentPage: PageModel {
     init(_ sharing: Sharing, events: [RecordedEvent], change: PolicyChange?, form: FormState?, context: ResidentContext) {
         purpose = PurposeCard(sharing, context: context)
         title = purpose.title
-        organisation = sharing.activity.organisationName.text(in: context.language)
+        organisation = sharing.activity.organisationName.text(context.language)
         self.change = change
         if let form {
             let placed = form.errors.map { [purpose] in Self.placed($0, on: purpose) }
@@ -190,13 +190,14 @@ struct EventLine: ViewModel {
     /// By oneself on the page or in an app, or by paper form.
     var capacity: String
     var version: String
-    var title: String
-    var explanation: String
+    /// In the language in which they were shown, whichever the page is in.
+    var title: ShownText
+    var explanation: ShownText
     var attributes: [String]
 
     static let fields: Fields<Self> = [
         "at": .text(\.at), "timestamp": .text(\.timestamp), "what": .text(\.what), "capacity": .text(\.capacity), "version": .text(\.version),
-        "title": .text(\.title), "explanation": .text(\.explanation), "attributes": .texts(\.attributes),
+        "title": .model(\.title), "explanation": .model(\.explanation), "attributes": .texts(\.attributes),
     ]
 
     init(_ event: RecordedEvent, context: some PageContext) {
@@ -206,9 +207,25 @@ struct EventLine: ViewModel {
         what = context.text("consent.event.\(event.state.rawValue)", ["attributes": names])
         capacity = context.text("consent.method.\(event.method)", ["reference": event.formReference ?? ""])
         version = String(event.policy.version)
-        title = event.policy.title.text(in: context.language)
-        explanation = event.policy.explanation.text(in: context.language)
+        title = ShownText(event.policy.title, event.language)
+        explanation = ShownText(event.policy.explanation, event.language)
         attributes = event.policy.attributes.map { context.attributeName($0) }
+    }
+}
+
+/// A text with the language that it is in.
+struct ShownText: ViewModel {
+    var text: String
+    var language: String
+    var direction: String
+
+    static let fields: Fields<Self> = ["text": .text(\.text), "language": .text(\.language), "direction": .text(\.direction)]
+
+    init(_ localised: LocalisedText, _ wanted: Language) {
+        let shown = localised.language(for: wanted)
+        text = localised.text(shown)
+        language = shown.tag
+        direction = shown.direction
     }
 }
 
@@ -234,8 +251,8 @@ struct PolicyChange: ViewModel {
         self.added = list(added)
         self.removed = list(removed)
         if former.title != activity.title || former.explanation != activity.explanation {
-            formerTitle = former.title.text(in: context.language)
-            formerExplanation = former.explanation.text(in: context.language)
+            formerTitle = former.title.text(context.language)
+            formerExplanation = former.explanation.text(context.language)
         }
     }
 }

@@ -77,7 +77,7 @@ extension ProcessingActivity {
     init(_ row: inout RowReader) throws {
         id = ActivityID(try row.next(UUID.self))
         organisationID = try row.next()
-        organisationName = try RegisterText(row.next())
+        organisationName = try LocalisedText(row.next())
         purpose = try row.next()
         let basis = try row.next(String.self)
         guard let legalBasis = LegalBasis(rawValue: basis) else {
@@ -87,8 +87,8 @@ extension ProcessingActivity {
         law = try row.next()
         policyVersion = Int(try row.next(Int32.self))
         attributes = try row.next()
-        title = try RegisterText(row.next())
-        explanation = try RegisterText(row.next())
+        title = try LocalisedText(row.next())
+        explanation = try LocalisedText(row.next())
     }
 }
 
@@ -96,8 +96,8 @@ extension ProcessingActivity {
 struct PolicyText: Sendable {
     let version: Int
     let attributes: [String]
-    let title: RegisterText
-    let explanation: RegisterText
+    let title: LocalisedText
+    let explanation: LocalisedText
 }
 
 struct PolicyOfVersion: Query {
@@ -118,8 +118,8 @@ extension PolicyText {
     init(_ row: inout RowReader) throws {
         version = Int(try row.next(Int32.self))
         attributes = try row.next()
-        title = try RegisterText(row.next())
-        explanation = try RegisterText(row.next())
+        title = try LocalisedText(row.next())
+        explanation = try LocalisedText(row.next())
     }
 }
 
@@ -133,6 +133,8 @@ struct RecordedEvent: Sendable {
     /// `page`, `app`, `paper_form` or `identity_linked`.
     let method: String
     let formReference: String?
+    /// In which the text was shown.
+    let language: Language
     let policy: PolicyText
 }
 
@@ -143,9 +145,9 @@ struct History: Query {
 
     var sql: SQL {
         """
-        SELECT h.kind, h.attributes, h.at, h.capacity, h.method, h.form_reference, p.version, p.attributes, p.title, p.explanation
+        SELECT h.kind, h.attributes, h.at, h.capacity, h.method, h.form_reference, h.language, p.version, p.attributes, p.title, p.explanation
         FROM consent.history_of(\(credential.bytes), \(activity)) WITH ORDINALITY
-            AS h (event_id, kind, policy_version, attributes, at, capacity, method, form_reference, position)
+            AS h (event_id, kind, policy_version, attributes, at, capacity, method, form_reference, language, position)
         JOIN consent.policy AS p ON p.activity_id = \(activity) AND p.version = h.policy_version
         ORDER BY h.position
         LIMIT \(historyEventsMax)
@@ -156,7 +158,8 @@ struct History: Query {
         let state = try row.next(String.self)
         return RecordedEvent(
             state: ConsentState(rawValue: state) ?? .invalidated, attributes: try row.next(), at: try row.next(), capacity: try row.next(),
-            method: try row.next(), formReference: try row.next(), policy: try PolicyText(&row))
+            method: try row.next(), formReference: try row.next(),
+            language: Language(rawValue: try row.next()) ?? .english, policy: try PolicyText(&row))
     }
 }
 

@@ -10,10 +10,10 @@ func consentItem(_ sharing: Sharing, language: Language) -> JSONValue {
     return [
         "id": .string(activity.id.description),
         "organisation": .string(activity.organisationID),
-        "organisation_name": .string(activity.organisationName.text(in: language)),
+        "organisation_name": .string(activity.organisationName.text(language)),
         "purpose": .string(activity.purpose),
-        "purpose_title": .string(activity.title.text(in: language)),
-        "explanation": .string(activity.explanation.text(in: language)),
+        "purpose_title": .string(activity.title.text(language)),
+        "explanation": .string(activity.explanation.text(language)),
         "attributes": .array(activity.attributes.map { .string($0) }),
         "granted_attributes": .array(sharing.granted.map { .string($0) }),
         "legal_basis": .string(activity.legalBasis.rawValue),

@@ -74,7 +74,7 @@ extension Bill {
         }
         self.kind = kind
         reference = try row.next()
-        title = LocalisedText(try row.next())
+        title = try LocalisedText(row.next())
         let currency = try Currency(column: row.next())
         amount = Money(minorUnits: try row.next(), currency: currency)
         issuedOn = try row.next()
@@ -114,7 +114,7 @@ struct BillLinesOf: Query {
     var sql: SQL { "SELECT description, amount FROM payments.bill_lines_of(\(credential.bytes), \(bill)) ORDER BY position" }
 
     func decode(_ row: inout RowReader) throws -> BillLine {
-        BillLine(description: LocalisedText(try row.next()), minorUnits: try row.next())
+        BillLine(description: try LocalisedText(row.next()), minorUnits: try row.next())
     }
 }
 

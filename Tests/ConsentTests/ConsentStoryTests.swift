@@ -103,6 +103,22 @@ struct ConsentPageTests {
         }
     }
 
+    @Test("The history shows each text in the language in which it was shown, and says which that is")
+    func shownLanguage() async throws {
+        try await Story().serve { story, client in
+            let path = "/consents/\(story.care.id)"
+            try await story.city.owner.execute("UPDATE identity.account SET language = 'fr' WHERE id = \(story.ada.accountID)")
+            let browser = CityBrowser(client, session: story.ada.session)
+            _ = try await browser.get(path)
+            #expect(try await browser.post(path, [("state", "given"), ("policy_version", "1")]).status == 303)
+            try await story.city.owner.execute("UPDATE identity.account SET language = 'ar' WHERE id = \(story.ada.accountID)")
+            let page = try await browser.get(path).text
+            #expect(page.contains("<p lang=\"fr\" dir=\"ltr\"><strong>care titre 1</strong>"))
+            // There was no French explanation: English was shown.
+            #expect(page.contains("<p lang=\"en\" dir=\"ltr\">care explanation 1"))
+        }
+    }
+
     @Test("Ticking shares a part; ticking nothing comes back with the reason")
     func part() async throws {
         try await Story().serve { story, client in

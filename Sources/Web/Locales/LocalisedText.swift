@@ -5,11 +5,11 @@ public import Postgres
 public struct LocalisedText: Sendable, Hashable {
     private let texts: [String: String]
 
-    /// - Parameter json: a JSON object of language tags and texts; anything else counts as empty.
-    public init(_ json: JSONText) {
-        guard case .object(let members) = try? JSONScanner.scan(json.text.utf8) else {
-            texts = [:]
-            return
+    /// - Parameter json: a JSON object of texts by language tag.
+    /// - Throws: `DatabaseError.decoding` when the column holds anything else.
+    public init(_ json: JSONText) throws {
+        guard case .object(let members)? = try? JSONScanner.scan(json.text.utf8) else {
+            throw DatabaseError.decoding(column: "a text in several languages", reason: "is no JSON object")
         }
         texts = Dictionary(members.compactMap { member in member.value.text.map { (member.name, $0) } }) { first, _ in first }
     }
@@ -21,6 +21,11 @@ public struct LocalisedText: Sendable, Hashable {
     /// The text in this language, or in English where there is none.
     public func text(_ language: Language) -> String {
         texts[language.tag] ?? texts["en"] ?? ""
+    }
+
+    /// The language that `text` comes in: this one, or English where it has none.
+    public func language(for language: Language) -> Language {
+        texts[language.tag] == nil ? .english : language
     }
 
     /// For storing.
