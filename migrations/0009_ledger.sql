@@ -182,6 +182,10 @@ DECLARE
     leaders integer[];
     certain boolean;
 BEGIN
+    -- ledger.judge_in_order counts them out by position, which a matrix would answer with null.
+    IF array_ndims(amounts) > 1 THEN
+        RAISE EXCEPTION 'amounts is a list, not a matrix' USING ERRCODE = 'array_subscript_error';
+    END IF;
     PERFORM a.id FROM ledger.account AS a WHERE a.id = ANY (debit_accounts || credit_accounts) ORDER BY a.id FOR NO KEY UPDATE;
     FOR attempt IN 1 .. 3 LOOP
         SELECT array_agg(v.verdict ORDER BY v.item), array_agg(v.field ORDER BY v.item), array_agg(v.leader ORDER BY v.item), bool_and(v.certain)
@@ -484,19 +488,22 @@ CREATE FUNCTION ledger.holder(credential bytea, scopes text[]) RETURNS TABLE (re
 
 -- The resident's own wallets.
 CREATE FUNCTION ledger.wallets_of(credential bytea) RETURNS TABLE (account_id uuid, currency text, posted bigint)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
         SELECT a.id, a.currency, a.posted
         FROM ledger.holder(wallets_of.credential, '{payments}') AS h JOIN ledger.account AS a ON a.resident_id = h.resident_id
         WHERE a.kind = 'wallet' AND a.closed_at IS NULL
         ORDER BY a.currency;
-    END;
+END
+$$;
 
 -- What came into and left the resident's own wallet of a currency, newest first, before an entry number.
 CREATE FUNCTION ledger.entries_of(credential bytea, currency text, before_number bigint, page_size integer)
     RETURNS TABLE (number bigint, at timestamptz, transfer_id uuid, side text, amount bigint, balance_after bigint, reference text)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
         SELECT e.number, t.recorded_at, e.transfer_id, e.side, e.amount, e.balance_after, t.reference
         FROM ledger.holder(entries_of.credential, '{payments}') AS h
         JOIN ledger.account AS a ON a.resident_id = h.resident_id AND a.kind = 'wallet' AND a.closed_at IS NULL AND a.currency = entries_of.currency
@@ -505,7 +512,8 @@ CREATE FUNCTION ledger.entries_of(credential bytea, currency text, before_number
         WHERE entries_of.before_number IS NULL OR e.number < entries_of.before_number
         ORDER BY e.number DESC
         LIMIT LEAST(entries_of.page_size, 200);
-    END;
+END
+$$;
 
 -- What does not add up, one row each: nothing, unless somebody went round the rules above. For the auditor, who may read the tables.
 CREATE FUNCTION ledger.findings(count_max integer)

@@ -94,8 +94,9 @@ CREATE FUNCTION payments.bills_of(credential bytea, before_at timestamptz, befor
     RETURNS TABLE (id uuid, kind text, reference text, title jsonb, currency text, amount bigint, issued_on date, due_on date,
                    created_at timestamptz, payment_id uuid, gross bigint, fee bigint, net bigint, receipt_code text, transfer_id uuid,
                    paid_at timestamptz, asked_at timestamptz)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
         SELECT b.id, b.kind, b.reference, b.title, b.currency, b.amount, b.issued_on, b.due_on, b.created_at,
             p.id, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at, public.stoa_now()
         FROM ledger.holder(bills_of.credential, '{bills}') AS h
@@ -105,15 +106,17 @@ CREATE FUNCTION payments.bills_of(credential bytea, before_at timestamptz, befor
         WHERE bills_of.before_at IS NULL OR (b.created_at, b.id) < (bills_of.before_at, bills_of.before_id)
         ORDER BY b.created_at DESC, b.id DESC
         LIMIT LEAST(bills_of.page_size, 201);
-    END;
+END
+$$;
 
 -- One of them, also for an app that may only pay. No row for a bill of somebody else, as for one that does not exist.
 CREATE FUNCTION payments.bill_of(credential bytea, bill uuid)
     RETURNS TABLE (id uuid, kind text, reference text, title jsonb, currency text, amount bigint, issued_on date, due_on date,
                    created_at timestamptz, payment_id uuid, gross bigint, fee bigint, net bigint, receipt_code text, transfer_id uuid,
                    paid_at timestamptz, asked_at timestamptz)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
         SELECT b.id, b.kind, b.reference, b.title, b.currency, b.amount, b.issued_on, b.due_on, b.created_at,
             p.id, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at, public.stoa_now()
         FROM ledger.holder(bill_of.credential, '{bills,payments}') AS h
@@ -121,15 +124,18 @@ CREATE FUNCTION payments.bill_of(credential bytea, bill uuid)
         JOIN payments.bill AS b ON b.resident_id = r.id
         LEFT JOIN payments.payment AS p ON p.bill_id = b.id
         WHERE b.id = bill_of.bill;
-    END;
+END
+$$;
 
 CREATE FUNCTION payments.bill_lines_of(credential bytea, bill uuid) RETURNS TABLE ("position" integer, description jsonb, amount bigint)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
         SELECT l.position, l.description, l.amount
         FROM payments.bill_of(bill_lines_of.credential, bill_lines_of.bill) AS b JOIN payments.bill_line AS l ON l.bill_id = b.id
         ORDER BY l.position;
-    END;
+END
+$$;
 
 -- Pays a bill in full from the wallet of the resident whom the credential names: a session, or an app's token with scope payments.
 -- The transfer, the payment and the answer to the Idempotency-Key (null for a page) are one transaction. Outcomes:
@@ -219,7 +225,7 @@ BEGIN
 END
 $$;
 
--- Makes out a bill, for the owner: the demo city, an import. The lines' descriptions and amounts are arrays of equal length.
+-- Makes out a bill, for the owner: the demo city. The lines' descriptions and amounts are arrays of equal length.
 CREATE FUNCTION payments.issue_bill(
     id uuid, resident uuid, kind text, reference text, title jsonb, currency text, issued_on date, due_on date, pays_into uuid,
     line_descriptions jsonb[], line_amounts bigint[]) RETURNS boolean

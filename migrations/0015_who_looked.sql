@@ -5,8 +5,9 @@ CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamptz
     RETURNS TABLE (id uuid, at timestamptz, organisation_id text, organisation_name jsonb, actor_role text, operation text, purpose text,
                    purpose_title jsonb, attributes text[], legal_basis text, law text, consent_event_id uuid, consent_at timestamptz,
                    case_reference text, outcome text, refusal text, helper_name text, leaf_index bigint)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
         SELECT e.id, e.at, e.organisation_id, o.name, e.actor_role, e.operation, e.purpose, pol.title, e.attributes, e.legal_basis, e.law,
             e.consent_event_id, ce.at, e.case_reference, e.outcome, e.refusal, paper.helper_name, l.index
         FROM web.credential AS c
@@ -27,7 +28,8 @@ CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamptz
           AND (entries_about.with_own OR e.operation <> 'own_view')
         ORDER BY e.at DESC, e.id DESC
         LIMIT LEAST(entries_about.page_size, 200);
-    END;
+END
+$$;
 ALTER FUNCTION access_log.entries_about(bytea, timestamptz, uuid, integer, boolean) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION access_log.entries_about(bytea, timestamptz, uuid, integer, boolean) TO stoa_app;
 REVOKE CREATE ON SCHEMA access_log FROM stoa_door;
