@@ -2,7 +2,6 @@
 // (Register.ResidentVault) → answer. Refusals are in ExchangeProblems.swift.
 public import AccessLog
 import Hummingbird
-import Primitives
 public import Register
 public import Web
 
@@ -28,8 +27,6 @@ public struct ExchangeRoutes: Sendable {
             return exchangeAnswer(asked: body.attributes, record: try vault.open(try await door.read(access)))
         } catch let refused as RefusedAccess {
             throw refused.problem(for: body, entry: access.id)
-        } catch GroupCommitError.queueFull {
-            throw Problem.busy(retryAfterSeconds: 1)
         }
     }
 }

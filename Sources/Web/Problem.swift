@@ -150,13 +150,19 @@ extension Problem {
         "forbidden", status: .forbidden, title: "Not allowed",
         detail: "Your account may not do this. Ask an administrator for the role it needs.")
 
-    /// Too much at once. Retry after the given seconds.
+    /// Too much at once, or no database: nothing was carried out. Retry after the given seconds.
     public static func busy(retryAfterSeconds: Int = 5) -> Problem {
         Problem(
             "service-unavailable", status: .serviceUnavailable, title: "Service unavailable",
             detail: "The service cannot answer just now. Try again in \(retryAfterSeconds) seconds.",
             headers: [.retryAfter: String(retryAfterSeconds)])
     }
+
+    /// The work was cut off when it may have been saved already.
+    static let outcomeUnknown = Problem(
+        "outcome-unknown", status: .serviceUnavailable, title: "Outcome unknown",
+        detail: "The request was cut off; it may or may not have been carried out. Look first, or send it again with the same Idempotency-Key.",
+        headers: [.retryAfter: "5"])
 
     static let internalError = Problem(
         "internal-error", status: .internalServerError, title: "Internal error",

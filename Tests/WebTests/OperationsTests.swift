@@ -5,7 +5,9 @@ import HTTPTypes
 import Hummingbird
 import HummingbirdTesting
 import Postgres
+import Primitives
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Web
@@ -86,24 +88,19 @@ import Testing
         }
     }
 
-    @Test func theDocumentIsComparedWithTheRoutes() throws {
+    @Test func aFullQueueIsNoFaultOfTheServer() async throws {
         let site = try sampleSite(sampleConfiguration())
-        let document = """
-            openapi: 3.1.0
-            paths:
-              /api/v1/things: {get: {}, parameters: []}
-              /api/v1/things/{id}: {put: {}, delete: {}}
-              /api/v1/organisation: {get: {}}
-              /oauth/token: {post: {}}
-              /health/live: {get: {}}
-              /health/ready: {get: {}}
-              /api/openapi.yaml: {get: {}}
-            """
-        #expect(
-            try OpenAPIComparison.differences(document: document, routes: site.routes) == [
-                "described, but not served: DELETE /api/v1/things/{id}", "served, but not described: POST /api/v1/exchange/reads",
-            ])
-        #expect(throws: (any Error).self) { try OpenAPIComparison.differences(document: "openapi: 3.1.0", routes: []) }
+        site.publicAPI.get("/api/v1/queue") { _, _ in throw GroupCommitError.queueFull }
+        site.everyone.get("/queue") { _, _ in throw GroupCommitError.queueFull }
+        let application = try WebApplication.build(site: site, logger: quietLogger)
+        try await application.test(.router) { client in
+            for path in ["/api/v1/queue", "/queue"] {
+                try await client.execute(uri: path, method: .get) { response in
+                    #expect(response.status == .serviceUnavailable)
+                    #expect(response.headers[.retryAfter] == "1")
+                }
+            }
+        }
     }
 
     @Test func theTypeOfAProblemLeadsToAPage() async throws {
@@ -127,7 +124,7 @@ import Testing
     }
 
     @Test func theLogWriterKeepsTheOrderOfLines() throws {
-        let path = NSTemporaryDirectory() + "lines-" + UUID().uuidString
+        let path = try TemporaryFolder.make().path + "/lines"
         let descriptor = open(path, O_CREAT | O_WRONLY, 0o600)
         let writer = LineWriter(fileDescriptor: descriptor)
         for number in 0..<10_000 { writer.write(Array(String(number).utf8)) }

@@ -1,6 +1,6 @@
-import HTTPTypes
 // Fourth of the middleware: every error becomes an answer here. People get a page in their language that says what to
 // do next, programs get problem+json; what nobody foresaw is logged once and shown blandly.
+import HTTPTypes
 import Hummingbird
 import Logging
 import NIOCore
@@ -29,7 +29,7 @@ struct ErrorPages: RouterMiddleware {
             return self.problem(status: error.status, request: request, context: context)
         case is CancellationError:
             // Only the request's own time limit cancels it while somebody waits for the answer.
-            return .busy()
+            return .outcomeUnknown
         default:
             if let problem = Problem(databaseError: error) {
                 context.logger.warning("the database did not answer", metadata: ["error": "\(error)"])
@@ -43,7 +43,7 @@ struct ErrorPages: RouterMiddleware {
     /// Errors of the router itself: no such path, or a path that exists for other methods.
     private func problem(status: HTTPResponse.Status, request: Request, context: WebContext) -> Problem {
         guard status == .notFound else {
-            return Problem("http-\(status.code)", status: status, title: status.reasonPhrase, detail: "The request was not understood.")
+            return Problem("malformed-request", status: status, title: status.reasonPhrase, detail: "The request was not understood.")
         }
         let methods = context.services.routes.methods(ofPath: context.state.path)
         return methods.isEmpty ? .notFound : .methodNotAllowed(methods)
