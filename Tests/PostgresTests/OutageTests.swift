@@ -172,6 +172,26 @@ import Testing
         #expect(throws: DatabaseError.self) { try Database(configuration: .init(url: "not a url"), logger: Logger(label: "test")) }
     }
 
+    /// Of several attempts that are under way at once the last to fail decides: until then those who wait may yet be served.
+    @Test func oneFailedAttemptRefusesNobodyWhileAnotherIsUnderWay() async throws {
+        let lane = ExclusiveLane(.init(url: ""), bin: ResultBin(), metrics: PoolMetrics(), connect: {}, cancelReturned: { _ in })
+        let (first, second) = (Checkout(beginning: nil), Checkout(beginning: nil))
+        for checkout in [first, second] { lane.checkOut(checkout, now: .now) }
+        lane.opened(nil, now: .now)
+        #expect(await isWaiting(first))
+        lane.opened(nil, now: .now)
+        #expect(await !isWaiting(second))
+    }
+
+    /// Ends a checkout, and tells whether nobody had ended it before.
+    private func isWaiting(_ checkout: Checkout) async -> Bool {
+        await databaseError {
+            _ = try await withCheckedThrowingContinuation { continuation in
+                if checkout.park(continuation) { checkout.fail(.queueFull) }
+            }
+        }?.isQueueFull == true
+    }
+
     /// The peer accepts and says nothing: the attempt to connect ends by its own clock.
     @Test func aServerThatNeverAnswersIsGivenUp() async throws {
         let silent = try SilentServer()

@@ -89,8 +89,9 @@ final class ExclusiveLane {
             serve(now: now)
         } else {
             retryAt = now + backoff.next()
-            // While others hold connections, those who wait may still get one of these.
-            guard idle.isEmpty, leases.isEmpty else { return }
+            // While others hold connections or attempts are under way, those who wait may still get one of these: a single attempt may fail
+            // because the server was too busy for one more.
+            guard idle.isEmpty, leases.isEmpty, connecting == 0 else { return }
             isDown = true
             for waiter in waiters { refuse(waiter, .unavailable) }
             waiters.removeAll()
