@@ -106,6 +106,7 @@ def key_form(person, opening, reference):
     person.fill_text("casework.paper.reference", reference)
     person.pick(None)
     person.pick_text("casework.paper.says.given")
+    person.tick(None, "checkbox")  # the first kind of data of the first sharing, whose boxes come next
     person.fill_text("casework.paper.helper", HELPER)
     person.pick_text("casework.paper.signed_by.thumbprint")
     person.fill_date(20, 11, 2026)
