@@ -106,8 +106,7 @@ BEGIN
                 LIMIT 2) AS l) AS found ON r.subject_kind IN ('national_number', 'name_and_birth_date')
     ), decided AS (
         SELECT d.*, CASE
-            -- A session is for pages: an organisation's read comes with an access token or not at all.
-            WHEN d.actor_kind IS NULL OR (d.operation = 'disclose' AND d.credential_kind = 'session') THEN 'credential_invalid'
+            WHEN d.actor_kind IS NULL THEN 'credential_invalid'
             WHEN d.operation = 'disclose' THEN CASE
                 WHEN d.actor_kind <> 'organisation' OR NOT 'exchange.read' = ANY (d.scope) THEN 'scope_missing'
                 WHEN d.case_reference IS NULL THEN 'case_reference_missing'

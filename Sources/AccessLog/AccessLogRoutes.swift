@@ -2,16 +2,20 @@
 import Foundation
 import Hummingbird
 public import Postgres
+public import TransparencyLog
 public import Web
 
 /// URL table of the slice.
 public struct AccessLogRoutes: Sendable {
     private let database: Database
     private let door: Door
+    private let verifier: Ed25519NoteVerifier
 
-    public init(database: Database, door: Door) {
+    /// - Parameter verifier: the log's public key. Heads that it does not verify are not shown.
+    public init(database: Database, door: Door, verifier: Ed25519NoteVerifier) {
         self.database = database
         self.door = door
+        self.verifier = verifier
     }
 
     public func add(to site: Site) {
@@ -43,7 +47,7 @@ public struct AccessLogRoutes: Sendable {
 
     /// The newest signed head of the tree (C2SP tlog-checkpoint), for anybody.
     @Sendable func checkpoint(_ request: Request, _ context: WebContext) async throws -> Response {
-        guard let head = try await database.optional(NewestTreeHead()) else { throw Problem.notFound }
+        guard let head = try await SignedHead.newest(verifier: verifier, query: database.query) else { throw Problem.notFound }
         return Response(
             status: .ok, headers: [.contentType: "text/plain; charset=utf-8", .cacheControl: "no-cache"],
             body: .init(byteBuffer: ByteBuffer(string: head.note)))

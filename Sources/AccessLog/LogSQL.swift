@@ -23,21 +23,28 @@ struct SequenceEntries: Query {
     func decode(_ row: inout RowReader) throws -> Row { Row(index: try row.next(), commitment: try row.next()) }
 }
 
-/// The newest signed head, with what is needed to append to the tree.
-struct NewestTreeHead: Query {
+/// Stored heads, newest first.
+struct StoredHeads: Query {
     struct Row: Sendable {
-        let tree: CompactRange
-        let root: [UInt8]
+        let size: Int64
+        let frontier: [[UInt8]]
         let note: String
     }
 
-    var sql: SQL { "SELECT tree_size, frontier, root, note FROM access_log.checkpoint ORDER BY tree_size DESC LIMIT 1" }
+    let count: Int
 
-    func decode(_ row: inout RowReader) throws -> Row {
-        let size = Int(try row.next(Int64.self))
-        let hashes = try row.next([[UInt8]].self).compactMap { MerkleHash($0) }
-        return Row(tree: try CompactRange(size: size, hashes: hashes), root: try row.next(), note: try row.next())
-    }
+    var sql: SQL { "SELECT tree_size, frontier, note FROM access_log.checkpoint ORDER BY tree_size DESC LIMIT \(count)" }
+
+    func decode(_ row: inout RowReader) throws -> Row { Row(size: try row.next(), frontier: try row.next(), note: try row.next()) }
+}
+
+/// Commitments of leaves in their order, from one index up to and without another: `access_log.commitments`.
+struct Commitments: Query {
+    let indexes: Range<Int64>
+
+    var sql: SQL { "SELECT commitment FROM access_log.commitments(\(indexes.lowerBound), \(indexes.upperBound)) ORDER BY index" }
+
+    func decode(_ row: inout RowReader) throws -> [UInt8] { try row.next() }
 }
 
 /// One page of who looked at the data of the resident whom the credential names: `access_log.entries_about`.

@@ -49,8 +49,9 @@ public struct Sequencer: Sendable {
         return try await database.transaction { transaction in
             let leaves = try await transaction.query(SequenceEntries(entriesMax: Self.entriesPerBatchMax)).sorted { $0.index < $1.index }
             guard let first = leaves.first else { return 0 }
-            var tree = try await transaction.optional(NewestTreeHead())?.tree ?? CompactRange()
-            guard tree.size == Int(first.index) else { throw SequencerError.headDoesNotMeetLeaves(head: tree.size, firstLeaf: first.index) }
+            let head = try await SignedHead.newest(verifier: signer.verifier) { try await transaction.query($0) }
+            var tree = head?.tree ?? CompactRange()
+            try await Self.append(to: &tree, upTo: first.index, in: transaction)
             for leaf in leaves { tree.append(.leaf(CommittedEntry.label.leafData(leaf.commitment))) }
             let note = try Checkpoint(origin: origin, size: tree.size, root: tree.root).signed(by: [signer])
             try await transaction.execute(
@@ -59,6 +60,16 @@ public struct Sequencer: Sendable {
                 VALUES (\(Int64(tree.size)), \(tree.root.bytes), \(tree.hashes.map(\.bytes)), \(note.description))
                 """)
             return leaves.count
+        }
+    }
+
+    /// Leaves between the newest head that can be believed and the batch: none, unless somebody stored false heads over them.
+    private static func append(to tree: inout CompactRange, upTo firstOfBatch: Int64, in transaction: Transaction) async throws {
+        while tree.size < Int(firstOfBatch) {
+            let end = min(firstOfBatch, Int64(tree.size + entriesPerBatchMax))
+            let commitments = try await transaction.query(Commitments(indexes: Int64(tree.size)..<end))
+            guard Int64(tree.size + commitments.count) == end else { throw SequencerError.leavesAreMissing(from: tree.size) }
+            for commitment in commitments { tree.append(.leaf(CommittedEntry.label.leafData(commitment))) }
         }
     }
 
@@ -75,7 +86,7 @@ public struct Sequencer: Sendable {
     }
 }
 
-/// What must not be: the stored head does not end where the leaves begin. Nothing is signed then.
+/// What must not be: leaves have no gaps. Nothing is signed then.
 enum SequencerError: Error {
-    case headDoesNotMeetLeaves(head: Int, firstLeaf: Int64)
+    case leavesAreMissing(from: Int)
 }

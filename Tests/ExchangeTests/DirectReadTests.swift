@@ -10,7 +10,7 @@ private let readable: Set<String> = [
     "access_log.staff_reason", "access_log.checkpoint",  // public
     "consent.organisation", "consent.processing_activity", "consent.policy",  // what pages show to everybody
     "identity.failed_sign_in",  // keyed hashes and times
-    "web.idempotency_key",  // hashes
+    "web.idempotency_key",  // the times alone
 ]
 /// Tables that it may insert into, and no more.
 private let insertable: Set<String> = ["register.import_staging", "access_log.checkpoint", "register.key_check"]
