@@ -81,7 +81,7 @@ def test_consent_exchange_and_access_log(person, demo, consented, base_url, orga
     person.activate(person.t("consent.stop"), "button", about=title)
     person.expect("consent.notice.stopped")
     assert read(case) == 403
-    person.activate(person.t("consent.history"), "link", about=title)
+    person.activate(person.t("consent.more"), "link", about=title)
     person.expect("consent.event.withdrawn")
 
     person.visit("/access-log")
