@@ -220,7 +220,8 @@ BEGIN
                 WHEN 'disclose' THEN p.resident_id
                 ELSE CASE r.subject_kind
                     WHEN 'resident' THEN (SELECT x.id FROM register.resident AS x WHERE x.id = r.subject_key::uuid)
-                    WHEN 'public_code' THEN (SELECT x.id FROM register.resident AS x WHERE x.public_code = r.subject_key AND x.superseded_by IS NULL)
+                    -- The code of an account from before the counter linked it still finds who it was.
+                    WHEN 'public_code' THEN (SELECT coalesce(x.superseded_by, x.id) FROM register.resident AS x WHERE x.public_code = r.subject_key)
                     ELSE found.residents[1] END END AS subject_id,
             cardinality(found.residents) > 1 AS ambiguous,
             act.id AS activity_id, act.legal_basis AS activity_basis, act.law AS activity_law, pol.attributes AS policy_attributes,

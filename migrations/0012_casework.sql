@@ -15,13 +15,31 @@ CREATE TABLE casework.opening (
 );
 CREATE INDEX opening_expires ON casework.opening (expires_at);
 
--- A paper form as it was keyed: who helped, how it was signed, and that it was read back. None of these may be missing.
+-- A form that was printed: its reference stands for one sharing, one version of its text, and the language in which the text was read.
+CREATE TABLE casework.printed_form (
+    reference text PRIMARY KEY CHECK (reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'),
+    activity_id uuid NOT NULL,
+    policy_version integer NOT NULL,
+    language text NOT NULL CHECK (language IN ('en', 'fr', 'ar')),
+    staff_id uuid NOT NULL REFERENCES identity.staff,
+    printed_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    FOREIGN KEY (activity_id, policy_version) REFERENCES consent.policy (activity_id, version),
+    UNIQUE (reference, activity_id)
+);
+CREATE TRIGGER printed_form_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON casework.printed_form
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+-- A paper form as it was keyed: what it says, who helped, how it was signed, and that it was read back. None of these may be missing.
 CREATE TABLE casework.paper_submission (
     id uuid PRIMARY KEY,
     -- Printed on the form; the same paper counts once.
-    form_reference text NOT NULL UNIQUE CHECK (form_reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'),
+    form_reference text NOT NULL UNIQUE,
+    -- The entry under which it was keyed: what the resident's log says of this submission hangs on it. The entry may be erased one day.
+    entry_id uuid NOT NULL UNIQUE,
     resident_id uuid NOT NULL REFERENCES register.resident,
     activity_id uuid NOT NULL REFERENCES consent.processing_activity,
+    decision text NOT NULL CHECK (decision IN ('given', 'withdrawn')),
+    attributes text[] NOT NULL,
     -- The member of staff who keyed it, and the name of who helped the resident with it, as it stands on the form.
     staff_id uuid NOT NULL REFERENCES identity.staff,
     helper_name text NOT NULL CHECK (length(helper_name) BETWEEN 1 AND 200),
@@ -30,6 +48,9 @@ CREATE TABLE casework.paper_submission (
     was_read_back boolean NOT NULL CHECK (was_read_back),
     signed_on date NOT NULL,
     keyed_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    -- A form speaks for the sharing that it was printed for, and for no other.
+    FOREIGN KEY (form_reference, activity_id) REFERENCES casework.printed_form (reference, activity_id),
+    CHECK ((decision = 'given') = (cardinality(attributes) > 0)),
     CHECK ((signature_method = 'witness') = (witness_name IS NOT NULL)),
     CHECK (signed_on <= (keyed_at AT TIME ZONE 'UTC')::date + 1)
 );
@@ -39,7 +60,7 @@ CREATE TRIGGER paper_submission_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE O
 
 GRANT CREATE ON SCHEMA casework TO stoa_door;
 GRANT SELECT, INSERT, DELETE ON casework.opening TO stoa_door;
-GRANT SELECT, INSERT ON casework.paper_submission TO stoa_door;
+GRANT SELECT, INSERT ON casework.printed_form, casework.paper_submission TO stoa_door;
 
 -- Keeps the reason for a record that the door let this member of staff find. The entry of that search is the ticket: it must be
 -- theirs, permitted, committed and fresh. Null: no such entry.
@@ -59,12 +80,14 @@ ALTER FUNCTION casework.open_record(bytea, uuid, uuid) OWNER TO stoa_door;
 
 -- An opening of this member of staff that has not run out.
 CREATE FUNCTION casework.opening_of(credential bytea, opening_id uuid)
-    RETURNS TABLE (resident_id uuid, reason text, case_reference text, expires_at timestamptz, has_account boolean)
+    RETURNS TABLE (resident_id uuid, public_code text, reason text, case_reference text, expires_at timestamptz, has_account boolean)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
-        SELECT o.resident_id, o.reason, o.case_reference, o.expires_at, EXISTS (SELECT FROM identity.account AS a WHERE a.resident_id = o.resident_id)
+        SELECT o.resident_id, r.public_code, o.reason, o.case_reference, o.expires_at,
+            EXISTS (SELECT FROM identity.account AS a WHERE a.resident_id = o.resident_id)
         FROM web.staff_with(opening_of.credential, '{caseworker}') AS s JOIN casework.opening AS o ON o.staff_id = s.staff_id
+        JOIN register.resident AS r ON r.id = o.resident_id
         WHERE o.id = opening_of.opening_id AND o.expires_at > public.stoa_now();
 END
 $$;
@@ -113,27 +136,75 @@ END
 $$;
 ALTER FUNCTION casework.prove_identity(bytea, uuid, uuid, text, text, text) OWNER TO stoa_door;
 
--- Enters a paper consent form for the resident whose record is open. Outcomes: those of consent.append, not_allowed, form_used.
+-- Registers a form that is about to be printed, for today's text of a sharing that rests on consent. False: no caseworker, or no such sharing.
+CREATE FUNCTION casework.print_form(credential bytea, reference text, activity uuid, language text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO casework.printed_form (reference, activity_id, policy_version, language, staff_id)
+        SELECT print_form.reference, a.id, a.policy_version, print_form.language, s.staff_id
+        FROM web.staff_with(print_form.credential, '{caseworker}') AS s
+        JOIN consent.processing_activity AS a ON a.id = print_form.activity AND a.legal_basis = 'consent';
+    RETURN FOUND;
+END
+$$;
+ALTER FUNCTION casework.print_form(bytea, text, uuid, text) OWNER TO stoa_door;
+
+-- Which form has this reference; it says nothing of a resident.
+CREATE FUNCTION casework.printed_form_of(credential bytea, reference text)
+    RETURNS TABLE (activity_id uuid, policy_version integer, language text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        SELECT f.activity_id, f.policy_version, f.language
+        FROM web.staff_with(printed_form_of.credential, '{caseworker}') AS s JOIN casework.printed_form AS f ON f.reference = printed_form_of.reference;
+END
+$$;
+ALTER FUNCTION casework.printed_form_of(bytea, text) OWNER TO stoa_door;
+
+-- Enters a paper consent form for the resident whose record is open. The entry is the ticket: permitted, committed and fresh, of this
+-- member of staff, about this resident and this form, and of no other submission. So a form cannot be keyed without standing in the
+-- resident's log, and an entry without a submission is a form that changed nothing. Outcomes: those of consent.append, not_allowed,
+-- form_unknown (never printed), form_of_other_sharing, form_used, signed_before_printing, signed_in_future.
 CREATE FUNCTION casework.key_paper_consent(
-    credential bytea, opening_id uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[],
-    helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date, language text) RETURNS text
+    credential bytea, opening_id uuid, entry uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[],
+    helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     staff uuid := (SELECT s.staff_id FROM web.staff_with(credential, '{caseworker}') AS s);
     resident uuid;
+    form record;
     outcome text;
 BEGIN
     SELECT o.resident_id INTO resident FROM casework.opening AS o
         WHERE o.id = opening_id AND o.staff_id = staff AND o.expires_at > public.stoa_now();
-    IF resident IS NULL OR key_paper_consent.kind NOT IN ('given', 'withdrawn') THEN RETURN 'not_allowed'; END IF;
-    INSERT INTO casework.paper_submission AS p (id, form_reference, resident_id, activity_id, staff_id, helper_name, signature_method,
-                                                witness_name, was_read_back, signed_on)
-        VALUES (submission_id, key_paper_consent.form_reference, resident, key_paper_consent.activity, staff, key_paper_consent.helper_name,
+    IF resident IS NULL OR key_paper_consent.kind NOT IN ('given', 'withdrawn') OR NOT EXISTS (
+        SELECT FROM access_log.entry AS e
+        WHERE e.id = key_paper_consent.entry AND e.operation = 'paper_entry' AND e.outcome = 'permitted' AND e.actor_kind = 'staff'
+          AND e.actor_id = staff::text AND e.subject_id = resident AND e.case_reference = key_paper_consent.form_reference
+          AND e.at > public.stoa_now() - interval '1 minute' AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned())
+        OR EXISTS (SELECT FROM casework.paper_submission AS p WHERE p.entry_id = key_paper_consent.entry) THEN
+        RETURN 'not_allowed';
+    END IF;
+    SELECT f.activity_id, f.policy_version, f.language, (f.printed_at AT TIME ZONE 'UTC')::date AS printed_on INTO form
+        FROM casework.printed_form AS f WHERE f.reference = key_paper_consent.form_reference;
+    IF form IS NULL THEN RETURN 'form_unknown'; END IF;
+    IF EXISTS (SELECT FROM casework.paper_submission AS p WHERE p.form_reference = key_paper_consent.form_reference) THEN RETURN 'form_used'; END IF;
+    IF form.activity_id <> key_paper_consent.activity THEN RETURN 'form_of_other_sharing'; END IF;
+    -- A day on each side, because the city's day is not everywhere that of UTC.
+    IF key_paper_consent.signed_on < form.printed_on - 1 THEN RETURN 'signed_before_printing'; END IF;
+    IF key_paper_consent.signed_on > (public.stoa_now() AT TIME ZONE 'UTC')::date + 1 THEN RETURN 'signed_in_future'; END IF;
+
+    INSERT INTO casework.paper_submission AS p (id, form_reference, entry_id, resident_id, activity_id, decision, attributes, staff_id, helper_name,
+                                                signature_method, witness_name, was_read_back, signed_on)
+        VALUES (submission_id, key_paper_consent.form_reference, key_paper_consent.entry, resident, key_paper_consent.activity,
+                key_paper_consent.kind, coalesce(key_paper_consent.attributes, '{}'), staff, key_paper_consent.helper_name,
                 key_paper_consent.signature_method, key_paper_consent.witness_name, key_paper_consent.was_read_back, key_paper_consent.signed_on)
         ON CONFLICT ON CONSTRAINT paper_submission_form_reference_key DO NOTHING;
     IF NOT FOUND THEN RETURN 'form_used'; END IF;
-    outcome := consent.append(submission_id, resident, key_paper_consent.activity, key_paper_consent.kind, key_paper_consent.attributes, NULL,
-        NULL, staff, NULL, 'paper', 'paper_form', key_paper_consent.language, key_paper_consent.form_reference);
+    -- Who agrees agreed to the text on the paper. Who stops may do so on a form of any age.
+    outcome := consent.append(submission_id, resident, key_paper_consent.activity, key_paper_consent.kind, key_paper_consent.attributes,
+        CASE key_paper_consent.kind WHEN 'given' THEN form.policy_version END, NULL, staff, NULL, 'paper', 'paper_form', form.language,
+        key_paper_consent.form_reference);
     IF outcome NOT IN ('recorded', 'unchanged') THEN
         -- Nothing of a form that cannot be entered stays.
         RAISE EXCEPTION 'paper form refused: %', outcome USING ERRCODE = 'check_violation', CONSTRAINT = outcome;
@@ -141,16 +212,16 @@ BEGIN
     RETURN outcome;
 END
 $$;
-ALTER FUNCTION casework.key_paper_consent(bytea, uuid, uuid, text, uuid, text, text[], text, text, text, boolean, date, text) OWNER TO stoa_door;
+ALTER FUNCTION casework.key_paper_consent(bytea, uuid, uuid, uuid, text, uuid, text, text[], text, text, text, boolean, date) OWNER TO stoa_door;
 
 -- What the letter about a keyed form says, for staff who have the record open. Name and address come through the door.
 CREATE FUNCTION casework.paper_submissions_of(credential bytea, opening_id uuid)
-    RETURNS TABLE (id uuid, form_reference text, activity_id uuid, keyed_by text, helper_name text, signature_method text, witness_name text,
+    RETURNS TABLE (id uuid, form_reference text, activity_id uuid, decision text, attributes text[], keyed_by text, helper_name text, signature_method text, witness_name text,
                    signed_on date, keyed_at timestamptz)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
-        SELECT p.id, p.form_reference, p.activity_id, s.display_name, p.helper_name, p.signature_method, p.witness_name, p.signed_on, p.keyed_at
+        SELECT p.id, p.form_reference, p.activity_id, p.decision, p.attributes, s.display_name, p.helper_name, p.signature_method, p.witness_name, p.signed_on, p.keyed_at
         FROM web.staff_with(paper_submissions_of.credential, '{caseworker}') AS me
         JOIN casework.opening AS o ON o.staff_id = me.staff_id
         JOIN casework.paper_submission AS p ON p.resident_id = o.resident_id
@@ -162,7 +233,8 @@ $$;
 ALTER FUNCTION casework.paper_submissions_of(bytea, uuid) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION casework.open_record(bytea, uuid, uuid), casework.opening_of(bytea, uuid),
     casework.prove_identity(bytea, uuid, uuid, text, text, text),
-    casework.key_paper_consent(bytea, uuid, uuid, text, uuid, text, text[], text, text, text, boolean, date, text),
+    casework.print_form(bytea, text, uuid, text), casework.printed_form_of(bytea, text),
+    casework.key_paper_consent(bytea, uuid, uuid, uuid, text, uuid, text, text[], text, text, text, boolean, date),
     casework.paper_submissions_of(bytea, uuid) TO stoa_app;
 GRANT UPDATE (resident_id) ON identity.account TO stoa_door;
 REVOKE CREATE ON SCHEMA casework FROM stoa_door;

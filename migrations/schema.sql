@@ -79,7 +79,8 @@ BEGIN
                 WHEN 'disclose' THEN p.resident_id
                 ELSE CASE r.subject_kind
                     WHEN 'resident' THEN (SELECT x.id FROM register.resident AS x WHERE x.id = r.subject_key::uuid)
-                    WHEN 'public_code' THEN (SELECT x.id FROM register.resident AS x WHERE x.public_code = r.subject_key AND x.superseded_by IS NULL)
+                    -- The code of an account from before the counter linked it still finds who it was.
+                    WHEN 'public_code' THEN (SELECT coalesce(x.superseded_by, x.id) FROM register.resident AS x WHERE x.public_code = r.subject_key)
                     ELSE found.residents[1] END END AS subject_id,
             cardinality(found.residents) > 1 AS ambiguous,
             act.id AS activity_id, act.legal_basis AS activity_basis, act.law AS activity_law, pol.attributes AS policy_attributes,
@@ -290,14 +291,15 @@ $$;
 
 ALTER FUNCTION access_log.commitments(from_index bigint, end_index bigint) OWNER TO stoa_door;
 
-CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean) RETURNS TABLE(id uuid, at timestamp with time zone, organisation_id text, organisation_name jsonb, actor_role text, operation text, purpose text, purpose_title jsonb, attributes text[], legal_basis text, law text, consent_event_id uuid, consent_at timestamp with time zone, case_reference text, outcome text, refusal text, helper_name text, leaf_index bigint)
+CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean) RETURNS TABLE(id uuid, at timestamp with time zone, organisation_id text, organisation_name jsonb, actor_role text, operation text, purpose text, purpose_title jsonb, attributes text[], legal_basis text, law text, consent_event_id uuid, consent_at timestamp with time zone, case_reference text, outcome text, refusal text, form_entered boolean, helper_name text, leaf_index bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
         SELECT e.id, e.at, e.organisation_id, o.name, e.actor_role, e.operation, e.purpose, pol.title, e.attributes, e.legal_basis, e.law,
-            e.consent_event_id, ce.at, e.case_reference, e.outcome, e.refusal, paper.helper_name, l.index
+            e.consent_event_id, ce.at, e.case_reference, e.outcome, e.refusal,
+            CASE WHEN e.operation = 'paper_entry' AND e.outcome = 'permitted' THEN paper.id IS NOT NULL END, paper.helper_name, l.index
         FROM web.credential AS c
         JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log'
         JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
@@ -308,8 +310,7 @@ BEGIN
         LEFT JOIN consent.processing_activity AS act ON act.organisation_id = e.organisation_id AND act.purpose = e.purpose
         LEFT JOIN consent.policy AS pol ON pol.activity_id = act.id AND pol.version = act.policy_version
         LEFT JOIN consent.event AS ce ON ce.id = e.consent_event_id
-        LEFT JOIN casework.paper_submission AS paper ON e.operation = 'paper_entry' AND paper.form_reference = e.case_reference
-            AND paper.resident_id = e.subject_id
+        LEFT JOIN casework.paper_submission AS paper ON e.operation = 'paper_entry' AND paper.entry_id = e.id
         LEFT JOIN access_log.leaf AS l ON l.entry_id = e.id
         WHERE c.hash = entries_about.credential AND web.is_live(c)
           AND (entries_about.before_at IS NULL OR (e.at, e.id) < (entries_about.before_at, entries_about.before_id))
@@ -340,20 +341,29 @@ CREATE FUNCTION access_log.field(number_and_tag bytea, payload bytea) RETURNS by
 
 ALTER FUNCTION access_log.field(number_and_tag bytea, payload bytea) OWNER TO stoa_door;
 
+CREATE FUNCTION public.stoa_now() RETURNS timestamp with time zone
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN statement_timestamp();
+
+ALTER FUNCTION public.stoa_now() OWNER TO stoa_owner;
+
 CREATE TABLE access_log.queue (
     entry_id uuid NOT NULL
 );
 
 ALTER TABLE access_log.queue OWNER TO stoa_owner;
 
-CREATE FUNCTION access_log.has_waiting_entries() RETURNS boolean
+CREATE FUNCTION access_log.longest_wait_seconds() RETURNS bigint
     LANGUAGE sql STABLE SECURITY DEFINER
     BEGIN ATOMIC
- SELECT (EXISTS ( SELECT
-            FROM access_log.queue)) AS "exists";
+ SELECT (EXTRACT(epoch FROM (public.stoa_now() - e.at)))::bigint AS "extract"
+    FROM (access_log.queue q
+      JOIN access_log.entry e ON ((e.id = q.entry_id)))
+   ORDER BY q.entry_id
+  LIMIT 1;
 END;
 
-ALTER FUNCTION access_log.has_waiting_entries() OWNER TO stoa_door;
+ALTER FUNCTION access_log.longest_wait_seconds() OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.release(entry_ids uuid[]) RETURNS TABLE(entry_id uuid, resident_id uuid, public_code text, identity_assurance smallint, holder_id uuid, key_id text, wrapped_key bytea, attribute text, sealed_value bytea, source text, recorded_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -607,26 +617,46 @@ $$;
 
 ALTER FUNCTION benefits.refuse(credential bytea, disbursement uuid, reason text) OWNER TO stoa_door;
 
-CREATE FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date, language text) RETURNS text
+CREATE FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, entry uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
     staff uuid := (SELECT s.staff_id FROM web.staff_with(credential, '{caseworker}') AS s);
     resident uuid;
+    form record;
     outcome text;
 BEGIN
     SELECT o.resident_id INTO resident FROM casework.opening AS o
         WHERE o.id = opening_id AND o.staff_id = staff AND o.expires_at > public.stoa_now();
-    IF resident IS NULL OR key_paper_consent.kind NOT IN ('given', 'withdrawn') THEN RETURN 'not_allowed'; END IF;
-    INSERT INTO casework.paper_submission AS p (id, form_reference, resident_id, activity_id, staff_id, helper_name, signature_method,
-                                                witness_name, was_read_back, signed_on)
-        VALUES (submission_id, key_paper_consent.form_reference, resident, key_paper_consent.activity, staff, key_paper_consent.helper_name,
+    IF resident IS NULL OR key_paper_consent.kind NOT IN ('given', 'withdrawn') OR NOT EXISTS (
+        SELECT FROM access_log.entry AS e
+        WHERE e.id = key_paper_consent.entry AND e.operation = 'paper_entry' AND e.outcome = 'permitted' AND e.actor_kind = 'staff'
+          AND e.actor_id = staff::text AND e.subject_id = resident AND e.case_reference = key_paper_consent.form_reference
+          AND e.at > public.stoa_now() - interval '1 minute' AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned())
+        OR EXISTS (SELECT FROM casework.paper_submission AS p WHERE p.entry_id = key_paper_consent.entry) THEN
+        RETURN 'not_allowed';
+    END IF;
+    SELECT f.activity_id, f.policy_version, f.language, (f.printed_at AT TIME ZONE 'UTC')::date AS printed_on INTO form
+        FROM casework.printed_form AS f WHERE f.reference = key_paper_consent.form_reference;
+    IF form IS NULL THEN RETURN 'form_unknown'; END IF;
+    IF EXISTS (SELECT FROM casework.paper_submission AS p WHERE p.form_reference = key_paper_consent.form_reference) THEN RETURN 'form_used'; END IF;
+    IF form.activity_id <> key_paper_consent.activity THEN RETURN 'form_of_other_sharing'; END IF;
+    -- A day on each side, because the city's day is not everywhere that of UTC.
+    IF key_paper_consent.signed_on < form.printed_on - 1 THEN RETURN 'signed_before_printing'; END IF;
+    IF key_paper_consent.signed_on > (public.stoa_now() AT TIME ZONE 'UTC')::date + 1 THEN RETURN 'signed_in_future'; END IF;
+
+    INSERT INTO casework.paper_submission AS p (id, form_reference, entry_id, resident_id, activity_id, decision, attributes, staff_id, helper_name,
+                                                signature_method, witness_name, was_read_back, signed_on)
+        VALUES (submission_id, key_paper_consent.form_reference, key_paper_consent.entry, resident, key_paper_consent.activity,
+                key_paper_consent.kind, coalesce(key_paper_consent.attributes, '{}'), staff, key_paper_consent.helper_name,
                 key_paper_consent.signature_method, key_paper_consent.witness_name, key_paper_consent.was_read_back, key_paper_consent.signed_on)
         ON CONFLICT ON CONSTRAINT paper_submission_form_reference_key DO NOTHING;
     IF NOT FOUND THEN RETURN 'form_used'; END IF;
-    outcome := consent.append(submission_id, resident, key_paper_consent.activity, key_paper_consent.kind, key_paper_consent.attributes, NULL,
-        NULL, staff, NULL, 'paper', 'paper_form', key_paper_consent.language, key_paper_consent.form_reference);
+    -- Who agrees agreed to the text on the paper. Who stops may do so on a form of any age.
+    outcome := consent.append(submission_id, resident, key_paper_consent.activity, key_paper_consent.kind, key_paper_consent.attributes,
+        CASE key_paper_consent.kind WHEN 'given' THEN form.policy_version END, NULL, staff, NULL, 'paper', 'paper_form', form.language,
+        key_paper_consent.form_reference);
     IF outcome NOT IN ('recorded', 'unchanged') THEN
         -- Nothing of a form that cannot be entered stays.
         RAISE EXCEPTION 'paper form refused: %', outcome USING ERRCODE = 'check_violation', CONSTRAINT = outcome;
@@ -635,7 +665,7 @@ BEGIN
 END
 $$;
 
-ALTER FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date, language text) OWNER TO stoa_door;
+ALTER FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, entry uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date) OWNER TO stoa_door;
 
 CREATE FUNCTION casework.open_record(credential bytea, opening_id uuid, search_entry_id uuid) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
@@ -654,27 +684,29 @@ $$;
 
 ALTER FUNCTION casework.open_record(credential bytea, opening_id uuid, search_entry_id uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION casework.opening_of(credential bytea, opening_id uuid) RETURNS TABLE(resident_id uuid, reason text, case_reference text, expires_at timestamp with time zone, has_account boolean)
+CREATE FUNCTION casework.opening_of(credential bytea, opening_id uuid) RETURNS TABLE(resident_id uuid, public_code text, reason text, case_reference text, expires_at timestamp with time zone, has_account boolean)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT o.resident_id, o.reason, o.case_reference, o.expires_at, EXISTS (SELECT FROM identity.account AS a WHERE a.resident_id = o.resident_id)
+        SELECT o.resident_id, r.public_code, o.reason, o.case_reference, o.expires_at,
+            EXISTS (SELECT FROM identity.account AS a WHERE a.resident_id = o.resident_id)
         FROM web.staff_with(opening_of.credential, '{caseworker}') AS s JOIN casework.opening AS o ON o.staff_id = s.staff_id
+        JOIN register.resident AS r ON r.id = o.resident_id
         WHERE o.id = opening_of.opening_id AND o.expires_at > public.stoa_now();
 END
 $$;
 
 ALTER FUNCTION casework.opening_of(credential bytea, opening_id uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION casework.paper_submissions_of(credential bytea, opening_id uuid) RETURNS TABLE(id uuid, form_reference text, activity_id uuid, keyed_by text, helper_name text, signature_method text, witness_name text, signed_on date, keyed_at timestamp with time zone)
+CREATE FUNCTION casework.paper_submissions_of(credential bytea, opening_id uuid) RETURNS TABLE(id uuid, form_reference text, activity_id uuid, decision text, attributes text[], keyed_by text, helper_name text, signature_method text, witness_name text, signed_on date, keyed_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT p.id, p.form_reference, p.activity_id, s.display_name, p.helper_name, p.signature_method, p.witness_name, p.signed_on, p.keyed_at
+        SELECT p.id, p.form_reference, p.activity_id, p.decision, p.attributes, s.display_name, p.helper_name, p.signature_method, p.witness_name, p.signed_on, p.keyed_at
         FROM web.staff_with(paper_submissions_of.credential, '{caseworker}') AS me
         JOIN casework.opening AS o ON o.staff_id = me.staff_id
         JOIN casework.paper_submission AS p ON p.resident_id = o.resident_id
@@ -685,6 +717,34 @@ END
 $$;
 
 ALTER FUNCTION casework.paper_submissions_of(credential bytea, opening_id uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION casework.print_form(credential bytea, reference text, activity uuid, language text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO casework.printed_form (reference, activity_id, policy_version, language, staff_id)
+        SELECT print_form.reference, a.id, a.policy_version, print_form.language, s.staff_id
+        FROM web.staff_with(print_form.credential, '{caseworker}') AS s
+        JOIN consent.processing_activity AS a ON a.id = print_form.activity AND a.legal_basis = 'consent';
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION casework.print_form(credential bytea, reference text, activity uuid, language text) OWNER TO stoa_door;
+
+CREATE FUNCTION casework.printed_form_of(credential bytea, reference text) RETURNS TABLE(activity_id uuid, policy_version integer, language text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT f.activity_id, f.policy_version, f.language
+        FROM web.staff_with(printed_form_of.credential, '{caseworker}') AS s JOIN casework.printed_form AS f ON f.reference = printed_form_of.reference;
+END
+$$;
+
+ALTER FUNCTION casework.printed_form_of(credential bytea, reference text) OWNER TO stoa_door;
 
 CREATE FUNCTION casework.prove_identity(credential bytea, opening_id uuid, evidence_id uuid, account_code text, evidence_kind text, language text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -865,12 +925,6 @@ $$;
 
 ALTER FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) OWNER TO stoa_door;
 
-CREATE FUNCTION public.stoa_now() RETURNS timestamp with time zone
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN statement_timestamp();
-
-ALTER FUNCTION public.stoa_now() OWNER TO stoa_owner;
-
 CREATE TABLE identity.account (
     id uuid NOT NULL,
     resident_id uuid NOT NULL,
@@ -909,7 +963,7 @@ CREATE TABLE identity.staff (
     CONSTRAINT staff_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
     CONSTRAINT staff_password_hash_check CHECK ((password_hash ~~ '$argon2id$%'::text)),
     CONSTRAINT staff_roles_check CHECK (((cardinality(roles) >= 1) AND (roles <@ ARRAY['caseworker'::text, 'approver'::text, 'finance_officer'::text, 'auditor'::text, 'organisation_administrator'::text]))),
-    CONSTRAINT staff_username_check CHECK ((username ~ '^[a-z0-9][a-z0-9._-]{1,62}$'::text))
+    CONSTRAINT staff_username_check CHECK ((username ~ '^[a-z0-9][a-z0-9._-]{1,63}$'::text))
 );
 
 ALTER TABLE identity.staff OWNER TO stoa_owner;
@@ -2223,8 +2277,11 @@ ALTER TABLE casework.opening OWNER TO stoa_owner;
 CREATE TABLE casework.paper_submission (
     id uuid NOT NULL,
     form_reference text NOT NULL,
+    entry_id uuid NOT NULL,
     resident_id uuid NOT NULL,
     activity_id uuid NOT NULL,
+    decision text NOT NULL,
+    attributes text[] NOT NULL,
     staff_id uuid NOT NULL,
     helper_name text NOT NULL,
     signature_method text NOT NULL,
@@ -2232,9 +2289,10 @@ CREATE TABLE casework.paper_submission (
     was_read_back boolean NOT NULL,
     signed_on date NOT NULL,
     keyed_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT paper_submission_check CHECK (((signature_method = 'witness'::text) = (witness_name IS NOT NULL))),
-    CONSTRAINT paper_submission_check1 CHECK ((signed_on <= (((keyed_at AT TIME ZONE 'UTC'::text))::date + 1))),
-    CONSTRAINT paper_submission_form_reference_check CHECK ((form_reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text)),
+    CONSTRAINT paper_submission_check CHECK (((decision = 'given'::text) = (cardinality(attributes) > 0))),
+    CONSTRAINT paper_submission_check1 CHECK (((signature_method = 'witness'::text) = (witness_name IS NOT NULL))),
+    CONSTRAINT paper_submission_check2 CHECK ((signed_on <= (((keyed_at AT TIME ZONE 'UTC'::text))::date + 1))),
+    CONSTRAINT paper_submission_decision_check CHECK ((decision = ANY (ARRAY['given'::text, 'withdrawn'::text]))),
     CONSTRAINT paper_submission_helper_name_check CHECK (((length(helper_name) >= 1) AND (length(helper_name) <= 200))),
     CONSTRAINT paper_submission_signature_method_check CHECK ((signature_method = ANY (ARRAY['signature'::text, 'thumbprint'::text, 'witness'::text]))),
     CONSTRAINT paper_submission_was_read_back_check CHECK (was_read_back),
@@ -2242,6 +2300,19 @@ CREATE TABLE casework.paper_submission (
 );
 
 ALTER TABLE casework.paper_submission OWNER TO stoa_owner;
+
+CREATE TABLE casework.printed_form (
+    reference text NOT NULL,
+    activity_id uuid NOT NULL,
+    policy_version integer NOT NULL,
+    language text NOT NULL,
+    staff_id uuid NOT NULL,
+    printed_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT printed_form_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
+    CONSTRAINT printed_form_reference_check CHECK ((reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text))
+);
+
+ALTER TABLE casework.printed_form OWNER TO stoa_owner;
 
 CREATE TABLE consent.event (
     id uuid NOT NULL,
@@ -2824,10 +2895,19 @@ ALTER TABLE ONLY casework.opening
     ADD CONSTRAINT opening_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY casework.paper_submission
+    ADD CONSTRAINT paper_submission_entry_id_key UNIQUE (entry_id);
+
+ALTER TABLE ONLY casework.paper_submission
     ADD CONSTRAINT paper_submission_form_reference_key UNIQUE (form_reference);
 
 ALTER TABLE ONLY casework.paper_submission
     ADD CONSTRAINT paper_submission_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY casework.printed_form
+    ADD CONSTRAINT printed_form_pkey PRIMARY KEY (reference);
+
+ALTER TABLE ONLY casework.printed_form
+    ADD CONSTRAINT printed_form_reference_activity_id_key UNIQUE (reference, activity_id);
 
 ALTER TABLE ONLY consent.event
     ADD CONSTRAINT event_pkey PRIMARY KEY (id);
@@ -3047,6 +3127,8 @@ CREATE TRIGGER disbursement_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON be
 
 CREATE TRIGGER paper_submission_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON casework.paper_submission FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER printed_form_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON casework.printed_form FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE TRIGGER event_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER policy_attributes_known BEFORE INSERT ON consent.policy FOR EACH ROW EXECUTE FUNCTION consent.check_policy_attributes();
@@ -3128,10 +3210,19 @@ ALTER TABLE ONLY casework.paper_submission
     ADD CONSTRAINT paper_submission_activity_id_fkey FOREIGN KEY (activity_id) REFERENCES consent.processing_activity(id);
 
 ALTER TABLE ONLY casework.paper_submission
+    ADD CONSTRAINT paper_submission_form_reference_activity_id_fkey FOREIGN KEY (form_reference, activity_id) REFERENCES casework.printed_form(reference, activity_id);
+
+ALTER TABLE ONLY casework.paper_submission
     ADD CONSTRAINT paper_submission_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
 ALTER TABLE ONLY casework.paper_submission
     ADD CONSTRAINT paper_submission_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY casework.printed_form
+    ADD CONSTRAINT printed_form_activity_id_policy_version_fkey FOREIGN KEY (activity_id, policy_version) REFERENCES consent.policy(activity_id, version);
+
+ALTER TABLE ONLY casework.printed_form
+    ADD CONSTRAINT printed_form_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
 
 ALTER TABLE ONLY consent.event
     ADD CONSTRAINT event_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
@@ -3353,11 +3444,16 @@ REVOKE ALL ON FUNCTION access_log.erase_entry(entry_id uuid, authority text) FRO
 
 REVOKE ALL ON FUNCTION access_log.field(number_and_tag bytea, payload bytea) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.stoa_now() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.stoa_now() TO stoa_app;
+GRANT ALL ON FUNCTION public.stoa_now() TO stoa_auditor;
+GRANT ALL ON FUNCTION public.stoa_now() TO stoa_door;
+
 GRANT SELECT ON TABLE access_log.queue TO stoa_auditor;
 GRANT SELECT,INSERT,DELETE ON TABLE access_log.queue TO stoa_door;
 
-REVOKE ALL ON FUNCTION access_log.has_waiting_entries() FROM PUBLIC;
-GRANT ALL ON FUNCTION access_log.has_waiting_entries() TO stoa_app;
+REVOKE ALL ON FUNCTION access_log.longest_wait_seconds() FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.longest_wait_seconds() TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.release(entry_ids uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.release(entry_ids uuid[]) TO stoa_app;
@@ -3380,8 +3476,8 @@ GRANT ALL ON FUNCTION benefits.received_by(credential bytea, page_size integer) 
 REVOKE ALL ON FUNCTION benefits.refuse(credential bytea, disbursement uuid, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION benefits.refuse(credential bytea, disbursement uuid, reason text) TO stoa_app;
 
-REVOKE ALL ON FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date, language text) FROM PUBLIC;
-GRANT ALL ON FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date, language text) TO stoa_app;
+REVOKE ALL ON FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, entry uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date) FROM PUBLIC;
+GRANT ALL ON FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, entry uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date) TO stoa_app;
 
 REVOKE ALL ON FUNCTION casework.open_record(credential bytea, opening_id uuid, search_entry_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION casework.open_record(credential bytea, opening_id uuid, search_entry_id uuid) TO stoa_app;
@@ -3391,6 +3487,12 @@ GRANT ALL ON FUNCTION casework.opening_of(credential bytea, opening_id uuid) TO 
 
 REVOKE ALL ON FUNCTION casework.paper_submissions_of(credential bytea, opening_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION casework.paper_submissions_of(credential bytea, opening_id uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION casework.print_form(credential bytea, reference text, activity uuid, language text) FROM PUBLIC;
+GRANT ALL ON FUNCTION casework.print_form(credential bytea, reference text, activity uuid, language text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION casework.printed_form_of(credential bytea, reference text) FROM PUBLIC;
+GRANT ALL ON FUNCTION casework.printed_form_of(credential bytea, reference text) TO stoa_app;
 
 REVOKE ALL ON FUNCTION casework.prove_identity(credential bytea, opening_id uuid, evidence_id uuid, account_code text, evidence_kind text, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION casework.prove_identity(credential bytea, opening_id uuid, evidence_id uuid, account_code text, evidence_kind text, language text) TO stoa_app;
@@ -3410,11 +3512,6 @@ GRANT ALL ON FUNCTION consent.states_of(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) TO stoa_app;
-
-REVOKE ALL ON FUNCTION public.stoa_now() FROM PUBLIC;
-GRANT ALL ON FUNCTION public.stoa_now() TO stoa_app;
-GRANT ALL ON FUNCTION public.stoa_now() TO stoa_auditor;
-GRANT ALL ON FUNCTION public.stoa_now() TO stoa_door;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE identity.account TO stoa_door;
 
@@ -3588,6 +3685,8 @@ GRANT SELECT ON TABLE benefits.programme TO stoa_door;
 GRANT SELECT,INSERT,DELETE ON TABLE casework.opening TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE casework.paper_submission TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE casework.printed_form TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE consent.event TO stoa_door;
 

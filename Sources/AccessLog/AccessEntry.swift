@@ -20,6 +20,8 @@ struct AccessEntry: Sendable {
     let caseReference: String?
     let outcome: String
     let refusal: String?
+    /// Whether the paper form that was brought was entered, or refused and nothing changed; nil for everything else.
+    let formEntered: Bool?
     /// Who helped the resident with a paper form, as it stands on the form.
     let helperName: String?
     let leafIndex: Int64?

@@ -18,6 +18,7 @@ struct AccessEntryBody: Encodable, Sendable {
     let caseReference: String?
     let outcome: String
     let refusal: String?
+    let formEntered: Bool?
     let helper: String?
     let leafIndex: Int64?
 
@@ -25,6 +26,7 @@ struct AccessEntryBody: Encodable, Sendable {
         case id, at, organisation, role, operation, purpose, attributes, outcome, refusal, helper
         case organisationName = "organisation_name"
         case purposeTitle = "purpose_title"
+        case formEntered = "form_entered"
         case legalGround = "legal_ground"
         case caseReference = "case_reference"
         case leafIndex = "leaf_index"
@@ -44,6 +46,7 @@ struct AccessEntryBody: Encodable, Sendable {
         caseReference = entry.caseReference
         outcome = entry.outcome
         refusal = entry.refusal
+        formEntered = entry.formEntered
         helper = entry.helperName
         leafIndex = entry.leafIndex
     }
@@ -64,6 +67,7 @@ struct AccessEntryBody: Encodable, Sendable {
         try container.encode(caseReference, forKey: .caseReference)
         try container.encode(outcome, forKey: .outcome)
         try container.encode(refusal, forKey: .refusal)
+        try container.encode(formEntered, forKey: .formEntered)
         try container.encode(helper, forKey: .helper)
         try container.encode(leafIndex, forKey: .leafIndex)
     }
@@ -112,7 +116,7 @@ struct EntryView: ViewModel {
     init(_ entry: AccessEntry, context: some PageContext) {
         let who = entry.organisationName?.text(context.language) ?? context.text("access_log.you")
         let isRefused = entry.outcome == "refused"
-        headline = context.text("access_log.did.\(entry.operation).\(isRefused ? "refused" : "permitted")", ["who": who])
+        headline = context.text("access_log.did.\(entry.operation).\(isRefused ? "refused" : entry.formEntered == false ? "unchanged" : "permitted")", ["who": who])
         at = context.format.dateTime(entry.at)
         timestamp = RFC3339.text(entry.at)
         role = context.text("access_log.role.\(entry.actorRole)")

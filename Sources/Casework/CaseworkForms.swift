@@ -113,6 +113,13 @@ struct PaperConsentForm {
         self.fields = fields
     }
 
+    /// Says why the database did not take the form, beside the field that it concerns.
+    mutating func reject(_ refusal: String) {
+        let field = ["form_unknown": "form_reference", "form_used": "form_reference", "policy_changed": "form_reference",
+            "form_of_other_sharing": "activity", "signed_before_printing": "signed", "signed_in_future": "signed"][refusal]
+        fields.reject(field ?? "activity", "casework.paper.\(field == nil ? "not_possible" : refusal)")
+    }
+
     /// What is ticked on the paper, of the chosen sharing. Boxes of another sharing are a slip that must not pass unseen; a withdrawal ends
     /// everything, and ticks beside it say something else.
     private static func attributes(_ fields: inout FormReader, _ activity: ProcessingActivity?, _ decision: PaperDecision?) -> [String]? {

@@ -48,7 +48,8 @@ public struct CaseworkRoutes: Sendable {
         caseworker.get("/staff/records/{opening}/paper-consent", use: showPaperConsent)
         caseworker.post("/staff/records/{opening}/paper-consent", use: keyPaperConsent)
         caseworker.get("/staff/records/{opening}/letters/{submission}", use: showLetter)
-        caseworker.get("/staff/forms/{activity}", use: printBlankForm)
+        caseworker.post("/staff/forms", use: registerBlankForm)
+        caseworker.get("/staff/forms/{reference}", use: showBlankForm)
     }
 
     @Sendable func home(_ request: Request, _ context: StaffContext) async throws -> Response {
@@ -105,7 +106,7 @@ public struct CaseworkRoutes: Sendable {
         let statement = ProveIdentityStatement(
             credential: context.staff.credential, openingID: opening.id, evidenceID: form.evidenceID, accountCode: code, evidence: evidence,
             language: context.language)
-        let outcome = try await Counter.prove(statement, of: opening.residentID, on: database)
+        let outcome = try await Counter.prove(statement, of: opening.residentID, publicCode: opening.publicCode, on: database)
         guard outcome == "linked" || outcome == "already_linked" else {
             form.fields.reject("account_code", "casework.proof.\(outcome)")
             return try await record(context, proof: form.fields.state, status: .unprocessableContent)
@@ -158,8 +159,7 @@ public struct CaseworkRoutes: Sendable {
             case "recorded", "unchanged":
                 context.notice("casework.paper.done")
                 return context.redirect(to: "/staff/records/\(opening.id)")
-            case "form_used": form.fields.reject("form_reference", "casework.paper.form_used")
-            default: form.fields.reject("activity", "casework.paper.not_possible")
+            case let refusal: form.reject(refusal)
             }
         }
         return try context.page(
@@ -180,11 +180,29 @@ public struct CaseworkRoutes: Sendable {
         return try context.page(LetterPage(addressee, submission, offer, context), title: "casework.letter.title")
     }
 
-    /// An empty form to print, with a reference of its own and nobody's data.
-    @Sendable func printBlankForm(_ request: Request, _ context: StaffContext) async throws -> Response {
-        let id: ActivityID = try context.parameter("activity")
-        guard let offer = try await offers().first(where: { $0.id == id }) else { throw Problem.notFound }
-        return try context.page(BlankFormPage(offer, .random(), context), title: "casework.form.title")
+    /// Gives a new form its reference, under which alone it can be keyed.
+    @Sendable func registerBlankForm(_ request: Request, _ context: StaffContext) async throws -> Response {
+        guard let activity = try context.form.value("activity").flatMap({ ActivityID($0) }) else { throw Problem.notFound }
+        let reference = PublicCode.random()
+        let form = PrintForm(credential: context.staff.credential, reference: reference, activity: activity, language: context.language)
+        guard try await database.one(form) else { throw Problem.notFound }
+        return context.redirect(to: "/staff/forms/\(reference)")
+    }
+
+    /// An empty form to print, with its reference and nobody's data. It shows only as it was registered: with the same text in the same
+    /// language.
+    @Sendable func showBlankForm(_ request: Request, _ context: StaffContext) async throws -> Response {
+        let reference: PublicCode = try context.parameter("reference")
+        guard let form = try await database.optional(FindPrintedForm(credential: context.staff.credential, reference: reference)) else {
+            throw Problem.notFound
+        }
+        guard form.language == context.language.tag,
+            let offer = try await offers().first(where: { $0.id == form.activityID && $0.policyVersion == form.policyVersion })
+        else {
+            context.notice("casework.form.print_anew")
+            return context.redirect(to: "/staff")
+        }
+        return try context.page(BlankFormPage(offer, reference, context), title: "casework.form.title")
     }
 }
 
@@ -257,10 +275,12 @@ extension CaseworkRoutes {
         }
     }
 
-    /// Enters the form. The entry in the resident's log comes first: a form that is then refused was still an attempt.
+    /// Enters the form. The entry in the resident's log comes first, and the form is keyed under it: a form that is then refused leaves an
+    /// entry which says that nothing was changed.
     private func key(_ submission: PaperConsent, _ opening: Opening, _ context: StaffContext) async throws -> String {
+        let logged: ReleasedRecord
         do {
-            _ = try await door.read(
+            logged = try await door.read(
                 AccessRequest(
                     credential: context.staff.credential, operation: .paperEntry, subject: .resident(opening.residentID), attributes: [],
                     purpose: OpeningReason.assistance.rawValue, caseReference: submission.formReference.description))
@@ -268,7 +288,7 @@ extension CaseworkRoutes {
             throw refused.problem()
         }
         let statement = KeyPaperConsentStatement(
-            credential: context.staff.credential, openingID: opening.id, submission: submission, language: context.language)
+            credential: context.staff.credential, openingID: opening.id, entryID: logged.entryID, submission: submission)
         do {
             return try await database.transaction { transaction in
                 let outcome = try await transaction.one(statement)
@@ -278,8 +298,8 @@ extension CaseworkRoutes {
                 }
                 return outcome
             }
-        } catch let error as DatabaseError where error.constraint != nil && error.sqlState == "23514" {
-            return "not_possible"
+        } catch let error as DatabaseError where error.sqlState == "23514" {
+            return error.constraint ?? "not_possible"
         }
     }
 }

@@ -24,6 +24,7 @@ struct OpenRecord: Query {
 struct Opening: Sendable {
     let id: OpeningID
     let residentID: ResidentID
+    let publicCode: String
     let reason: String
     let caseReference: String
     let expiresAt: Date
@@ -35,12 +36,12 @@ struct FindOpening: Query {
     let id: OpeningID
 
     var sql: SQL {
-        "SELECT resident_id, reason, case_reference, expires_at, has_account FROM casework.opening_of(\(credential.bytes), \(id.uuid))"
+        "SELECT resident_id, public_code, reason, case_reference, expires_at, has_account FROM casework.opening_of(\(credential.bytes), \(id.uuid))"
     }
 
     func decode(_ row: inout RowReader) throws -> Opening {
         Opening(
-            id: id, residentID: ResidentID(try row.next(UUID.self)), reason: try row.next(), caseReference: try row.next(),
+            id: id, residentID: ResidentID(try row.next(UUID.self)), publicCode: try row.next(), reason: try row.next(), caseReference: try row.next(),
             expiresAt: try row.next(), hasAccount: try row.next())
     }
 }
@@ -64,18 +65,48 @@ struct ProveIdentityStatement: Query {
     func decode(_ row: inout RowReader) throws -> String { try row.next() }
 }
 
+/// Registers a form that is about to be printed; false where there is no such sharing.
+struct PrintForm: Query {
+    let credential: CredentialHash
+    let reference: PublicCode
+    let activity: ActivityID
+    let language: Language
+
+    var sql: SQL { "SELECT casework.print_form(\(credential.bytes), \(reference.description), \(activity.uuid), \(language.tag))" }
+    func decode(_ row: inout RowReader) throws -> Bool { try row.next() }
+}
+
+/// What a printed form is about, in which version and language its text stands on it.
+struct PrintedForm: Sendable {
+    let activityID: ActivityID
+    let policyVersion: Int
+    let language: String
+}
+
+struct FindPrintedForm: Query {
+    let credential: CredentialHash
+    let reference: PublicCode
+
+    var sql: SQL { "SELECT activity_id, policy_version, language FROM casework.printed_form_of(\(credential.bytes), \(reference.description))" }
+
+    func decode(_ row: inout RowReader) throws -> PrintedForm {
+        PrintedForm(activityID: ActivityID(try row.next(UUID.self)), policyVersion: Int(try row.next(Int32.self)), language: try row.next())
+    }
+}
+
 struct KeyPaperConsentStatement: Query {
     let credential: CredentialHash
     let openingID: OpeningID
+    /// The committed entry that tells the resident of this form.
+    let entryID: AccessEntryID
     let submission: PaperConsent
-    let language: Language
 
     var sql: SQL {
         """
         SELECT casework.key_paper_consent(
-            \(credential.bytes), \(openingID.uuid), \(submission.id), \(submission.formReference.description), \(submission.activityID.uuid),
-            \(submission.decision.rawValue), \(submission.attributes), \(submission.helperName), \(submission.signatureMethod.rawValue),
-            \(submission.witnessName), \(submission.wasReadBack), \(submission.signedOn), \(language.tag))
+            \(credential.bytes), \(openingID.uuid), \(entryID.uuid), \(submission.id), \(submission.formReference.description),
+            \(submission.activityID.uuid), \(submission.decision.rawValue), \(submission.attributes as [String]?), \(submission.helperName),
+            \(submission.signatureMethod.rawValue), \(submission.witnessName as String?), \(submission.wasReadBack), \(submission.signedOn))
         """
     }
 
@@ -87,6 +118,8 @@ struct PaperSubmission: Sendable {
     let id: UUID
     let formReference: String
     let activityID: ActivityID
+    let decision: String
+    let attributes: [String]
     let keyedBy: String
     let helperName: String
     let signatureMethod: String
@@ -101,14 +134,14 @@ struct PaperSubmissions: Query {
 
     var sql: SQL {
         """
-        SELECT id, form_reference, activity_id, keyed_by, helper_name, signature_method, witness_name, signed_on, keyed_at
+        SELECT id, form_reference, activity_id, decision, attributes, keyed_by, helper_name, signature_method, witness_name, signed_on, keyed_at
         FROM casework.paper_submissions_of(\(credential.bytes), \(openingID.uuid))
         """
     }
 
     func decode(_ row: inout RowReader) throws -> PaperSubmission {
         PaperSubmission(
-            id: try row.next(), formReference: try row.next(), activityID: ActivityID(try row.next(UUID.self)), keyedBy: try row.next(), helperName: try row.next(),
-            signatureMethod: try row.next(), witnessName: try row.next(), signedOn: try row.next(), keyedAt: try row.next())
+            id: try row.next(), formReference: try row.next(), activityID: ActivityID(try row.next(UUID.self)),
+            decision: try row.next(), attributes: try row.next(), keyedBy: try row.next(), helperName: try row.next(), signatureMethod: try row.next(), witnessName: try row.next(), signedOn: try row.next(), keyedAt: try row.next())
     }
 }

@@ -114,16 +114,16 @@ struct CorrectionAnswerPage: PageModel {
     }
 }
 
-/// A blank form that can be printed.
+/// A sharing that a form can be printed for.
 struct OfferView: ViewModel {
     var title: String
-    var link: Link
+    var activity: String
 
-    static let fields: Fields<Self> = ["title": .text(\.title), "link": .link(\.link)]
+    static let fields: Fields<Self> = ["title": .text(\.title), "activity": .text(\.activity)]
 
     init(_ offer: ProcessingActivity, _ context: some PageContext) {
         title = offer.name(context.language)
-        link = Link("/staff/forms/\(offer.id)")
+        activity = offer.id.description
     }
 }
 
@@ -326,6 +326,10 @@ struct LetterPage: PageModel {
     var date: String
     var reference: String
     var sharing: String
+    /// What the form says, as the resident ticked it.
+    var decision: String
+    var attributes: String?
+    var signedOn: String
     var helper: String
     var keyedBy: String
     var signature: String
@@ -333,7 +337,7 @@ struct LetterPage: PageModel {
 
     static let fields: Fields<Self> = [
         "address": .texts(\.address), "date": .text(\.date), "reference": .text(\.reference), "sharing": .text(\.sharing),
-        "helper": .text(\.helper), "keyed_by": .text(\.keyedBy), "signature": .text(\.signature), "witness": .optionalText(\.witness),
+        "decision": .text(\.decision), "attributes": .optionalText(\.attributes), "signed_on": .text(\.signedOn), "helper": .text(\.helper), "keyed_by": .text(\.keyedBy), "signature": .text(\.signature), "witness": .optionalText(\.witness),
     ]
 
     init(_ addressee: OpenedRecord, _ submission: PaperSubmission, _ offer: ProcessingActivity?, _ context: some PageContext) {
@@ -342,6 +346,9 @@ struct LetterPage: PageModel {
         date = context.format.day(submission.keyedAt)
         reference = submission.formReference
         sharing = offer?.name(context.language) ?? ""
+        decision = context.text("casework.paper.says.\(submission.decision)")
+        attributes = submission.attributes.isEmpty ? nil : context.format.list(submission.attributes.map { context.text("attributes.\($0)") })
+        signedOn = context.format.date(submission.signedOn)
         helper = submission.helperName
         keyedBy = submission.keyedBy
         signature = context.text("casework.paper.signed_by.\(submission.signatureMethod)")
@@ -349,7 +356,7 @@ struct LetterPage: PageModel {
     }
 }
 
-/// `/staff/forms/{activity}`: an empty form with its printed reference.
+/// `/staff/forms/{reference}`: an empty form with its printed reference.
 struct BlankFormPage: PageModel {
     static let template = "casework/blank-form"
 

@@ -32,14 +32,20 @@ public struct Counter: Sendable {
         return try await Self.prove(
             ProveIdentityStatement(
                 credential: session, openingID: opening, evidenceID: UUID(), accountCode: accountCode, evidence: .passport, language: language),
-            of: found.residentID, on: database)
+            of: found.residentID, publicCode: found.publicCode, on: database)
     }
 
     /// Links, and tells the resident, in one transaction.
-    static func prove(_ statement: ProveIdentityStatement, of resident: ResidentID, on database: Database) async throws -> String {
+    /// - Parameter publicCode: the record's, by which the resident goes from now on instead of the account's own.
+    static func prove(
+        _ statement: ProveIdentityStatement, of resident: ResidentID, publicCode: String, on database: Database
+    ) async throws -> String {
         try await database.transaction { transaction in
             let outcome = try await transaction.one(statement)
-            if outcome == "linked" { try await Messages.send(.identityProven, to: resident, on: transaction) }
+            if outcome == "linked" {
+                try await Messages.send(.identityProven, to: resident, on: transaction)
+                try await Messages.send(.codeChanged, to: resident, ["code": publicCode], on: transaction)
+            }
             return outcome
         }
     }

@@ -11,6 +11,7 @@ public typealias MessageID = ID<MessageTag>
 public enum MessageKind: String, Sendable, CaseIterable {
     case welcome
     case identityProven = "identity_proven"
+    case codeChanged = "code_changed"
     case consentOnPaper = "consent_on_paper"
     case correctionReceived = "correction_received"
     case correctionAccepted = "correction_accepted"

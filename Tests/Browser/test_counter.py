@@ -1,4 +1,5 @@
 """Steps six to eight at the keyboard: a record is imported, found for a reason, a paper form keyed, and an account linked to it."""
+import datetime
 import re
 import uuid
 
@@ -91,9 +92,9 @@ def register(person):
 def print_form(person):
     """Prints the blank form of the first sharing; returns the reference that is printed on it."""
     person.visit("/staff")
-    forms = [n for n in person.tree() if n.role == "link" and ":" in n.name]
+    forms = [n for n in person.tree() if n.role == "button" and n.name.startswith(person.t("casework.form.print"))]
     assert forms, "the staff's home page offers no form to print"
-    person.activate(forms[0].name, "link")
+    person.activate(forms[0].name)
     person.expect("casework.form.title")
     return CODE.search(person.text()).group()
 
@@ -109,7 +110,8 @@ def key_form(person, opening, reference):
     person.tick(None, "checkbox")  # the first kind of data of the first sharing, whose boxes come next
     person.fill_text("casework.paper.helper", HELPER)
     person.pick_text("casework.paper.signed_by.thumbprint")
-    person.fill_date(20, 11, 2026)
+    today = datetime.date.today()
+    person.fill_date(today.day, today.month, today.year)
     person.tick(person.t("casework.paper.read_back"))
     person.submit("casework.paper.submit")
     assert "paper-consent" not in person.driver.current_url, person.text()

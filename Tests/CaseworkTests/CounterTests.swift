@@ -148,6 +148,14 @@ struct CounterTests {
             #expect(resident.identityAssurance == 2)
             let states = try await city.owner.query(OneValue("SELECT state FROM consent.state", of: String.self))
             #expect(states == ["invalidated"])
+            let told = try await city.owner.query(
+                OneValue("SELECT parameters ->> 'code' FROM messages.message WHERE kind = 'code_changed' AND resident_id = \(record.id)", of: String.self))
+            #expect(told == [record.publicCode.description])
+            // The code on the resident's old papers leads to the record that took its place.
+            let old = try await browser.post("/staff/search", Self.search(newcomer.publicCode))
+            #expect(old.status == 303)
+            #expect(try await browser.get(try #require(old.headers[.location])).text.contains(record.publicCode.description))
+            #expect(try await city.entryCount(where: "e.operation = 'search' AND e.subject_id = \(newcomer.id)") == 0)
         }
     }
 
@@ -203,11 +211,11 @@ struct CounterTests {
             _ = try await browser.get("/staff/search")
             let place = try #require(try await browser.post("/staff/search", Self.search(record.publicCode, reason: "assistance")).headers[.location])
             _ = try await browser.get(place + "/paper-consent")
-            let reference = PublicCode.random().description
+            let reference = try await Self.print(activity, browser)
             var form = [
                 ("form_reference", reference), ("activity", activity.id.uuidString.lowercased()), ("decision", "given"), ("helper_name", "Grace H."),
-                ("signature_method", "witness"), ("witness_name", "Kofi A."), ("signed-day", "1"), ("signed-month", "2"), ("signed-year", "2026"),
-            ]
+                ("signature_method", "witness"), ("witness_name", "Kofi A."),
+            ] + Self.signed()
             let unread = try await browser.post(place + "/paper-consent", form)
             #expect(unread.status == 422)
             #expect(unread.text.contains("must be read back"))
@@ -232,10 +240,156 @@ struct CounterTests {
             #expect(again.text.contains("entered before"))
             #expect(try await city.owner.query(OneValue("SELECT capacity FROM consent.event", of: String.self)) == ["paper"])
             #expect(try await city.entryCount(where: "e.operation = 'paper_entry' AND e.case_reference = \(reference)") == 2)
+            #expect(try await city.owner.one(OneValue("SELECT language FROM consent.event", of: String.self)) == "en")
             let page = try await browser.get(place)
             let letter = try #require(page.text.firstMatch(of: /href="([^"]+\/letters\/[^"]+)"/)?.1)
             let text = try await browser.get(String(letter)).text
             #expect(text.contains("Grace H.") && text.contains("Kofi A.") && text.contains(reference) && text.contains("Ada Byron"))
+            // It says what was decided, not only that something was.
+            #expect(text.contains("I agree") && text.contains("Phone") && text.contains("E-mail") && !text.contains("Given names"))
+            #expect(text.contains(String(Self.signed()[2].1)))
+        }
+    }
+
+    /// Prints a form on its page; returns its reference.
+    private static func print(_ activity: FixtureActivity, _ browser: CityBrowser) async throws -> String {
+        _ = try await browser.get("/staff")
+        let printed = try await browser.post("/staff/forms", [("activity", activity.id.uuidString.lowercased())])
+        let place = try #require(printed.headers[.location])
+        #expect(try await browser.get(place).text.contains("Resident’s code or date of birth"))
+        return String(try #require(place.split(separator: "/").last))
+    }
+
+    /// The fields of the day on which the form was signed: a number of days from today.
+    private static func signed(days: Int = 0) -> [(String, String)] {
+        var calendar = Calendar(identifier: .gregorian)
+        calendar.timeZone = .gmt
+        let day = calendar.dateComponents([.day, .month, .year], from: Date().addingTimeInterval(Double(days) * 86_400))
+        return [("signed-day", "\(day.day ?? 0)"), ("signed-month", "\(day.month ?? 0)"), ("signed-year", "\(day.year ?? 0)")]
+    }
+
+    @Test("A form speaks only with a reference that was printed for it, and only between its printing and today; the log tells what changed nothing")
+    func printedForms() async throws {
+        try await serve { city, browser, staff in
+            let resident = try await city.resident()
+            let clinic = try await city.organisation("clinic")
+            let activity = try await city.activity(clinic, "treatment", attributes: ["phone"])
+            let other = try await city.activity(clinic, "research", attributes: ["phone"])
+            let lawful = try await city.activity(clinic, "duty", attributes: ["phone"], law: "Act § 1")
+            _ = try await browser.get("/staff")
+            #expect(try await browser.post("/staff/forms", [("activity", lawful.id.uuidString)]).status == 404)
+            let foreign = try await Self.print(other, browser)
+            let reference = try await Self.print(activity, browser)
+            _ = try await browser.get("/staff/search")
+            let place = try #require(try await browser.post("/staff/search", Self.search(resident.publicCode, reason: "assistance")).headers[.location])
+            _ = try await browser.get(place + "/paper-consent")
+            func key(_ reference: String, _ signed: [(String, String)], helper: String = "Nobody Yet") async throws -> CityAnswer {
+                let id = activity.id.uuidString.lowercased()
+                return try await browser.post(place + "/paper-consent", [
+                    ("form_reference", reference), ("activity", id), ("decision", "given"), ("attributes-" + id, "phone"), ("helper_name", helper),
+                    ("signature_method", "signature"), ("read_back", "on"),
+                ] + signed)
+            }
+            let refused = [
+                (try await key(PublicCode.random().description, Self.signed()), "was printed by the city"),
+                (try await key(resident.publicCode.description, Self.signed()), "was printed by the city"),
+                (try await key(foreign, Self.signed()), "printed for another sharing"),
+                (try await key(reference, [("signed-day", "1"), ("signed-month", "2"), ("signed-year", "1850")]), "before the day"),
+                (try await key(reference, Self.signed(days: 3)), "in the future"),
+            ]
+            for (answer, words) in refused { #expect(answer.status == 422 && answer.text.contains(words), "\(words)") }
+            #expect(try await city.owner.one(OneValue("SELECT count(*) FROM casework.paper_submission", of: Int64.self)) == 0)
+            #expect(try await key(reference, Self.signed(), helper: "Grace H.").status == 303)
+            #expect(try await key(reference, Self.signed(), helper: "Somebody Else").status == 422)
+            // What the resident reads: one form was entered, with its helper; the others changed nothing and name nobody.
+            let own = AccessRequest(
+                credential: resident.session.hash, operation: .ownView, subject: .own, attributes: [], purpose: "access_log", caseReference: "")
+            _ = try await Door(database: city.app).read(own)
+            let seen = try await city.app.query(OneValue(
+                """
+                SELECT form_entered::text || coalesce(' ' || helper_name, '')
+                FROM access_log.entries_about(\(resident.session.hash.bytes), NULL, NULL, 50, false) WHERE operation = 'paper_entry' ORDER BY at
+                """, of: String.self))
+            #expect(seen == Array(repeating: "false", count: 5) + ["true Grace H.", "false"])
+        }
+    }
+
+    @Test("Nobody agrees by an old text, and everybody may stop by one")
+    func oldForm() async throws {
+        try await serve { city, browser, _ in
+            let resident = try await city.resident()
+            let activity = try await city.activity(try await city.organisation("clinic"), "treatment", attributes: ["phone"])
+            try await city.decide("given", activity, by: resident)
+            let reference = try await Self.print(activity, browser)
+            try await city.publish(activity, version: 2, attributes: ["phone", "email"])
+            #expect(try await browser.get("/staff/forms/\(reference)").status == 303)
+            _ = try await browser.get("/staff/search")
+            let place = try #require(try await browser.post("/staff/search", Self.search(resident.publicCode, reason: "assistance")).headers[.location])
+            _ = try await browser.get(place + "/paper-consent")
+            let id = activity.id.uuidString.lowercased()
+            let form = [
+                ("form_reference", reference), ("activity", id), ("helper_name", "Grace"), ("signature_method", "signature"), ("read_back", "on"),
+            ] + Self.signed()
+            let given = try await browser.post(place + "/paper-consent", form + [("decision", "given"), ("attributes-" + id, "phone")])
+            #expect(given.status == 422 && given.text.contains("has changed since the form was printed"))
+            #expect(try await browser.post(place + "/paper-consent", form + [("decision", "withdrawn")]).status == 303)
+            #expect(try await city.owner.one(OneValue("SELECT state FROM consent.state", of: String.self)) == "withdrawn")
+            let page = try await browser.get(place)
+            let letter = try #require(page.text.firstMatch(of: /href="([^"]+\/letters\/[^"]+)"/)?.1)
+            #expect(try await browser.get(String(letter)).text.contains("I do not agree"))
+        }
+    }
+
+    @Test("A form is keyed only under a committed entry about this resident and this form, and each entry carries one")
+    func entryIsTheTicket() async throws {
+        let city = try await CityFixture.make()
+        let (resident, neighbour) = (try await city.resident(), try await city.resident())
+        let activity = try await city.activity(try await city.organisation("clinic"), "treatment", attributes: ["phone"])
+        let (staff, other) = (try await city.staff(roles: [.caseworker]), try await city.staff(roles: [.caseworker]))
+        let door = Door(database: city.app)
+        func log(_ operation: AccessOperation, _ whom: FixtureResident, _ reference: PublicCode, by who: FixtureStaff) async throws -> AccessEntryID {
+            try await door.read(
+                AccessRequest(
+                    credential: who.session.hash, operation: operation, subject: .resident(whom.id), attributes: [], purpose: "assistance",
+                    caseReference: reference.description)).entryID
+        }
+        func printed() async throws -> PublicCode {
+            let reference = PublicCode.random()
+            #expect(try await city.app.one(PrintForm(
+                credential: staff.session.hash, reference: reference, activity: ActivityID(activity.id), language: .french)))
+            return reference
+        }
+        let (first, second) = (try await printed(), try await printed())
+        let search = try await log(.search, resident, first, by: staff)
+        let opening = try #require(try await city.app.one(OpenRecord(credential: staff.session.hash, openingID: .new(), searchEntryID: search)))
+        func key(_ reference: PublicCode, under entry: AccessEntryID) async throws -> String {
+            let day = Self.signed().reversed().map { Int($0.1) ?? 0 }
+            return try await city.app.one(KeyPaperConsentStatement(
+                credential: staff.session.hash, openingID: opening, entryID: entry,
+                submission: PaperConsent(
+                    id: UUID(), formReference: reference, activityID: ActivityID(activity.id), decision: .given, attributes: ["phone"], helperName: "G",
+                    signatureMethod: .signature, witnessName: nil, wasReadBack: true,
+                    signedOn: try #require(CalendarDay(String(format: "%04d-%02d-%02d", day[0], day[1], day[2]))))))
+        }
+        let wrong = [
+            .new(), search, try await log(.paperEntry, neighbour, first, by: staff), try await log(.paperEntry, resident, first, by: other),
+            try await log(.paperEntry, resident, second, by: staff), try await log(.view, resident, first, by: staff),
+        ]
+        for entry in wrong { #expect(try await key(first, under: entry) == "not_allowed") }
+        let ticket = try await log(.paperEntry, resident, first, by: staff)
+        #expect(try await key(first, under: ticket) == "recorded")
+        #expect(try await key(first, under: ticket) == "not_allowed")
+        #expect(try await city.owner.one(OneValue("SELECT language FROM consent.event", of: String.self)) == "fr")
+        // Nor does whoever owns the tables put a form of one sharing to another.
+        let research = try await city.activity(try await city.organisation("clinic"), "research", attributes: ["phone"])
+        await #expect(throws: DatabaseError.self) {
+            try await city.owner.execute(
+                """
+                INSERT INTO casework.paper_submission (id, form_reference, entry_id, resident_id, activity_id, decision, attributes, staff_id,
+                    helper_name, signature_method, was_read_back, signed_on)
+                VALUES (\(UUID()), \(second.description), \(UUID()), \(resident.id), \(research.id), 'given', '{phone}', \(staff.id), 'G', 'signature',
+                    true, current_date)
+                """)
         }
     }
 
@@ -246,18 +400,23 @@ struct CounterTests {
         let staff = try await city.staff(roles: [.caseworker])
         let clinic = try await city.organisation("clinic")
         let activity = try await city.activity(clinic, "treatment", attributes: ["given_names"])
+        func submit(_ helper: String, _ method: String, _ witness: String?, _ readBack: Bool) async throws {
+            let reference = PublicCode.random()
+            _ = try await city.app.one(PrintForm(
+                credential: staff.session.hash, reference: reference, activity: ActivityID(activity.id), language: .english))
+            try await city.owner.execute(
+                """
+                INSERT INTO casework.paper_submission (id, form_reference, entry_id, resident_id, activity_id, decision, attributes, staff_id,
+                    helper_name, signature_method, witness_name, was_read_back, signed_on)
+                VALUES (\(UUID()), \(reference.description), \(UUID()), \(resident.id), \(activity.id), 'given', '{given_names}', \(staff.id), \(helper),
+                    \(method), \(witness as String?), \(readBack), '2026-01-02')
+                """)
+        }
+        try await submit("Grace", "witness", "Kofi", true)
         for (helper, method, witness, readBack) in [
             ("", "signature", nil, true), ("Grace", "witness", nil, true), ("Grace", "signature", nil, false), ("Grace", "nod", nil, true),
         ] as [(String, String, String?, Bool)] {
-            await #expect(throws: DatabaseError.self) {
-                try await city.owner.execute(
-                    """
-                    INSERT INTO casework.paper_submission (id, form_reference, resident_id, activity_id, staff_id, helper_name, signature_method,
-                        witness_name, was_read_back, signed_on)
-                    VALUES (\(UUID()), \(PublicCode.random().description), \(resident.id), \(activity.id), \(staff.id), \(helper), \(method),
-                        \(witness as String?), \(readBack), '2026-01-02')
-                    """)
-            }
+            await #expect(throws: DatabaseError.self) { try await submit(helper, method, witness, readBack) }
         }
     }
 }
