@@ -19,7 +19,7 @@ public struct BenefitsRoutes: Sendable {
 
     public func add(to site: Site) {
         site.declare(pages: [DisbursementsPage.self, PreparePage.self, DisbursementPage.self])
-        site.addNavigation(.staff, path: "/staff/benefits", textKey: "benefits.navigation")
+        site.addNavigation(.staff, path: "/staff/benefits", textKey: "benefits.navigation", roles: BenefitsRules.mayLook)
         let (readers, preparers, approvers) = (site.staff(BenefitsRules.mayLook), site.staff(BenefitsRules.mayPrepare), site.staff([.approver]))
         readers.get("/staff/benefits", use: list)
         preparers.post("/staff/benefits", use: prepare)

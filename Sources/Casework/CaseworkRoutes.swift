@@ -35,7 +35,7 @@ public struct CaseworkRoutes: Sendable {
             BlankFormPage.self,
         ])
         site.addNavigation(.staff, path: "/staff", textKey: "casework.navigation")
-        site.addNavigation(.staff, path: "/staff/search", textKey: "casework.search.navigation")
+        site.addNavigation(.staff, path: "/staff/search", textKey: "casework.search.navigation", roles: [.caseworker])
         let caseworker = site.staff([.caseworker])
         site.staff.get("/staff", use: home)
         caseworker.get("/staff/search", use: showSearch)

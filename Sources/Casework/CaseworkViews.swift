@@ -13,12 +13,16 @@ struct StaffHomePage: PageModel {
     var name: String
     var roles: String
     var isCaseworker: Bool
+    /// What each role of theirs does here, a sentence each.
+    var duties: [String]
+    var seesBenefits: Bool
     var corrections: [CorrectionView]
     var hasNoCorrections: Bool
     var forms: [OfferView]
 
     static let fields: Fields<Self> = [
-        "name": .text(\.name), "roles": .text(\.roles), "is_caseworker": .flag(\.isCaseworker), "corrections": .list(\.corrections),
+        "name": .text(\.name), "roles": .text(\.roles), "is_caseworker": .flag(\.isCaseworker),
+        "duties": .texts(\.duties), "sees_benefits": .flag(\.seesBenefits), "corrections": .list(\.corrections),
         "has_no_corrections": .flag(\.hasNoCorrections), "forms": .list(\.forms),
     ]
 
@@ -26,6 +30,8 @@ struct StaffHomePage: PageModel {
         name = context.staff.name
         roles = context.format.list(context.staff.roles.map(\.rawValue).sorted().map { context.text("access_log.role.\($0)") })
         isCaseworker = context.staff.roles.contains(.caseworker)
+        duties = context.staff.roles.map(\.rawValue).sorted().map { context.text("casework.duty.\($0)") }
+        seesBenefits = !context.staff.roles.isDisjoint(with: [.approver, .financeOfficer, .auditor])
         self.corrections = corrections.map { CorrectionView($0, context) }
         hasNoCorrections = corrections.isEmpty
         forms = offers.map { OfferView($0, context) }

@@ -60,12 +60,17 @@ struct PurposeCard: ViewModel {
         id = activity.id.description
         title = activity.title.text(context.language)
         explanation = activity.explanation.text(context.language)
-        attributes = activity.attributes.map { context.attributeName($0) }
+        attributes = Self.read(under: sharing).map { context.attributeName($0) }
         standing = Self.standing(of: sharing, context: context)
         isShared = sharing.state?.permits ?? true
         outdated = sharing.isOutdated && sharing.state != nil ? context.text("consent.outdated") : nil
         page = Link("/consents/\(activity.id)")
         form = sharing.state.map { SwitchForm(sharing, state: $0, title: title, context: context) }
+    }
+
+    /// What is read as it stands, or would be if the resident shared all of it.
+    private static func read(under sharing: Sharing) -> [String] {
+        sharing.state?.permits == true ? sharing.granted.filter(sharing.activity.attributes.contains) : sharing.activity.attributes
     }
 
     private static func standing(of sharing: Sharing, context: some PageContext) -> String {
@@ -78,9 +83,9 @@ struct PurposeCard: ViewModel {
         case .withdrawn?: return context.text("consent.standing.withdrawn", ["date": since])
         case .invalidated?: return context.text("consent.standing.invalidated", ["date": since])
         case .given?:
-            let granted = sharing.granted
-            guard granted.count < sharing.activity.attributes.count else { return context.text("consent.standing.given", ["date": since]) }
-            let names = context.format.list(granted.map { context.attributeName($0) })
+            let withheld = sharing.activity.attributes.filter { !sharing.granted.contains($0) }
+            guard !withheld.isEmpty else { return context.text("consent.standing.given", ["date": since]) }
+            let names = context.format.list(withheld.map { context.attributeName($0) })
             return context.text("consent.standing.given_part", ["date": since, "attributes": names])
         }
     }

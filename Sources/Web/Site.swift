@@ -140,8 +140,9 @@ public final class Site {
     }
 
     /// Adds an entry to the navigation of residents or staff, after those that are there.
-    public func addNavigation(_ face: NavigationFace, path: String, textKey: String) {
-        navigation.append(NavigationItem(face: face, path: path, textKey: textKey))
+    /// - Parameter roles: of the staff who can use the page; others do not see the entry. Nil: all of them.
+    public func addNavigation(_ face: NavigationFace, path: String, textKey: String, roles: Set<StaffRole>? = nil) {
+        navigation.append(NavigationItem(face: face, path: path, textKey: textKey, roles: roles))
     }
 
     /// Checks everything that was declared and freezes it.
@@ -179,6 +180,16 @@ struct NavigationItem: Sendable {
     let face: NavigationFace
     let path: String
     let textKey: String
+    let roles: Set<StaffRole>?
+
+    func isOffered(to caller: Caller) -> Bool {
+        guard face == NavigationFace(caller) else { return false }
+        guard let roles, case .staff(let staff) = caller else { return true }
+        return !roles.isDisjoint(with: staff.roles)
+    }
+
+    /// Whether a page lies under this entry.
+    func holds(_ path: String) -> Bool { path == self.path || path.hasPrefix(self.path + "/") }
 }
 
 /// Routes of one audience. Paths are whole and begin with a slash; parameters are `{name}`.

@@ -195,12 +195,10 @@ extension WebContext {
     }
 
     private func layout(title: String) -> LayoutModel {
-        let face = NavigationFace(caller)
-        let navigation = services.navigation.filter { $0.face == face }.map { item in
-            NavigationLink(
-                link: Link(item.path), text: text(item.textKey), isCurrent: state.path == item.path || state.path.hasPrefix(item.path + "/")
-            )
-        }
+        let offered = services.navigation.filter { $0.isOffered(to: caller) }
+        // One entry is current: of those that hold the page, the nearest.
+        let current = offered.filter { $0.holds(state.path) }.max { $0.path.count < $1.path.count }?.path
+        let navigation = offered.map { NavigationLink(link: Link($0.path), text: text($0.textKey), isCurrent: $0.path == current) }
         return LayoutModel(
             language: language.tag, direction: language.direction, title: title, city: services.configuration.cityName, home: "/",
             stylesheet: Link(services.assets.path("stoa.css")), navigation: navigation, hasNavigation: !navigation.isEmpty,

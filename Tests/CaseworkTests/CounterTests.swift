@@ -55,10 +55,14 @@ struct CounterTests {
             let (home, search) = (try await browser.get("/staff"), try await browser.get("/staff/search"))
             #expect(home.status == 200)
             #expect(search.status == 403)
+            // What answers 403 is not offered, and the page says what is there to do.
+            #expect(!home.text.contains("/staff/search") && home.text.contains("Approve or refuse benefit payments"))
         }
         try await serve { city, browser, _ in
             let resident = try await city.resident()
             _ = try await browser.get("/staff/search")
+            let current = try await browser.get("/staff/search").text.components(separatedBy: #"aria-current="page""#)
+            #expect(current.count == 2 && current[0].hasSuffix(#"href="/staff/search" "#))
             let noReason = try await browser.post("/staff/search", [("kind", "public_code"), ("public_code", resident.publicCode.description)])
             #expect(noReason.status == 422)
             #expect(try await city.entryCount() == 0)

@@ -136,7 +136,7 @@ struct ConsentPageTests {
             #expect(try await browser.post(path, form + [("attribute", "street"), ("attribute", "street")]).status == 422)
             #expect(try await story.eventCount(story.ada) == 0)
             #expect(try await browser.post(path, form + [("attribute", "locality"), ("attribute", "street")]).status == 303)
-            #expect(try await browser.get("/consents").text.contains("but only: Street and Town"))
+            #expect(try await browser.get("/consents").text.contains("but not: Postcode"))
             #expect(try await browser.get(path).text.components(separatedBy: " checked").count == 3)
         }
     }
