@@ -14,6 +14,9 @@ struct AuthenticateClient: Sendable {
 
     private static let noSecrets = "Client secrets are not accepted. Authenticate with private_key_jwt."
 
+    /// One answer for an unknown client and for one that has keys.
+    private static let notPublic = "There is no public client of this client_id. A client with keys authenticates with private_key_jwt."
+
     let database: Database
     /// What the assertion may be addressed to: `ServerMetadata.audiences(at:)`.
     let audiences: Set<String>
@@ -31,8 +34,7 @@ struct AuthenticateClient: Sendable {
         guard let id = parameters["client_id"] else {
             throw OAuthError.invalidClient("Send client_assertion, or client_id if the client is a public one.")
         }
-        guard let client = try await find(id) else { throw OAuthError.invalidClient("There is no such client.") }
-        guard client.isPublic else { throw OAuthError.invalidClient("This client must authenticate with private_key_jwt.") }
+        guard let client = try await find(id), client.isPublic else { throw OAuthError.invalidClient(Self.notPublic) }
         return client
     }
 
@@ -46,8 +48,9 @@ struct AuthenticateClient: Sendable {
                 throw AssertionRefusal("The client_id is not the sub of the assertion.")
             }
             guard let client = try await find(assertion.subject), !client.isPublic, let keys = client.keys else { throw Self.notProven }
-            try assertion.check(audiences: audiences, now: client.now)
+            // First, so that what the claims are told apart by is told to nobody but the client itself.
             guard try await ClientKeys(keys.text).signed(assertion) else { throw Self.notProven }
+            try assertion.check(audiences: audiences, now: client.now)
             // Last, so that a stranger's guesses cannot use up a client's jti.
             let isFirst = try await database.execute(rememberAssertion(client: client.id, jti: assertion.jti, until: assertion.rememberedUntil)) == 1
             guard isFirst else { throw AssertionRefusal("This assertion was used before. Sign a new one, with a new jti, for each request.") }

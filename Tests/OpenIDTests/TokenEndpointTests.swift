@@ -84,6 +84,14 @@ struct TokenEndpointTests {
             let wrongKey = try await client.token(try AssertionMaker(client: town.clinic.client).assertion())
             let unknown = try await client.token(try AssertionMaker(client: "nobody").assertion())
             #expect(wrongKey.text == unknown.text)
+            // Nor do wrong claims tell them apart, nor an id without a proof.
+            let elsewhere: [String: JSONValue] = ["aud": "https://elsewhere.example/token"]
+            let wrongAudience = try await client.token(try AssertionMaker(client: town.clinic.client).assertion(claims: elsewhere))
+            #expect(wrongAudience.text == unknown.text)
+            #expect(try await client.token(try AssertionMaker(client: "nobody").assertion(claims: elsewhere)).text == unknown.text)
+            let named = try await client.post("/oauth/token", form: [("grant_type", "client_credentials"), ("client_id", town.clinic.client)])
+            let invented = try await client.post("/oauth/token", form: [("grant_type", "client_credentials"), ("client_id", "nobody")])
+            #expect(named.status == 401 && named.text == invented.text)
         }
     }
 
