@@ -134,12 +134,12 @@ extension OpenIDRoutes {
                 let answer = AnswerAuthorization(database: database, issuer: server.issuer)
                 return context.redirect(to: try await answer.location(id, decision, session: resident.credential))
             } catch is AnswerAuthorization.SessionEnded {
-                return context.redirect(to: "/sign-in?next=/oauth/requests/\(id)")
+                throw context.signInFirst()
             } catch let refusal as AuthorizationRefusal {
                 return try refusalPage(refusal, context)
             }
         case .staff, .organisation: return try refusalPage(.staff, context)
-        case .anonymous: return context.redirect(to: "/sign-in?next=/oauth/requests/\(id)")
+        case .anonymous: throw context.signInFirst()
         }
     }
 

@@ -103,6 +103,12 @@ extension Problem {
             detail: "Send at most \(bytesMax) bytes.", headers: [.connection: "close"])
     }
 
+    /// Where one request ends and the next begins cannot be told any more, so the connection ends too (RFC 9112 §6.3).
+    static let malformedFraming = Problem(
+        "malformed-request", status: .badRequest, title: "Malformed request",
+        detail: "The body is not framed as its headers say. Send Content-Length, or Transfer-Encoding: chunked.",
+        headers: [.connection: "close"])
+
     static let bodyTooSlow = Problem(
         "body-too-slow", status: .requestTimeout, title: "Body too slow",
         detail: "The body did not arrive in time. Send the request again.", headers: [.connection: "close"])
@@ -149,6 +155,11 @@ extension Problem {
     public static let forbidden = Problem(
         "forbidden", status: .forbidden, title: "Not allowed",
         detail: "Your account may not do this. Ask an administrator for the role it needs.")
+
+    /// An organisation's token at an address of residents' apps.
+    static let organisationToken = Problem(
+        "forbidden", status: .forbidden, title: "Wrong kind of access token",
+        detail: "This access token is an organisation's, and this address answers residents' apps. A resident gives an app its token at /oauth/authorize.")
 
     /// Too much at once, or no database: nothing was carried out. Retry after the given seconds.
     public static func busy(retryAfterSeconds: Int = 5) -> Problem {

@@ -26,6 +26,14 @@ public enum Audience: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// Whether somebody without a session is sent to sign in first.
+    var needsSession: Bool {
+        switch self {
+        case .resident, .staff, .staffWith: true
+        case .everyone, .publicAPI, .residentAPI, .bearerAPI, .files: false
+        }
+    }
+
     public var description: String {
         switch self {
         case .everyone: "everyone"
@@ -67,6 +75,7 @@ public final class Site {
     /// Asked by `/health/ready`: throws when requests cannot be served, because the database does not answer, say.
     public var readiness: ReadinessProbe?
     private let records = RouteRecords()
+    private var taskSources: [TaskSource] = []
 
     /// HTML for anybody, signed in or not.
     public let everyone: RouteGroup<WebContext>
@@ -145,6 +154,11 @@ public final class Site {
         navigation.append(NavigationItem(face: face, path: path, textKey: textKey, roles: roles))
     }
 
+    /// Adds to what the home page asks a resident to do, after the tasks of those that are there.
+    public func addTasks(_ source: @escaping TaskSource) {
+        taskSources.append(source)
+    }
+
     /// Checks everything that was declared and freezes it.
     /// - Throws: `TemplateFailure` or `Catalogue.Failure`, naming what is to be mended.
     func makeServices() throws -> WebServices {
@@ -155,11 +169,30 @@ public final class Site {
             }
         }
         return WebServices(
-            configuration: configuration, files: files, resolve: resolve, navigation: navigation,
+            configuration: configuration, files: files, resolve: resolve, navigation: navigation, taskSources: taskSources,
             pageTypes: Set(pageTypes.map { ObjectIdentifier($0) }), routes: RouteTable(routes), rememberLanguage: rememberLanguage,
             readiness: readiness)
     }
 }
+
+/// Something that a resident is asked to do, as the home page shows it.
+public struct ResidentTask: Sendable, Hashable {
+    /// What to do, in the reader's language.
+    public var title: String
+    /// Until when, how much: one sentence.
+    public var detail: String
+    /// The page where it is done.
+    public var path: String
+
+    public init(title: String, detail: String, path: String) {
+        self.title = title
+        self.detail = detail
+        self.path = path
+    }
+}
+
+/// A slice's tasks for a resident, most urgent first. Asked each time the home page is shown, so it may cost one statement.
+public typealias TaskSource = @Sendable (ResidentCaller, WebContext) async throws -> [ResidentTask]
 
 /// Whose navigation an entry belongs to.
 public enum NavigationFace: Sendable, Hashable {

@@ -59,6 +59,13 @@ extension PageContext {
         return web.services.configuration.trustedProxies.client(peer: peer, forwardedFor: web.state.forwardedFor).countedAs
     }
 
+    /// What this resident is asked to do, slice by slice in the order in which they joined the site.
+    public func tasks(of resident: ResidentCaller) async throws -> [ResidentTask] {
+        var tasks: [ResidentTask] = []
+        for source in web.services.taskSources { tasks += try await source(resident, web) }
+        return tasks
+    }
+
     // MARK: Texts
 
     /// A text of the catalogue with its placeholders filled in.
@@ -106,6 +113,20 @@ extension PageContext {
         -> Response
     {
         try web.render(model, title: text(title, parameters), status: status)
+    }
+
+    /// The way to the sign-in page, and from there back to what was asked for. A form that was posted is not kept: the sign-in page
+    /// says so, and leads back to the page that the form stands on.
+    public func signInFirst() -> Redirection {
+        let state = web.state
+        var target: String? = state.target
+        if !state.isReturnable {
+            notice("web.not_saved")
+            target = web.services.routes.page(ofForm: state.path)
+        }
+        guard let path = Link.localPath(target) else { return Redirection(to: "/sign-in") }
+        let allowed = CharacterSet.alphanumerics.union(CharacterSet(charactersIn: "-._~/"))
+        return Redirection(to: "/sign-in?next=" + (path.addingPercentEncoding(withAllowedCharacters: allowed) ?? "/"))
     }
 
     // MARK: Reading

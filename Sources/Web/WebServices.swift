@@ -10,15 +10,17 @@ final class WebServices: Sendable {
     let formatters: [Language: PageFormat]
     let templates: Templates
     let assets: Assets
+    let problemTypes: Set<String>
     let resolve: CredentialResolver
     let navigation: [NavigationItem]
+    let taskSources: [TaskSource]
     let pageTypes: Set<ObjectIdentifier>
     let routes: RouteTable
     let rememberLanguage: LanguageMemory?
     let readiness: ReadinessProbe?
 
     init(
-        configuration: WebConfiguration, files: SiteFiles, resolve: @escaping CredentialResolver, navigation: [NavigationItem],
+        configuration: WebConfiguration, files: SiteFiles, resolve: @escaping CredentialResolver, navigation: [NavigationItem], taskSources: [TaskSource],
         pageTypes: Set<ObjectIdentifier>, routes: RouteTable, rememberLanguage: LanguageMemory?,
         readiness: ReadinessProbe?
     ) {
@@ -28,8 +30,10 @@ final class WebServices: Sendable {
         formatters = files.formatters
         templates = files.templates
         assets = files.assets
+        problemTypes = files.problemTypes
         self.resolve = resolve
         self.navigation = navigation
+        self.taskSources = taskSources
         self.pageTypes = pageTypes
         self.routes = routes
         self.rememberLanguage = rememberLanguage
@@ -52,6 +56,8 @@ struct SiteFiles: Sendable {
     let formatters: [Language: PageFormat]
     let templates: Templates
     let assets: Assets
+    /// The slugs that the OpenAPI document describes.
+    let problemTypes: Set<String>
 
     /// - Throws: what is wrong with the first bad file: `Catalogue.Failure`, `TemplateFailure`, `Assets.Failure`.
     init(configuration: WebConfiguration) throws {
@@ -65,5 +71,6 @@ struct SiteFiles: Sendable {
         formatters = catalogues.mapValues { PageFormat(catalogue: $0, zone: zone) }
         templates = try Templates(directory: "\(root)/templates", catalogues: catalogues)
         assets = try Assets(directory: "\(root)/assets")
+        problemTypes = OpenAPIDocument.problemTypes(file: root + OpenAPIDocument.file)
     }
 }

@@ -312,6 +312,7 @@ struct AuthorizationAnswerTests {
             let answer = try await browser.post(page + "/allow", [])
             #expect(answer.status == 303)
             #expect(answer.headers[.location] == "/sign-in?next=" + page)
+            #expect(answer.headers[values: .setCookie].contains { $0.hasPrefix("stoa_notice=web.not_saved;") })
             #expect(try await codes(town) == 0)
             let again = CityBrowser(client, session: try await town.city.session(of: ada.accountID))
             #expect(try await again.get(page).status == 200)

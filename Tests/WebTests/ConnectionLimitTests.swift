@@ -79,6 +79,37 @@ private let apiHead =
         }
     }
 
+    @Test(arguments: ["Transfer-Encoding: identity", "Transfer-Encoding: xchunked", "Transfer-Encoding: chunked"])
+    func aBodyThatIsNotFramedProperlyIsAnswered400(framing: String) async throws {
+        try await withListeningCity { port in
+            let connection = try RawConnection(port: port)
+            // Behind `chunked`, an extension with a control character in its name (RFC 9112 §7.1.1).
+            await connection.send(
+                "POST /oauth/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: \(formContentType)\r\n\(framing)\r\n\r\n4;\u{1}=x\r\na=bc\r\n0\r\n\r\n")
+            let answer = await connection.readToEnd()
+            #expect(answer.text.hasPrefix("HTTP/1.1 400 "), "\(answer.text.prefix(300))")
+            #expect(!answer.text.contains("internal-error"))
+            #expect(answer.isClosed)
+        }
+    }
+
+    @Test(arguments: [
+        ("GET /hello HTTP/1.1\r\n\r\n", "400"), ("GET /hello HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", "400"),
+        ("GET /hello HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", "400"), ("GET /hello HTTP/1.0\r\nConnection: close\r\n\r\n", "200"),
+        ("GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "200"),
+        ("POST /sample HTTP/1.1\r\nContent-Length: 3\r\n\r\na=bGET /hello HTTP/1.1\r\nHost: a\r\n\r\n", "400"),
+    ])
+    func aRequestNamesOneHost(request: String, status: String) async throws {
+        try await withListeningCity { port in
+            let connection = try RawConnection(port: port)
+            await connection.send(request)
+            let answer = await connection.readToEnd()
+            #expect(answer.text.hasPrefix("HTTP/1.1 \(status) "), "\(answer.text.prefix(100))")
+            #expect(answer.text.ranges(of: "HTTP/1.1 ").count == 1)
+            #expect(answer.isClosed)
+        }
+    }
+
     @Test func aFormThatStopsGetsAPage() async throws {
         try await withListeningCity({ $0.bodySeconds = 1 }) { port in
             let connection = try RawConnection(port: port)

@@ -26,13 +26,10 @@ import Testing
             let (headers, token) = try await openForm(client)
             var withoutSecret = headers
             withoutSecret[.cookie] = "stoa_session=\(Token.resident)"
-            var anonymous = headers
-            anonymous[.cookie] = headers[.cookie]?.replacingOccurrences(of: Token.resident, with: "somebody-else")
             let last = token.last == "A" ? "B" : "A"
             for (headers, body) in [
                 (headers, "name=Ada"), (headers, "name=Ada&form_token="), (headers, "name=Ada&form_token=\(token.dropLast())\(last)"),
                 (headers, "name=Ada&form_token=\(token)&form_token=\(token)"), (withoutSecret, "name=Ada&form_token=\(token)"),
-                (anonymous, "name=Ada&form_token=\(token)"),
             ] {
                 let response = try await post(client, headers, body)
                 #expect(response.status == .forbidden)
@@ -82,7 +79,26 @@ import Testing
             ]
             let response = try await post(client, headers, "name=Ada&form_token=\(CSRF.token(secret: secret, sessionToken: "long-gone"))")
             #expect(response.status == .seeOther)
-            #expect(response.headers[.location] == "/sign-in")
+            #expect(response.headers[.location] == "/sign-in?next=/sample")
+            #expect(response.cookie("stoa_notice") == "web.not_saved")
+        }
+    }
+
+    @Test func aFormOfSomebodySignedOutLeadsToSigningInWithOrWithoutItsToken() async throws {
+        try await withSampleCity { client in
+            let (headers, token) = try await openForm(client)
+            var other = headers
+            other[.cookie] = headers[.cookie]?.replacingOccurrences(of: Token.resident, with: "somebody-else")
+            var none = headers
+            none[.cookie] = nil
+            for headers in [other, none] {
+                for body in ["name=Ada&form_token=\(token)", "name=Ada"] {
+                    let response = try await post(client, headers, body)
+                    #expect(response.status == .seeOther)
+                    #expect(response.headers[.location] == "/sign-in?next=/sample")
+                    #expect(response.cookie("stoa_notice") == "web.not_saved")
+                }
+            }
         }
     }
 

@@ -109,7 +109,9 @@ import Testing
                 #expect(response.status == .ok)
                 #expect(response.text.contains("<code>not-found</code>"))
             }
-            try await client.execute(uri: "/problems/%3Cb%3E", method: .get) { #expect($0.status == .notFound) }
+            for slug in ["%3Cb%3E", "invented", "title"] {
+                try await client.execute(uri: "/problems/\(slug)", method: .get) { #expect($0.status == .notFound) }
+            }
         }
     }
 

@@ -22,7 +22,7 @@ func makeRoot(templates: [String: String] = [:]) throws -> String {
     for folder in ["templates/sample", "config/locales/en", "config/locales/fr", "config/locales/ar"] {
         try files.createDirectory(atPath: "\(root)/\(folder)", withIntermediateDirectories: true)
     }
-    for path in ["templates/base.mustache", "templates/parts", "templates/errors", "assets"] {
+    for path in ["templates/base.mustache", "templates/parts", "templates/errors", "assets", "openapi.yaml"] {
         try files.copyItem(atPath: "\(checkout)/\(path)", toPath: "\(root)/\(path)")
     }
     for language in ["en", "fr", "ar"] {

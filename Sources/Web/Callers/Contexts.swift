@@ -1,6 +1,5 @@
 // Proof in the type: a handler that takes one of these contexts has a caller of that kind, because the initialiser
 // throws otherwise. Handlers never unwrap and never ask who is signed in.
-import Foundation
 public import Hummingbird
 
 /// A resident with a web session. Without one the request is sent to the sign-in page and back.
@@ -12,7 +11,7 @@ public struct ResidentContext: ChildRequestContext, PageContext {
     public init(context: WebContext) throws {
         guard case .resident(let resident) = context.caller else {
             if case .staff = context.caller { throw Problem.forbidden }
-            throw Redirection(to: "/sign-in" + context.nextParameter)
+            throw context.signInFirst()
         }
         coreContext = context.coreContext
         web = context
@@ -29,7 +28,7 @@ public struct StaffContext: ChildRequestContext, PageContext {
     public init(context: WebContext) throws {
         guard case .staff(let staff) = context.caller else {
             if case .resident = context.caller { throw Problem.forbidden }
-            throw Redirection(to: "/sign-in" + context.nextParameter)
+            throw context.signInFirst()
         }
         coreContext = context.coreContext
         web = context
@@ -44,7 +43,7 @@ public struct ResidentAPIContext: ChildRequestContext, PageContext {
     public let resident: ResidentCaller
 
     public init(context: WebContext) throws {
-        guard case .resident(let resident) = context.caller else { throw Problem.forbidden }
+        guard case .resident(let resident) = context.caller else { throw Problem.organisationToken }
         coreContext = context.coreContext
         web = context
         self.resident = resident
@@ -71,13 +70,4 @@ public struct BearerContext: ChildRequestContext, PageContext {
 
     /// What to throw when the door says that the token is unknown, expired or revoked.
     public static let invalidToken = Problem.unauthorised("invalid_token")
-}
-
-extension WebContext {
-    /// `?next=…` with the page that was asked for, when it can be returned to: only a GET can.
-    fileprivate var nextParameter: String {
-        guard state.isReturnable, let path = Link.localPath(state.target) else { return "" }
-        let allowed = CharacterSet.alphanumerics.union(CharacterSet(charactersIn: "-._~/"))
-        return "?next=" + (path.addingPercentEncoding(withAllowedCharacters: allowed) ?? "/")
-    }
 }

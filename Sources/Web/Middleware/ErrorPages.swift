@@ -4,6 +4,7 @@ import HTTPTypes
 import Hummingbird
 import Logging
 import NIOCore
+import NIOHTTP1
 
 /// Turns what inner middleware and handlers throw into responses.
 struct ErrorPages: RouterMiddleware {
@@ -25,6 +26,10 @@ struct ErrorPages: RouterMiddleware {
             return problem
         case is SlowBody:
             return .bodyTooSlow
+        case let error as HTTPParserError:
+            // The headers were proper and what follows them is not: a body framed in a way that nobody can read safely.
+            context.logger.notice("malformed request", metadata: ["error": "\(error)"])
+            return .malformedFraming
         case let error as any HTTPResponseError where error.status.code < 500:
             return self.problem(status: error.status, request: request, context: context)
         case is CancellationError:
@@ -94,21 +99,41 @@ struct ErrorPage: PageModel {
 
 /// Finds out for which methods a path exists. A plain list is enough: it is asked only when something went wrong.
 struct RouteTable: Sendable {
-    private let routes: [(method: String, parts: [Substring])]
+    private let routes: [(method: String, parts: [Substring], audience: Audience)]
 
     init(_ records: [RouteRecord]) {
-        routes = records.map { ($0.method.rawValue, $0.path.split(separator: "/").map { Substring($0) }) }
+        routes = records.map { ($0.method.rawValue, $0.path.split(separator: "/").map { Substring($0) }, $0.audience) }
     }
 
     /// The methods that the path answers, sorted, HEAD wherever GET is; empty when there is no such path.
     func methods(ofPath path: String) -> [String] {
-        let parts = path.split(separator: "/")
         var methods: Set<String> = []
-        for route in routes where route.parts.count == parts.count {
-            guard zip(route.parts, parts).allSatisfy({ $0.hasPrefix("{") || $0 == $1 }) else { continue }
+        for route in matching(path.split(separator: "/")) {
             methods.insert(route.method)
             if route.method == "GET" { methods.insert("HEAD") }
         }
         return methods.sorted()
+    }
+
+    /// Whether the path answers the method only to somebody who is signed in.
+    func needsSession(_ method: HTTPRequest.Method, path: String) -> Bool {
+        matching(path.split(separator: "/")).contains { $0.method == method.rawValue && $0.audience.needsSession }
+    }
+
+    /// The page that a form of this path stands on: the path itself, or what is nearest above it, among what GET answers. Nil when only
+    /// the home page is.
+    func page(ofForm path: String) -> String? {
+        var parts = path.split(separator: "/")
+        while !parts.isEmpty {
+            if matching(parts).contains(where: { $0.method == "GET" && !$0.audience.isAPI }) { return "/" + parts.joined(separator: "/") }
+            parts.removeLast()
+        }
+        return nil
+    }
+
+    private func matching(_ parts: [Substring]) -> [(method: String, parts: [Substring], audience: Audience)] {
+        routes.filter { route in
+            route.parts.count == parts.count && zip(route.parts, parts).allSatisfy { $0.hasPrefix("{") || $0 == $1 }
+        }
     }
 }

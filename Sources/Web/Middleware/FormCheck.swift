@@ -14,6 +14,10 @@ struct FormCheck: RouterMiddleware {
         if request.method == .get || request.method == .head { return try await next(request, context) }
         var context = context
         context.form = try await context.form(request)
+        // Signing out takes the form token along, so whoever did it in another window would be told of the token only.
+        if context.caller.isAnonymous, context.services.routes.needsSession(request.method, path: context.state.path) {
+            throw context.signInFirst()
+        }
         guard context.state.path == Self.languagePath || tokenIsValid(context) else { throw Problem.csrfTokenInvalid }
         return try await next(request, context)
     }

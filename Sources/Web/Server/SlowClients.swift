@@ -69,6 +69,7 @@ private final class ConnectionWatch: ChannelDuplexHandler {
     private var receiving = Receiving.nothing
     private var answersDue = 0
     private var closesAfterAnswer = false
+    private var isRefused = false
     private var deadline: Scheduled<Void>?
 
     init(limits: WebLimits) {
@@ -80,8 +81,10 @@ private final class ConnectionWatch: ChannelDuplexHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !isRefused else { return }
         switch unwrapInboundIn(data) {
-        case .head:
+        case .head(let head):
+            guard Self.namesOneHost(head) else { return refuse(context) }
             cancelDeadline()
             receiving = .body
             answersDue += 1
@@ -134,9 +137,25 @@ private final class ConnectionWatch: ChannelDuplexHandler {
 
     private func headersAreLate(_ context: ChannelHandlerContext) {
         guard receiving == .headers else { return }
+        answerAndClose(context, status: .requestTimeout)
+    }
+
+    /// Proxies and we could otherwise read a request as meant for different sites (RFC 9112 §3.2). HTTP/1.0 knows no Host, and load
+    /// balancers ask for our health by it.
+    private static func namesOneHost(_ head: HTTPRequestHead) -> Bool {
+        let count = head.headers["host"].count
+        return count == 1 || (count == 0 && head.version == .http1_0)
+    }
+
+    private func refuse(_ context: ChannelHandlerContext) {
+        isRefused = true
+        answerAndClose(context, status: .badRequest)
+    }
+
+    /// For a request that no handler sees. Behind an answer that is still due it could be taken for that one, so then nothing is said.
+    private func answerAndClose(_ context: ChannelHandlerContext, status: HTTPResponseStatus) {
         guard answersDue == 0 else { return context.close(promise: nil) }
-        let head = HTTPResponseHead(
-            version: .http1_1, status: .requestTimeout, headers: ["connection": "close", "content-length": "0"])
+        let head = HTTPResponseHead(version: .http1_1, status: status, headers: ["connection": "close", "content-length": "0"])
         context.write(wrapOutboundOut(.head(head)), promise: nil)
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
         closeSoon(context)
