@@ -14,7 +14,7 @@ CREATE TABLE identity.account (
 
 CREATE TABLE identity.staff (
     id uuid PRIMARY KEY,
-    username text NOT NULL UNIQUE CHECK (username ~ '^[a-z0-9][a-z0-9._-]{1,62}$'),
+    username text NOT NULL UNIQUE CHECK (username ~ '^[a-z0-9][a-z0-9._-]{1,63}$'),
     display_name text NOT NULL CHECK (length(display_name) BETWEEN 1 AND 200),
     password_hash text NOT NULL CHECK (password_hash LIKE '$argon2id$%'),
     roles text[] NOT NULL CHECK (cardinality(roles) >= 1 AND

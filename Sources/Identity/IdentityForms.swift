@@ -3,39 +3,43 @@ import Foundation
 import Primitives
 import Web
 
-/// Shortest password, in characters (NIST SP 800-63B-3 §5.1.1.2). There are no rules of composition.
-let passwordCharactersMin = 8
-
 /// The registration form, read.
 struct RegistrationForm {
     var fields: FormReader
     /// Nil when something is wrong; the fields then say what.
     let registration: Registration?
     let isSharedComputer: Bool
-    /// Where an error about the names stands.
-    let firstNameField: String
 
-    init(_ context: WebContext) {
+    init(_ context: WebContext, rules: PasswordRules) {
         var fields = FormReader(context.form)
         var names: [SignInName] = []
-        var typedFields: [String] = []
-        for (field, read) in Self.nameFields {
+        var isEmpty = true
+        for (kind, read) in Self.nameFields {
+            let field = kind.rawValue
             guard let typed = fields.optionalText(field, charactersMax: SignInName.charactersMax) else { continue }
-            typedFields.append(field)
+            isEmpty = false
             if let name = read(typed) { names.append(name) } else { fields.reject(field, "identity.register.\(field)_malformed") }
         }
-        if typedFields.isEmpty { fields.reject("username", "identity.register.name_missing") }
+        if isEmpty { fields.reject("username", "identity.register.name_missing") }
         let password = fields.secret("password")
-        if let password, password.reveal().count < passwordCharactersMin {
-            fields.reject("password", "identity.register.password_short", ["count": context.format.number(passwordCharactersMin)])
+        switch password.flatMap({ rules.refusal(of: $0.reveal(), names: names) }) {
+        case .short: fields.reject("password", "identity.register.password_short", ["count": context.format.number(passwordCharactersMin)])
+        case .common: fields.reject("password", "identity.register.password_common")
+        case .holdsName: fields.reject("password", "identity.register.password_holds_name")
+        case nil: break
         }
         isSharedComputer = fields.flag("shared_computer")
-        firstNameField = typedFields.first ?? "username"
         registration = fields.isValid ? password.map { Registration(names: names, password: $0, language: context.language) } : nil
         self.fields = fields
     }
 
-    private static let nameFields: [(String, @Sendable (String) -> SignInName?)] = [
-        ("username", { SignInName.username($0) }), ("email", { SignInName.email($0) }), ("phone", { SignInName.phone($0) }),
+    /// Says at their fields which names belong to somebody already.
+    mutating func reject(taken: Set<SignInName.Kind>) {
+        for kind in SignInName.Kind.allCases where taken.contains(kind) { fields.reject(kind.rawValue, "identity.register.taken") }
+    }
+
+    /// A field is called like its kind of name.
+    private static let nameFields: [(SignInName.Kind, @Sendable (String) -> SignInName?)] = [
+        (.username, { SignInName.username($0) }), (.email, { SignInName.email($0) }), (.phone, { SignInName.phone($0) }),
     ]
 }

@@ -10,10 +10,12 @@ public import Web
 /// URL table of the slice.
 public struct IdentityRoutes: Sendable {
     private let identity: IdentityService
+    private let passwordRules: PasswordRules
     private let database: Database
 
-    public init(identity: IdentityService, database: Database) {
+    public init(identity: IdentityService, passwordRules: PasswordRules, database: Database) {
         self.identity = identity
+        self.passwordRules = passwordRules
         self.database = database
     }
 
@@ -38,7 +40,8 @@ public struct IdentityRoutes: Sendable {
             return context.redirect(to: "/staff")
         case .resident(let resident):
             let messages = try await Messages.newest(Self.messagesOnHome, of: resident.credential, on: database)
-            return try context.page(ResidentHomePage(resident, messages, context), title: "identity.home.title")
+            let tasks = try await context.tasks(of: resident)
+            return try context.page(ResidentHomePage(resident, tasks, messages, context), title: "identity.home.title")
         }
     }
 
@@ -48,18 +51,22 @@ public struct IdentityRoutes: Sendable {
     }
 
     @Sendable func register(_ request: Request, _ context: WebContext) async throws -> Response {
-        var form = RegistrationForm(context)
+        var form = RegistrationForm(context, rules: passwordRules)
         guard let registration = form.registration else { return try again(form, context) }
         do {
-            _ = try await identity.register(registration)
-        } catch RegistrationError.nameTaken {
-            form.fields.reject(form.firstNameField, "identity.register.taken")
+            try await identity.countRegistration(from: context.clientAddress)
+            let account = try await identity.register(registration)
+            try await leaveSession(context)
+            SessionCookie.issue(try await identity.openSession(of: account, isSharedComputer: form.isSharedComputer), in: context)
+            return context.redirect(to: "/")
+        } catch RegistrationError.namesTaken(let kinds) {
+            form.reject(taken: kinds)
             return try again(form, context)
+        } catch RegistrationError.tooManyAttempts(let minutes) {
+            throw Problem.tooManyAttempts(waitMinutes: minutes)
         } catch PasswordHasherError.busy {
             throw Problem.busy()
         }
-        return try await openSession(
-            typedName: registration.names[0].normalForm, password: registration.password, next: nil, isShared: form.isSharedComputer, context)
     }
 
     @Sendable func showSignIn(_ request: Request, _ context: WebContext) async throws -> Response {
@@ -84,7 +91,9 @@ public struct IdentityRoutes: Sendable {
             fields.reject("username", "identity.sign_in.wrong")
         } catch SignInError.tooManyAttempts(let minutes) {
             fields.reject("username", "identity.sign_in.too_many", ["minutes": context.format.number(minutes)])
-            return try signInAgain(fields, next, context, status: .tooManyRequests)
+            var response = try signInAgain(fields, next, context, status: .tooManyRequests)
+            response.headers[.retryAfter] = Problem.retryAfter(minutes: minutes)
+            return response
         } catch PasswordHasherError.busy {
             throw Problem.busy()
         }
@@ -93,11 +102,7 @@ public struct IdentityRoutes: Sendable {
 
     /// Works without a session too, so that a page left open overnight still signs out politely.
     @Sendable func signOut(_ request: Request, _ context: WebContext) async throws -> Response {
-        switch context.caller {
-        case .resident(let resident): try await identity.signOut(resident.credential)
-        case .staff(let staff): try await identity.signOut(staff.credential)
-        case .anonymous, .organisation: break
-        }
+        try await leaveSession(context)
         SessionCookie.clear(in: context)
         context.notice("identity.signed_out")
         return context.redirect(to: "/")
@@ -106,17 +111,21 @@ public struct IdentityRoutes: Sendable {
     private func openSession(
         typedName: String, password: Redacted<String>, next: String?, isShared: Bool, _ context: WebContext
     ) async throws -> Response {
-        // Whoever was signed in here before is not any more: a session never changes hands.
-        switch context.caller {
-        case .resident(let resident): try await identity.signOut(resident.credential)
-        case .staff(let staff): try await identity.signOut(staff.credential)
-        case .anonymous, .organisation: break
-        }
+        try await leaveSession(context)
         let (token, who) = try await identity.signIn(
             typedName: typedName, password: password, address: context.clientAddress, isSharedComputer: isShared)
         SessionCookie.issue(token, in: context)
         if case .staff = who { return context.redirect(to: next ?? "/staff") }
         return context.redirect(to: next ?? "/")
+    }
+
+    /// Whoever was signed in here before is not any more: a session never changes hands.
+    private func leaveSession(_ context: WebContext) async throws {
+        switch context.caller {
+        case .resident(let resident): try await identity.signOut(resident.credential)
+        case .staff(let staff): try await identity.signOut(staff.credential)
+        case .anonymous, .organisation: break
+        }
     }
 
     private func again(_ form: RegistrationForm, _ context: WebContext) throws -> Response {
@@ -128,4 +137,16 @@ public struct IdentityRoutes: Sendable {
     ) throws -> Response {
         try context.page(SignInPage(context.formView(fields.state), next: next), title: "identity.sign_in.title", status: status)
     }
+}
+
+extension Problem {
+    /// The answer to one who registers too often.
+    fileprivate static func tooManyAttempts(waitMinutes: Int) -> Problem {
+        Problem(
+            "too-many-attempts", status: .tooManyRequests, title: "Too many attempts",
+            detail: "There were too many attempts from here. Wait \(waitMinutes) minutes.", headers: [.retryAfter: retryAfter(minutes: waitMinutes)])
+    }
+
+    /// The longest that the wait can be, in the seconds of the header.
+    fileprivate static func retryAfter(minutes: Int) -> String { String(minutes * 60) }
 }

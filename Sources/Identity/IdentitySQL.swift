@@ -29,9 +29,10 @@ struct FindSignIn: Query {
 struct BeginAttempt: Query {
     let nameHMAC: [UInt8]
     let addressHMAC: [UInt8]
+    let attemptsMax: Int
 
     var sql: SQL {
-        "SELECT identity.begin_attempt(\(nameHMAC), \(addressHMAC), \(signInAttemptsMax)::integer, \(signInWaitMinutes)::integer)"
+        "SELECT identity.begin_attempt(\(nameHMAC), \(addressHMAC), \(attemptsMax)::integer, \(signInWaitMinutes)::integer)"
     }
 
     func decode(_ row: inout RowReader) throws -> Bool { try row.next() }
@@ -43,8 +44,13 @@ enum IdentityStatements {
         "DELETE FROM identity.failed_sign_in AS f WHERE f.name_hmac = \(nameHMAC) AND f.address_hmac = \(addressHMAC)"
     }
 
-    static func openSession(_ hash: CredentialHash, account: AccountID?, staff: StaffID?, idleMinutes: Int) -> SQL {
-        "SELECT web.open_session(\(hash.bytes), \(account?.uuid as UUID?), \(staff?.uuid as UUID?), 1::smallint, \(idleMinutes)::integer)"
+    static func openSession(_ hash: CredentialHash, of who: SignedIn, idleMinutes: Int) -> SQL {
+        let (account, staff): (AccountID?, StaffID?) =
+            switch who {
+            case .resident(let account): (account, nil)
+            case .staff(let staff): (nil, staff)
+            }
+        return "SELECT web.open_session(\(hash.bytes), \(account?.uuid as UUID?), \(staff?.uuid as UUID?), 1::smallint, \(idleMinutes)::integer)"
     }
 
     static func endSession(_ hash: CredentialHash) -> SQL {

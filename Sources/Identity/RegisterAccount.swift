@@ -20,9 +20,19 @@ public struct Registration: Sendable {
 }
 
 public enum RegistrationError: Error, Sendable, Hashable {
-    /// At least one of the names belongs to an account already. Which one is not said.
-    case nameTaken
+    /// These names belong to an account already.
+    case namesTaken(Set<SignInName.Kind>)
+    /// Too many attempts to register from this address.
+    case tooManyAttempts(waitMinutes: Int)
 }
+
+/// Registrations from one address in a quarter of an hour, whatever becomes of them: each costs a password hash and tells whether
+/// names are taken. A class in a library's computer room, or a block of flats behind one address, stays below it; who wants to know
+/// which of a million addresses have accounts needs a year.
+let registrationAttemptsMax = 30
+
+/// Three random codes in a row were taken: the source of randomness is broken.
+struct NoFreePublicCode: Error {}
 
 /// A new account and the resident that stands behind it until the counter links a register record.
 public struct RegisteredAccount: Sendable {
@@ -32,6 +42,18 @@ public struct RegisteredAccount: Sendable {
 }
 
 extension IdentityService {
+    /// Counts an attempt to register. Comes before the work that it limits.
+    /// - Parameter address: what attempts from the same place have in common (`PageContext.clientAddress`).
+    /// - Throws: ``RegistrationError/tooManyAttempts(waitMinutes:)``, `DatabaseError`.
+    func countRegistration(from address: String) async throws {
+        // Counted like attempts for one name, which nobody can have.
+        let attempt = BeginAttempt(
+            nameHMAC: lookup.attempt("registration", ""), addressHMAC: lookup.attempt("address", address), attemptsMax: registrationAttemptsMax)
+        guard try await database.exclusive({ try await $0.one(attempt) }) else {
+            throw RegistrationError.tooManyAttempts(waitMinutes: signInWaitMinutes)
+        }
+    }
+
     /// Makes the account, with its names and addresses sealed, and a welcome message, in one transaction.
     /// - Throws: ``RegistrationError``, ``PasswordHasherError``, `DatabaseError`.
     public func register(_ registration: Registration) async throws -> RegisteredAccount {
@@ -54,12 +76,21 @@ extension IdentityService {
                 }
                 return RegisteredAccount(accountID: new.accountID, residentID: residentID, publicCode: new.publicCode)
             } catch let error as DatabaseError where error.constraint == "sign_in_name_pkey" {
-                throw RegistrationError.nameTaken
+                throw RegistrationError.namesTaken(try await taken(among: registration.names))
             } catch let error as DatabaseError where error.constraint == "resident_public_code_key" {
                 continue
             }
         }
-        throw RegistrationError.nameTaken
+        throw NoFreePublicCode()
+    }
+
+    /// Which names are taken. All of them when the one that was in the way has gone since.
+    private func taken(among names: [SignInName]) async throws -> Set<SignInName.Kind> {
+        var taken: Set<SignInName.Kind> = []
+        for name in names where try await database.optional(FindSignIn(nameHMAC: lookup.signInName(name.normalForm))) != nil {
+            taken.insert(name.kind)
+        }
+        return taken.isEmpty ? Set(names.map(\.kind)) : taken
     }
 }
 

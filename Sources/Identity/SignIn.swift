@@ -36,7 +36,7 @@ extension IdentityService {
         // What can be no name is looked up all the same, and found by nobody.
         let nameHMAC = lookup.signInName(SignInName.any(typedName)?.normalForm ?? typedName)
         let addressHMAC = lookup.attempt("address", address)
-        let attempt = BeginAttempt(nameHMAC: nameHMAC, addressHMAC: addressHMAC)
+        let attempt = BeginAttempt(nameHMAC: nameHMAC, addressHMAC: addressHMAC, attemptsMax: signInAttemptsMax)
         guard try await database.exclusive({ try await $0.one(attempt) }) else {
             throw SignInError.tooManyAttempts(waitMinutes: signInWaitMinutes)
         }
@@ -44,15 +44,24 @@ extension IdentityService {
         guard try await passwords.check(password, against: found?.passwordHash), let found, let who = found.who else {
             throw SignInError.wrongNameOrPassword
         }
-        let token = SessionCookie.newToken()
-        let idleMinutes = isSharedComputer ? 5 : 15
-        try await database.transaction { transaction in
+        let token = try await database.transaction { transaction in
             try await transaction.execute(IdentityStatements.forgetAttempts(nameHMAC: nameHMAC, addressHMAC: addressHMAC))
-            try await transaction.execute(
-                IdentityStatements.openSession(
-                    CredentialHash(token: token), account: found.accountID, staff: found.staffID, idleMinutes: idleMinutes))
+            return try await openSession(of: who, isSharedComputer: isSharedComputer, on: transaction)
         }
         return (token, who)
+    }
+
+    /// Opens a session for somebody who has just made an account. Attempts at its name from before it existed do not count.
+    /// - Returns: the session's token, for the cookie; only its hash is stored.
+    func openSession(of account: RegisteredAccount, isSharedComputer: Bool) async throws -> String {
+        try await openSession(of: .resident(account.accountID), isSharedComputer: isSharedComputer, on: database)
+    }
+
+    private func openSession(of who: SignedIn, isSharedComputer: Bool, on executor: some Executor) async throws -> String {
+        let token = SessionCookie.newToken()
+        try await executor.execute(
+            IdentityStatements.openSession(CredentialHash(token: token), of: who, idleMinutes: isSharedComputer ? 5 : 15))
+        return token
     }
 
     /// Ends a session now, on every node.

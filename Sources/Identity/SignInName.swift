@@ -13,6 +13,7 @@ public struct SignInName: Hashable, Sendable {
 
     /// Longest name of any kind, in characters: the longest e-mail address (RFC 5321 §4.5.3.1.3).
     public static let charactersMax = 254
+    /// Of residents and staff alike.
     static let usernameCharacters = 3...64
 
     /// Reads a user name: 3 to 64 letters, digits, dots, hyphens or underscores of any script, beginning with a letter.

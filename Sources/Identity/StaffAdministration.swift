@@ -28,14 +28,16 @@ public enum StaffAdministrationError: Error, Hashable, Sendable, CustomStringCon
     case usernameMalformed(String)
     case usernameTaken(String)
     case noRole
-    case passwordShort
+    case passwordRefused(PasswordRefusal)
 
     public var description: String {
         switch self {
-        case .usernameMalformed(let name): "\"\(name)\" is no user name: write 3 to 63 small letters, digits, dots, dashes or underscores, a letter first."
+        case .usernameMalformed(let name): "\"\(name)\" is no user name: write \(SignInName.usernameCharacters.lowerBound) to \(SignInName.usernameCharacters.upperBound) small letters, digits, dots, dashes or underscores, a letter first."
         case .usernameTaken(let name): "\"\(name)\" is taken, by a resident or by another member of staff. Choose another user name."
         case .noRole: "Give at least one role."
-        case .passwordShort: "Give a password of at least \(passwordCharactersMin) characters."
+        case .passwordRefused(.short): "Give a password of at least \(passwordCharactersMin) characters."
+        case .passwordRefused(.common): "This password is among the first that guessers try. Choose another one; a few words in a row are good."
+        case .passwordRefused(.holdsName): "Choose a password that does not hold the user name."
         }
     }
 }
@@ -45,22 +47,23 @@ public struct StaffAdministration: Sendable {
     private let owner: Database
     private let passwords: PasswordHasher
     private let lookup: LookupKey
+    private let rules: PasswordRules
 
     /// - Parameter owner: a database of the role `stoa_owner`.
-    public init(owner: Database, passwords: PasswordHasher, lookup: LookupKey) {
+    public init(owner: Database, passwords: PasswordHasher, lookup: LookupKey, rules: PasswordRules) {
         self.owner = owner
         self.passwords = passwords
         self.lookup = lookup
+        self.rules = rules
     }
 
     /// - Throws: ``StaffAdministrationError``, ``PasswordHasherError``, `DatabaseError`.
     @discardableResult
     public func create(_ staff: NewStaff) async throws -> StaffID {
-        guard let name = SignInName.username(staff.username), name.normalForm == staff.username, staff.username.utf8.allSatisfy({ $0 < 0x80 }),
-            staff.username.utf8.count <= 63
+        guard let name = SignInName.username(staff.username), name.normalForm == staff.username, staff.username.utf8.allSatisfy({ $0 < 0x80 })
         else { throw StaffAdministrationError.usernameMalformed(staff.username) }
         guard !staff.roles.isEmpty else { throw StaffAdministrationError.noRole }
-        guard staff.password.reveal().count >= passwordCharactersMin else { throw StaffAdministrationError.passwordShort }
+        if let refusal = rules.refusal(of: staff.password.reveal(), names: [name]) { throw StaffAdministrationError.passwordRefused(refusal) }
         let hash = try await passwords.hash(staff.password)
         let id = StaffID.new()
         do {

@@ -26,6 +26,7 @@ public struct PaymentsRoutes: Sendable {
     public func add(to site: Site) {
         site.declare(pages: [MoneyPage.self, BillsPage.self, BillPage.self, PayPage.self, ReceiptPage.self])
         site.addNavigation(.resident, path: "/money", textKey: "payments.navigation")
+        site.addTasks(OpenBills(database: database, zone: zone).tasks)
         site.resident.get("/money", use: money)
         site.resident.get("/bills", use: bills)
         site.resident.get("/bills/{id}", use: bill)

@@ -53,7 +53,8 @@ struct City {
         }
         let corrections = Corrections(database: database, vault: keys.vault, lookup: keys.lookup)
         // The order of the navigation.
-        IdentityRoutes(identity: identity, database: database).add(to: site)
+        let passwordRules = try PasswordRules(rootDirectory: configuration.rootDirectory)
+        IdentityRoutes(identity: identity, passwordRules: passwordRules, database: database).add(to: site)
         RegisterRoutes(door: door, vault: keys.vault, corrections: corrections).add(to: site)
         PaymentsRoutes(database: database, ledger: ledger, zone: configuration.city.timeZone).add(to: site)
         ConsentRoutes(database: database).add(to: site)

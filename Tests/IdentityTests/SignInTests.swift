@@ -6,6 +6,7 @@ import Messages
 import Postgres
 import Primitives
 import Register
+import TestSupport
 import Testing
 import Web
 
@@ -20,8 +21,9 @@ struct SignInTests {
         let city = try await CityFixture.make()
         let identity = IdentityService(
             database: city.app, passwords: try PasswordHasher(cost: Self.cheap), vault: city.vault, lookup: city.lookup)
+        let rules = try PasswordRules(rootDirectory: TestCluster.projectRoot.path)
         return try await city.serve {
-            IdentityRoutes(identity: identity, database: city.app).add(to: $0)
+            IdentityRoutes(identity: identity, passwordRules: rules, database: city.app).add(to: $0)
             MessagesRoutes(database: city.app).add(to: $0)
         } _: { client in
             try await body(city, CityBrowser(client), CityBrowser(client))
@@ -69,6 +71,10 @@ struct SignInTests {
         (["password": "long enough words"], "Give a user name"), (["username": "ab", "password": "long enough words"], "3 to 64 letters"),
         (["email": "ada@", "password": "long enough words"], "name@example.org"), (["phone": "12", "password": "long enough words"], "country code"),
         (["username": "ada", "password": "short"], "at least 8 characters"),
+        (["username": "ada", "password": "PassWord"], "among the first that others try"),
+        (["username": "ada", "password": "12345678"], "among the first that others try"),
+        (["username": "adalovelace", "password": "AdaLovelace"], "holds your user name"),
+        (["email": "amina@example.org", "password": "my-AMINA-2031"], "holds your user name"),
     ])
     func registrationErrors(fields: [String: String], sentence: String) async throws {
         try await serve { city, browser, _ in
@@ -77,6 +83,114 @@ struct SignInTests {
             #expect(answer.status == 422)
             #expect(answer.text.ranges(of: sentence).count >= 2)
             #expect(try await city.owner.one(OneValue("SELECT count(*) FROM identity.account", of: Int64.self)) == 0)
+        }
+    }
+
+    @Test("Whoever registers a name that strangers have guessed at is signed in all the same")
+    func registeringAGuessedName() async throws {
+        try await serve { _, browser, other in
+            _ = try await other.get("/sign-in")
+            for _ in 0...signInAttemptsMax { _ = try await other.post("/sign-in", [("username", "ada"), ("password", "a wrong guess")]) }
+            _ = try await browser.get("/register")
+            let registered = try await browser.post("/register", [("username", "ada"), ("password", "four plain words here")])
+            #expect(registered.status == 303)
+            #expect(try await browser.get("/messages").status == 200)
+        }
+    }
+
+    @Test("Too many attempts are told how long to wait, at signing in and at registering, where the form's mistakes are not counted")
+    func waiting() async throws {
+        try await serve { city, browser, other in
+            _ = try await other.get("/sign-in")
+            for _ in 0..<signInAttemptsMax { _ = try await other.post("/sign-in", [("username", "ada"), ("password", "a wrong guess")]) }
+            let guess = try await other.post("/sign-in", [("username", "ada"), ("password", "a wrong guess")])
+            #expect(guess.status == 429)
+            #expect(guess.headers[.retryAfter] == "900")
+
+            _ = try await browser.get("/register")
+            _ = try await browser.post("/register", [("username", "ada"), ("password", "short")])
+            for number in 0..<registrationAttemptsMax {
+                let answer = try await browser.post("/register", [("username", "taken"), ("password", "four plain words")])
+                #expect(answer.status == (number == 0 ? 303 : 422), "\(number)")
+                if number == 0 {
+                    _ = try await browser.post("/sign-out", [])
+                    _ = try await browser.get("/register")
+                }
+            }
+            let refused = try await browser.post("/register", [("username", "eve"), ("password", "four plain words")])
+            #expect(refused.status == 429)
+            #expect(refused.headers[.retryAfter] == "900")
+            #expect(refused.text.contains("Too many attempts"))
+            #expect(try await city.owner.one(OneValue("SELECT count(*) FROM identity.account", of: Int64.self)) == 1)
+        }
+    }
+
+    @Test("The error stands at the names that are taken, and at no other")
+    func whichNameIsTaken() async throws {
+        try await serve { _, browser, other in
+            _ = try await browser.get("/register")
+            _ = try await browser.post("/register", [("email", "ada@example.org"), ("phone", "+254712345678"), ("password", "four plain words")])
+            _ = try await other.get("/register")
+            let one = try await other.post("/register", [("username", "eve"), ("email", "ada@example.org"), ("password", "four plain words")])
+            #expect(one.status == 422)
+            #expect(one.text.contains("id=\"email-error\"") && !one.text.contains("id=\"username-error\""))
+            let both = try await other.post(
+                "/register",
+                [("username", "eve"), ("email", "ada@example.org"), ("phone", "+254712345678"), ("password", "four plain words")])
+            #expect(both.text.contains("id=\"email-error\"") && both.text.contains("id=\"phone-error\""))
+            #expect(!both.text.contains("id=\"username-error\""))
+        }
+    }
+
+    @Test("A form that is sent after signing out in another tab is lost, and the sign-in page says so")
+    func lostForm() async throws {
+        let city = try await CityFixture.make()
+        let ada = try await city.resident()
+        let identity = IdentityService(database: city.app, passwords: try PasswordHasher(cost: Self.cheap), vault: city.vault, lookup: city.lookup)
+        let rules = try PasswordRules(rootDirectory: TestCluster.projectRoot.path)
+        try await city.serve {
+            IdentityRoutes(identity: identity, passwordRules: rules, database: city.app).add(to: $0)
+            MessagesRoutes(database: city.app).add(to: $0)
+            $0.resident.post("/messages/sent") { _, context in context.redirect(to: "/messages") }
+        } _: { client in
+            let browser = CityBrowser(client, session: ada.session)
+            let form = try await browser.get("/messages").text
+            let token = try #require(form.firstMatch(of: /name="form_token" value="([^"]+)"/)?.1)
+            _ = try await browser.post("/sign-out", [])
+            let lost = try await browser.post("/messages/sent", [("form_token", String(token))])
+            #expect(lost.status == 303)
+            #expect(lost.headers[.location] == "/sign-in?next=/messages")
+            let page = try await browser.get("/sign-in?next=/messages").text
+            #expect(page.contains("what you sent was NOT saved"))
+            #expect(page.contains("name=\"next\" value=\"/messages\""))
+            // Said once, and not to one who only follows a link.
+            #expect(try await browser.get("/sign-in").text.contains("NOT saved") == false)
+            _ = try await browser.get("/messages")
+            #expect(try await browser.get("/sign-in").text.contains("NOT saved") == false)
+        }
+    }
+
+    @Test("The home page asks what the slices ask, in their order, and says so when there is nothing")
+    func tasks() async throws {
+        let city = try await CityFixture.make()
+        let (ada, eve) = (try await city.resident(), try await city.resident())
+        let identity = IdentityService(database: city.app, passwords: try PasswordHasher(cost: Self.cheap), vault: city.vault, lookup: city.lookup)
+        let rules = try PasswordRules(rootDirectory: TestCluster.projectRoot.path)
+        try await city.serve {
+            IdentityRoutes(identity: identity, passwordRules: rules, database: city.app).add(to: $0)
+            $0.addTasks { resident, _ in
+                guard resident.residentID == ada.id else { return [] }
+                return [ResidentTask(title: "Pay <this>", detail: "by noon", path: "/bills/1"), ResidentTask(title: "Pay that", detail: "", path: "/bills/2")]
+            }
+            $0.addTasks { resident, _ in resident.residentID == ada.id ? [ResidentTask(title: "Answer", detail: "", path: "/answers")] : [] }
+        } _: { client in
+            let home = try await CityBrowser(client, session: ada.session).get("/").text
+            let places = try ["<a href=\"/bills/1\">Pay &lt;this&gt;</a>", "by noon", "<a href=\"/bills/2\">", "<a href=\"/answers\">"].map {
+                try #require(home.range(of: $0)?.lowerBound)
+            }
+            #expect(places == places.sorted())
+            #expect(!home.contains("Nothing to do"))
+            #expect(try await CityBrowser(client, session: eve.session).get("/").text.contains("Nothing to do at the moment."))
         }
     }
 

@@ -49,8 +49,8 @@ struct OpenAPITests {
         #expect(served.subtracting(described).sorted() == [], "served, but not described")
     }
 
-    /// Answers of pages only: no program sends a form token.
-    private static let typesOfPages: Set<String> = ["form-token-invalid"]
+    /// Answers of pages only: no program sends a form token or registers.
+    private static let typesOfPages: Set<String> = ["form-token-invalid", "too-many-attempts"]
 
     @Test func listsEveryTypeOfProblemThatTheCodeCanAnswer() throws {
         let list = try #require(try Self.document()["components"]?["schemas"]?["Problem"]?["properties"]?["type"]?["x-problem-types"]?.mapping)

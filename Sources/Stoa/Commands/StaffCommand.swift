@@ -38,7 +38,8 @@ struct StaffCreateCommand: AsyncParsableCommand {
             }
             try await installation.withPool(.owner, logger: logger) { owner in
                 let passwords = try PasswordHasher(cost: configuration.passwords, threadCount: 1)
-                _ = try await StaffAdministration(owner: owner, passwords: passwords, lookup: keys.lookup).create(staff)
+                let rules = try PasswordRules(rootDirectory: configuration.rootDirectory)
+                _ = try await StaffAdministration(owner: owner, passwords: passwords, lookup: keys.lookup, rules: rules).create(staff)
             }
         }
         print("\(username) can sign in now.")

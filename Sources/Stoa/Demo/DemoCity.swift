@@ -107,7 +107,9 @@ struct DemoLoader {
     // MARK: Staff
 
     private func loadStaff() async throws -> [DemoPerson] {
-        let administration = StaffAdministration(owner: owner, passwords: passwords, lookup: keys.lookup)
+        let administration = StaffAdministration(
+            owner: owner, passwords: passwords, lookup: keys.lookup,
+            rules: try PasswordRules(rootDirectory: installation.configuration.rootDirectory))
         var people: [DemoPerson] = []
         for (username, name, roles, hint) in DemoScript.staff {
             let person = DemoPerson(
@@ -133,7 +135,7 @@ struct DemoLoader {
             do {
                 let account = try await identity.register(Registration(names: [name], password: password, language: resident.language))
                 if let number = resident.nationalNumber { try await prove(number, account: account.publicCode) }
-            } catch RegistrationError.nameTaken {
+            } catch RegistrationError.namesTaken {
                 // Made at an earlier start; one that was interrupted before the counter is linked now.
                 if let number = resident.nationalNumber, try await owner.one(AccountFacts(nameHMAC: keys.lookup.signInName(name.normalForm))).assurance == 0 {
                     let code = try await owner.one(AccountFacts(nameHMAC: keys.lookup.signInName(name.normalForm))).publicCode
