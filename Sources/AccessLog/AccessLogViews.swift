@@ -105,12 +105,14 @@ struct EntryView: ViewModel {
     var attributes: String?
     var caseReference: String?
     var helper: String?
+    /// What an organisation gets as `access_entry`, to be quoted when asking about it.
+    var number: String
     var isRefused: Bool
 
     static let fields: Fields<Self> = [
         "headline": .text(\.headline), "at": .text(\.at), "timestamp": .text(\.timestamp), "role": .text(\.role), "purpose": .text(\.purpose),
         "ground": .text(\.ground), "attributes": .optionalText(\.attributes), "case_reference": .optionalText(\.caseReference),
-        "helper": .optionalText(\.helper), "is_refused": .flag(\.isRefused),
+        "helper": .optionalText(\.helper), "number": .text(\.number), "is_refused": .flag(\.isRefused),
     ]
 
     init(_ entry: AccessEntry, context: some PageContext) {
@@ -122,20 +124,46 @@ struct EntryView: ViewModel {
         role = context.text("access_log.role.\(entry.actorRole)")
         purpose = entry.purposeTitle?.text(context.language) ?? Self.reason(entry, context)
         ground = Self.ground(entry, context)
-        attributes = entry.attributes.isEmpty ? nil : context.format.list(entry.attributes.map { context.text("attributes.\($0)") })
+        attributes = Self.attributes(entry, context)
         caseReference = entry.caseReference
         helper = entry.helperName
+        number = entry.id.description
         self.isRefused = isRefused
     }
 
-    /// Staff give a reason and residents a kind of view; what an organisation asked for under an unknown name is shown as it came.
+    /// Staff give a reason and residents a kind of view. Anything else is a name that the city does not know, and is said to be one.
     private static func reason(_ entry: AccessEntry, _ context: some PageContext) -> String {
         switch entry.operation {
-        case "view", "search", "paper_entry": staffReasons.contains(entry.purpose) ? context.text("access_log.reason.\(entry.purpose)") : entry.purpose
-        case "own_view": context.text("access_log.own.\(entry.purpose)")
-        default: entry.purpose
+        case "view", "search", "paper_entry":
+            if staffReasons.contains(entry.purpose) { return context.text("access_log.reason.\(entry.purpose)") }
+        case "own_view": return context.text("access_log.own.\(entry.purpose)")
+        default: break
         }
+        return context.text("access_log.unknown_purpose", ["name": asTyped(entry.purpose)])
     }
+
+    /// The kinds of data in the resident's words, and after them those that there are not, as they were asked for.
+    private static func attributes(_ entry: AccessEntry, _ context: some PageContext) -> String? {
+        let known = entry.attributes.filter(knownAttributes.contains).map { context.text("attributes.\($0)") }
+        let unknown = entry.attributes.filter { !knownAttributes.contains($0) }.map(asTyped)
+        let strangers = unknown.isEmpty ? [] : [context.text("access_log.unknown_attributes", ["names": unknown.joined(separator: ", ")])]
+        let all = known + strangers
+        return all.isEmpty ? nil : context.format.list(all)
+    }
+
+    /// As long as a purpose can be, which is the longer of the two kinds of names.
+    private static let typedCharactersMax = 63
+
+    /// A name that somebody else chose, for the middle of a sentence: only what can be seen, and set apart (Unicode's isolates), so that it
+    /// neither turns the words around it in a text from right to left nor is turned by them.
+    private static func asTyped(_ name: String) -> String {
+        let visible = name.unicodeScalars.filter { !$0.properties.isDefaultIgnorableCodePoint && !invisible.contains($0.properties.generalCategory) }
+        return "\u{2068}\(String(String.UnicodeScalarView(visible)).prefix(typedCharactersMax))\u{2069}"
+    }
+
+    private static let invisible: Set<Unicode.GeneralCategory> = [
+        .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator, .paragraphSeparator,
+    ]
 
     private static func ground(_ entry: AccessEntry, _ context: some PageContext) -> String {
         if let refusal = entry.refusal { return context.text("access_log.refusal.\(refusal)") }
@@ -150,3 +178,9 @@ struct EntryView: ViewModel {
 
 /// The reasons of `access_log.staff_reason`, which have a text each.
 let staffReasons: Set<String> = ["identity_proofing", "application", "correction", "complaint", "assistance"]
+
+/// The kinds of data of `register.attribute`, which have a text each.
+let knownAttributes: Set<String> = [
+    "given_names", "family_name", "date_of_birth", "national_number", "street", "postcode", "locality", "phone", "email", "preferred_language",
+    "username", "contact_email", "contact_phone",
+]
