@@ -81,7 +81,7 @@ let package = Package(
             ], swiftSettings: strict),
 
         // The slices of the city.
-        slice("AccessLog", ["TransparencyLog"]),
+        slice("AccessLog", ["TransparencyLog", metrics]),
         slice("Messages"),
         slice("Register", ["AccessLog", "Messages"]),
         slice("Identity", ["CArgon2", "Register", "Messages"]),
@@ -99,7 +99,7 @@ let package = Package(
             dependencies: [
                 "Primitives", "Postgres", "TransparencyLog", "Web", "AccessLog", "Register", "Messages", "Identity", "OpenID", "Consent", "Exchange",
                 "Ledger", "Payments", "Benefits", "Casework", hummingbird, logging, metrics, lifecycle, unixSignals, configuration, arguments,
-                jwtKit, crypto, yams, nio,
+                jwtKit, crypto, yams, nio, nioPosix,
             ], swiftSettings: strict),
 
         // What `Benchmarks/run` compares with pgbench.
@@ -128,6 +128,6 @@ let package = Package(
         tests("OpenID", ["City", "TestSupport", "Postgres", "Primitives", "AccessLog", "Web", hummingbird, hummingbirdTesting, jwtKit, crypto, yams, logging, httpTypes, nio]),
         tests("TransparencyLog", [crypto]),
         tests("Register", ["TestSupport", "Postgres", "Primitives", "Web", logging]),
-        tests("Stoa", ["TestSupport", "Postgres", "Primitives", "Register", "Identity", "TransparencyLog", "Web", logging, configuration, arguments, httpTypes, yams]),
+        tests("Stoa", ["City", "AccessLog", "TestSupport", "Postgres", "Primitives", "Register", "Identity", "TransparencyLog", "Web", logging, configuration, arguments, httpTypes, yams]),
     ]
 )

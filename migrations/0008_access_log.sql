@@ -454,15 +454,16 @@ END
 $$;
 ALTER FUNCTION access_log.commitments(bigint, bigint) OWNER TO stoa_door;
 
--- Whether anything waits, so that an idle sequencer asks cheaply.
-CREATE FUNCTION access_log.has_waiting_entries() RETURNS boolean
+-- How long the first entry of the queue has waited; null when none waits, so that an idle sequencer asks cheaply.
+CREATE FUNCTION access_log.longest_wait_seconds() RETURNS bigint
     LANGUAGE sql STABLE SECURITY DEFINER
     BEGIN ATOMIC
-        SELECT EXISTS (SELECT FROM access_log.queue);
+        SELECT extract(epoch FROM public.stoa_now() - e.at)::bigint
+        FROM access_log.queue AS q JOIN access_log.entry AS e ON e.id = q.entry_id ORDER BY q.entry_id LIMIT 1;
     END;
-ALTER FUNCTION access_log.has_waiting_entries() OWNER TO stoa_door;
+ALTER FUNCTION access_log.longest_wait_seconds() OWNER TO stoa_door;
 ALTER FUNCTION access_log.field(bytea, bytea) OWNER TO stoa_door;
 ALTER FUNCTION access_log.canonical(access_log.entry, bigint, bytea) OWNER TO stoa_door;
 ALTER FUNCTION access_log.sequence(integer) OWNER TO stoa_door;
-GRANT EXECUTE ON FUNCTION access_log.sequence(integer), access_log.commitments(bigint, bigint), access_log.has_waiting_entries() TO stoa_app;
+GRANT EXECUTE ON FUNCTION access_log.sequence(integer), access_log.commitments(bigint, bigint), access_log.longest_wait_seconds() TO stoa_app;
 REVOKE CREATE ON SCHEMA access_log FROM stoa_door;

@@ -5,10 +5,10 @@ import Primitives
 import TransparencyLog
 import Web
 
-/// Whether anything waits for its leaf, without taking it.
-struct HasWaitingEntries: Query {
-    var sql: SQL { "SELECT access_log.has_waiting_entries()" }
-    func decode(_ row: inout RowReader) throws -> Bool { try row.next() }
+/// How many seconds the first entry of the queue has waited for its leaf; nil when none waits.
+struct LongestWait: Query {
+    var sql: SQL { "SELECT access_log.longest_wait_seconds()" }
+    func decode(_ row: inout RowReader) throws -> Int64? { try row.next() }
 }
 
 struct SequenceEntries: Query {

@@ -2,6 +2,7 @@
 // database lets one sequencer in at a time. Leaves and head are committed together, so there are never two roots of one size.
 import Foundation
 public import Logging
+import Metrics
 public import Postgres
 public import TransparencyLog
 
@@ -29,9 +30,13 @@ public struct Sequencer: Sendable {
 
     /// Works until the task is cancelled.
     public func run() async {
+        // Grows while something keeps the sequencer from its work, whoever holds its lock: the alarm of OPERATIONS hangs on it.
+        let longestWait = Gauge(label: "access_log_longest_wait_seconds")
         while !Task.isCancelled {
             do {
-                let count = try await sequenceOnce()
+                let wait = try await database.one(LongestWait())
+                longestWait.record(wait ?? 0)
+                let count = wait == nil ? 0 : try await takeBatch()
                 if count < Self.entriesPerBatchMax { try await Task.sleep(for: Self.idleWait) }
             } catch is CancellationError {
                 return
@@ -45,8 +50,11 @@ public struct Sequencer: Sendable {
     /// Takes one batch. Returns how many entries got their leaf: 0 when none waited or another node is at it.
     @discardableResult
     public func sequenceOnce() async throws -> Int {
-        guard try await database.one(HasWaitingEntries()) else { return 0 }
-        return try await database.transaction { transaction in
+        try await database.one(LongestWait()) == nil ? 0 : try await takeBatch()
+    }
+
+    private func takeBatch() async throws -> Int {
+        try await database.transaction { transaction in
             let leaves = try await transaction.query(SequenceEntries(entriesMax: Self.entriesPerBatchMax)).sorted { $0.index < $1.index }
             guard let first = leaves.first else { return 0 }
             let head = try await SignedHead.newest(verifier: signer.verifier) { try await transaction.query($0) }

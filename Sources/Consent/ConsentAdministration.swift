@@ -42,8 +42,10 @@ public struct ConsentAdministration: Sendable {
     }
 
     /// Adds an organisation. Returns false when there is one with this id, which stays as it is.
-    /// - Parameter kind: one of `consent.organisation.kind`.
-    public func addOrganisation(id: String, name: LocalisedText, kind: String) async throws -> Bool {
+    /// - Parameters:
+    ///   - kind: one of `consent.organisation.kind`.
+    ///   - owner: a connection of the owner's role; a transaction where its client is to be registered with it or not at all.
+    public static func addOrganisation(id: String, name: LocalisedText, kind: String, with owner: some Executor) async throws -> Bool {
         try await owner.execute(
             "INSERT INTO consent.organisation (id, name, kind) VALUES (\(id), \(name.json), \(kind)) ON CONFLICT (id) DO NOTHING") == 1
     }

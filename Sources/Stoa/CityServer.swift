@@ -1,6 +1,5 @@
 // The running server: the site on its port, the sequencer, what is cleaned up now and then, and a stop that finishes what was begun.
 import AccessLog
-import CoreMetrics
 import Foundation
 import Hummingbird
 import Logging
@@ -16,6 +15,7 @@ struct CityServer {
     let city: City
     let configuration: StoaConfiguration
     let logger: Logger
+    let registry: PrometheusRegistry
     /// Brings an embedded cluster back that was killed; nil for a database elsewhere.
     let embedded: EmbeddedPostgres?
     let say: Say
@@ -33,8 +33,6 @@ struct CityServer {
     /// - Parameter onReady: called once the port is open.
     func run(onReady: @escaping @Sendable () async -> Void) async throws {
         NIOSingletons.groupLoopCountSuggestion = Self.eventLoops
-        let registry = PrometheusRegistry()
-        if configuration.metricsAddress != nil { MetricsSystem.bootstrap(registry) }
         try await city.sequencer.signEmptyTree()
         let application = try WebApplication.build(site: city.site, logger: logger, onServerRunning: { _ in await onReady() })
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = []

@@ -31,9 +31,19 @@ struct CommandTests {
         #expect(help.split(separator: "\n").allSatisfy { !$0.hasSuffix("OVERVIEW: ") })
     }
 
+    @Test(arguments: [(["--id", "Harbour"], "small letters"), (["--id", "h"], "2 to 63"), (["--id", "harbour", "--kind", "zoo"], "city_office")])
+    func sayWhatAnOrganisationMayBe(arguments: [String], words: String) throws {
+        let error = #expect(throws: (any Error).self) {
+            _ = try StoaCommand.parseAsRoot(["organisation", "create", "--name", "A", "--new-private-key", "k"] + arguments)
+        }
+        #expect(StoaCommand.fullMessage(for: try #require(error)).contains(words))
+    }
+
     @Test(arguments: [
         ["srve"], ["serve", "--prot", "80"], ["import", "residents"], ["database", "url", "--role", "king"], ["staff", "create", "--username", "a"],
-        ["organisation", "create", "--id", "a", "--name", "A"], ["verify", "everything"],
+        ["organisation", "create", "--id", "a", "--name", "A"],
+        ["organisation", "create", "--id", "Harbour Clinic", "--name", "A", "--new-private-key", "k"],
+        ["organisation", "create", "--id", "clinic", "--name", "A", "--kind", "zoo", "--new-private-key", "k"], ["verify", "everything"],
         ["erase", "resident", "4GK", "--authority", "Court order"], ["verify", "log", "--vkey"],
     ])
     func refuseWhatTheyDoNotUnderstand(arguments: [String]) throws {

@@ -69,6 +69,23 @@ struct ConfigurationTests {
         #expect(await refusal(yaml).contains(words))
     }
 
+    @Test(arguments: [
+        ("STOA_HTTP_PORTT", "STOA_HTTP_PORT"), ("STOA_PORT", "PORT"), ("STOA_DATABASE", "STOA_DATA"), ("STOA_BASEURL", "STOA_BASE_URL"),
+        ("STOA_KEYS_LOOKUP", "STOA_KEYS_LOOKUP_KEY"),
+    ])
+    func refusesAVariableThatItDoesNotKnow(variable: String, nearest: String) async {
+        let refusal = await refusal(environment: [variable: "3"])
+        #expect(refusal.contains("no setting \(variable)") && refusal.contains("Did you mean \(nearest)?"), "\(refusal)")
+    }
+
+    @Test func leavesTheVariablesOfScriptsAndOfOthersAlone() async throws {
+        let environment = [
+            "STOA_BINARY": "x", "STOA_SHOTS": "x", "STOA_WRITE_SCHEMA": "1", "STOA_MISSPELT": "", "STOAT": "x", "STOA_SERVICE_HOST": "10.0.0.1",
+            "STOA_SERVICE_PORT_HTTP": "80", "STOA_PORT": "tcp://10.0.0.1:80", "STOA_PORT_80_TCP_ADDR": "10.0.0.1",
+        ]
+        #expect(try await load(environment: environment).port == 8080)
+    }
+
     @Test func secretsComeFromTheEnvironmentAlone() async throws {
         let configuration = try await load(environment: ["STOA_KEYS_ENCRYPTION_KEY": "c2VjcmV0"])
         #expect(configuration.keys.encryption?.reveal() == "c2VjcmV0")

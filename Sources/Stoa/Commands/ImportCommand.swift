@@ -24,6 +24,7 @@ struct ImportResidentsCommand: AsyncParsableCommand {
     @Argument(help: "A CSV file in UTF-8, with the column names in its first line.", completion: .file(extensions: ["csv"])) var file: String
 
     func run() async throws {
+        try Self.requireReadable(file)
         let configuration = try await common.load()
         let logger = configuration.makeLogger()
         let file = self.file
@@ -42,6 +43,18 @@ struct ImportResidentsCommand: AsyncParsableCommand {
         print("\(report.records) records: \(report.inserted) new, \(report.updated) changed, \(report.unchanged) unchanged, \(report.refused) refused.")
         if let rejected = report.rejectedFile { print("The refused records are in \(rejected).") }
         if report.refused > 0 { throw ExitCode.failure }
+    }
+
+    /// Says what is wrong with a path before a database is made or started for it.
+    private static func requireReadable(_ path: String) throws {
+        var isDirectory: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
+            throw SetupError("There is no file \(path). Give the CSV file of the register.")
+        }
+        guard !isDirectory.boolValue else { throw SetupError("\(path) is a directory. Give one CSV file in it; each file is an import of its own.") }
+        guard FileManager.default.isReadableFile(atPath: path) else {
+            throw SetupError("\(path) cannot be read by the user who runs this. Give that user the right to read it.")
+        }
     }
 }
 

@@ -28,27 +28,45 @@ struct OrganisationCreateCommand: AsyncParsableCommand {
     @Option(help: "Its name in English.") var name: String
     @Option(help: "Its name in French.") var nameFr: String?
     @Option(help: "Its name in Arabic.") var nameAr: String?
-    @Option(help: "city_office, health, bank, retailer, school or other.") var kind: String = "other"
+    @Option(help: "What it is.") var kind = Kind.other
     @Option(help: "A file with its public key as JWK or JWK set.", completion: .file()) var publicKey: String?
     @Option(help: "Where to write a new private key (JWK); the file must not exist.", completion: .file()) var newPrivateKey: String?
 
+    /// As in `consent.organisation.kind`; a test compares the two.
+    enum Kind: String, CaseIterable, ExpressibleByArgument {
+        case cityOffice = "city_office", health, bank, retailer, school, other
+    }
+
     func validate() throws {
+        // The rule of `consent.organisation.id`, told before a database is made for it.
+        guard id.wholeMatch(of: /[a-z][a-z0-9-]{1,62}/) != nil else {
+            throw ValidationError("\"\(id)\" cannot be an organisation's id. Write 2 to 63 small letters, digits and dashes, a letter first: harbour-clinic.")
+        }
         guard (publicKey == nil) != (newPrivateKey == nil) else { throw ValidationError("Give either --public-key or --new-private-key.") }
     }
 
     func run() async throws {
         let configuration = try await common.load()
         let logger = configuration.makeLogger()
-        let keySet = try publicKeySet()
+        let key = try clientKey()
         let (id, kind, text) = (self.id, self.kind, LocalisedText(names))
-        try await Installation.with(configuration, creatingData: true, say: sayToPerson) { installation in
-            try await installation.migrate()
-            try await installation.withPool(.owner, logger: logger) { owner in
-                guard try await ConsentAdministration(owner: owner).addOrganisation(id: id, name: text, kind: kind) else {
-                    throw SetupError("There is an organisation \"\(id)\" already. Nothing was changed.")
+        do {
+            try await Installation.with(configuration, creatingData: true, say: sayToPerson) { installation in
+                try await installation.migrate()
+                try await installation.withPool(.owner, logger: logger) { owner in
+                    try await owner.transaction { transaction in
+                        guard try await ConsentAdministration.addOrganisation(id: id, name: text, kind: kind.rawValue, with: transaction) else {
+                            throw SetupError("There is an organisation \"\(id)\" already. Nothing was changed.")
+                        }
+                        try await ClientRegistration.registerOrganisationClient(
+                            id: id, organisation: id, name: text, keySet: key.publicHalf, with: transaction)
+                    }
                 }
-                try await ClientRegistration.registerOrganisationClient(id: id, organisation: id, name: text, keySet: keySet, with: owner)
             }
+        } catch {
+            // The key of nobody: it would only stand in the way of the next attempt.
+            if let file = key.privateFile { try? FileManager.default.removeItem(atPath: file) }
+            throw error
         }
         print("The organisation \"\(id)\" and its client \"\(id)\" are entered. It can read nothing yet: enter what it may ask for with")
         print("  stoa organisation add-purposes --id \(id) purposes.json     (--help shows such a file)")
@@ -58,16 +76,18 @@ struct OrganisationCreateCommand: AsyncParsableCommand {
         [.english: name].merging([(.french, nameFr), (.arabic, nameAr)].compactMap { language, name in name.map { (language, $0) } }) { $1 }
     }
 
-    /// The public key to register; with `--new-private-key` the private half is written first, so that it is never lost.
-    private func publicKeySet() throws -> String {
+    /// The public key to register. With `--new-private-key` the private half is written first: a client whose key was lost could not be entered again.
+    private func clientKey() throws -> (publicHalf: String, privateFile: String?) {
         if let publicKey {
-            guard let text = try? String(contentsOfFile: publicKey, encoding: .utf8) else { throw SetupError("\(publicKey) cannot be read.") }
-            return text
+            guard let text = try? String(contentsOfFile: publicKey, encoding: .utf8) else {
+                throw SetupError("\(publicKey) cannot be read. It holds the organisation's public key; --new-private-key makes a pair where there is none yet.")
+            }
+            return (text, nil)
         }
         let place = newPrivateKey ?? ""
         guard !FileManager.default.fileExists(atPath: place) else { throw SetupError("\(place) exists already; a key is never overwritten.") }
         let pair = ClientKeyPair()
         try writePrivateFile(Array(pair.privateJWK.reveal().utf8), to: place)
-        return pair.publicJWK
+        return (pair.publicJWK, place)
     }
 }

@@ -1,5 +1,6 @@
 // `stoa serve` and `stoa demo`: the same server, with and without a city made for looking around.
 import ArgumentParser
+import CoreMetrics
 import Foundation
 import Logging
 import Postgres
@@ -57,13 +58,18 @@ private func serve(
     _ configuration: StoaConfiguration, prepare: @escaping @Sendable (Installation, KeyRing) async throws -> (@Sendable () -> String)?
 ) async throws {
     let logger = configuration.makeLogger()
+    try await requireFreePorts(configuration)
+    // Before the pool is made: what counts takes its series when it is made, and before this there are none.
+    let registry = PrometheusRegistry()
+    if configuration.metricsAddress != nil { MetricsSystem.bootstrap(registry) }
     try await Installation.with(configuration, creatingData: true, say: sayToPerson) { installation in
         try await installation.migrate()
         try await installation.withPool(.app, logger: logger) { database in
             let keys = try await KeyRing.open(configuration, data: installation.data, database: database, say: sayToPerson)
             let introduction = try await prepare(installation, keys)
             let city = try City(configuration, database: database, url: try installation.url(.app), keys: keys, logger: logger)
-            let server = CityServer(city: city, configuration: configuration, logger: logger, embedded: installation.embedded, say: sayToPerson)
+            let server = CityServer(
+                city: city, configuration: configuration, logger: logger, registry: registry, embedded: installation.embedded, say: sayToPerson)
             installation.signals.handOver()
             do {
                 try await server.run {

@@ -32,6 +32,7 @@ struct SettingsReader: Sendable {
     ///   - known: every setting there is.
     init(file: String, fileIsRequired: Bool, environment: [String: String], overrides: [String: String], known: [Setting]) async throws {
         try Self.refuseUnknown(overrides.keys, known: known.filter { !$0.isSecret }, place: "the command line")
+        try Self.refuseUnknownVariables(environment, known)
         var providers: [any ConfigProvider] = [Self.provider("command line", overrides), Self.environment(environment, known)]
         let lines = try Self.settings(inFile: file, isRequired: fileIsRequired)
         try Self.refuseUnknown(lines, known: known.filter { !$0.isSecret }, place: file)
@@ -72,6 +73,43 @@ struct SettingsReader: Sendable {
     private static func provider(_ name: String, _ values: [String: String]) -> InMemoryProvider {
         let pairs = values.map { (AbsoluteConfigKey(ConfigKey($0.key)), ConfigValue(.string($0.value), isSecret: false)) }
         return InMemoryProvider(name: name, values: Dictionary(uniqueKeysWithValues: pairs))
+    }
+
+    /// Variables of the name that are no settings: those of the scripts that build, test and measure.
+    private static let variablesOfScripts: Set<String> = ["STOA_BINARY", "STOA_SHOTS", "STOA_WRITE_SCHEMA"]
+
+    /// What begins like one of ours and is none is a misspelling, and a city must not run on the default that it was meant to replace.
+    private static func refuseUnknownVariables(_ environment: [String: String], _ known: [Setting]) throws {
+        let names = Set(known.flatMap { [$0.variable, $0.shortVariable].compactMap { $0 } })
+        let strangers = environment.filter { name, value in
+            name.hasPrefix("STOA_") && !value.isEmpty && !names.contains(name) && !variablesOfScripts.contains(name) && !isServiceLink(name, value)
+        }
+        guard let stranger = strangers.keys.min() else { return }
+        // Without the beginning that nearly all share, so that PORT is next to STOA_PORT.
+        let core = { (name: String) in name.hasPrefix("STOA_") ? String(name.dropFirst(5)) : name }
+        let nearest = names.sorted().min { distance(core($0), core(stranger)) < distance(core($1), core(stranger)) } ?? ""
+        throw SetupError("There is no setting \(stranger). Did you mean \(nearest)? config/stoa.yaml lists them all.")
+    }
+
+    /// Kubernetes sets these in every container beside a service that is called stoa.
+    private static func isServiceLink(_ name: String, _ value: String) -> Bool {
+        name.wholeMatch(of: /STOA_(SERVICE_(HOST|PORT(_.+)?)|PORT_[0-9]+_(TCP|UDP|SCTP)(_.+)?)/) != nil || (name == "STOA_PORT" && value.contains("://"))
+    }
+
+    /// How many letters are to be added, removed or replaced to make one name of the other (Levenshtein).
+    private static func distance(_ one: String, _ other: String) -> Int {
+        let letters = Array(other.utf8)
+        var row = Array(0...letters.count)
+        for (index, letter) in one.utf8.enumerated() {
+            var diagonal = row[0]
+            row[0] = index + 1
+            for column in letters.indices {
+                let replaced = diagonal + (letters[column] == letter ? 0 : 1)
+                diagonal = row[column + 1]
+                row[column + 1] = min(replaced, diagonal + 1, row[column] + 1)
+            }
+        }
+        return row[letters.count]
     }
 
     /// Variables are found by the settings and not the other way round: the environment holds much that is not ours.

@@ -22,7 +22,7 @@ extension DemoLoader {
         let administration = ConsentAdministration(owner: owner)
         var files: [DemoOrganisationFile] = []
         for organisation in DemoScript.organisations {
-            _ = try await administration.addOrganisation(id: organisation.id, name: organisation.name, kind: organisation.kind)
+            _ = try await ConsentAdministration.addOrganisation(id: organisation.id, name: organisation.name, kind: organisation.kind, with: owner)
             for purpose in organisation.purposes {
                 _ = try await administration.addActivity(
                     NewActivity(
