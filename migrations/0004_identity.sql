@@ -50,7 +50,7 @@ CREATE TRIGGER evidence_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON identi
     FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 -- Attempts to sign in that were not (yet) right, by the HMAC of the name that was typed (it may not exist) and of the address, so that
--- guessing slows down alike for all.
+-- guessing slows down alike for all. Attempts to register are counted here too, under one name that nobody can have.
 CREATE TABLE identity.failed_sign_in (
     name_hmac bytea NOT NULL CHECK (octet_length(name_hmac) = 32),
     address_hmac bytea NOT NULL CHECK (octet_length(address_hmac) = 32),
