@@ -4,6 +4,7 @@ import Foundation
 import Postgres
 import Primitives
 import Testing
+import TransparencyLog
 import Web
 
 @testable import AccessLog
@@ -55,6 +56,26 @@ struct OwnViewTests {
         #expect(try await entries(door, city, bob.session.hash).isEmpty)
         await #expect(throws: RefusedAccess(refusal: .scopeMissing, missing: [])) { _ = try await entries(door, city, staff.session.hash) }
         #expect(try await city.app.query(EntriesAbout(credential: staff.session.hash, before: nil, pageSize: 50, withOwn: true)).isEmpty)
+    }
+
+    @Test("A paper form that was not entered is told as one that changed nothing, on the page and to programs")
+    func refusedForm() async throws {
+        let town = try await LogTown.make()
+        let staff = try await town.city.staff(roles: [.caseworker])
+        _ = try await town.door.read(
+            AccessRequest(
+                credential: staff.session.hash, operation: .paperEntry, subject: .resident(town.resident.id), attributes: [], purpose: "assistance",
+                caseReference: "7KQ-2MX-9HD"))
+        let token = try await town.city.appToken(of: town.resident, scope: ["access_log"])
+        try await town.city.serve {
+            AccessLogRoutes(database: town.city.app, door: town.door, verifier: town.signer.verifier).add(to: $0)
+        } _: { client in
+            let page = try await CityBrowser(client, session: town.resident.session).get("/access-log").text
+            #expect(page.contains("nothing was changed") && !page.contains("entered for you"))
+            let list = try await CityAPIClient(client, token: token).get("/api/v1/access-entries").json
+            guard case .array(let items)? = list["items"], let entry = items.first else { Issue.record("no entry"); return }
+            #expect(entry["operation"] == "paper_entry" && entry["form_entered"] == false && entry["helper"] == .null)
+        }
     }
 
     @Test("Every reason that staff may give has its words")

@@ -70,6 +70,8 @@ struct BillPagesTests {
                 #expect(receipt.contains(text), "\(text)")
             }
             #expect(try await ada.get("/bills/\(bill)/pay").headers[.location] == "/bills/\(bill)/receipt")
+            let paid = try await ada.get("/bills/\(bill)").text
+            #expect(page.contains("before you pay") && !paid.contains("before you pay") && paid.contains("did not make this payment"))
             #expect(try await ada.get("/bills").text.contains("Paid on"))
             let money = try await ada.get("/money").text
             for text in ["You paid: Waste &lt;b&gt;collection&lt;/b&gt;", "-€42.50", "Came in: Counter 3", "€57.50", "/bills/\(bill)/receipt"] {
