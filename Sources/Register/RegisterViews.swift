@@ -74,10 +74,13 @@ struct DetailView: ViewModel {
 }
 
 extension OpenedAttribute {
-    /// The value for people: dates in words, everything else as it is held.
+    /// The value for people: dates and languages in words, everything else as it is held.
     public func shown(_ context: some PageContext) -> String {
-        guard attribute == .dateOfBirth, let day = CalendarDay(value) else { return value }
-        return context.format.date(day)
+        switch attribute {
+        case .dateOfBirth: CalendarDay(value).map(context.format.date) ?? value
+        case .preferredLanguage: Locale(identifier: context.language.tag).localizedString(forLanguageCode: value) ?? value
+        default: value
+        }
     }
 }
 
