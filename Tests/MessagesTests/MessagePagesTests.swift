@@ -17,7 +17,7 @@ struct MessagePagesTests {
         try await city.owner.execute(
             """
             INSERT INTO messages.message (id, resident_id, kind, parameters, sent_at)
-            SELECT gen_random_uuid(), \(resident.id), 'bill_paid', jsonb_build_object('amount', '1', 'reference', 'R-' || n || '-'),
+            SELECT gen_random_uuid(), \(resident.id), 'bill_paid', jsonb_build_object('amount', '1', 'reference', 'LETTER-' || n || '-'),
                 timestamptz '2026-01-01 00:00:00.123456Z' + make_interval(secs => n / 3)
             FROM generate_series(1, \(count)) AS n
             """)
@@ -51,7 +51,7 @@ struct MessagePagesTests {
             var next: String? = "/messages"
             while let address = next, seen.count <= count {
                 let page = try await browser.get(address).text
-                seen += page.matches(of: /R-\d+-/).map { String($0.0) }
+                seen += page.matches(of: /LETTER-\d+-/).map { String($0.0) }
                 next = page.firstMatch(of: /href="(\/messages\?before=[^"]+)"/).map { String($0.1) }
             }
             #expect(seen.count == count && Set(seen).count == count)
@@ -69,7 +69,7 @@ struct MessagePagesTests {
             #expect(ids.count == count && Set(ids).count == count)
             #expect(times == times.sorted(by: >))
             let others = try await CityBrowser(client, session: bob.session).get("/messages").text
-            #expect(!others.contains("R-") && !others.contains("/messages?before="))
+            #expect(!others.contains("LETTER-") && !others.contains("/messages?before="))
         }
     }
 }
