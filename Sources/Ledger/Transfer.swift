@@ -27,7 +27,7 @@ public struct Transfer: Sendable, Hashable {
     public let amount: Money
     /// What people find it by; at most ``referenceCharactersMax``.
     public let reference: String
-    /// When it counts; nil for now.
+    /// The moment from which it counts, where that is not the moment of posting (nil).
     public let effectiveAt: Date?
 
     /// ISO 20022 Max140Text: what a bank statement carries.
