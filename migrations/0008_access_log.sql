@@ -64,6 +64,8 @@ CREATE TABLE access_log.own_view (
 CREATE TABLE access_log.queue (
     entry_id uuid PRIMARY KEY
 );
+-- Every row is deleted within a second, and whoever asks for the oldest walks over what the deleted ones leave: vacuum after ten thousand.
+ALTER TABLE access_log.queue SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
 
 -- The leaves of the RFC 6962 tree, in order. Never deleted from: an erased entry leaves its commitment, which says nothing.
 CREATE TABLE access_log.leaf (
@@ -180,6 +182,26 @@ END
 $$;
 ALTER FUNCTION access_log.check_moment() OWNER TO stoa_door;
 
+-- Who a credential speaks for, as long as it lives. Read by the statements of the door alone: each probes it by the hash.
+CREATE VIEW access_log.actor AS
+    SELECT c.hash, c.kind AS credential_kind, c.scope, c.client_id, c.account_id, c.staff_id,
+        CASE WHEN c.account_id IS NOT NULL THEN 'resident' WHEN c.staff_id IS NOT NULL THEN 'staff' ELSE 'organisation' END AS kind,
+        coalesce(c.account_id::text, c.staff_id::text, c.client_id) AS id,
+        CASE WHEN c.staff_id IS NOT NULL THEN 'city' ELSE c.organisation_id END AS organisation_id,
+        c.organisation_id AS client_organisation_id
+    FROM web.credential AS c
+    WHERE web.is_live(c);
+ALTER VIEW access_log.actor OWNER TO stoa_door;
+
+-- The role of a member of staff that the log names: the one that opens records, where they have it.
+CREATE FUNCTION access_log.role_of(staff_id uuid) RETURNS text
+    LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT CASE WHEN 'caseworker' = ANY (s.roles) THEN 'caseworker' ELSE s.roles[1] END FROM identity.staff AS s WHERE s.id = role_of.staff_id);
+END
+$$;
+ALTER FUNCTION access_log.role_of(uuid) OWNER TO stoa_door;
+
 -- Decides and logs. Arrays of equal length, one element a request:
 --   credentials      SHA-256 of the session or access token: actor, role and organisation follow from its row
 --   operations       disclose (an organisation reads), view, search and paper_entry (staff), own_view (a resident, of own data)
@@ -191,6 +213,8 @@ ALTER FUNCTION access_log.check_moment() OWNER TO stoa_door;
 --   case_references  compulsory but for own_view
 -- Returns a decision each, in no order: refusal is null where permitted; missing names the attributes that nothing covers;
 -- entry_id is the entry to release under (for a repeated own view, the first one). A credential that does not stand makes no entry.
+--
+-- One statement for each kind of actor, and only those that a batch needs: starting a plan costs more than deciding ten reads with it.
 -- The joins are probes whatever the statistics say: LATERAL with OFFSET 0 holds each one to its index, because the plan is made once,
 -- perhaps while the tables are empty, and one that scans would make every reader wait.
 CREATE FUNCTION access_log.authorise(
@@ -199,126 +223,176 @@ CREATE FUNCTION access_log.authorise(
     RETURNS TABLE (request_id uuid, entry_id uuid, refusal text, missing text[])
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
-    SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
+    SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_memoize = off AS $$
 BEGIN
     PERFORM access_log.check_moment();
-    RETURN QUERY
-    WITH request AS (
-        SELECT r.*, string_to_array(nullif(r.attribute_list, ''), ',') AS attributes
-        FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, attribute_lists, purposes, case_references)
-            AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
-    ), resolved AS (
-        SELECT r.id, r.credential, r.operation, coalesce(r.attributes, '{}') AS attributes, r.purpose, nullif(r.case_reference, '') AS case_reference,
-            CASE WHEN c.account_id IS NOT NULL THEN 'resident' WHEN c.staff_id IS NOT NULL THEN 'staff'
-                 WHEN c.organisation_id IS NOT NULL THEN 'organisation' END AS actor_kind,
-            coalesce(c.account_id::text, c.staff_id::text, c.client_id) AS actor_id,
-            c.kind AS credential_kind, c.scope, c.client_id,
-            CASE WHEN c.staff_id IS NOT NULL THEN 'city' ELSE c.organisation_id END AS organisation_id,
-            s.roles,
-            CASE r.operation
-                WHEN 'own_view' THEN CASE r.subject_kind WHEN 'self' THEN a.resident_id END
-                WHEN 'disclose' THEN p.resident_id
-                ELSE CASE r.subject_kind
-                    WHEN 'resident' THEN (SELECT x.id FROM register.resident AS x WHERE x.id = r.subject_key::uuid)
+
+    -- Organisations.
+    IF 'disclose' = ANY (operations) THEN
+        RETURN QUERY
+        WITH request AS (
+            SELECT r.id, r.credential, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
+                coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes
+            FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, attribute_lists, purposes, case_references)
+                AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
+            WHERE r.operation = 'disclose'
+        ), decided AS (
+            SELECT r.id, r.attributes, r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
+                p.resident_id AS subject_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
+                st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
+                CASE
+                    WHEN c.kind IS NULL THEN 'credential_invalid'
+                    WHEN c.kind <> 'organisation' OR NOT 'exchange.read' = ANY (c.scope) THEN 'scope_missing'
+                    WHEN r.case_reference IS NULL THEN 'case_reference_missing'
+                    WHEN act.legal_basis IS NULL THEN 'purpose_unknown'
+                    WHEN cardinality(r.attributes) = 0 THEN 'attributes_missing'
+                    WHEN p.resident_id IS NULL THEN 'subject_unknown'
+                    WHEN NOT r.attributes <@ act.attributes THEN 'attributes_not_in_purpose'
+                    WHEN act.legal_basis = 'consent' AND (st.state IS DISTINCT FROM 'given' OR NOT r.attributes <@ st.attributes)
+                        THEN 'consent_missing' END AS refusal
+            FROM request AS r
+            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
+            LEFT JOIN LATERAL (SELECT x.resident_id FROM exchange.pseudonym AS x
+                WHERE r.subject_kind = 'pseudonym' AND x.organisation_id = c.client_organisation_id
+                  AND x.pseudonym = CASE r.subject_kind WHEN 'pseudonym' THEN r.subject_key::uuid END OFFSET 0) AS p ON true
+            LEFT JOIN LATERAL (SELECT x.id, x.legal_basis, x.law, y.attributes
+                FROM consent.processing_activity AS x JOIN consent.policy AS y ON y.activity_id = x.id AND y.version = x.policy_version
+                WHERE x.organisation_id = c.client_organisation_id AND x.purpose = r.purpose OFFSET 0) AS act ON true
+            LEFT JOIN LATERAL (SELECT x.state, x.attributes, x.event_id FROM consent.state AS x
+                WHERE x.resident_id = p.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
+        ), logged AS (
+            INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
+                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal)
+            SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
+                'disclose', d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN d.legal_basis END, CASE WHEN d.refusal IS NULL THEN d.law END,
+                CASE WHEN d.refusal IS NULL AND d.legal_basis = 'consent' THEN d.consent_event_id END,
+                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
+            FROM decided AS d WHERE d.kind IS NOT NULL
+            RETURNING entry.id
+        ), queued AS (
+            INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
+        )
+        SELECT d.id, d.id, d.refusal,
+            CASE d.refusal
+                WHEN 'attributes_not_in_purpose' THEN
+                    ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id) WHERE NOT coalesce(m.id = ANY (d.policy_attributes), false))
+                WHEN 'consent_missing' THEN
+                    ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id)
+                          WHERE d.consent_state IS DISTINCT FROM 'given' OR NOT m.id = ANY (d.consent_attributes))
+                ELSE '{}' END
+        FROM decided AS d;
+    END IF;
+
+    -- Staff.
+    IF operations && '{view,search,paper_entry}' THEN
+        RETURN QUERY
+        WITH request AS (
+            SELECT r.id, r.credential, r.operation, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
+                coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes
+            FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, attribute_lists, purposes, case_references)
+                AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
+            WHERE r.operation IN ('view', 'search', 'paper_entry')
+        ), found AS (
+            SELECT r.id, r.credential, r.operation, r.attributes, r.purpose, r.case_reference,
+                CASE r.subject_kind
+                    WHEN 'resident' THEN ARRAY(SELECT x.id FROM register.resident AS x WHERE x.id = r.subject_key::uuid)
                     -- The code of an account from before the counter linked it still finds who it was.
-                    WHEN 'public_code' THEN (SELECT coalesce(x.superseded_by, x.id) FROM register.resident AS x WHERE x.public_code = r.subject_key)
-                    ELSE found.residents[1] END END AS subject_id,
-            cardinality(found.residents) > 1 AS ambiguous,
-            act.id AS activity_id, act.legal_basis AS activity_basis, act.law AS activity_law, pol.attributes AS policy_attributes,
-            st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
-            reason.law AS staff_law, own.entry_id AS own_entry_id
-        FROM request AS r
-        LEFT JOIN LATERAL (SELECT x.* FROM web.credential AS x WHERE x.hash = r.credential AND web.is_live(x) OFFSET 0) AS c ON true
-        LEFT JOIN LATERAL (SELECT x.* FROM identity.account AS x WHERE x.id = c.account_id AND x.closed_at IS NULL OFFSET 0) AS a ON true
-        LEFT JOIN LATERAL (SELECT x.* FROM identity.staff AS x WHERE x.id = c.staff_id AND x.closed_at IS NULL OFFSET 0) AS s ON true
-        LEFT JOIN LATERAL (SELECT x.* FROM exchange.pseudonym AS x WHERE r.subject_kind = 'pseudonym' AND x.organisation_id = c.organisation_id
-            AND x.pseudonym = CASE r.subject_kind WHEN 'pseudonym' THEN r.subject_key::uuid END OFFSET 0) AS p ON true
-        LEFT JOIN LATERAL (SELECT x.* FROM consent.processing_activity AS x
-            WHERE x.organisation_id = c.organisation_id AND x.purpose = r.purpose OFFSET 0) AS act ON true
-        LEFT JOIN LATERAL (SELECT x.* FROM consent.policy AS x WHERE x.activity_id = act.id AND x.version = act.policy_version OFFSET 0) AS pol ON true
-        LEFT JOIN LATERAL (SELECT x.* FROM consent.state AS x WHERE x.resident_id = p.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
-        LEFT JOIN access_log.staff_reason AS reason ON c.staff_id IS NOT NULL AND reason.id = r.purpose
-        LEFT JOIN LATERAL (SELECT x.* FROM access_log.own_view AS x
-            WHERE r.operation = 'own_view' AND x.credential = r.credential AND x.kind = r.purpose OFFSET 0) AS own ON true
-        LEFT JOIN LATERAL (
-            SELECT array_agg(l.resident_id) AS residents FROM (
-                SELECT l.resident_id FROM register.lookup AS l
-                WHERE r.subject_kind IN ('national_number', 'name_and_birth_date') AND l.kind = r.subject_kind
-                  AND l.hmac = CASE WHEN r.subject_kind IN ('national_number', 'name_and_birth_date') THEN decode(r.subject_key, 'hex') END
-                LIMIT 2) AS l) AS found ON r.subject_kind IN ('national_number', 'name_and_birth_date')
-    ), decided AS (
-        SELECT d.*, CASE
-            WHEN d.actor_kind IS NULL THEN 'credential_invalid'
-            WHEN d.operation = 'disclose' THEN CASE
-                WHEN d.actor_kind <> 'organisation' OR NOT 'exchange.read' = ANY (d.scope) THEN 'scope_missing'
-                WHEN d.case_reference IS NULL THEN 'case_reference_missing'
-                WHEN d.activity_id IS NULL THEN 'purpose_unknown'
-                WHEN cardinality(d.attributes) = 0 THEN 'attributes_missing'
-                WHEN d.subject_id IS NULL THEN 'subject_unknown'
-                WHEN NOT d.attributes <@ d.policy_attributes THEN 'attributes_not_in_purpose'
-                WHEN d.activity_basis = 'consent' AND (d.consent_state IS DISTINCT FROM 'given' OR NOT d.attributes <@ d.consent_attributes)
-                    THEN 'consent_missing' END
-            WHEN d.operation IN ('view', 'search', 'paper_entry') THEN CASE
-                WHEN d.actor_kind <> 'staff' OR NOT coalesce('caseworker' = ANY (d.roles), false) THEN 'role_missing'
-                WHEN d.staff_law IS NULL THEN 'reason_unknown'
-                WHEN d.case_reference IS NULL THEN 'case_reference_missing'
-                WHEN d.ambiguous THEN 'subject_ambiguous'
-                WHEN d.subject_id IS NULL THEN 'subject_unknown'
-                WHEN d.operation <> 'view' AND cardinality(d.attributes) > 0 THEN 'attributes_not_in_purpose' END
-            WHEN d.operation = 'own_view' THEN CASE
-                WHEN d.actor_kind <> 'resident' OR (d.credential_kind = 'access_token' AND NOT d.purpose = ANY (d.scope)) THEN 'scope_missing'
-                WHEN d.subject_id IS NULL THEN 'subject_unknown' END
-            ELSE 'operation_unknown' END AS refusal
-        FROM resolved AS d
-    ), logged AS (
-        INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
-                                      purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal)
-        SELECT d.id, public.stoa_now(), CASE WHEN d.ambiguous THEN NULL ELSE d.subject_id END, d.actor_kind, d.actor_id,
-            CASE WHEN d.actor_kind = 'staff' THEN CASE WHEN 'caseworker' = ANY (d.roles) THEN 'caseworker' ELSE d.roles[1] END ELSE d.actor_kind END,
-            d.organisation_id, d.client_id, d.operation, d.attributes, d.purpose,
-            CASE WHEN d.refusal IS NOT NULL THEN NULL WHEN d.operation = 'disclose' THEN d.activity_basis
-                 WHEN d.operation = 'own_view' THEN 'own_data' ELSE 'public_task' END,
-            CASE WHEN d.refusal IS NOT NULL THEN NULL WHEN d.operation = 'disclose' THEN d.activity_law
-                 WHEN d.operation = 'own_view' THEN 'GDPR Art. 15' ELSE d.staff_law END,
-            CASE WHEN d.refusal IS NULL AND d.activity_basis = 'consent' THEN d.consent_event_id END,
-            d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
-        FROM decided AS d
-        WHERE d.own_entry_id IS NULL AND (d.refusal IS NULL OR d.refusal NOT IN ('credential_invalid', 'operation_unknown'))
-        RETURNING entry.id
-    ), queued AS (
-        INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
-    ), own AS (
-        INSERT INTO access_log.own_view (credential, kind, entry_id)
-        SELECT d.credential, d.purpose, d.id FROM decided AS d
-        WHERE d.operation = 'own_view' AND d.refusal IS NULL AND d.own_entry_id IS NULL
-        ON CONFLICT DO NOTHING
-    )
-    SELECT d.id, coalesce(d.own_entry_id, d.id), d.refusal,
-        CASE d.refusal
-            WHEN 'attributes_not_in_purpose' THEN
-                ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id) WHERE NOT coalesce(m.id = ANY (d.policy_attributes), false))
-            WHEN 'consent_missing' THEN
-                ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id)
-                      WHERE d.consent_state IS DISTINCT FROM 'given' OR NOT m.id = ANY (d.consent_attributes))
-            ELSE '{}' END
-    FROM decided AS d;
+                    WHEN 'public_code' THEN ARRAY(SELECT coalesce(x.superseded_by, x.id) FROM register.resident AS x WHERE x.public_code = r.subject_key)
+                    WHEN 'national_number' THEN ARRAY(SELECT l.resident_id FROM register.lookup AS l
+                        WHERE l.kind = r.subject_kind AND l.hmac = decode(r.subject_key, 'hex') LIMIT 2)
+                    WHEN 'name_and_birth_date' THEN ARRAY(SELECT l.resident_id FROM register.lookup AS l
+                        WHERE l.kind = r.subject_kind AND l.hmac = decode(r.subject_key, 'hex') LIMIT 2)
+                    ELSE '{}'::uuid[] END AS residents
+            FROM request AS r
+        ), decided AS (
+            SELECT f.id, f.operation, f.attributes, f.purpose, f.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
+                CASE WHEN cardinality(f.residents) = 1 THEN f.residents[1] END AS subject_id, reason.law,
+                CASE
+                    WHEN c.kind IS NULL THEN 'credential_invalid'
+                    WHEN c.kind <> 'staff' OR NOT coalesce('caseworker' = ANY (s.roles), false) THEN 'role_missing'
+                    WHEN reason.law IS NULL THEN 'reason_unknown'
+                    WHEN f.case_reference IS NULL THEN 'case_reference_missing'
+                    WHEN cardinality(f.residents) > 1 THEN 'subject_ambiguous'
+                    WHEN cardinality(f.residents) = 0 THEN 'subject_unknown'
+                    WHEN f.operation <> 'view' AND cardinality(f.attributes) > 0 THEN 'attributes_not_in_purpose' END AS refusal
+            FROM found AS f
+            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = f.credential OFFSET 0) AS c ON true
+            LEFT JOIN LATERAL (SELECT x.roles FROM identity.staff AS x WHERE x.id = c.staff_id AND x.closed_at IS NULL OFFSET 0) AS s ON true
+            LEFT JOIN LATERAL (SELECT x.law FROM access_log.staff_reason AS x WHERE x.id = f.purpose AND c.kind = 'staff' OFFSET 0) AS reason ON true
+        ), logged AS (
+            INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
+                                          purpose, legal_basis, law, case_reference, outcome, refusal)
+            SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
+                d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN 'public_task' END, CASE WHEN d.refusal IS NULL THEN d.law END,
+                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
+            FROM decided AS d WHERE d.kind IS NOT NULL
+            RETURNING entry.id
+        ), queued AS (
+            INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
+        )
+        SELECT d.id, d.id, d.refusal, '{}'::text[] FROM decided AS d;
+    END IF;
+
+    -- Residents, of their own data: one entry a session (or token) and kind of view.
+    IF 'own_view' = ANY (operations) THEN
+        RETURN QUERY
+        WITH request AS (
+            SELECT r.id, r.credential, r.subject_kind, r.purpose, nullif(r.case_reference, '') AS case_reference,
+                coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes
+            FROM unnest(entry_ids, credentials, operations, subject_kinds, attribute_lists, purposes, case_references)
+                AS r (id, credential, operation, subject_kind, attribute_list, purpose, case_reference)
+            WHERE r.operation = 'own_view'
+        ), decided AS (
+            SELECT r.id, r.credential, r.attributes, r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
+                a.resident_id AS subject_id, own.entry_id AS own_entry_id,
+                CASE
+                    WHEN c.kind IS NULL THEN 'credential_invalid'
+                    WHEN c.kind <> 'resident' OR (c.credential_kind = 'access_token' AND NOT r.purpose = ANY (c.scope)) THEN 'scope_missing'
+                    WHEN a.resident_id IS NULL THEN 'subject_unknown' END AS refusal
+            FROM request AS r
+            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
+            LEFT JOIN LATERAL (SELECT x.resident_id FROM identity.account AS x
+                WHERE x.id = c.account_id AND x.closed_at IS NULL AND r.subject_kind = 'self' OFFSET 0) AS a ON true
+            LEFT JOIN LATERAL (SELECT x.entry_id FROM access_log.own_view AS x WHERE x.credential = r.credential AND x.kind = r.purpose OFFSET 0) AS own ON true
+        ), logged AS (
+            INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
+                                          purpose, legal_basis, law, case_reference, outcome, refusal)
+            SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
+                'own_view', d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN 'own_data' END, CASE WHEN d.refusal IS NULL THEN 'GDPR Art. 15' END,
+                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
+            FROM decided AS d WHERE d.kind IS NOT NULL AND d.own_entry_id IS NULL
+            RETURNING entry.id
+        ), queued AS (
+            INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
+        ), own AS (
+            INSERT INTO access_log.own_view (credential, kind, entry_id)
+            SELECT d.credential, d.purpose, d.id FROM decided AS d WHERE d.refusal IS NULL AND d.own_entry_id IS NULL
+            ON CONFLICT DO NOTHING
+        )
+        SELECT d.id, coalesce(d.own_entry_id, d.id), d.refusal, '{}'::text[] FROM decided AS d;
+    END IF;
+
+    RETURN QUERY
+        SELECT r.id, r.id, 'operation_unknown', '{}'::text[] FROM unnest(entry_ids, operations) AS r (id, operation)
+        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'view', 'search', 'paper_entry', 'own_view');
 END
 $$;
 ALTER FUNCTION access_log.authorise(uuid[], bytea[], text[], text[], text[], text[], text[], text[]) OWNER TO stoa_door;
 
--- Gives out what the entries permit: one row an attribute that is held (one without attribute where none is). Residents who look at
--- their own data also get what they gave before the counter linked their account: it lies sealed under the earlier resident's key.
+-- Gives out what the entries permit: a row for each entry and key, with the values that are sealed under it (null where none is held).
+-- Residents who look at their own data also get what they gave before the counter linked their account: it lies sealed under the
+-- earlier resident's key.
 -- An open transaction, a savepoint or a rollback yields nothing: the entry must have been committed by an earlier transaction.
 CREATE FUNCTION access_log.release(entry_ids uuid[])
-    RETURNS TABLE (entry_id uuid, resident_id uuid, public_code text, identity_assurance smallint,
-                   holder_id uuid, key_id text, wrapped_key bytea, attribute text, sealed_value bytea, source text, recorded_at timestamptz)
+    RETURNS TABLE (entry_id uuid, resident_id uuid, public_code text, identity_assurance smallint, holder_id uuid, key_id text, wrapped_key bytea,
+                   attributes text[], sealed_values bytea[], sources text[], recorded_at timestamptz[])
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
-    SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
+    SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_memoize = off AS $$
 BEGIN
     PERFORM access_log.check_moment();
     RETURN QUERY
-    SELECT e.id, r.id, r.public_code, r.identity_assurance, holder.id, k.key_id, k.wrapped_key, a.attribute, a.sealed_value, a.source, a.recorded_at
+    SELECT e.id, r.id, r.public_code, r.identity_assurance, holder.id, k.key_id, k.wrapped_key, a.attributes, a.sealed_values, a.sources, a.recorded_at
     FROM unnest(entry_ids) AS asked (id)
     CROSS JOIN LATERAL (SELECT * FROM access_log.entry AS x WHERE x.id = asked.id OFFSET 0) AS e
     CROSS JOIN LATERAL (SELECT * FROM register.resident AS x WHERE x.id = e.subject_id OFFSET 0) AS r
@@ -326,7 +400,10 @@ BEGIN
         SELECT r.id UNION ALL
         SELECT earlier.id FROM register.resident AS earlier WHERE e.operation = 'own_view' AND earlier.superseded_by = r.id) AS holder
     LEFT JOIN LATERAL (SELECT * FROM register.data_key AS x WHERE x.resident_id = holder.id OFFSET 0) AS k ON true
-    LEFT JOIN LATERAL (SELECT * FROM register.sealed_attribute AS x WHERE x.resident_id = holder.id AND x.attribute = ANY (e.attributes) OFFSET 0) AS a ON true
+    CROSS JOIN LATERAL (
+        SELECT array_agg(x.attribute) AS attributes, array_agg(x.sealed_value) AS sealed_values, array_agg(x.source) AS sources,
+            array_agg(x.recorded_at) AS recorded_at
+        FROM register.sealed_attribute AS x WHERE x.resident_id = holder.id AND x.attribute = ANY (e.attributes)) AS a
     WHERE e.outcome = 'permitted'
       AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
       AND (e.at > public.stoa_now() - interval '5 seconds'
@@ -339,11 +416,14 @@ ALTER FUNCTION access_log.release(uuid[]) OWNER TO stoa_door;
 
 GRANT EXECUTE ON FUNCTION access_log.authorise(uuid[], bytea[], text[], text[], text[], text[], text[], text[]), access_log.release(uuid[]) TO stoa_app;
 
--- One field of the canonical encoding (Sources/TransparencyLog/CanonicalEncoding.swift): number and tag, length, payload; without a payload tag 0.
+-- Fields of the canonical encoding (Sources/TransparencyLog/CanonicalEncoding.swift): number and tag, length, payload; without a payload
+-- tag 0. The database's encoding is UTF-8, so the bytes of a text are those that octet_length counts.
 CREATE FUNCTION access_log.field(number_and_tag bytea, payload bytea) RETURNS bytea
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN payload IS NULL THEN substr(number_and_tag, 1, 1) || '\x0000000000'::bytea
-                ELSE number_and_tag || int4send(octet_length(payload)) || payload END;
+    RETURN coalesce(number_and_tag || int4send(octet_length(payload)) || payload, substr(number_and_tag, 1, 1) || '\x0000000000'::bytea);
+CREATE FUNCTION access_log.field(number_and_tag bytea, payload text) RETURNS bytea
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN coalesce(number_and_tag || int4send(octet_length(payload)) || convert_to(payload, 'UTF8'), substr(number_and_tag, 1, 1) || '\x0000000000'::bytea);
 
 -- An entry as the bytes that are committed to. Fields are only ever added, with a new label. The Swift twin that verifies it,
 -- written apart from it, is Sources/AccessLog/CanonicalEntry.swift. It runs under the search_path of access_log.sequence, which alone
@@ -355,25 +435,25 @@ DECLARE
     attribute text;
 BEGIN
     FOREACH attribute IN ARRAY e.attributes LOOP
-        list := list || access_log.field('\x01', convert_to(attribute, 'UTF8'));
+        list := list || '\x01'::bytea || int4send(octet_length(attribute)) || convert_to(attribute, 'UTF8');
     END LOOP;
-    RETURN access_log.field('\x0107', uuid_send(e.id))
-        || access_log.field('\x0203', int8send((extract(epoch FROM e.at) * 1000000)::bigint))
+    RETURN '\x010700000010'::bytea || uuid_send(e.id)
+        || '\x020300000008'::bytea || int8send((extract(epoch FROM e.at) * 1000000)::bigint)
         || access_log.field('\x0307', uuid_send(e.subject_id))
-        || access_log.field('\x0401', convert_to(e.actor_kind, 'UTF8'))
-        || access_log.field('\x0501', convert_to(e.actor_id, 'UTF8'))
-        || access_log.field('\x0601', convert_to(e.actor_role, 'UTF8'))
-        || access_log.field('\x0701', convert_to(e.organisation_id, 'UTF8'))
-        || access_log.field('\x0801', convert_to(e.client_id, 'UTF8'))
-        || access_log.field('\x0901', convert_to(e.operation, 'UTF8'))
+        || access_log.field('\x0401', e.actor_kind)
+        || access_log.field('\x0501', e.actor_id)
+        || access_log.field('\x0601', e.actor_role)
+        || access_log.field('\x0701', e.organisation_id)
+        || access_log.field('\x0801', e.client_id)
+        || access_log.field('\x0901', e.operation)
         || access_log.field('\x0a05', list)
-        || access_log.field('\x0b01', convert_to(e.purpose, 'UTF8'))
-        || access_log.field('\x0c01', convert_to(e.legal_basis, 'UTF8'))
-        || access_log.field('\x0d01', convert_to(e.law, 'UTF8'))
+        || access_log.field('\x0b01', e.purpose)
+        || access_log.field('\x0c01', e.legal_basis)
+        || access_log.field('\x0d01', e.law)
         || access_log.field('\x0e07', uuid_send(e.consent_event_id))
-        || access_log.field('\x0f01', convert_to(e.case_reference, 'UTF8'))
-        || access_log.field('\x1001', convert_to(e.outcome, 'UTF8'))
-        || access_log.field('\x1101', convert_to(e.refusal, 'UTF8'))
+        || access_log.field('\x0f01', e.case_reference)
+        || access_log.field('\x1001', e.outcome)
+        || access_log.field('\x1101', e.refusal)
         || access_log.field('\x1202', int8send(canonical.subject_number))
         || access_log.field('\x1304', canonical.previous_commitment);
 END
@@ -389,6 +469,7 @@ CREATE FUNCTION access_log.sequence(entries_max integer) RETURNS TABLE (index bi
     SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET standard_conforming_strings = on AS $$
 DECLARE
     first_index bigint;
+    next record;
     waiting access_log.entry;
     subject uuid;
     number bigint;
@@ -403,20 +484,24 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(7308895158) THEN RETURN; END IF;
     SELECT coalesce(max(l.index) + 1, 0) INTO first_index FROM access_log.leaf AS l;
     -- Subject by subject, so that each one's chain is carried in two variables.
-    FOR waiting IN
+    FOR next IN
         WITH taken AS (
             DELETE FROM access_log.queue AS q
             WHERE q.entry_id = ANY (ARRAY(SELECT o.entry_id FROM access_log.queue AS o ORDER BY o.entry_id LIMIT entries_max))
             RETURNING q.entry_id)
-        SELECT e.* FROM taken AS t CROSS JOIN LATERAL (SELECT * FROM access_log.entry AS x WHERE x.id = t.entry_id OFFSET 0) AS e
-        ORDER BY e.subject_id, e.at, e.id
+        SELECT e.entry, h.number AS head_number, h.commitment AS head_commitment
+        FROM taken AS t
+        CROSS JOIN LATERAL (SELECT x AS entry, x.subject_id, x.at FROM access_log.entry AS x WHERE x.id = t.entry_id OFFSET 0) AS e
+        LEFT JOIN LATERAL (SELECT x.number, x.commitment FROM access_log.subject_head AS x WHERE x.subject_id = e.subject_id OFFSET 0) AS h ON true
+        ORDER BY e.subject_id, e.at, t.entry_id
     LOOP
+        waiting := next.entry;
         IF waiting.subject_id IS NULL THEN
             number := NULL;
             previous := NULL;
         ELSIF waiting.subject_id IS DISTINCT FROM subject THEN
-            SELECT h.number, h.commitment INTO number, previous FROM access_log.subject_head AS h WHERE h.subject_id = waiting.subject_id;
-            number := coalesce(number, 0) + 1;
+            number := coalesce(next.head_number, 0) + 1;
+            previous := next.head_commitment;
         ELSE
             number := number + 1;
             previous := salted;
@@ -454,15 +539,20 @@ END
 $$;
 ALTER FUNCTION access_log.commitments(bigint, bigint) OWNER TO stoa_door;
 
--- How long the first entry of the queue has waited; null when none waits, so that an idle sequencer asks cheaply.
+-- How long the first entry of the queue has waited; null when none waits, so that an idle sequencer asks cheaply. Held to the indexes: the
+-- queue is analysed when it happens to be empty, and a plan made for an empty queue reads all of a full one.
 CREATE FUNCTION access_log.longest_wait_seconds() RETURNS bigint
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
-        SELECT extract(epoch FROM public.stoa_now() - e.at)::bigint
-        FROM access_log.queue AS q JOIN access_log.entry AS e ON e.id = q.entry_id ORDER BY q.entry_id LIMIT 1;
-    END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+BEGIN
+    RETURN (SELECT extract(epoch FROM public.stoa_now() - e.at)::bigint
+        FROM (SELECT o.entry_id FROM access_log.queue AS o ORDER BY o.entry_id LIMIT 1) AS q
+        CROSS JOIN LATERAL (SELECT x.at FROM access_log.entry AS x WHERE x.id = q.entry_id OFFSET 0) AS e);
+END
+$$;
 ALTER FUNCTION access_log.longest_wait_seconds() OWNER TO stoa_door;
 ALTER FUNCTION access_log.field(bytea, bytea) OWNER TO stoa_door;
+ALTER FUNCTION access_log.field(bytea, text) OWNER TO stoa_door;
 ALTER FUNCTION access_log.canonical(access_log.entry, bigint, bytea) OWNER TO stoa_door;
 ALTER FUNCTION access_log.sequence(integer) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION access_log.sequence(integer), access_log.commitments(bigint, bigint), access_log.longest_wait_seconds() TO stoa_app;

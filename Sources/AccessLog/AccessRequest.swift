@@ -126,7 +126,12 @@ public struct SealedAttribute: Sendable {
     public let sealedValue: [UInt8]
     public let source: String
     public let recordedAt: Date
+}
+
+/// What lies sealed under one key.
+public struct SealedHolding: Sendable {
     public let key: SealingKey
+    public let attributes: [SealedAttribute]
 }
 
 /// What the door let through: sealed values of one subject, and the wrapped keys that open them (Register.ResidentVault).
@@ -135,7 +140,9 @@ public struct ReleasedRecord: Sendable {
     public let residentID: ResidentID
     public let publicCode: String
     public let identityAssurance: Int
-    /// The subject's own key, where the subject has one.
-    public internal(set) var key: SealingKey?
-    public internal(set) var attributes: [SealedAttribute]
+    /// One a key: nearly always the subject's own alone; a second where details lie under an earlier record of the subject.
+    public internal(set) var holdings: [SealedHolding]
+
+    /// The subject's own key.
+    public var key: SealingKey? { holdings.first { $0.key.holderID == residentID }?.key }
 }

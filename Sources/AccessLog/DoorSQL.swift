@@ -41,35 +41,33 @@ struct AuthoriseAccess: Query {
 struct ReleaseData: Query {
     let entries: [AccessEntryID]
 
-    struct Row: Sendable {
-        let record: ReleasedRecord
-        let attribute: SealedAttribute?
-    }
-
     var sql: SQL {
         """
-        SELECT entry_id, resident_id, public_code, identity_assurance, holder_id, key_id, wrapped_key, attribute, sealed_value, source, recorded_at
+        SELECT entry_id, resident_id, public_code, identity_assurance, holder_id, key_id, wrapped_key, attributes, sealed_values, sources, recorded_at
         FROM access_log.release(\(entries.map(\.uuid)))
         """
     }
 
-    func decode(_ row: inout RowReader) throws -> Row {
+    /// One key's values: an entry has a row for each key.
+    func decode(_ row: inout RowReader) throws -> ReleasedRecord {
         let entryID = AccessEntryID(try row.next(UUID.self))
         let residentID = ResidentID(try row.next(UUID.self))
         let publicCode = try row.next(String.self)
         let assurance = try row.next(Int.self)
         let key = SealingKey(
             holderID: ResidentID(try row.next(UUID.self)), keyID: try row.next(), wrappedKey: try row.next())
-        let record = ReleasedRecord(
+        let attributes = try row.next([String]?.self) ?? []
+        let values = try row.next([[UInt8]]?.self) ?? []
+        let sources = try row.next([String]?.self) ?? []
+        let moments = try row.next([Date]?.self) ?? []
+        guard values.count == attributes.count, sources.count == attributes.count, moments.count == attributes.count else {
+            throw DoorError.valuesDoNotMatch
+        }
+        let sealed = attributes.indices.map {
+            SealedAttribute(attribute: attributes[$0], sealedValue: values[$0], source: sources[$0], recordedAt: moments[$0])
+        }
+        return ReleasedRecord(
             entryID: entryID, residentID: residentID, publicCode: publicCode, identityAssurance: assurance,
-            key: key.holderID == residentID ? key : nil, attributes: [])
-        let attribute = try row.next(String?.self)
-        let sealedValue = try row.next([UInt8]?.self)
-        let source = try row.next(String?.self)
-        let recordedAt = try row.next(Date?.self)
-        guard let attribute, let sealedValue, let source, let recordedAt else { return Row(record: record, attribute: nil) }
-        return Row(
-            record: record,
-            attribute: SealedAttribute(attribute: attribute, sealedValue: sealedValue, source: source, recordedAt: recordedAt, key: key))
+            holdings: [SealedHolding(key: key, attributes: sealed)])
     }
 }

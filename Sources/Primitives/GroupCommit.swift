@@ -24,7 +24,7 @@ public struct GroupCommitStatistics: Hashable, Sendable {
     public var refused = 0
 }
 
-/// Gathers single items into batches, one batch in flight at a time.
+/// Gathers single items into batches: one in flight at a time, or a few where the database takes them one after the other.
 ///
 /// - An item that arrives while nothing is in flight leaves at once, alone: gathering costs an idle system no waiting.
 /// - Items leave in the order of arrival. The next batch leaves before the callers of the last are resumed, so that the database
@@ -46,7 +46,7 @@ public final class GroupCommit<Item: Sendable, Answer: Sendable>: Sendable {
 
     private struct State: Sendable {
         var queue: Deque<Caller> = []
-        var batchInFlight = false
+        var batchesInFlight = 0
         var statistics = GroupCommitStatistics()
     }
 
@@ -58,6 +58,8 @@ public final class GroupCommit<Item: Sendable, Answer: Sendable>: Sendable {
     public let name: String
     private let itemsPerBatchMax: Int
     private let itemsQueuedMax: Int
+    private let batchesInFlightMax: Int
+    private let itemsPerFurtherBatchMin: Int
     private let retriesSingly: @Sendable (any Error) -> Bool
     private let commit: Commit
     private let state = Mutex(State())
@@ -67,20 +69,27 @@ public final class GroupCommit<Item: Sendable, Answer: Sendable>: Sendable {
     ///   - name: what it gathers, for logs and metrics.
     ///   - itemsPerBatchMax: beyond 64 items the cost of one hardly falls; 256 keeps the wait of a batch short.
     ///   - itemsQueuedMax: 4096 items are 16 batches, about a fifth of a second at 20,000 a second; who waits longer is better told so.
+    ///   - batchesInFlightMax: batches under way at once. More than one suits a commit that sends each down the same pipelined connection.
+    ///   - itemsPerFurtherBatchMin: what must have gathered for a batch to leave while another is in flight.
     ///   - retriesSingly: whether the items of a batch that failed with this error are tried one by one; no for errors that
     ///     concern all of them (the database is away), where trying 256 times makes matters worse.
-    ///   - commit: commits a batch; called by one task at a time, never with an empty batch.
+    ///   - commit: commits a batch; called by at most `batchesInFlightMax` tasks at a time, never with an empty batch.
     public init(
         name: String,
         itemsPerBatchMax: Int = 256,
         itemsQueuedMax: Int = 4096,
+        batchesInFlightMax: Int = 1,
+        itemsPerFurtherBatchMin: Int = 1,
         retriesSingly: @escaping @Sendable (any Error) -> Bool = { _ in true },
         commit: @escaping Commit
     ) {
         precondition(itemsPerBatchMax > 0 && itemsQueuedMax > 0, "a batch and a queue hold at least one item")
+        precondition(batchesInFlightMax > 0 && itemsPerFurtherBatchMin > 0, "a batch is in flight, of an item at least")
         self.name = name
         self.itemsPerBatchMax = itemsPerBatchMax
         self.itemsQueuedMax = itemsQueuedMax
+        self.batchesInFlightMax = batchesInFlightMax
+        self.itemsPerFurtherBatchMin = itemsPerFurtherBatchMin
         self.retriesSingly = retriesSingly
         self.commit = commit
     }
@@ -117,9 +126,7 @@ public final class GroupCommit<Item: Sendable, Answer: Sendable>: Sendable {
                 return .refused
             }
             state.queue.append(caller)
-            if state.batchInFlight { return .joinsQueue }
-            state.batchInFlight = true
-            return .startsBatch
+            return startsBatch(&state) ? .startsBatch : .joinsQueue
         }
         switch admission {
         case .startsBatch: startBatch()
@@ -184,13 +191,13 @@ public final class GroupCommit<Item: Sendable, Answer: Sendable>: Sendable {
         }
     }
 
-    /// Takes what has arrived. When the queue is empty (those who started the batch were cancelled), nothing is in flight any more.
+    /// Takes what has arrived. When the queue is empty (those who started the batch were cancelled), this batch is not in flight.
     private func takeBatch() -> [Caller] {
         state.withLock { state in
             let batch = Array(state.queue.prefix(itemsPerBatchMax))
             state.queue.removeFirst(batch.count)
             if batch.isEmpty {
-                state.batchInFlight = false
+                state.batchesInFlight -= 1
             } else {
                 state.statistics.itemsStarted += batch.count
                 state.statistics.batchesStarted += 1
@@ -200,10 +207,18 @@ public final class GroupCommit<Item: Sendable, Answer: Sendable>: Sendable {
     }
 
     private func startNextBatch() {
-        let callersWait = state.withLock { state in
-            state.batchInFlight = !state.queue.isEmpty
-            return state.batchInFlight
+        let starts = state.withLock { state in
+            state.batchesInFlight -= 1
+            return startsBatch(&state)
         }
-        if callersWait { startBatch() }
+        if starts { startBatch() }
+    }
+
+    /// Whether a batch leaves now; then it counts as in flight.
+    private func startsBatch(_ state: inout State) -> Bool {
+        let itemsMin = state.batchesInFlight == 0 ? 1 : itemsPerFurtherBatchMin
+        guard state.batchesInFlight < batchesInFlightMax, state.queue.count >= itemsMin else { return false }
+        state.batchesInFlight += 1
+        return true
     }
 }

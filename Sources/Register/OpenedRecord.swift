@@ -38,24 +38,15 @@ extension ResidentVault {
     /// Opens everything that the door released. Throws ``VaultError``.
     public func open(_ released: ReleasedRecord) throws(VaultError) -> OpenedRecord {
         var opened: [OpenedAttribute] = []
-        if !released.attributes.isEmpty {
-            opened.reserveCapacity(released.attributes.count)
-            // Nearly always one key; two where a resident's own details lie under an earlier record.
-            var keys: [(sealing: SealingKey, data: DataKey)] = []
-            for sealed in released.attributes {
+        for holding in released.holdings where !holding.attributes.isEmpty {
+            let key = try unwrap(holding.key)
+            for sealed in holding.attributes {
                 let attribute = Attribute(rawValue: sealed.attribute)
-                let key: DataKey
-                if let known = keys.first(where: { $0.sealing == sealed.key }) {
-                    key = known.data
-                } else {
-                    key = try unwrap(sealed.key)
-                    keys.append((sealed.key, key))
-                }
-                let value = try open(sealed.sealedValue, as: attribute, of: sealed.key.holderID, under: key)
+                let value = try open(sealed.sealedValue, as: attribute, of: holding.key.holderID, under: key)
                 opened.append(OpenedAttribute(attribute: attribute, value: value, source: sealed.source, recordedAt: sealed.recordedAt))
             }
-            opened.sort { position($0.attribute) < position($1.attribute) }
         }
+        opened.sort { position($0.attribute) < position($1.attribute) }
         return OpenedRecord(
             entryID: released.entryID, residentID: released.residentID, publicCode: released.publicCode,
             identityAssurance: released.identityAssurance, attributes: opened)

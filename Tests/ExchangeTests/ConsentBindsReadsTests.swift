@@ -48,7 +48,7 @@ struct ConsentBindsReadsTests {
                         let record = try await door.read(cell.request(asked))
                         #expect(missing.isEmpty, "\(cell.activity) permitted \(asked) for resident \(cell.resident)")
                         #expect(record.residentID == residents[cell.resident].id)
-                        #expect(record.attributes.map(\.attribute).sorted() == asked)
+                        #expect(record.holdings.flatMap(\.attributes).map(\.attribute).sorted() == asked)
                     } catch let refused as RefusedAccess {
                         #expect(refused.refusal == .consentMissing)
                         #expect(refused.missing.sorted() == missing)

@@ -26,7 +26,7 @@ struct DirectReadTests {
         let tables = try await city.owner.query(
             OneValue(
                 """
-                SELECT format('%I.%I %I', n.nspname, c.relname, (SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum = 1))
+                SELECT format('%I.%I %I %s', n.nspname, c.relname, (SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum = 1), c.relkind)
                 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
                 WHERE n.nspname = ANY (\(schemas)) AND c.relkind IN ('r', 'p', 'v', 'm')
                 """, of: String.self))
@@ -42,7 +42,8 @@ struct DirectReadTests {
             if table == "identity.failed_sign_in" || table == "web.idempotency_key" { continue }
             try await expectDenied("UPDATE \(unsafeRaw: table) SET \(unsafeRaw: column) = \(unsafeRaw: column)", city)
             try await expectDenied("DELETE FROM \(unsafeRaw: table)", city)
-            try await expectDenied("TRUNCATE \(unsafeRaw: table)", city)
+            // Of a view there is nothing to truncate, which PostgreSQL says before it looks at rights.
+            if parts[2] != "v" { try await expectDenied("TRUNCATE \(unsafeRaw: table)", city) }
             if !insertable.contains(table) { try await expectDenied("INSERT INTO \(unsafeRaw: table) DEFAULT VALUES", city) }
         }
         #expect(try await city.entryCount() == 0)

@@ -34,7 +34,7 @@ struct OpenDoor {
     }
 
     func release(_ entry: UUID) -> OneValue<[UInt8]> {
-        OneValue("SELECT sealed_value FROM access_log.release(\([entry])) WHERE sealed_value IS NOT NULL")
+        OneValue("SELECT unnest(sealed_values) FROM access_log.release(\([entry]))")
     }
 
     func request(credential: FixtureCredential? = nil, caseReference: String = "K-1") -> AccessRequest {
@@ -101,7 +101,7 @@ struct DoorGuaranteeTests {
         let entry = UUID()
         let both: SQL = """
             WITH logged AS MATERIALIZED (\(open.authorise(entry)))
-            SELECT r.sealed_value FROM logged, LATERAL access_log.release(\([entry])) AS r WHERE logged.count = 1
+            SELECT unnest(r.sealed_values) FROM logged, LATERAL access_log.release(\([entry])) AS r WHERE logged.count = 1
             """
         #expect(try await open.city.app.query(OneValue(both, of: [UInt8].self)).isEmpty)
     }

@@ -71,11 +71,12 @@ private func eventually(_ condition: () -> Bool, sourceLocation: SourceLocation 
 @Suite("GroupCommit")
 struct GroupCommitTests {
     private func gather(
-        _ store: Store, itemsPerBatchMax: Int = 256, itemsQueuedMax: Int = 20_000,
+        _ store: Store, itemsPerBatchMax: Int = 256, itemsQueuedMax: Int = 20_000, batchesInFlightMax: Int = 1, itemsPerFurtherBatchMin: Int = 1,
         retriesSingly: @escaping @Sendable (any Error) -> Bool = { _ in true }
     ) -> GroupCommit<Int, Int> {
         GroupCommit(
-            name: "squares", itemsPerBatchMax: itemsPerBatchMax, itemsQueuedMax: itemsQueuedMax, retriesSingly: retriesSingly,
+            name: "squares", itemsPerBatchMax: itemsPerBatchMax, itemsQueuedMax: itemsQueuedMax, batchesInFlightMax: batchesInFlightMax,
+            itemsPerFurtherBatchMin: itemsPerFurtherBatchMin, retriesSingly: retriesSingly,
             commit: { try await store.commit($0) })
     }
 
@@ -125,6 +126,40 @@ struct GroupCommitTests {
         // Idle again: the next caller does not wait for company.
         #expect(try await group.submit(6) == 36)
         #expect(store.batches.last == [6])
+    }
+
+    @Test("sends a second batch behind the first when enough has gathered for it, and no third")
+    func furtherBatches() async throws {
+        let store = Store(open: false)
+        let group = gather(store, batchesInFlightMax: 2, itemsPerFurtherBatchMin: 3)
+        var tasks = await queue([1], in: group)
+        await eventually { store.batches == [[1]] }
+        tasks += await queue([2, 3], in: group)
+        #expect(group.statistics.queued == 2)
+        tasks += await queue([4], in: group)
+        await eventually { store.batches == [[1], [2, 3, 4]] }
+        tasks += await queue([5, 6, 7, 8], in: group)
+        #expect(group.statistics.queued == 4)
+        #expect(group.statistics.batchesStarted == 2)
+        store.open()
+        for (task, item) in zip(tasks, 1...) { #expect(try await task.value == item * item) }
+        #expect(store.inFlightMax == 2)
+        #expect(store.batches.flatMap { $0 }.sorted() == Array(1...8))
+        // Idle again: one alone leaves at once.
+        #expect(try await group.submit(9) == 81)
+    }
+
+    @Test("gives everyone their own answer with two batches in flight")
+    func everyoneTheirOwnAnswerOfTwo() async throws {
+        let store = Store()
+        let group = gather(store, batchesInFlightMax: 2, itemsPerFurtherBatchMin: 8)
+        try await withThrowingTaskGroup(of: (Int, Int).self) { tasks in
+            for item in 0..<10_000 { tasks.addTask { (item, try await group.submit(item)) } }
+            for try await (item, answer) in tasks { #expect(answer == item * item) }
+        }
+        #expect(store.inFlightMax <= 2)
+        #expect(store.batches.flatMap { $0 }.sorted() == Array(0..<10_000))
+        #expect(group.statistics.queued == 0)
     }
 
     @Test("fails only the caller of a poisoned item")
