@@ -27,7 +27,7 @@ public final class Ledger: Sendable {
     }
 
     /// Posts one transfer for the organisation whose access token (scope `ledger.post`) the credential is the hash of.
-    /// - Throws: `DatabaseError`; `GroupCommitError.queueFull`. After `.connectionLost` the same transfer can be sent again.
+    /// - Throws: `DatabaseError`; `GroupCommitError.queueFull`. After `.connectionLost` or `.outcomeUnknown` the same transfer can be sent again: its id makes that harmless.
     public func post(_ transfer: Transfer, by credential: CredentialHash) async throws -> TransferOutcome {
         if let field = transfer.malformedField { return .invalid(field: field) }
         return try await gathered.submit(CredentialedTransfer(transfer: transfer, credential: credential))
