@@ -116,23 +116,57 @@ END
 $$;
 ALTER FUNCTION consent.append(uuid, uuid, uuid, text, text[], integer, uuid, uuid, text, text, text, text, text) OWNER TO stoa_door;
 
--- A resident switches one sharing on or off. Who it is follows from the credential: a session, or an app's token with scope consents.
+-- Who decides: the resident of a live session, or of an app's token with scope consents. No row for anybody else.
+CREATE FUNCTION consent.decider(credential bytea) RETURNS TABLE (account_id uuid, resident_id uuid, client_id text, method text)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+        SELECT a.id, a.resident_id, c.client_id, CASE c.kind WHEN 'session' THEN 'page' ELSE 'app' END
+        FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id
+        WHERE c.hash = decider.credential AND web.is_live(c) AND a.closed_at IS NULL AND (c.kind = 'session' OR 'consents' = ANY (c.scope));
+    END;
+ALTER FUNCTION consent.decider(bytea) OWNER TO stoa_door;
+
+-- A resident switches one sharing on or off.
 CREATE FUNCTION consent.decide(
     credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     actor record;
 BEGIN
-    SELECT a.id AS account_id, a.resident_id, c.client_id, c.kind INTO actor
-        FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id
-        WHERE c.hash = decide.credential AND web.is_live(c) AND a.closed_at IS NULL AND (c.kind = 'session' OR 'consents' = ANY (c.scope));
+    SELECT d.* INTO actor FROM consent.decider(decide.credential) AS d;
     IF actor IS NULL THEN RETURN 'credential_invalid'; END IF;
     IF decide.kind NOT IN ('given', 'withdrawn') THEN RETURN 'kind_unknown'; END IF;
     RETURN consent.append(decide.event_id, actor.resident_id, decide.activity, decide.kind, decide.attributes, decide.policy_version,
-        actor.account_id, NULL, actor.client_id, 'self', CASE actor.kind WHEN 'session' THEN 'page' ELSE 'app' END, decide.language, NULL);
+        actor.account_id, NULL, actor.client_id, 'self', actor.method, decide.language, NULL);
 END
 $$;
 ALTER FUNCTION consent.decide(bytea, uuid, uuid, text, text[], integer, text) OWNER TO stoa_door;
+
+-- A resident stops everything that one organisation may read by consent: all of it or, when something fails, nothing. Returns how many
+-- sharings were stopped; null when the credential does not stand.
+CREATE FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    actor record;
+    activity uuid;
+    stopped integer := 0;
+BEGIN
+    SELECT d.* INTO actor FROM consent.decider(withdraw_all.credential) AS d;
+    IF actor IS NULL THEN RETURN NULL; END IF;
+    -- In the same order in every tab, because each waits for the lock of consent.append.
+    FOR activity IN
+        SELECT s.activity_id FROM consent.state AS s JOIN consent.processing_activity AS a ON a.id = s.activity_id
+        WHERE s.resident_id = actor.resident_id AND a.organisation_id = withdraw_all.organisation AND s.state = 'given' ORDER BY s.activity_id
+    LOOP
+        IF consent.append(gen_random_uuid(), actor.resident_id, activity, 'withdrawn', NULL, NULL,
+            actor.account_id, NULL, actor.client_id, 'self', actor.method, withdraw_all.language, NULL) = 'recorded' THEN
+            stopped := stopped + 1;
+        END IF;
+    END LOOP;
+    RETURN stopped;
+END
+$$;
+ALTER FUNCTION consent.withdraw_all(bytea, text, text) OWNER TO stoa_door;
 
 -- The resident's own consents and the events behind them. In PL/pgSQL, which keeps its plans: a definer function in SQL is planned anew at
 -- every call, and planning was half the cost of a dashboard.
@@ -162,6 +196,6 @@ END
 $$;
 ALTER FUNCTION consent.history_of(bytea, uuid) OWNER TO stoa_door;
 
-GRANT EXECUTE ON FUNCTION consent.decide(bytea, uuid, uuid, text, text[], integer, text), consent.states_of(bytea),
+GRANT EXECUTE ON FUNCTION consent.decide(bytea, uuid, uuid, text, text[], integer, text), consent.withdraw_all(bytea, text, text), consent.states_of(bytea),
     consent.history_of(bytea, uuid) TO stoa_app;
 REVOKE CREATE ON SCHEMA consent, exchange FROM stoa_door;

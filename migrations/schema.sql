@@ -932,17 +932,82 @@ CREATE FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, k
 DECLARE
     actor record;
 BEGIN
-    SELECT a.id AS account_id, a.resident_id, c.client_id, c.kind INTO actor
-        FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id
-        WHERE c.hash = decide.credential AND web.is_live(c) AND a.closed_at IS NULL AND (c.kind = 'session' OR 'consents' = ANY (c.scope));
+    SELECT d.* INTO actor FROM consent.decider(decide.credential) AS d;
     IF actor IS NULL THEN RETURN 'credential_invalid'; END IF;
     IF decide.kind NOT IN ('given', 'withdrawn') THEN RETURN 'kind_unknown'; END IF;
     RETURN consent.append(decide.event_id, actor.resident_id, decide.activity, decide.kind, decide.attributes, decide.policy_version,
-        actor.account_id, NULL, actor.client_id, 'self', CASE actor.kind WHEN 'session' THEN 'page' ELSE 'app' END, decide.language, NULL);
+        actor.account_id, NULL, actor.client_id, 'self', actor.method, decide.language, NULL);
 END
 $$;
 
 ALTER FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) OWNER TO stoa_door;
+
+CREATE FUNCTION public.stoa_now() RETURNS timestamp with time zone
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN statement_timestamp();
+
+ALTER FUNCTION public.stoa_now() OWNER TO stoa_owner;
+
+CREATE TABLE web.credential (
+    hash bytea NOT NULL,
+    kind text NOT NULL,
+    account_id uuid,
+    staff_id uuid,
+    client_id text,
+    organisation_id text,
+    scope text[] DEFAULT '{}'::text[] NOT NULL,
+    authenticator_assurance smallint NOT NULL,
+    authorization_code_hash bytea,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    last_used_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    idle_after interval,
+    expires_at timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone,
+    CONSTRAINT credential_authenticator_assurance_check CHECK (((authenticator_assurance >= 1) AND (authenticator_assurance <= 3))),
+    CONSTRAINT credential_check CHECK ((num_nonnulls(account_id, staff_id, organisation_id) = 1)),
+    CONSTRAINT credential_check1 CHECK (((kind = 'session'::text) = (idle_after IS NOT NULL))),
+    CONSTRAINT credential_check2 CHECK (((kind = 'access_token'::text) = (client_id IS NOT NULL))),
+    CONSTRAINT credential_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT credential_kind_check CHECK ((kind = ANY (ARRAY['session'::text, 'access_token'::text])))
+);
+
+ALTER TABLE web.credential OWNER TO stoa_owner;
+
+CREATE FUNCTION web.is_live(c web.credential) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN (((c).revoked_at IS NULL) AND ((c).expires_at > public.stoa_now()) AND (((c).idle_after IS NULL) OR (((c).last_used_at + (c).idle_after) > public.stoa_now())));
+
+ALTER FUNCTION web.is_live(c web.credential) OWNER TO stoa_door;
+
+CREATE TABLE identity.account (
+    id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    password_hash text NOT NULL,
+    language text DEFAULT 'en'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    closed_at timestamp with time zone,
+    CONSTRAINT account_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
+    CONSTRAINT account_password_hash_check CHECK ((password_hash ~~ '$argon2id$%'::text))
+);
+
+ALTER TABLE identity.account OWNER TO stoa_owner;
+
+CREATE FUNCTION consent.decider(credential bytea) RETURNS TABLE(account_id uuid, resident_id uuid, client_id text, method text)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT a.id,
+     a.resident_id,
+     c.client_id,
+         CASE c.kind
+             WHEN 'session'::text THEN 'page'::text
+             ELSE 'app'::text
+         END AS "case"
+    FROM (web.credential c
+      JOIN identity.account a ON ((a.id = c.account_id)))
+   WHERE ((c.hash = decider.credential) AND web.is_live(c.*) AND (a.closed_at IS NULL) AND ((c.kind = 'session'::text) OR ('consents'::text = ANY (c.scope))));
+END;
+
+ALTER FUNCTION consent.decider(credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION consent.history_of(credential bytea, activity uuid) RETURNS TABLE(event_id uuid, kind text, policy_version integer, attributes text[], at timestamp with time zone, capacity text, method text, form_reference text, language text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -974,6 +1039,33 @@ $$;
 
 ALTER FUNCTION consent.states_of(credential bytea) OWNER TO stoa_door;
 
+CREATE FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    actor record;
+    activity uuid;
+    stopped integer := 0;
+BEGIN
+    SELECT d.* INTO actor FROM consent.decider(withdraw_all.credential) AS d;
+    IF actor IS NULL THEN RETURN NULL; END IF;
+    -- In the same order in every tab, because each waits for the lock of consent.append.
+    FOR activity IN
+        SELECT s.activity_id FROM consent.state AS s JOIN consent.processing_activity AS a ON a.id = s.activity_id
+        WHERE s.resident_id = actor.resident_id AND a.organisation_id = withdraw_all.organisation AND s.state = 'given' ORDER BY s.activity_id
+    LOOP
+        IF consent.append(gen_random_uuid(), actor.resident_id, activity, 'withdrawn', NULL, NULL,
+            actor.account_id, NULL, actor.client_id, 'self', actor.method, withdraw_all.language, NULL) = 'recorded' THEN
+            stopped := stopped + 1;
+        END IF;
+    END LOOP;
+    RETURN stopped;
+END
+$$;
+
+ALTER FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) OWNER TO stoa_door;
+
 CREATE FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -991,25 +1083,6 @@ END
 $$;
 
 ALTER FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) OWNER TO stoa_door;
-
-CREATE FUNCTION public.stoa_now() RETURNS timestamp with time zone
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN statement_timestamp();
-
-ALTER FUNCTION public.stoa_now() OWNER TO stoa_owner;
-
-CREATE TABLE identity.account (
-    id uuid NOT NULL,
-    resident_id uuid NOT NULL,
-    password_hash text NOT NULL,
-    language text DEFAULT 'en'::text NOT NULL,
-    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    closed_at timestamp with time zone,
-    CONSTRAINT account_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
-    CONSTRAINT account_password_hash_check CHECK ((password_hash ~~ '$argon2id$%'::text))
-);
-
-ALTER TABLE identity.account OWNER TO stoa_owner;
 
 CREATE TABLE identity.sign_in_name (
     hmac bytea NOT NULL,
@@ -1258,37 +1331,6 @@ END
 $$;
 
 ALTER FUNCTION ledger.follow_resident() OWNER TO stoa_door;
-
-CREATE TABLE web.credential (
-    hash bytea NOT NULL,
-    kind text NOT NULL,
-    account_id uuid,
-    staff_id uuid,
-    client_id text,
-    organisation_id text,
-    scope text[] DEFAULT '{}'::text[] NOT NULL,
-    authenticator_assurance smallint NOT NULL,
-    authorization_code_hash bytea,
-    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    last_used_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    idle_after interval,
-    expires_at timestamp with time zone NOT NULL,
-    revoked_at timestamp with time zone,
-    CONSTRAINT credential_authenticator_assurance_check CHECK (((authenticator_assurance >= 1) AND (authenticator_assurance <= 3))),
-    CONSTRAINT credential_check CHECK ((num_nonnulls(account_id, staff_id, organisation_id) = 1)),
-    CONSTRAINT credential_check1 CHECK (((kind = 'session'::text) = (idle_after IS NOT NULL))),
-    CONSTRAINT credential_check2 CHECK (((kind = 'access_token'::text) = (client_id IS NOT NULL))),
-    CONSTRAINT credential_hash_check CHECK ((octet_length(hash) = 32)),
-    CONSTRAINT credential_kind_check CHECK ((kind = ANY (ARRAY['session'::text, 'access_token'::text])))
-);
-
-ALTER TABLE web.credential OWNER TO stoa_owner;
-
-CREATE FUNCTION web.is_live(c web.credential) RETURNS boolean
-    LANGUAGE sql STABLE
-    RETURN (((c).revoked_at IS NULL) AND ((c).expires_at > public.stoa_now()) AND (((c).idle_after IS NULL) OR (((c).last_used_at + (c).idle_after) > public.stoa_now())));
-
-ALTER FUNCTION web.is_live(c web.credential) OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.holder(credential bytea, scopes text[]) RETURNS TABLE(resident_id uuid, account_id uuid, client_id text)
     LANGUAGE sql STABLE
@@ -3603,23 +3645,32 @@ REVOKE ALL ON FUNCTION consent.check_policy_attributes() FROM PUBLIC;
 REVOKE ALL ON FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION public.stoa_now() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.stoa_now() TO stoa_app;
+GRANT ALL ON FUNCTION public.stoa_now() TO stoa_auditor;
+GRANT ALL ON FUNCTION public.stoa_now() TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE web.credential TO stoa_door;
+
+REVOKE ALL ON FUNCTION web.is_live(c web.credential) FROM PUBLIC;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE identity.account TO stoa_door;
+
+GRANT UPDATE(resident_id) ON TABLE identity.account TO stoa_door;
+
+REVOKE ALL ON FUNCTION consent.decider(credential bytea) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION consent.history_of(credential bytea, activity uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.history_of(credential bytea, activity uuid) TO stoa_app;
 
 REVOKE ALL ON FUNCTION consent.states_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.states_of(credential bytea) TO stoa_app;
 
+REVOKE ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) TO stoa_app;
+
 REVOKE ALL ON FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) TO stoa_app;
-
-REVOKE ALL ON FUNCTION public.stoa_now() FROM PUBLIC;
-GRANT ALL ON FUNCTION public.stoa_now() TO stoa_app;
-GRANT ALL ON FUNCTION public.stoa_now() TO stoa_auditor;
-GRANT ALL ON FUNCTION public.stoa_now() TO stoa_door;
-
-GRANT SELECT,INSERT,UPDATE ON TABLE identity.account TO stoa_door;
-
-GRANT UPDATE(resident_id) ON TABLE identity.account TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE identity.sign_in_name TO stoa_door;
 
@@ -3656,10 +3707,6 @@ REVOKE ALL ON FUNCTION ledger.entries_of(credential bytea, currency text, before
 GRANT ALL ON FUNCTION ledger.entries_of(credential bytea, currency text, before_number bigint, page_size integer) TO stoa_app;
 
 REVOKE ALL ON FUNCTION ledger.follow_resident() FROM PUBLIC;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE web.credential TO stoa_door;
-
-REVOKE ALL ON FUNCTION web.is_live(c web.credential) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.holder(credential bytea, scopes text[]) FROM PUBLIC;
 

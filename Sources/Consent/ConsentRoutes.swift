@@ -16,13 +16,16 @@ public struct ConsentRoutes: Sendable {
 
     /// URL table of the slice.
     public func add(to site: Site) {
-        site.declare(pages: [ConsentDashboard.self, ConsentPage.self])
+        site.declare(pages: [ConsentDashboard.self, ConsentPage.self, StopAllPage.self])
         site.addNavigation(.resident, path: "/consents", textKey: "consent.navigation")
         site.resident.get("/consents", use: showDashboard)
         site.resident.get("/consents/{activity}", use: showPurpose)
         site.resident.post("/consents/{activity}", use: moveSwitch)
+        site.resident.get("/consents/organisations/{organisation}", use: askToStopAll)
+        site.resident.post("/consents/organisations/{organisation}", use: stopAll)
         site.residentAPI.get("/api/v1/consents", use: list)
         site.residentAPI.put("/api/v1/consents/{id}", use: put)
+        site.residentAPI.put("/api/v1/consents/organisations/{organisation}", use: putAll)
     }
 
     // MARK: Pages
@@ -62,6 +65,29 @@ public struct ConsentRoutes: Sendable {
         case .activityUnknown: throw Problem.notFound
         case .credentialInvalid: throw Redirection(to: "/sign-in?next=/consents")
         }
+    }
+
+    @Sendable func askToStopAll(_ request: Request, _ context: ResidentContext) async throws -> Response {
+        let sharings = try await sharings(from: context.parameter("organisation"), of: context.resident.credential)
+        let page = StopAllPage(sharings, context: context)
+        return try context.page(page, title: "consent.stop_all", ["name": page.name])
+    }
+
+    @Sendable func stopAll(_ request: Request, _ context: ResidentContext) async throws -> Response {
+        let credential = context.resident.credential
+        let organisation = try context.parameter("organisation", as: String.self)
+        _ = try await sharings(from: organisation, of: credential)
+        guard try await consents.withdrawAll(from: organisation, credential: credential, language: context.language) != nil else {
+            throw Redirection(to: "/sign-in?next=/consents")
+        }
+        context.notice("consent.notice.stopped_all")
+        return context.redirect(to: "/consents")
+    }
+
+    private func sharings(from organisation: String, of credential: CredentialHash) async throws -> [Sharing] {
+        let sharings = try await consents.all(from: organisation, of: credential)
+        guard !sharings.isEmpty else { throw Problem.notFound }
+        return sharings
     }
 
     private func purposePage(
@@ -104,6 +130,19 @@ public struct ConsentRoutes: Sendable {
         let outcome = try await consents.decide(decision, on: sharing, credential: credential, language: language)
         if let problem = outcome.problem(decision, on: sharing.activity) { throw problem }
         return .json(consentItem(try await self.sharing(sharing.activity.id, of: credential), language: language))
+    }
+
+    @Sendable func putAll(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
+        try context.require(scope: "consents")
+        let credential = context.resident.credential
+        var body = try await context.json(request)
+        try requireWithdrawal(&body)
+        let organisation = try context.parameter("organisation", as: String.self)
+        _ = try await sharings(from: organisation, of: credential)
+        let language = language(of: request, context)
+        guard try await consents.withdrawAll(from: organisation, credential: credential, language: language) != nil else { throw Problem.tokenEnded }
+        let sharings = try await sharings(from: organisation, of: credential)
+        return .json(["items": .array(sharings.map { consentItem($0, language: language) }), "next_cursor": nil])
     }
 
     /// The language in which an app shows the texts, and which an event therefore records: its wish, else the account's.

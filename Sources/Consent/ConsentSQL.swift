@@ -199,5 +199,16 @@ struct Decide: Query {
     }
 }
 
+/// Stops everything that one organisation may read by consent. Gives the number of sharings stopped; nil when the credential ended.
+struct WithdrawAll: Query {
+    let credential: CredentialHash
+    let organisation: String
+    let language: Language
+
+    var sql: SQL { "SELECT consent.withdraw_all(\(credential.bytes), \(organisation), \(language.tag))" }
+
+    func decode(_ row: inout RowReader) throws -> Int? { try row.next(Int32?.self).map(Int.init) }
+}
+
 /// What the id of a consent event names.
 enum ConsentEventTag {}

@@ -56,6 +56,15 @@ struct ConsentBody {
     }
 }
 
+/// Reads the body of a PUT about everything of one organisation, which can only be stopped: sharing is agreed to purpose by purpose.
+/// - Throws: one `Problem` that names every bad field.
+func requireWithdrawal(_ body: inout JSONReader) throws {
+    if body.choice("state", of: ConsentDecision.Kind.self) == .given {
+        body.reject("state", code: "not_all", detail: "Only withdrawn can be said of all purposes together. Give consent to each with PUT /api/v1/consents/{id}.")
+    }
+    try body.finish()
+}
+
 /// As many as a policy can have (migrations/0003).
 private let attributesMax = 50
 /// As long as an attribute's id can be (migrations/0002).

@@ -33,6 +33,11 @@ struct Consents: Sendable {
         try await database.optional(Sharings(credential: credential, activity: activity))
     }
 
+    /// The purposes of one organisation; none when there is no such organisation, or it asks for nothing.
+    func all(from organisation: String, of credential: CredentialHash) async throws -> [Sharing] {
+        try await all(of: credential).filter { $0.activity.organisationID == organisation }
+    }
+
     func history(of activity: ActivityID, for credential: CredentialHash) async throws -> [RecordedEvent] {
         try await database.query(History(credential: credential, activity: activity))
     }
@@ -51,6 +56,13 @@ struct Consents: Sendable {
             return DecisionOutcome(refusal)
         }
         let statement = Decide(credential: credential, decision: decision, language: language)
+        return try await database.exclusive { try await $0.one(statement) }
+    }
+
+    /// Stops all that an organisation reads by consent, in one transaction. When this returns, its next read is refused.
+    /// - Returns: how many sharings were stopped, 0 when there was nothing to stop; nil when the credential ended meanwhile.
+    func withdrawAll(from organisation: String, credential: CredentialHash, language: Language) async throws -> Int? {
+        let statement = WithdrawAll(credential: credential, organisation: organisation, language: language)
         return try await database.exclusive { try await $0.one(statement) }
     }
 }

@@ -20,6 +20,10 @@ extension CityFixture {
     private static func pool(_ url: String, sharedConnections: Int) throws -> Database {
         var configuration = Database.Configuration(url: url)
         configuration.sharedConnections = sharedConnections
+        // Races send hundreds of callers at a few connections, on machines of any speed: what they are about is never the wait.
+        configuration.checkoutTimeout = .seconds(120)
+        configuration.statementTimeout = .seconds(120)
+        configuration.sharedLockTimeout = .seconds(120)
         var logger = Logger(label: "test")
         // What the database refuses is what these tests ask for.
         logger.logLevel = .critical
