@@ -52,12 +52,13 @@ CREATE TABLE access_log.entry (
 );
 CREATE INDEX entry_subject ON access_log.entry (subject_id, at, id);
 
--- A resident's own views are logged once a session and kind.
+-- A resident's own views are logged once a session and kind; again when the counter has linked the account to another record meanwhile.
 CREATE TABLE access_log.own_view (
     credential bytea NOT NULL,
     kind text NOT NULL,
+    subject_id uuid NOT NULL,
     entry_id uuid NOT NULL UNIQUE,
-    PRIMARY KEY (credential, kind)
+    PRIMARY KEY (credential, kind, subject_id)
 );
 
 -- Entries that wait for their leaf.
@@ -353,7 +354,8 @@ BEGIN
             LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
             LEFT JOIN LATERAL (SELECT x.resident_id FROM identity.account AS x
                 WHERE x.id = c.account_id AND x.closed_at IS NULL AND r.subject_kind = 'self' OFFSET 0) AS a ON true
-            LEFT JOIN LATERAL (SELECT x.entry_id FROM access_log.own_view AS x WHERE x.credential = r.credential AND x.kind = r.purpose OFFSET 0) AS own ON true
+            LEFT JOIN LATERAL (SELECT x.entry_id FROM access_log.own_view AS x
+                WHERE x.credential = r.credential AND x.kind = r.purpose AND x.subject_id = a.resident_id OFFSET 0) AS own ON true
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
                                           purpose, legal_basis, law, case_reference, outcome, refusal)
@@ -365,8 +367,8 @@ BEGIN
         ), queued AS (
             INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
         ), own AS (
-            INSERT INTO access_log.own_view (credential, kind, entry_id)
-            SELECT d.credential, d.purpose, d.id FROM decided AS d WHERE d.refusal IS NULL AND d.own_entry_id IS NULL
+            INSERT INTO access_log.own_view (credential, kind, subject_id, entry_id)
+            SELECT d.credential, d.purpose, d.subject_id, d.id FROM decided AS d WHERE d.refusal IS NULL AND d.own_entry_id IS NULL
             ON CONFLICT DO NOTHING
         )
         SELECT d.id, coalesce(d.own_entry_id, d.id), d.refusal, '{}'::text[] FROM decided AS d;

@@ -141,9 +141,9 @@ BEGIN
         SELECT r.id, r.reference, r.attribute, r.sealed_statement, r.requested_at, holder.id, k.key_id, k.wrapped_key,
             answer.decision, answer.sealed_answer, answer.answered_at
         FROM web.credential AS c
-        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'profile'
-        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
         JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'profile' AND v.subject_id = a.resident_id
+        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
         JOIN register.resident AS holder ON holder.id = a.resident_id OR holder.superseded_by = a.resident_id
         JOIN register.correction_request AS r ON r.resident_id = holder.id
         JOIN register.data_key AS k ON k.resident_id = holder.id

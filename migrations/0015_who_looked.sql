@@ -13,9 +13,9 @@ BEGIN
             e.consent_event_id, ce.at, e.case_reference, e.outcome, e.refusal,
             CASE WHEN e.operation = 'paper_entry' AND e.outcome = 'permitted' THEN paper.id IS NOT NULL END, paper.helper_name, l.index
         FROM web.credential AS c
-        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log'
-        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
         JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
+        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
         JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
         JOIN access_log.entry AS e ON e.subject_id = r.id
         LEFT JOIN consent.organisation AS o ON o.id = e.organisation_id

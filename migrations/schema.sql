@@ -189,7 +189,8 @@ BEGIN
             LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
             LEFT JOIN LATERAL (SELECT x.resident_id FROM identity.account AS x
                 WHERE x.id = c.account_id AND x.closed_at IS NULL AND r.subject_kind = 'self' OFFSET 0) AS a ON true
-            LEFT JOIN LATERAL (SELECT x.entry_id FROM access_log.own_view AS x WHERE x.credential = r.credential AND x.kind = r.purpose OFFSET 0) AS own ON true
+            LEFT JOIN LATERAL (SELECT x.entry_id FROM access_log.own_view AS x
+                WHERE x.credential = r.credential AND x.kind = r.purpose AND x.subject_id = a.resident_id OFFSET 0) AS own ON true
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
                                           purpose, legal_basis, law, case_reference, outcome, refusal)
@@ -201,8 +202,8 @@ BEGIN
         ), queued AS (
             INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
         ), own AS (
-            INSERT INTO access_log.own_view (credential, kind, entry_id)
-            SELECT d.credential, d.purpose, d.id FROM decided AS d WHERE d.refusal IS NULL AND d.own_entry_id IS NULL
+            INSERT INTO access_log.own_view (credential, kind, subject_id, entry_id)
+            SELECT d.credential, d.purpose, d.subject_id, d.id FROM decided AS d WHERE d.refusal IS NULL AND d.own_entry_id IS NULL
             ON CONFLICT DO NOTHING
         )
         SELECT d.id, coalesce(d.own_entry_id, d.id), d.refusal, '{}'::text[] FROM decided AS d;
@@ -351,9 +352,9 @@ BEGIN
             e.consent_event_id, ce.at, e.case_reference, e.outcome, e.refusal,
             CASE WHEN e.operation = 'paper_entry' AND e.outcome = 'permitted' THEN paper.id IS NOT NULL END, paper.helper_name, l.index
         FROM web.credential AS c
-        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log'
-        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
         JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
+        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
         JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
         JOIN access_log.entry AS e ON e.subject_id = r.id
         LEFT JOIN consent.organisation AS o ON o.id = e.organisation_id
@@ -2059,9 +2060,9 @@ BEGIN
         SELECT r.id, r.reference, r.attribute, r.sealed_statement, r.requested_at, holder.id, k.key_id, k.wrapped_key,
             answer.decision, answer.sealed_answer, answer.answered_at
         FROM web.credential AS c
-        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'profile'
-        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
         JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'profile' AND v.subject_id = a.resident_id
+        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
         JOIN register.resident AS holder ON holder.id = a.resident_id OR holder.superseded_by = a.resident_id
         JOIN register.correction_request AS r ON r.resident_id = holder.id
         JOIN register.data_key AS k ON k.resident_id = holder.id
@@ -2325,6 +2326,7 @@ ALTER TABLE access_log.leaf OWNER TO stoa_owner;
 CREATE TABLE access_log.own_view (
     credential bytea NOT NULL,
     kind text NOT NULL,
+    subject_id uuid NOT NULL,
     entry_id uuid NOT NULL
 );
 
@@ -3010,7 +3012,7 @@ ALTER TABLE ONLY access_log.own_view
     ADD CONSTRAINT own_view_entry_id_key UNIQUE (entry_id);
 
 ALTER TABLE ONLY access_log.own_view
-    ADD CONSTRAINT own_view_pkey PRIMARY KEY (credential, kind);
+    ADD CONSTRAINT own_view_pkey PRIMARY KEY (credential, kind, subject_id);
 
 ALTER TABLE ONLY access_log.queue
     ADD CONSTRAINT queue_pkey PRIMARY KEY (entry_id);

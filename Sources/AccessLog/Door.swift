@@ -1,5 +1,6 @@
 // The one door to personal data. Callers that ask at the same moment share a transaction (Primitives.GroupCommit): the entries of
-// all of them are committed, then the values of all of them are released, in one round trip of two pipelined statements.
+// all of them are committed, then the values of all of them are released, in one round trip of two pipelined statements (and a third for
+// own views that are repeated in a session).
 import Foundation
 public import Postgres
 import Primitives
@@ -7,7 +8,7 @@ import Web
 
 /// Asks the database for personal data, on behalf of whoever a credential names.
 public final class Door: Sendable {
-    private let gathered: GroupCommit<AccessRequest, Result<ReleasedRecord, RefusedAccess>>
+    private let gathered: GroupCommit<AccessRequest, Result<ReleasedRecord, any Error>>
     private let database: Database
 
     /// Most reads in one transaction. Cost per read flattens beyond 64; 256 keeps one transaction under about ten milliseconds.
@@ -40,28 +41,38 @@ public final class Door: Sendable {
     }
 
     /// Many reads in one transaction, an entry each; answers in the order of the requests.
-    public func read(_ requests: [AccessRequest]) async throws -> [Result<ReleasedRecord, RefusedAccess>] {
+    public func read(_ requests: [AccessRequest]) async throws -> [Result<ReleasedRecord, any Error>] {
         try await Self.authoriseAndRelease(requests, on: database)
     }
 
+    /// - Throws: only while nothing is committed, so that what throws can be tried again. Once the entries stand, what goes wrong is the
+    ///   answer of those whom it concerns.
     private static func authoriseAndRelease(
         _ requests: [AccessRequest], on database: Database
-    ) async throws -> [Result<ReleasedRecord, RefusedAccess>] {
+    ) async throws -> [Result<ReleasedRecord, any Error>] {
         let (decisions, released) = try await database.pipeline(
             AuthoriseAccess(requests: requests), ReleaseData(entries: requests.map(\.id)))
-        var records = gatherRecords(released)
-        // An own view that this session has logged before is released under that earlier entry.
-        let earlier = decisions.filter { $0.refusal == nil && $0.entryID != $0.requestID }.map(\.entryID)
-        if !earlier.isEmpty {
-            records.merge(gatherRecords(try await database.query(ReleaseData(entries: earlier)))) { first, _ in first }
-        }
+        let records = released.map(gatherRecords)
+        let earlierRecords = await releaseEarlier(decisions, on: database)
         let decisionOf = Dictionary(decisions.map { ($0.requestID, $0) }, uniquingKeysWith: { first, _ in first })
-        return try requests.map { request in
-            guard let decision = decisionOf[request.id] else { throw DoorError.noDecision }
-            if let refusal = decision.refusal { return .failure(RefusedAccess(refusal: refusal, missing: decision.missing)) }
-            guard let record = records[decision.entryID] else { throw DoorError.permittedButNotReleased }
-            return .success(record)
+        return requests.map { request in
+            Result {
+                guard let decision = decisionOf[request.id] else { throw DoorError.noDecision }
+                if let refusal = decision.refusal { throw RefusedAccess(refusal: refusal, missing: decision.missing) }
+                let source = decision.isEarlier ? earlierRecords : records
+                guard let record = try source.get()[decision.entryID] else { throw DoorError.permittedButNotReleased }
+                return record
+            }
         }
+    }
+
+    /// An own view that this session has logged before is released under that earlier entry: one more round trip, for such batches.
+    private static func releaseEarlier(
+        _ decisions: [AuthoriseAccess.Row], on database: Database
+    ) async -> Result<[AccessEntryID: ReleasedRecord], any Error> {
+        let entries = decisions.filter { $0.refusal == nil && $0.isEarlier }.map(\.entryID)
+        guard !entries.isEmpty else { return .success([:]) }
+        do { return .success(gatherRecords(try await database.query(ReleaseData(entries: entries)))) } catch { return .failure(error) }
     }
 
     /// An entry's rows, one a key, as one record.

@@ -1,4 +1,4 @@
-// The two statements of the door, and nothing else: every read of personal data is one of these, in arrays.
+// The two statements of the door, and nothing else. What the register holds about people is read by these alone, in arrays.
 import Foundation
 import Postgres
 import Primitives
@@ -14,6 +14,9 @@ struct AuthoriseAccess: Query {
         let entryID: AccessEntryID
         let refusal: Refusal?
         let missing: [String]
+
+        /// Whether an own view was logged before in this session.
+        var isEarlier: Bool { entryID != requestID }
     }
 
     var sql: SQL {

@@ -178,7 +178,8 @@ public final class GroupCommit<Item: Sendable, Answer: Sendable>: Sendable {
 
     private func runSingly(_ batch: [Caller]) async {
         state.withLock { $0.statistics.batchesRetriedSingly += 1 }
-        for caller in batch {
+        var rest = batch[...]
+        while let caller = rest.popFirst() {
             do {
                 let answers = try await commit([caller.item])
                 guard let answer = answers.first, answers.count == 1 else {
@@ -187,6 +188,11 @@ public final class GroupCommit<Item: Sendable, Answer: Sendable>: Sendable {
                 caller.continuation.resume(returning: answer)
             } catch {
                 caller.continuation.resume(throwing: error)
+                guard deservesSingleRetries(error) || error is GroupCommitError else {
+                    // The database went away meanwhile: nobody after this one would fare better.
+                    for caller in rest { caller.continuation.resume(throwing: error) }
+                    return
+                }
             }
         }
     }

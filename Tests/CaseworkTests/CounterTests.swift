@@ -138,6 +138,14 @@ struct CounterTests {
             let clinic = try await city.organisation("clinic")
             let activity = try await city.activity(clinic, "treatment", attributes: ["given_names"])
             #expect(try await city.decide("given", activity, by: newcomer) == "recorded")
+            let door = Door(database: city.app)
+            let ownView = {
+                try await door.read(
+                    AccessRequest(
+                        credential: newcomer.session.hash, operation: .ownView, subject: .own, attributes: ["given_names"], purpose: "profile",
+                        caseReference: ""))
+            }
+            for _ in 0..<2 { #expect(try await ownView().residentID == newcomer.id) }
             _ = try await browser.get("/staff/search")
             let place = try #require(try await browser.post("/staff/search", Self.search(record.publicCode)).headers[.location])
             _ = try await browser.get(place)
@@ -150,6 +158,10 @@ struct CounterTests {
             guard case .resident(let resident) = caller else { Issue.record("the session is gone"); return }
             #expect(resident.residentID == record.id)
             #expect(resident.identityAssurance == 2)
+            // The session that looked before sees the record that it is linked to now, and the log says so once.
+            for _ in 0..<2 { #expect(try await ownView().residentID == record.id) }
+            #expect(try await city.entryCount(where: "e.operation = 'own_view' AND e.subject_id = \(newcomer.id)") == 1)
+            #expect(try await city.entryCount(where: "e.operation = 'own_view' AND e.subject_id = \(record.id)") == 1)
             let states = try await city.owner.query(OneValue("SELECT state FROM consent.state", of: String.self))
             #expect(states == ["invalidated"])
             let told = try await city.owner.query(

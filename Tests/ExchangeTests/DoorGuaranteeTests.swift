@@ -173,6 +173,33 @@ struct DoorGuaranteeTests {
         #expect(try await open.city.entryCount() == wrong.count + 1)
     }
 
+    @Test("A read that is permitted and not released fails alone: what is committed is not tried again")
+    func failsAlone() async throws {
+        let open = try await OpenDoor()
+        for statement in [
+            "ALTER FUNCTION access_log.release(uuid[]) RENAME TO release_all",
+            """
+            CREATE FUNCTION access_log.release(entry_ids uuid[])
+                RETURNS TABLE (entry_id uuid, resident_id uuid, public_code text, identity_assurance smallint, holder_id uuid, key_id text,
+                               wrapped_key bytea, attributes text[], sealed_values bytea[], sources text[], recorded_at timestamptz[])
+                LANGUAGE sql AS $$ SELECT r.* FROM access_log.release_all(entry_ids) AS r WHERE r.entry_id <> entry_ids[1] $$
+            """, "GRANT EXECUTE ON FUNCTION access_log.release(uuid[]) TO stoa_app",
+        ] as [SQL] { _ = try await open.city.owner.execute(statement) }
+        let door = Door(database: try open.city.appPool(sharedConnections: 1))
+        let answers = try await door.read((0..<3).map { _ in open.request() })
+        #expect(throws: DoorError.self) { try answers[0].get() }
+        #expect(try answers[1].get().residentID == open.ada.id && answers[2].get().residentID == open.ada.id)
+        // Asked for at the same moment: the first of each batch is kept back, and nobody is told of an entry that stands already.
+        let failures = await withTaskGroup(of: (any Error)?.self) { group in
+            for _ in 0..<40 {
+                group.addTask { do { _ = try await door.read(open.request()); return nil } catch { return error } }
+            }
+            return await group.reduce(into: [any Error]()) { if let error = $1 { $0.append(error) } }
+        }
+        #expect(!failures.isEmpty && failures.allSatisfy { $0 is DoorError }, "\(failures)")
+        #expect(try await open.city.entryCount() == 43)
+    }
+
     @Test("Two residents' sealed values cannot be exchanged, nor opened as another attribute")
     func exchangedRows() async throws {
         let open = try await OpenDoor()

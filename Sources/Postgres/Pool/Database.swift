@@ -36,11 +36,11 @@ public final class Database: Executor {
 
     /// Two statements one after the other on one connection, in one round trip. Each is a transaction of its own: `b` sees what `a`
     /// committed, and runs also when `a` failed.
-    /// - Throws: the error of `a` if it failed, else that of `b`.
-    public func pipeline<A: Query, B: Query>(_ a: A, _ b: B) async throws -> ([A.Row], [B.Row]) {
+    /// - Returns: the rows of `a`, which is committed, and what became of `b`.
+    /// - Throws: the error of `a`, or of the connection before either was answered.
+    public func pipeline<A: Query, B: Query>(_ a: A, _ b: B) async throws -> ([A.Row], Result<[B.Row], any Error>) {
         let answer = try await run(Request(Request.Command(a.sql), more: [Request.Command(b.sql)]))
-        let second = try answer.result()
-        return (try answer.earlier[0].get().rows(of: a), try second.rows(of: b))
+        return (try answer.earlier[0].get().rows(of: a), Result { try answer.last.get().rows(of: b) })
     }
 
     private func single(_ sql: SQL) async throws -> QueryResult {
