@@ -1,5 +1,5 @@
--- Erasing a person (GDPR Art. 17): what the city holds about a resident can be opened by nobody any more, and found by nothing. The data key
--- is destroyed, and with it every value sealed under it, wherever a copy lies. The logs, the ledger and decisions stay whole: they name
+-- Erasing a person (GDPR Art. 17): what the city holds about a resident can be opened by nobody any more, and found by no number, name or
+-- account; the public code finds an empty record. The data key is destroyed, and with it every value sealed under it, wherever a copy lies. The logs, the ledger and decisions stay whole: they name
 -- the resident by an id that now says nothing. Log entries are erased one by one (access_log.erase_entry).
 CREATE TABLE register.erasure (
     resident_id uuid PRIMARY KEY REFERENCES register.resident,

@@ -1,5 +1,5 @@
-// Deciding about a prepared payment: approved by somebody else than prepared it, it is posted at once and the resident hears of it, all
-// in one transaction.
+// Deciding about a prepared payment: approved by somebody else than prepared it (benefits.decide in migrations/0011 and a CHECK see to it),
+// it is posted at once and the resident hears of it, all in one transaction.
 import Messages
 import Postgres
 import Primitives

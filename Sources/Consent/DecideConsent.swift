@@ -1,4 +1,4 @@
-// One use case for both faces: a resident moves one switch. The database decides under a lock; this asks it and says in types
+// One use case for both faces: a resident moves one switch. The database decides under a lock (consent.append, migrations/0007); this asks it and says in types
 // what came of it.
 import Postgres
 import Primitives
