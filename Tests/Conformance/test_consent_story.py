@@ -46,6 +46,22 @@ def test_what_a_list_item_says(api, story):
         assert (item["state"] is None) == (item["legal_basis"] != "consent")
 
 
+def test_stopping_all_of_an_organisation_refuses_its_next_read(api, reader, story):
+    _, organisation, purpose, subject = story
+    item = consent_item(api, story)
+    assert api.put(f"/api/v1/consents/{item['id']}", {"state": "given"}).status_code == 200
+    assert reader.read(subject, purpose["id"], item["attributes"], "STOP-1").status_code == 200
+    others = [i for i in api.items("/api/v1/consents") if i["organisation"] != item["organisation"]]
+
+    stopped = api.put(f"/api/v1/consents/organisations/{item['organisation']}", {"state": "withdrawn"})
+    assert stopped.status_code == 200, stopped.text
+    assert {i["organisation"] for i in stopped.json()["items"]} == {item["organisation"]}
+    assert all(i["state"] in (None, "not_given", "withdrawn") for i in stopped.json()["items"])
+    assert_problem(reader.read(subject, purpose["id"], item["attributes"], "STOP-2"), 403)
+    assert [i for i in api.items("/api/v1/consents") if i["organisation"] != item["organisation"]] == others
+    assert_problem(api.put(f"/api/v1/consents/organisations/{item['organisation']}", {"state": "given"}), 400)
+
+
 def test_on_read_off_refused_and_both_in_the_log(api, reader, story):
     _, organisation, purpose, subject = story
     item = consent_item(api, story)
