@@ -86,6 +86,17 @@ struct LogVerificationTests {
         #expect(findings.contains { $0.contains("is about a subject and has no number") }, "\(findings)")
     }
 
+    @Test("Where so much is wrong that reading stops, nothing is said of the leaves and heads behind")
+    func stopsEarly() async throws {
+        let town = try await town()
+        try await look(LogVerifier.findingsMax + 10, at: town.resident, by: town.city.staff(roles: [.caseworker]), through: town.door)
+        try await town.sequencer.sequenceOnce()
+        try await town.tamper(["UPDATE access_log.entry SET case_reference = 'CASE-9'"])
+        let findings = try await town.verifier.verify().findings
+        #expect(findings.count == LogVerifier.findingsMax)
+        #expect(findings.allSatisfy { $0.hasSuffix("is not what was committed to.") }, "\(findings)")
+    }
+
     @Test("An entry that was passed over, and one that vanished while it waited, are found")
     func waiting() async throws {
         let town = try await town()

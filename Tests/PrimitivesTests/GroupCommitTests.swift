@@ -194,6 +194,27 @@ struct GroupCommitTests {
         #expect(try await group.submit(5) == 25)
     }
 
+    @Test("tries no further items of a failed batch one by one once an error concerns all of them")
+    func singleRetriesEnd() async throws {
+        struct Gone: Error {}
+        let store = Store(open: false)
+        let group = GroupCommit<Int, Int>(name: "leaving", retriesSingly: { !($0 is Gone) }) { items in
+            let answers = try await store.commit(items)
+            if items.count > 1 { throw Poison(item: items[0]) }
+            if items == [2] { throw Gone() }
+            return answers
+        }
+        let first = await queue([0], in: group)
+        await eventually { store.batches == [[0]] }
+        let tasks = await queue([1, 2, 3, 4], in: group)
+        store.open()
+        #expect(try await first[0].value == 0)
+        #expect(try await tasks[0].value == 1)
+        for task in tasks.dropFirst() { await #expect(throws: Gone.self) { try await task.value } }
+        #expect(store.batches == [[0], [1, 2, 3, 4], [1], [2]])
+        #expect(try await group.submit(5) == 25)
+    }
+
     @Test("answers a full queue at once and loses none that is in it")
     func fullQueue() async throws {
         let store = Store(open: false)
