@@ -916,6 +916,20 @@ $$;
 
 ALTER FUNCTION benefits.refuse(credential bytea, disbursement uuid, reason text) OWNER TO stoa_door;
 
+CREATE FUNCTION benefits.waiting_for(credential bytea) RETURNS TABLE(count bigint, oldest timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT count(*), min(d.prepared_at)
+        FROM web.staff_with(waiting_for.credential, '{approver}') AS s JOIN benefits.disbursement AS d ON d.prepared_by <> s.staff_id
+        WHERE NOT EXISTS (SELECT FROM benefits.decision AS x WHERE x.disbursement_id = d.id);
+END
+$$;
+
+ALTER FUNCTION benefits.waiting_for(credential bytea) OWNER TO stoa_door;
+
 CREATE FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, entry uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3954,6 +3968,9 @@ GRANT ALL ON FUNCTION benefits.received_by(credential bytea, page_size integer) 
 
 REVOKE ALL ON FUNCTION benefits.refuse(credential bytea, disbursement uuid, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION benefits.refuse(credential bytea, disbursement uuid, reason text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION benefits.waiting_for(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION benefits.waiting_for(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, entry uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date) FROM PUBLIC;
 GRANT ALL ON FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, entry uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date) TO stoa_app;

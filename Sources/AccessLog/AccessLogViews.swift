@@ -117,6 +117,7 @@ struct EntryPageModel: PageModel {
     static let template = "access-log/entry"
 
     var entry: EntryView
+    var isRefused: Bool
     var explanation: String
     /// The switch of this sharing, or the law in its place.
     var sharing: Link?
@@ -125,7 +126,7 @@ struct EntryPageModel: PageModel {
     var position: String?
 
     static let fields: Fields<Self> = [
-        "entry": .model(\.entry), "explanation": .text(\.explanation), "sharing": .optionalLink(\.sharing),
+        "entry": .model(\.entry), "is_refused": .flag(\.isRefused), "explanation": .text(\.explanation), "sharing": .optionalLink(\.sharing),
         "question": .optional(\.question), "position": .optionalText(\.position),
     ]
 
@@ -134,7 +135,8 @@ struct EntryPageModel: PageModel {
         explanation = Self.explanation(entry, self.entry, context)
         sharing = entry.activityID.map { Link("/consents/\($0.uuidString.lowercased())") }
         question = entry.isOwnView ? nil : QuestionBox(entry, context)
-        position = entry.leafIndex.map { context.format.number(Int($0) + 1) }
+        isRefused = entry.refusal != nil
+        position = entry.leafIndex.map { context.text("access_log.entry.position", ["number": context.format.number(Int($0) + 1)]) }
     }
 
     /// "Why?" in a sentence: the exact consent, law or refusal.
