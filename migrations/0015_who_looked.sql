@@ -5,13 +5,13 @@ GRANT CREATE ON SCHEMA access_log TO stoa_door;
 CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamptz, before_id uuid, page_size integer, with_own boolean)
     RETURNS TABLE (id uuid, at timestamptz, organisation_id text, organisation_name jsonb, actor_role text, operation text, purpose text,
                    purpose_title jsonb, attributes text[], legal_basis text, law text, consent_event_id uuid, consent_at timestamptz,
-                   case_reference text, outcome text, refusal text, form_entered boolean, helper_name text, leaf_index bigint)
+                   case_reference text, outcome text, refusal text, form_entered boolean, helper_name text, leaf_index bigint, count integer)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
         SELECT e.id, e.at, e.organisation_id, o.name, e.actor_role, e.operation, e.purpose, pol.title, e.attributes, e.legal_basis, e.law,
             e.consent_event_id, ce.at, e.case_reference, e.outcome, e.refusal,
-            CASE WHEN e.operation = 'paper_entry' AND e.outcome = 'permitted' THEN paper.id IS NOT NULL END, paper.helper_name, l.index
+            CASE WHEN e.operation = 'paper_entry' AND e.outcome = 'permitted' THEN paper.id IS NOT NULL END, paper.helper_name, l.index, e.count
         FROM web.credential AS c
         JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
         JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id

@@ -60,20 +60,26 @@ CREATE FUNCTION access_log.authorise(entry_ids uuid[], credentials bytea[], oper
     SET enable_seqscan TO 'off'
     SET enable_memoize TO 'off'
     AS $$
+DECLARE
+    list_count integer := nullif(cardinality(array_positions(operations, 'list')), 0);
 BEGIN
     PERFORM access_log.check_moment();
+    -- A list comes alone and from one asker: the number in its entries is that of the people in it.
+    IF list_count IS NOT NULL AND (list_count <> cardinality(operations) OR NOT credentials[1] = ALL (credentials)) THEN
+        RAISE EXCEPTION 'a list is a call of its own' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
 
     -- Organisations.
-    IF 'disclose' = ANY (operations) THEN
+    IF operations && '{disclose,list}' THEN
         RETURN QUERY
         WITH request AS (
-            SELECT r.id, r.credential, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
+            SELECT r.id, r.credential, r.operation, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
                 coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes
             FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, attribute_lists, purposes, case_references)
                 AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
-            WHERE r.operation = 'disclose'
+            WHERE r.operation IN ('disclose', 'list')
         ), decided AS (
-            SELECT r.id, r.attributes, r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
+            SELECT r.id, r.operation, r.attributes, r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
                 p.resident_id AS subject_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
                 st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
                 CASE
@@ -98,11 +104,11 @@ BEGIN
                 WHERE x.resident_id = p.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
-                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal)
+                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal, count)
             SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
-                'disclose', d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN d.legal_basis END, CASE WHEN d.refusal IS NULL THEN d.law END,
+                d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN d.legal_basis END, CASE WHEN d.refusal IS NULL THEN d.law END,
                 CASE WHEN d.refusal IS NULL AND d.legal_basis = 'consent' THEN d.consent_event_id END,
-                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
+                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal, list_count
             FROM decided AS d WHERE d.kind IS NOT NULL
             RETURNING entry.id
         ), queued AS (
@@ -211,7 +217,7 @@ BEGIN
 
     RETURN QUERY
         SELECT r.id, r.id, 'operation_unknown', '{}'::text[] FROM unnest(entry_ids, operations) AS r (id, operation)
-        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'view', 'search', 'paper_entry', 'own_view');
+        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'own_view');
 END
 $$;
 
@@ -235,13 +241,16 @@ CREATE TABLE access_log.entry (
     case_reference text,
     outcome text NOT NULL,
     refusal text,
+    count integer,
     written_by xid8 DEFAULT pg_current_xact_id() NOT NULL,
     salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))) NOT NULL,
     CONSTRAINT entry_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['resident'::text, 'staff'::text, 'organisation'::text]))),
     CONSTRAINT entry_check CHECK (((outcome = 'refused'::text) = (refusal IS NOT NULL))),
-    CONSTRAINT entry_check1 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
-    CONSTRAINT entry_check2 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
-    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'own_view'::text]))),
+    CONSTRAINT entry_check1 CHECK (((operation = 'list'::text) = (count IS NOT NULL))),
+    CONSTRAINT entry_check2 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
+    CONSTRAINT entry_check3 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
+    CONSTRAINT entry_count_check CHECK (((count >= 1) AND (count <= 1000))),
+    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'own_view'::text]))),
     CONSTRAINT entry_outcome_check CHECK ((outcome = ANY (ARRAY['permitted'::text, 'refused'::text]))),
     CONSTRAINT entry_salt_check CHECK ((octet_length(salt) = 32))
 );
@@ -276,7 +285,8 @@ BEGIN
         || access_log.field('\x1001', e.outcome)
         || access_log.field('\x1101', e.refusal)
         || access_log.field('\x1202', int8send(canonical.subject_number))
-        || access_log.field('\x1304', canonical.previous_commitment);
+        || access_log.field('\x1304', canonical.previous_commitment)
+        || access_log.field('\x1402', int8send(e.count));
 END
 $$;
 
@@ -342,7 +352,7 @@ $$;
 
 ALTER FUNCTION access_log.commitments(from_index bigint, end_index bigint) OWNER TO stoa_door;
 
-CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean) RETURNS TABLE(id uuid, at timestamp with time zone, organisation_id text, organisation_name jsonb, actor_role text, operation text, purpose text, purpose_title jsonb, attributes text[], legal_basis text, law text, consent_event_id uuid, consent_at timestamp with time zone, case_reference text, outcome text, refusal text, form_entered boolean, helper_name text, leaf_index bigint)
+CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean) RETURNS TABLE(id uuid, at timestamp with time zone, organisation_id text, organisation_name jsonb, actor_role text, operation text, purpose text, purpose_title jsonb, attributes text[], legal_basis text, law text, consent_event_id uuid, consent_at timestamp with time zone, case_reference text, outcome text, refusal text, form_entered boolean, helper_name text, leaf_index bigint, count integer)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -350,7 +360,7 @@ BEGIN
     RETURN QUERY
         SELECT e.id, e.at, e.organisation_id, o.name, e.actor_role, e.operation, e.purpose, pol.title, e.attributes, e.legal_basis, e.law,
             e.consent_event_id, ce.at, e.case_reference, e.outcome, e.refusal,
-            CASE WHEN e.operation = 'paper_entry' AND e.outcome = 'permitted' THEN paper.id IS NOT NULL END, paper.helper_name, l.index
+            CASE WHEN e.operation = 'paper_entry' AND e.outcome = 'permitted' THEN paper.id IS NOT NULL END, paper.helper_name, l.index, e.count
         FROM web.credential AS c
         JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
         JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id

@@ -25,6 +25,8 @@ struct AccessEntry: Sendable {
     /// Who helped the resident with a paper form, as it stands on the form.
     let helperName: String?
     let leafIndex: Int64?
+    /// How many people the list was about that this entry is one of; nil for what is no list.
+    let count: Int?
 }
 
 /// Where a page of entries ended: the next one begins after it.

@@ -49,6 +49,8 @@ private let hexPairs = (0..<256).map { ($0 < 16 ? "0" : "") + String($0, radix: 
 public enum AccessOperation: String, Sendable, Hashable {
     /// An organisation receives attributes.
     case disclose
+    /// An organisation receives attributes of many people in one call (``Door/read(_:)-([AccessRequest])``).
+    case list
     /// A member of staff opens a record.
     case view
     /// A member of staff looks whether somebody is in the register.

@@ -57,7 +57,7 @@ struct EntriesAbout: Query {
     var sql: SQL {
         """
         SELECT id, at, organisation_id, organisation_name, actor_role, operation, purpose, purpose_title, attributes, legal_basis, law,
-            consent_at, case_reference, outcome, refusal, form_entered, helper_name, leaf_index
+            consent_at, case_reference, outcome, refusal, form_entered, helper_name, leaf_index, count
         FROM access_log.entries_about(\(credential.bytes), \(before?.at as Date?), \(before?.id.uuid as UUID?), \(pageSize)::integer, \(withOwn))
         """
     }
@@ -68,6 +68,7 @@ struct EntriesAbout: Query {
             organisationName: try row.next(JSONText?.self).map(LocalisedText.init), actorRole: try row.next(), operation: try row.next(),
             purpose: try row.next(), purposeTitle: try row.next(JSONText?.self).map(LocalisedText.init), attributes: try row.next(),
             legalBasis: try row.next(), law: try row.next(), consentAt: try row.next(), caseReference: try row.next(),
-            outcome: try row.next(), refusal: try row.next(), formEntered: try row.next(), helperName: try row.next(), leafIndex: try row.next())
+            outcome: try row.next(), refusal: try row.next(), formEntered: try row.next(), helperName: try row.next(), leafIndex: try row.next(),
+            count: try row.next(Int32?.self).map(Int.init))
     }
 }
