@@ -32,7 +32,7 @@ CREATE TABLE access_log.entry (
     actor_role text NOT NULL,
     organisation_id text,
     client_id text,
-    operation text NOT NULL CHECK (operation IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'own_view')),
+    operation text NOT NULL CHECK (operation IN ('disclose', 'predicate', 'list', 'view', 'search', 'paper_entry', 'own_view')),
     attributes text[] NOT NULL,
     purpose text NOT NULL,
     legal_basis text,
@@ -208,7 +208,8 @@ ALTER FUNCTION access_log.role_of(uuid) OWNER TO stoa_door;
 
 -- Decides and logs. Arrays of equal length, one element a request:
 --   credentials      SHA-256 of the session or access token: actor, role and organisation follow from its row
---   operations       disclose (an organisation reads), list (the same of many people, in a call of its own), view, search and paper_entry (staff), own_view (a resident, of own data)
+--   operations       disclose (an organisation reads; where it asks for nothing but derived attributes, the entry says predicate), list
+--                    (the same of many people, in a call of its own), view, search and paper_entry (staff), own_view (a resident, of own data)
 --   subject_kinds    disclose and list: pseudonym; staff: resident, public_code, national_number, name_and_birth_date; own_view: self.
 --                    Any other names nobody: an own view can only be of the resident whose credential it is
 --   subject_keys     UUID, code, or the HMAC in hexadecimal; '' for self
@@ -247,7 +248,11 @@ BEGIN
                 AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
             WHERE r.operation IN ('disclose', 'list')
         ), decided AS (
-            SELECT r.id, r.operation, r.attributes, r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
+            SELECT r.id, r.attributes,
+                CASE WHEN r.operation = 'disclose' AND cardinality(r.attributes) > 0
+                        AND r.attributes <@ (SELECT array_agg(x.id) FROM register.attribute AS x WHERE x.derived_from IS NOT NULL)
+                    THEN 'predicate' ELSE r.operation END AS operation,
+                r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
                 p.resident_id AS subject_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
                 st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
                 CASE
@@ -390,20 +395,21 @@ END
 $$;
 ALTER FUNCTION access_log.authorise(uuid[], bytea[], text[], text[], text[], text[], text[], text[]) OWNER TO stoa_door;
 
--- Gives out what the entries permit: a row for each entry and key, with the values that are sealed under it (null where none is held).
+-- Gives out what the entries permit: a row for each entry and key, with the values that are sealed under it (null where none is held). For
+-- a derived attribute that is the value of its base, which the server opens and does not pass on; it answers by the moment of the entry.
 -- Residents who look at their own data also get what they gave before the counter linked their account: it lies sealed under the
 -- earlier resident's key.
 -- An open transaction, a savepoint or a rollback yields nothing: the entry must have been committed by an earlier transaction.
 CREATE FUNCTION access_log.release(entry_ids uuid[])
     RETURNS TABLE (entry_id uuid, resident_id uuid, public_code text, identity_assurance smallint, holder_id uuid, key_id text, wrapped_key bytea,
-                   attributes text[], sealed_values bytea[], sources text[], recorded_at timestamptz[])
+                   attributes text[], sealed_values bytea[], sources text[], recorded_at timestamptz[], at timestamptz)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
     SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_memoize = off AS $$
 BEGIN
     PERFORM access_log.check_moment();
     RETURN QUERY
-    SELECT e.id, r.id, r.public_code, r.identity_assurance, holder.id, k.key_id, k.wrapped_key, a.attributes, a.sealed_values, a.sources, a.recorded_at
+    SELECT e.id, r.id, r.public_code, r.identity_assurance, holder.id, k.key_id, k.wrapped_key, a.attributes, a.sealed_values, a.sources, a.recorded_at, e.at
     FROM unnest(entry_ids) AS asked (id)
     CROSS JOIN LATERAL (SELECT * FROM access_log.entry AS x WHERE x.id = asked.id OFFSET 0) AS e
     CROSS JOIN LATERAL (SELECT * FROM register.resident AS x WHERE x.id = e.subject_id OFFSET 0) AS r
@@ -414,7 +420,11 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT array_agg(x.attribute) AS attributes, array_agg(x.sealed_value) AS sealed_values, array_agg(x.source) AS sources,
             array_agg(x.recorded_at) AS recorded_at
-        FROM register.sealed_attribute AS x WHERE x.resident_id = holder.id AND x.attribute = ANY (e.attributes)) AS a
+        FROM register.sealed_attribute AS x WHERE x.resident_id = holder.id AND x.attribute = ANY (
+            CASE WHEN e.attributes && (SELECT array_agg(d.id) FROM register.attribute AS d WHERE d.derived_from IS NOT NULL)
+                THEN e.attributes || ARRAY(SELECT d.derived_from FROM register.attribute AS d
+                                           WHERE d.derived_from IS NOT NULL AND d.id = ANY (e.attributes))
+                ELSE e.attributes END)) AS a
     WHERE e.outcome = 'permitted'
       AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
       AND (e.at > public.stoa_now() - interval '5 seconds'

@@ -79,7 +79,11 @@ BEGIN
                 AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
             WHERE r.operation IN ('disclose', 'list')
         ), decided AS (
-            SELECT r.id, r.operation, r.attributes, r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
+            SELECT r.id, r.attributes,
+                CASE WHEN r.operation = 'disclose' AND cardinality(r.attributes) > 0
+                        AND r.attributes <@ (SELECT array_agg(x.id) FROM register.attribute AS x WHERE x.derived_from IS NOT NULL)
+                    THEN 'predicate' ELSE r.operation END AS operation,
+                r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
                 p.resident_id AS subject_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
                 st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
                 CASE
@@ -250,7 +254,7 @@ CREATE TABLE access_log.entry (
     CONSTRAINT entry_check2 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
     CONSTRAINT entry_check3 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
     CONSTRAINT entry_count_check CHECK (((count >= 1) AND (count <= 1000))),
-    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'own_view'::text]))),
+    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'own_view'::text]))),
     CONSTRAINT entry_outcome_check CHECK ((outcome = ANY (ARRAY['permitted'::text, 'refused'::text]))),
     CONSTRAINT entry_salt_check CHECK ((octet_length(salt) = 32))
 );
@@ -425,7 +429,7 @@ $$;
 
 ALTER FUNCTION access_log.longest_wait_seconds() OWNER TO stoa_door;
 
-CREATE FUNCTION access_log.release(entry_ids uuid[]) RETURNS TABLE(entry_id uuid, resident_id uuid, public_code text, identity_assurance smallint, holder_id uuid, key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[], sources text[], recorded_at timestamp with time zone[])
+CREATE FUNCTION access_log.release(entry_ids uuid[]) RETURNS TABLE(entry_id uuid, resident_id uuid, public_code text, identity_assurance smallint, holder_id uuid, key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[], sources text[], recorded_at timestamp with time zone[], at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -438,7 +442,7 @@ CREATE FUNCTION access_log.release(entry_ids uuid[]) RETURNS TABLE(entry_id uuid
 BEGIN
     PERFORM access_log.check_moment();
     RETURN QUERY
-    SELECT e.id, r.id, r.public_code, r.identity_assurance, holder.id, k.key_id, k.wrapped_key, a.attributes, a.sealed_values, a.sources, a.recorded_at
+    SELECT e.id, r.id, r.public_code, r.identity_assurance, holder.id, k.key_id, k.wrapped_key, a.attributes, a.sealed_values, a.sources, a.recorded_at, e.at
     FROM unnest(entry_ids) AS asked (id)
     CROSS JOIN LATERAL (SELECT * FROM access_log.entry AS x WHERE x.id = asked.id OFFSET 0) AS e
     CROSS JOIN LATERAL (SELECT * FROM register.resident AS x WHERE x.id = e.subject_id OFFSET 0) AS r
@@ -449,7 +453,11 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT array_agg(x.attribute) AS attributes, array_agg(x.sealed_value) AS sealed_values, array_agg(x.source) AS sources,
             array_agg(x.recorded_at) AS recorded_at
-        FROM register.sealed_attribute AS x WHERE x.resident_id = holder.id AND x.attribute = ANY (e.attributes)) AS a
+        FROM register.sealed_attribute AS x WHERE x.resident_id = holder.id AND x.attribute = ANY (
+            CASE WHEN e.attributes && (SELECT array_agg(d.id) FROM register.attribute AS d WHERE d.derived_from IS NOT NULL)
+                THEN e.attributes || ARRAY(SELECT d.derived_from FROM register.attribute AS d
+                                           WHERE d.derived_from IS NOT NULL AND d.id = ANY (e.attributes))
+                ELSE e.attributes END)) AS a
     WHERE e.outcome = 'permitted'
       AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
       AND (e.at > public.stoa_now() - interval '5 seconds'
@@ -1174,6 +1182,7 @@ ALTER TABLE register.resident OWNER TO stoa_owner;
 CREATE TABLE register.sealed_attribute (
     resident_id uuid NOT NULL,
     attribute text NOT NULL,
+    attribute_is_held boolean GENERATED ALWAYS AS (true) STORED NOT NULL,
     sealed_value bytea NOT NULL,
     source text NOT NULL,
     recorded_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
@@ -2804,7 +2813,16 @@ COMMENT ON TABLE public.migration IS 'The scripts of migrations/ that made this 
 CREATE TABLE register.attribute (
     id text NOT NULL,
     "position" integer NOT NULL,
-    CONSTRAINT attribute_id_check CHECK ((id ~ '^[a-z][a-z_]{1,39}$'::text))
+    derived_from text,
+    rule text,
+    is_held boolean GENERATED ALWAYS AS ((derived_from IS NULL)) STORED NOT NULL,
+    base_is_held boolean GENERATED ALWAYS AS (
+CASE
+    WHEN (derived_from IS NOT NULL) THEN true
+    ELSE NULL::boolean
+END) STORED,
+    CONSTRAINT attribute_check CHECK (((derived_from IS NULL) = (rule IS NULL))),
+    CONSTRAINT attribute_id_check CHECK ((id ~ '^[a-z][a-z0-9_]{1,39}$'::text))
 );
 
 ALTER TABLE register.attribute OWNER TO stoa_owner;
@@ -3177,6 +3195,9 @@ ALTER TABLE ONLY public.migration
     ADD CONSTRAINT migration_pkey PRIMARY KEY (number);
 
 ALTER TABLE ONLY register.attribute
+    ADD CONSTRAINT attribute_id_is_held_key UNIQUE (id, is_held);
+
+ALTER TABLE ONLY register.attribute
     ADD CONSTRAINT attribute_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY register.attribute
@@ -3251,6 +3272,8 @@ CREATE INDEX message_resident ON messages.message USING btree (resident_id, sent
 CREATE INDEX client_assertion_expires ON openid.client_assertion USING btree (expires_at);
 
 CREATE INDEX bill_resident ON payments.bill USING btree (resident_id, created_at, id);
+
+CREATE INDEX attribute_derived ON register.attribute USING btree (id) INCLUDE (derived_from) WHERE (derived_from IS NOT NULL);
 
 CREATE INDEX correction_request_requested ON register.correction_request USING btree (requested_at);
 
@@ -3491,6 +3514,9 @@ ALTER TABLE ONLY payments.payment
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_transfer_id_fkey FOREIGN KEY (transfer_id) REFERENCES ledger.transfer(id);
 
+ALTER TABLE ONLY register.attribute
+    ADD CONSTRAINT attribute_derived_from_base_is_held_fkey FOREIGN KEY (derived_from, base_is_held) REFERENCES register.attribute(id, is_held);
+
 ALTER TABLE ONLY register.correction_answer
     ADD CONSTRAINT correction_answer_answered_by_fkey FOREIGN KEY (answered_by) REFERENCES identity.staff(id);
 
@@ -3519,7 +3545,7 @@ ALTER TABLE ONLY register.resident
     ADD CONSTRAINT resident_superseded_by_fkey FOREIGN KEY (superseded_by) REFERENCES register.resident(id);
 
 ALTER TABLE ONLY register.sealed_attribute
-    ADD CONSTRAINT sealed_attribute_attribute_fkey FOREIGN KEY (attribute) REFERENCES register.attribute(id);
+    ADD CONSTRAINT sealed_attribute_attribute_attribute_is_held_fkey FOREIGN KEY (attribute, attribute_is_held) REFERENCES register.attribute(id, is_held);
 
 ALTER TABLE ONLY register.sealed_attribute
     ADD CONSTRAINT sealed_attribute_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);

@@ -187,5 +187,5 @@ let staffReasons: Set<String> = ["identity_proofing", "application", "correction
 /// The kinds of data of `register.attribute`, which have a text each.
 let knownAttributes: Set<String> = [
     "given_names", "family_name", "date_of_birth", "national_number", "street", "postcode", "locality", "phone", "email", "preferred_language",
-    "username", "contact_email", "contact_phone",
+    "username", "contact_email", "contact_phone", "is_over_18", "lives_in_city",
 ]

@@ -71,7 +71,7 @@ public final class Door: Sendable {
                 if let refusal = decision.refusal { throw RefusedAccess(refusal: refusal, missing: decision.missing) }
                 let source = decision.isEarlier ? earlierRecords : records
                 guard let record = try source.get()[decision.entryID] else { throw DoorError.permittedButNotReleased }
-                return record
+                return decision.isEarlier ? record : record.separatingBases(asked: request.attributes)
             }
         }
     }

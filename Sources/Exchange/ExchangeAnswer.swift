@@ -8,9 +8,9 @@ import Register
 import Web
 
 /// What was asked for, in that order, null where the city holds nothing, and the id of the access entry.
-func exchangeAnswer(asked: [String], record: OpenedRecord) -> JSONValue {
+func exchangeAnswer(to question: ExchangeQuestion, _ record: OpenedRecord) -> JSONValue {
     .object([
-        JSONMember("attributes", exchangeValues(asked, record)), JSONMember("access_entry", .string(record.entryID.description)),
+        JSONMember("attributes", exchangeValues(question, record)), JSONMember("access_entry", .string(record.entryID.description)),
     ])
 }
 
@@ -20,8 +20,8 @@ private let subjectsPerTurn = 64
 /// One item for each subject, in the order of the question: its attributes, or why it has none.
 /// - Parameter answers: the door's, one for each of `accesses`.
 func exchangeList(
-    _ body: ExchangeListBody, _ accesses: [AccessRequest], _ answers: [Result<ReleasedRecord, any Error>], vault: ResidentVault,
-    _ context: some PageContext
+    _ body: ExchangeListBody, _ accesses: [AccessRequest], _ answers: [Result<ReleasedRecord, any Error>], _ context: some PageContext,
+    open: (ReleasedRecord) throws -> OpenedRecord
 ) async -> JSONValue {
     var items: [JSONValue] = []
     items.reserveCapacity(answers.count)
@@ -29,7 +29,7 @@ func exchangeList(
         if position > 0, position.isMultiple(of: subjectsPerTurn) { await Task.yield() }
         let outcome: JSONMember
         do {
-            outcome = JSONMember("attributes", exchangeValues(body.question.attributes, try vault.open(try answer.get())))
+            outcome = JSONMember("attributes", exchangeValues(body.question, try open(try answer.get())))
         } catch {
             outcome = JSONMember("refused", refusal(error, body.question, context))
         }
@@ -42,8 +42,13 @@ func exchangeList(
     return .object([JSONMember("items", .array(items))])
 }
 
-private func exchangeValues(_ asked: [String], _ record: OpenedRecord) -> JSONValue {
-    .object(asked.map { JSONMember($0, record.value(Attribute(rawValue: $0)).map { .string($0) } ?? .null) })
+private func exchangeValues(_ question: ExchangeQuestion, _ record: OpenedRecord) -> JSONValue {
+    .object(
+        question.attributes.map { name in
+            let attribute = Attribute(rawValue: name)
+            if attribute.derivation != nil { return JSONMember(name, record.answers[attribute].map { .bool($0) } ?? .null) }
+            return JSONMember(name, record.value(attribute).map { .string($0) } ?? .null)
+        })
 }
 
 /// Why one subject of a list has no attributes. A value that cannot be opened is nobody's fault but ours, and concerns this subject alone.

@@ -8,10 +8,12 @@ public import Web
 public struct ExchangeRoutes: Sendable {
     private let door: Door
     private let vault: ResidentVault
+    private let rules: DerivationRules
 
-    public init(door: Door, vault: ResidentVault) {
+    public init(door: Door, vault: ResidentVault, rules: DerivationRules) {
         self.door = door
         self.vault = vault
+        self.rules = rules
     }
 
     /// URL table of the slice.
@@ -25,7 +27,7 @@ public struct ExchangeRoutes: Sendable {
         let body = try ExchangeBody(await context.json(request, bytesMax: ExchangeBody.bytesMax))
         let access = body.question.access(.disclose, to: body.subject, credential: context.credential)
         do {
-            return .json(exchangeAnswer(asked: body.question.attributes, record: try vault.open(try await door.read(access))))
+            return .json(exchangeAnswer(to: body.question, try open(try await door.read(access), for: body.question)))
         } catch let refused as RefusedAccess {
             throw refused.problem(for: body.question, entry: access.id)
         }
@@ -37,6 +39,10 @@ public struct ExchangeRoutes: Sendable {
         let accesses = body.subjects.map { body.question.access(.list, to: $0, credential: context.credential) }
         let answers = try await door.read(accesses)
         if let refused = RefusedAccess.ofWholeCall(answers) { throw refused.problem(for: body.question) }
-        return .json(await exchangeList(body, accesses, answers, vault: vault, context))
+        return .json(await exchangeList(body, accesses, answers, context) { try open($0, for: body.question) })
+    }
+
+    private func open(_ released: ReleasedRecord, for question: ExchangeQuestion) throws -> OpenedRecord {
+        try vault.open(released, deriving: question.attributes.map(Attribute.init(rawValue:)), by: rules)
     }
 }
