@@ -35,7 +35,7 @@ CREATE TABLE access_log.entry (
     actor_role text NOT NULL,
     organisation_id text,
     client_id text,
-    operation text NOT NULL CHECK (operation IN ('disclose', 'predicate', 'list', 'view', 'search', 'paper_entry', 'log_view', 'own_view')),
+    operation text NOT NULL CHECK (operation IN ('disclose', 'predicate', 'list', 'view', 'search', 'paper_entry', 'log_view', 'usage', 'own_view')),
     attributes text[] NOT NULL,
     purpose text NOT NULL,
     legal_basis text,
@@ -213,8 +213,9 @@ ALTER FUNCTION access_log.role_of(uuid) OWNER TO stoa_door;
 --   credentials      SHA-256 of the session or access token: actor, role and organisation follow from its row
 --   operations       disclose (an organisation reads; where it asks for nothing but derived attributes, the entry says predicate), list
 --                    (the same of many people, in a call of its own), view, search and paper_entry (caseworkers), log_view (auditors, of what a
---                    resident asks about), own_view (a resident, of own data)
---   subject_kinds    disclose and list: pseudonym; staff: resident, public_code, national_number, name_and_birth_date; own_view: self.
+--                    resident asks about), usage (a portal that shows residents their log), own_view (a resident, of own data)
+--   subject_kinds    disclose and list: pseudonym; staff: resident, public_code, national_number, name_and_birth_date;
+--                    usage: national_number; own_view: self.
 --                    Any other names nobody: an own view can only be of the resident whose credential it is
 --   subject_keys     UUID, code, or the HMAC in hexadecimal; '' for self
 --   attribute_lists  attribute ids with commas between them
@@ -393,9 +394,45 @@ BEGIN
         SELECT d.id, coalesce(d.own_entry_id, d.id), d.refusal, '{}'::text[] FROM decided AS d;
     END IF;
 
+    -- A portal that shows residents, for the state, who looked at their data: it reads the log of one person, by national number.
+    IF 'usage' = ANY (operations) THEN
+        RETURN QUERY
+        WITH request AS (
+            SELECT r.id, r.credential, r.purpose, nullif(r.case_reference, '') AS case_reference,
+                CASE r.subject_kind WHEN 'national_number' THEN ARRAY(SELECT l.resident_id FROM register.lookup AS l
+                    WHERE l.kind = r.subject_kind AND l.hmac = decode(r.subject_key, 'hex') LIMIT 2) ELSE '{}'::uuid[] END AS residents
+            FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, purposes, case_references)
+                AS r (id, credential, operation, subject_kind, subject_key, purpose, case_reference)
+            WHERE r.operation = 'usage'
+        ), decided AS (
+            SELECT r.id, r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
+                CASE WHEN cardinality(r.residents) = 1 THEN r.residents[1] END AS subject_id,
+                CASE
+                    WHEN c.kind IS NULL THEN 'credential_invalid'
+                    WHEN c.kind <> 'organisation' OR NOT 'usage.read' = ANY (c.scope) THEN 'scope_missing'
+                    WHEN r.purpose NOT IN ('data_tracker', 'data_tracker_representative') THEN 'purpose_unknown'
+                    WHEN r.case_reference IS NULL THEN 'case_reference_missing'
+                    WHEN cardinality(r.residents) > 1 THEN 'subject_ambiguous'
+                    WHEN cardinality(r.residents) = 0 THEN 'subject_unknown' END AS refusal
+            FROM request AS r
+            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
+        ), logged AS (
+            INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
+                                          purpose, legal_basis, law, case_reference, outcome, refusal)
+            SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END,
+                d.organisation_id, d.client_id, 'usage', '{}', d.purpose, CASE WHEN d.refusal IS NULL THEN 'legal_obligation' END,
+                CASE WHEN d.refusal IS NULL THEN 'GDPR Art. 15' END, d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
+            FROM decided AS d WHERE d.kind IS NOT NULL
+            RETURNING entry.id
+        ), queued AS (
+            INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
+        )
+        SELECT d.id, d.id, d.refusal, '{}'::text[] FROM decided AS d;
+    END IF;
+
     RETURN QUERY
         SELECT r.id, r.id, 'operation_unknown', '{}'::text[] FROM unnest(entry_ids, operations) AS r (id, operation)
-        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'log_view', 'own_view');
+        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'log_view', 'usage', 'own_view');
 END
 $$;
 ALTER FUNCTION access_log.authorise(uuid[], bytea[], text[], text[], text[], text[], text[], text[]) OWNER TO stoa_door;

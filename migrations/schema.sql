@@ -224,9 +224,45 @@ BEGIN
         SELECT d.id, coalesce(d.own_entry_id, d.id), d.refusal, '{}'::text[] FROM decided AS d;
     END IF;
 
+    -- A portal that shows residents, for the state, who looked at their data: it reads the log of one person, by national number.
+    IF 'usage' = ANY (operations) THEN
+        RETURN QUERY
+        WITH request AS (
+            SELECT r.id, r.credential, r.purpose, nullif(r.case_reference, '') AS case_reference,
+                CASE r.subject_kind WHEN 'national_number' THEN ARRAY(SELECT l.resident_id FROM register.lookup AS l
+                    WHERE l.kind = r.subject_kind AND l.hmac = decode(r.subject_key, 'hex') LIMIT 2) ELSE '{}'::uuid[] END AS residents
+            FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, purposes, case_references)
+                AS r (id, credential, operation, subject_kind, subject_key, purpose, case_reference)
+            WHERE r.operation = 'usage'
+        ), decided AS (
+            SELECT r.id, r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
+                CASE WHEN cardinality(r.residents) = 1 THEN r.residents[1] END AS subject_id,
+                CASE
+                    WHEN c.kind IS NULL THEN 'credential_invalid'
+                    WHEN c.kind <> 'organisation' OR NOT 'usage.read' = ANY (c.scope) THEN 'scope_missing'
+                    WHEN r.purpose NOT IN ('data_tracker', 'data_tracker_representative') THEN 'purpose_unknown'
+                    WHEN r.case_reference IS NULL THEN 'case_reference_missing'
+                    WHEN cardinality(r.residents) > 1 THEN 'subject_ambiguous'
+                    WHEN cardinality(r.residents) = 0 THEN 'subject_unknown' END AS refusal
+            FROM request AS r
+            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
+        ), logged AS (
+            INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
+                                          purpose, legal_basis, law, case_reference, outcome, refusal)
+            SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END,
+                d.organisation_id, d.client_id, 'usage', '{}', d.purpose, CASE WHEN d.refusal IS NULL THEN 'legal_obligation' END,
+                CASE WHEN d.refusal IS NULL THEN 'GDPR Art. 15' END, d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
+            FROM decided AS d WHERE d.kind IS NOT NULL
+            RETURNING entry.id
+        ), queued AS (
+            INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
+        )
+        SELECT d.id, d.id, d.refusal, '{}'::text[] FROM decided AS d;
+    END IF;
+
     RETURN QUERY
         SELECT r.id, r.id, 'operation_unknown', '{}'::text[] FROM unnest(entry_ids, operations) AS r (id, operation)
-        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'log_view', 'own_view');
+        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'log_view', 'usage', 'own_view');
 END
 $$;
 
@@ -259,7 +295,7 @@ CREATE TABLE access_log.entry (
     CONSTRAINT entry_check2 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
     CONSTRAINT entry_check3 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
     CONSTRAINT entry_count_check CHECK (((count >= 1) AND (count <= 1000))),
-    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'log_view'::text, 'own_view'::text]))),
+    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'log_view'::text, 'usage'::text, 'own_view'::text]))),
     CONSTRAINT entry_outcome_check CHECK ((outcome = ANY (ARRAY['permitted'::text, 'refused'::text]))),
     CONSTRAINT entry_salt_check CHECK ((octet_length(salt) = 32))
 );
@@ -513,6 +549,7 @@ CREATE VIEW access_log.told_entry AS
     e.at,
     e.organisation_id,
     o.name AS organisation_name,
+    e.client_id,
     e.actor_role,
     e.operation,
     e.purpose,
@@ -598,6 +635,17 @@ CREATE FUNCTION access_log.field(number_and_tag bytea, payload text) RETURNS byt
     RETURN COALESCE(((number_and_tag || int4send(octet_length(payload))) || convert_to(payload, 'UTF8'::name)), (substr(number_and_tag, 1, 1) || '\x0000000000'::bytea));
 
 ALTER FUNCTION access_log.field(number_and_tag bytea, payload text) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.kept_since() RETURNS timestamp with time zone
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN (SELECT e.at FROM access_log.entry AS e ORDER BY e.id LIMIT 1);
+END
+$$;
+
+ALTER FUNCTION access_log.kept_since() OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.longest_wait_seconds() RETURNS bigint
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -784,6 +832,28 @@ END
 $$;
 
 ALTER FUNCTION access_log.sequence(entries_max integer) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.usages_under(credential bytea, view_entry uuid, period_start timestamp with time zone, period_end timestamp with time zone) RETURNS SETOF access_log.told_entry
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT t.*
+        FROM access_log.actor AS c
+        JOIN access_log.entry AS viewed ON viewed.id = usages_under.view_entry AND viewed.actor_kind = c.kind AND viewed.actor_id = c.id
+        JOIN register.resident AS r ON r.id = viewed.subject_id OR r.superseded_by = viewed.subject_id
+        JOIN access_log.told_entry AS t ON t.subject_id = r.id
+        WHERE c.hash = usages_under.credential AND viewed.operation = 'usage' AND viewed.outcome = 'permitted'
+          AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND viewed.at > public.stoa_now() - interval '5 seconds'
+          AND t.outcome = 'permitted' AND t.operation <> 'own_view' AND NOT (t.operation = 'usage' AND t.purpose = 'data_tracker')
+          AND t.id <> viewed.id
+          AND (usages_under.period_start IS NULL OR t.at >= usages_under.period_start)
+          AND (usages_under.period_end IS NULL OR t.at <= usages_under.period_end);
+END
+$$;
+
+ALTER FUNCTION access_log.usages_under(credential bytea, view_entry uuid, period_start timestamp with time zone, period_end timestamp with time zone) OWNER TO stoa_door;
 
 CREATE FUNCTION benefits.approve(credential bytea, disbursement uuid, transfer uuid, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT case_reference text, OUT language text) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3974,6 +4044,9 @@ REVOKE ALL ON FUNCTION access_log.field(number_and_tag bytea, payload bytea) FRO
 
 REVOKE ALL ON FUNCTION access_log.field(number_and_tag bytea, payload text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION access_log.kept_since() FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.kept_since() TO stoa_app;
+
 REVOKE ALL ON FUNCTION access_log.longest_wait_seconds() FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.longest_wait_seconds() TO stoa_app;
 
@@ -3990,6 +4063,9 @@ REVOKE ALL ON FUNCTION access_log.role_of(staff_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION access_log.sequence(entries_max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.sequence(entries_max integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.usages_under(credential bytea, view_entry uuid, period_start timestamp with time zone, period_end timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.usages_under(credential bytea, view_entry uuid, period_start timestamp with time zone, period_end timestamp with time zone) TO stoa_app;
 
 REVOKE ALL ON FUNCTION benefits.approve(credential bytea, disbursement uuid, transfer uuid, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT case_reference text, OUT language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION benefits.approve(credential bytea, disbursement uuid, transfer uuid, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT case_reference text, OUT language text) TO stoa_app;

@@ -59,6 +59,8 @@ public enum AccessOperation: String, Sendable, Hashable {
     case paperEntry = "paper_entry"
     /// An auditor looks into an entry that a resident asks about.
     case logView = "log_view"
+    /// A portal shows a resident who looked at their data.
+    case usage
     /// Residents look at their own data.
     case ownView = "own_view"
 }

@@ -4,6 +4,7 @@ import AccessLog
 import Benefits
 import Casework
 import Consent
+import DataTracker
 import Exchange
 import Foundation
 import Identity
@@ -63,6 +64,7 @@ struct City {
         let entries = AccessEntries(database: database, door: door)
         AccessLogRoutes(database: database, entries: entries, verifier: keys.logSigner.verifier).add(to: site)
         QuestionsRoutes(questions: Questions(database: database, door: door, vault: keys.vault, entries: entries)).add(to: site)
+        DataTrackerRoutes(database: database, door: door, lookup: keys.lookup).add(to: site)
         MessagesRoutes(database: database).add(to: site)
         CaseworkRoutes(database: database, door: door, vault: keys.vault, lookup: keys.lookup, corrections: corrections).add(to: site)
         BenefitsRoutes(database: database, door: door).add(to: site)
