@@ -1,4 +1,4 @@
-// Who looked at your data: the pages and the JSON of the access log, and the public head of the tree.
+// Who looked at your data: the pages and the JSON of the access log, and the proof of each entry.
 import Foundation
 import Hummingbird
 public import Postgres
@@ -11,7 +11,7 @@ public struct AccessLogRoutes: Sendable {
     private let door: Door
     private let verifier: Ed25519NoteVerifier
 
-    /// - Parameter verifier: the log's public key. Heads that it does not verify are not shown.
+    /// - Parameter verifier: the log's public key. Proofs lead to heads that it verifies.
     public init(database: Database, door: Door, verifier: Ed25519NoteVerifier) {
         self.database = database
         self.door = door
@@ -22,8 +22,9 @@ public struct AccessLogRoutes: Sendable {
         site.declare(pages: [AccessLogPage.self])
         site.addNavigation(.resident, path: "/access-log", textKey: "access_log.navigation")
         site.resident.get("/access-log", use: showEntries)
+        site.resident.get("/access-log/{entry}/proof", use: showProof)
         site.residentAPI.get("/api/v1/access-entries", use: listEntries)
-        site.publicAPI.get("/log/checkpoint", use: checkpoint)
+        site.residentAPI.get("/api/v1/access-entries/{entry}/proof", use: getProof)
     }
 
     /// Entries on one page: a screenful of a phone times five, some 12 kB.
@@ -45,24 +46,37 @@ public struct AccessLogRoutes: Sendable {
         return try .json(CursorList(items: page.entries.map { AccessEntryBody($0, language: context.language) }, nextCursor: page.next?.description))
     }
 
-    /// The newest signed head of the tree (C2SP tlog-checkpoint), for anybody.
-    @Sendable func checkpoint(_ request: Request, _ context: WebContext) async throws -> Response {
-        guard let head = try await SignedHead.newest(verifier: verifier, query: database.query) else { throw Problem.notFound }
-        return Response(
-            status: .ok, headers: [.contentType: "text/plain; charset=utf-8", .cacheControl: "no-cache"],
-            body: .init(byteBuffer: ByteBuffer(string: head.note)))
+    @Sendable func showProof(_ request: Request, _ context: ResidentContext) async throws -> Response {
+        try await proof(of: context.parameter("entry"), for: context.resident.credential)
     }
 
-    /// Looking at the log is itself logged, once a session, before anything is shown.
+    @Sendable func getProof(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
+        try context.require(scope: "access_log")
+        return try await proof(of: context.parameter("entry"), for: context.resident.credential)
+    }
+
+    /// A file to keep (C2SP tlog-proof).
+    private func proof(of entry: AccessEntryID, for credential: CredentialHash) async throws -> Response {
+        do {
+            let file = try await ProveEntry(credential: credential, entry: entry).perform(door: door, database: database, verifier: verifier)
+            return Response(
+                status: .ok,
+                headers: [.contentType: "text/plain; charset=utf-8", .contentDisposition: "attachment; filename=\"\(entry).tlog-proof\""],
+                body: .init(byteBuffer: ByteBuffer(string: file)))
+        } catch let refused as RefusedAccess {
+            throw refused.problem(scope: "access_log")
+        } catch let none as NoEntryProof {
+            throw none.problem
+        }
+    }
+
     private func entries(of credential: CredentialHash, before: String?, count: Int, withOwn: Bool) async throws -> EntryPage {
         let cursor = try before.map { text in
             guard let cursor = EntryCursor(text) else { throw Problem.malformedCursor() }
             return cursor
         }
-        let view = AccessRequest(
-            credential: credential, operation: .ownView, subject: .own, attributes: [], purpose: "access_log", caseReference: "")
         do {
-            _ = try await door.read(view)
+            try await door.viewOwnLog(credential)
         } catch let refused as RefusedAccess {
             throw refused.problem(scope: "access_log")
         }
@@ -79,6 +93,18 @@ public struct AccessLogRoutes: Sendable {
 struct EntryPage: Sendable {
     let entries: [AccessEntry]
     let next: EntryCursor?
+}
+
+extension NoEntryProof {
+    fileprivate var problem: Problem {
+        switch self {
+        case .noSuchEntry: .notFound
+        case .notInTreeYet:
+            Problem(
+                "entry-not-in-tree-yet", status: .conflict, title: "The entry has no place in the log's tree yet",
+                detail: "It gets one within a second or so. Ask again then.", headers: [.retryAfter: "1"], pageKey: "log.not_in_tree_yet")
+        }
+    }
 }
 
 extension RefusedAccess {
