@@ -78,7 +78,9 @@ CREATE TRIGGER checkpoint_brings_tiles AFTER INSERT ON access_log.checkpoint
 -- no row: there is no such entry, or it is about somebody else.
 CREATE FUNCTION access_log.own_entry(credential bytea, entry_id uuid)
     RETURNS TABLE (leaf_index bigint, salt bytea, canonical bytea)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+    -- Held to the indexes, whatever the tables were when the plan was made.
+    SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
     RETURN QUERY
         SELECT l.index, e.salt, access_log.canonical(e, l.subject_number, l.previous_commitment)

@@ -415,6 +415,30 @@ $$;
 
 ALTER FUNCTION access_log.longest_wait_seconds() OWNER TO stoa_door;
 
+CREATE FUNCTION access_log.own_entry(credential bytea, entry_id uuid) RETURNS TABLE(leaf_index bigint, salt bytea, canonical bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET standard_conforming_strings TO 'on'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT l.index, e.salt, access_log.canonical(e, l.subject_number, l.previous_commitment)
+        FROM web.credential AS c
+        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
+        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+        JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
+        JOIN access_log.entry AS e ON e.subject_id = r.id
+        LEFT JOIN access_log.leaf AS l ON l.entry_id = e.id
+        WHERE c.hash = own_entry.credential AND web.is_live(c) AND e.id = own_entry.entry_id;
+END
+$$;
+
+ALTER FUNCTION access_log.own_entry(credential bytea, entry_id uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION access_log.release(entry_ids uuid[]) RETURNS TABLE(entry_id uuid, resident_id uuid, public_code text, identity_assurance smallint, holder_id uuid, key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[], sources text[], recorded_at timestamp with time zone[])
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -542,6 +566,64 @@ END
 $$;
 
 ALTER FUNCTION access_log.sequence(entries_max integer) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.store_tiles() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET standard_conforming_strings TO 'on'
+    AS $$
+DECLARE
+    tile_level smallint := 0;
+    full_tiles bigint := NEW.tree_size / 256;
+    next_tile bigint;
+    tile_hashes bytea;
+BEGIN
+    WHILE full_tiles > 0 LOOP
+        SELECT coalesce(max(t.index) + 1, 0) INTO next_tile FROM access_log.tile AS t WHERE t.level = tile_level;
+        -- Where nothing is new, nothing above it is.
+        EXIT WHEN next_tile >= full_tiles;
+        WHILE next_tile < full_tiles LOOP
+            IF tile_level = 0 THEN
+                SELECT string_agg(sha256('\x00'::bytea || 'stoa access entry v1\012'::bytea || l.commitment), ''::bytea ORDER BY l.index)
+                    INTO tile_hashes FROM access_log.leaf AS l WHERE l.index >= next_tile * 256 AND l.index < (next_tile + 1) * 256;
+            ELSE
+                SELECT string_agg(t.root, ''::bytea ORDER BY t.index) INTO tile_hashes FROM access_log.tile AS t
+                    WHERE t.level = tile_level - 1 AND t.index >= next_tile * 256 AND t.index < (next_tile + 1) * 256;
+            END IF;
+            -- Only whoever edits the database can make a leaf vanish. The log goes on without the tile, which `stoa verify log` misses.
+            IF octet_length(tile_hashes) IS DISTINCT FROM 8192 THEN RETURN NULL; END IF;
+            INSERT INTO access_log.tile (level, index, hashes, root)
+                VALUES (tile_level, next_tile, tile_hashes, access_log.tile_root(tile_hashes));
+            next_tile := next_tile + 1;
+        END LOOP;
+        tile_level := tile_level + 1;
+        full_tiles := full_tiles / 256;
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION access_log.store_tiles() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.tile_root(hashes bytea) RETURNS bytea
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET standard_conforming_strings TO 'on'
+    AS $$
+DECLARE
+    joined bytea := hashes;
+BEGIN
+    WHILE octet_length(joined) > 32 LOOP
+        joined := (SELECT string_agg(sha256('\x01'::bytea || substr(joined, 64 * pair.number + 1, 64)), ''::bytea ORDER BY pair.number)
+            FROM generate_series(0, octet_length(joined) / 64 - 1) AS pair (number));
+    END LOOP;
+    RETURN joined;
+END
+$$;
+
+ALTER FUNCTION access_log.tile_root(hashes bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION benefits.approve(credential bytea, disbursement uuid, transfer uuid, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT case_reference text, OUT language text) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2363,6 +2445,20 @@ CREATE TABLE access_log.subject_head (
 
 ALTER TABLE access_log.subject_head OWNER TO stoa_owner;
 
+CREATE TABLE access_log.tile (
+    level smallint NOT NULL,
+    index bigint NOT NULL,
+    hashes bytea NOT NULL,
+    root bytea NOT NULL,
+    CONSTRAINT tile_hashes_check CHECK ((octet_length(hashes) = 8192)),
+    CONSTRAINT tile_index_check CHECK ((index >= 0)),
+    CONSTRAINT tile_level_check CHECK (((level >= 0) AND (level <= 7))),
+    CONSTRAINT tile_root_check CHECK ((octet_length(root) = 32))
+);
+ALTER TABLE ONLY access_log.tile ALTER COLUMN hashes SET STORAGE EXTERNAL;
+
+ALTER TABLE access_log.tile OWNER TO stoa_owner;
+
 CREATE TABLE benefits.decision (
     disbursement_id uuid NOT NULL,
     prepared_by uuid NOT NULL,
@@ -3031,6 +3127,9 @@ ALTER TABLE ONLY access_log.staff_reason
 ALTER TABLE ONLY access_log.subject_head
     ADD CONSTRAINT subject_head_pkey PRIMARY KEY (subject_id);
 
+ALTER TABLE ONLY access_log.tile
+    ADD CONSTRAINT tile_pkey PRIMARY KEY (level, index);
+
 ALTER TABLE ONLY benefits.decision
     ADD CONSTRAINT decision_pkey PRIMARY KEY (disbursement_id);
 
@@ -3264,6 +3363,8 @@ CREATE INDEX idempotency_key_created ON web.idempotency_key USING btree (created
 
 CREATE TRIGGER batch_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.batch FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER checkpoint_brings_tiles AFTER INSERT ON access_log.checkpoint FOR EACH ROW EXECUTE FUNCTION access_log.store_tiles();
+
 CREATE TRIGGER checkpoint_covers_leaves BEFORE INSERT ON access_log.checkpoint FOR EACH ROW EXECUTE FUNCTION access_log.check_checkpoint_size();
 
 CREATE TRIGGER checkpoint_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.checkpoint FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
@@ -3275,6 +3376,8 @@ CREATE TRIGGER entry_only_grows BEFORE UPDATE OR TRUNCATE ON access_log.entry FO
 CREATE TRIGGER erasure_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.erasure FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER leaf_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.leaf FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER tile_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.tile FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON benefits.decision FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -3604,6 +3707,9 @@ REVOKE ALL ON FUNCTION access_log.field(number_and_tag bytea, payload text) FROM
 REVOKE ALL ON FUNCTION access_log.longest_wait_seconds() FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.longest_wait_seconds() TO stoa_app;
 
+REVOKE ALL ON FUNCTION access_log.own_entry(credential bytea, entry_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.own_entry(credential bytea, entry_id uuid) TO stoa_app;
+
 REVOKE ALL ON FUNCTION access_log.release(entry_ids uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.release(entry_ids uuid[]) TO stoa_app;
 
@@ -3611,6 +3717,10 @@ REVOKE ALL ON FUNCTION access_log.role_of(staff_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION access_log.sequence(entries_max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.sequence(entries_max integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.store_tiles() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION access_log.tile_root(hashes bytea) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION benefits.approve(credential bytea, disbursement uuid, transfer uuid, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT case_reference text, OUT language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION benefits.approve(credential bytea, disbursement uuid, transfer uuid, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT case_reference text, OUT language text) TO stoa_app;
@@ -3835,6 +3945,10 @@ GRANT SELECT ON TABLE access_log.staff_reason TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.subject_head TO stoa_auditor;
 GRANT SELECT,INSERT,UPDATE ON TABLE access_log.subject_head TO stoa_door;
+
+GRANT SELECT ON TABLE access_log.tile TO stoa_app;
+GRANT SELECT ON TABLE access_log.tile TO stoa_auditor;
+GRANT SELECT,INSERT ON TABLE access_log.tile TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE benefits.decision TO stoa_door;
 GRANT SELECT ON TABLE benefits.decision TO stoa_auditor;
