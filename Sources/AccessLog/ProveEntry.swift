@@ -21,9 +21,9 @@ struct ProveEntry: Sendable {
 
     /// - Parameter verifier: the log's key: a proof is given out only when it stands.
     /// - Returns: the file.
-    /// - Throws: ``NoEntryProof``; ``RefusedAccess`` when the credential may not read the log.
-    func perform(door: Door, database: Database, verifier: Ed25519NoteVerifier) async throws -> String {
-        try await door.viewOwnLog(credential)
+    /// - Throws: ``NoEntryProof``; `Problem` when the credential may not read the log.
+    func perform(entries: AccessEntries, database: Database, verifier: Ed25519NoteVerifier) async throws -> String {
+        try await entries.logView(of: credential)
         guard let own = try await database.optional(OwnEntry(credential: credential, entry: entry)) else { throw NoEntryProof.noSuchEntry }
         guard let index = own.leafIndex.map({ Int($0) }), let head = try await SignedHead.newest(verifier: verifier, query: database.query),
             index < head.tree.size
@@ -34,14 +34,6 @@ struct ProveEntry: Sendable {
         // The server reads its own words once: what does not stand is our fault, never the resident's surprise.
         _ = try ProvenEntry(checking: file.utf8, log: verifier)
         return file
-    }
-}
-
-extension Door {
-    /// Looking at the log is itself logged, once a session, before anything is shown.
-    func viewOwnLog(_ credential: CredentialHash) async throws {
-        _ = try await read(
-            AccessRequest(credential: credential, operation: .ownView, subject: .own, attributes: [], purpose: "access_log", caseReference: ""))
     }
 }
 

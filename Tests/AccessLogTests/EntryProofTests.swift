@@ -31,12 +31,12 @@ struct EntryProofTests {
 
         func file(of entry: AccessEntryID, for credential: FixtureCredential) async throws -> String {
             try await ProveEntry(credential: credential.hash, entry: entry)
-                .perform(door: town.door, database: town.city.app, verifier: town.signer.verifier)
+                .perform(entries: town.entries, database: town.city.app, verifier: town.signer.verifier)
         }
 
         func serve(_ body: @Sendable (any TestClientProtocol) async throws -> Void) async throws {
             try await town.city.serve {
-                AccessLogRoutes(database: town.city.app, door: town.door, verifier: town.signer.verifier).add(to: $0)
+                AccessLogRoutes(database: town.city.app, entries: town.entries, verifier: town.signer.verifier).add(to: $0)
                 PublicLogRoutes(database: town.city.app, verifier: town.signer.verifier).add(to: $0)
             } _: { try await body($0) }
         }

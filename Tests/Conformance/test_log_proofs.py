@@ -122,7 +122,7 @@ def test_nothing_beyond_the_head_and_no_other_paths(base_url, demo):
     _, size, _ = checkpoint(base_url, demo["log_vkey"])
     full = size // TILE_WIDTH
     for path in (f"0/{place(full + 1000, TILE_WIDTH)}", f"entries/{place(full + 1000, 7)}", "9/000", "0/0", "0/000/", "0/000.p/0", "0/000.p/256", "x/000",
-                 "0/x000/000", "0/%30%30%30", "entries/-01", "0/..%2F..%2Fcheckpoint"):
+                 "0/x000/000", "entries/-01", "0/..%2F..%2Fcheckpoint"):
         assert_problem(requests.get(f"{base_url}/log/tile/{path}", timeout=TIMEOUT_SECONDS), 404)
 
 

@@ -187,7 +187,7 @@ struct CityCommandTests {
             caseReference: "C-1")
         _ = try await door.read(search)
         #expect(try await sequencer.sequenceOnce() == 1)
-        let proof = try await town.city.serve({ AccessLogRoutes(database: town.city.app, door: door, verifier: signer.verifier).add(to: $0) }) { client in
+        let proof = try await town.city.serve({ AccessLogRoutes(database: town.city.app, entries: AccessEntries(database: town.city.app, door: door), verifier: signer.verifier).add(to: $0) }) { client in
             try await CityBrowser(client, session: resident.session).get("/access-log/\(search.id)/proof").text
         }
         let file = try town.file("entry.tlog-proof", proof)
