@@ -86,7 +86,7 @@ public struct PublicLogRoutes: Sendable {
     private func show(_ proven: ProvenEntryView?, _ state: FormState, _ context: WebContext) throws -> Response {
         var page = VerifyEntryPage(verifier: verifier, form: context.formView(state))
         page.proven = proven
-        return try context.page(page, title: "log.verify.title", status: state.errors.isEmpty ? .ok : .unprocessableContent)
+        return try context.page(page, title: proven == nil ? "log.verify.title" : "log.verify.title_stands", status: state.errors.isEmpty ? .ok : .unprocessableContent)
     }
 }
 

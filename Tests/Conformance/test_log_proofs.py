@@ -97,17 +97,19 @@ def opened(note, vkey):
 
 
 def test_the_root_is_rebuilt_from_tiles_and_the_tiles_from_leaves(base_url, demo, lawful, organisation_token):
-    """More reads than a tile holds, so that there is a full one and one above it."""
+    """More reads than a tile holds, so that there is a full one and one above it: of somebody whose list no other test walks through."""
     organisation, purpose = lawful
     reader = API(base_url, organisation_token(organisation))
-    subject = next(iter(organisation["subjects"].values()))
-    before = checkpoint(base_url, demo["log_vkey"])[1]
+    subject = organisation["subjects"][demo["residents"][-1]["username"]]
+    _, before, old_root = checkpoint(base_url, demo["log_vkey"])
     for _ in range(TILE_WIDTH + 1):
         assert reader.read(subject, purpose["id"], purpose["attributes"]).status_code == 200
     until(lambda: checkpoint(base_url, demo["log_vkey"])[1] > before + TILE_WIDTH, SEQUENCER_SECONDS_MAX, "all leaves in the signed tree")
     _, size, root = checkpoint(base_url, demo["log_vkey"])
     hashes = level(base_url, 0, size)
     assert base64.b64encode(tree(hashes)).decode() == root
+    # Whoever kept the old head sees that it was of a beginning of this tree.
+    assert base64.b64encode(tree(hashes[:before])).decode() == old_root
     assert level(base_url, 1, size // TILE_WIDTH) == [tree(hashes[n:n + TILE_WIDTH]) for n in range(0, size - size % TILE_WIDTH, TILE_WIDTH)]
 
     leaves = []
