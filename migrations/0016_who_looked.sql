@@ -6,7 +6,7 @@ CREATE VIEW access_log.told_entry AS
     SELECT e.subject_id, e.id, e.at, e.organisation_id, o.name AS organisation_name, e.actor_role, e.operation, e.purpose, pol.title AS purpose_title,
         act.id AS activity_id, e.attributes, e.legal_basis, e.law, ce.at AS consent_at, e.case_reference, e.outcome, e.refusal,
         CASE WHEN e.operation = 'paper_entry' AND e.outcome = 'permitted' THEN paper.id IS NOT NULL END AS form_entered, paper.helper_name,
-        l.index AS leaf_index, q.asked_at AS question_asked_at, q.due_at AS question_due_at, answer.answered_at AS question_answered_at
+        l.index AS leaf_index, e.count, q.asked_at AS question_asked_at, q.due_at AS question_due_at, answer.answered_at AS question_answered_at
     FROM access_log.entry AS e
     LEFT JOIN consent.organisation AS o ON o.id = e.organisation_id
     LEFT JOIN consent.processing_activity AS act ON act.organisation_id = e.organisation_id AND act.purpose = e.purpose

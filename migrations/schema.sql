@@ -64,20 +64,30 @@ CREATE FUNCTION access_log.authorise(entry_ids uuid[], credentials bytea[], oper
     SET enable_seqscan TO 'off'
     SET enable_memoize TO 'off'
     AS $$
+DECLARE
+    list_count integer := nullif(cardinality(array_positions(operations, 'list')), 0);
 BEGIN
     PERFORM access_log.check_moment();
+    -- A list comes alone and from one asker: the number in its entries is that of the people in it.
+    IF list_count IS NOT NULL AND (list_count <> cardinality(operations) OR NOT credentials[1] = ALL (credentials)) THEN
+        RAISE EXCEPTION 'a list is a call of its own' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
 
     -- Organisations.
-    IF 'disclose' = ANY (operations) THEN
+    IF operations && '{disclose,list}' THEN
         RETURN QUERY
         WITH request AS (
-            SELECT r.id, r.credential, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
+            SELECT r.id, r.credential, r.operation, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
                 coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes
             FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, attribute_lists, purposes, case_references)
                 AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
-            WHERE r.operation = 'disclose'
+            WHERE r.operation IN ('disclose', 'list')
         ), decided AS (
-            SELECT r.id, r.attributes, r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
+            SELECT r.id, r.attributes,
+                CASE WHEN r.operation = 'disclose' AND cardinality(r.attributes) > 0
+                        AND r.attributes <@ (SELECT array_agg(x.id) FROM register.attribute AS x WHERE x.derived_from IS NOT NULL)
+                    THEN 'predicate' ELSE r.operation END AS operation,
+                r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
                 p.resident_id AS subject_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
                 st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
                 CASE
@@ -102,11 +112,11 @@ BEGIN
                 WHERE x.resident_id = p.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
-                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal)
+                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal, count)
             SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
-                'disclose', d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN d.legal_basis END, CASE WHEN d.refusal IS NULL THEN d.law END,
+                d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN d.legal_basis END, CASE WHEN d.refusal IS NULL THEN d.law END,
                 CASE WHEN d.refusal IS NULL AND d.legal_basis = 'consent' THEN d.consent_event_id END,
-                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
+                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal, list_count
             FROM decided AS d WHERE d.kind IS NOT NULL
             RETURNING entry.id
         ), queued AS (
@@ -216,7 +226,7 @@ BEGIN
 
     RETURN QUERY
         SELECT r.id, r.id, 'operation_unknown', '{}'::text[] FROM unnest(entry_ids, operations) AS r (id, operation)
-        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'view', 'search', 'paper_entry', 'log_view', 'own_view');
+        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'log_view', 'own_view');
 END
 $$;
 
@@ -240,13 +250,16 @@ CREATE TABLE access_log.entry (
     case_reference text,
     outcome text NOT NULL,
     refusal text,
+    count integer,
     written_by xid8 DEFAULT pg_current_xact_id() NOT NULL,
     salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))) NOT NULL,
     CONSTRAINT entry_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['resident'::text, 'staff'::text, 'organisation'::text]))),
     CONSTRAINT entry_check CHECK (((outcome = 'refused'::text) = (refusal IS NOT NULL))),
-    CONSTRAINT entry_check1 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
-    CONSTRAINT entry_check2 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
-    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'log_view'::text, 'own_view'::text]))),
+    CONSTRAINT entry_check1 CHECK (((operation = 'list'::text) = (count IS NOT NULL))),
+    CONSTRAINT entry_check2 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
+    CONSTRAINT entry_check3 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
+    CONSTRAINT entry_count_check CHECK (((count >= 1) AND (count <= 1000))),
+    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'log_view'::text, 'own_view'::text]))),
     CONSTRAINT entry_outcome_check CHECK ((outcome = ANY (ARRAY['permitted'::text, 'refused'::text]))),
     CONSTRAINT entry_salt_check CHECK ((octet_length(salt) = 32))
 );
@@ -281,7 +294,8 @@ BEGIN
         || access_log.field('\x1001', e.outcome)
         || access_log.field('\x1101', e.refusal)
         || access_log.field('\x1202', int8send(canonical.subject_number))
-        || access_log.field('\x1304', canonical.previous_commitment);
+        || access_log.field('\x1304', canonical.previous_commitment)
+        || access_log.field('\x1402', int8send(e.count));
 END
 $$;
 
@@ -517,6 +531,7 @@ CREATE VIEW access_log.told_entry AS
         END AS form_entered,
     paper.helper_name,
     l.index AS leaf_index,
+    e.count,
     q.asked_at AS question_asked_at,
     q.due_at AS question_due_at,
     answer.answered_at AS question_answered_at
@@ -662,7 +677,7 @@ $$;
 
 ALTER FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION access_log.release(entry_ids uuid[]) RETURNS TABLE(entry_id uuid, resident_id uuid, public_code text, identity_assurance smallint, holder_id uuid, key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[], sources text[], recorded_at timestamp with time zone[])
+CREATE FUNCTION access_log.release(entry_ids uuid[]) RETURNS TABLE(entry_id uuid, resident_id uuid, public_code text, identity_assurance smallint, holder_id uuid, key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[], sources text[], recorded_at timestamp with time zone[], at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -675,7 +690,7 @@ CREATE FUNCTION access_log.release(entry_ids uuid[]) RETURNS TABLE(entry_id uuid
 BEGIN
     PERFORM access_log.check_moment();
     RETURN QUERY
-    SELECT e.id, r.id, r.public_code, r.identity_assurance, holder.id, k.key_id, k.wrapped_key, a.attributes, a.sealed_values, a.sources, a.recorded_at
+    SELECT e.id, r.id, r.public_code, r.identity_assurance, holder.id, k.key_id, k.wrapped_key, a.attributes, a.sealed_values, a.sources, a.recorded_at, e.at
     FROM unnest(entry_ids) AS asked (id)
     CROSS JOIN LATERAL (SELECT * FROM access_log.entry AS x WHERE x.id = asked.id OFFSET 0) AS e
     CROSS JOIN LATERAL (SELECT * FROM register.resident AS x WHERE x.id = e.subject_id OFFSET 0) AS r
@@ -686,7 +701,11 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT array_agg(x.attribute) AS attributes, array_agg(x.sealed_value) AS sealed_values, array_agg(x.source) AS sources,
             array_agg(x.recorded_at) AS recorded_at
-        FROM register.sealed_attribute AS x WHERE x.resident_id = holder.id AND x.attribute = ANY (e.attributes)) AS a
+        FROM register.sealed_attribute AS x WHERE x.resident_id = holder.id AND x.attribute = ANY (
+            CASE WHEN e.attributes && (SELECT array_agg(d.id) FROM register.attribute AS d WHERE d.derived_from IS NOT NULL)
+                THEN e.attributes || ARRAY(SELECT d.derived_from FROM register.attribute AS d
+                                           WHERE d.derived_from IS NOT NULL AND d.id = ANY (e.attributes))
+                ELSE e.attributes END)) AS a
     WHERE e.outcome = 'permitted'
       AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
       AND (e.at > public.stoa_now() - interval '5 seconds'
@@ -997,6 +1016,20 @@ END
 $$;
 
 ALTER FUNCTION benefits.refuse(credential bytea, disbursement uuid, reason text) OWNER TO stoa_door;
+
+CREATE FUNCTION benefits.waiting_for(credential bytea) RETURNS TABLE(count bigint, oldest timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT count(*), min(d.prepared_at)
+        FROM web.staff_with(waiting_for.credential, '{approver}') AS s JOIN benefits.disbursement AS d ON d.prepared_by <> s.staff_id
+        WHERE NOT EXISTS (SELECT FROM benefits.decision AS x WHERE x.disbursement_id = d.id);
+END
+$$;
+
+ALTER FUNCTION benefits.waiting_for(credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, entry uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1463,6 +1496,7 @@ ALTER TABLE register.resident OWNER TO stoa_owner;
 CREATE TABLE register.sealed_attribute (
     resident_id uuid NOT NULL,
     attribute text NOT NULL,
+    attribute_is_held boolean GENERATED ALWAYS AS (true) STORED NOT NULL,
     sealed_value bytea NOT NULL,
     source text NOT NULL,
     recorded_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
@@ -3152,7 +3186,16 @@ COMMENT ON TABLE public.migration IS 'The scripts of migrations/ that made this 
 CREATE TABLE register.attribute (
     id text NOT NULL,
     "position" integer NOT NULL,
-    CONSTRAINT attribute_id_check CHECK ((id ~ '^[a-z][a-z_]{1,39}$'::text))
+    derived_from text,
+    rule text,
+    is_held boolean GENERATED ALWAYS AS ((derived_from IS NULL)) STORED NOT NULL,
+    base_is_held boolean GENERATED ALWAYS AS (
+CASE
+    WHEN (derived_from IS NOT NULL) THEN true
+    ELSE NULL::boolean
+END) STORED,
+    CONSTRAINT attribute_check CHECK (((derived_from IS NULL) = (rule IS NULL))),
+    CONSTRAINT attribute_id_check CHECK ((id ~ '^[a-z][a-z0-9_]{1,39}$'::text))
 );
 
 ALTER TABLE register.attribute OWNER TO stoa_owner;
@@ -3540,6 +3583,9 @@ ALTER TABLE ONLY questions.question
     ADD CONSTRAINT question_reference_key UNIQUE (reference);
 
 ALTER TABLE ONLY register.attribute
+    ADD CONSTRAINT attribute_id_is_held_key UNIQUE (id, is_held);
+
+ALTER TABLE ONLY register.attribute
     ADD CONSTRAINT attribute_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY register.attribute
@@ -3616,6 +3662,8 @@ CREATE INDEX client_assertion_expires ON openid.client_assertion USING btree (ex
 CREATE INDEX bill_resident ON payments.bill USING btree (resident_id, created_at, id);
 
 CREATE INDEX question_due ON questions.question USING btree (due_at);
+
+CREATE INDEX attribute_derived ON register.attribute USING btree (id) INCLUDE (derived_from) WHERE (derived_from IS NOT NULL);
 
 CREATE INDEX correction_request_requested ON register.correction_request USING btree (requested_at);
 
@@ -3875,6 +3923,9 @@ ALTER TABLE ONLY questions.answer
 ALTER TABLE ONLY questions.question
     ADD CONSTRAINT question_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
+ALTER TABLE ONLY register.attribute
+    ADD CONSTRAINT attribute_derived_from_base_is_held_fkey FOREIGN KEY (derived_from, base_is_held) REFERENCES register.attribute(id, is_held);
+
 ALTER TABLE ONLY register.correction_answer
     ADD CONSTRAINT correction_answer_answered_by_fkey FOREIGN KEY (answered_by) REFERENCES identity.staff(id);
 
@@ -3903,7 +3954,7 @@ ALTER TABLE ONLY register.resident
     ADD CONSTRAINT resident_superseded_by_fkey FOREIGN KEY (superseded_by) REFERENCES register.resident(id);
 
 ALTER TABLE ONLY register.sealed_attribute
-    ADD CONSTRAINT sealed_attribute_attribute_fkey FOREIGN KEY (attribute) REFERENCES register.attribute(id);
+    ADD CONSTRAINT sealed_attribute_attribute_attribute_is_held_fkey FOREIGN KEY (attribute, attribute_is_held) REFERENCES register.attribute(id, is_held);
 
 ALTER TABLE ONLY register.sealed_attribute
     ADD CONSTRAINT sealed_attribute_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
@@ -4064,6 +4115,9 @@ GRANT ALL ON FUNCTION benefits.received_by(credential bytea, page_size integer) 
 
 REVOKE ALL ON FUNCTION benefits.refuse(credential bytea, disbursement uuid, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION benefits.refuse(credential bytea, disbursement uuid, reason text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION benefits.waiting_for(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION benefits.waiting_for(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, entry uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date) FROM PUBLIC;
 GRANT ALL ON FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, entry uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date) TO stoa_app;

@@ -27,6 +27,8 @@ public struct AccessEntry: Sendable {
     /// Who helped the resident with a paper form, as it stands on the form.
     let helperName: String?
     let leafIndex: Int64?
+    /// How many people the list was about that this entry is one of; nil for what is no list.
+    let count: Int?
     /// The resident's question about this entry, if there is one.
     let question: QuestionState?
 

@@ -21,9 +21,10 @@ struct AccessEntryBody: Encodable, Sendable {
     let formEntered: Bool?
     let helper: String?
     let leafIndex: Int64?
+    let count: Int?
 
     enum CodingKeys: String, CodingKey {
-        case id, at, organisation, role, operation, purpose, attributes, outcome, refusal, helper
+        case id, at, organisation, role, operation, purpose, attributes, outcome, refusal, helper, count
         case organisationName = "organisation_name"
         case purposeTitle = "purpose_title"
         case formEntered = "form_entered"
@@ -49,6 +50,7 @@ struct AccessEntryBody: Encodable, Sendable {
         formEntered = entry.formEntered
         helper = entry.helperName
         leafIndex = entry.leafIndex
+        count = entry.count
     }
 
     /// Every member is always there, null where there is nothing to say: programs need not ask whether a key exists.
@@ -70,6 +72,7 @@ struct AccessEntryBody: Encodable, Sendable {
         try container.encode(formEntered, forKey: .formEntered)
         try container.encode(helper, forKey: .helper)
         try container.encode(leafIndex, forKey: .leafIndex)
+        try container.encode(count, forKey: .count)
     }
 }
 
@@ -117,6 +120,7 @@ struct EntryPageModel: PageModel {
     static let template = "access-log/entry"
 
     var entry: EntryView
+    var isRefused: Bool
     var explanation: String
     /// The switch of this sharing, or the law in its place.
     var sharing: Link?
@@ -125,7 +129,7 @@ struct EntryPageModel: PageModel {
     var position: String?
 
     static let fields: Fields<Self> = [
-        "entry": .model(\.entry), "explanation": .text(\.explanation), "sharing": .optionalLink(\.sharing),
+        "entry": .model(\.entry), "is_refused": .flag(\.isRefused), "explanation": .text(\.explanation), "sharing": .optionalLink(\.sharing),
         "question": .optional(\.question), "position": .optionalText(\.position),
     ]
 
@@ -134,7 +138,8 @@ struct EntryPageModel: PageModel {
         explanation = Self.explanation(entry, self.entry, context)
         sharing = entry.activityID.map { Link("/consents/\($0.uuidString.lowercased())") }
         question = entry.isOwnView ? nil : QuestionBox(entry, context)
-        position = entry.leafIndex.map { context.format.number(Int($0) + 1) }
+        isRefused = entry.refusal != nil
+        position = entry.leafIndex.map { context.text("access_log.entry.position", ["number": context.format.number(Int($0) + 1)]) }
     }
 
     /// "Why?" in a sentence: the exact consent, law or refusal.
@@ -199,7 +204,9 @@ public struct EntryView: ViewModel {
     public init(_ entry: AccessEntry, context: some PageContext) {
         who = entry.organisationName?.text(context.language) ?? context.text("access_log.you")
         let isRefused = entry.outcome == "refused"
-        headline = context.text("access_log.did.\(entry.operation).\(isRefused ? "refused" : entry.formEntered == false ? "unchanged" : "permitted")", ["who": who])
+        headline = context.text(
+            "access_log.did.\(entry.operation).\(isRefused ? "refused" : entry.formEntered == false ? "unchanged" : "permitted")",
+            ["who": who, "count": entry.count.map(context.format.number) ?? ""])
         page = Link("/access-log/\(entry.id)")
         at = context.format.dateTime(entry.at)
         timestamp = RFC3339.text(entry.at)
@@ -264,5 +271,5 @@ let staffReasons: Set<String> = ["identity_proofing", "application", "correction
 /// The kinds of data of `register.attribute`, which have a text each.
 let knownAttributes: Set<String> = [
     "given_names", "family_name", "date_of_birth", "national_number", "street", "postcode", "locality", "phone", "email", "preferred_language",
-    "username", "contact_email", "contact_phone",
+    "username", "contact_email", "contact_phone", "is_over_18", "lives_in_city",
 ]

@@ -42,14 +42,14 @@ struct EntryExport: Sendable {
 
     private static let columns = [
         "at", "id", "organisation", "organisation_name", "role", "operation", "purpose", "purpose_title", "attributes", "legal_ground",
-        "case_reference", "outcome", "refusal", "helper", "leaf_index",
+        "case_reference", "outcome", "refusal", "helper", "leaf_index", "count",
     ]
 
     private static func values(_ body: AccessEntryBody) -> [String] {
         [
             body.at, body.id, body.organisation ?? "", body.organisationName ?? "", body.role, body.operation, body.purpose, body.purposeTitle ?? "",
             body.attributes.joined(separator: " "), body.legalGround ?? "", body.caseReference ?? "", body.outcome, body.refusal ?? "",
-            body.helper ?? "", body.leafIndex.map(String.init) ?? "",
+            body.helper ?? "", body.leafIndex.map(String.init) ?? "", body.count.map(String.init) ?? "",
         ]
     }
 

@@ -67,13 +67,13 @@ extension CommittedEntry {
             let operation = text(9), case .list(let elements)? = fields[10], let purpose = text(11), let outcome = text(16)
         else { return nil }
         let attributes = elements.compactMap { element -> String? in if case .string(let name) = element { name } else { nil } }
-        let subjectNumber: Int64? = if case .integer(let number)? = fields[18] { number } else { nil }
+        func integer(_ number: UInt8) -> Int64? { if case .integer(let integer)? = fields[number] { integer } else { nil } }
         let previous: [UInt8]? = if case .bytes(let bytes)? = fields[19] { bytes } else { nil }
         self.init(
             id: id, at: at, subjectID: uuid(3), actorKind: actorKind, actorID: actorID, actorRole: actorRole, organisationID: text(7),
             clientID: text(8), operation: operation, attributes: attributes, purpose: purpose, legalBasis: text(12), law: text(13),
-            consentEventID: uuid(14), caseReference: text(15), outcome: outcome, refusal: text(17), subjectNumber: subjectNumber,
-            previousCommitment: previous)
+            consentEventID: uuid(14), caseReference: text(15), outcome: outcome, refusal: text(17), subjectNumber: integer(18),
+            previousCommitment: previous, count: integer(20))
         // Whatever was not understood above would be missing now.
         guard self.canonicalBytes == canonicalBytes else { return nil }
     }

@@ -85,7 +85,7 @@ public struct QuestionedEntry: Query {
 /// Of `access_log.told_entry`, in the order in which they are read.
 private let toldColumns: SQL = """
     id, at, organisation_id, organisation_name, actor_role, operation, purpose, purpose_title, activity_id, attributes, legal_basis, law,
-    consent_at, case_reference, outcome, refusal, form_entered, helper_name, leaf_index, question_asked_at, question_due_at, question_answered_at
+    consent_at, case_reference, outcome, refusal, form_entered, helper_name, leaf_index, count, question_asked_at, question_due_at, question_answered_at
     """
 
 extension AccessEntry {
@@ -109,6 +109,7 @@ extension AccessEntry {
         formEntered = try row.next()
         helperName = try row.next()
         leafIndex = try row.next()
+        count = try row.next(Int32?.self).map(Int.init)
         let askedAt = try row.next(Date?.self)
         let dueAt = try row.next(Date?.self)
         let answeredAt = try row.next(Date?.self)

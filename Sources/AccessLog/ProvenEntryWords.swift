@@ -53,7 +53,8 @@ extension AccessEntry {
             organisationName: entry.organisationID.map { LocalisedText([.english: $0 == "city" ? city : $0]) }, actorRole: entry.actorRole,
             operation: entry.operation, purpose: entry.purpose, purposeTitle: nil, activityID: nil, attributes: entry.attributes, legalBasis: entry.legalBasis,
             law: entry.law, consentAt: nil, caseReference: entry.caseReference, outcome: entry.outcome, refusal: entry.refusal,
-            formEntered: nil, helperName: nil, leafIndex: Int64(leafIndex), question: nil)
+            formEntered: nil, helperName: nil, leafIndex: Int64(leafIndex),
+            count: entry.count.map { Int($0) }, question: nil)
     }
 }
 
@@ -74,6 +75,7 @@ extension ProvenEntry {
             ("Data", entry.attributes.isEmpty ? nil : entry.attributes.joined(separator: ", ")),
             ("Ground", entry.legalBasis == nil ? nil : ground.compactMap(\.self).joined(separator: ", ")),
             ("Case", entry.caseReference),
+            ("On a list of", entry.count.map { "\($0) people" }),
         ]
         return facts.compactMap { name, value in
             guard let value else { return nil }

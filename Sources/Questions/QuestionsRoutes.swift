@@ -20,6 +20,7 @@ public struct QuestionsRoutes: Sendable {
         site.residentAPI.get("/api/v1/access-entries/{id}/question", use: getQuestion)
         site.residentAPI.put("/api/v1/access-entries/{id}/question", use: putQuestion)
         site.addNavigation(.staff, path: "/staff/questions", textKey: "questions.navigation", roles: [.auditor])
+        site.addStaffTasks(tasks)
         let auditor = site.staff([.auditor])
         auditor.get("/staff/questions", use: queue)
         auditor.get("/staff/questions/{reference}", use: look)
@@ -67,6 +68,16 @@ public struct QuestionsRoutes: Sendable {
     }
 
     // MARK: Auditors
+
+    /// One task for all that wait, with the first day on which an answer is due.
+    @Sendable func tasks(of staff: StaffCaller, _ context: WebContext) async throws -> [HomeTask] {
+        guard staff.roles.contains(.auditor) else { return [] }
+        let waiting = try await questions.waiting(for: staff.credential)
+        guard let first = waiting.first else { return [] }
+        let detail = context.text(
+            "questions.task.detail", ["count": context.format.number(waiting.count), "date": context.format.day(first.dueAt)])
+        return [HomeTask(title: context.text("questions.task.title"), detail: detail, path: "/staff/questions")]
+    }
 
     @Sendable func queue(_ request: Request, _ context: StaffContext) async throws -> Response {
         try context.page(QueuePage(try await questions.waiting(for: context.staff.credential), context), title: "questions.queue.title")

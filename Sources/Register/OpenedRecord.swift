@@ -21,6 +21,8 @@ public struct OpenedRecord: Sendable {
     public let identityAssurance: Int
     /// In the register's order.
     public let attributes: [OpenedAttribute]
+    /// Answers to derived attributes; none where the city cannot tell.
+    public internal(set) var answers: [Attribute: Bool] = [:]
 
     /// The value of an attribute, nil where the city holds none.
     public func value(_ attribute: Attribute) -> String? {

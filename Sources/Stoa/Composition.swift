@@ -33,10 +33,11 @@ struct City {
     /// - Throws: what is wrong with a setting, a key, a template or a catalogue.
     init(_ configuration: StoaConfiguration, database: Database, url: String, keys: KeyRing, logger: Logger) throws {
         self.database = database
-        // Reads of personal data share one connection and one transaction after the other (see Door).
+        // Reads of personal data share one connection and one transaction after the other (see Door). Lists have two beside it: while the
+        // values of one are opened here, the database decides about the next.
         var doorConfiguration = Database.Configuration(url: url)
         doorConfiguration.sharedConnections = 1
-        doorConfiguration.exclusiveConnections = 1
+        doorConfiguration.exclusiveConnections = 2
         doorConfiguration.applicationName = "stoa door"
         doorDatabase = try Database(configuration: doorConfiguration, logger: logger)
         let door = Door(database: doorDatabase)
@@ -66,7 +67,10 @@ struct City {
         MessagesRoutes(database: database).add(to: site)
         CaseworkRoutes(database: database, door: door, vault: keys.vault, lookup: keys.lookup, corrections: corrections).add(to: site)
         BenefitsRoutes(database: database, door: door).add(to: site)
-        ExchangeRoutes(door: door, vault: keys.vault).add(to: site)
+        ExchangeRoutes(
+            door: door, vault: keys.vault,
+            rules: DerivationRules(timeZone: configuration.city.timeZone, localities: configuration.city.localities)
+        ).add(to: site)
         OpenIDRoutes(database: database, door: door, vault: keys.vault, baseURL: configuration.baseURL).add(to: site)
     }
 }

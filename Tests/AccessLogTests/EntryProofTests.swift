@@ -226,7 +226,7 @@ struct EntryProofTests {
         let entry = CommittedEntry(
             id: UUID(), at: Date(timeIntervalSince1970: 1_795_000_000), subjectID: nil, actorKind: "organisation", actorID: "c", actorRole: "organisation",
             organisationID: "c", clientID: "c", operation: "disclose", attributes: ["\u{1B}[31mred\u{202E}"], purpose: "care\u{7}", legalBasis: nil, law: nil,
-            consentEventID: nil, caseReference: "K", outcome: "refused", refusal: "purpose_unknown", subjectNumber: nil, previousCommitment: nil)
+            consentEventID: nil, caseReference: "K", outcome: "refused", refusal: "purpose_unknown", subjectNumber: nil, previousCommitment: nil, count: 12)
         let read = try #require(CommittedEntry(canonicalBytes: entry.canonicalBytes))
         #expect(read.canonicalBytes == entry.canonicalBytes && read.attributes == entry.attributes)
         let signer = try Ed25519NoteSigner.generate(name: "log.example/test")
@@ -236,7 +236,7 @@ struct EntryProofTests {
             extra: CommittedEntry.opening(salt: salt, canonicalBytes: entry.canonicalBytes), index: 0, path: [],
             checkpoint: try Checkpoint(origin: signer.name, size: 1, root: root).signed(by: [signer]).description)
         let lines = try ProvenEntry(checking: file.description.utf8, log: signer.verifier).lines
-        #expect(lines.contains { $0.hasSuffix(" [31mred") } && lines.contains { $0.hasSuffix(" care") })
+        #expect(lines.contains { $0.hasSuffix(" [31mred") } && lines.contains { $0.hasSuffix(" care") } && lines.contains { $0.hasSuffix(" 12 people") })
         #expect(!lines.contains { $0.unicodeScalars.contains { $0.value < 0x20 || $0 == "\u{202E}" } })
     }
 }

@@ -97,7 +97,7 @@ def test_consent_exchange_and_access_log(person, demo, consented, base_url, orga
     # Why could they, and the question about it, to its place among what was asked.
     person.visit("/access-log")
     person.follow_text("access_log.did.disclose.refused", "link")
-    person.expect("access_log.entry.why")
+    person.expect("access_log.entry.why_refused")
     person.follow_text("access_log.entry.ask", "link")
     person.fill_text("questions.ask.words", "⁇ " + case)
     person.submit("questions.ask.submit")

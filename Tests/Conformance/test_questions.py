@@ -34,6 +34,7 @@ def test_asked_answered_and_read(base_url, demo, app, app_token, other_resident,
 
     reference = asked.json()["reference"]
     auditor = sign_in(staff_with(demo, "auditor"))
+    assert "/staff/questions" in auditor.page("/staff").links
     queue = auditor.page("/staff/questions")
     assert reference in queue.text and "Why did you need this?" not in queue.text
     page = auditor.get(f"/staff/questions/{reference}")
