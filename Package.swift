@@ -120,7 +120,7 @@ let package = Package(
             path: "Tests/City", swiftSettings: strict),
         tests("Consent", ["City", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("Exchange", ["City", "TestSupport", "Postgres", "Primitives", "Register", "AccessLog", "TransparencyLog", "Web", "Consent", hummingbirdTesting, httpTypes, logging]),
-        tests("AccessLog", ["City", "TestSupport", "Postgres", "Primitives", "Register", "TransparencyLog", "Web", logging]),
+        tests("AccessLog", ["City", "TestSupport", "Postgres", "Primitives", "Register", "TransparencyLog", "Web", hummingbirdTesting, crypto, httpTypes, nio, logging]),
         tests("Identity", ["City", "Messages", "Postgres", "Primitives", "Register", "Web", hummingbirdTesting]),
         tests("Messages", ["City", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("DataTracker", ["City", "AccessLog", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes, nio]),

@@ -489,8 +489,8 @@ CREATE FUNCTION access_log.field(number_and_tag bytea, payload text) RETURNS byt
     RETURN coalesce(number_and_tag || int4send(octet_length(payload)) || convert_to(payload, 'UTF8'), substr(number_and_tag, 1, 1) || '\x0000000000'::bytea);
 
 -- An entry as the bytes that are committed to. Fields are only ever added, with a new label. The Swift twin that verifies it,
--- written apart from it, is Sources/AccessLog/CanonicalEntry.swift. It runs under the search_path of access_log.sequence, which alone
--- calls it: to set one for each entry again was a tenth of the sequencer's work.
+-- written apart from it, is Sources/AccessLog/CanonicalEntry.swift. It runs under the search_path of the functions that
+-- call it: to set one for each entry again was a tenth of the sequencer's work.
 CREATE FUNCTION access_log.canonical(e access_log.entry, subject_number bigint, previous_commitment bytea) RETURNS bytea
     LANGUAGE plpgsql STABLE AS $$
 DECLARE

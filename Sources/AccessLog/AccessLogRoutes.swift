@@ -1,4 +1,4 @@
-// Who looked at your data: the pages and the JSON of the access log, and the public head of the tree.
+// Who looked at your data: the pages and the JSON of the access log, and the proof of each entry.
 import Foundation
 import Hummingbird
 public import Postgres
@@ -11,7 +11,7 @@ public struct AccessLogRoutes: Sendable {
     private let entries: AccessEntries
     private let verifier: Ed25519NoteVerifier
 
-    /// - Parameter verifier: the log's public key. Heads that it does not verify are not shown.
+    /// - Parameter verifier: the log's public key. Proofs lead to heads that it verifies.
     public init(database: Database, entries: AccessEntries, verifier: Ed25519NoteVerifier) {
         self.database = database
         self.entries = entries
@@ -23,11 +23,12 @@ public struct AccessLogRoutes: Sendable {
         site.addNavigation(.resident, path: "/access-log", textKey: "access_log.navigation")
         site.resident.get("/access-log", use: showEntries)
         site.resident.get("/access-log/{entry}", use: showEntry)
+        site.resident.get("/access-log/{entry}/proof", use: showProof)
         site.resident.get("/access-log.csv", use: exportCSV)
         site.resident.get("/access-log.json", use: exportJSON)
         site.residentAPI.get("/api/v1/access-entries", use: listEntries)
         site.residentAPI.get("/api/v1/access-entries/{id}", use: getEntry)
-        site.publicAPI.get("/log/checkpoint", use: checkpoint)
+        site.residentAPI.get("/api/v1/access-entries/{id}/proof", use: getProof)
     }
 
     /// Entries on one page: a screenful of a phone times five, some 12 kB.
@@ -91,12 +92,26 @@ public struct AccessLogRoutes: Sendable {
         return Response(status: .ok, headers: export.headers, body: body)
     }
 
-    /// The newest signed head of the tree (C2SP tlog-checkpoint), for anybody.
-    @Sendable func checkpoint(_ request: Request, _ context: WebContext) async throws -> Response {
-        guard let head = try await SignedHead.newest(verifier: verifier, query: database.query) else { throw Problem.notFound }
-        return Response(
-            status: .ok, headers: [.contentType: "text/plain; charset=utf-8", .cacheControl: "no-cache"],
-            body: .init(byteBuffer: ByteBuffer(string: head.note)))
+    @Sendable func showProof(_ request: Request, _ context: ResidentContext) async throws -> Response {
+        try await proof(of: context.parameter("entry"), for: context.resident.credential)
+    }
+
+    @Sendable func getProof(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
+        try context.require(scope: "access_log")
+        return try await proof(of: context.parameter("id"), for: context.resident.credential)
+    }
+
+    /// A file to keep (C2SP tlog-proof).
+    private func proof(of entry: AccessEntryID, for credential: CredentialHash) async throws -> Response {
+        do {
+            let file = try await ProveEntry(credential: credential, entry: entry).perform(entries: entries, database: database, verifier: verifier)
+            return Response(
+                status: .ok,
+                headers: [.contentType: "text/plain; charset=utf-8", .contentDisposition: "attachment; filename=\"\(entry).tlog-proof\""],
+                body: .init(byteBuffer: ByteBuffer(string: file)))
+        } catch let none as NoEntryProof {
+            throw none.problem
+        }
     }
 }
 
@@ -131,6 +146,18 @@ extension EntryCursor {
         guard let text else { return nil }
         guard let cursor = EntryCursor(text) else { throw Problem.malformedCursor() }
         self = cursor
+    }
+}
+
+extension NoEntryProof {
+    fileprivate var problem: Problem {
+        switch self {
+        case .noSuchEntry: .notFound
+        case .notInTreeYet:
+            Problem(
+                "entry-not-in-tree-yet", status: .conflict, title: "The entry has no place in the log's tree yet",
+                detail: "It gets one within a second or so. Ask again then.", headers: [.retryAfter: "1"], pageKey: "log.not_in_tree_yet")
+        }
     }
 }
 

@@ -15,7 +15,7 @@ public struct LogVerification: Sendable {
     public var isWhole: Bool { findings.isEmpty }
 }
 
-/// Recomputes commitments, per-subject chains, tree heads and signatures.
+/// Recomputes commitments, per-subject chains, tiles, tree heads and signatures.
 public struct LogVerifier: Sendable {
     /// Leaves read at a time: some 3 MB, so that a log of any length is verified in little memory.
     static let leavesPerPage = 5000
@@ -45,10 +45,12 @@ public struct LogVerifier: Sendable {
             while true {
                 let page = try await transaction.query(LeafPage(from: work.nextIndex, count: Self.leavesPerPage))
                 for leaf in page where work.result.findings.count < Self.findingsMax { work.check(leaf) }
+                try await work.checkTiles(on: transaction)
                 progress(work.tree.size, total)
                 if page.count < Self.leavesPerPage || work.result.findings.count >= Self.findingsMax { break }
             }
             work.finish()
+            try await work.checkTileCount(on: transaction)
             try await checkChains(on: transaction, &work.result)
             try await checkEntriesWithoutLeaf(on: transaction, &work.result)
             return work.result
@@ -81,6 +83,12 @@ private struct VerificationWork {
     private let verifier: Ed25519NoteVerifier
     private var checkpoints: [Int: CheckpointRow] = [:]
     private var newestSize: Int?
+    /// For each level the hashes of the tile that is being filled, and the full ones that are still to be compared with what is stored.
+    private var growingTiles: [[MerkleHash]] = []
+    private var fullTiles: [TileRow] = []
+    private var fullTileCount = 0
+    /// Behind a missing leaf every tile is another: that leaf is the finding.
+    private var hasGap = false
 
     init(verifier: Ed25519NoteVerifier) { self.verifier = verifier }
 
@@ -91,12 +99,50 @@ private struct VerificationWork {
     }
 
     mutating func check(_ leaf: LeafRow) {
-        if leaf.index != nextIndex { result.findings.append("Leaf \(nextIndex) is missing; the next one is \(leaf.index).") }
+        if leaf.index != nextIndex {
+            result.findings.append("Leaf \(nextIndex) is missing; the next one is \(leaf.index).")
+            hasGap = true
+        }
         nextIndex = leaf.index + 1
         checkCommitment(leaf)
-        tree.append(.leaf(CommittedEntry.label.leafData(leaf.commitment)))
+        let hash = MerkleHash.leaf(CommittedEntry.label.leafData(leaf.commitment))
+        tree.append(hash)
+        if !hasGap { fillTiles(with: hash, level: 0) }
         checkRoot(at: tree.size)
         result.leafCount += 1
+    }
+
+    private mutating func fillTiles(with hash: MerkleHash, level: Int) {
+        if growingTiles.count == level { growingTiles.append([]) }
+        growingTiles[level].append(hash)
+        guard growingTiles[level].count == Tile.fullWidth else { return }
+        let root = MerkleTree.root(of: growingTiles[level])
+        // The tile that ends with this leaf: so many times 256 to the power of its level and one.
+        let index = (tree.size >> ((level + 1) * Tile.height)) - 1
+        fullTiles.append(TileRow(level: level, index: Int64(index), hashes: growingTiles[level].flatMap(\.bytes), root: root.bytes))
+        growingTiles[level] = []
+        fillTiles(with: root, level: level + 1)
+    }
+
+    /// Compares the tiles that the last page of leaves filled with those that everybody is served.
+    mutating func checkTiles(on executor: some Executor) async throws {
+        var stored: [TileRow.Place: TileRow] = [:]
+        for row in try await executor.query(StoredTiles(places: fullTiles.map(\.place))) { stored[row.place] = row }
+        for tile in fullTiles where result.findings.count < LogVerifier.findingsMax {
+            switch stored[tile.place] {
+            case nil: result.findings.append("The tile \(tile.index) of level \(tile.level) is missing.")
+            case tile: break
+            default: result.findings.append("The tile \(tile.index) of level \(tile.level) is not made of its leaves.")
+            }
+        }
+        fullTileCount += fullTiles.count
+        fullTiles = []
+    }
+
+    mutating func checkTileCount(on executor: some Executor) async throws {
+        guard result.findings.count < LogVerifier.findingsMax, !hasGap else { return }
+        let surplus = Int(try await executor.one(CountTiles())) - fullTileCount
+        if surplus > 0 { result.findings.append("There are \(surplus) tiles more than the leaves fill.") }
     }
 
     private mutating func checkCommitment(_ leaf: LeafRow) {

@@ -119,6 +119,42 @@ struct AllCheckpoints: Query {
     }
 }
 
+/// A full tile.
+struct TileRow: Sendable, Equatable {
+    struct Place: Sendable, Hashable {
+        let level: Int
+        let index: Int64
+    }
+
+    let level: Int
+    let index: Int64
+    let hashes: [UInt8]
+    let root: [UInt8]
+
+    var place: Place { Place(level: level, index: index) }
+}
+
+struct StoredTiles: Query {
+    let places: [TileRow.Place]
+
+    var sql: SQL {
+        """
+        SELECT t.level::integer, t.index, t.hashes, t.root
+        FROM unnest(\(places.map { Int64($0.level) }), \(places.map(\.index))) AS asked (level, index)
+        JOIN access_log.tile AS t ON t.level = asked.level AND t.index = asked.index
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> TileRow {
+        TileRow(level: try row.next(), index: try row.next(), hashes: try row.next(), root: try row.next())
+    }
+}
+
+struct CountTiles: Query {
+    var sql: SQL { "SELECT count(*) FROM access_log.tile" }
+    func decode(_ row: inout RowReader) throws -> Int64 { try row.next() }
+}
+
 /// A leaf with the entry that it stands for, unless that was erased.
 struct LeafRow: Sendable {
     let index: Int64

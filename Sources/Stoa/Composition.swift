@@ -63,6 +63,7 @@ struct City {
         ConsentRoutes(database: database).add(to: site)
         let entries = AccessEntries(database: database, door: door)
         AccessLogRoutes(database: database, entries: entries, verifier: keys.logSigner.verifier).add(to: site)
+        PublicLogRoutes(database: database, verifier: keys.logSigner.verifier).add(to: site)
         QuestionsRoutes(questions: Questions(database: database, door: door, vault: keys.vault, entries: entries)).add(to: site)
         DataTrackerRoutes(database: database, door: door, lookup: keys.lookup).add(to: site)
         MessagesRoutes(database: database).add(to: site)

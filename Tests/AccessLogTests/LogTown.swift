@@ -29,6 +29,9 @@ struct LogTown {
             verifier: LogVerifier(database: auditor, verifier: signer.verifier))
     }
 
+    /// What residents are told of the log.
+    var entries: AccessEntries { AccessEntries(database: city.app, door: door) }
+
     /// What somebody who owns the machine can do: triggers do not fire, rights do not count.
     func tamper(_ statements: [SQL]) async throws {
         let superuser = try Database(configuration: .init(url: city.test.superuserURL), logger: Logger(label: "test"))

@@ -184,6 +184,8 @@ def test_another_residents_pages(resident_pages, demo):
 
 
 def has_identifier(path):
+    """In the address itself: after the question mark stands only where a page of one's own list begins."""
+    path = path.split("?")[0]
     return re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-|/[0-9A-Z]{3}-[0-9A-Z]{3}-[0-9A-Z]{3}", path) is not None
 
 

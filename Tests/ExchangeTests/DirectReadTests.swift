@@ -7,7 +7,7 @@ import Testing
 private let readable: Set<String> = [
     "register.attribute",  // the list of kinds of data
     "register.key_check",  // a sealed test value, no person's
-    "access_log.staff_reason", "access_log.checkpoint",  // public
+    "access_log.staff_reason", "access_log.checkpoint", "access_log.tile",  // public
     "consent.organisation", "consent.processing_activity", "consent.policy",  // what pages show to everybody
     "identity.failed_sign_in",  // keyed hashes and times
     "web.idempotency_key",  // the times alone

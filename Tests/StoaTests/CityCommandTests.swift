@@ -174,6 +174,34 @@ struct CityCommandTests {
         #expect(!FileManager.default.fileExists(atPath: town.data))
     }
 
+    @Test("A proof is checked without settings, database or data directory, and a changed one is told")
+    func verifyEntry() async throws {
+        let town = try await Town()
+        let resident = try await town.city.resident()
+        let signer = try Ed25519NoteSigner.generate(name: "log.example/test")
+        let door = Door(database: town.city.app)
+        let sequencer = Sequencer(database: town.city.app, signer: signer, logger: Logger(label: "test"))
+        let staff = try await town.city.staff(roles: [.caseworker])
+        let search = AccessRequest(
+            credential: staff.session.hash, operation: .search, subject: .publicCode(resident.publicCode), attributes: [], purpose: "assistance",
+            caseReference: "C-1")
+        _ = try await door.read(search)
+        #expect(try await sequencer.sequenceOnce() == 1)
+        let proof = try await town.city.serve({ AccessLogRoutes(database: town.city.app, entries: AccessEntries(database: town.city.app, door: door), verifier: signer.verifier).add(to: $0) }) { client in
+            try await CityBrowser(client, session: resident.session).get("/access-log/\(search.id)/proof").text
+        }
+        let file = try town.file("entry.tlog-proof", proof)
+        let changed = try town.file("changed.tlog-proof", proof.replacing("index 0", with: "index 1"))
+        // What the person's own settings say is not even looked at.
+        let verify = ["verify", "entry", "--vkey", signer.verifier.vkey]
+        #expect(await town.run(verify + [file]) == "done")
+        #expect(await town.run(verify + [changed]) == "exit 1")
+        #expect(await town.run(verify + [try town.file("none")]).contains("cannot be read"))
+        #expect(await town.run(["verify", "entry", "--vkey", try Ed25519NoteSigner.generate(name: signer.name).verifier.vkey, file]) == "exit 1")
+        #expect(await town.run(["verify", "entry", "--vkey", "not-a-key", file]).contains("not a verifier key"))
+        #expect(!FileManager.default.fileExists(atPath: town.data))
+    }
+
     // MARK: What is noticed before anything is made
 
     @Test("A file that cannot be imported is told before a database is made for it")

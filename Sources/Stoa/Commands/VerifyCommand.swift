@@ -1,4 +1,5 @@
-// `stoa verify ledger` and `stoa verify log`: what the city promises, computed again from the rows by the auditor's role.
+// `stoa verify ledger` and `stoa verify log`: what the city promises, computed again from the rows by the auditor's role. `stoa verify entry`:
+// what the log promised a resident, checked from a file alone.
 import AccessLog
 import ArgumentParser
 import Foundation
@@ -9,8 +10,8 @@ import TransparencyLog
 /// `stoa verify …`
 struct VerifyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "verify", abstract: "Proves that the ledger adds up and that the access log is whole.",
-        subcommands: [VerifyLedgerCommand.self, VerifyLogCommand.self])
+        commandName: "verify", abstract: "Proves that the ledger adds up, that the access log is whole, and that an entry is in it.",
+        subcommands: [VerifyLedgerCommand.self, VerifyLogCommand.self, VerifyEntryCommand.self])
 }
 
 /// `stoa verify ledger`
@@ -60,8 +61,53 @@ struct VerifyLogCommand: AsyncParsableCommand {
 
     private func verifier(_ configuration: StoaConfiguration) throws -> Ed25519NoteVerifier {
         guard let vkey else { return try KeyRing.logVerifier(configuration, keysDirectory: configuration.dataDirectory + "/keys") }
+        return try Ed25519NoteVerifier(option: vkey)
+    }
+}
+
+/// `stoa verify entry`
+struct VerifyEntryCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "entry", abstract: "Checks the proof of one access entry and prints what the entry says.",
+        discussion: """
+            FILE is what a resident downloads beside an entry (.tlog-proof). Nothing else is asked: no server, no database, no settings. The
+            verifier key is the one that the city publishes (`stoa log vkey`); take it from somewhere other than the file. Exit status 1 when
+            the entry does not stand.
+            """)
+
+    @Argument(help: "The proof.", completion: .file()) var file: String
+    @Option(help: "The log's published verifier key, name+id+key.") var vkey: String
+
+    func run() async throws {
+        let verifier = try Ed25519NoteVerifier(option: vkey)
+        guard let content = FileManager.default.contents(atPath: file) else { throw SetupError("The file \(file) cannot be read.") }
         do {
-            return try Ed25519NoteVerifier(vkey: vkey)
+            let proven = try ProvenEntry(checking: content, log: verifier)
+            print("The entry stands: leaf \(proven.index) of the \(proven.treeSize) that the log \(proven.origin) signed.")
+            for line in proven.lines { print(line) }
+        } catch let fault as EntryProofFault {
+            print("The entry does not stand: \(fault.explanation)")
+            throw ExitCode.failure
+        }
+    }
+}
+
+extension EntryProofFault {
+    fileprivate var explanation: String {
+        switch self {
+        case .malformed: "this is no whole proof (c2sp.org/tlog-proof)."
+        case .headNotSigned: "the head in the proof is not signed by this verifier key."
+        case .notIncluded: "the entry, its salt, its place or the path to the root was changed."
+        case .unreadable: "the proof is of something other than an access entry that this version reads."
+        }
+    }
+}
+
+extension Ed25519NoteVerifier {
+    /// - Parameter option: as somebody typed it after `--vkey`.
+    fileprivate init(option: String) throws {
+        do {
+            try self.init(vkey: option)
         } catch {
             throw SetupError("--vkey is not a verifier key of the form name+id+key (C2SP signed-note): \(error).")
         }

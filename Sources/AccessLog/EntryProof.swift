@@ -1,0 +1,80 @@
+// The file with which a resident shows, years later and without the city's help, what the log said: the entry itself, and that it is in
+// the tree whose head the log signed. Made here from the database; checked here without one (`stoa verify entry`, /log/verify).
+import Foundation
+public import TransparencyLog
+
+/// Why a file shows nothing.
+public enum EntryProofFault: Error, Hashable, Sendable, CaseIterable {
+    /// It is no proof at all, or was cut or changed where everybody can see it.
+    case malformed
+    /// The head in it is not signed by this log's key.
+    case headNotSigned
+    /// Entry, salt, place or path are not those that the head covers: one of them was changed.
+    case notIncluded
+    /// It proves something, but no access entry that this program can read.
+    case unreadable
+}
+
+/// An entry that stands: it is in the log, at this place, word for word.
+public struct ProvenEntry: Sendable {
+    let entry: CommittedEntry
+    /// The leaf's place in the tree, from 0.
+    public let index: Int
+    /// Leaves in the tree that the head covers.
+    public let treeSize: Int
+    /// The log's name.
+    public let origin: String
+
+    /// Checks a file, offline.
+    /// - Parameters:
+    ///   - file: a `.tlog-proof` of `GET /access-log/{entry}/proof`.
+    ///   - log: the log's key, from somewhere trusted.
+    /// - Throws: the first ``EntryProofFault``.
+    public init(checking file: some Sequence<UInt8>, log: Ed25519NoteVerifier) throws(EntryProofFault) {
+        let proof: LogProof
+        do { proof = try LogProof(parsing: file) } catch { throw .malformed }
+        let label = CommittedEntry.label.bytes
+        guard proof.extra.starts(with: label), proof.extra.count > label.count + Commitment.saltBytes else { throw .unreadable }
+        let salt = Array(proof.extra[label.count..<label.count + Commitment.saltBytes])
+        let canonical = Array(proof.extra[(label.count + Commitment.saltBytes)...])
+        let head: Checkpoint
+        do {
+            let commitment = try Commitment(label: CommittedEntry.label, salt: salt, canonicalEntry: canonical)
+            head = try proof.verify(leaf: .leaf(commitment.leafData), log: log)
+        } catch LogProofError.headNotSigned {
+            throw .headNotSigned
+        } catch {
+            throw .notIncluded
+        }
+        guard let entry = CommittedEntry(canonicalBytes: canonical) else { throw .unreadable }
+        self.entry = entry
+        index = proof.index
+        treeSize = head.size
+        origin = head.origin
+    }
+}
+
+extension CommittedEntry {
+    /// What the commitment of an entry is the SHA-256 of: label, salt and the entry's bytes. It is the `extra` of a proof.
+    static func opening(salt: [UInt8], canonicalBytes: [UInt8]) -> [UInt8] { label.bytes + salt + canonicalBytes }
+
+    /// Reads what ``canonicalBytes`` writes; nil for anything that this version does not write so, byte for byte.
+    init?(canonicalBytes: [UInt8]) {
+        guard let fields = try? CanonicalDecoding.fields(of: canonicalBytes) else { return nil }
+        func text(_ number: UInt8) -> String? { if case .string(let text)? = fields[number] { text } else { nil } }
+        func uuid(_ number: UInt8) -> UUID? { if case .uuid(let uuid)? = fields[number] { uuid } else { nil } }
+        guard let id = uuid(1), case .timestamp(let at)? = fields[2], let actorKind = text(4), let actorID = text(5), let actorRole = text(6),
+            let operation = text(9), case .list(let elements)? = fields[10], let purpose = text(11), let outcome = text(16)
+        else { return nil }
+        let attributes = elements.compactMap { element -> String? in if case .string(let name) = element { name } else { nil } }
+        func integer(_ number: UInt8) -> Int64? { if case .integer(let integer)? = fields[number] { integer } else { nil } }
+        let previous: [UInt8]? = if case .bytes(let bytes)? = fields[19] { bytes } else { nil }
+        self.init(
+            id: id, at: at, subjectID: uuid(3), actorKind: actorKind, actorID: actorID, actorRole: actorRole, organisationID: text(7),
+            clientID: text(8), operation: operation, attributes: attributes, purpose: purpose, legalBasis: text(12), law: text(13),
+            consentEventID: uuid(14), caseReference: text(15), outcome: outcome, refusal: text(17), subjectNumber: integer(18),
+            previousCommitment: previous, count: integer(20))
+        // Whatever was not understood above would be missing now.
+        guard self.canonicalBytes == canonicalBytes else { return nil }
+    }
+}

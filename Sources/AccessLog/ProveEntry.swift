@@ -1,0 +1,53 @@
+// A resident asks for the proof of one entry: the view is logged first, as for the list; then the entry is found among those about that
+// resident alone, and its path made from the tree.
+import Foundation
+import Postgres
+import Primitives
+import TransparencyLog
+import Web
+
+/// What a resident is told instead of a proof.
+enum NoEntryProof: Error, Hashable, Sendable {
+    /// There is no such entry, it was erased, or it is about somebody else: the same for all three.
+    case noSuchEntry
+    /// The entry waits for its leaf, which comes within a second.
+    case notInTreeYet
+}
+
+/// One entry of the resident whom a credential names.
+struct ProveEntry: Sendable {
+    let credential: CredentialHash
+    let entry: AccessEntryID
+
+    /// - Parameter verifier: the log's key: a proof is given out only when it stands.
+    /// - Returns: the file.
+    /// - Throws: ``NoEntryProof``; `Problem` when the credential may not read the log.
+    func perform(entries: AccessEntries, database: Database, verifier: Ed25519NoteVerifier) async throws -> String {
+        try await entries.logView(of: credential)
+        guard let own = try await database.optional(OwnEntry(credential: credential, entry: entry)) else { throw NoEntryProof.noSuchEntry }
+        guard let index = own.leafIndex.map({ Int($0) }), let head = try await SignedHead.newest(verifier: verifier, query: database.query),
+            index < head.tree.size
+        else { throw NoEntryProof.notInTreeYet }
+        let path = try await StoredTree(database: database).inclusionProof(of: index, size: head.tree.size)
+        let opening = CommittedEntry.opening(salt: own.salt, canonicalBytes: own.canonical)
+        let file = LogProof(extra: opening, index: index, path: path, checkpoint: head.note).description
+        // The server reads its own words once: what does not stand is our fault, never the resident's surprise.
+        _ = try ProvenEntry(checking: file.utf8, log: verifier)
+        return file
+    }
+}
+
+/// An entry with what opens its commitment: `access_log.own_entry`.
+struct OwnEntry: Query {
+    let credential: CredentialHash
+    let entry: AccessEntryID
+
+    struct Row: Sendable {
+        let leafIndex: Int64?
+        let salt: [UInt8]
+        let canonical: [UInt8]
+    }
+
+    var sql: SQL { "SELECT leaf_index, salt, canonical FROM access_log.own_entry(\(credential.bytes), \(entry.uuid))" }
+    func decode(_ row: inout RowReader) throws -> Row { Row(leafIndex: try row.next(), salt: try row.next(), canonical: try row.next()) }
+}

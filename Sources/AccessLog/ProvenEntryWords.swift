@@ -1,0 +1,86 @@
+// What a proven entry says, in words: on the page in the reader's language, and for the terminal in lines. Names of registers are not
+// looked up: a proof says what the log recorded, not what things are called today.
+import Foundation
+import Primitives
+import TransparencyLog
+import Web
+
+/// The page `/log/verify`.
+struct VerifyEntryPage: PageModel {
+    static let template = "access-log/verify"
+
+    var errors: ErrorSummary?
+    var proof: TextField
+    var verifierKey: String
+    var proven: ProvenEntryView?
+
+    static let fields: Fields<Self> = [
+        "errors": .optional(\.errors), "proof": .model(\.proof), "verifier_key": .text(\.verifierKey), "proven": .optional(\.proven),
+    ]
+
+    init(verifier: Ed25519NoteVerifier, form: FormView) {
+        proof = form.area("proof", label: "log.verify.proof", hint: "log.verify.proof_hint")
+        errors = form.errors
+        verifierKey = verifier.vkey
+    }
+}
+
+/// An entry that stands.
+struct ProvenEntryView: ViewModel {
+    var entry: EntryView
+    var place: String
+
+    static let fields: Fields<Self> = ["entry": .model(\.entry), "place": .text(\.place)]
+
+    init(_ proven: ProvenEntry, context: some PageContext) {
+        let said = proven.entry
+        entry = EntryView(AccessEntry(said, leafIndex: proven.index, city: context.text("log.city")), context: context)
+        if said.refusal == nil, said.legalBasis == "consent" {
+            entry.ground = context.text("log.verify.consent", ["event": said.consentEventID?.uuidString.lowercased() ?? ""])
+        }
+        place = context.text(
+            "log.verify.place",
+            ["leaf": context.format.number(proven.index + 1), "size": context.format.number(proven.treeSize), "log": proven.origin])
+    }
+}
+
+extension AccessEntry {
+    /// The entry as the list shows it, with ids where the list has names.
+    /// - Parameter city: what the city is called where its staff acted.
+    fileprivate init(_ entry: CommittedEntry, leafIndex: Int, city: String) {
+        self.init(
+            id: AccessEntryID(entry.id), at: entry.at, organisationID: entry.organisationID,
+            organisationName: entry.organisationID.map { LocalisedText([.english: $0 == "city" ? city : $0]) }, actorRole: entry.actorRole,
+            operation: entry.operation, purpose: entry.purpose, purposeTitle: nil, activityID: nil, attributes: entry.attributes, legalBasis: entry.legalBasis,
+            law: entry.law, consentAt: nil, caseReference: entry.caseReference, outcome: entry.outcome, refusal: entry.refusal,
+            formEntered: nil, helperName: nil, leafIndex: Int64(leafIndex),
+            count: entry.count.map { Int($0) }, question: nil)
+    }
+}
+
+extension ProvenEntry {
+    /// What the entry says, a line each, in English. What others typed is shown without control characters: a terminal would obey them.
+    public var lines: [String] {
+        let actor = [entry.actorKind, entry.organisationID, entry.clientID.map { "client \($0)" }, "as \(entry.actorRole)", "(\(entry.actorID))"]
+        let subject = entry.subjectID.map { "resident \($0.uuidString.lowercased()), entry number \(entry.subjectNumber ?? 0) about them" }
+        let ground = [entry.legalBasis, entry.law, entry.consentEventID.map { "consent event \($0.uuidString.lowercased())" }]
+        let facts: [(String, String?)] = [
+            ("Number", entry.id.uuidString.lowercased()),
+            ("When", RFC3339.text(entry.at)),
+            ("What", "\(entry.operation), \(entry.outcome)"),
+            ("Refused because", entry.refusal),
+            ("Who", actor.compactMap(\.self).joined(separator: " ")),
+            ("About", subject ?? "nobody that was found"),
+            ("Purpose", entry.purpose),
+            ("Data", entry.attributes.isEmpty ? nil : entry.attributes.joined(separator: ", ")),
+            ("Ground", entry.legalBasis == nil ? nil : ground.compactMap(\.self).joined(separator: ", ")),
+            ("Case", entry.caseReference),
+            ("On a list of", entry.count.map { "\($0) people" }),
+        ]
+        return facts.compactMap { name, value in
+            guard let value else { return nil }
+            let visible = value.unicodeScalars.filter { $0.properties.generalCategory != .control && $0.properties.generalCategory != .format }
+            return name.padding(toLength: 16, withPad: " ", startingAt: 0) + String(String.UnicodeScalarView(visible))
+        }
+    }
+}
