@@ -73,22 +73,41 @@ BEGIN
     IF operations && '{disclose,list}' THEN
         RETURN QUERY
         WITH request AS (
-            SELECT r.id, r.credential, r.operation, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
-                coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes
+            SELECT r.id, r.operation, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
+                coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes,
+                c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id, c.client_organisation_id, c.scope
             FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, attribute_lists, purposes, case_references)
                 AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
+            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
             WHERE r.operation IN ('disclose', 'list')
+        ), counted AS (
+            -- One row for each organisation of the batch, in the order of their names: each waits for whoever counts the same one elsewhere.
+            INSERT INTO exchange.volume AS v (organisation_id, minute, requests, subjects)
+            SELECT r.client_organisation_id, date_trunc('minute', public.stoa_now()), CASE WHEN list_count IS NULL THEN count(*) ELSE 1 END, count(*)
+            FROM request AS r WHERE r.client_organisation_id IS NOT NULL GROUP BY r.client_organisation_id ORDER BY r.client_organisation_id
+            ON CONFLICT (organisation_id, minute) DO UPDATE SET requests = v.requests + excluded.requests, subjects = v.subjects + excluded.subjects
+            -- How many of the batch are too many.
+            RETURNING v.organisation_id, (
+                SELECT GREATEST(v.requests - o.requests_per_minute_max, v.subjects - o.subjects_per_minute_max)
+                FROM consent.organisation AS o WHERE o.id = v.organisation_id) AS excess
+        ), derived AS (
+            SELECT array_agg(x.id) AS ids FROM register.attribute AS x WHERE x.derived_from IS NOT NULL
         ), decided AS (
             SELECT r.id, r.attributes,
-                CASE WHEN r.operation = 'disclose' AND cardinality(r.attributes) > 0
-                        AND r.attributes <@ (SELECT array_agg(x.id) FROM register.attribute AS x WHERE x.derived_from IS NOT NULL)
+                -- The first attribute nearly always tells, for a tenth of what comparing the lists costs.
+                CASE WHEN r.operation = 'disclose' AND r.attributes[1] = ANY ((SELECT x.ids FROM derived AS x)::text[])
+                        AND r.attributes <@ (SELECT x.ids FROM derived AS x)
                     THEN 'predicate' ELSE r.operation END AS operation,
-                r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
-                p.resident_id AS subject_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
+                r.purpose, r.case_reference, r.kind, r.actor_id, r.staff_id, r.client_id, r.organisation_id,
+                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN p.resident_id END AS subject_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
                 st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
                 CASE
-                    WHEN c.kind IS NULL THEN 'credential_invalid'
-                    WHEN c.kind <> 'organisation' OR NOT 'exchange.read' = ANY (c.scope) THEN 'scope_missing'
+                    WHEN r.kind IS NULL THEN 'credential_invalid'
+                    WHEN r.kind <> 'organisation' OR NOT 'exchange.read' = ANY (r.scope) THEN 'scope_missing'
+                    -- Of single reads the last ones, in the order of their ids; a list as a whole.
+                    WHEN v.excess > 0 AND (list_count IS NOT NULL OR v.excess >= cardinality(operations) OR v.excess >= (
+                        SELECT count(*) FROM request AS o WHERE o.client_organisation_id = r.client_organisation_id AND o.id >= r.id))
+                        THEN 'volume_exceeded'
                     WHEN r.case_reference IS NULL THEN 'case_reference_missing'
                     WHEN act.legal_basis IS NULL THEN 'purpose_unknown'
                     WHEN cardinality(r.attributes) = 0 THEN 'attributes_missing'
@@ -97,13 +116,13 @@ BEGIN
                     WHEN act.legal_basis = 'consent' AND (st.state IS DISTINCT FROM 'given' OR NOT r.attributes <@ st.attributes)
                         THEN 'consent_missing' END AS refusal
             FROM request AS r
-            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
+            LEFT JOIN counted AS v ON v.organisation_id = r.client_organisation_id
             LEFT JOIN LATERAL (SELECT x.resident_id FROM exchange.pseudonym AS x
-                WHERE r.subject_kind = 'pseudonym' AND x.organisation_id = c.client_organisation_id
+                WHERE r.subject_kind = 'pseudonym' AND x.organisation_id = r.client_organisation_id
                   AND x.pseudonym = CASE r.subject_kind WHEN 'pseudonym' THEN r.subject_key::uuid END OFFSET 0) AS p ON true
             LEFT JOIN LATERAL (SELECT x.id, x.legal_basis, x.law, y.attributes
                 FROM consent.processing_activity AS x JOIN consent.policy AS y ON y.activity_id = x.id AND y.version = x.policy_version
-                WHERE x.organisation_id = c.client_organisation_id AND x.purpose = r.purpose OFFSET 0) AS act ON true
+                WHERE x.organisation_id = r.client_organisation_id AND x.purpose = r.purpose OFFSET 0) AS act ON true
             LEFT JOIN LATERAL (SELECT x.state, x.attributes, x.event_id FROM consent.state AS x
                 WHERE x.resident_id = p.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
         ), logged AS (
@@ -113,7 +132,9 @@ BEGIN
                 d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN d.legal_basis END, CASE WHEN d.refusal IS NULL THEN d.law END,
                 CASE WHEN d.refusal IS NULL AND d.legal_basis = 'consent' THEN d.consent_event_id END,
                 d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal, list_count
-            FROM decided AS d WHERE d.kind IS NOT NULL
+            FROM decided AS d
+            -- A list that is refused for its volume is decided about nobody: one entry says that it was.
+            WHERE d.kind IS NOT NULL AND (d.refusal IS DISTINCT FROM 'volume_exceeded' OR list_count IS NULL OR d.id = entry_ids[1])
             RETURNING entry.id
         ), queued AS (
             INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
@@ -250,10 +271,13 @@ CREATE TABLE access_log.entry (
     salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))) NOT NULL,
     CONSTRAINT entry_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['resident'::text, 'staff'::text, 'organisation'::text]))),
     CONSTRAINT entry_check CHECK (((outcome = 'refused'::text) = (refusal IS NOT NULL))),
-    CONSTRAINT entry_check1 CHECK (((operation = 'list'::text) = (count IS NOT NULL))),
+    CONSTRAINT entry_check1 CHECK (
+CASE operation
+    WHEN 'list'::text THEN COALESCE(((count >= 1) AND (count <= 1000)), false)
+    ELSE (count IS NULL)
+END),
     CONSTRAINT entry_check2 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
     CONSTRAINT entry_check3 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
-    CONSTRAINT entry_count_check CHECK (((count >= 1) AND (count <= 1000))),
     CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'own_view'::text]))),
     CONSTRAINT entry_outcome_check CHECK ((outcome = ANY (ARRAY['permitted'::text, 'refused'::text]))),
     CONSTRAINT entry_salt_check CHECK ((octet_length(salt) = 32))
@@ -1092,6 +1116,35 @@ END
 $$;
 
 ALTER FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.remove_past_volume() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    DELETE FROM exchange.volume AS v WHERE v.minute < public.stoa_now() - interval '1 hour';
+END
+$$;
+
+ALTER FUNCTION exchange.remove_past_volume() OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.volume_of(credential bytea) RETURNS TABLE(requests_max integer, requests_left integer, subjects_max integer, subjects_left integer, seconds_left integer)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT o.requests_per_minute_max, GREATEST(0, o.requests_per_minute_max - coalesce(v.requests, 0)),
+            o.subjects_per_minute_max, GREATEST(0, o.subjects_per_minute_max - coalesce(v.subjects, 0)),
+            ceil(extract(epoch FROM date_trunc('minute', public.stoa_now()) + interval '1 minute' - public.stoa_now()))::integer
+        FROM web.credential AS c
+        JOIN consent.organisation AS o ON o.id = c.organisation_id
+        LEFT JOIN exchange.volume AS v ON v.organisation_id = o.id AND v.minute = date_trunc('minute', public.stoa_now())
+        WHERE c.hash = volume_of.credential AND web.is_live(c);
+END
+$$;
+
+ALTER FUNCTION exchange.volume_of(credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2521,10 +2574,14 @@ CREATE TABLE consent.organisation (
     id text NOT NULL,
     name jsonb NOT NULL,
     kind text NOT NULL,
+    requests_per_minute_max integer DEFAULT 30000 NOT NULL,
+    subjects_per_minute_max integer DEFAULT 60000 NOT NULL,
     created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     CONSTRAINT organisation_id_check CHECK ((id ~ '^[a-z][a-z0-9-]{1,62}$'::text)),
     CONSTRAINT organisation_kind_check CHECK ((kind = ANY (ARRAY['city_office'::text, 'health'::text, 'bank'::text, 'retailer'::text, 'school'::text, 'other'::text]))),
-    CONSTRAINT organisation_name_check CHECK ((jsonb_typeof((name -> 'en'::text)) = 'string'::text))
+    CONSTRAINT organisation_name_check CHECK ((jsonb_typeof((name -> 'en'::text)) = 'string'::text)),
+    CONSTRAINT organisation_requests_per_minute_max_check CHECK ((requests_per_minute_max > 0)),
+    CONSTRAINT organisation_subjects_per_minute_max_check CHECK ((subjects_per_minute_max > 0))
 );
 
 ALTER TABLE consent.organisation OWNER TO stoa_owner;
@@ -2582,6 +2639,16 @@ CREATE TABLE exchange.pseudonym (
 );
 
 ALTER TABLE exchange.pseudonym OWNER TO stoa_owner;
+
+CREATE UNLOGGED TABLE exchange.volume (
+    organisation_id text NOT NULL,
+    minute timestamp with time zone NOT NULL,
+    requests integer NOT NULL,
+    subjects integer NOT NULL
+)
+WITH (fillfactor='20');
+
+ALTER TABLE exchange.volume OWNER TO stoa_owner;
 
 CREATE TABLE identity.evidence (
     id uuid NOT NULL,
@@ -3119,6 +3186,9 @@ ALTER TABLE ONLY exchange.pseudonym
 ALTER TABLE ONLY exchange.pseudonym
     ADD CONSTRAINT pseudonym_resident_id_organisation_id_key UNIQUE (resident_id, organisation_id);
 
+ALTER TABLE ONLY exchange.volume
+    ADD CONSTRAINT volume_pkey PRIMARY KEY (organisation_id, minute);
+
 ALTER TABLE ONLY identity.account
     ADD CONSTRAINT account_pkey PRIMARY KEY (id);
 
@@ -3451,6 +3521,9 @@ ALTER TABLE ONLY exchange.pseudonym
 ALTER TABLE ONLY exchange.pseudonym
     ADD CONSTRAINT pseudonym_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
+ALTER TABLE ONLY exchange.volume
+    ADD CONSTRAINT volume_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
+
 ALTER TABLE ONLY identity.account
     ADD CONSTRAINT account_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
@@ -3715,6 +3788,12 @@ GRANT ALL ON FUNCTION consent.states_of(credential bytea) TO stoa_app;
 REVOKE ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION exchange.remove_past_volume() FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.remove_past_volume() TO stoa_app;
+
+REVOKE ALL ON FUNCTION exchange.volume_of(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.volume_of(credential bytea) TO stoa_app;
+
 REVOKE ALL ON FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) TO stoa_app;
 
@@ -3905,6 +3984,8 @@ GRANT SELECT ON TABLE consent.processing_activity TO stoa_door;
 GRANT SELECT,INSERT,UPDATE ON TABLE consent.state TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE exchange.pseudonym TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE exchange.volume TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE identity.evidence TO stoa_door;
 
