@@ -12,7 +12,9 @@ GRANT USAGE ON SCHEMA access_log TO stoa_app, stoa_auditor, stoa_door;
 -- Why a member of staff may open a record, and the law that lets the city do so.
 CREATE TABLE access_log.staff_reason (
     id text PRIMARY KEY CHECK (id ~ '^[a-z][a-z_]{1,39}$'),
-    law text NOT NULL
+    law text NOT NULL,
+    -- Whether caseworkers open records for it. The other is an auditor's, who looks into a resident's question about one entry.
+    opens_records boolean NOT NULL DEFAULT true
 );
 INSERT INTO access_log.staff_reason (id, law) VALUES
     ('identity_proofing', 'Population Register Act § 12'),
@@ -20,6 +22,7 @@ INSERT INTO access_log.staff_reason (id, law) VALUES
     ('correction', 'GDPR Art. 16'),
     ('complaint', 'Administrative Procedure Act § 24'),
     ('assistance', 'City Services Act § 8');
+INSERT INTO access_log.staff_reason (id, law, opens_records) VALUES ('question', 'GDPR Art. 15', false);
 GRANT SELECT ON access_log.staff_reason TO stoa_app, stoa_auditor, stoa_door;
 
 CREATE TABLE access_log.entry (
@@ -32,7 +35,7 @@ CREATE TABLE access_log.entry (
     actor_role text NOT NULL,
     organisation_id text,
     client_id text,
-    operation text NOT NULL CHECK (operation IN ('disclose', 'predicate', 'list', 'view', 'search', 'paper_entry', 'own_view')),
+    operation text NOT NULL CHECK (operation IN ('disclose', 'predicate', 'list', 'view', 'search', 'paper_entry', 'log_view', 'own_view')),
     attributes text[] NOT NULL,
     purpose text NOT NULL,
     legal_basis text,
@@ -209,7 +212,8 @@ ALTER FUNCTION access_log.role_of(uuid) OWNER TO stoa_door;
 -- Decides and logs. Arrays of equal length, one element a request:
 --   credentials      SHA-256 of the session or access token: actor, role and organisation follow from its row
 --   operations       disclose (an organisation reads; where it asks for nothing but derived attributes, the entry says predicate), list
---                    (the same of many people, in a call of its own), view, search and paper_entry (staff), own_view (a resident, of own data)
+--                    (the same of many people, in a call of its own), view, search and paper_entry (caseworkers), log_view (auditors, of what a
+--                    resident asks about), own_view (a resident, of own data)
 --   subject_kinds    disclose and list: pseudonym; staff: resident, public_code, national_number, name_and_birth_date; own_view: self.
 --                    Any other names nobody: an own view can only be of the resident whose credential it is
 --   subject_keys     UUID, code, or the HMAC in hexadecimal; '' for self
@@ -321,14 +325,14 @@ BEGIN
     END IF;
 
     -- Staff.
-    IF operations && '{view,search,paper_entry}' THEN
+    IF operations && '{view,search,paper_entry,log_view}' THEN
         RETURN QUERY
         WITH request AS (
             SELECT r.id, r.credential, r.operation, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
                 coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes
             FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, attribute_lists, purposes, case_references)
                 AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
-            WHERE r.operation IN ('view', 'search', 'paper_entry')
+            WHERE r.operation IN ('view', 'search', 'paper_entry', 'log_view')
         ), found AS (
             SELECT r.id, r.credential, r.operation, r.attributes, r.purpose, r.case_reference,
                 CASE r.subject_kind
@@ -346,8 +350,9 @@ BEGIN
                 CASE WHEN cardinality(f.residents) = 1 THEN f.residents[1] END AS subject_id, reason.law,
                 CASE
                     WHEN c.kind IS NULL THEN 'credential_invalid'
-                    WHEN c.kind <> 'staff' OR NOT coalesce('caseworker' = ANY (s.roles), false) THEN 'role_missing'
-                    WHEN reason.law IS NULL THEN 'reason_unknown'
+                    WHEN c.kind <> 'staff' OR NOT coalesce(CASE f.operation WHEN 'log_view' THEN 'auditor' ELSE 'caseworker' END = ANY (s.roles), false)
+                        THEN 'role_missing'
+                    WHEN reason.law IS NULL OR reason.opens_records = (f.operation = 'log_view') THEN 'reason_unknown'
                     WHEN f.case_reference IS NULL THEN 'case_reference_missing'
                     WHEN cardinality(f.residents) > 1 THEN 'subject_ambiguous'
                     WHEN cardinality(f.residents) = 0 THEN 'subject_unknown'
@@ -355,11 +360,11 @@ BEGIN
             FROM found AS f
             LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = f.credential OFFSET 0) AS c ON true
             LEFT JOIN LATERAL (SELECT x.roles FROM identity.staff AS x WHERE x.id = c.staff_id AND x.closed_at IS NULL OFFSET 0) AS s ON true
-            LEFT JOIN LATERAL (SELECT x.law FROM access_log.staff_reason AS x WHERE x.id = f.purpose AND c.kind = 'staff' OFFSET 0) AS reason ON true
+            LEFT JOIN LATERAL (SELECT x.law, x.opens_records FROM access_log.staff_reason AS x WHERE x.id = f.purpose AND c.kind = 'staff' OFFSET 0) AS reason ON true
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
                                           purpose, legal_basis, law, case_reference, outcome, refusal)
-            SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
+            SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE WHEN d.operation = 'log_view' AND d.refusal IS DISTINCT FROM 'role_missing' THEN 'auditor' WHEN d.kind = 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
                 d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN 'public_task' END, CASE WHEN d.refusal IS NULL THEN d.law END,
                 d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
             FROM decided AS d WHERE d.kind IS NOT NULL
@@ -412,7 +417,7 @@ BEGIN
 
     RETURN QUERY
         SELECT r.id, r.id, 'operation_unknown', '{}'::text[] FROM unnest(entry_ids, operations) AS r (id, operation)
-        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'own_view');
+        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'log_view', 'own_view');
 END
 $$;
 ALTER FUNCTION access_log.authorise(uuid[], bytea[], text[], text[], text[], text[], text[], text[]) OWNER TO stoa_door;

@@ -57,6 +57,8 @@ public enum AccessOperation: String, Sendable, Hashable {
     case search
     /// A member of staff keys in a paper form.
     case paperEntry = "paper_entry"
+    /// An auditor looks into an entry that a resident asks about.
+    case logView = "log_view"
     /// Residents look at their own data.
     case ownView = "own_view"
 }

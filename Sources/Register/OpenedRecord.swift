@@ -57,7 +57,7 @@ extension ResidentVault {
 
 extension ResidentVault {
     /// Opens the data key that came with released values. Throws ``VaultError``.
-    func unwrap(_ key: SealingKey) throws(VaultError) -> DataKey {
+    public func unwrap(_ key: SealingKey) throws(VaultError) -> DataKey {
         guard let keyID = key.keyID, let bytes = key.wrappedKey else { throw .unknownKey(keyID: "none") }
         return try unwrap(WrappedKey(keyID: keyID, bytes: bytes), of: key.holderID)
     }

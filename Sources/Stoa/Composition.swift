@@ -13,6 +13,7 @@ import Messages
 import OpenID
 import Payments
 import Postgres
+import Questions
 import Register
 import TransparencyLog
 import Web
@@ -59,7 +60,9 @@ struct City {
         RegisterRoutes(door: door, vault: keys.vault, corrections: corrections).add(to: site)
         PaymentsRoutes(database: database, ledger: ledger, zone: configuration.city.timeZone).add(to: site)
         ConsentRoutes(database: database).add(to: site)
-        AccessLogRoutes(database: database, door: door, verifier: keys.logSigner.verifier).add(to: site)
+        let entries = AccessEntries(database: database, door: door)
+        AccessLogRoutes(database: database, entries: entries, verifier: keys.logSigner.verifier).add(to: site)
+        QuestionsRoutes(questions: Questions(database: database, door: door, vault: keys.vault, entries: entries)).add(to: site)
         MessagesRoutes(database: database).add(to: site)
         CaseworkRoutes(database: database, door: door, vault: keys.vault, lookup: keys.lookup, corrections: corrections).add(to: site)
         BenefitsRoutes(database: database, door: door).add(to: site)
