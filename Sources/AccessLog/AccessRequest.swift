@@ -94,6 +94,7 @@ public struct AccessRequest: Sendable {
 public enum Refusal: String, Sendable, Hashable, CaseIterable {
     case credentialInvalid = "credential_invalid"
     case scopeMissing = "scope_missing"
+    case volumeExceeded = "volume_exceeded"
     case roleMissing = "role_missing"
     case reasonUnknown = "reason_unknown"
     case caseReferenceMissing = "case_reference_missing"

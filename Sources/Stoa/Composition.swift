@@ -70,7 +70,7 @@ struct City {
         CaseworkRoutes(database: database, door: door, vault: keys.vault, lookup: keys.lookup, corrections: corrections).add(to: site)
         BenefitsRoutes(database: database, door: door).add(to: site)
         ExchangeRoutes(
-            door: door, vault: keys.vault,
+            door: door, vault: keys.vault, database: database,
             rules: DerivationRules(timeZone: configuration.city.timeZone, localities: configuration.city.localities)
         ).add(to: site)
         OpenIDRoutes(database: database, door: door, vault: keys.vault, baseURL: configuration.baseURL).add(to: site)
