@@ -77,22 +77,41 @@ BEGIN
     IF operations && '{disclose,list}' THEN
         RETURN QUERY
         WITH request AS (
-            SELECT r.id, r.credential, r.operation, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
-                coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes
+            SELECT r.id, r.operation, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
+                coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes,
+                c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id, c.client_organisation_id, c.scope
             FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, attribute_lists, purposes, case_references)
                 AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
+            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
             WHERE r.operation IN ('disclose', 'list')
+        ), counted AS (
+            -- One row for each organisation of the batch, in the order of their names: each waits for whoever counts the same one elsewhere.
+            INSERT INTO exchange.volume AS v (organisation_id, minute, requests, subjects)
+            SELECT r.client_organisation_id, date_trunc('minute', public.stoa_now()), CASE WHEN list_count IS NULL THEN count(*) ELSE 1 END, count(*)
+            FROM request AS r WHERE r.client_organisation_id IS NOT NULL GROUP BY r.client_organisation_id ORDER BY r.client_organisation_id
+            ON CONFLICT (organisation_id, minute) DO UPDATE SET requests = v.requests + excluded.requests, subjects = v.subjects + excluded.subjects
+            -- How many of the batch are too many.
+            RETURNING v.organisation_id, (
+                SELECT GREATEST(v.requests - o.requests_per_minute_max, v.subjects - o.subjects_per_minute_max)
+                FROM consent.organisation AS o WHERE o.id = v.organisation_id) AS excess
+        ), derived AS (
+            SELECT array_agg(x.id) AS ids FROM register.attribute AS x WHERE x.derived_from IS NOT NULL
         ), decided AS (
             SELECT r.id, r.attributes,
-                CASE WHEN r.operation = 'disclose' AND cardinality(r.attributes) > 0
-                        AND r.attributes <@ (SELECT array_agg(x.id) FROM register.attribute AS x WHERE x.derived_from IS NOT NULL)
+                -- The first attribute nearly always tells, for a tenth of what comparing the lists costs.
+                CASE WHEN r.operation = 'disclose' AND r.attributes[1] = ANY ((SELECT x.ids FROM derived AS x)::text[])
+                        AND r.attributes <@ (SELECT x.ids FROM derived AS x)
                     THEN 'predicate' ELSE r.operation END AS operation,
-                r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
-                p.resident_id AS subject_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
+                r.purpose, r.case_reference, r.kind, r.actor_id, r.staff_id, r.client_id, r.organisation_id,
+                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN p.resident_id END AS subject_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
                 st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
                 CASE
-                    WHEN c.kind IS NULL THEN 'credential_invalid'
-                    WHEN c.kind <> 'organisation' OR NOT 'exchange.read' = ANY (c.scope) THEN 'scope_missing'
+                    WHEN r.kind IS NULL THEN 'credential_invalid'
+                    WHEN r.kind <> 'organisation' OR NOT 'exchange.read' = ANY (r.scope) THEN 'scope_missing'
+                    -- Of single reads the last ones, in the order of their ids; a list as a whole.
+                    WHEN v.excess > 0 AND (list_count IS NOT NULL OR v.excess >= cardinality(operations) OR v.excess >= (
+                        SELECT count(*) FROM request AS o WHERE o.client_organisation_id = r.client_organisation_id AND o.id >= r.id))
+                        THEN 'volume_exceeded'
                     WHEN r.case_reference IS NULL THEN 'case_reference_missing'
                     WHEN act.legal_basis IS NULL THEN 'purpose_unknown'
                     WHEN cardinality(r.attributes) = 0 THEN 'attributes_missing'
@@ -101,13 +120,13 @@ BEGIN
                     WHEN act.legal_basis = 'consent' AND (st.state IS DISTINCT FROM 'given' OR NOT r.attributes <@ st.attributes)
                         THEN 'consent_missing' END AS refusal
             FROM request AS r
-            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
+            LEFT JOIN counted AS v ON v.organisation_id = r.client_organisation_id
             LEFT JOIN LATERAL (SELECT x.resident_id FROM exchange.pseudonym AS x
-                WHERE r.subject_kind = 'pseudonym' AND x.organisation_id = c.client_organisation_id
+                WHERE r.subject_kind = 'pseudonym' AND x.organisation_id = r.client_organisation_id
                   AND x.pseudonym = CASE r.subject_kind WHEN 'pseudonym' THEN r.subject_key::uuid END OFFSET 0) AS p ON true
             LEFT JOIN LATERAL (SELECT x.id, x.legal_basis, x.law, y.attributes
                 FROM consent.processing_activity AS x JOIN consent.policy AS y ON y.activity_id = x.id AND y.version = x.policy_version
-                WHERE x.organisation_id = c.client_organisation_id AND x.purpose = r.purpose OFFSET 0) AS act ON true
+                WHERE x.organisation_id = r.client_organisation_id AND x.purpose = r.purpose OFFSET 0) AS act ON true
             LEFT JOIN LATERAL (SELECT x.state, x.attributes, x.event_id FROM consent.state AS x
                 WHERE x.resident_id = p.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
         ), logged AS (
@@ -117,7 +136,9 @@ BEGIN
                 d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN d.legal_basis END, CASE WHEN d.refusal IS NULL THEN d.law END,
                 CASE WHEN d.refusal IS NULL AND d.legal_basis = 'consent' THEN d.consent_event_id END,
                 d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal, list_count
-            FROM decided AS d WHERE d.kind IS NOT NULL
+            FROM decided AS d
+            -- A list that is refused for its volume is decided about nobody: one entry says that it was.
+            WHERE d.kind IS NOT NULL AND (d.refusal IS DISTINCT FROM 'volume_exceeded' OR list_count IS NULL OR d.id = entry_ids[1])
             RETURNING entry.id
         ), queued AS (
             INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
@@ -291,10 +312,13 @@ CREATE TABLE access_log.entry (
     salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))) NOT NULL,
     CONSTRAINT entry_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['resident'::text, 'staff'::text, 'organisation'::text]))),
     CONSTRAINT entry_check CHECK (((outcome = 'refused'::text) = (refusal IS NOT NULL))),
-    CONSTRAINT entry_check1 CHECK (((operation = 'list'::text) = (count IS NOT NULL))),
+    CONSTRAINT entry_check1 CHECK (
+CASE operation
+    WHEN 'list'::text THEN COALESCE(((count >= 1) AND (count <= 1000)), false)
+    ELSE (count IS NULL)
+END),
     CONSTRAINT entry_check2 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
     CONSTRAINT entry_check3 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
-    CONSTRAINT entry_count_check CHECK (((count >= 1) AND (count <= 1000))),
     CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'log_view'::text, 'usage'::text, 'own_view'::text]))),
     CONSTRAINT entry_outcome_check CHECK ((outcome = ANY (ARRAY['permitted'::text, 'refused'::text]))),
     CONSTRAINT entry_salt_check CHECK ((octet_length(salt) = 32))
@@ -478,10 +502,14 @@ CREATE TABLE consent.organisation (
     id text NOT NULL,
     name jsonb NOT NULL,
     kind text NOT NULL,
+    requests_per_minute_max integer DEFAULT 30000 NOT NULL,
+    subjects_per_minute_max integer DEFAULT 60000 NOT NULL,
     created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     CONSTRAINT organisation_id_check CHECK ((id ~ '^[a-z][a-z0-9-]{1,62}$'::text)),
     CONSTRAINT organisation_kind_check CHECK ((kind = ANY (ARRAY['city_office'::text, 'health'::text, 'bank'::text, 'retailer'::text, 'school'::text, 'other'::text]))),
-    CONSTRAINT organisation_name_check CHECK ((jsonb_typeof((name -> 'en'::text)) = 'string'::text))
+    CONSTRAINT organisation_name_check CHECK ((jsonb_typeof((name -> 'en'::text)) = 'string'::text)),
+    CONSTRAINT organisation_requests_per_minute_max_check CHECK ((requests_per_minute_max > 0)),
+    CONSTRAINT organisation_subjects_per_minute_max_check CHECK ((subjects_per_minute_max > 0))
 );
 
 ALTER TABLE consent.organisation OWNER TO stoa_owner;
@@ -685,6 +713,30 @@ $$;
 
 ALTER FUNCTION access_log.organisations_about(credential bytea) OWNER TO stoa_door;
 
+CREATE FUNCTION access_log.own_entry(credential bytea, entry_id uuid) RETURNS TABLE(leaf_index bigint, salt bytea, canonical bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET standard_conforming_strings TO 'on'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT l.index, e.salt, access_log.canonical(e, l.subject_number, l.previous_commitment)
+        FROM web.credential AS c
+        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
+        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+        JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
+        JOIN access_log.entry AS e ON e.subject_id = r.id
+        LEFT JOIN access_log.leaf AS l ON l.entry_id = e.id
+        WHERE c.hash = own_entry.credential AND web.is_live(c) AND e.id = own_entry.entry_id;
+END
+$$;
+
+ALTER FUNCTION access_log.own_entry(credential bytea, entry_id uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) RETURNS SETOF access_log.told_entry
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -832,6 +884,64 @@ END
 $$;
 
 ALTER FUNCTION access_log.sequence(entries_max integer) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.store_tiles() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET standard_conforming_strings TO 'on'
+    AS $$
+DECLARE
+    tile_level smallint := 0;
+    full_tiles bigint := NEW.tree_size / 256;
+    next_tile bigint;
+    tile_hashes bytea;
+BEGIN
+    WHILE full_tiles > 0 LOOP
+        SELECT coalesce(max(t.index) + 1, 0) INTO next_tile FROM access_log.tile AS t WHERE t.level = tile_level;
+        -- Where nothing is new, nothing above it is.
+        EXIT WHEN next_tile >= full_tiles;
+        WHILE next_tile < full_tiles LOOP
+            IF tile_level = 0 THEN
+                SELECT string_agg(sha256('\x00'::bytea || 'stoa access entry v1\012'::bytea || l.commitment), ''::bytea ORDER BY l.index)
+                    INTO tile_hashes FROM access_log.leaf AS l WHERE l.index >= next_tile * 256 AND l.index < (next_tile + 1) * 256;
+            ELSE
+                SELECT string_agg(t.root, ''::bytea ORDER BY t.index) INTO tile_hashes FROM access_log.tile AS t
+                    WHERE t.level = tile_level - 1 AND t.index >= next_tile * 256 AND t.index < (next_tile + 1) * 256;
+            END IF;
+            -- Only whoever edits the database can make a leaf vanish. The log goes on without the tile, which `stoa verify log` misses.
+            IF octet_length(tile_hashes) IS DISTINCT FROM 8192 THEN RETURN NULL; END IF;
+            INSERT INTO access_log.tile (level, index, hashes, root)
+                VALUES (tile_level, next_tile, tile_hashes, access_log.tile_root(tile_hashes));
+            next_tile := next_tile + 1;
+        END LOOP;
+        tile_level := tile_level + 1;
+        full_tiles := full_tiles / 256;
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION access_log.store_tiles() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.tile_root(hashes bytea) RETURNS bytea
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET standard_conforming_strings TO 'on'
+    AS $$
+DECLARE
+    joined bytea := hashes;
+BEGIN
+    WHILE octet_length(joined) > 32 LOOP
+        joined := (SELECT string_agg(sha256('\x01'::bytea || substr(joined, 64 * pair.number + 1, 64)), ''::bytea ORDER BY pair.number)
+            FROM generate_series(0, octet_length(joined) / 64 - 1) AS pair (number));
+    END LOOP;
+    RETURN joined;
+END
+$$;
+
+ALTER FUNCTION access_log.tile_root(hashes bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.usages_under(credential bytea, view_entry uuid, period_start timestamp with time zone, period_end timestamp with time zone) RETURNS SETOF access_log.told_entry
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -1394,6 +1504,35 @@ END
 $$;
 
 ALTER FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.remove_past_volume() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    DELETE FROM exchange.volume AS v WHERE v.minute < public.stoa_now() - interval '1 hour';
+END
+$$;
+
+ALTER FUNCTION exchange.remove_past_volume() OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.volume_of(credential bytea) RETURNS TABLE(requests_max integer, requests_left integer, subjects_max integer, subjects_left integer, seconds_left integer)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT o.requests_per_minute_max, GREATEST(0, o.requests_per_minute_max - coalesce(v.requests, 0)),
+            o.subjects_per_minute_max, GREATEST(0, o.subjects_per_minute_max - coalesce(v.subjects, 0)),
+            ceil(extract(epoch FROM date_trunc('minute', public.stoa_now()) + interval '1 minute' - public.stoa_now()))::integer
+        FROM web.credential AS c
+        JOIN consent.organisation AS o ON o.id = c.organisation_id
+        LEFT JOIN exchange.volume AS v ON v.organisation_id = o.id AND v.minute = date_trunc('minute', public.stoa_now())
+        WHERE c.hash = volume_of.credential AND web.is_live(c);
+END
+$$;
+
+ALTER FUNCTION exchange.volume_of(credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2828,6 +2967,20 @@ CREATE TABLE access_log.subject_head (
 
 ALTER TABLE access_log.subject_head OWNER TO stoa_owner;
 
+CREATE TABLE access_log.tile (
+    level smallint NOT NULL,
+    index bigint NOT NULL,
+    hashes bytea NOT NULL,
+    root bytea NOT NULL,
+    CONSTRAINT tile_hashes_check CHECK ((octet_length(hashes) = 8192)),
+    CONSTRAINT tile_index_check CHECK ((index >= 0)),
+    CONSTRAINT tile_level_check CHECK (((level >= 0) AND (level <= 7))),
+    CONSTRAINT tile_root_check CHECK ((octet_length(root) = 32))
+);
+ALTER TABLE ONLY access_log.tile ALTER COLUMN hashes SET STORAGE EXTERNAL;
+
+ALTER TABLE access_log.tile OWNER TO stoa_owner;
+
 CREATE TABLE benefits.decision (
     disbursement_id uuid NOT NULL,
     prepared_by uuid NOT NULL,
@@ -2929,6 +3082,16 @@ CREATE TABLE exchange.pseudonym (
 );
 
 ALTER TABLE exchange.pseudonym OWNER TO stoa_owner;
+
+CREATE UNLOGGED TABLE exchange.volume (
+    organisation_id text NOT NULL,
+    minute timestamp with time zone NOT NULL,
+    requests integer NOT NULL,
+    subjects integer NOT NULL
+)
+WITH (fillfactor='20');
+
+ALTER TABLE exchange.volume OWNER TO stoa_owner;
 
 CREATE TABLE identity.evidence (
     id uuid NOT NULL,
@@ -3406,6 +3569,9 @@ ALTER TABLE ONLY access_log.staff_reason
 ALTER TABLE ONLY access_log.subject_head
     ADD CONSTRAINT subject_head_pkey PRIMARY KEY (subject_id);
 
+ALTER TABLE ONLY access_log.tile
+    ADD CONSTRAINT tile_pkey PRIMARY KEY (level, index);
+
 ALTER TABLE ONLY benefits.decision
     ADD CONSTRAINT decision_pkey PRIMARY KEY (disbursement_id);
 
@@ -3465,6 +3631,9 @@ ALTER TABLE ONLY exchange.pseudonym
 
 ALTER TABLE ONLY exchange.pseudonym
     ADD CONSTRAINT pseudonym_resident_id_organisation_id_key UNIQUE (resident_id, organisation_id);
+
+ALTER TABLE ONLY exchange.volume
+    ADD CONSTRAINT volume_pkey PRIMARY KEY (organisation_id, minute);
 
 ALTER TABLE ONLY identity.account
     ADD CONSTRAINT account_pkey PRIMARY KEY (id);
@@ -3658,6 +3827,8 @@ CREATE INDEX idempotency_key_created ON web.idempotency_key USING btree (created
 
 CREATE TRIGGER batch_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.batch FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER checkpoint_brings_tiles AFTER INSERT ON access_log.checkpoint FOR EACH ROW EXECUTE FUNCTION access_log.store_tiles();
+
 CREATE TRIGGER checkpoint_covers_leaves BEFORE INSERT ON access_log.checkpoint FOR EACH ROW EXECUTE FUNCTION access_log.check_checkpoint_size();
 
 CREATE TRIGGER checkpoint_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.checkpoint FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
@@ -3669,6 +3840,8 @@ CREATE TRIGGER entry_only_grows BEFORE UPDATE OR TRUNCATE ON access_log.entry FO
 CREATE TRIGGER erasure_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.erasure FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER leaf_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.leaf FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER tile_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.tile FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON benefits.decision FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -3817,6 +3990,9 @@ ALTER TABLE ONLY exchange.pseudonym
 
 ALTER TABLE ONLY exchange.pseudonym
     ADD CONSTRAINT pseudonym_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY exchange.volume
+    ADD CONSTRAINT volume_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
 
 ALTER TABLE ONLY identity.account
     ADD CONSTRAINT account_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
@@ -4053,6 +4229,9 @@ GRANT ALL ON FUNCTION access_log.longest_wait_seconds() TO stoa_app;
 REVOKE ALL ON FUNCTION access_log.organisations_about(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.organisations_about(credential bytea) TO stoa_app;
 
+REVOKE ALL ON FUNCTION access_log.own_entry(credential bytea, entry_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.own_entry(credential bytea, entry_id uuid) TO stoa_app;
+
 REVOKE ALL ON FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) TO stoa_app;
 
@@ -4063,6 +4242,10 @@ REVOKE ALL ON FUNCTION access_log.role_of(staff_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION access_log.sequence(entries_max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.sequence(entries_max integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.store_tiles() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION access_log.tile_root(hashes bytea) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION access_log.usages_under(credential bytea, view_entry uuid, period_start timestamp with time zone, period_end timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.usages_under(credential bytea, view_entry uuid, period_start timestamp with time zone, period_end timestamp with time zone) TO stoa_app;
@@ -4131,6 +4314,12 @@ GRANT ALL ON FUNCTION consent.states_of(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION exchange.remove_past_volume() FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.remove_past_volume() TO stoa_app;
+
+REVOKE ALL ON FUNCTION exchange.volume_of(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.volume_of(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) TO stoa_app;
@@ -4307,6 +4496,10 @@ GRANT SELECT ON TABLE access_log.staff_reason TO stoa_door;
 GRANT SELECT ON TABLE access_log.subject_head TO stoa_auditor;
 GRANT SELECT,INSERT,UPDATE ON TABLE access_log.subject_head TO stoa_door;
 
+GRANT SELECT ON TABLE access_log.tile TO stoa_app;
+GRANT SELECT ON TABLE access_log.tile TO stoa_auditor;
+GRANT SELECT,INSERT ON TABLE access_log.tile TO stoa_door;
+
 GRANT SELECT,INSERT ON TABLE benefits.decision TO stoa_door;
 GRANT SELECT ON TABLE benefits.decision TO stoa_auditor;
 
@@ -4324,6 +4517,8 @@ GRANT SELECT,INSERT ON TABLE casework.printed_form TO stoa_door;
 GRANT SELECT,INSERT,UPDATE ON TABLE consent.state TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE exchange.pseudonym TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE exchange.volume TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE identity.evidence TO stoa_door;
 
