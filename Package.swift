@@ -116,7 +116,7 @@ let package = Package(
             name: "City",
             dependencies: ["TestSupport", "Postgres", "Primitives", "Register", "Web", hummingbird, hummingbirdTesting, httpTypes, nio, logging],
             path: "Tests/City", swiftSettings: strict),
-        tests("Consent", ["City", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
+        tests("Consent", ["City", "TestSupport", "TransparencyLog", "Postgres", "Primitives", "Web", hummingbird, hummingbirdTesting, crypto, logging, httpTypes]),
         tests("Exchange", ["City", "Postgres", "Primitives", "Register", "AccessLog", "Web", "Consent", hummingbirdTesting, httpTypes]),
         tests("AccessLog", ["City", "TestSupport", "Postgres", "Primitives", "Register", "TransparencyLog", "Web", logging]),
         tests("Identity", ["City", "Messages", "Postgres", "Primitives", "Register", "Web", hummingbirdTesting]),

@@ -84,7 +84,7 @@ BEGIN
                     WHEN cardinality(r.attributes) = 0 THEN 'attributes_missing'
                     WHEN p.resident_id IS NULL THEN 'subject_unknown'
                     WHEN NOT r.attributes <@ act.attributes THEN 'attributes_not_in_purpose'
-                    WHEN act.legal_basis = 'consent' AND (st.state IS DISTINCT FROM 'given' OR NOT r.attributes <@ st.attributes)
+                    WHEN act.legal_basis = 'consent' AND (coalesce(st.state NOT IN ('given', 'renewed'), true) OR NOT r.attributes <@ st.attributes)
                         THEN 'consent_missing' END AS refusal
             FROM request AS r
             LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
@@ -94,7 +94,7 @@ BEGIN
             LEFT JOIN LATERAL (SELECT x.id, x.legal_basis, x.law, y.attributes
                 FROM consent.processing_activity AS x JOIN consent.policy AS y ON y.activity_id = x.id AND y.version = x.policy_version
                 WHERE x.organisation_id = c.client_organisation_id AND x.purpose = r.purpose OFFSET 0) AS act ON true
-            LEFT JOIN LATERAL (SELECT x.state, x.attributes, x.event_id FROM consent.state AS x
+            LEFT JOIN LATERAL (SELECT consent.state_at(x.state, x.valid_until, public.stoa_now()) AS state, x.attributes, x.event_id FROM consent.state AS x
                 WHERE x.resident_id = p.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
@@ -114,7 +114,7 @@ BEGIN
                     ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id) WHERE NOT coalesce(m.id = ANY (d.policy_attributes), false))
                 WHEN 'consent_missing' THEN
                     ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id)
-                          WHERE d.consent_state IS DISTINCT FROM 'given' OR NOT m.id = ANY (d.consent_attributes))
+                          WHERE coalesce(d.consent_state NOT IN ('given', 'renewed'), true) OR NOT m.id = ANY (d.consent_attributes))
                 ELSE '{}' END
         FROM decided AS d;
     END IF;
@@ -848,7 +848,8 @@ BEGIN
     IF provisional.origin <> 'self_registered' THEN RETURN 'account_is_linked'; END IF;
     IF EXISTS (SELECT FROM identity.account AS a WHERE a.resident_id = opened.resident_id) THEN RETURN 'record_has_account'; END IF;
 
-    FOR given IN SELECT s.activity_id FROM consent.state AS s WHERE s.resident_id = provisional.id AND s.state = 'given' LOOP
+    FOR given IN SELECT s.activity_id FROM consent.state AS s WHERE s.resident_id = provisional.id AND s.state IN ('given', 'renewed')
+        ORDER BY s.activity_id LOOP
         PERFORM consent.append(gen_random_uuid(), provisional.id, given.activity_id, 'invalidated', NULL, NULL,
             NULL, NULL, NULL, 'system', 'identity_linked', prove_identity.language, NULL);
     END LOOP;
@@ -869,45 +870,91 @@ CREATE FUNCTION consent.append(event_id uuid, resident uuid, activity uuid, kind
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
+    -- A renewal moves the end by at least a day, so that a form sent twice renews once.
+    renewal_step CONSTANT interval := interval '24 hours';
+    moment CONSTANT timestamptz := public.stoa_now();
     policy record;
     held record;
-    granted text[];
+    granted text[] := '{}';
+    in_force boolean;
+    is_open boolean;
+    ends timestamptz;
 BEGIN
-    SELECT p.version, p.attributes, a.legal_basis INTO policy
+    SELECT p.version, p.attributes, p.valid_months, a.legal_basis INTO policy
         FROM consent.processing_activity AS a JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
         WHERE a.id = append.activity;
     IF policy IS NULL THEN RETURN 'activity_unknown'; END IF;
     IF policy.legal_basis <> 'consent' THEN RETURN 'not_consent'; END IF;
     IF append.policy_version IS NOT NULL AND append.policy_version <> policy.version THEN RETURN 'policy_changed'; END IF;
-
-    IF append.kind = 'given' THEN
+    IF append.kind IN ('given', 'requested') THEN
         -- In the policy's own order, each once, so that the same choice is the same array.
         SELECT coalesce(array_agg(o.id ORDER BY o.position), '{}') INTO granted
             FROM unnest(policy.attributes) WITH ORDINALITY AS o (id, position)
             WHERE append.attributes IS NULL OR o.id = ANY (append.attributes);
         IF cardinality(granted) = 0 OR NOT coalesce(append.attributes <@ policy.attributes, true) THEN RETURN 'attributes_unknown'; END IF;
-    ELSE
-        granted := '{}';
     END IF;
 
     PERFORM pg_advisory_xact_lock(hashtextextended(append.resident::text || append.activity::text, 0));
-    SELECT s.state, s.attributes, s.policy_version, s.sequence INTO held
-        FROM consent.state AS s WHERE s.resident_id = append.resident AND s.activity_id = append.activity;
-    IF (held IS NULL AND append.kind <> 'given')
-        OR (held.state = append.kind AND held.attributes = granted AND held.policy_version = policy.version)
-        OR (append.kind <> 'given' AND held.state <> 'given') THEN
-        RETURN 'unchanged';
+    SELECT s.* INTO held FROM consent.state AS s WHERE s.resident_id = append.resident AND s.activity_id = append.activity;
+    IF held.state IS NOT NULL AND consent.state_at(held.state, held.valid_until, moment) <> held.state AND append.kind <> 'expired' THEN
+        PERFORM consent.append(gen_random_uuid(), append.resident, append.activity, 'expired', NULL, NULL, NULL, NULL, NULL, 'system', 'time_passed',
+            append.language, NULL);
+        SELECT s.* INTO held FROM consent.state AS s WHERE s.resident_id = append.resident AND s.activity_id = append.activity;
     END IF;
+    in_force := coalesce(held.state IN ('given', 'renewed'), false);
+    is_open := coalesce(held.state IN ('requested', 'deferred'), false);
+    ends := (moment AT TIME ZONE 'UTC' + make_interval(months => policy.valid_months)) AT TIME ZONE 'UTC';
 
-    INSERT INTO consent.event (id, resident_id, activity_id, policy_version, sequence, kind, attributes,
-                               account_id, staff_id, client_id, capacity, method, language, form_reference)
-        VALUES (append.event_id, append.resident, append.activity, policy.version, coalesce(held.sequence, 0) + 1, append.kind, granted,
-                append.account, append.staff, append.client, append.capacity, append.method, append.language, append.form_reference);
-    INSERT INTO consent.state (resident_id, activity_id, state, policy_version, attributes, event_id, sequence, since)
-        SELECT e.resident_id, e.activity_id, e.kind, e.policy_version, e.attributes, e.id, e.sequence, e.at
+    CASE append.kind
+        WHEN 'given' THEN
+            IF in_force AND held.attributes = granted AND held.policy_version = policy.version THEN RETURN 'unchanged'; END IF;
+        WHEN 'renewed' THEN
+            IF NOT (in_force OR coalesce(held.state = 'expired', false)) OR cardinality(held.attributes) = 0 THEN RETURN 'not_renewable'; END IF;
+            IF held.policy_version <> policy.version THEN RETURN 'policy_changed'; END IF;
+            -- Also what has no end: there is nothing to move.
+            IF in_force AND NOT coalesce(ends - held.valid_until >= renewal_step, false) THEN RETURN 'unchanged'; END IF;
+            granted := held.attributes;
+        WHEN 'withdrawn', 'invalidated' THEN
+            IF append.capacity = 'organisation' THEN
+                -- An organisation takes back its request, never a resident's consent.
+                IF NOT is_open THEN RETURN 'no_request'; END IF;
+            ELSIF NOT in_force THEN
+                RETURN 'unchanged';
+            END IF;
+            ends := NULL;
+        WHEN 'expired' THEN
+            IF held.state IS NULL OR consent.state_at(held.state, held.valid_until, moment) = held.state THEN RETURN 'unchanged'; END IF;
+            granted := held.attributes;
+            policy.version := held.policy_version;
+            ends := held.valid_until;
+        WHEN 'requested' THEN
+            IF in_force THEN RETURN 'in_force'; END IF;
+            IF is_open THEN RETURN 'already_requested'; END IF;
+            IF held.state IN ('refused', 'withdrawn') AND held.since + consent.quiet_period() > moment THEN RETURN 'refused_recently'; END IF;
+            ends := moment + consent.request_lifetime();
+        WHEN 'deferred' THEN
+            IF NOT is_open THEN RETURN 'no_request'; END IF;
+            IF held.state = 'deferred' AND held.since + consent.deferral() > moment THEN RETURN 'unchanged'; END IF;
+            ends := held.valid_until;
+        WHEN 'refused' THEN
+            IF coalesce(held.state = 'refused', false) THEN RETURN 'unchanged'; END IF;
+            IF NOT is_open THEN RETURN 'no_request'; END IF;
+            ends := NULL;
+    END CASE;
+
+    INSERT INTO consent.event (id, resident_id, activity_id, policy_version, sequence, kind, attributes, at, account_id, staff_id, client_id,
+                               capacity, method, language, form_reference, valid_until, request_id)
+        VALUES (append.event_id, append.resident, append.activity, policy.version, coalesce(held.sequence, 0) + 1, append.kind, granted, moment,
+                append.account, append.staff, append.client, append.capacity, append.method, append.language, append.form_reference, ends,
+                CASE append.kind WHEN 'requested' THEN append.event_id ELSE held.request_id END);
+    INSERT INTO consent.state (resident_id, activity_id, state, policy_version, attributes, event_id, sequence, since, valid_until, request_id)
+        SELECT e.resident_id, e.activity_id, e.kind, e.policy_version, CASE e.kind WHEN 'requested' THEN '{}' ELSE e.attributes END, e.id, e.sequence,
+            CASE e.kind WHEN 'expired' THEN e.valid_until ELSE e.at END, e.valid_until,
+            CASE WHEN e.kind IN ('requested', 'deferred') THEN e.request_id END
         FROM consent.event AS e WHERE e.id = append.event_id
         ON CONFLICT (resident_id, activity_id) DO UPDATE SET state = excluded.state, policy_version = excluded.policy_version,
-            attributes = excluded.attributes, event_id = excluded.event_id, sequence = excluded.sequence, since = excluded.since;
+            attributes = excluded.attributes, event_id = excluded.event_id, sequence = excluded.sequence, since = excluded.since,
+            valid_until = excluded.valid_until, request_id = excluded.request_id;
     IF append.kind = 'given' THEN
         INSERT INTO exchange.pseudonym (organisation_id, resident_id)
             SELECT a.organisation_id, append.resident FROM consent.processing_activity AS a WHERE a.id = append.activity
@@ -918,6 +965,108 @@ END
 $$;
 
 ALTER FUNCTION consent.append(event_id uuid, resident uuid, activity uuid, kind text, attributes text[], policy_version integer, account uuid, staff uuid, client text, capacity text, method text, language text, form_reference text) OWNER TO stoa_door;
+
+CREATE FUNCTION public.stoa_now() RETURNS timestamp with time zone
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN statement_timestamp();
+
+ALTER FUNCTION public.stoa_now() OWNER TO stoa_owner;
+
+CREATE TABLE consent.event (
+    id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    activity_id uuid NOT NULL,
+    policy_version integer NOT NULL,
+    sequence integer NOT NULL,
+    kind text NOT NULL,
+    attributes text[] NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    account_id uuid,
+    staff_id uuid,
+    client_id text,
+    capacity text NOT NULL,
+    method text NOT NULL,
+    language text NOT NULL,
+    form_reference text,
+    valid_until timestamp with time zone,
+    request_id uuid,
+    previous_hash bytea,
+    hash bytea NOT NULL,
+    CONSTRAINT event_capacity_check CHECK ((capacity = ANY (ARRAY['self'::text, 'paper'::text, 'organisation'::text, 'system'::text]))),
+    CONSTRAINT event_check CHECK (
+CASE
+    WHEN (kind = ANY (ARRAY['requested'::text, 'given'::text, 'renewed'::text])) THEN (cardinality(attributes) > 0)
+    ELSE ((kind = 'expired'::text) OR (cardinality(attributes) = 0))
+END),
+    CONSTRAINT event_check1 CHECK (
+CASE
+    WHEN (kind = ANY (ARRAY['requested'::text, 'deferred'::text, 'expired'::text])) THEN (valid_until IS NOT NULL)
+    ELSE ((kind = ANY (ARRAY['given'::text, 'renewed'::text])) OR (valid_until IS NULL))
+END),
+    CONSTRAINT event_check2 CHECK (((capacity = 'self'::text) = ((account_id IS NOT NULL) AND (staff_id IS NULL)))),
+    CONSTRAINT event_check3 CHECK (((capacity = 'paper'::text) = ((staff_id IS NOT NULL) AND (form_reference IS NOT NULL)))),
+    CONSTRAINT event_check4 CHECK (((capacity = 'organisation'::text) = ((client_id IS NOT NULL) AND (account_id IS NULL)))),
+    CONSTRAINT event_check5 CHECK (((kind <> 'requested'::text) OR ((capacity = 'organisation'::text) AND (request_id = id)))),
+    CONSTRAINT event_check6 CHECK (((sequence = 1) = (previous_hash IS NULL))),
+    CONSTRAINT event_form_reference_check CHECK (((length(form_reference) >= 1) AND (length(form_reference) <= 64))),
+    CONSTRAINT event_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT event_kind_check CHECK ((kind = ANY (ARRAY['requested'::text, 'deferred'::text, 'refused'::text, 'given'::text, 'renewed'::text, 'expired'::text, 'withdrawn'::text, 'invalidated'::text]))),
+    CONSTRAINT event_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
+    CONSTRAINT event_method_check CHECK ((method = ANY (ARRAY['page'::text, 'app'::text, 'paper_form'::text, 'exchange'::text, 'identity_linked'::text, 'time_passed'::text]))),
+    CONSTRAINT event_previous_hash_check CHECK ((octet_length(previous_hash) = 32)),
+    CONSTRAINT event_sequence_check CHECK ((sequence >= 1))
+);
+
+ALTER TABLE consent.event OWNER TO stoa_owner;
+
+CREATE FUNCTION consent.canonical(e consent.event) RETURNS bytea
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET standard_conforming_strings TO 'on'
+    AS $$
+DECLARE
+    list bytea := int4send(cardinality(e.attributes));
+    attribute text;
+BEGIN
+    FOREACH attribute IN ARRAY e.attributes LOOP
+        list := list || '\x01'::bytea || int4send(octet_length(attribute)) || convert_to(attribute, 'UTF8');
+    END LOOP;
+    RETURN '\x010700000010'::bytea || uuid_send(e.id)
+        || '\x020700000010'::bytea || uuid_send(e.resident_id)
+        || '\x030700000010'::bytea || uuid_send(e.activity_id)
+        || '\x040200000008'::bytea || int8send(e.policy_version)
+        || '\x050200000008'::bytea || int8send(e.sequence)
+        || access_log.field('\x0601', e.kind)
+        || access_log.field('\x0705', list)
+        || '\x080300000008'::bytea || int8send((extract(epoch FROM e.at) * 1000000)::bigint)
+        || access_log.field('\x0907', uuid_send(e.account_id))
+        || access_log.field('\x0a07', uuid_send(e.staff_id))
+        || access_log.field('\x0b01', e.client_id)
+        || access_log.field('\x0c01', e.capacity)
+        || access_log.field('\x0d01', e.method)
+        || access_log.field('\x0e01', e.language)
+        || access_log.field('\x0f01', e.form_reference)
+        || access_log.field('\x1003', int8send((extract(epoch FROM e.valid_until) * 1000000)::bigint))
+        || access_log.field('\x1107', uuid_send(e.request_id))
+        || access_log.field('\x1204', e.previous_hash);
+END
+$$;
+
+ALTER FUNCTION consent.canonical(e consent.event) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.chain_event() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    NEW.previous_hash := (SELECT e.hash FROM consent.event AS e
+        WHERE e.resident_id = NEW.resident_id AND e.activity_id = NEW.activity_id AND e.sequence = NEW.sequence - 1);
+    NEW.hash := consent.hash_of(NEW);
+    RETURN NEW;
+END
+$$;
+
+ALTER FUNCTION consent.chain_event() OWNER TO stoa_owner;
 
 CREATE FUNCTION consent.check_policy_attributes() RETURNS trigger
     LANGUAGE plpgsql
@@ -943,19 +1092,13 @@ DECLARE
 BEGIN
     SELECT d.* INTO actor FROM consent.decider(decide.credential) AS d;
     IF actor IS NULL THEN RETURN 'credential_invalid'; END IF;
-    IF decide.kind NOT IN ('given', 'withdrawn') THEN RETURN 'kind_unknown'; END IF;
+    IF decide.kind NOT IN ('given', 'withdrawn', 'renewed') THEN RETURN 'kind_unknown'; END IF;
     RETURN consent.append(decide.event_id, actor.resident_id, decide.activity, decide.kind, decide.attributes, decide.policy_version,
         actor.account_id, NULL, actor.client_id, 'self', actor.method, decide.language, NULL);
 END
 $$;
 
 ALTER FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) OWNER TO stoa_door;
-
-CREATE FUNCTION public.stoa_now() RETURNS timestamp with time zone
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN statement_timestamp();
-
-ALTER FUNCTION public.stoa_now() OWNER TO stoa_owner;
 
 CREATE TABLE web.credential (
     hash bytea NOT NULL,
@@ -1018,13 +1161,25 @@ END;
 
 ALTER FUNCTION consent.decider(credential bytea) OWNER TO stoa_door;
 
-CREATE FUNCTION consent.history_of(credential bytea, activity uuid) RETURNS TABLE(event_id uuid, kind text, policy_version integer, attributes text[], at timestamp with time zone, capacity text, method text, form_reference text, language text)
+CREATE FUNCTION consent.deferral() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN ((7)::double precision * '24:00:00'::interval);
+
+ALTER FUNCTION consent.deferral() OWNER TO stoa_door;
+
+CREATE FUNCTION consent.hash_of(e consent.event) RETURNS bytea
+    LANGUAGE sql STABLE
+    RETURN sha256(('\x73746f6120636f6e73656e74206576656e742076310a'::bytea || consent.canonical(e)));
+
+ALTER FUNCTION consent.hash_of(e consent.event) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.history_of(credential bytea, activity uuid) RETURNS TABLE(event_id uuid, kind text, policy_version integer, attributes text[], at timestamp with time zone, capacity text, method text, form_reference text, language text, valid_until timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT e.id, e.kind, e.policy_version, e.attributes, e.at, e.capacity, e.method, e.form_reference, e.language
+        SELECT e.id, e.kind, e.policy_version, e.attributes, e.at, e.capacity, e.method, e.form_reference, e.language, e.valid_until
         FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id JOIN consent.event AS e ON e.resident_id = a.resident_id
         WHERE c.hash = history_of.credential AND web.is_live(c) AND a.closed_at IS NULL AND (c.kind = 'session' OR 'consents' = ANY (c.scope))
           AND e.activity_id = history_of.activity
@@ -1034,19 +1189,94 @@ $$;
 
 ALTER FUNCTION consent.history_of(credential bytea, activity uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION consent.states_of(credential bytea) RETURNS TABLE(activity_id uuid, state text, policy_version integer, attributes text[], since timestamp with time zone)
+CREATE FUNCTION consent.quiet_period() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN ((90)::double precision * '24:00:00'::interval);
+
+ALTER FUNCTION consent.quiet_period() OWNER TO stoa_door;
+
+CREATE FUNCTION consent.record_expiries(events_max integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    ended record;
+    recorded integer := 0;
+BEGIN
+    -- In one order, because each waits for the lock of consent.append.
+    FOR ended IN
+        SELECT due.resident_id, due.activity_id, e.language
+        FROM (SELECT s.resident_id, s.activity_id, s.event_id FROM consent.state AS s
+              WHERE s.state IN ('requested', 'deferred', 'given', 'renewed') AND s.valid_until <= public.stoa_now()
+              ORDER BY s.valid_until LIMIT record_expiries.events_max) AS due
+        JOIN consent.event AS e ON e.id = due.event_id
+        ORDER BY due.resident_id, due.activity_id
+    LOOP
+        IF consent.append(gen_random_uuid(), ended.resident_id, ended.activity_id, 'expired', NULL, NULL, NULL, NULL, NULL, 'system', 'time_passed',
+            ended.language, NULL) = 'recorded' THEN
+            recorded := recorded + 1;
+        END IF;
+    END LOOP;
+    RETURN recorded;
+END
+$$;
+
+ALTER FUNCTION consent.record_expiries(events_max integer) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.request_lifetime() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN ((30)::double precision * '24:00:00'::interval);
+
+ALTER FUNCTION consent.request_lifetime() OWNER TO stoa_door;
+
+CREATE FUNCTION consent.state_at(state text, valid_until timestamp with time zone, moment timestamp with time zone) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN ((valid_until <= moment) AND (state = ANY (ARRAY['requested'::text, 'deferred'::text, 'given'::text, 'renewed'::text]))) THEN 'expired'::text ELSE state END;
+
+ALTER FUNCTION consent.state_at(state text, valid_until timestamp with time zone, moment timestamp with time zone) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.states_of(credential bytea) RETURNS TABLE(activity_id uuid, state text, policy_version integer, attributes text[], since timestamp with time zone, valid_until timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT s.activity_id, s.state, s.policy_version, s.attributes, s.since
+        SELECT s.activity_id, held.state, s.policy_version,
+            CASE WHEN held.state IN ('given', 'renewed', 'expired') THEN s.attributes ELSE '{}' END,
+            CASE held.state WHEN 'expired' THEN s.valid_until ELSE s.since END, s.valid_until
         FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id JOIN consent.state AS s ON s.resident_id = a.resident_id
+        CROSS JOIN LATERAL (SELECT consent.state_at(s.state, s.valid_until, public.stoa_now()) AS state) AS held
         WHERE c.hash = states_of.credential AND web.is_live(c) AND a.closed_at IS NULL AND (c.kind = 'session' OR 'consents' = ANY (c.scope));
 END
 $$;
 
 ALTER FUNCTION consent.states_of(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.verify_chains() RETURNS TABLE(resident_id uuid, activity_id uuid, sequence integer, finding text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT c.resident_id, c.activity_id, c.sequence, 'hash_differs' FROM consent.event AS c WHERE c.hash <> consent.hash_of(c)
+        UNION ALL
+        SELECT c.resident_id, c.activity_id, c.sequence, 'link_differs'
+        FROM (SELECT e.resident_id, e.activity_id, e.sequence, e.previous_hash, lag(e.hash) OVER chain AS hash_before,
+                  row_number() OVER chain AS place
+              FROM consent.event AS e WINDOW chain AS (PARTITION BY e.resident_id, e.activity_id ORDER BY e.sequence)) AS c
+        WHERE c.previous_hash IS DISTINCT FROM c.hash_before OR c.place <> c.sequence
+        UNION ALL
+        SELECT e.resident_id, e.activity_id, e.sequence, 'state_differs'
+        FROM (SELECT DISTINCT ON (x.resident_id, x.activity_id) x.* FROM consent.event AS x
+              ORDER BY x.resident_id, x.activity_id, x.sequence DESC) AS e
+        LEFT JOIN consent.state AS s ON s.resident_id = e.resident_id AND s.activity_id = e.activity_id
+        WHERE (s.event_id, s.state, s.policy_version, s.sequence, s.valid_until)
+                IS DISTINCT FROM (e.id, e.kind, e.policy_version, e.sequence, e.valid_until)
+           OR s.attributes <> CASE e.kind WHEN 'requested' THEN '{}' ELSE e.attributes END;
+END
+$$;
+
+ALTER FUNCTION consent.verify_chains() OWNER TO stoa_door;
 
 CREATE FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1062,7 +1292,7 @@ BEGIN
     -- In the same order in every tab, because each waits for the lock of consent.append.
     FOR activity IN
         SELECT s.activity_id FROM consent.state AS s JOIN consent.processing_activity AS a ON a.id = s.activity_id
-        WHERE s.resident_id = actor.resident_id AND a.organisation_id = withdraw_all.organisation AND s.state = 'given' ORDER BY s.activity_id
+        WHERE s.resident_id = actor.resident_id AND a.organisation_id = withdraw_all.organisation AND s.state IN ('given', 'renewed') ORDER BY s.activity_id
     LOOP
         IF consent.append(gen_random_uuid(), actor.resident_id, activity, 'withdrawn', NULL, NULL,
             actor.account_id, NULL, actor.client_id, 'self', actor.method, withdraw_all.language, NULL) = 'recorded' THEN
@@ -2469,35 +2699,6 @@ CREATE TABLE casework.printed_form (
 
 ALTER TABLE casework.printed_form OWNER TO stoa_owner;
 
-CREATE TABLE consent.event (
-    id uuid NOT NULL,
-    resident_id uuid NOT NULL,
-    activity_id uuid NOT NULL,
-    policy_version integer NOT NULL,
-    sequence integer NOT NULL,
-    kind text NOT NULL,
-    attributes text[] NOT NULL,
-    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    account_id uuid,
-    staff_id uuid,
-    client_id text,
-    capacity text NOT NULL,
-    method text NOT NULL,
-    language text NOT NULL,
-    form_reference text,
-    CONSTRAINT event_capacity_check CHECK ((capacity = ANY (ARRAY['self'::text, 'paper'::text, 'system'::text]))),
-    CONSTRAINT event_check CHECK (((kind = 'given'::text) = (cardinality(attributes) > 0))),
-    CONSTRAINT event_check1 CHECK (((capacity = 'self'::text) = ((account_id IS NOT NULL) AND (staff_id IS NULL)))),
-    CONSTRAINT event_check2 CHECK (((capacity = 'paper'::text) = ((staff_id IS NOT NULL) AND (form_reference IS NOT NULL)))),
-    CONSTRAINT event_form_reference_check CHECK (((length(form_reference) >= 1) AND (length(form_reference) <= 64))),
-    CONSTRAINT event_kind_check CHECK ((kind = ANY (ARRAY['given'::text, 'withdrawn'::text, 'invalidated'::text]))),
-    CONSTRAINT event_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
-    CONSTRAINT event_method_check CHECK ((method = ANY (ARRAY['page'::text, 'app'::text, 'paper_form'::text, 'identity_linked'::text]))),
-    CONSTRAINT event_sequence_check CHECK ((sequence >= 1))
-);
-
-ALTER TABLE consent.event OWNER TO stoa_owner;
-
 CREATE TABLE consent.organisation (
     id text NOT NULL,
     name jsonb NOT NULL,
@@ -2516,10 +2717,12 @@ CREATE TABLE consent.policy (
     attributes text[] NOT NULL,
     title jsonb NOT NULL,
     explanation jsonb NOT NULL,
+    valid_months smallint,
     published_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     CONSTRAINT policy_attributes_check CHECK (((cardinality(attributes) >= 1) AND (cardinality(attributes) <= 50))),
     CONSTRAINT policy_explanation_check CHECK ((jsonb_typeof((explanation -> 'en'::text)) = 'string'::text)),
     CONSTRAINT policy_title_check CHECK ((jsonb_typeof((title -> 'en'::text)) = 'string'::text)),
+    CONSTRAINT policy_valid_months_check CHECK (((valid_months >= 1) AND (valid_months <= 120))),
     CONSTRAINT policy_version_check CHECK ((version >= 1))
 );
 
@@ -2550,7 +2753,10 @@ CREATE TABLE consent.state (
     event_id uuid NOT NULL,
     sequence integer NOT NULL,
     since timestamp with time zone NOT NULL,
-    CONSTRAINT state_state_check CHECK ((state = ANY (ARRAY['given'::text, 'withdrawn'::text, 'invalidated'::text])))
+    valid_until timestamp with time zone,
+    request_id uuid,
+    CONSTRAINT state_check CHECK (((state = ANY (ARRAY['requested'::text, 'deferred'::text])) = (request_id IS NOT NULL))),
+    CONSTRAINT state_state_check CHECK ((state = ANY (ARRAY['requested'::text, 'deferred'::text, 'refused'::text, 'given'::text, 'renewed'::text, 'expired'::text, 'withdrawn'::text, 'invalidated'::text])))
 );
 
 ALTER TABLE consent.state OWNER TO stoa_owner;
@@ -3226,6 +3432,10 @@ CREATE INDEX paper_submission_resident ON casework.paper_submission USING btree 
 
 CREATE UNIQUE INDEX event_form ON consent.event USING btree (form_reference, activity_id) WHERE (form_reference IS NOT NULL);
 
+CREATE INDEX event_request ON consent.event USING btree (request_id) WHERE (request_id IS NOT NULL);
+
+CREATE INDEX state_ends ON consent.state USING btree (valid_until) WHERE ((state = ANY (ARRAY['requested'::text, 'deferred'::text, 'given'::text, 'renewed'::text])) AND (valid_until IS NOT NULL));
+
 CREATE INDEX failed_sign_in_at ON identity.failed_sign_in USING btree (at);
 
 CREATE INDEX failed_sign_in_recent ON identity.failed_sign_in USING btree (name_hmac, address_hmac, at);
@@ -3283,6 +3493,8 @@ CREATE TRIGGER disbursement_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON be
 CREATE TRIGGER paper_submission_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON casework.paper_submission FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER printed_form_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON casework.printed_form FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER event_is_chained BEFORE INSERT ON consent.event FOR EACH ROW EXECUTE FUNCTION consent.chain_event();
 
 CREATE TRIGGER event_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -3389,6 +3601,9 @@ ALTER TABLE ONLY consent.event
     ADD CONSTRAINT event_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
 
 ALTER TABLE ONLY consent.event
+    ADD CONSTRAINT event_request_id_fkey FOREIGN KEY (request_id) REFERENCES consent.event(id);
+
+ALTER TABLE ONLY consent.event
     ADD CONSTRAINT event_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
 ALTER TABLE ONLY consent.event
@@ -3408,6 +3623,9 @@ ALTER TABLE ONLY consent.state
 
 ALTER TABLE ONLY consent.state
     ADD CONSTRAINT state_event_id_fkey FOREIGN KEY (event_id) REFERENCES consent.event(id);
+
+ALTER TABLE ONLY consent.state
+    ADD CONSTRAINT state_request_id_fkey FOREIGN KEY (request_id) REFERENCES consent.event(id);
 
 ALTER TABLE ONLY consent.state
     ADD CONSTRAINT state_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
@@ -3650,15 +3868,21 @@ GRANT ALL ON FUNCTION casework.prove_identity(credential bytea, opening_id uuid,
 
 REVOKE ALL ON FUNCTION consent.append(event_id uuid, resident uuid, activity uuid, kind text, attributes text[], policy_version integer, account uuid, staff uuid, client text, capacity text, method text, language text, form_reference text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION consent.check_policy_attributes() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) FROM PUBLIC;
-GRANT ALL ON FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) TO stoa_app;
-
 REVOKE ALL ON FUNCTION public.stoa_now() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.stoa_now() TO stoa_app;
 GRANT ALL ON FUNCTION public.stoa_now() TO stoa_auditor;
 GRANT ALL ON FUNCTION public.stoa_now() TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE consent.event TO stoa_door;
+
+REVOKE ALL ON FUNCTION consent.canonical(e consent.event) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.chain_event() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.check_policy_attributes() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) TO stoa_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE web.credential TO stoa_door;
 
@@ -3670,11 +3894,27 @@ GRANT UPDATE(resident_id) ON TABLE identity.account TO stoa_door;
 
 REVOKE ALL ON FUNCTION consent.decider(credential bytea) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION consent.deferral() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.hash_of(e consent.event) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION consent.history_of(credential bytea, activity uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.history_of(credential bytea, activity uuid) TO stoa_app;
 
+REVOKE ALL ON FUNCTION consent.quiet_period() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.record_expiries(events_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.record_expiries(events_max integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION consent.request_lifetime() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.state_at(state text, valid_until timestamp with time zone, moment timestamp with time zone) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION consent.states_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.states_of(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION consent.verify_chains() FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.verify_chains() TO stoa_auditor;
 
 REVOKE ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) TO stoa_app;
@@ -3851,8 +4091,6 @@ GRANT SELECT,INSERT,DELETE ON TABLE casework.opening TO stoa_door;
 GRANT SELECT,INSERT ON TABLE casework.paper_submission TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE casework.printed_form TO stoa_door;
-
-GRANT SELECT,INSERT ON TABLE consent.event TO stoa_door;
 
 GRANT SELECT ON TABLE consent.organisation TO stoa_app;
 GRANT SELECT ON TABLE consent.organisation TO stoa_auditor;

@@ -17,6 +17,7 @@ public struct ConsentRoutes: Sendable {
     /// URL table of the slice.
     public func add(to site: Site) {
         site.declare(pages: [ConsentDashboard.self, ConsentPage.self, StopAllPage.self])
+        site.addTasks(EndingConsents(consents: consents).tasks)
         site.addNavigation(.resident, path: "/consents", textKey: "consent.navigation")
         site.resident.get("/consents", use: showDashboard)
         site.resident.get("/consents/{activity}", use: showPurpose)
@@ -55,12 +56,13 @@ public struct ConsentRoutes: Sendable {
     private func answer(to outcome: DecisionOutcome, _ decision: ConsentDecision, context: ResidentContext) async throws -> Response {
         switch outcome {
         case .recorded, .unchanged:
-            context.notice(decision.kind == .given ? "consent.notice.shared" : "consent.notice.stopped")
+            context.notice(decision.kind.notice)
             return context.redirect(to: "/consents")
         case .policyChanged, .attributesUnknown:
             // A new version was published between our look and the decision.
             let sharing = try await sharing(decision.activity, of: context.resident.credential)
             return try await changedPage(sharing, readVersion: decision.readVersion ?? sharing.activity.policyVersion, context: context)
+        case .notRenewable: throw Problem.notRenewable
         case .notConsent: throw Problem.noSwitch(law: nil)
         case .activityUnknown: throw Problem.notFound
         case .credentialInvalid: throw Redirection(to: "/sign-in?next=/consents")

@@ -28,7 +28,7 @@ extension DemoLoader {
                     NewActivity(
                         id: ActivityID(demoUUID("activity/\(organisation.id)/\(purpose.id)")), organisationID: organisation.id, purpose: purpose.id,
                         legalBasis: purpose.legalBasis, law: purpose.law, attributes: purpose.attributes, title: purpose.title,
-                        explanation: purpose.explanation))
+                        explanation: purpose.explanation, validMonths: purpose.validMonths))
             }
             let path = try await loadClient(organisation)
             let subjects = try await pseudonyms(of: residents, for: organisation.id)

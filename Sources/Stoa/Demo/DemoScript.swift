@@ -38,6 +38,8 @@ enum DemoScript {
         let attributes: [String]
         let title: LocalisedText
         let explanation: LocalisedText
+        /// Nil: an agreement lasts until it is withdrawn.
+        var validMonths: Int?
     }
 
     struct Organisation: Sendable {
@@ -110,7 +112,8 @@ enum DemoScript {
                     explanation: text(
                         "The library prints your card and knows that you live in the city.",
                         "La bibliothèque imprime votre carte et sait que vous habitez la ville.",
-                        "تطبع المكتبة بطاقتك وتعرف أنك تسكن في المدينة."))
+                        "تطبع المكتبة بطاقتك وتعرف أنك تسكن في المدينة."),
+                    validMonths: 12)
             ]),
     ]
 }
