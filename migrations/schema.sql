@@ -865,6 +865,40 @@ $$;
 
 ALTER FUNCTION casework.prove_identity(credential bytea, opening_id uuid, evidence_id uuid, account_code text, evidence_kind text, language text) OWNER TO stoa_door;
 
+CREATE FUNCTION consent.answer(credential bytea, event_id uuid, request uuid, kind text, attributes text[], policy_version integer, language text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    actor record;
+    asked record;
+BEGIN
+    SELECT d.* INTO actor FROM consent.decider(answer.credential) AS d;
+    IF actor IS NULL THEN RETURN 'credential_invalid'; END IF;
+    IF answer.kind NOT IN ('given', 'refused', 'deferred') THEN RETURN 'kind_unknown'; END IF;
+    SELECT e.activity_id, ARRAY(SELECT x.id FROM unnest(e.attributes) AS x (id) WHERE x.id = ANY (p.attributes)) AS attributes INTO asked
+        FROM consent.event AS e
+        JOIN consent.processing_activity AS a ON a.id = e.activity_id
+        JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
+        WHERE e.id = answer.request AND e.kind = 'requested' AND e.resident_id = actor.resident_id;
+    IF NOT FOUND THEN RETURN 'request_unknown'; END IF;
+    IF NOT consent.lock_open_request(answer.request) THEN
+        -- The form sent twice.
+        RETURN (SELECT CASE WHEN o.state = answer.kind THEN 'unchanged' ELSE 'no_request' END FROM consent.outcome_of(answer.request) AS o);
+    END IF;
+    -- Who agrees agrees to a text; saying no or later needs none. Before the attributes, because an old text explains wrong ones.
+    IF answer.kind = 'given' AND answer.policy_version <> (SELECT a.policy_version FROM consent.processing_activity AS a WHERE a.id = asked.activity_id) THEN
+        RETURN 'policy_changed';
+    END IF;
+    IF NOT coalesce(answer.attributes <@ asked.attributes, true) THEN RETURN 'attributes_unknown'; END IF;
+    RETURN consent.append(answer.event_id, actor.resident_id, asked.activity_id, answer.kind,
+        CASE answer.kind WHEN 'given' THEN coalesce(answer.attributes, asked.attributes) END, CASE answer.kind WHEN 'given' THEN answer.policy_version END,
+        actor.account_id, NULL, actor.client_id, 'self', actor.method, answer.language, NULL);
+END
+$$;
+
+ALTER FUNCTION consent.answer(credential bytea, event_id uuid, request uuid, kind text, attributes text[], policy_version integer, language text) OWNER TO stoa_door;
+
 CREATE FUNCTION consent.append(event_id uuid, resident uuid, activity uuid, kind text, attributes text[], policy_version integer, account uuid, staff uuid, client text, capacity text, method text, language text, form_reference text) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -966,11 +1000,105 @@ $$;
 
 ALTER FUNCTION consent.append(event_id uuid, resident uuid, activity uuid, kind text, attributes text[], policy_version integer, account uuid, staff uuid, client text, capacity text, method text, language text, form_reference text) OWNER TO stoa_door;
 
+CREATE FUNCTION consent.ask(credential bytea, request_id uuid, subject uuid, purpose text, attributes text[], message text, message_language text, idempotency_key text, request_hash bytea, OUT outcome text, OUT request uuid, OUT offered text[], OUT not_before timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    key_route CONSTANT text := 'POST /api/v1/exchange/consent-requests';
+    asker record;
+    activity record;
+    resident uuid;
+    earlier record;
+BEGIN
+    SELECT a.* INTO asker FROM consent.asker(ask.credential) AS a;
+    IF NOT FOUND THEN outcome := 'credential_invalid'; RETURN; END IF;
+    IF NOT asker.may_ask THEN outcome := 'scope_missing'; RETURN; END IF;
+
+    PERFORM pg_advisory_xact_lock(hashtextextended(asker.client_id || ' ' || key_route || ' ' || idempotency_key, 0));
+    SELECT k.body_hash, k.resource_id INTO earlier
+        FROM web.idempotency_key AS k WHERE k.actor = asker.client_id AND k.route = key_route AND k.key = idempotency_key;
+    IF FOUND THEN
+        outcome := CASE WHEN earlier.body_hash = request_hash THEN 'recorded' ELSE 'key_reused' END;
+        request := CASE WHEN outcome = 'recorded' THEN earlier.resource_id END;
+        RETURN;
+    END IF;
+
+    SELECT a.id, p.attributes INTO activity
+        FROM consent.processing_activity AS a JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
+        WHERE a.organisation_id = asker.organisation_id AND a.purpose = ask.purpose;
+    IF NOT FOUND THEN outcome := 'purpose_unknown'; RETURN; END IF;
+    offered := activity.attributes;
+    -- A record that the counter has replaced is nobody's any more.
+    SELECT p.resident_id INTO resident FROM exchange.pseudonym AS p JOIN register.resident AS r ON r.id = p.resident_id
+        WHERE p.organisation_id = asker.organisation_id AND p.pseudonym = ask.subject AND r.superseded_by IS NULL;
+    IF NOT FOUND THEN outcome := 'subject_unknown'; RETURN; END IF;
+
+    outcome := consent.append(ask.request_id, resident, activity.id, 'requested', ask.attributes, NULL, NULL, NULL, asker.client_id,
+        'organisation', 'exchange', coalesce(ask.message_language, 'en'), NULL);
+    IF outcome = 'refused_recently' THEN
+        not_before := (SELECT s.since + consent.quiet_period() FROM consent.state AS s WHERE s.resident_id = resident AND s.activity_id = activity.id);
+    END IF;
+    IF outcome <> 'recorded' THEN RETURN; END IF;
+    request := ask.request_id;
+    IF ask.message IS NOT NULL THEN
+        INSERT INTO consent.request_message (request_id, text, language) VALUES (ask.request_id, ask.message, ask.message_language);
+    END IF;
+    INSERT INTO web.idempotency_key (actor, route, key, body_hash, status, resource_id)
+        VALUES (asker.client_id, key_route, idempotency_key, request_hash, 201, ask.request_id);
+END
+$$;
+
+ALTER FUNCTION consent.ask(credential bytea, request_id uuid, subject uuid, purpose text, attributes text[], message text, message_language text, idempotency_key text, request_hash bytea, OUT outcome text, OUT request uuid, OUT offered text[], OUT not_before timestamp with time zone) OWNER TO stoa_door;
+
 CREATE FUNCTION public.stoa_now() RETURNS timestamp with time zone
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN statement_timestamp();
 
 ALTER FUNCTION public.stoa_now() OWNER TO stoa_owner;
+
+CREATE TABLE web.credential (
+    hash bytea NOT NULL,
+    kind text NOT NULL,
+    account_id uuid,
+    staff_id uuid,
+    client_id text,
+    organisation_id text,
+    scope text[] DEFAULT '{}'::text[] NOT NULL,
+    authenticator_assurance smallint NOT NULL,
+    authorization_code_hash bytea,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    last_used_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    idle_after interval,
+    expires_at timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone,
+    CONSTRAINT credential_authenticator_assurance_check CHECK (((authenticator_assurance >= 1) AND (authenticator_assurance <= 3))),
+    CONSTRAINT credential_check CHECK ((num_nonnulls(account_id, staff_id, organisation_id) = 1)),
+    CONSTRAINT credential_check1 CHECK (((kind = 'session'::text) = (idle_after IS NOT NULL))),
+    CONSTRAINT credential_check2 CHECK (((kind = 'access_token'::text) = (client_id IS NOT NULL))),
+    CONSTRAINT credential_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT credential_kind_check CHECK ((kind = ANY (ARRAY['session'::text, 'access_token'::text])))
+);
+
+ALTER TABLE web.credential OWNER TO stoa_owner;
+
+CREATE FUNCTION web.is_live(c web.credential) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN (((c).revoked_at IS NULL) AND ((c).expires_at > public.stoa_now()) AND (((c).idle_after IS NULL) OR (((c).last_used_at + (c).idle_after) > public.stoa_now())));
+
+ALTER FUNCTION web.is_live(c web.credential) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.asker(credential bytea) RETURNS TABLE(client_id text, organisation_id text, may_ask boolean)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT c.client_id,
+     c.organisation_id,
+     ((c.organisation_id IS NOT NULL) AND ('exchange.read'::text = ANY (c.scope)))
+    FROM web.credential c
+   WHERE ((c.hash = asker.credential) AND (c.kind = 'access_token'::text) AND web.is_live(c.*));
+END;
+
+ALTER FUNCTION consent.asker(credential bytea) OWNER TO stoa_door;
 
 CREATE TABLE consent.event (
     id uuid NOT NULL,
@@ -1100,37 +1228,6 @@ $$;
 
 ALTER FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) OWNER TO stoa_door;
 
-CREATE TABLE web.credential (
-    hash bytea NOT NULL,
-    kind text NOT NULL,
-    account_id uuid,
-    staff_id uuid,
-    client_id text,
-    organisation_id text,
-    scope text[] DEFAULT '{}'::text[] NOT NULL,
-    authenticator_assurance smallint NOT NULL,
-    authorization_code_hash bytea,
-    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    last_used_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    idle_after interval,
-    expires_at timestamp with time zone NOT NULL,
-    revoked_at timestamp with time zone,
-    CONSTRAINT credential_authenticator_assurance_check CHECK (((authenticator_assurance >= 1) AND (authenticator_assurance <= 3))),
-    CONSTRAINT credential_check CHECK ((num_nonnulls(account_id, staff_id, organisation_id) = 1)),
-    CONSTRAINT credential_check1 CHECK (((kind = 'session'::text) = (idle_after IS NOT NULL))),
-    CONSTRAINT credential_check2 CHECK (((kind = 'access_token'::text) = (client_id IS NOT NULL))),
-    CONSTRAINT credential_hash_check CHECK ((octet_length(hash) = 32)),
-    CONSTRAINT credential_kind_check CHECK ((kind = ANY (ARRAY['session'::text, 'access_token'::text])))
-);
-
-ALTER TABLE web.credential OWNER TO stoa_owner;
-
-CREATE FUNCTION web.is_live(c web.credential) RETURNS boolean
-    LANGUAGE sql STABLE
-    RETURN (((c).revoked_at IS NULL) AND ((c).expires_at > public.stoa_now()) AND (((c).idle_after IS NULL) OR (((c).last_used_at + (c).idle_after) > public.stoa_now())));
-
-ALTER FUNCTION web.is_live(c web.credential) OWNER TO stoa_door;
-
 CREATE TABLE identity.account (
     id uuid NOT NULL,
     resident_id uuid NOT NULL,
@@ -1189,6 +1286,45 @@ $$;
 
 ALTER FUNCTION consent.history_of(credential bytea, activity uuid) OWNER TO stoa_door;
 
+CREATE FUNCTION consent.lock_open_request(request uuid) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended(e.resident_id::text || e.activity_id::text, 0)) FROM consent.event AS e
+        WHERE e.id = lock_open_request.request;
+    RETURN EXISTS (SELECT FROM consent.state AS s JOIN consent.event AS e ON e.resident_id = s.resident_id AND e.activity_id = s.activity_id
+        WHERE e.id = lock_open_request.request AND s.request_id = e.id
+          AND consent.state_at(s.state, s.valid_until, public.stoa_now()) IN ('requested', 'deferred'));
+END
+$$;
+
+ALTER FUNCTION consent.lock_open_request(request uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.state_at(state text, valid_until timestamp with time zone, moment timestamp with time zone) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN ((valid_until <= moment) AND (state = ANY (ARRAY['requested'::text, 'deferred'::text, 'given'::text, 'renewed'::text]))) THEN 'expired'::text ELSE state END;
+
+ALTER FUNCTION consent.state_at(state text, valid_until timestamp with time zone, moment timestamp with time zone) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.outcome_of(request uuid) RETURNS TABLE(state text, attributes text[], at timestamp with time zone)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT
+         CASE
+             WHEN (e.kind = ANY (ARRAY['requested'::text, 'deferred'::text])) THEN consent.state_at(e.kind, e.valid_until, public.stoa_now())
+             ELSE e.kind
+         END AS kind,
+     e.attributes,
+     e.at
+    FROM consent.event e
+   WHERE (e.request_id = outcome_of.request)
+   ORDER BY e.sequence DESC
+  LIMIT 1;
+END;
+
+ALTER FUNCTION consent.outcome_of(request uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION consent.quiet_period() RETURNS interval
     LANGUAGE sql IMMUTABLE
     RETURN ((90)::double precision * '24:00:00'::interval);
@@ -1223,17 +1359,104 @@ $$;
 
 ALTER FUNCTION consent.record_expiries(events_max integer) OWNER TO stoa_door;
 
+CREATE FUNCTION consent.refuse_all(credential bytea, language text) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    actor record;
+    activity uuid;
+    refused integer := 0;
+BEGIN
+    SELECT d.* INTO actor FROM consent.decider(refuse_all.credential) AS d;
+    IF actor IS NULL THEN RETURN NULL; END IF;
+    -- In the same order in every tab, because each waits for the lock of consent.append.
+    FOR activity IN
+        SELECT s.activity_id FROM consent.state AS s WHERE s.resident_id = actor.resident_id AND s.request_id IS NOT NULL ORDER BY s.activity_id
+    LOOP
+        IF consent.append(gen_random_uuid(), actor.resident_id, activity, 'refused', NULL, NULL, actor.account_id, NULL, actor.client_id, 'self',
+            actor.method, refuse_all.language, NULL) = 'recorded' THEN
+            refused := refused + 1;
+        END IF;
+    END LOOP;
+    RETURN refused;
+END
+$$;
+
+ALTER FUNCTION consent.refuse_all(credential bytea, language text) OWNER TO stoa_door;
+
 CREATE FUNCTION consent.request_lifetime() RETURNS interval
     LANGUAGE sql IMMUTABLE
     RETURN ((30)::double precision * '24:00:00'::interval);
 
 ALTER FUNCTION consent.request_lifetime() OWNER TO stoa_door;
 
-CREATE FUNCTION consent.state_at(state text, valid_until timestamp with time zone, moment timestamp with time zone) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN ((valid_until <= moment) AND (state = ANY (ARRAY['requested'::text, 'deferred'::text, 'given'::text, 'renewed'::text]))) THEN 'expired'::text ELSE state END;
+CREATE FUNCTION consent.request_of_organisation(credential bytea, request uuid) RETURNS TABLE(may_ask boolean, id uuid, subject uuid, purpose text, attributes text[], state text, granted_attributes text[], requested_at timestamp with time zone, expires_at timestamp with time zone, answered_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT c.may_ask, e.id, p.pseudonym, e.purpose, e.attributes, CASE o.state WHEN 'deferred' THEN 'requested' ELSE o.state END,
+            CASE o.state WHEN 'given' THEN o.attributes ELSE '{}' END, e.at, e.valid_until,
+            CASE WHEN o.state IN ('requested', 'deferred') THEN NULL WHEN o.state = 'expired' THEN e.valid_until ELSE o.at END
+        FROM consent.asker(request_of_organisation.credential) AS c
+        LEFT JOIN LATERAL (SELECT x.id, x.resident_id, a.purpose, x.attributes, x.at, x.valid_until
+            FROM consent.event AS x JOIN consent.processing_activity AS a ON a.id = x.activity_id
+            WHERE x.id = request_of_organisation.request AND x.kind = 'requested' AND a.organisation_id = c.organisation_id AND c.may_ask) AS e ON true
+        LEFT JOIN exchange.pseudonym AS p ON p.organisation_id = c.organisation_id AND p.resident_id = e.resident_id
+        LEFT JOIN LATERAL consent.outcome_of(e.id) AS o ON true;
+END
+$$;
 
-ALTER FUNCTION consent.state_at(state text, valid_until timestamp with time zone, moment timestamp with time zone) OWNER TO stoa_door;
+ALTER FUNCTION consent.request_of_organisation(credential bytea, request uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.requests_of(credential bytea, request uuid) RETURNS TABLE(id uuid, activity_id uuid, attributes text[], requested_at timestamp with time zone, expires_at timestamp with time zone, state text, granted_attributes text[], state_at timestamp with time zone, message text, message_language text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT e.id, e.activity_id, e.attributes, e.at, e.valid_until, o.state, CASE o.state WHEN 'given' THEN o.attributes ELSE '{}' END,
+            CASE o.state WHEN 'expired' THEN e.valid_until ELSE o.at END, m.text, m.language
+        FROM consent.decider(requests_of.credential) AS d
+        JOIN consent.event AS e ON e.resident_id = d.resident_id AND e.kind = 'requested'
+        CROSS JOIN LATERAL consent.outcome_of(e.id) AS o
+        LEFT JOIN consent.request_message AS m ON m.request_id = e.id
+        WHERE CASE WHEN requests_of.request IS NOT NULL THEN e.id = requests_of.request
+            ELSE e.id IN (SELECT s.request_id FROM consent.state AS s WHERE s.resident_id = d.resident_id)
+                AND o.state IN ('requested', 'deferred')
+                AND EXISTS (SELECT FROM consent.processing_activity AS a JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
+                    WHERE a.id = e.activity_id AND p.attributes && e.attributes) END;
+END
+$$;
+
+ALTER FUNCTION consent.requests_of(credential bytea, request uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.retract(credential bytea, event_id uuid, request uuid) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    asker record;
+    asked record;
+BEGIN
+    SELECT a.* INTO asker FROM consent.asker(retract.credential) AS a;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    IF NOT asker.may_ask THEN RETURN 'scope_missing'; END IF;
+    SELECT e.resident_id, e.activity_id, e.language INTO asked
+        FROM consent.event AS e JOIN consent.processing_activity AS a ON a.id = e.activity_id
+        WHERE e.id = retract.request AND e.kind = 'requested' AND a.organisation_id = asker.organisation_id;
+    IF NOT FOUND THEN RETURN 'request_unknown'; END IF;
+    IF NOT consent.lock_open_request(retract.request) THEN
+        RETURN (SELECT CASE o.state WHEN 'withdrawn' THEN 'unchanged' ELSE 'no_request' END FROM consent.outcome_of(retract.request) AS o);
+    END IF;
+    RETURN consent.append(retract.event_id, asked.resident_id, asked.activity_id, 'withdrawn', NULL, NULL, NULL, NULL, asker.client_id,
+        'organisation', 'exchange', asked.language, NULL);
+END
+$$;
+
+ALTER FUNCTION consent.retract(credential bytea, event_id uuid, request uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION consent.states_of(credential bytea) RETURNS TABLE(activity_id uuid, state text, policy_version integer, attributes text[], since timestamp with time zone, valid_until timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -2744,6 +2967,16 @@ CREATE TABLE consent.processing_activity (
 
 ALTER TABLE consent.processing_activity OWNER TO stoa_owner;
 
+CREATE TABLE consent.request_message (
+    request_id uuid NOT NULL,
+    text text NOT NULL,
+    language text NOT NULL,
+    CONSTRAINT request_message_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
+    CONSTRAINT request_message_text_check CHECK (((length(text) >= 1) AND (length(text) <= 300)))
+);
+
+ALTER TABLE consent.request_message OWNER TO stoa_owner;
+
 CREATE TABLE consent.state (
     resident_id uuid NOT NULL,
     activity_id uuid NOT NULL,
@@ -3288,6 +3521,9 @@ ALTER TABLE ONLY consent.processing_activity
 ALTER TABLE ONLY consent.processing_activity
     ADD CONSTRAINT processing_activity_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY consent.request_message
+    ADD CONSTRAINT request_message_pkey PRIMARY KEY (request_id);
+
 ALTER TABLE ONLY consent.state
     ADD CONSTRAINT state_pkey PRIMARY KEY (resident_id, activity_id);
 
@@ -3502,6 +3738,8 @@ CREATE TRIGGER policy_attributes_known BEFORE INSERT ON consent.policy FOR EACH 
 
 CREATE TRIGGER policy_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.policy FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER request_message_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.request_message FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE TRIGGER evidence_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON identity.evidence FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER account_equals_entries AFTER UPDATE ON ledger.account REFERENCING OLD TABLE AS former NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_accounts();
@@ -3617,6 +3855,9 @@ ALTER TABLE ONLY consent.processing_activity
 
 ALTER TABLE ONLY consent.processing_activity
     ADD CONSTRAINT processing_activity_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
+
+ALTER TABLE ONLY consent.request_message
+    ADD CONSTRAINT request_message_request_id_fkey FOREIGN KEY (request_id) REFERENCES consent.event(id);
 
 ALTER TABLE ONLY consent.state
     ADD CONSTRAINT state_activity_id_fkey FOREIGN KEY (activity_id) REFERENCES consent.processing_activity(id);
@@ -3866,12 +4107,24 @@ GRANT ALL ON FUNCTION casework.printed_form_of(credential bytea, reference text)
 REVOKE ALL ON FUNCTION casework.prove_identity(credential bytea, opening_id uuid, evidence_id uuid, account_code text, evidence_kind text, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION casework.prove_identity(credential bytea, opening_id uuid, evidence_id uuid, account_code text, evidence_kind text, language text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION consent.answer(credential bytea, event_id uuid, request uuid, kind text, attributes text[], policy_version integer, language text) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.answer(credential bytea, event_id uuid, request uuid, kind text, attributes text[], policy_version integer, language text) TO stoa_app;
+
 REVOKE ALL ON FUNCTION consent.append(event_id uuid, resident uuid, activity uuid, kind text, attributes text[], policy_version integer, account uuid, staff uuid, client text, capacity text, method text, language text, form_reference text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.ask(credential bytea, request_id uuid, subject uuid, purpose text, attributes text[], message text, message_language text, idempotency_key text, request_hash bytea, OUT outcome text, OUT request uuid, OUT offered text[], OUT not_before timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.ask(credential bytea, request_id uuid, subject uuid, purpose text, attributes text[], message text, message_language text, idempotency_key text, request_hash bytea, OUT outcome text, OUT request uuid, OUT offered text[], OUT not_before timestamp with time zone) TO stoa_app;
 
 REVOKE ALL ON FUNCTION public.stoa_now() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.stoa_now() TO stoa_app;
 GRANT ALL ON FUNCTION public.stoa_now() TO stoa_auditor;
 GRANT ALL ON FUNCTION public.stoa_now() TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE web.credential TO stoa_door;
+
+REVOKE ALL ON FUNCTION web.is_live(c web.credential) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.asker(credential bytea) FROM PUBLIC;
 
 GRANT SELECT,INSERT ON TABLE consent.event TO stoa_door;
 
@@ -3883,10 +4136,6 @@ REVOKE ALL ON FUNCTION consent.check_policy_attributes() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) TO stoa_app;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE web.credential TO stoa_door;
-
-REVOKE ALL ON FUNCTION web.is_live(c web.credential) FROM PUBLIC;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE identity.account TO stoa_door;
 
@@ -3901,14 +4150,30 @@ REVOKE ALL ON FUNCTION consent.hash_of(e consent.event) FROM PUBLIC;
 REVOKE ALL ON FUNCTION consent.history_of(credential bytea, activity uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.history_of(credential bytea, activity uuid) TO stoa_app;
 
+REVOKE ALL ON FUNCTION consent.lock_open_request(request uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.state_at(state text, valid_until timestamp with time zone, moment timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.outcome_of(request uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION consent.quiet_period() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION consent.record_expiries(events_max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.record_expiries(events_max integer) TO stoa_app;
 
+REVOKE ALL ON FUNCTION consent.refuse_all(credential bytea, language text) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.refuse_all(credential bytea, language text) TO stoa_app;
+
 REVOKE ALL ON FUNCTION consent.request_lifetime() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION consent.state_at(state text, valid_until timestamp with time zone, moment timestamp with time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION consent.request_of_organisation(credential bytea, request uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.request_of_organisation(credential bytea, request uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION consent.requests_of(credential bytea, request uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.requests_of(credential bytea, request uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION consent.retract(credential bytea, event_id uuid, request uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.retract(credential bytea, event_id uuid, request uuid) TO stoa_app;
 
 REVOKE ALL ON FUNCTION consent.states_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.states_of(credential bytea) TO stoa_app;
@@ -4103,6 +4368,8 @@ GRANT SELECT ON TABLE consent.policy TO stoa_door;
 GRANT SELECT ON TABLE consent.processing_activity TO stoa_app;
 GRANT SELECT ON TABLE consent.processing_activity TO stoa_auditor;
 GRANT SELECT ON TABLE consent.processing_activity TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE consent.request_message TO stoa_door;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE consent.state TO stoa_door;
 

@@ -260,7 +260,12 @@ struct EventLine: ViewModel {
         timestamp = RFC3339.text(event.at)
         let names = context.format.list(event.attributes.map { context.attributeName($0) })
         // An expiry without attributes is that of a request which nobody answered.
-        let key = event.state == .expired && event.attributes.isEmpty ? "lapsed" : event.state.rawValue
+        // An organisation withdraws nothing but its request.
+        let key = switch event.state {
+        case .expired where event.attributes.isEmpty: "lapsed"
+        case .withdrawn where event.capacity == "organisation": "retracted"
+        default: event.state.rawValue
+        }
         what = context.text("consent.event.\(key)", ["attributes": names])
         ends = event.state == .expired ? nil : event.validUntil.map { context.text("consent.ended", ["date": context.format.dateTime($0)]) }
         capacity = context.text("consent.method.\(event.method)", ["reference": event.formReference ?? ""])
@@ -281,7 +286,11 @@ struct ShownText: ViewModel {
 
     init(_ localised: LocalisedText, _ wanted: Language) {
         let shown = localised.language(for: wanted)
-        text = localised.text(shown)
+        self.init(localised.text(shown), in: shown)
+    }
+
+    init(_ text: String, in shown: Language) {
+        self.text = text
         language = shown.tag
         direction = shown.direction
     }

@@ -6,10 +6,10 @@ import Primitives
 import Web
 
 /// The columns that make a `ProcessingActivity`, of the version that stands today.
-private let activityColumns: SQL = """
+let activityColumns: SQL = """
     a.id, a.organisation_id, o.name, a.purpose, a.legal_basis, a.law, p.version, p.valid_months, p.attributes, p.title, p.explanation
     """
-private let activityTables: SQL = """
+let activityTables: SQL = """
     consent.processing_activity AS a
     JOIN consent.organisation AS o ON o.id = a.organisation_id
     JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
@@ -132,9 +132,9 @@ struct RecordedEvent: Sendable {
     let state: ConsentState
     let attributes: [String]
     let at: Date
-    /// `self`, `paper` or `system`.
+    /// `self`, `paper`, `organisation` or `system`.
     let capacity: String
-    /// `page`, `app`, `paper_form` or `identity_linked`.
+    /// `page`, `app`, `paper_form`, `exchange`, `identity_linked` or `time_passed`.
     let method: String
     let formReference: String?
     /// The first instant at which it did not count any more; nil for what has no end.

@@ -1,4 +1,4 @@
-// What consent asks a resident to do, for the home page: agreements that end soon.
+// What consent asks a resident to do, for the home page: requests that wait for an answer, and agreements that end soon.
 import Foundation
 import Web
 
@@ -26,5 +26,19 @@ extension Sharing {
     fileprivate var endsSoon: Bool {
         guard state?.permits == true, held.isRenewable(offer), let end = held.validUntil else { return false }
         return end.timeIntervalSince(askedAt) <= ConsentRules.reminderPeriod
+    }
+}
+
+/// Finds the requests that wait for a resident's answer, without those that were put off a few days ago.
+struct WaitingRequests: Sendable {
+    let received: ReceivedRequests
+
+    /// The oldest first.
+    @Sendable func tasks(of resident: ResidentCaller, _ context: WebContext) async throws -> [ResidentTask] {
+        try await received.open(of: resident.credential).filter(\.isDue).map { request in
+            ResidentTask(
+                title: request.title(context), detail: context.text("consent.request.until", ["date": context.format.dateTime(request.expiresAt)]),
+                path: request.path)
+        }
     }
 }

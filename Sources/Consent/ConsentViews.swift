@@ -71,6 +71,6 @@ func requireWithdrawal(_ body: inout JSONReader) throws {
 }
 
 /// As many as a policy can have (migrations/0003).
-private let attributesMax = 50
+let attributesMax = 50
 /// As long as an attribute's id can be (migrations/0002).
-private let attributeCharactersMax = 40
+let attributeCharactersMax = 40

@@ -58,6 +58,7 @@ struct City {
         RegisterRoutes(door: door, vault: keys.vault, corrections: corrections).add(to: site)
         PaymentsRoutes(database: database, ledger: ledger, zone: configuration.city.timeZone).add(to: site)
         ConsentRoutes(database: database).add(to: site)
+        ConsentRequestRoutes(database: database).add(to: site)
         AccessLogRoutes(database: database, door: door, verifier: keys.logSigner.verifier).add(to: site)
         MessagesRoutes(database: database).add(to: site)
         CaseworkRoutes(database: database, door: door, vault: keys.vault, lookup: keys.lookup, corrections: corrections).add(to: site)

@@ -16,7 +16,7 @@ enum DemoScript {
     static let residents = [
         Resident(
             username: "amina", name: "Amina Wanjiru Odhiambo", language: .english, nationalNumber: "910314970013",
-            hint: "resident; bills to pay, data to share"),
+            hint: "resident; bills to pay, data to share, a request to answer"),
         Resident(username: "luc", name: "Luc Ménard", language: .french, nationalNumber: "671102970140", hint: "resident, in French"),
         Resident(username: "layla", name: "ليلى حداد", language: .arabic, nationalNumber: "850723970271", hint: "resident, in Arabic"),
         Resident(
