@@ -90,6 +90,7 @@ let package = Package(
         slice("Exchange", ["AccessLog", "Register"]),
         slice("Ledger"),
         slice("Payments", ["Ledger", "Messages", "Benefits"]),
+        slice("Questions", ["AccessLog", "Register", "Messages"]),
         slice("Benefits", ["AccessLog", "Ledger", "Messages"]),
         slice("Casework", ["AccessLog", "Register", "Identity", "Consent", "Messages"]),
 
@@ -98,7 +99,7 @@ let package = Package(
             name: "Stoa",
             dependencies: [
                 "Primitives", "Postgres", "TransparencyLog", "Web", "AccessLog", "Register", "Messages", "Identity", "OpenID", "Consent", "Exchange",
-                "Ledger", "Payments", "Benefits", "Casework", hummingbird, logging, metrics, lifecycle, unixSignals, configuration, arguments,
+                "Ledger", "Payments", "Benefits", "Casework", "Questions", hummingbird, logging, metrics, lifecycle, unixSignals, configuration, arguments,
                 jwtKit, crypto, yams, nio, nioPosix,
             ], swiftSettings: strict),
 
@@ -117,10 +118,11 @@ let package = Package(
             dependencies: ["TestSupport", "Postgres", "Primitives", "Register", "Web", hummingbird, hummingbirdTesting, httpTypes, nio, logging],
             path: "Tests/City", swiftSettings: strict),
         tests("Consent", ["City", "TestSupport", "TransparencyLog", "Postgres", "Primitives", "Web", hummingbird, hummingbirdTesting, crypto, logging, httpTypes]),
-        tests("Exchange", ["City", "Postgres", "Primitives", "Register", "AccessLog", "Web", "Consent", hummingbirdTesting, httpTypes]),
+        tests("Exchange", ["City", "TestSupport", "Postgres", "Primitives", "Register", "AccessLog", "TransparencyLog", "Web", "Consent", hummingbirdTesting, httpTypes, logging]),
         tests("AccessLog", ["City", "TestSupport", "Postgres", "Primitives", "Register", "TransparencyLog", "Web", logging]),
         tests("Identity", ["City", "Messages", "Postgres", "Primitives", "Register", "Web", hummingbirdTesting]),
         tests("Messages", ["City", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
+        tests("Questions", ["City", "AccessLog", "Messages", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting]),
         tests("Casework", ["City", "AccessLog", "Consent", "Messages", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting]),
         tests("Ledger", ["City", "TestSupport", "Postgres", "Primitives", "Web", logging]),
         tests("Payments", ["City", "Postgres", "Primitives", "Web", "Ledger", "Benefits", hummingbird, hummingbirdTesting, httpTypes, nio, logging]),

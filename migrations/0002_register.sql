@@ -9,13 +9,26 @@ GRANT USAGE ON SCHEMA register TO stoa_app, stoa_door;
 
 -- One kind of personal data. Its names in each language are in config/locales/*/attributes.yaml.
 CREATE TABLE register.attribute (
-    id text PRIMARY KEY CHECK (id ~ '^[a-z][a-z_]{1,39}$'),
-    position integer NOT NULL UNIQUE
+    id text PRIMARY KEY CHECK (id ~ '^[a-z][a-z0-9_]{1,39}$'),
+    position integer NOT NULL UNIQUE,
+    -- The answer to a yes-or-no question about another attribute, which is given in place of that value: the base, and the rule
+    -- (Sources/Register/DerivedAttributes.swift). It is held nowhere, so only what is held can be a base or have a sealed value.
+    derived_from text,
+    rule text,
+    is_held boolean NOT NULL GENERATED ALWAYS AS (derived_from IS NULL) STORED,
+    base_is_held boolean GENERATED ALWAYS AS (CASE WHEN derived_from IS NOT NULL THEN true END) STORED,
+    UNIQUE (id, is_held),
+    FOREIGN KEY (derived_from, base_is_held) REFERENCES register.attribute (id, is_held),
+    CHECK ((derived_from IS NULL) = (rule IS NULL))
 );
+-- The door reads the few derived ones with every batch.
+CREATE INDEX attribute_derived ON register.attribute (id) INCLUDE (derived_from) WHERE derived_from IS NOT NULL;
 INSERT INTO register.attribute (id, position) VALUES
     ('given_names', 1), ('family_name', 2), ('date_of_birth', 3), ('national_number', 4),
     ('street', 5), ('postcode', 6), ('locality', 7), ('phone', 8), ('email', 9), ('preferred_language', 10),
     ('username', 11), ('contact_email', 12), ('contact_phone', 13);
+INSERT INTO register.attribute (id, position, derived_from, rule) VALUES
+    ('is_over_18', 14, 'date_of_birth', 'age_of_18_reached'), ('lives_in_city', 15, 'locality', 'locality_of_city');
 GRANT SELECT ON register.attribute TO stoa_app, stoa_auditor, stoa_door;
 
 CREATE TABLE register.resident (
@@ -39,11 +52,13 @@ CREATE TABLE register.data_key (
 
 CREATE TABLE register.sealed_attribute (
     resident_id uuid NOT NULL REFERENCES register.resident,
-    attribute text NOT NULL REFERENCES register.attribute,
+    attribute text NOT NULL,
+    attribute_is_held boolean NOT NULL GENERATED ALWAYS AS (true) STORED,
     sealed_value bytea NOT NULL CHECK (octet_length(sealed_value) >= 28),
     source text NOT NULL CHECK (source IN ('population_register', 'resident', 'counter')),
     recorded_at timestamptz NOT NULL DEFAULT public.stoa_now(),
-    PRIMARY KEY (resident_id, attribute)
+    PRIMARY KEY (resident_id, attribute),
+    FOREIGN KEY (attribute, attribute_is_held) REFERENCES register.attribute (id, is_held)
 );
 
 CREATE TABLE register.lookup (

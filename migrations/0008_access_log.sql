@@ -12,7 +12,9 @@ GRANT USAGE ON SCHEMA access_log TO stoa_app, stoa_auditor, stoa_door;
 -- Why a member of staff may open a record, and the law that lets the city do so.
 CREATE TABLE access_log.staff_reason (
     id text PRIMARY KEY CHECK (id ~ '^[a-z][a-z_]{1,39}$'),
-    law text NOT NULL
+    law text NOT NULL,
+    -- Whether caseworkers open records for it. The other is an auditor's, who looks into a resident's question about one entry.
+    opens_records boolean NOT NULL DEFAULT true
 );
 INSERT INTO access_log.staff_reason (id, law) VALUES
     ('identity_proofing', 'Population Register Act § 12'),
@@ -20,6 +22,7 @@ INSERT INTO access_log.staff_reason (id, law) VALUES
     ('correction', 'GDPR Art. 16'),
     ('complaint', 'Administrative Procedure Act § 24'),
     ('assistance', 'City Services Act § 8');
+INSERT INTO access_log.staff_reason (id, law, opens_records) VALUES ('question', 'GDPR Art. 15', false);
 GRANT SELECT ON access_log.staff_reason TO stoa_app, stoa_auditor, stoa_door;
 
 CREATE TABLE access_log.entry (
@@ -32,7 +35,7 @@ CREATE TABLE access_log.entry (
     actor_role text NOT NULL,
     organisation_id text,
     client_id text,
-    operation text NOT NULL CHECK (operation IN ('disclose', 'view', 'search', 'paper_entry', 'own_view')),
+    operation text NOT NULL CHECK (operation IN ('disclose', 'predicate', 'list', 'view', 'search', 'paper_entry', 'log_view', 'own_view')),
     attributes text[] NOT NULL,
     purpose text NOT NULL,
     legal_basis text,
@@ -41,10 +44,13 @@ CREATE TABLE access_log.entry (
     case_reference text,
     outcome text NOT NULL CHECK (outcome IN ('permitted', 'refused')),
     refusal text,
+    -- How many people the list was about that this entry is one of. A thousand: the sequencer's batch, some 40 ms of work.
+    count integer CHECK (count BETWEEN 1 AND 1000),
     written_by xid8 NOT NULL DEFAULT pg_current_xact_id(),
     -- Two random UUIDs carry 244 random bits; without them a commitment cannot be tried out.
     salt bytea NOT NULL DEFAULT sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) CHECK (octet_length(salt) = 32),
     CHECK ((outcome = 'refused') = (refusal IS NOT NULL)),
+    CHECK ((operation = 'list') = (count IS NOT NULL)),
     -- What an entry can be long: the limits of the forms and of the exchange. Without them one huge entry would stop the sequencer.
     CHECK (cardinality(attributes) <= 50 AND array_position(attributes, NULL) IS NULL AND octet_length(array_to_string(attributes, ',')) <= 4096
         AND length(purpose) <= 63 AND length(case_reference) <= 64),
@@ -205,12 +211,14 @@ ALTER FUNCTION access_log.role_of(uuid) OWNER TO stoa_door;
 
 -- Decides and logs. Arrays of equal length, one element a request:
 --   credentials      SHA-256 of the session or access token: actor, role and organisation follow from its row
---   operations       disclose (an organisation reads), view, search and paper_entry (staff), own_view (a resident, of own data)
---   subject_kinds    disclose: pseudonym; staff: resident, public_code, national_number, name_and_birth_date; own_view: self.
+--   operations       disclose (an organisation reads; where it asks for nothing but derived attributes, the entry says predicate), list
+--                    (the same of many people, in a call of its own), view, search and paper_entry (caseworkers), log_view (auditors, of what a
+--                    resident asks about), own_view (a resident, of own data)
+--   subject_kinds    disclose and list: pseudonym; staff: resident, public_code, national_number, name_and_birth_date; own_view: self.
 --                    Any other names nobody: an own view can only be of the resident whose credential it is
 --   subject_keys     UUID, code, or the HMAC in hexadecimal; '' for self
 --   attribute_lists  attribute ids with commas between them
---   purposes         disclose: the organisation's purpose; of staff: a reason; own_view: the kind of view, which is also the scope
+--   purposes         disclose and list: the organisation's purpose; of staff: a reason; own_view: the kind of view, which is also the scope
 --   case_references  compulsory but for own_view
 -- Returns a decision each, in no order: refusal is null where permitted; missing names the attributes that nothing covers;
 -- entry_id is the entry to release under (for a repeated own view, the first one). A credential that does not stand makes no entry.
@@ -225,20 +233,30 @@ CREATE FUNCTION access_log.authorise(
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
     SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_memoize = off AS $$
+DECLARE
+    list_count integer := nullif(cardinality(array_positions(operations, 'list')), 0);
 BEGIN
     PERFORM access_log.check_moment();
+    -- A list comes alone and from one asker: the number in its entries is that of the people in it.
+    IF list_count IS NOT NULL AND (list_count <> cardinality(operations) OR NOT credentials[1] = ALL (credentials)) THEN
+        RAISE EXCEPTION 'a list is a call of its own' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
 
     -- Organisations.
-    IF 'disclose' = ANY (operations) THEN
+    IF operations && '{disclose,list}' THEN
         RETURN QUERY
         WITH request AS (
-            SELECT r.id, r.credential, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
+            SELECT r.id, r.credential, r.operation, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
                 coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes
             FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, attribute_lists, purposes, case_references)
                 AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
-            WHERE r.operation = 'disclose'
+            WHERE r.operation IN ('disclose', 'list')
         ), decided AS (
-            SELECT r.id, r.attributes, r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
+            SELECT r.id, r.attributes,
+                CASE WHEN r.operation = 'disclose' AND cardinality(r.attributes) > 0
+                        AND r.attributes <@ (SELECT array_agg(x.id) FROM register.attribute AS x WHERE x.derived_from IS NOT NULL)
+                    THEN 'predicate' ELSE r.operation END AS operation,
+                r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
                 p.resident_id AS subject_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
                 st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
                 CASE
@@ -263,11 +281,11 @@ BEGIN
                 WHERE x.resident_id = p.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
-                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal)
+                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal, count)
             SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
-                'disclose', d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN d.legal_basis END, CASE WHEN d.refusal IS NULL THEN d.law END,
+                d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN d.legal_basis END, CASE WHEN d.refusal IS NULL THEN d.law END,
                 CASE WHEN d.refusal IS NULL AND d.legal_basis = 'consent' THEN d.consent_event_id END,
-                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
+                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal, list_count
             FROM decided AS d WHERE d.kind IS NOT NULL
             RETURNING entry.id
         ), queued AS (
@@ -285,14 +303,14 @@ BEGIN
     END IF;
 
     -- Staff.
-    IF operations && '{view,search,paper_entry}' THEN
+    IF operations && '{view,search,paper_entry,log_view}' THEN
         RETURN QUERY
         WITH request AS (
             SELECT r.id, r.credential, r.operation, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
                 coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes
             FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, attribute_lists, purposes, case_references)
                 AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
-            WHERE r.operation IN ('view', 'search', 'paper_entry')
+            WHERE r.operation IN ('view', 'search', 'paper_entry', 'log_view')
         ), found AS (
             SELECT r.id, r.credential, r.operation, r.attributes, r.purpose, r.case_reference,
                 CASE r.subject_kind
@@ -310,8 +328,9 @@ BEGIN
                 CASE WHEN cardinality(f.residents) = 1 THEN f.residents[1] END AS subject_id, reason.law,
                 CASE
                     WHEN c.kind IS NULL THEN 'credential_invalid'
-                    WHEN c.kind <> 'staff' OR NOT coalesce('caseworker' = ANY (s.roles), false) THEN 'role_missing'
-                    WHEN reason.law IS NULL THEN 'reason_unknown'
+                    WHEN c.kind <> 'staff' OR NOT coalesce(CASE f.operation WHEN 'log_view' THEN 'auditor' ELSE 'caseworker' END = ANY (s.roles), false)
+                        THEN 'role_missing'
+                    WHEN reason.law IS NULL OR reason.opens_records = (f.operation = 'log_view') THEN 'reason_unknown'
                     WHEN f.case_reference IS NULL THEN 'case_reference_missing'
                     WHEN cardinality(f.residents) > 1 THEN 'subject_ambiguous'
                     WHEN cardinality(f.residents) = 0 THEN 'subject_unknown'
@@ -319,11 +338,11 @@ BEGIN
             FROM found AS f
             LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = f.credential OFFSET 0) AS c ON true
             LEFT JOIN LATERAL (SELECT x.roles FROM identity.staff AS x WHERE x.id = c.staff_id AND x.closed_at IS NULL OFFSET 0) AS s ON true
-            LEFT JOIN LATERAL (SELECT x.law FROM access_log.staff_reason AS x WHERE x.id = f.purpose AND c.kind = 'staff' OFFSET 0) AS reason ON true
+            LEFT JOIN LATERAL (SELECT x.law, x.opens_records FROM access_log.staff_reason AS x WHERE x.id = f.purpose AND c.kind = 'staff' OFFSET 0) AS reason ON true
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
                                           purpose, legal_basis, law, case_reference, outcome, refusal)
-            SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
+            SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE WHEN d.operation = 'log_view' AND d.refusal IS DISTINCT FROM 'role_missing' THEN 'auditor' WHEN d.kind = 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
                 d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN 'public_task' END, CASE WHEN d.refusal IS NULL THEN d.law END,
                 d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
             FROM decided AS d WHERE d.kind IS NOT NULL
@@ -376,25 +395,26 @@ BEGIN
 
     RETURN QUERY
         SELECT r.id, r.id, 'operation_unknown', '{}'::text[] FROM unnest(entry_ids, operations) AS r (id, operation)
-        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'view', 'search', 'paper_entry', 'own_view');
+        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'log_view', 'own_view');
 END
 $$;
 ALTER FUNCTION access_log.authorise(uuid[], bytea[], text[], text[], text[], text[], text[], text[]) OWNER TO stoa_door;
 
--- Gives out what the entries permit: a row for each entry and key, with the values that are sealed under it (null where none is held).
+-- Gives out what the entries permit: a row for each entry and key, with the values that are sealed under it (null where none is held). For
+-- a derived attribute that is the value of its base, which the server opens and does not pass on; it answers by the moment of the entry.
 -- Residents who look at their own data also get what they gave before the counter linked their account: it lies sealed under the
 -- earlier resident's key.
 -- An open transaction, a savepoint or a rollback yields nothing: the entry must have been committed by an earlier transaction.
 CREATE FUNCTION access_log.release(entry_ids uuid[])
     RETURNS TABLE (entry_id uuid, resident_id uuid, public_code text, identity_assurance smallint, holder_id uuid, key_id text, wrapped_key bytea,
-                   attributes text[], sealed_values bytea[], sources text[], recorded_at timestamptz[])
+                   attributes text[], sealed_values bytea[], sources text[], recorded_at timestamptz[], at timestamptz)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
     SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_memoize = off AS $$
 BEGIN
     PERFORM access_log.check_moment();
     RETURN QUERY
-    SELECT e.id, r.id, r.public_code, r.identity_assurance, holder.id, k.key_id, k.wrapped_key, a.attributes, a.sealed_values, a.sources, a.recorded_at
+    SELECT e.id, r.id, r.public_code, r.identity_assurance, holder.id, k.key_id, k.wrapped_key, a.attributes, a.sealed_values, a.sources, a.recorded_at, e.at
     FROM unnest(entry_ids) AS asked (id)
     CROSS JOIN LATERAL (SELECT * FROM access_log.entry AS x WHERE x.id = asked.id OFFSET 0) AS e
     CROSS JOIN LATERAL (SELECT * FROM register.resident AS x WHERE x.id = e.subject_id OFFSET 0) AS r
@@ -405,7 +425,11 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT array_agg(x.attribute) AS attributes, array_agg(x.sealed_value) AS sealed_values, array_agg(x.source) AS sources,
             array_agg(x.recorded_at) AS recorded_at
-        FROM register.sealed_attribute AS x WHERE x.resident_id = holder.id AND x.attribute = ANY (e.attributes)) AS a
+        FROM register.sealed_attribute AS x WHERE x.resident_id = holder.id AND x.attribute = ANY (
+            CASE WHEN e.attributes && (SELECT array_agg(d.id) FROM register.attribute AS d WHERE d.derived_from IS NOT NULL)
+                THEN e.attributes || ARRAY(SELECT d.derived_from FROM register.attribute AS d
+                                           WHERE d.derived_from IS NOT NULL AND d.id = ANY (e.attributes))
+                ELSE e.attributes END)) AS a
     WHERE e.outcome = 'permitted'
       AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
       AND (e.at > public.stoa_now() - interval '5 seconds'
@@ -457,7 +481,8 @@ BEGIN
         || access_log.field('\x1001', e.outcome)
         || access_log.field('\x1101', e.refusal)
         || access_log.field('\x1202', int8send(canonical.subject_number))
-        || access_log.field('\x1304', canonical.previous_commitment);
+        || access_log.field('\x1304', canonical.previous_commitment)
+        || access_log.field('\x1402', int8send(e.count));
 END
 $$;
 

@@ -190,6 +190,18 @@ BEGIN
 END
 $$;
 
+-- How many payments wait for this approver, and since when; those that they prepared themselves wait for somebody else.
+CREATE FUNCTION benefits.waiting_for(credential bytea) RETURNS TABLE (count bigint, oldest timestamptz)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        SELECT count(*), min(d.prepared_at)
+        FROM web.staff_with(waiting_for.credential, '{approver}') AS s JOIN benefits.disbursement AS d ON d.prepared_by <> s.staff_id
+        WHERE NOT EXISTS (SELECT FROM benefits.decision AS x WHERE x.disbursement_id = d.id);
+END
+$$;
+ALTER FUNCTION benefits.waiting_for(bytea) OWNER TO stoa_door;
+
 -- What the resident whom the credential names was paid, newest first: a session, or an app's token with scope payments.
 CREATE FUNCTION benefits.received_by(credential bytea, page_size integer)
     RETURNS TABLE (disbursement_id uuid, transfer_id uuid, programme_name jsonb, law text, currency text, amount bigint, reason text,
@@ -214,6 +226,6 @@ ALTER FUNCTION benefits.refuse(bytea, uuid, text) OWNER TO stoa_door;
 ALTER FUNCTION benefits.disbursements_for(bytea, uuid, timestamptz, uuid, integer) OWNER TO stoa_door;
 ALTER FUNCTION benefits.received_by(bytea, integer) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION benefits.prepare(bytea, uuid, uuid, text, bigint, text), benefits.approve(bytea, uuid, uuid),
-    benefits.refuse(bytea, uuid, text), benefits.disbursements_for(bytea, uuid, timestamptz, uuid, integer), benefits.received_by(bytea, integer)
-    TO stoa_app;
+    benefits.refuse(bytea, uuid, text), benefits.disbursements_for(bytea, uuid, timestamptz, uuid, integer), benefits.received_by(bytea, integer),
+    benefits.waiting_for(bytea) TO stoa_app;
 REVOKE CREATE ON SCHEMA benefits FROM stoa_door;

@@ -1,4 +1,4 @@
--- Organisations ask, residents answer. A request is a consent event (`requested`, whose id is the request's), so it stands in the
+-- Organisations ask, residents answer, and receipts of what came of it. A request is a consent event (`requested`, whose id is the request's), so it stands in the
 -- resident's history and in the chain; which answer it got is the newest event that names it. It reads nothing of the resident.
 GRANT CREATE ON SCHEMA consent TO stoa_door;
 
@@ -221,7 +221,29 @@ END
 $$;
 ALTER FUNCTION consent.refuse_all(bytea, text) OWNER TO stoa_door;
 
-GRANT EXECUTE ON FUNCTION consent.ask(bytea, uuid, uuid, text, text[], text, text, text, bytea), consent.request_of_organisation(bytea, uuid),
+-- What a receipt of one sharing says: how it stands now, by which event, in which text, and where the chain of its events ends. No row
+-- before the first event.
+CREATE FUNCTION consent.receipt_of(credential bytea, activity uuid)
+    RETURNS TABLE (event_id uuid, sequence integer, hash bytea, state text, policy_version integer, attributes text[], since timestamptz,
+                   valid_until timestamptz, capacity text, method text, language text, subject uuid, issued_at timestamptz)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        SELECT e.id, e.sequence, e.hash, held.state, e.policy_version,
+            CASE WHEN held.state IN ('given', 'renewed', 'expired') THEN s.attributes ELSE '{}' END,
+            CASE held.state WHEN 'expired' THEN s.valid_until ELSE s.since END, s.valid_until, e.capacity, e.method, e.language, p.pseudonym,
+            public.stoa_now()
+        FROM consent.decider(receipt_of.credential) AS d
+        JOIN consent.state AS s ON s.resident_id = d.resident_id AND s.activity_id = receipt_of.activity
+        JOIN consent.event AS e ON e.id = s.event_id
+        JOIN consent.processing_activity AS a ON a.id = s.activity_id
+        LEFT JOIN exchange.pseudonym AS p ON p.organisation_id = a.organisation_id AND p.resident_id = s.resident_id
+        CROSS JOIN LATERAL (SELECT consent.state_at(s.state, s.valid_until, public.stoa_now()) AS state) AS held;
+END
+$$;
+ALTER FUNCTION consent.receipt_of(bytea, uuid) OWNER TO stoa_door;
+
+GRANT EXECUTE ON FUNCTION consent.receipt_of(bytea, uuid), consent.ask(bytea, uuid, uuid, text, text[], text, text, text, bytea), consent.request_of_organisation(bytea, uuid),
     consent.retract(bytea, uuid, uuid), consent.requests_of(bytea, uuid), consent.answer(bytea, uuid, uuid, text, text[], integer, text),
     consent.refuse_all(bytea, text) TO stoa_app;
 REVOKE CREATE ON SCHEMA consent FROM stoa_door;

@@ -42,6 +42,10 @@ ALTER SCHEMA payments OWNER TO stoa_owner;
 
 ALTER SCHEMA public OWNER TO stoa_owner;
 
+CREATE SCHEMA questions;
+
+ALTER SCHEMA questions OWNER TO stoa_owner;
+
 CREATE SCHEMA register;
 
 ALTER SCHEMA register OWNER TO stoa_owner;
@@ -60,20 +64,30 @@ CREATE FUNCTION access_log.authorise(entry_ids uuid[], credentials bytea[], oper
     SET enable_seqscan TO 'off'
     SET enable_memoize TO 'off'
     AS $$
+DECLARE
+    list_count integer := nullif(cardinality(array_positions(operations, 'list')), 0);
 BEGIN
     PERFORM access_log.check_moment();
+    -- A list comes alone and from one asker: the number in its entries is that of the people in it.
+    IF list_count IS NOT NULL AND (list_count <> cardinality(operations) OR NOT credentials[1] = ALL (credentials)) THEN
+        RAISE EXCEPTION 'a list is a call of its own' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
 
     -- Organisations.
-    IF 'disclose' = ANY (operations) THEN
+    IF operations && '{disclose,list}' THEN
         RETURN QUERY
         WITH request AS (
-            SELECT r.id, r.credential, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
+            SELECT r.id, r.credential, r.operation, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
                 coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes
             FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, attribute_lists, purposes, case_references)
                 AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
-            WHERE r.operation = 'disclose'
+            WHERE r.operation IN ('disclose', 'list')
         ), decided AS (
-            SELECT r.id, r.attributes, r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
+            SELECT r.id, r.attributes,
+                CASE WHEN r.operation = 'disclose' AND cardinality(r.attributes) > 0
+                        AND r.attributes <@ (SELECT array_agg(x.id) FROM register.attribute AS x WHERE x.derived_from IS NOT NULL)
+                    THEN 'predicate' ELSE r.operation END AS operation,
+                r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
                 p.resident_id AS subject_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
                 st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
                 CASE
@@ -98,11 +112,11 @@ BEGIN
                 WHERE x.resident_id = p.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
-                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal)
+                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal, count)
             SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
-                'disclose', d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN d.legal_basis END, CASE WHEN d.refusal IS NULL THEN d.law END,
+                d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN d.legal_basis END, CASE WHEN d.refusal IS NULL THEN d.law END,
                 CASE WHEN d.refusal IS NULL AND d.legal_basis = 'consent' THEN d.consent_event_id END,
-                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
+                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal, list_count
             FROM decided AS d WHERE d.kind IS NOT NULL
             RETURNING entry.id
         ), queued AS (
@@ -120,14 +134,14 @@ BEGIN
     END IF;
 
     -- Staff.
-    IF operations && '{view,search,paper_entry}' THEN
+    IF operations && '{view,search,paper_entry,log_view}' THEN
         RETURN QUERY
         WITH request AS (
             SELECT r.id, r.credential, r.operation, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
                 coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes
             FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, attribute_lists, purposes, case_references)
                 AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
-            WHERE r.operation IN ('view', 'search', 'paper_entry')
+            WHERE r.operation IN ('view', 'search', 'paper_entry', 'log_view')
         ), found AS (
             SELECT r.id, r.credential, r.operation, r.attributes, r.purpose, r.case_reference,
                 CASE r.subject_kind
@@ -145,8 +159,9 @@ BEGIN
                 CASE WHEN cardinality(f.residents) = 1 THEN f.residents[1] END AS subject_id, reason.law,
                 CASE
                     WHEN c.kind IS NULL THEN 'credential_invalid'
-                    WHEN c.kind <> 'staff' OR NOT coalesce('caseworker' = ANY (s.roles), false) THEN 'role_missing'
-                    WHEN reason.law IS NULL THEN 'reason_unknown'
+                    WHEN c.kind <> 'staff' OR NOT coalesce(CASE f.operation WHEN 'log_view' THEN 'auditor' ELSE 'caseworker' END = ANY (s.roles), false)
+                        THEN 'role_missing'
+                    WHEN reason.law IS NULL OR reason.opens_records = (f.operation = 'log_view') THEN 'reason_unknown'
                     WHEN f.case_reference IS NULL THEN 'case_reference_missing'
                     WHEN cardinality(f.residents) > 1 THEN 'subject_ambiguous'
                     WHEN cardinality(f.residents) = 0 THEN 'subject_unknown'
@@ -154,11 +169,11 @@ BEGIN
             FROM found AS f
             LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = f.credential OFFSET 0) AS c ON true
             LEFT JOIN LATERAL (SELECT x.roles FROM identity.staff AS x WHERE x.id = c.staff_id AND x.closed_at IS NULL OFFSET 0) AS s ON true
-            LEFT JOIN LATERAL (SELECT x.law FROM access_log.staff_reason AS x WHERE x.id = f.purpose AND c.kind = 'staff' OFFSET 0) AS reason ON true
+            LEFT JOIN LATERAL (SELECT x.law, x.opens_records FROM access_log.staff_reason AS x WHERE x.id = f.purpose AND c.kind = 'staff' OFFSET 0) AS reason ON true
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
                                           purpose, legal_basis, law, case_reference, outcome, refusal)
-            SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
+            SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE WHEN d.operation = 'log_view' AND d.refusal IS DISTINCT FROM 'role_missing' THEN 'auditor' WHEN d.kind = 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
                 d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN 'public_task' END, CASE WHEN d.refusal IS NULL THEN d.law END,
                 d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
             FROM decided AS d WHERE d.kind IS NOT NULL
@@ -211,7 +226,7 @@ BEGIN
 
     RETURN QUERY
         SELECT r.id, r.id, 'operation_unknown', '{}'::text[] FROM unnest(entry_ids, operations) AS r (id, operation)
-        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'view', 'search', 'paper_entry', 'own_view');
+        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'log_view', 'own_view');
 END
 $$;
 
@@ -235,13 +250,16 @@ CREATE TABLE access_log.entry (
     case_reference text,
     outcome text NOT NULL,
     refusal text,
+    count integer,
     written_by xid8 DEFAULT pg_current_xact_id() NOT NULL,
     salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))) NOT NULL,
     CONSTRAINT entry_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['resident'::text, 'staff'::text, 'organisation'::text]))),
     CONSTRAINT entry_check CHECK (((outcome = 'refused'::text) = (refusal IS NOT NULL))),
-    CONSTRAINT entry_check1 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
-    CONSTRAINT entry_check2 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
-    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'own_view'::text]))),
+    CONSTRAINT entry_check1 CHECK (((operation = 'list'::text) = (count IS NOT NULL))),
+    CONSTRAINT entry_check2 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
+    CONSTRAINT entry_check3 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
+    CONSTRAINT entry_count_check CHECK (((count >= 1) AND (count <= 1000))),
+    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'log_view'::text, 'own_view'::text]))),
     CONSTRAINT entry_outcome_check CHECK ((outcome = ANY (ARRAY['permitted'::text, 'refused'::text]))),
     CONSTRAINT entry_salt_check CHECK ((octet_length(salt) = 32))
 );
@@ -276,7 +294,8 @@ BEGIN
         || access_log.field('\x1001', e.outcome)
         || access_log.field('\x1101', e.refusal)
         || access_log.field('\x1202', int8send(canonical.subject_number))
-        || access_log.field('\x1304', canonical.previous_commitment);
+        || access_log.field('\x1304', canonical.previous_commitment)
+        || access_log.field('\x1402', int8send(e.count));
 END
 $$;
 
@@ -342,36 +361,238 @@ $$;
 
 ALTER FUNCTION access_log.commitments(from_index bigint, end_index bigint) OWNER TO stoa_door;
 
-CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean) RETURNS TABLE(id uuid, at timestamp with time zone, organisation_id text, organisation_name jsonb, actor_role text, operation text, purpose text, purpose_title jsonb, attributes text[], legal_basis text, law text, consent_event_id uuid, consent_at timestamp with time zone, case_reference text, outcome text, refusal text, form_entered boolean, helper_name text, leaf_index bigint)
+CREATE FUNCTION public.stoa_now() RETURNS timestamp with time zone
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN statement_timestamp();
+
+ALTER FUNCTION public.stoa_now() OWNER TO stoa_owner;
+
+CREATE TABLE access_log.leaf (
+    index bigint NOT NULL,
+    entry_id uuid NOT NULL,
+    commitment bytea NOT NULL,
+    subject_number bigint,
+    previous_commitment bytea,
+    CONSTRAINT leaf_check CHECK (((previous_commitment IS NULL) = ((subject_number IS NULL) OR (subject_number = 1)))),
+    CONSTRAINT leaf_commitment_check CHECK ((octet_length(commitment) = 32)),
+    CONSTRAINT leaf_index_check CHECK ((index >= 0)),
+    CONSTRAINT leaf_previous_commitment_check CHECK ((octet_length(previous_commitment) = 32)),
+    CONSTRAINT leaf_subject_number_check CHECK ((subject_number >= 1))
+);
+
+ALTER TABLE access_log.leaf OWNER TO stoa_owner;
+
+CREATE TABLE casework.paper_submission (
+    id uuid NOT NULL,
+    form_reference text NOT NULL,
+    entry_id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    activity_id uuid NOT NULL,
+    decision text NOT NULL,
+    attributes text[] NOT NULL,
+    staff_id uuid NOT NULL,
+    helper_name text NOT NULL,
+    signature_method text NOT NULL,
+    witness_name text,
+    was_read_back boolean NOT NULL,
+    signed_on date NOT NULL,
+    keyed_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT paper_submission_check CHECK (((decision = 'given'::text) = (cardinality(attributes) > 0))),
+    CONSTRAINT paper_submission_check1 CHECK (((signature_method = 'witness'::text) = (witness_name IS NOT NULL))),
+    CONSTRAINT paper_submission_check2 CHECK ((signed_on <= (((keyed_at AT TIME ZONE 'UTC'::text))::date + 1))),
+    CONSTRAINT paper_submission_decision_check CHECK ((decision = ANY (ARRAY['given'::text, 'withdrawn'::text]))),
+    CONSTRAINT paper_submission_helper_name_check CHECK (((length(helper_name) >= 1) AND (length(helper_name) <= 200))),
+    CONSTRAINT paper_submission_signature_method_check CHECK ((signature_method = ANY (ARRAY['signature'::text, 'thumbprint'::text, 'witness'::text]))),
+    CONSTRAINT paper_submission_was_read_back_check CHECK (was_read_back),
+    CONSTRAINT paper_submission_witness_name_check CHECK (((length(witness_name) >= 1) AND (length(witness_name) <= 200)))
+);
+
+ALTER TABLE casework.paper_submission OWNER TO stoa_owner;
+
+CREATE TABLE consent.event (
+    id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    activity_id uuid NOT NULL,
+    policy_version integer NOT NULL,
+    sequence integer NOT NULL,
+    kind text NOT NULL,
+    attributes text[] NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    account_id uuid,
+    staff_id uuid,
+    client_id text,
+    capacity text NOT NULL,
+    method text NOT NULL,
+    language text NOT NULL,
+    form_reference text,
+    valid_until timestamp with time zone,
+    request_id uuid,
+    previous_hash bytea,
+    hash bytea NOT NULL,
+    CONSTRAINT event_capacity_check CHECK ((capacity = ANY (ARRAY['self'::text, 'paper'::text, 'organisation'::text, 'system'::text]))),
+    CONSTRAINT event_check CHECK (
+CASE
+    WHEN (kind = ANY (ARRAY['requested'::text, 'given'::text, 'renewed'::text])) THEN (cardinality(attributes) > 0)
+    ELSE ((kind = 'expired'::text) OR (cardinality(attributes) = 0))
+END),
+    CONSTRAINT event_check1 CHECK (
+CASE
+    WHEN (kind = ANY (ARRAY['requested'::text, 'deferred'::text, 'expired'::text])) THEN (valid_until IS NOT NULL)
+    ELSE ((kind = ANY (ARRAY['given'::text, 'renewed'::text])) OR (valid_until IS NULL))
+END),
+    CONSTRAINT event_check2 CHECK (((capacity = 'self'::text) = ((account_id IS NOT NULL) AND (staff_id IS NULL)))),
+    CONSTRAINT event_check3 CHECK (((capacity = 'paper'::text) = ((staff_id IS NOT NULL) AND (form_reference IS NOT NULL)))),
+    CONSTRAINT event_check4 CHECK (((capacity = 'organisation'::text) = ((client_id IS NOT NULL) AND (account_id IS NULL)))),
+    CONSTRAINT event_check5 CHECK (((kind <> 'requested'::text) OR ((capacity = 'organisation'::text) AND (request_id = id)))),
+    CONSTRAINT event_check6 CHECK (((sequence = 1) = (previous_hash IS NULL))),
+    CONSTRAINT event_form_reference_check CHECK (((length(form_reference) >= 1) AND (length(form_reference) <= 64))),
+    CONSTRAINT event_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT event_kind_check CHECK ((kind = ANY (ARRAY['requested'::text, 'deferred'::text, 'refused'::text, 'given'::text, 'renewed'::text, 'expired'::text, 'withdrawn'::text, 'invalidated'::text]))),
+    CONSTRAINT event_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
+    CONSTRAINT event_method_check CHECK ((method = ANY (ARRAY['page'::text, 'app'::text, 'paper_form'::text, 'exchange'::text, 'identity_linked'::text, 'time_passed'::text]))),
+    CONSTRAINT event_previous_hash_check CHECK ((octet_length(previous_hash) = 32)),
+    CONSTRAINT event_sequence_check CHECK ((sequence >= 1))
+);
+
+ALTER TABLE consent.event OWNER TO stoa_owner;
+
+CREATE TABLE consent.organisation (
+    id text NOT NULL,
+    name jsonb NOT NULL,
+    kind text NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT organisation_id_check CHECK ((id ~ '^[a-z][a-z0-9-]{1,62}$'::text)),
+    CONSTRAINT organisation_kind_check CHECK ((kind = ANY (ARRAY['city_office'::text, 'health'::text, 'bank'::text, 'retailer'::text, 'school'::text, 'other'::text]))),
+    CONSTRAINT organisation_name_check CHECK ((jsonb_typeof((name -> 'en'::text)) = 'string'::text))
+);
+
+ALTER TABLE consent.organisation OWNER TO stoa_owner;
+
+CREATE TABLE consent.policy (
+    activity_id uuid NOT NULL,
+    version integer NOT NULL,
+    attributes text[] NOT NULL,
+    title jsonb NOT NULL,
+    explanation jsonb NOT NULL,
+    valid_months smallint,
+    published_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT policy_attributes_check CHECK (((cardinality(attributes) >= 1) AND (cardinality(attributes) <= 50))),
+    CONSTRAINT policy_explanation_check CHECK ((jsonb_typeof((explanation -> 'en'::text)) = 'string'::text)),
+    CONSTRAINT policy_title_check CHECK ((jsonb_typeof((title -> 'en'::text)) = 'string'::text)),
+    CONSTRAINT policy_valid_months_check CHECK (((valid_months >= 1) AND (valid_months <= 120))),
+    CONSTRAINT policy_version_check CHECK ((version >= 1))
+);
+
+ALTER TABLE consent.policy OWNER TO stoa_owner;
+
+CREATE TABLE consent.processing_activity (
+    id uuid NOT NULL,
+    organisation_id text NOT NULL,
+    purpose text NOT NULL,
+    legal_basis text NOT NULL,
+    law text,
+    policy_version integer DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT processing_activity_check CHECK (((legal_basis = 'consent'::text) = (law IS NULL))),
+    CONSTRAINT processing_activity_law_check CHECK (((length(law) >= 3) AND (length(law) <= 200))),
+    CONSTRAINT processing_activity_legal_basis_check CHECK ((legal_basis = ANY (ARRAY['consent'::text, 'contract'::text, 'legal_obligation'::text, 'vital_interests'::text, 'public_task'::text, 'legitimate_interests'::text]))),
+    CONSTRAINT processing_activity_purpose_check CHECK ((purpose ~ '^[a-z][a-z0-9-]{1,62}$'::text))
+);
+
+ALTER TABLE consent.processing_activity OWNER TO stoa_owner;
+
+CREATE TABLE questions.answer (
+    question_id uuid NOT NULL,
+    finding text NOT NULL,
+    sealed_answer bytea NOT NULL,
+    answered_by uuid NOT NULL,
+    answered_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT answer_finding_check CHECK ((finding = ANY (ARRAY['lawful'::text, 'unlawful'::text]))),
+    CONSTRAINT answer_sealed_answer_check CHECK (((octet_length(sealed_answer) >= 29) AND (octet_length(sealed_answer) <= 4096)))
+);
+
+ALTER TABLE questions.answer OWNER TO stoa_owner;
+
+CREATE TABLE questions.question (
+    id uuid NOT NULL,
+    reference text NOT NULL,
+    entry_id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    sealed_question bytea NOT NULL,
+    asked_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    due_at timestamp with time zone DEFAULT (public.stoa_now() + '1 mon'::interval) NOT NULL,
+    CONSTRAINT question_reference_check CHECK ((reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text)),
+    CONSTRAINT question_sealed_question_check CHECK (((octet_length(sealed_question) >= 29) AND (octet_length(sealed_question) <= 4096)))
+);
+
+ALTER TABLE questions.question OWNER TO stoa_owner;
+
+CREATE VIEW access_log.told_entry AS
+ SELECT e.subject_id,
+    e.id,
+    e.at,
+    e.organisation_id,
+    o.name AS organisation_name,
+    e.actor_role,
+    e.operation,
+    e.purpose,
+    pol.title AS purpose_title,
+    act.id AS activity_id,
+    e.attributes,
+    e.legal_basis,
+    e.law,
+    ce.at AS consent_at,
+    e.case_reference,
+    e.outcome,
+    e.refusal,
+        CASE
+            WHEN ((e.operation = 'paper_entry'::text) AND (e.outcome = 'permitted'::text)) THEN (paper.id IS NOT NULL)
+            ELSE NULL::boolean
+        END AS form_entered,
+    paper.helper_name,
+    l.index AS leaf_index,
+    e.count,
+    q.asked_at AS question_asked_at,
+    q.due_at AS question_due_at,
+    answer.answered_at AS question_answered_at
+   FROM ((((((((access_log.entry e
+     LEFT JOIN consent.organisation o ON ((o.id = e.organisation_id)))
+     LEFT JOIN consent.processing_activity act ON (((act.organisation_id = e.organisation_id) AND (act.purpose = e.purpose))))
+     LEFT JOIN consent.policy pol ON (((pol.activity_id = act.id) AND (pol.version = act.policy_version))))
+     LEFT JOIN consent.event ce ON ((ce.id = e.consent_event_id)))
+     LEFT JOIN casework.paper_submission paper ON (((e.operation = 'paper_entry'::text) AND (paper.entry_id = e.id))))
+     LEFT JOIN access_log.leaf l ON ((l.entry_id = e.id)))
+     LEFT JOIN questions.question q ON ((q.entry_id = e.id)))
+     LEFT JOIN questions.answer answer ON ((answer.question_id = q.id)));
+
+ALTER TABLE access_log.told_entry OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) RETURNS SETOF access_log.told_entry
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT e.id, e.at, e.organisation_id, o.name, e.actor_role, e.operation, e.purpose, pol.title, e.attributes, e.legal_basis, e.law,
-            e.consent_event_id, ce.at, e.case_reference, e.outcome, e.refusal,
-            CASE WHEN e.operation = 'paper_entry' AND e.outcome = 'permitted' THEN paper.id IS NOT NULL END, paper.helper_name, l.index
+        SELECT t.*
         FROM web.credential AS c
         JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
         JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
         JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
         JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
-        JOIN access_log.entry AS e ON e.subject_id = r.id
-        LEFT JOIN consent.organisation AS o ON o.id = e.organisation_id
-        LEFT JOIN consent.processing_activity AS act ON act.organisation_id = e.organisation_id AND act.purpose = e.purpose
-        LEFT JOIN consent.policy AS pol ON pol.activity_id = act.id AND pol.version = act.policy_version
-        LEFT JOIN consent.event AS ce ON ce.id = e.consent_event_id
-        LEFT JOIN casework.paper_submission AS paper ON e.operation = 'paper_entry' AND paper.entry_id = e.id
-        LEFT JOIN access_log.leaf AS l ON l.entry_id = e.id
+        JOIN access_log.told_entry AS t ON t.subject_id = r.id
         WHERE c.hash = entries_about.credential AND web.is_live(c)
-          AND (entries_about.before_at IS NULL OR (e.at, e.id) < (entries_about.before_at, entries_about.before_id))
-          AND (entries_about.with_own OR e.operation <> 'own_view')
-        ORDER BY e.at DESC, e.id DESC
+          AND (entries_about.before_at IS NULL OR (t.at, t.id) < (entries_about.before_at, entries_about.before_id))
+          AND (entries_about.with_own OR t.operation <> 'own_view')
+          AND (entries_about.organisation IS NULL OR t.organisation_id = entries_about.organisation)
+          AND (entries_about.purpose IS NULL OR t.purpose = entries_about.purpose)
+          AND (entries_about.outcome IS NULL OR t.outcome = entries_about.outcome)
+          AND (entries_about.entry IS NULL OR t.id = entries_about.entry)
+        ORDER BY t.at DESC, t.id DESC
         LIMIT LEAST(entries_about.page_size, 200);
 END
 $$;
 
-ALTER FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean) OWNER TO stoa_door;
+ALTER FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.erase_entry(entry_id uuid, authority text) RETURNS boolean
     LANGUAGE plpgsql
@@ -415,7 +636,44 @@ $$;
 
 ALTER FUNCTION access_log.longest_wait_seconds() OWNER TO stoa_door;
 
-CREATE FUNCTION access_log.release(entry_ids uuid[]) RETURNS TABLE(entry_id uuid, resident_id uuid, public_code text, identity_assurance smallint, holder_id uuid, key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[], sources text[], recorded_at timestamp with time zone[])
+CREATE FUNCTION access_log.organisations_about(credential bytea) RETURNS TABLE(id text, name jsonb)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT o.id, o.name FROM consent.organisation AS o WHERE o.id IN (
+            SELECT e.organisation_id
+            FROM web.credential AS c
+            JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+            JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
+            JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+            JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
+            JOIN access_log.entry AS e ON e.subject_id = r.id
+            WHERE c.hash = organisations_about.credential AND web.is_live(c))
+        ORDER BY o.name ->> 'en', o.id;
+END
+$$;
+
+ALTER FUNCTION access_log.organisations_about(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) RETURNS SETOF access_log.told_entry
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT t.*
+        FROM questions.viewed_by_auditor(questioned_entry.credential, questioned_entry.view_entry) AS viewed
+        JOIN questions.question AS q ON q.reference = viewed.case_reference
+        JOIN register.resident AS holder ON holder.id = q.resident_id AND viewed.subject_id IN (holder.id, holder.superseded_by)
+        JOIN access_log.told_entry AS t ON t.id = q.entry_id;
+END
+$$;
+
+ALTER FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.release(entry_ids uuid[]) RETURNS TABLE(entry_id uuid, resident_id uuid, public_code text, identity_assurance smallint, holder_id uuid, key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[], sources text[], recorded_at timestamp with time zone[], at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -428,7 +686,7 @@ CREATE FUNCTION access_log.release(entry_ids uuid[]) RETURNS TABLE(entry_id uuid
 BEGIN
     PERFORM access_log.check_moment();
     RETURN QUERY
-    SELECT e.id, r.id, r.public_code, r.identity_assurance, holder.id, k.key_id, k.wrapped_key, a.attributes, a.sealed_values, a.sources, a.recorded_at
+    SELECT e.id, r.id, r.public_code, r.identity_assurance, holder.id, k.key_id, k.wrapped_key, a.attributes, a.sealed_values, a.sources, a.recorded_at, e.at
     FROM unnest(entry_ids) AS asked (id)
     CROSS JOIN LATERAL (SELECT * FROM access_log.entry AS x WHERE x.id = asked.id OFFSET 0) AS e
     CROSS JOIN LATERAL (SELECT * FROM register.resident AS x WHERE x.id = e.subject_id OFFSET 0) AS r
@@ -439,7 +697,11 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT array_agg(x.attribute) AS attributes, array_agg(x.sealed_value) AS sealed_values, array_agg(x.source) AS sources,
             array_agg(x.recorded_at) AS recorded_at
-        FROM register.sealed_attribute AS x WHERE x.resident_id = holder.id AND x.attribute = ANY (e.attributes)) AS a
+        FROM register.sealed_attribute AS x WHERE x.resident_id = holder.id AND x.attribute = ANY (
+            CASE WHEN e.attributes && (SELECT array_agg(d.id) FROM register.attribute AS d WHERE d.derived_from IS NOT NULL)
+                THEN e.attributes || ARRAY(SELECT d.derived_from FROM register.attribute AS d
+                                           WHERE d.derived_from IS NOT NULL AND d.id = ANY (e.attributes))
+                ELSE e.attributes END)) AS a
     WHERE e.outcome = 'permitted'
       AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
       AND (e.at > public.stoa_now() - interval '5 seconds'
@@ -692,6 +954,20 @@ END
 $$;
 
 ALTER FUNCTION benefits.refuse(credential bytea, disbursement uuid, reason text) OWNER TO stoa_door;
+
+CREATE FUNCTION benefits.waiting_for(credential bytea) RETURNS TABLE(count bigint, oldest timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT count(*), min(d.prepared_at)
+        FROM web.staff_with(waiting_for.credential, '{approver}') AS s JOIN benefits.disbursement AS d ON d.prepared_by <> s.staff_id
+        WHERE NOT EXISTS (SELECT FROM benefits.decision AS x WHERE x.disbursement_id = d.id);
+END
+$$;
+
+ALTER FUNCTION benefits.waiting_for(credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, entry uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1051,12 +1327,6 @@ $$;
 
 ALTER FUNCTION consent.ask(credential bytea, request_id uuid, subject uuid, purpose text, attributes text[], message text, message_language text, idempotency_key text, request_hash bytea, OUT outcome text, OUT request uuid, OUT offered text[], OUT not_before timestamp with time zone) OWNER TO stoa_door;
 
-CREATE FUNCTION public.stoa_now() RETURNS timestamp with time zone
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN statement_timestamp();
-
-ALTER FUNCTION public.stoa_now() OWNER TO stoa_owner;
-
 CREATE TABLE web.credential (
     hash bytea NOT NULL,
     kind text NOT NULL,
@@ -1099,53 +1369,6 @@ CREATE FUNCTION consent.asker(credential bytea) RETURNS TABLE(client_id text, or
 END;
 
 ALTER FUNCTION consent.asker(credential bytea) OWNER TO stoa_door;
-
-CREATE TABLE consent.event (
-    id uuid NOT NULL,
-    resident_id uuid NOT NULL,
-    activity_id uuid NOT NULL,
-    policy_version integer NOT NULL,
-    sequence integer NOT NULL,
-    kind text NOT NULL,
-    attributes text[] NOT NULL,
-    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    account_id uuid,
-    staff_id uuid,
-    client_id text,
-    capacity text NOT NULL,
-    method text NOT NULL,
-    language text NOT NULL,
-    form_reference text,
-    valid_until timestamp with time zone,
-    request_id uuid,
-    previous_hash bytea,
-    hash bytea NOT NULL,
-    CONSTRAINT event_capacity_check CHECK ((capacity = ANY (ARRAY['self'::text, 'paper'::text, 'organisation'::text, 'system'::text]))),
-    CONSTRAINT event_check CHECK (
-CASE
-    WHEN (kind = ANY (ARRAY['requested'::text, 'given'::text, 'renewed'::text])) THEN (cardinality(attributes) > 0)
-    ELSE ((kind = 'expired'::text) OR (cardinality(attributes) = 0))
-END),
-    CONSTRAINT event_check1 CHECK (
-CASE
-    WHEN (kind = ANY (ARRAY['requested'::text, 'deferred'::text, 'expired'::text])) THEN (valid_until IS NOT NULL)
-    ELSE ((kind = ANY (ARRAY['given'::text, 'renewed'::text])) OR (valid_until IS NULL))
-END),
-    CONSTRAINT event_check2 CHECK (((capacity = 'self'::text) = ((account_id IS NOT NULL) AND (staff_id IS NULL)))),
-    CONSTRAINT event_check3 CHECK (((capacity = 'paper'::text) = ((staff_id IS NOT NULL) AND (form_reference IS NOT NULL)))),
-    CONSTRAINT event_check4 CHECK (((capacity = 'organisation'::text) = ((client_id IS NOT NULL) AND (account_id IS NULL)))),
-    CONSTRAINT event_check5 CHECK (((kind <> 'requested'::text) OR ((capacity = 'organisation'::text) AND (request_id = id)))),
-    CONSTRAINT event_check6 CHECK (((sequence = 1) = (previous_hash IS NULL))),
-    CONSTRAINT event_form_reference_check CHECK (((length(form_reference) >= 1) AND (length(form_reference) <= 64))),
-    CONSTRAINT event_hash_check CHECK ((octet_length(hash) = 32)),
-    CONSTRAINT event_kind_check CHECK ((kind = ANY (ARRAY['requested'::text, 'deferred'::text, 'refused'::text, 'given'::text, 'renewed'::text, 'expired'::text, 'withdrawn'::text, 'invalidated'::text]))),
-    CONSTRAINT event_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
-    CONSTRAINT event_method_check CHECK ((method = ANY (ARRAY['page'::text, 'app'::text, 'paper_form'::text, 'exchange'::text, 'identity_linked'::text, 'time_passed'::text]))),
-    CONSTRAINT event_previous_hash_check CHECK ((octet_length(previous_hash) = 32)),
-    CONSTRAINT event_sequence_check CHECK ((sequence >= 1))
-);
-
-ALTER TABLE consent.event OWNER TO stoa_owner;
 
 CREATE FUNCTION consent.canonical(e consent.event) RETURNS bytea
     LANGUAGE plpgsql STABLE
@@ -1330,6 +1553,27 @@ CREATE FUNCTION consent.quiet_period() RETURNS interval
     RETURN ((90)::double precision * '24:00:00'::interval);
 
 ALTER FUNCTION consent.quiet_period() OWNER TO stoa_door;
+
+CREATE FUNCTION consent.receipt_of(credential bytea, activity uuid) RETURNS TABLE(event_id uuid, sequence integer, hash bytea, state text, policy_version integer, attributes text[], since timestamp with time zone, valid_until timestamp with time zone, capacity text, method text, language text, subject uuid, issued_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT e.id, e.sequence, e.hash, held.state, e.policy_version,
+            CASE WHEN held.state IN ('given', 'renewed', 'expired') THEN s.attributes ELSE '{}' END,
+            CASE held.state WHEN 'expired' THEN s.valid_until ELSE s.since END, s.valid_until, e.capacity, e.method, e.language, p.pseudonym,
+            public.stoa_now()
+        FROM consent.decider(receipt_of.credential) AS d
+        JOIN consent.state AS s ON s.resident_id = d.resident_id AND s.activity_id = receipt_of.activity
+        JOIN consent.event AS e ON e.id = s.event_id
+        JOIN consent.processing_activity AS a ON a.id = s.activity_id
+        LEFT JOIN exchange.pseudonym AS p ON p.organisation_id = a.organisation_id AND p.resident_id = s.resident_id
+        CROSS JOIN LATERAL (SELECT consent.state_at(s.state, s.valid_until, public.stoa_now()) AS state) AS held;
+END
+$$;
+
+ALTER FUNCTION consent.receipt_of(credential bytea, activity uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION consent.record_expiries(events_max integer) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1617,6 +1861,7 @@ ALTER TABLE register.resident OWNER TO stoa_owner;
 CREATE TABLE register.sealed_attribute (
     resident_id uuid NOT NULL,
     attribute text NOT NULL,
+    attribute_is_held boolean GENERATED ALWAYS AS (true) STORED NOT NULL,
     sealed_value bytea NOT NULL,
     source text NOT NULL,
     recorded_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
@@ -2326,6 +2571,164 @@ $$;
 
 ALTER FUNCTION public.refuse_change() OWNER TO stoa_owner;
 
+CREATE FUNCTION questions.answer_question(credential bytea, question uuid, finding text, sealed_answer bytea, OUT outcome text, OUT resident uuid, OUT reference text) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    asked record;
+    auditor uuid := (SELECT s.staff_id FROM web.staff_with(answer_question.credential, '{auditor}') AS s);
+BEGIN
+    SELECT q.id, q.reference, q.resident_id, q.entry_id, coalesce(holder.superseded_by, holder.id) AS subject_id INTO asked
+        FROM questions.question AS q JOIN register.resident AS holder ON holder.id = q.resident_id
+        WHERE q.id = answer_question.question
+          AND EXISTS (SELECT FROM access_log.entry AS viewed
+              WHERE viewed.subject_id IN (holder.id, holder.superseded_by) AND viewed.at > public.stoa_now() - interval '1 hour'
+                AND viewed.actor_kind = 'staff' AND viewed.actor_id = auditor::text AND viewed.operation = 'log_view' AND viewed.outcome = 'permitted'
+                AND viewed.case_reference = q.reference AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned());
+    IF NOT FOUND THEN outcome := 'not_allowed'; RETURN; END IF;
+    IF EXISTS (SELECT FROM access_log.entry AS e WHERE e.id = asked.entry_id AND e.actor_kind = 'staff' AND e.actor_id = auditor::text) THEN
+        outcome := 'own_action';
+        RETURN;
+    END IF;
+    INSERT INTO questions.answer AS a (question_id, finding, sealed_answer, answered_by)
+        VALUES (asked.id, answer_question.finding, answer_question.sealed_answer, auditor)
+        ON CONFLICT ON CONSTRAINT answer_pkey DO NOTHING;
+    IF NOT FOUND THEN outcome := 'already_answered'; RETURN; END IF;
+    outcome := 'answered';
+    resident := asked.subject_id;
+    reference := asked.reference;
+END
+$$;
+
+ALTER FUNCTION questions.answer_question(credential bytea, question uuid, finding text, sealed_answer bytea, OUT outcome text, OUT resident uuid, OUT reference text) OWNER TO stoa_door;
+
+CREATE FUNCTION questions.ask(credential bytea, question uuid, reference text, entry uuid, sealed_question bytea, OUT outcome text, OUT resident uuid) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    asked record;
+BEGIN
+    SELECT x.entry_id, x.resident_id INTO asked FROM questions.questionable(ask.credential, ask.entry) AS x;
+    IF NOT FOUND THEN outcome := 'entry_unknown'; RETURN; END IF;
+    INSERT INTO questions.question AS q (id, reference, entry_id, resident_id, sealed_question)
+        VALUES (ask.question, ask.reference, asked.entry_id, asked.resident_id, ask.sealed_question)
+        ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        outcome := 'asked';
+        resident := asked.resident_id;
+    ELSE
+        outcome := CASE WHEN EXISTS (SELECT FROM questions.question AS q WHERE q.id = ask.question AND q.entry_id = asked.entry_id)
+            THEN 'asked' ELSE 'already_asked' END;
+    END IF;
+END
+$$;
+
+ALTER FUNCTION questions.ask(credential bytea, question uuid, reference text, entry uuid, sealed_question bytea, OUT outcome text, OUT resident uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION questions.check_answer() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF EXISTS (SELECT FROM questions.question AS q JOIN access_log.entry AS e ON e.id = q.entry_id
+               WHERE q.id = NEW.question_id AND e.actor_kind = 'staff' AND e.actor_id = NEW.answered_by::text) THEN
+        RAISE EXCEPTION 'a question is answered by somebody else than who is asked about'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'answered_by_another';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+ALTER FUNCTION questions.check_answer() OWNER TO stoa_door;
+
+CREATE FUNCTION questions.own_question(credential bytea, entry uuid) RETURNS TABLE(id uuid, reference text, sealed_question bytea, asked_at timestamp with time zone, due_at timestamp with time zone, holder_id uuid, key_id text, wrapped_key bytea, finding text, sealed_answer bytea, answered_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key,
+            answer.finding, answer.sealed_answer, answer.answered_at
+        FROM questions.questionable(own_question.credential, own_question.entry) AS x
+        JOIN questions.question AS q ON q.entry_id = x.entry_id
+        JOIN register.data_key AS k ON k.resident_id = q.resident_id
+        LEFT JOIN questions.answer AS answer ON answer.question_id = q.id;
+END
+$$;
+
+ALTER FUNCTION questions.own_question(credential bytea, entry uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION questions.question_under(credential bytea, view_entry uuid) RETURNS TABLE(id uuid, reference text, sealed_question bytea, asked_at timestamp with time zone, due_at timestamp with time zone, holder_id uuid, key_id text, wrapped_key bytea, is_about_caller boolean, entry_id uuid)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key,
+            coalesce(e.actor_kind = 'staff' AND e.actor_id = viewed.actor_id, false), q.entry_id
+        FROM questions.viewed_by_auditor(question_under.credential, question_under.view_entry) AS viewed
+        JOIN questions.question AS q ON q.reference = viewed.case_reference
+        JOIN register.resident AS holder ON holder.id = q.resident_id AND viewed.subject_id IN (holder.id, holder.superseded_by)
+        JOIN register.data_key AS k ON k.resident_id = q.resident_id
+        LEFT JOIN access_log.entry AS e ON e.id = q.entry_id
+        WHERE NOT EXISTS (SELECT FROM questions.answer AS a WHERE a.question_id = q.id);
+END
+$$;
+
+ALTER FUNCTION questions.question_under(credential bytea, view_entry uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION questions.questionable(credential bytea, entry uuid) RETURNS TABLE(entry_id uuid, resident_id uuid)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT e.id, a.resident_id
+        FROM web.credential AS c
+        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
+        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+        JOIN access_log.entry AS e ON e.id = questionable.entry AND e.operation <> 'own_view'
+        JOIN register.resident AS r ON r.id = e.subject_id AND a.resident_id IN (r.id, r.superseded_by)
+        WHERE c.hash = questionable.credential AND web.is_live(c) AND (c.kind = 'session' OR 'access_log' = ANY (c.scope));
+END
+$$;
+
+ALTER FUNCTION questions.questionable(credential bytea, entry uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION questions.viewed_by_auditor(credential bytea, view_entry uuid) RETURNS SETOF access_log.entry
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT viewed.* FROM web.staff_with(viewed_by_auditor.credential, '{auditor}') AS s
+        JOIN access_log.entry AS viewed ON viewed.id = viewed_by_auditor.view_entry AND viewed.actor_kind = 'staff' AND viewed.actor_id = s.staff_id::text
+        WHERE viewed.operation = 'log_view' AND viewed.outcome = 'permitted'
+          AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND viewed.at > public.stoa_now() - interval '5 seconds';
+END
+$$;
+
+ALTER FUNCTION questions.viewed_by_auditor(credential bytea, view_entry uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION questions.waiting(credential bytea) RETURNS TABLE(reference text, asked_at timestamp with time zone, due_at timestamp with time zone, is_overdue boolean, resident_id uuid)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT q.reference, q.asked_at, q.due_at, q.due_at < public.stoa_now(), coalesce(r.superseded_by, r.id)
+        FROM web.staff_with(waiting.credential, '{auditor}') AS s
+        CROSS JOIN questions.question AS q JOIN register.resident AS r ON r.id = q.resident_id
+        WHERE NOT EXISTS (SELECT FROM questions.answer AS a WHERE a.question_id = q.id)
+        ORDER BY q.due_at, q.id LIMIT 100;
+END
+$$;
+
+ALTER FUNCTION questions.waiting(credential bytea) OWNER TO stoa_door;
+
 CREATE FUNCTION register.answer_correction(credential bytea, opening_id uuid, request uuid, decision text, sealed_answer bytea, sealed_value bytea, name_and_birth_date_hmac bytea, OUT outcome text, OUT resident uuid, OUT reference text) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2769,21 +3172,6 @@ CREATE TABLE access_log.erasure (
 
 ALTER TABLE access_log.erasure OWNER TO stoa_owner;
 
-CREATE TABLE access_log.leaf (
-    index bigint NOT NULL,
-    entry_id uuid NOT NULL,
-    commitment bytea NOT NULL,
-    subject_number bigint,
-    previous_commitment bytea,
-    CONSTRAINT leaf_check CHECK (((previous_commitment IS NULL) = ((subject_number IS NULL) OR (subject_number = 1)))),
-    CONSTRAINT leaf_commitment_check CHECK ((octet_length(commitment) = 32)),
-    CONSTRAINT leaf_index_check CHECK ((index >= 0)),
-    CONSTRAINT leaf_previous_commitment_check CHECK ((octet_length(previous_commitment) = 32)),
-    CONSTRAINT leaf_subject_number_check CHECK ((subject_number >= 1))
-);
-
-ALTER TABLE access_log.leaf OWNER TO stoa_owner;
-
 CREATE TABLE access_log.own_view (
     credential bytea NOT NULL,
     kind text NOT NULL,
@@ -2803,6 +3191,7 @@ ALTER TABLE access_log.queue OWNER TO stoa_owner;
 CREATE TABLE access_log.staff_reason (
     id text NOT NULL,
     law text NOT NULL,
+    opens_records boolean DEFAULT true NOT NULL,
     CONSTRAINT staff_reason_id_check CHECK ((id ~ '^[a-z][a-z_]{1,39}$'::text))
 );
 
@@ -2882,33 +3271,6 @@ CREATE TABLE casework.opening (
 
 ALTER TABLE casework.opening OWNER TO stoa_owner;
 
-CREATE TABLE casework.paper_submission (
-    id uuid NOT NULL,
-    form_reference text NOT NULL,
-    entry_id uuid NOT NULL,
-    resident_id uuid NOT NULL,
-    activity_id uuid NOT NULL,
-    decision text NOT NULL,
-    attributes text[] NOT NULL,
-    staff_id uuid NOT NULL,
-    helper_name text NOT NULL,
-    signature_method text NOT NULL,
-    witness_name text,
-    was_read_back boolean NOT NULL,
-    signed_on date NOT NULL,
-    keyed_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT paper_submission_check CHECK (((decision = 'given'::text) = (cardinality(attributes) > 0))),
-    CONSTRAINT paper_submission_check1 CHECK (((signature_method = 'witness'::text) = (witness_name IS NOT NULL))),
-    CONSTRAINT paper_submission_check2 CHECK ((signed_on <= (((keyed_at AT TIME ZONE 'UTC'::text))::date + 1))),
-    CONSTRAINT paper_submission_decision_check CHECK ((decision = ANY (ARRAY['given'::text, 'withdrawn'::text]))),
-    CONSTRAINT paper_submission_helper_name_check CHECK (((length(helper_name) >= 1) AND (length(helper_name) <= 200))),
-    CONSTRAINT paper_submission_signature_method_check CHECK ((signature_method = ANY (ARRAY['signature'::text, 'thumbprint'::text, 'witness'::text]))),
-    CONSTRAINT paper_submission_was_read_back_check CHECK (was_read_back),
-    CONSTRAINT paper_submission_witness_name_check CHECK (((length(witness_name) >= 1) AND (length(witness_name) <= 200)))
-);
-
-ALTER TABLE casework.paper_submission OWNER TO stoa_owner;
-
 CREATE TABLE casework.printed_form (
     reference text NOT NULL,
     activity_id uuid NOT NULL,
@@ -2921,51 +3283,6 @@ CREATE TABLE casework.printed_form (
 );
 
 ALTER TABLE casework.printed_form OWNER TO stoa_owner;
-
-CREATE TABLE consent.organisation (
-    id text NOT NULL,
-    name jsonb NOT NULL,
-    kind text NOT NULL,
-    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT organisation_id_check CHECK ((id ~ '^[a-z][a-z0-9-]{1,62}$'::text)),
-    CONSTRAINT organisation_kind_check CHECK ((kind = ANY (ARRAY['city_office'::text, 'health'::text, 'bank'::text, 'retailer'::text, 'school'::text, 'other'::text]))),
-    CONSTRAINT organisation_name_check CHECK ((jsonb_typeof((name -> 'en'::text)) = 'string'::text))
-);
-
-ALTER TABLE consent.organisation OWNER TO stoa_owner;
-
-CREATE TABLE consent.policy (
-    activity_id uuid NOT NULL,
-    version integer NOT NULL,
-    attributes text[] NOT NULL,
-    title jsonb NOT NULL,
-    explanation jsonb NOT NULL,
-    valid_months smallint,
-    published_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT policy_attributes_check CHECK (((cardinality(attributes) >= 1) AND (cardinality(attributes) <= 50))),
-    CONSTRAINT policy_explanation_check CHECK ((jsonb_typeof((explanation -> 'en'::text)) = 'string'::text)),
-    CONSTRAINT policy_title_check CHECK ((jsonb_typeof((title -> 'en'::text)) = 'string'::text)),
-    CONSTRAINT policy_valid_months_check CHECK (((valid_months >= 1) AND (valid_months <= 120))),
-    CONSTRAINT policy_version_check CHECK ((version >= 1))
-);
-
-ALTER TABLE consent.policy OWNER TO stoa_owner;
-
-CREATE TABLE consent.processing_activity (
-    id uuid NOT NULL,
-    organisation_id text NOT NULL,
-    purpose text NOT NULL,
-    legal_basis text NOT NULL,
-    law text,
-    policy_version integer DEFAULT 1 NOT NULL,
-    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT processing_activity_check CHECK (((legal_basis = 'consent'::text) = (law IS NULL))),
-    CONSTRAINT processing_activity_law_check CHECK (((length(law) >= 3) AND (length(law) <= 200))),
-    CONSTRAINT processing_activity_legal_basis_check CHECK ((legal_basis = ANY (ARRAY['consent'::text, 'contract'::text, 'legal_obligation'::text, 'vital_interests'::text, 'public_task'::text, 'legitimate_interests'::text]))),
-    CONSTRAINT processing_activity_purpose_check CHECK ((purpose ~ '^[a-z][a-z0-9-]{1,62}$'::text))
-);
-
-ALTER TABLE consent.processing_activity OWNER TO stoa_owner;
 
 CREATE TABLE consent.request_message (
     request_id uuid NOT NULL,
@@ -3233,7 +3550,16 @@ COMMENT ON TABLE public.migration IS 'The scripts of migrations/ that made this 
 CREATE TABLE register.attribute (
     id text NOT NULL,
     "position" integer NOT NULL,
-    CONSTRAINT attribute_id_check CHECK ((id ~ '^[a-z][a-z_]{1,39}$'::text))
+    derived_from text,
+    rule text,
+    is_held boolean GENERATED ALWAYS AS ((derived_from IS NULL)) STORED NOT NULL,
+    base_is_held boolean GENERATED ALWAYS AS (
+CASE
+    WHEN (derived_from IS NOT NULL) THEN true
+    ELSE NULL::boolean
+END) STORED,
+    CONSTRAINT attribute_check CHECK (((derived_from IS NULL) = (rule IS NULL))),
+    CONSTRAINT attribute_id_check CHECK ((id ~ '^[a-z][a-z0-9_]{1,39}$'::text))
 );
 
 ALTER TABLE register.attribute OWNER TO stoa_owner;
@@ -3608,6 +3934,21 @@ ALTER TABLE ONLY public.migration
 ALTER TABLE ONLY public.migration
     ADD CONSTRAINT migration_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY questions.answer
+    ADD CONSTRAINT answer_pkey PRIMARY KEY (question_id);
+
+ALTER TABLE ONLY questions.question
+    ADD CONSTRAINT question_entry_id_key UNIQUE (entry_id);
+
+ALTER TABLE ONLY questions.question
+    ADD CONSTRAINT question_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY questions.question
+    ADD CONSTRAINT question_reference_key UNIQUE (reference);
+
+ALTER TABLE ONLY register.attribute
+    ADD CONSTRAINT attribute_id_is_held_key UNIQUE (id, is_held);
+
 ALTER TABLE ONLY register.attribute
     ADD CONSTRAINT attribute_pkey PRIMARY KEY (id);
 
@@ -3687,6 +4028,10 @@ CREATE INDEX message_resident ON messages.message USING btree (resident_id, sent
 CREATE INDEX client_assertion_expires ON openid.client_assertion USING btree (expires_at);
 
 CREATE INDEX bill_resident ON payments.bill USING btree (resident_id, created_at, id);
+
+CREATE INDEX question_due ON questions.question USING btree (due_at);
+
+CREATE INDEX attribute_derived ON register.attribute USING btree (id) INCLUDE (derived_from) WHERE (derived_from IS NOT NULL);
 
 CREATE INDEX correction_request_requested ON register.correction_request USING btree (requested_at);
 
@@ -3769,6 +4114,12 @@ CREATE TRIGGER bill_line_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payme
 CREATE TRIGGER bill_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bill FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER payment_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.payment FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER answer_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON questions.answer FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER answered_by_another BEFORE INSERT ON questions.answer FOR EACH ROW EXECUTE FUNCTION questions.check_answer();
+
+CREATE TRIGGER question_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON questions.question FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER correction_answer_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON register.correction_answer FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -3940,6 +4291,18 @@ ALTER TABLE ONLY payments.payment
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_transfer_id_fkey FOREIGN KEY (transfer_id) REFERENCES ledger.transfer(id);
 
+ALTER TABLE ONLY questions.answer
+    ADD CONSTRAINT answer_answered_by_fkey FOREIGN KEY (answered_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY questions.answer
+    ADD CONSTRAINT answer_question_id_fkey FOREIGN KEY (question_id) REFERENCES questions.question(id);
+
+ALTER TABLE ONLY questions.question
+    ADD CONSTRAINT question_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY register.attribute
+    ADD CONSTRAINT attribute_derived_from_base_is_held_fkey FOREIGN KEY (derived_from, base_is_held) REFERENCES register.attribute(id, is_held);
+
 ALTER TABLE ONLY register.correction_answer
     ADD CONSTRAINT correction_answer_answered_by_fkey FOREIGN KEY (answered_by) REFERENCES identity.staff(id);
 
@@ -3968,7 +4331,7 @@ ALTER TABLE ONLY register.resident
     ADD CONSTRAINT resident_superseded_by_fkey FOREIGN KEY (superseded_by) REFERENCES register.resident(id);
 
 ALTER TABLE ONLY register.sealed_attribute
-    ADD CONSTRAINT sealed_attribute_attribute_fkey FOREIGN KEY (attribute) REFERENCES register.attribute(id);
+    ADD CONSTRAINT sealed_attribute_attribute_attribute_is_held_fkey FOREIGN KEY (attribute, attribute_is_held) REFERENCES register.attribute(id, is_held);
 
 ALTER TABLE ONLY register.sealed_attribute
     ADD CONSTRAINT sealed_attribute_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
@@ -4028,6 +4391,9 @@ GRANT USAGE ON SCHEMA public TO stoa_app;
 GRANT USAGE ON SCHEMA public TO stoa_auditor;
 GRANT USAGE ON SCHEMA public TO stoa_door;
 
+GRANT USAGE ON SCHEMA questions TO stoa_app;
+GRANT USAGE ON SCHEMA questions TO stoa_door;
+
 GRANT USAGE ON SCHEMA register TO stoa_app;
 GRANT USAGE ON SCHEMA register TO stoa_door;
 
@@ -4051,8 +4417,36 @@ REVOKE ALL ON FUNCTION access_log.check_moment() FROM PUBLIC;
 REVOKE ALL ON FUNCTION access_log.commitments(from_index bigint, end_index bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.commitments(from_index bigint, end_index bigint) TO stoa_app;
 
-REVOKE ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean) TO stoa_app;
+REVOKE ALL ON FUNCTION public.stoa_now() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.stoa_now() TO stoa_app;
+GRANT ALL ON FUNCTION public.stoa_now() TO stoa_auditor;
+GRANT ALL ON FUNCTION public.stoa_now() TO stoa_door;
+
+GRANT SELECT ON TABLE access_log.leaf TO stoa_auditor;
+GRANT SELECT,INSERT ON TABLE access_log.leaf TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE casework.paper_submission TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE consent.event TO stoa_door;
+
+GRANT SELECT ON TABLE consent.organisation TO stoa_app;
+GRANT SELECT ON TABLE consent.organisation TO stoa_auditor;
+GRANT SELECT ON TABLE consent.organisation TO stoa_door;
+
+GRANT SELECT ON TABLE consent.policy TO stoa_app;
+GRANT SELECT ON TABLE consent.policy TO stoa_auditor;
+GRANT SELECT ON TABLE consent.policy TO stoa_door;
+
+GRANT SELECT ON TABLE consent.processing_activity TO stoa_app;
+GRANT SELECT ON TABLE consent.processing_activity TO stoa_auditor;
+GRANT SELECT ON TABLE consent.processing_activity TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE questions.answer TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE questions.question TO stoa_door;
+
+REVOKE ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.erase_entry(entry_id uuid, authority text) FROM PUBLIC;
 
@@ -4062,6 +4456,12 @@ REVOKE ALL ON FUNCTION access_log.field(number_and_tag bytea, payload text) FROM
 
 REVOKE ALL ON FUNCTION access_log.longest_wait_seconds() FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.longest_wait_seconds() TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.organisations_about(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.organisations_about(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.release(entry_ids uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.release(entry_ids uuid[]) TO stoa_app;
@@ -4085,6 +4485,9 @@ GRANT ALL ON FUNCTION benefits.received_by(credential bytea, page_size integer) 
 
 REVOKE ALL ON FUNCTION benefits.refuse(credential bytea, disbursement uuid, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION benefits.refuse(credential bytea, disbursement uuid, reason text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION benefits.waiting_for(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION benefits.waiting_for(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, entry uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date) FROM PUBLIC;
 GRANT ALL ON FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, entry uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date) TO stoa_app;
@@ -4115,18 +4518,11 @@ REVOKE ALL ON FUNCTION consent.append(event_id uuid, resident uuid, activity uui
 REVOKE ALL ON FUNCTION consent.ask(credential bytea, request_id uuid, subject uuid, purpose text, attributes text[], message text, message_language text, idempotency_key text, request_hash bytea, OUT outcome text, OUT request uuid, OUT offered text[], OUT not_before timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.ask(credential bytea, request_id uuid, subject uuid, purpose text, attributes text[], message text, message_language text, idempotency_key text, request_hash bytea, OUT outcome text, OUT request uuid, OUT offered text[], OUT not_before timestamp with time zone) TO stoa_app;
 
-REVOKE ALL ON FUNCTION public.stoa_now() FROM PUBLIC;
-GRANT ALL ON FUNCTION public.stoa_now() TO stoa_app;
-GRANT ALL ON FUNCTION public.stoa_now() TO stoa_auditor;
-GRANT ALL ON FUNCTION public.stoa_now() TO stoa_door;
-
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE web.credential TO stoa_door;
 
 REVOKE ALL ON FUNCTION web.is_live(c web.credential) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION consent.asker(credential bytea) FROM PUBLIC;
-
-GRANT SELECT,INSERT ON TABLE consent.event TO stoa_door;
 
 REVOKE ALL ON FUNCTION consent.canonical(e consent.event) FROM PUBLIC;
 
@@ -4157,6 +4553,9 @@ REVOKE ALL ON FUNCTION consent.state_at(state text, valid_until timestamp with t
 REVOKE ALL ON FUNCTION consent.outcome_of(request uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION consent.quiet_period() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.receipt_of(credential bytea, activity uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.receipt_of(credential bytea, activity uuid) TO stoa_app;
 
 REVOKE ALL ON FUNCTION consent.record_expiries(events_max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.record_expiries(events_max integer) TO stoa_app;
@@ -4264,6 +4663,27 @@ GRANT ALL ON FUNCTION payments.pay(credential bytea, bill uuid, payment_id uuid,
 
 REVOKE ALL ON FUNCTION public.refuse_change() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION questions.answer_question(credential bytea, question uuid, finding text, sealed_answer bytea, OUT outcome text, OUT resident uuid, OUT reference text) FROM PUBLIC;
+GRANT ALL ON FUNCTION questions.answer_question(credential bytea, question uuid, finding text, sealed_answer bytea, OUT outcome text, OUT resident uuid, OUT reference text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION questions.ask(credential bytea, question uuid, reference text, entry uuid, sealed_question bytea, OUT outcome text, OUT resident uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION questions.ask(credential bytea, question uuid, reference text, entry uuid, sealed_question bytea, OUT outcome text, OUT resident uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION questions.check_answer() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION questions.own_question(credential bytea, entry uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION questions.own_question(credential bytea, entry uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION questions.question_under(credential bytea, view_entry uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION questions.question_under(credential bytea, view_entry uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION questions.questionable(credential bytea, entry uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION questions.viewed_by_auditor(credential bytea, view_entry uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION questions.waiting(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION questions.waiting(credential bytea) TO stoa_app;
+
 REVOKE ALL ON FUNCTION register.answer_correction(credential bytea, opening_id uuid, request uuid, decision text, sealed_answer bytea, sealed_value bytea, name_and_birth_date_hmac bytea, OUT outcome text, OUT resident uuid, OUT reference text) FROM PUBLIC;
 GRANT ALL ON FUNCTION register.answer_correction(credential bytea, opening_id uuid, request uuid, decision text, sealed_answer bytea, sealed_value bytea, name_and_birth_date_hmac bytea, OUT outcome text, OUT resident uuid, OUT reference text) TO stoa_app;
 
@@ -4326,9 +4746,6 @@ GRANT SELECT,INSERT ON TABLE access_log.checkpoint TO stoa_app;
 
 GRANT SELECT ON TABLE access_log.erasure TO stoa_auditor;
 
-GRANT SELECT ON TABLE access_log.leaf TO stoa_auditor;
-GRANT SELECT,INSERT ON TABLE access_log.leaf TO stoa_door;
-
 GRANT SELECT,INSERT ON TABLE access_log.own_view TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.queue TO stoa_auditor;
@@ -4353,21 +4770,7 @@ GRANT SELECT ON TABLE benefits.programme TO stoa_door;
 
 GRANT SELECT,INSERT,DELETE ON TABLE casework.opening TO stoa_door;
 
-GRANT SELECT,INSERT ON TABLE casework.paper_submission TO stoa_door;
-
 GRANT SELECT,INSERT ON TABLE casework.printed_form TO stoa_door;
-
-GRANT SELECT ON TABLE consent.organisation TO stoa_app;
-GRANT SELECT ON TABLE consent.organisation TO stoa_auditor;
-GRANT SELECT ON TABLE consent.organisation TO stoa_door;
-
-GRANT SELECT ON TABLE consent.policy TO stoa_app;
-GRANT SELECT ON TABLE consent.policy TO stoa_auditor;
-GRANT SELECT ON TABLE consent.policy TO stoa_door;
-
-GRANT SELECT ON TABLE consent.processing_activity TO stoa_app;
-GRANT SELECT ON TABLE consent.processing_activity TO stoa_auditor;
-GRANT SELECT ON TABLE consent.processing_activity TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE consent.request_message TO stoa_door;
 

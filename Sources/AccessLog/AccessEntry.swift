@@ -1,18 +1,20 @@
 // One line of "who looked at your data", as the database gives it to the resident whom it is about.
-import Foundation
-import Primitives
+public import Foundation
+public import Primitives
 import Web
 
 /// An access entry with the names that the registers give to its ids.
-struct AccessEntry: Sendable {
-    let id: AccessEntryID
-    let at: Date
+public struct AccessEntry: Sendable {
+    public let id: AccessEntryID
+    public let at: Date
     let organisationID: String?
     let organisationName: LocalisedText?
     let actorRole: String
-    let operation: String
+    public let operation: String
     let purpose: String
     let purposeTitle: LocalisedText?
+    /// The processing activity that the purpose belongs to: where its switch is, or the law that stands in its place.
+    let activityID: UUID?
     let attributes: [String]
     let legalBasis: String?
     let law: String?
@@ -25,6 +27,20 @@ struct AccessEntry: Sendable {
     /// Who helped the resident with a paper form, as it stands on the form.
     let helperName: String?
     let leafIndex: Int64?
+    /// How many people the list was about that this entry is one of; nil for what is no list.
+    let count: Int?
+    /// The resident's question about this entry, if there is one.
+    let question: QuestionState?
+
+    /// Residents' views of their own data, which nobody else has to answer for.
+    public var isOwnView: Bool { operation == AccessOperation.ownView.rawValue }
+}
+
+/// How far a question about an entry has come.
+struct QuestionState: Sendable {
+    let askedAt: Date
+    let dueAt: Date
+    let answeredAt: Date?
 }
 
 /// Where a page of entries ended: the next one begins after it.

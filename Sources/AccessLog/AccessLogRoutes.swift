@@ -8,21 +8,25 @@ public import Web
 /// URL table of the slice.
 public struct AccessLogRoutes: Sendable {
     private let database: Database
-    private let door: Door
+    private let entries: AccessEntries
     private let verifier: Ed25519NoteVerifier
 
     /// - Parameter verifier: the log's public key. Heads that it does not verify are not shown.
-    public init(database: Database, door: Door, verifier: Ed25519NoteVerifier) {
+    public init(database: Database, entries: AccessEntries, verifier: Ed25519NoteVerifier) {
         self.database = database
-        self.door = door
+        self.entries = entries
         self.verifier = verifier
     }
 
     public func add(to site: Site) {
-        site.declare(pages: [AccessLogPage.self])
+        site.declare(pages: [AccessLogPage.self, EntryPageModel.self])
         site.addNavigation(.resident, path: "/access-log", textKey: "access_log.navigation")
         site.resident.get("/access-log", use: showEntries)
+        site.resident.get("/access-log/{entry}", use: showEntry)
+        site.resident.get("/access-log.csv", use: exportCSV)
+        site.resident.get("/access-log.json", use: exportJSON)
         site.residentAPI.get("/api/v1/access-entries", use: listEntries)
+        site.residentAPI.get("/api/v1/access-entries/{id}", use: getEntry)
         site.publicAPI.get("/log/checkpoint", use: checkpoint)
     }
 
@@ -32,17 +36,59 @@ public struct AccessLogRoutes: Sendable {
 
     @Sendable func showEntries(_ request: Request, _ context: ResidentContext) async throws -> Response {
         let query = try context.query(request)
-        let withOwn = try query.value("own") == "shown"
-        let page = try await entries(of: context.resident.credential, before: query.value("before"), count: Self.entriesPerPage, withOwn: withOwn)
-        return try context.page(AccessLogPage(page, withOwn: withOwn, context: context), title: "access_log.title")
+        let filter = try EntryFilter(query)
+        let page = try await entries.page(filter, before: try EntryCursor(query.value("before")), count: Self.entriesPerPage, of: context.resident.credential)
+        let organisations = try await entries.organisations(of: context.resident.credential)
+        return try context.page(AccessLogPage(page, filter, organisations, context), title: "access_log.title")
+    }
+
+    @Sendable func showEntry(_ request: Request, _ context: ResidentContext) async throws -> Response {
+        guard let entry = try await entries.one(try context.parameter("entry"), of: context.resident.credential) else { throw Problem.notFound }
+        return try context.page(EntryPageModel(entry, context), title: "access_log.entry.title")
     }
 
     @Sendable func listEntries(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
         try context.require(scope: "access_log")
         let query = try context.query(request)
-        let withOwn = try query.value("own") == "shown"
-        let page = try await entries(of: context.resident.credential, before: query.value("cursor"), count: Self.entriesPerAnswer, withOwn: withOwn)
+        let page = try await entries.page(
+            try EntryFilter(query), before: try EntryCursor(query.value("cursor")), count: Self.entriesPerAnswer, of: context.resident.credential)
         return try .json(CursorList(items: page.entries.map { AccessEntryBody($0, language: context.language) }, nextCursor: page.next?.description))
+    }
+
+    @Sendable func getEntry(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
+        try context.require(scope: "access_log")
+        guard let entry = try await entries.one(try context.parameter("id"), of: context.resident.credential) else { throw Problem.notFound }
+        return try .json(AccessEntryBody(entry, language: context.language))
+    }
+
+    @Sendable func exportCSV(_ request: Request, _ context: ResidentContext) async throws -> Response {
+        try await export(.csv, context)
+    }
+
+    @Sendable func exportJSON(_ request: Request, _ context: ResidentContext) async throws -> Response {
+        try await export(.json, context)
+    }
+
+    /// The whole log, own views too, page by page, so that a long one needs no memory. What cannot be read any more breaks the answer off: a part
+    /// never passes for the whole.
+    private func export(_ format: EntryExport.Format, _ context: ResidentContext) async throws -> Response {
+        let credential = context.resident.credential
+        try await entries.logView(of: credential)
+        let export = EntryExport(format: format, language: context.language)
+        let body = ResponseBody { [entries] writer in
+            try await writer.write(ByteBuffer(bytes: export.beginning))
+            var cursor: EntryCursor?
+            var isFirst = true
+            repeat {
+                let page = try await entries.page(EntryFilter(withOwn: true), before: cursor, count: EntryExport.entriesPerRead, of: credential)
+                try await writer.write(ByteBuffer(bytes: try export.lines(page.entries, isFirst: isFirst)))
+                isFirst = isFirst && page.entries.isEmpty
+                cursor = page.next
+            } while cursor != nil
+            try await writer.write(ByteBuffer(bytes: export.end))
+            try await writer.finish(nil)
+        }
+        return Response(status: .ok, headers: export.headers, body: body)
     }
 
     /// The newest signed head of the tree (C2SP tlog-checkpoint), for anybody.
@@ -52,33 +98,40 @@ public struct AccessLogRoutes: Sendable {
             status: .ok, headers: [.contentType: "text/plain; charset=utf-8", .cacheControl: "no-cache"],
             body: .init(byteBuffer: ByteBuffer(string: head.note)))
     }
+}
 
-    /// Looking at the log is itself logged, once a session, before anything is shown.
-    private func entries(of credential: CredentialHash, before: String?, count: Int, withOwn: Bool) async throws -> EntryPage {
-        let cursor = try before.map { text in
-            guard let cursor = EntryCursor(text) else { throw Problem.malformedCursor() }
-            return cursor
+extension EntryFilter {
+    /// Of a page's or an app's query: `own=shown`, `organisation`, `purpose`, `outcome=refused`. An empty one is none.
+    init(_ query: Form) throws {
+        func chosen(_ name: String) throws -> String? { try query.value(name).flatMap { $0.isEmpty ? nil : $0 } }
+        withOwn = try query.value("own") == "shown"
+        organisation = try chosen("organisation")
+        purpose = try chosen("purpose")
+        onlyRefused = try query.value("outcome") == "refused"
+    }
+
+    /// The same as a query, without the sign in front; empty when nothing is filtered.
+    var query: String {
+        var items: [String] = []
+        let allowed = CharacterSet.alphanumerics.union(CharacterSet(charactersIn: "-._~"))
+        func add(_ name: String, _ value: String?) {
+            if let value = value?.addingPercentEncoding(withAllowedCharacters: allowed) { items.append("\(name)=\(value)") }
         }
-        let view = AccessRequest(
-            credential: credential, operation: .ownView, subject: .own, attributes: [], purpose: "access_log", caseReference: "")
-        do {
-            _ = try await door.read(view)
-        } catch let refused as RefusedAccess {
-            throw refused.problem(scope: "access_log")
-        }
-        // One more than is shown tells whether there is another page.
-        var entries = try await database.query(
-            EntriesAbout(credential: credential, before: cursor, pageSize: count + 1, withOwn: withOwn))
-        let hasMore = entries.count > count
-        if hasMore { entries.removeLast() }
-        return EntryPage(entries: entries, next: hasMore ? entries.last.map(EntryCursor.init) : nil)
+        add("own", withOwn ? "shown" : nil)
+        add("organisation", organisation)
+        add("purpose", purpose)
+        add("outcome", onlyRefused ? "refused" : nil)
+        return items.joined(separator: "&")
     }
 }
 
-/// One page of the log and where the next begins.
-struct EntryPage: Sendable {
-    let entries: [AccessEntry]
-    let next: EntryCursor?
+extension EntryCursor {
+    /// - Throws: `Problem` 400 for what no page gave out; nil for none.
+    init?(_ text: String?) throws {
+        guard let text else { return nil }
+        guard let cursor = EntryCursor(text) else { throw Problem.malformedCursor() }
+        self = cursor
+    }
 }
 
 extension RefusedAccess {

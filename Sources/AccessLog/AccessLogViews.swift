@@ -1,7 +1,7 @@
 // Access entries in words: sentences for the page, fields for the app.
 import Foundation
 import Primitives
-import Web
+public import Web
 
 /// An entry in JSON (`GET /api/v1/access-entries`).
 struct AccessEntryBody: Encodable, Sendable {
@@ -21,9 +21,10 @@ struct AccessEntryBody: Encodable, Sendable {
     let formEntered: Bool?
     let helper: String?
     let leafIndex: Int64?
+    let count: Int?
 
     enum CodingKeys: String, CodingKey {
-        case id, at, organisation, role, operation, purpose, attributes, outcome, refusal, helper
+        case id, at, organisation, role, operation, purpose, attributes, outcome, refusal, helper, count
         case organisationName = "organisation_name"
         case purposeTitle = "purpose_title"
         case formEntered = "form_entered"
@@ -49,6 +50,7 @@ struct AccessEntryBody: Encodable, Sendable {
         formEntered = entry.formEntered
         helper = entry.helperName
         leafIndex = entry.leafIndex
+        count = entry.count
     }
 
     /// Every member is always there, null where there is nothing to say: programs need not ask whether a key exists.
@@ -70,6 +72,7 @@ struct AccessEntryBody: Encodable, Sendable {
         try container.encode(formEntered, forKey: .formEntered)
         try container.encode(helper, forKey: .helper)
         try container.encode(leafIndex, forKey: .leafIndex)
+        try container.encode(count, forKey: .count)
     }
 }
 
@@ -79,24 +82,107 @@ struct AccessLogPage: PageModel {
 
     var entries: [EntryView]
     var isEmpty: Bool
+    var isFiltered: Bool
     var older: Link?
     var ownIsShown: Bool
+    var refusedOnly: Bool
+    var organisations: [OrganisationChoice]
 
     static let fields: Fields<Self> = [
-        "entries": .list(\.entries), "is_empty": .flag(\.isEmpty), "older": .optionalLink(\.older), "own_is_shown": .flag(\.ownIsShown),
+        "entries": .list(\.entries), "is_empty": .flag(\.isEmpty), "is_filtered": .flag(\.isFiltered), "older": .optionalLink(\.older),
+        "own_is_shown": .flag(\.ownIsShown), "refused_only": .flag(\.refusedOnly), "organisations": .list(\.organisations),
     ]
 
-    init(_ page: EntryPage, withOwn: Bool, context: ResidentContext) {
+    init(_ page: EntryPage, _ filter: EntryFilter, _ organisations: [LoggedOrganisation], _ context: ResidentContext) {
         entries = page.entries.map { EntryView($0, context: context) }
         isEmpty = entries.isEmpty
-        ownIsShown = withOwn
-        older = page.next.map { Link("/access-log?before=\($0)" + (withOwn ? "&own=shown" : "")) }
+        isFiltered = filter != EntryFilter()
+        ownIsShown = filter.withOwn
+        refusedOnly = filter.onlyRefused
+        self.organisations = organisations.map {
+            OrganisationChoice(id: $0.id, name: $0.name.text(context.language), isChosen: $0.id == filter.organisation)
+        }
+        older = page.next.map { Link("/access-log?before=\($0)" + (filter.query.isEmpty ? "" : "&" + filter.query)) }
+    }
+}
+
+/// An organisation in the list to choose from.
+struct OrganisationChoice: ViewModel {
+    var id: String
+    var name: String
+    var isChosen: Bool
+
+    static let fields: Fields<Self> = ["id": .text(\.id), "name": .text(\.name), "is_chosen": .flag(\.isChosen)]
+}
+
+/// The page of one entry: what happened, why it could, and what to do about it.
+struct EntryPageModel: PageModel {
+    static let template = "access-log/entry"
+
+    var entry: EntryView
+    var isRefused: Bool
+    var explanation: String
+    /// The switch of this sharing, or the law in its place.
+    var sharing: Link?
+    /// Nil for own views, which nobody else has to answer for.
+    var question: QuestionBox?
+    var position: String?
+
+    static let fields: Fields<Self> = [
+        "entry": .model(\.entry), "is_refused": .flag(\.isRefused), "explanation": .text(\.explanation), "sharing": .optionalLink(\.sharing),
+        "question": .optional(\.question), "position": .optionalText(\.position),
+    ]
+
+    init(_ entry: AccessEntry, _ context: ResidentContext) {
+        self.entry = EntryView(entry, context: context)
+        explanation = Self.explanation(entry, self.entry, context)
+        sharing = entry.activityID.map { Link("/consents/\($0.uuidString.lowercased())") }
+        question = entry.isOwnView ? nil : QuestionBox(entry, context)
+        isRefused = entry.refusal != nil
+        position = entry.leafIndex.map { context.text("access_log.entry.position", ["number": context.format.number(Int($0) + 1)]) }
+    }
+
+    /// "Why?" in a sentence: the exact consent, law or refusal.
+    private static func explanation(_ entry: AccessEntry, _ view: EntryView, _ context: ResidentContext) -> String {
+        let words = ["who": view.who, "purpose": view.purpose, "law": entry.law ?? "", "date": entry.consentAt.map { context.format.dateTime($0) } ?? ""]
+        if let refusal = entry.refusal {
+            return context.text("access_log.entry.because_refused", ["refusal": context.text("access_log.refusal.\(refusal)")])
+        }
+        switch entry.legalBasis {
+        case "consent": return context.text("access_log.entry.because_consent", words)
+        case "own_data": return context.text("access_log.ground.own_data")
+        default: return context.text(entry.activityID == nil ? "access_log.entry.because_staff" : "access_log.entry.because_law", words)
+        }
+    }
+}
+
+/// The way to ask about an entry, or to what was asked.
+struct QuestionBox: ViewModel {
+    var state: String
+    var page: Link
+    var action: String
+
+    static let fields: Fields<Self> = ["state": .text(\.state), "page": .link(\.page), "action": .text(\.action)]
+
+    init(_ entry: AccessEntry, _ context: some PageContext) {
+        page = Link("/access-log/\(entry.id)/question")
+        if let question = entry.question {
+            state = question.answeredAt.map { context.text("access_log.entry.answered", ["date": context.format.day($0)]) }
+                ?? context.text("access_log.entry.asked", ["date": context.format.day(question.askedAt), "due": context.format.day(question.dueAt)])
+            action = context.text("access_log.entry.see_question")
+        } else {
+            state = context.text("access_log.entry.may_ask")
+            action = context.text("access_log.entry.ask")
+        }
     }
 }
 
 /// One entry: a heading that says who did what, and the particulars.
-struct EntryView: ViewModel {
+public struct EntryView: ViewModel {
     var headline: String
+    var page: Link
+    /// Organisation, or the resident.
+    var who: String
     var at: String
     var timestamp: String
     var role: String
@@ -109,16 +195,19 @@ struct EntryView: ViewModel {
     var number: String
     var isRefused: Bool
 
-    static let fields: Fields<Self> = [
-        "headline": .text(\.headline), "at": .text(\.at), "timestamp": .text(\.timestamp), "role": .text(\.role), "purpose": .text(\.purpose),
+    public static let fields: Fields<Self> = [
+        "headline": .text(\.headline), "page": .link(\.page), "at": .text(\.at), "timestamp": .text(\.timestamp), "role": .text(\.role), "purpose": .text(\.purpose),
         "ground": .text(\.ground), "attributes": .optionalText(\.attributes), "case_reference": .optionalText(\.caseReference),
         "helper": .optionalText(\.helper), "number": .text(\.number), "is_refused": .flag(\.isRefused),
     ]
 
-    init(_ entry: AccessEntry, context: some PageContext) {
-        let who = entry.organisationName?.text(context.language) ?? context.text("access_log.you")
+    public init(_ entry: AccessEntry, context: some PageContext) {
+        who = entry.organisationName?.text(context.language) ?? context.text("access_log.you")
         let isRefused = entry.outcome == "refused"
-        headline = context.text("access_log.did.\(entry.operation).\(isRefused ? "refused" : entry.formEntered == false ? "unchanged" : "permitted")", ["who": who])
+        headline = context.text(
+            "access_log.did.\(entry.operation).\(isRefused ? "refused" : entry.formEntered == false ? "unchanged" : "permitted")",
+            ["who": who, "count": entry.count.map(context.format.number) ?? ""])
+        page = Link("/access-log/\(entry.id)")
         at = context.format.dateTime(entry.at)
         timestamp = RFC3339.text(entry.at)
         role = context.text("access_log.role.\(entry.actorRole)")
@@ -134,7 +223,7 @@ struct EntryView: ViewModel {
     /// Staff give a reason and residents a kind of view. Anything else is a name that the city does not know, and is said to be one.
     private static func reason(_ entry: AccessEntry, _ context: some PageContext) -> String {
         switch entry.operation {
-        case "view", "search", "paper_entry":
+        case "view", "search", "paper_entry", "log_view":
             if staffReasons.contains(entry.purpose) { return context.text("access_log.reason.\(entry.purpose)") }
         case "own_view": return context.text("access_log.own.\(entry.purpose)")
         default: break
@@ -177,10 +266,10 @@ struct EntryView: ViewModel {
 }
 
 /// The reasons of `access_log.staff_reason`, which have a text each.
-let staffReasons: Set<String> = ["identity_proofing", "application", "correction", "complaint", "assistance"]
+let staffReasons: Set<String> = ["identity_proofing", "application", "correction", "complaint", "assistance", "question"]
 
 /// The kinds of data of `register.attribute`, which have a text each.
 let knownAttributes: Set<String> = [
     "given_names", "family_name", "date_of_birth", "national_number", "street", "postcode", "locality", "phone", "email", "preferred_language",
-    "username", "contact_email", "contact_phone",
+    "username", "contact_email", "contact_phone", "is_over_18", "lives_in_city",
 ]

@@ -49,12 +49,16 @@ private let hexPairs = (0..<256).map { ($0 < 16 ? "0" : "") + String($0, radix: 
 public enum AccessOperation: String, Sendable, Hashable {
     /// An organisation receives attributes.
     case disclose
+    /// An organisation receives attributes of many people in one call (``Door/read(_:)-([AccessRequest])``).
+    case list
     /// A member of staff opens a record.
     case view
     /// A member of staff looks whether somebody is in the register.
     case search
     /// A member of staff keys in a paper form.
     case paperEntry = "paper_entry"
+    /// An auditor looks into an entry that a resident asks about.
+    case logView = "log_view"
     /// Residents look at their own data.
     case ownView = "own_view"
 }
@@ -131,17 +135,32 @@ public struct SealedAttribute: Sendable {
 /// What lies sealed under one key.
 public struct SealedHolding: Sendable {
     public let key: SealingKey
-    public let attributes: [SealedAttribute]
+    public internal(set) var attributes: [SealedAttribute]
+    /// Not asked for, and not to be passed on: what the answers to derived attributes are found by.
+    public internal(set) var bases: [SealedAttribute] = []
 }
 
 /// What the door let through: sealed values of one subject, and the wrapped keys that open them (Register.ResidentVault).
 public struct ReleasedRecord: Sendable {
     public let entryID: AccessEntryID
+    /// The moment of the entry, by the database's clock.
+    public let at: Date
     public let residentID: ResidentID
     public let publicCode: String
     public let identityAssurance: Int
     /// One a key: nearly always the subject's own alone; a second where details lie under an earlier record of the subject.
     public internal(set) var holdings: [SealedHolding]
+
+    /// Sets apart what was released only to answer a derived attribute.
+    func separatingBases(asked: [String]) -> ReleasedRecord {
+        guard holdings.contains(where: { $0.attributes.contains { !asked.contains($0.attribute) } }) else { return self }
+        var record = self
+        for position in holdings.indices {
+            record.holdings[position].bases = holdings[position].attributes.filter { !asked.contains($0.attribute) }
+            record.holdings[position].attributes.removeAll { !asked.contains($0.attribute) }
+        }
+        return record
+    }
 
     /// The subject's own key.
     public var key: SealingKey? { holdings.first { $0.key.holderID == residentID }?.key }

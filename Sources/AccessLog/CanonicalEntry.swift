@@ -26,8 +26,9 @@ struct CommittedEntry: Sendable {
     var refusal: String?
     var subjectNumber: Int64?
     var previousCommitment: [UInt8]?
+    var count: Int64?
 
-    /// The bytes, by ``CanonicalEncoding``: fields 1 to 19 in this order.
+    /// The bytes, by ``CanonicalEncoding``: fields 1 to 20 in this order.
     var canonicalBytes: [UInt8] {
         var encoding = CanonicalEncoding()
         encoding.add(1, uuid: id)
@@ -49,6 +50,7 @@ struct CommittedEntry: Sendable {
         encoding.add(17, string: refusal)
         encoding.add(18, integer: subjectNumber)
         encoding.add(19, bytes: previousCommitment)
+        encoding.add(20, integer: count)
         return encoding.bytes
     }
 

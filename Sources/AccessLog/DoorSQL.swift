@@ -46,7 +46,7 @@ struct ReleaseData: Query {
 
     var sql: SQL {
         """
-        SELECT entry_id, resident_id, public_code, identity_assurance, holder_id, key_id, wrapped_key, attributes, sealed_values, sources, recorded_at
+        SELECT entry_id, resident_id, public_code, identity_assurance, holder_id, key_id, wrapped_key, attributes, sealed_values, sources, recorded_at, at
         FROM access_log.release(\(entries.map(\.uuid)))
         """
     }
@@ -70,7 +70,7 @@ struct ReleaseData: Query {
             SealedAttribute(attribute: attributes[$0], sealedValue: values[$0], source: sources[$0], recordedAt: moments[$0])
         }
         return ReleasedRecord(
-            entryID: entryID, residentID: residentID, publicCode: publicCode, identityAssurance: assurance,
+            entryID: entryID, at: try row.next(), residentID: residentID, publicCode: publicCode, identityAssurance: assurance,
             holdings: [SealedHolding(key: key, attributes: sealed)])
     }
 }

@@ -1,9 +1,9 @@
 // The statements about the log itself: the queue, the tree heads, and what a resident sees of it.
 import Foundation
-import Postgres
-import Primitives
+public import Postgres
+public import Primitives
 import TransparencyLog
-import Web
+public import Web
 
 /// How many seconds the first entry of the queue has waited for its leaf; nil when none waits.
 struct LongestWait: Query {
@@ -47,27 +47,83 @@ struct Commitments: Query {
     func decode(_ row: inout RowReader) throws -> [UInt8] { try row.next() }
 }
 
-/// One page of who looked at the data of the resident whom the credential names: `access_log.entries_about`.
+/// The newest entries about the resident whom the credential names, of those that are wanted: `access_log.entries_about`.
 struct EntriesAbout: Query {
     let credential: CredentialHash
+    var filter = EntryFilter()
     let before: EntryCursor?
     let pageSize: Int
-    let withOwn: Bool
 
     var sql: SQL {
         """
-        SELECT id, at, organisation_id, organisation_name, actor_role, operation, purpose, purpose_title, attributes, legal_basis, law,
-            consent_at, case_reference, outcome, refusal, form_entered, helper_name, leaf_index
-        FROM access_log.entries_about(\(credential.bytes), \(before?.at as Date?), \(before?.id.uuid as UUID?), \(pageSize)::integer, \(withOwn))
+        SELECT \(toldColumns) FROM access_log.entries_about(
+            \(credential.bytes), \(before?.at as Date?), \(before?.id.uuid as UUID?), \(pageSize)::integer, \(filter.withOwn),
+            \(filter.organisation as String?), \(filter.purpose as String?), \((filter.onlyRefused ? "refused" : nil) as String?),
+            \(filter.entry?.uuid as UUID?))
         """
     }
 
-    func decode(_ row: inout RowReader) throws -> AccessEntry {
-        AccessEntry(
-            id: AccessEntryID(try row.next(UUID.self)), at: try row.next(), organisationID: try row.next(),
-            organisationName: try row.next(JSONText?.self).map(LocalisedText.init), actorRole: try row.next(), operation: try row.next(),
-            purpose: try row.next(), purposeTitle: try row.next(JSONText?.self).map(LocalisedText.init), attributes: try row.next(),
-            legalBasis: try row.next(), law: try row.next(), consentAt: try row.next(), caseReference: try row.next(),
-            outcome: try row.next(), refusal: try row.next(), formEntered: try row.next(), helperName: try row.next(), leafIndex: try row.next())
+    func decode(_ row: inout RowReader) throws -> AccessEntry { try AccessEntry(&row) }
+}
+
+/// The entry that a resident asks about, for the auditor who just logged that they look into it: `access_log.questioned_entry`.
+public struct QuestionedEntry: Query {
+    let credential: CredentialHash
+    let viewEntry: AccessEntryID
+
+    /// - Parameter viewEntry: the caller's own `log_view`, under five seconds old.
+    public init(credential: CredentialHash, viewEntry: AccessEntryID) {
+        self.credential = credential
+        self.viewEntry = viewEntry
+    }
+
+    public var sql: SQL { "SELECT \(toldColumns) FROM access_log.questioned_entry(\(credential.bytes), \(viewEntry.uuid))" }
+
+    public func decode(_ row: inout RowReader) throws -> AccessEntry { try AccessEntry(&row) }
+}
+
+/// Of `access_log.told_entry`, in the order in which they are read.
+private let toldColumns: SQL = """
+    id, at, organisation_id, organisation_name, actor_role, operation, purpose, purpose_title, activity_id, attributes, legal_basis, law,
+    consent_at, case_reference, outcome, refusal, form_entered, helper_name, leaf_index, count, question_asked_at, question_due_at, question_answered_at
+    """
+
+extension AccessEntry {
+    init(_ row: inout RowReader) throws {
+        id = AccessEntryID(try row.next(UUID.self))
+        at = try row.next()
+        organisationID = try row.next()
+        organisationName = try row.next(JSONText?.self).map(LocalisedText.init)
+        actorRole = try row.next()
+        operation = try row.next()
+        purpose = try row.next()
+        purposeTitle = try row.next(JSONText?.self).map(LocalisedText.init)
+        activityID = try row.next()
+        attributes = try row.next()
+        legalBasis = try row.next()
+        law = try row.next()
+        consentAt = try row.next()
+        caseReference = try row.next()
+        outcome = try row.next()
+        refusal = try row.next()
+        formEntered = try row.next()
+        helperName = try row.next()
+        leafIndex = try row.next()
+        count = try row.next(Int32?.self).map(Int.init)
+        let askedAt = try row.next(Date?.self)
+        let dueAt = try row.next(Date?.self)
+        let answeredAt = try row.next(Date?.self)
+        if let askedAt, let dueAt { question = QuestionState(askedAt: askedAt, dueAt: dueAt, answeredAt: answeredAt) } else { question = nil }
+    }
+}
+
+/// `access_log.organisations_about`.
+struct OrganisationsAbout: Query {
+    let credential: CredentialHash
+
+    var sql: SQL { "SELECT id, name FROM access_log.organisations_about(\(credential.bytes))" }
+
+    func decode(_ row: inout RowReader) throws -> LoggedOrganisation {
+        LoggedOrganisation(id: try row.next(), name: try LocalisedText(row.next()))
     }
 }

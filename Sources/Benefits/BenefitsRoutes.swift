@@ -20,6 +20,7 @@ public struct BenefitsRoutes: Sendable {
     public func add(to site: Site) {
         site.declare(pages: [DisbursementsPage.self, PreparePage.self, DisbursementPage.self])
         site.addNavigation(.staff, path: "/staff/benefits", textKey: "benefits.navigation", roles: BenefitsRules.mayLook)
+        site.addStaffTasks(tasks)
         let (readers, preparers, approvers) = (site.staff(BenefitsRules.mayLook), site.staff(BenefitsRules.mayPrepare), site.staff([.approver]))
         readers.get("/staff/benefits", use: list)
         preparers.post("/staff/benefits", use: prepare)
@@ -27,6 +28,14 @@ public struct BenefitsRoutes: Sendable {
         readers.get("/staff/benefits/{id}", use: show)
         approvers.post("/staff/benefits/{id}/approve", use: approve)
         approvers.post("/staff/benefits/{id}/refuse", use: refuse)
+    }
+
+    /// One task for all payments that this approver may decide, with the day of the oldest.
+    @Sendable func tasks(of staff: StaffCaller, _ context: WebContext) async throws -> [HomeTask] {
+        guard staff.roles.contains(.approver), let waiting = try await database.one(WaitingForApproval(credential: staff.credential)) else { return [] }
+        let detail = context.text(
+            "benefits.task.detail", ["count": context.format.number(waiting.count), "date": context.format.day(waiting.oldest)])
+        return [HomeTask(title: context.text("benefits.task.title"), detail: detail, path: "/staff/benefits")]
     }
 
     /// Payments on one page: what an approver gets through in a morning.

@@ -48,6 +48,23 @@ struct DisbursementCursor: Sendable {
     let id: DisbursementID
 }
 
+/// The payments that wait for this approver, those left out that they prepared themselves: `benefits.waiting_for`. Nil when none waits.
+struct WaitingForApproval: Query {
+    let credential: CredentialHash
+
+    struct Waiting: Sendable {
+        let count: Int
+        let oldest: Date
+    }
+
+    var sql: SQL { "SELECT count, oldest FROM benefits.waiting_for(\(credential.bytes))" }
+
+    func decode(_ row: inout RowReader) throws -> Waiting? {
+        let count = try row.next(Int.self)
+        return try row.next(Date?.self).map { Waiting(count: count, oldest: $0) }
+    }
+}
+
 /// Newest first; one, where its id is given. No row for staff without a role for it.
 struct Disbursements: Query {
     let credential: CredentialHash

@@ -56,7 +56,7 @@ public struct CaseworkRoutes: Sendable {
         let isCaseworker = context.staff.roles.contains(.caseworker)
         let waiting = isCaseworker ? try await corrections.waiting(for: context.staff.credential) : []
         let offers = isCaseworker ? try await offers() : []
-        return try context.page(StaffHomePage(waiting, offers, context), title: "casework.title")
+        return try context.page(StaffHomePage(try await context.tasks(of: context.staff), waiting, offers, context), title: "casework.title")
     }
 
     @Sendable func showSearch(_ request: Request, _ context: StaffContext) async throws -> Response {

@@ -15,6 +15,8 @@ struct StaffHomePage: PageModel {
     var isCaseworker: Bool
     /// What each role of theirs does here, a sentence each.
     var duties: [String]
+    /// What waits for them in other slices.
+    var tasks: [HomeTaskView]
     var seesBenefits: Bool
     var corrections: [CorrectionView]
     var hasNoCorrections: Bool
@@ -22,11 +24,12 @@ struct StaffHomePage: PageModel {
 
     static let fields: Fields<Self> = [
         "name": .text(\.name), "roles": .text(\.roles), "is_caseworker": .flag(\.isCaseworker),
-        "duties": .texts(\.duties), "sees_benefits": .flag(\.seesBenefits), "corrections": .list(\.corrections),
+        "duties": .texts(\.duties), "tasks": .list(\.tasks), "has_tasks": .flag { !$0.tasks.isEmpty }, "sees_benefits": .flag(\.seesBenefits), "corrections": .list(\.corrections),
         "has_no_corrections": .flag(\.hasNoCorrections), "forms": .list(\.forms),
     ]
 
-    init(_ corrections: [WaitingCorrection], _ offers: [ProcessingActivity], _ context: StaffContext) {
+    init(_ tasks: [HomeTask], _ corrections: [WaitingCorrection], _ offers: [ProcessingActivity], _ context: StaffContext) {
+        self.tasks = tasks.map(HomeTaskView.init)
         name = context.staff.name
         roles = context.format.list(context.staff.roles.map(\.rawValue).sorted().map { context.text("access_log.role.\($0)") })
         isCaseworker = context.staff.roles.contains(.caseworker)

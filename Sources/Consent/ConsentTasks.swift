@@ -7,14 +7,14 @@ struct EndingConsents: Sendable {
     let consents: Consents
 
     /// The one that ends first, first.
-    @Sendable func tasks(of resident: ResidentCaller, _ context: WebContext) async throws -> [ResidentTask] {
+    @Sendable func tasks(of resident: ResidentCaller, _ context: WebContext) async throws -> [HomeTask] {
         try await consents.all(of: resident.credential)
             .filter(\.endsSoon)
             .sorted { ($0.held.validUntil ?? .distantFuture) < ($1.held.validUntil ?? .distantFuture) }
             .map { sharing in
                 let names = ["purpose": sharing.activity.title.text(context.language), "name": sharing.activity.organisationName.text(context.language)]
                 let end = sharing.held.validUntil.map { context.format.dateTime($0) } ?? ""
-                return ResidentTask(
+                return HomeTask(
                     title: context.text("consent.task.ends", names), detail: context.text("consent.task.ends_detail", ["date": end]),
                     path: "/consents/\(sharing.activity.id)")
             }
@@ -34,9 +34,9 @@ struct WaitingRequests: Sendable {
     let received: ReceivedRequests
 
     /// The oldest first.
-    @Sendable func tasks(of resident: ResidentCaller, _ context: WebContext) async throws -> [ResidentTask] {
+    @Sendable func tasks(of resident: ResidentCaller, _ context: WebContext) async throws -> [HomeTask] {
         try await received.open(of: resident.credential).filter(\.isDue).map { request in
-            ResidentTask(
+            HomeTask(
                 title: request.title(context), detail: context.text("consent.request.until", ["date": context.format.dateTime(request.expiresAt)]),
                 path: request.path)
         }

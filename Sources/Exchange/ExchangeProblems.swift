@@ -6,15 +6,22 @@ import Primitives
 import Web
 
 extension RefusedAccess {
+    /// What stands against every subject of a list alike, whoever they are; nil where each has an answer of its own.
+    static func ofWholeCall(_ answers: [Result<ReleasedRecord, any Error>]) -> RefusedAccess? {
+        guard case .failure(let error)? = answers.first, let refused = error as? RefusedAccess else { return nil }
+        return [.credentialInvalid, .scopeMissing, .purposeUnknown].contains(refused.refusal) ? refused : nil
+    }
+
     /// The problem of one refused read.
-    func problem(for body: ExchangeBody, entry: AccessEntryID) -> Problem {
-        var problem = bareProblem(for: body)
+    func problem(for question: ExchangeQuestion, entry: AccessEntryID) -> Problem {
+        var problem = problem(for: question)
         guard refusal != .credentialInvalid else { return problem }
         problem.members.append(("access_entry", .string(entry.description)))
         return problem
     }
 
-    private func bareProblem(for body: ExchangeBody) -> Problem {
+    /// The problem without its entry.
+    func problem(for question: ExchangeQuestion) -> Problem {
         switch refusal {
         case .credentialInvalid:
             return BearerContext.invalidToken
@@ -29,11 +36,11 @@ extension RefusedAccess {
         case .attributesNotInPurpose:
             return refused(
                 "attributes-not-in-purpose", "Attributes not in purpose",
-                "The purpose \(body.purpose) does not cover the attributes under missing. Ask without them, or under a purpose that covers them.")
+                "The purpose \(question.purpose) does not cover the attributes under missing. Ask without them, or under a purpose that covers them.")
         case .consentMissing:
             return refused(
                 "consent-missing", "Consent missing",
-                "The resident has not agreed to share the attributes under missing for the purpose \(body.purpose). "
+                "The resident has not agreed to share the attributes under missing for the purpose \(question.purpose). "
                     + "Ask the resident to switch the sharing on, or ask without them.")
         case .caseReferenceMissing:
             return Self.invalid("case_reference", "Name the case that the data is for.")

@@ -1,5 +1,5 @@
-// Where organisations read: one route, whose way is body (ExchangeBody.swift) → door (AccessLog.Door) → opened values
-// (Register.ResidentVault) → answer. Refusals are in ExchangeProblems.swift.
+// Where organisations read, one resident or a list of them. The way is body (ExchangeBody.swift) → door (AccessLog.Door) → opened values
+// (Register.ResidentVault) → answer (ExchangeAnswer.swift). Refusals are in ExchangeProblems.swift.
 public import AccessLog
 import Hummingbird
 public import Register
@@ -8,25 +8,41 @@ public import Web
 public struct ExchangeRoutes: Sendable {
     private let door: Door
     private let vault: ResidentVault
+    private let rules: DerivationRules
 
-    public init(door: Door, vault: ResidentVault) {
+    public init(door: Door, vault: ResidentVault, rules: DerivationRules) {
         self.door = door
         self.vault = vault
+        self.rules = rules
     }
 
     /// URL table of the slice.
     public func add(to site: Site) {
         site.bearerAPI.post("/api/v1/exchange/reads", use: read)
+        site.bearerAPI.post("/api/v1/exchange/lists", use: list)
     }
 
     /// The token is not looked up beforehand: the door derives the organisation from it in the statement that decides and logs.
     @Sendable func read(_ request: Request, _ context: BearerContext) async throws -> Response {
         let body = try ExchangeBody(await context.json(request, bytesMax: ExchangeBody.bytesMax))
-        let access = body.access(credential: context.credential)
+        let access = body.question.access(.disclose, to: body.subject, credential: context.credential)
         do {
-            return exchangeAnswer(asked: body.attributes, record: try vault.open(try await door.read(access)))
+            return .json(exchangeAnswer(to: body.question, try open(try await door.read(access), for: body.question)))
         } catch let refused as RefusedAccess {
-            throw refused.problem(for: body, entry: access.id)
+            throw refused.problem(for: body.question, entry: access.id)
         }
+    }
+
+    /// Each subject is decided for itself; what stands against the call as a whole is answered as for a single read.
+    @Sendable func list(_ request: Request, _ context: BearerContext) async throws -> Response {
+        let body = try ExchangeListBody(await context.json(request, bytesMax: ExchangeListBody.bytesMax))
+        let accesses = body.subjects.map { body.question.access(.list, to: $0, credential: context.credential) }
+        let answers = try await door.read(accesses)
+        if let refused = RefusedAccess.ofWholeCall(answers) { throw refused.problem(for: body.question) }
+        return .json(await exchangeList(body, accesses, answers, context) { try open($0, for: body.question) })
+    }
+
+    private func open(_ released: ReleasedRecord, for question: ExchangeQuestion) throws -> OpenedRecord {
+        try vault.open(released, deriving: question.attributes.map(Attribute.init(rawValue:)), by: rules)
     }
 }

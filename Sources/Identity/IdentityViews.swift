@@ -15,7 +15,7 @@ struct ResidentHomePage: PageModel {
 
     var publicCode: String
     var isProven: Bool
-    var tasks: [TaskView]
+    var tasks: [HomeTaskView]
     var messages: [MessageView]
     var hasMessages: Bool
 
@@ -24,27 +24,12 @@ struct ResidentHomePage: PageModel {
         "has_tasks": .flag { !$0.isProven || !$0.tasks.isEmpty }, "messages": .list(\.messages), "has_messages": .flag(\.hasMessages),
     ]
 
-    init(_ resident: ResidentCaller, _ tasks: [ResidentTask], _ messages: [ReceivedMessage], _ context: WebContext) {
+    init(_ resident: ResidentCaller, _ tasks: [HomeTask], _ messages: [ReceivedMessage], _ context: WebContext) {
         publicCode = resident.publicCode
         isProven = resident.identityAssurance > 0
-        self.tasks = tasks.map(TaskView.init)
+        self.tasks = tasks.map(HomeTaskView.init)
         self.messages = messages.map { MessageView($0, context) }
         hasMessages = !messages.isEmpty
-    }
-}
-
-/// Something to do.
-struct TaskView: ViewModel {
-    var title: String
-    var detail: String
-    var link: Link
-
-    static let fields: Fields<Self> = ["title": .text(\.title), "detail": .text(\.detail), "link": .link(\.link)]
-
-    init(_ task: ResidentTask) {
-        title = task.title
-        detail = task.detail
-        link = Link(task.path)
     }
 }
 

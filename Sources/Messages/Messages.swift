@@ -16,6 +16,8 @@ public enum MessageKind: String, Sendable, CaseIterable {
     case correctionReceived = "correction_received"
     case correctionAccepted = "correction_accepted"
     case correctionDeclined = "correction_declined"
+    case questionReceived = "question_received"
+    case questionAnswered = "question_answered"
     case paymentReceived = "payment_received"
     case billPaid = "bill_paid"
 }

@@ -1,4 +1,4 @@
-// Erasing a person, with the owner's role (`stoa erase resident`): what is destroyed and what stays is in migrations/0016_erasure.sql.
+// Erasing a person, with the owner's role (`stoa erase resident`): what is destroyed and what stays is in migrations/0017_erasure.sql.
 public import Postgres
 public import Primitives
 

@@ -21,6 +21,8 @@ public struct OpenedRecord: Sendable {
     public let identityAssurance: Int
     /// In the register's order.
     public let attributes: [OpenedAttribute]
+    /// Answers to derived attributes; none where the city cannot tell.
+    public internal(set) var answers: [Attribute: Bool] = [:]
 
     /// The value of an attribute, nil where the city holds none.
     public func value(_ attribute: Attribute) -> String? {
@@ -55,7 +57,7 @@ extension ResidentVault {
 
 extension ResidentVault {
     /// Opens the data key that came with released values. Throws ``VaultError``.
-    func unwrap(_ key: SealingKey) throws(VaultError) -> DataKey {
+    public func unwrap(_ key: SealingKey) throws(VaultError) -> DataKey {
         guard let keyID = key.keyID, let bytes = key.wrappedKey else { throw .unknownKey(keyID: "none") }
         return try unwrap(WrappedKey(keyID: keyID, bytes: bytes), of: key.holderID)
     }

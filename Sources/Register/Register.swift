@@ -19,7 +19,8 @@ public struct Attribute: RawRepresentable, Hashable, Sendable {
     public static let contactEmail = Attribute(rawValue: "contact_email")
     public static let contactPhone = Attribute(rawValue: "contact_phone")
 
-    /// In the order of `register.attribute.position`: the order in which pages list them.
+    /// What the city holds, in the order of `register.attribute.position`: the order in which pages list them. Derived ones
+    /// (DerivedAttributes.swift) are held nowhere and answered only to organisations.
     public static let all: [Attribute] = [
         .givenNames, .familyName, .dateOfBirth, .nationalNumber, .street, .postcode, .locality, .phone, .email, .preferredLanguage,
         .username, .contactEmail, .contactPhone,

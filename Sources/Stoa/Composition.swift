@@ -13,6 +13,7 @@ import Messages
 import OpenID
 import Payments
 import Postgres
+import Questions
 import Register
 import TransparencyLog
 import Web
@@ -32,10 +33,11 @@ struct City {
     /// - Throws: what is wrong with a setting, a key, a template or a catalogue.
     init(_ configuration: StoaConfiguration, database: Database, url: String, keys: KeyRing, logger: Logger) throws {
         self.database = database
-        // Reads of personal data share one connection and one transaction after the other (see Door).
+        // Reads of personal data share one connection and one transaction after the other (see Door). Lists have two beside it: while the
+        // values of one are opened here, the database decides about the next.
         var doorConfiguration = Database.Configuration(url: url)
         doorConfiguration.sharedConnections = 1
-        doorConfiguration.exclusiveConnections = 1
+        doorConfiguration.exclusiveConnections = 2
         doorConfiguration.applicationName = "stoa door"
         doorDatabase = try Database(configuration: doorConfiguration, logger: logger)
         let door = Door(database: doorDatabase)
@@ -59,11 +61,16 @@ struct City {
         PaymentsRoutes(database: database, ledger: ledger, zone: configuration.city.timeZone).add(to: site)
         ConsentRoutes(database: database).add(to: site)
         ConsentRequestRoutes(database: database).add(to: site)
-        AccessLogRoutes(database: database, door: door, verifier: keys.logSigner.verifier).add(to: site)
+        let entries = AccessEntries(database: database, door: door)
+        AccessLogRoutes(database: database, entries: entries, verifier: keys.logSigner.verifier).add(to: site)
+        QuestionsRoutes(questions: Questions(database: database, door: door, vault: keys.vault, entries: entries)).add(to: site)
         MessagesRoutes(database: database).add(to: site)
         CaseworkRoutes(database: database, door: door, vault: keys.vault, lookup: keys.lookup, corrections: corrections).add(to: site)
         BenefitsRoutes(database: database, door: door).add(to: site)
-        ExchangeRoutes(door: door, vault: keys.vault).add(to: site)
+        ExchangeRoutes(
+            door: door, vault: keys.vault,
+            rules: DerivationRules(timeZone: configuration.city.timeZone, localities: configuration.city.localities)
+        ).add(to: site)
         OpenIDRoutes(database: database, door: door, vault: keys.vault, baseURL: configuration.baseURL).add(to: site)
     }
 }

@@ -37,6 +37,11 @@ public struct Problem: Error, Sendable {
     }
 }
 
+extension PageContext {
+    /// The `type` of a problem: for answers that tell about many things, some of which went wrong.
+    public func problemType(_ problem: Problem) -> String { problem.type(baseURL: web.services.configuration.baseURL) }
+}
+
 /// What is wrong with one field of a JSON body.
 public struct FieldProblem: Sendable, Hashable {
     /// The field's name, or a path like `attributes[2]`.
@@ -57,7 +62,7 @@ extension Problem {
     /// The document as JSON, members in RFC 9457's order.
     func document(baseURL: BaseURL) -> JSONValue {
         var object: [JSONMember] = [
-            JSONMember("type", .string("\(baseURL.origin)/problems/\(slug)")),
+            JSONMember("type", .string(type(baseURL: baseURL))),
             JSONMember("title", .string(title)),
             JSONMember("status", .integer(Int64(status.code))),
             JSONMember("detail", .string(detail)),
@@ -74,6 +79,8 @@ extension Problem {
         for member in members { object.append(JSONMember(member.name, member.value)) }
         return .object(object)
     }
+
+    fileprivate func type(baseURL: BaseURL) -> String { "\(baseURL.origin)/problems/\(slug)" }
 
     /// The answer of the JSON face.
     func response(baseURL: BaseURL) -> Response {
@@ -175,7 +182,7 @@ extension Problem {
         detail: "The request was cut off; it may or may not have been carried out. Look first, or send it again with the same Idempotency-Key.",
         headers: [.retryAfter: "5"])
 
-    static let internalError = Problem(
+    public static let internalError = Problem(
         "internal-error", status: .internalServerError, title: "Internal error",
         detail: "Something went wrong on our side. Quote the request id when you report it.")
 

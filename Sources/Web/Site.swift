@@ -76,6 +76,7 @@ public final class Site {
     public var readiness: ReadinessProbe?
     private let records = RouteRecords()
     private var taskSources: [TaskSource] = []
+    private var staffTaskSources: [StaffTaskSource] = []
 
     /// HTML for anybody, signed in or not.
     public let everyone: RouteGroup<WebContext>
@@ -159,6 +160,11 @@ public final class Site {
         taskSources.append(source)
     }
 
+    /// Adds to what the staff's home page says is waiting for them.
+    public func addStaffTasks(_ source: @escaping StaffTaskSource) {
+        staffTaskSources.append(source)
+    }
+
     /// Checks everything that was declared and freezes it.
     /// - Throws: `TemplateFailure` or `Catalogue.Failure`, naming what is to be mended.
     func makeServices() throws -> WebServices {
@@ -169,60 +175,10 @@ public final class Site {
             }
         }
         return WebServices(
-            configuration: configuration, files: files, resolve: resolve, navigation: navigation, taskSources: taskSources,
+            configuration: configuration, files: files, resolve: resolve, navigation: navigation, taskSources: taskSources, staffTaskSources: staffTaskSources,
             pageTypes: Set(pageTypes.map { ObjectIdentifier($0) }), routes: RouteTable(routes), rememberLanguage: rememberLanguage,
             readiness: readiness)
     }
-}
-
-/// Something that a resident is asked to do, as the home page shows it.
-public struct ResidentTask: Sendable, Hashable {
-    /// What to do, in the reader's language.
-    public var title: String
-    /// Until when, how much: one sentence.
-    public var detail: String
-    /// The page where it is done.
-    public var path: String
-
-    public init(title: String, detail: String, path: String) {
-        self.title = title
-        self.detail = detail
-        self.path = path
-    }
-}
-
-/// A slice's tasks for a resident, most urgent first. Asked each time the home page is shown, so it may cost one statement.
-public typealias TaskSource = @Sendable (ResidentCaller, WebContext) async throws -> [ResidentTask]
-
-/// Whose navigation an entry belongs to.
-public enum NavigationFace: Sendable, Hashable {
-    case visitor
-    case resident
-    case staff
-
-    init(_ caller: Caller) {
-        switch caller {
-        case .resident: self = .resident
-        case .staff: self = .staff
-        case .anonymous, .organisation: self = .visitor
-        }
-    }
-}
-
-struct NavigationItem: Sendable {
-    let face: NavigationFace
-    let path: String
-    let textKey: String
-    let roles: Set<StaffRole>?
-
-    func isOffered(to caller: Caller) -> Bool {
-        guard face == NavigationFace(caller) else { return false }
-        guard let roles, case .staff(let staff) = caller else { return true }
-        return !roles.isDisjoint(with: staff.roles)
-    }
-
-    /// Whether a page lies under this entry.
-    func holds(_ path: String) -> Bool { path == self.path || path.hasPrefix(self.path + "/") }
 }
 
 /// Routes of one audience. Paths are whole and begin with a slash; parameters are `{name}`.

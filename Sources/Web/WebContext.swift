@@ -59,13 +59,6 @@ extension PageContext {
         return web.services.configuration.trustedProxies.client(peer: peer, forwardedFor: web.state.forwardedFor).countedAs
     }
 
-    /// What this resident is asked to do, slice by slice in the order in which they joined the site.
-    public func tasks(of resident: ResidentCaller) async throws -> [ResidentTask] {
-        var tasks: [ResidentTask] = []
-        for source in web.services.taskSources { tasks += try await source(resident, web) }
-        return tasks
-    }
-
     // MARK: Texts
 
     /// A text of the catalogue with its placeholders filled in.

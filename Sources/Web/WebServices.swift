@@ -14,6 +14,7 @@ final class WebServices: Sendable {
     let resolve: CredentialResolver
     let navigation: [NavigationItem]
     let taskSources: [TaskSource]
+    let staffTaskSources: [StaffTaskSource]
     let pageTypes: Set<ObjectIdentifier>
     let routes: RouteTable
     let rememberLanguage: LanguageMemory?
@@ -21,7 +22,7 @@ final class WebServices: Sendable {
 
     init(
         configuration: WebConfiguration, files: SiteFiles, resolve: @escaping CredentialResolver, navigation: [NavigationItem], taskSources: [TaskSource],
-        pageTypes: Set<ObjectIdentifier>, routes: RouteTable, rememberLanguage: LanguageMemory?,
+        staffTaskSources: [StaffTaskSource], pageTypes: Set<ObjectIdentifier>, routes: RouteTable, rememberLanguage: LanguageMemory?,
         readiness: ReadinessProbe?
     ) {
         self.configuration = configuration
@@ -34,6 +35,7 @@ final class WebServices: Sendable {
         self.resolve = resolve
         self.navigation = navigation
         self.taskSources = taskSources
+        self.staffTaskSources = staffTaskSources
         self.pageTypes = pageTypes
         self.routes = routes
         self.rememberLanguage = rememberLanguage

@@ -14,7 +14,7 @@ struct OwnViewTests {
     private func entries(_ door: Door, _ city: CityFixture, _ credential: CredentialHash, withOwn: Bool = false) async throws -> [AccessEntry] {
         _ = try await door.read(
             AccessRequest(credential: credential, operation: .ownView, subject: .own, attributes: [], purpose: "access_log", caseReference: ""))
-        return try await city.app.query(EntriesAbout(credential: credential, before: nil, pageSize: 50, withOwn: withOwn))
+        return try await city.app.query(EntriesAbout(credential: credential, filter: EntryFilter(withOwn: withOwn), before: nil, pageSize: 50))
     }
 
     @Test("Before the view is logged there is nothing to see")
@@ -27,7 +27,7 @@ struct OwnViewTests {
             AccessRequest(
                 credential: staff.session.hash, operation: .search, subject: .publicCode(resident.publicCode), attributes: [],
                 purpose: "complaint", caseReference: "C-1"))
-        let unlogged = try await city.app.query(EntriesAbout(credential: resident.session.hash, before: nil, pageSize: 50, withOwn: true))
+        let unlogged = try await city.app.query(EntriesAbout(credential: resident.session.hash, filter: EntryFilter(withOwn: true), before: nil, pageSize: 50))
         #expect(unlogged.isEmpty)
         #expect(try await entries(door, city, resident.session.hash).map(\.operation) == ["search"])
     }
@@ -55,7 +55,7 @@ struct OwnViewTests {
                 caseReference: "C-1"))
         #expect(try await entries(door, city, bob.session.hash).isEmpty)
         await #expect(throws: RefusedAccess(refusal: .scopeMissing, missing: [])) { _ = try await entries(door, city, staff.session.hash) }
-        #expect(try await city.app.query(EntriesAbout(credential: staff.session.hash, before: nil, pageSize: 50, withOwn: true)).isEmpty)
+        #expect(try await city.app.query(EntriesAbout(credential: staff.session.hash, filter: EntryFilter(withOwn: true), before: nil, pageSize: 50)).isEmpty)
     }
 
     @Test("A paper form that was not entered is told as one that changed nothing, on the page and to programs")
@@ -68,7 +68,7 @@ struct OwnViewTests {
                 caseReference: "7KQ-2MX-9HD"))
         let token = try await town.city.appToken(of: town.resident, scope: ["access_log"])
         try await town.city.serve {
-            AccessLogRoutes(database: town.city.app, door: town.door, verifier: town.signer.verifier).add(to: $0)
+            AccessLogRoutes(database: town.city.app, entries: AccessEntries(database: town.city.app, door: town.door), verifier: town.signer.verifier).add(to: $0)
         } _: { client in
             let page = try await CityBrowser(client, session: town.resident.session).get("/access-log").text
             #expect(page.contains("nothing was changed") && !page.contains("entered for you"))
@@ -100,7 +100,7 @@ struct OwnViewTests {
         var seen: [String] = []
         var before: EntryCursor?
         repeat {
-            let page = try await city.app.query(EntriesAbout(credential: resident.session.hash, before: before, pageSize: 4, withOwn: false))
+            let page = try await city.app.query(EntriesAbout(credential: resident.session.hash, filter: EntryFilter(withOwn: false), before: before, pageSize: 4))
             seen += page.compactMap(\.caseReference)
             before = try page.last.map { try #require(EntryCursor(EntryCursor($0).description)) }
             if page.count < 4 { break }

@@ -47,6 +47,24 @@ struct FourEyesTests {
         #expect(try await office.wallet() == 0)
     }
 
+    @Test("What waits for an approver is what others prepared and nobody decided")
+    func waiting() async throws {
+        let office = try await Office()
+        let both = try await office.city.staff(roles: [.caseworker, .approver])
+        let approver = try await office.city.staff(roles: [.approver])
+        func count(_ staff: FixtureStaff) async throws -> Int {
+            try await office.city.app.one(WaitingForApproval(credential: staff.session.hash))?.count ?? 0
+        }
+        #expect(try await count(approver) == 0)
+        _ = try await office.prepared(by: both)
+        let other = try await office.prepared()
+        let counts = [try await count(approver), try await count(both), try await count(try await office.city.staff(roles: [.caseworker, .auditor]))]
+        #expect(counts == [2, 1, 0])
+        #expect(try await office.word("SELECT benefits.refuse(\(approver.session.hash.bytes), \(other), 'Not due')") == "refused")
+        let after = [try await count(approver), try await count(both)]
+        #expect(after == [1, 0])
+    }
+
     @Test("Two approvers at once, many times over: one transfer")
     func race() async throws {
         let office = try await Office()

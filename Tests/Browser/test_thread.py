@@ -89,9 +89,22 @@ def test_consent_exchange_and_access_log(person, demo, consented, base_url, orga
     headings = [n.name for n in person.tree() if n.role == "heading"][1:]
     assert len(headings) >= 3
     person.expect("access_log.refusal.consent_missing")
-    person.follow_text("access_log.show_own", "link")
+    person.reach(("DisclosureTriangle", "button"), person.t("access_log.filter.title"))
+    person.press("Enter")
+    person.tick(person.t("access_log.filter.own"))
+    person.submit("access_log.filter.show")
     person.expect("access_log.did.own_view.permitted")
-
+    # Why could they, and the question about it, to its place among what was asked.
+    person.visit("/access-log")
+    person.follow_text("access_log.did.disclose.refused", "link")
+    person.expect("access_log.entry.why_refused")
+    person.follow_text("access_log.entry.ask", "link")
+    person.fill_text("questions.ask.words", "⁇ " + case)
+    person.submit("questions.ask.submit")
+    person.expect("questions.asked")
+    assert "⁇ " + case in person.text()
+    person.follow_text("questions.back", "link")
+    person.follow_text("access_log.entry.see_question", "link")
 
 def purpose_title(base_url, token, organisation, purpose, language):
     """The heading of the switch, as the page shows it in this language."""

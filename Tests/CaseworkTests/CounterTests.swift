@@ -324,7 +324,7 @@ struct CounterTests {
             let seen = try await city.app.query(OneValue(
                 """
                 SELECT form_entered::text || coalesce(' ' || helper_name, '')
-                FROM access_log.entries_about(\(resident.session.hash.bytes), NULL, NULL, 50, false) WHERE operation = 'paper_entry' ORDER BY at
+                FROM access_log.entries_about(\(resident.session.hash.bytes), NULL, NULL, 50, false, NULL, NULL, NULL, NULL) WHERE operation = 'paper_entry' ORDER BY at
                 """, of: String.self))
             #expect(seen == Array(repeating: "false", count: 5) + ["true Grace H.", "false"])
         }

@@ -181,7 +181,8 @@ struct DoorGuaranteeTests {
             """
             CREATE FUNCTION access_log.release(entry_ids uuid[])
                 RETURNS TABLE (entry_id uuid, resident_id uuid, public_code text, identity_assurance smallint, holder_id uuid, key_id text,
-                               wrapped_key bytea, attributes text[], sealed_values bytea[], sources text[], recorded_at timestamptz[])
+                               wrapped_key bytea, attributes text[], sealed_values bytea[], sources text[], recorded_at timestamptz[],
+                               at timestamptz)
                 LANGUAGE sql AS $$ SELECT r.* FROM access_log.release_all(entry_ids) AS r WHERE r.entry_id <> entry_ids[1] $$
             """, "GRANT EXECUTE ON FUNCTION access_log.release(uuid[]) TO stoa_app",
         ] as [SQL] { _ = try await open.city.owner.execute(statement) }

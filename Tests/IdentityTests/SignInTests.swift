@@ -180,9 +180,9 @@ struct SignInTests {
             IdentityRoutes(identity: identity, passwordRules: rules, database: city.app).add(to: $0)
             $0.addTasks { resident, _ in
                 guard resident.residentID == ada.id else { return [] }
-                return [ResidentTask(title: "Pay <this>", detail: "by noon", path: "/bills/1"), ResidentTask(title: "Pay that", detail: "", path: "/bills/2")]
+                return [HomeTask(title: "Pay <this>", detail: "by noon", path: "/bills/1"), HomeTask(title: "Pay that", detail: "", path: "/bills/2")]
             }
-            $0.addTasks { resident, _ in resident.residentID == ada.id ? [ResidentTask(title: "Answer", detail: "", path: "/answers")] : [] }
+            $0.addTasks { resident, _ in resident.residentID == ada.id ? [HomeTask(title: "Answer", detail: "", path: "/answers")] : [] }
         } _: { client in
             let home = try await CityBrowser(client, session: ada.session).get("/").text
             let places = try ["<a href=\"/bills/1\">Pay &lt;this&gt;</a>", "by noon", "<a href=\"/bills/2\">", "<a href=\"/answers\">"].map {
@@ -257,7 +257,7 @@ struct SignInTests {
     }
 
     @Test("A form that comes back says in its list which field each error is about", arguments: [
-        ("en", "<a href=\"#password\">“Password”: Fill in this field</a>"), ("fr", "<a href=\"#password\">« Mot de passe » : Remplissez ce champ</a>"),
+        ("en", "<a href=\"#password\">“Password”: Fill in this field</a>"), ("fr", "<a href=\"#password\">«\u{A0}Mot de passe\u{A0}»\u{A0}: Remplissez ce champ</a>"),
         ("ar", "<a href=\"#password\">«كلمة المرور»: املأ هذا الحقل</a>"),
     ])
     func fieldsAreNamed(language: String, link: String) async throws {

@@ -122,7 +122,7 @@ import Testing
             #expect(response.status == .unprocessableContent)
             #expect(response.text.contains("<title>Erreur"))
             #expect(response.text.contains("value=\"&quot;Adalbert\u{301}&gt;\""))
-            #expect(response.text.contains("<a href=\"#name\">« Name » : Écrivez 5 caractères au plus</a>"))
+            #expect(response.text.contains("<a href=\"#name\">«\u{A0}Name\u{A0}»\u{A0}: Écrivez 5 caractères au plus</a>"))
             // Beside its field the message need not say which field it means.
             #expect(response.text.contains("</span>Écrivez 5 caractères au plus</p>"))
             #expect(response.text.contains("aria-describedby=\"name-error\""))

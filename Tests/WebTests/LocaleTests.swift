@@ -78,6 +78,15 @@ import Testing
         }
     }
 
+    /// An ordinary space there lets the sign begin the next line.
+    @Test func frenchSignsKeepToTheirWord() throws {
+        let catalogue = try #require(try Self.catalogues()[.french])
+        for key in catalogue.keys {
+            let text = catalogue.raw(key) ?? ""
+            for torn in [" :", " ;", " ?", " !", " »", "« "] { #expect(!text.contains(torn), "\(key): \(text)") }
+        }
+    }
+
     @Test func mistakesInACatalogueAreFoundWhenItIsRead() throws {
         let folder = NSTemporaryDirectory() + "catalogue-" + UUID().uuidString
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)

@@ -38,7 +38,8 @@ struct DemoCommand: AsyncParsableCommand {
     @Option(help: "The port to listen on (default: 8080, or PORT).") var port: Int?
 
     func run() async throws {
-        let configuration = try await common.load(portSetting(port))
+        var configuration = try await common.load(portSetting(port))
+        if configuration.city.localities.isEmpty { configuration.city.localities = [DemoScript.locality] }
         guard configuration.database.url == nil else {
             throw SetupError("The demo city lives in a database of its own. Remove database.url, or use `stoa serve`.")
         }

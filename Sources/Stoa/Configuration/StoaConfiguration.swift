@@ -30,6 +30,8 @@ struct StoaConfiguration: Sendable {
         var name: String
         var timeZone: TimeZone
         var language: Language
+        /// The towns whose residents live in the city, as the register writes them; empty: nobody can tell.
+        var localities: [String]
     }
 
     struct DatabaseSettings: Sendable {
@@ -64,6 +66,7 @@ struct StoaConfiguration: Sendable {
         static let cityName = Setting("city.name")
         static let timeZone = Setting("city.time_zone")
         static let language = Setting("city.language")
+        static let localities = Setting("city.localities")
         static let url = Setting("database.url")
         static let migrationURL = Setting("database.migration_url")
         static let auditorURL = Setting("database.auditor_url")
@@ -82,8 +85,8 @@ struct StoaConfiguration: Sendable {
         static let logLevel = Setting("logging.level")
 
         static let all = [
-            baseURL, address, port, trustedProxies, stopSeconds, metricsAddress, metricsPort, dataDirectory, cityName, timeZone, language, url, migrationURL,
-            auditorURL, sharedConnections, exclusiveConnections, encryptionFile, lookupFile, logSigningFile, encryption, lookup, logSigning,
+            baseURL, address, port, trustedProxies, stopSeconds, metricsAddress, metricsPort, dataDirectory, cityName, timeZone, language, localities, url,
+            migrationURL, auditorURL, sharedConnections, exclusiveConnections, encryptionFile, lookupFile, logSigningFile, encryption, lookup, logSigning,
             logOrigin, passwordMemory, passwordPasses, passwordThreads, logLevel,
         ]
     }
@@ -114,7 +117,8 @@ struct StoaConfiguration: Sendable {
         city = City(
             name: settings.text(Key.cityName) ?? "Stoa",
             timeZone: try settings.value(Key.timeZone, "a name of the tz database such as Europe/Paris") { TimeZone(identifier: $0) } ?? TimeZone(identifier: "UTC") ?? .gmt,
-            language: try settings.value(Key.language, "en, fr or ar") { Language(rawValue: $0) } ?? .english)
+            language: try settings.value(Key.language, "en, fr or ar") { Language(rawValue: $0) } ?? .english,
+            localities: (settings.text(Key.localities) ?? "").split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) })
         database = DatabaseSettings(
             url: settings.text(Key.url), migrationURL: settings.text(Key.migrationURL), auditorURL: settings.text(Key.auditorURL),
             // Four pipelined connections saturate two cores; transactions are few and short.

@@ -31,6 +31,9 @@ enum DemoScript {
         ("auditor", "Audrey Lindqvist", [.auditor], "auditor"),
     ]
 
+    /// The town of config/demo/residents.csv.
+    static let locality = "Marisport"
+
     struct Purpose: Sendable {
         let id: String
         let legalBasis: LegalBasis
@@ -107,13 +110,24 @@ enum DemoScript {
             id: "city-library", kind: "city_office", name: text("City Library", "Bibliothèque municipale", "مكتبة المدينة"),
             purposes: [
                 Purpose(
-                    id: "library-card", legalBasis: .consent, law: nil, attributes: ["given_names", "family_name", "postcode"],
+                    id: "library-card", legalBasis: .consent, law: nil, attributes: ["given_names", "family_name", "lives_in_city"],
                     title: text("Library card", "Carte de bibliothèque", "بطاقة المكتبة"),
                     explanation: text(
-                        "The library prints your card and knows that you live in the city.",
-                        "La bibliothèque imprime votre carte et sait que vous habitez la ville.",
-                        "تطبع المكتبة بطاقتك وتعرف أنك تسكن في المدينة."),
+                        "The library prints your card and knows that you live in the city, not where.",
+                        "La bibliothèque imprime votre carte et sait que vous habitez la ville, sans savoir où.",
+                        "تطبع المكتبة بطاقتك وتعرف أنك تسكن في المدينة، دون أن تعرف أين."),
                     validMonths: 12)
+            ]),
+        Organisation(
+            id: "lantern-cinema", kind: "retailer", name: text("Lantern Cinema", "Cinéma La Lanterne", "سينما الفانوس"),
+            purposes: [
+                Purpose(
+                    id: "films-for-adults", legalBasis: .consent, law: nil, attributes: ["is_over_18"],
+                    title: text("Films for adults", "Films pour adultes", "أفلام للكبار"),
+                    explanation: text(
+                        "When you buy a ticket, the cinema learns whether you are 18 or over. It learns neither your age nor your date of birth.",
+                        "Quand vous achetez un billet, le cinéma apprend si vous avez 18 ans ou plus. Il n’apprend ni votre âge ni votre date de naissance.",
+                        "عندما تشتري تذكرة، تعرف السينما هل بلغت 18 عامًا أو أكثر. ولا تعرف عمرك ولا تاريخ ميلادك."))
             ]),
     ]
 }

@@ -1,0 +1,81 @@
+// What the log says about one resident, for the resident: pages of entries, one entry, all of them for an export. Looking is itself logged,
+// once a session, before anything is told; the functions of migrations/0016 insist on it.
+import Foundation
+public import Postgres
+public import Primitives
+public import Web
+
+/// Which entries are wanted.
+struct EntryFilter: Sendable, Hashable {
+    /// Residents' own views of their data, which are hidden unless asked for.
+    var withOwn = false
+    /// Only of this organisation.
+    var organisation: String?
+    /// Only for this purpose, or this reason of staff.
+    var purpose: String?
+    /// Only what was refused.
+    var onlyRefused = false
+    /// This one alone.
+    var entry: AccessEntryID?
+}
+
+/// One page of the log and where the next begins.
+struct EntryPage: Sendable {
+    let entries: [AccessEntry]
+    let next: EntryCursor?
+}
+
+/// An organisation that somebody's log names.
+struct LoggedOrganisation: Sendable {
+    let id: String
+    let name: LocalisedText
+}
+
+/// The log, as residents read it about themselves.
+public struct AccessEntries: Sendable {
+    private let database: Database
+    private let door: Door
+
+    public init(database: Database, door: Door) {
+        self.database = database
+        self.door = door
+    }
+
+    /// Logs that the resident looks at the log: once a session or token, and before every other call here.
+    /// - Returns: the record without any values, and with the key that the resident's words are sealed under.
+    /// - Throws: `Problem` for a credential that may not.
+    @discardableResult
+    public func logView(of credential: CredentialHash) async throws -> ReleasedRecord {
+        do {
+            return try await door.read(
+                AccessRequest(
+                    credential: credential, operation: .ownView, subject: .own, attributes: [], purpose: "access_log", caseReference: ""))
+        } catch let refused as RefusedAccess {
+            throw refused.problem(scope: "access_log")
+        }
+    }
+
+    /// One entry about the resident; nil when there is none of this id, or it is about somebody else.
+    public func one(_ id: AccessEntryID, of credential: CredentialHash) async throws -> AccessEntry? {
+        try await logView(of: credential)
+        return try await newest(1, EntryFilter(withOwn: true, entry: id), before: nil, of: credential).first
+    }
+
+    /// A page of entries, newest first.
+    func page(_ filter: EntryFilter, before cursor: EntryCursor?, count: Int, of credential: CredentialHash) async throws -> EntryPage {
+        try await logView(of: credential)
+        // One more than is shown tells whether there is another page.
+        let entries = try await newest(count + 1, filter, before: cursor, of: credential)
+        let shown = Array(entries.prefix(count))
+        return EntryPage(entries: shown, next: entries.count > count ? shown.last.map(EntryCursor.init) : nil)
+    }
+
+    /// The organisations to choose from, by name.
+    func organisations(of credential: CredentialHash) async throws -> [LoggedOrganisation] {
+        try await database.query(OrganisationsAbout(credential: credential))
+    }
+
+    private func newest(_ count: Int, _ filter: EntryFilter, before cursor: EntryCursor?, of credential: CredentialHash) async throws -> [AccessEntry] {
+        try await database.query(EntriesAbout(credential: credential, filter: filter, before: cursor, pageSize: count))
+    }
+}

@@ -1,0 +1,139 @@
+// Every statement of the slice. Who asks and who answers is derived from the credential by the functions of migrations/0015_questions.sql.
+import AccessLog
+import Foundation
+import Postgres
+import Primitives
+import Register
+import Web
+
+/// `questions.ask`.
+struct Ask: Query {
+    let credential: CredentialHash
+    let id: QuestionID
+    let reference: PublicCode
+    let entry: AccessEntryID
+    let sealedQuestion: [UInt8]
+
+    struct Row: Sendable {
+        let outcome: AskOutcome
+        /// Whom to tell; nil where nothing happened.
+        let resident: ResidentID?
+    }
+
+    var sql: SQL {
+        "SELECT outcome, resident FROM questions.ask(\(credential.bytes), \(id.uuid), \(reference.description), \(entry.uuid), \(sealedQuestion))"
+    }
+
+    func decode(_ row: inout RowReader) throws -> Row {
+        Row(outcome: try known(try row.next(), column: "outcome"), resident: try row.next(UUID?.self).map(ResidentID.init))
+    }
+}
+
+/// A question as it is stored.
+struct SealedQuestion: Sendable {
+    let id: QuestionID
+    let reference: String
+    let sealedQuestion: [UInt8]
+    let askedAt: Date
+    let dueAt: Date
+    let key: SealingKey
+    var answer: Answer?
+
+    struct Answer: Sendable {
+        let finding: Finding
+        let sealed: [UInt8]
+        let at: Date
+    }
+
+    /// The columns `id` to `wrapped_key`, which every function gives in this order.
+    init(_ row: inout RowReader) throws {
+        id = QuestionID(try row.next(UUID.self))
+        reference = try row.next()
+        sealedQuestion = try row.next()
+        askedAt = try row.next()
+        dueAt = try row.next()
+        key = SealingKey(holderID: ResidentID(try row.next(UUID.self)), keyID: try row.next(), wrappedKey: try row.next())
+    }
+}
+
+/// `questions.own_question`.
+struct OwnQuestion: Query {
+    let credential: CredentialHash
+    let entry: AccessEntryID
+
+    var sql: SQL {
+        """
+        SELECT id, reference, sealed_question, asked_at, due_at, holder_id, key_id, wrapped_key, finding, sealed_answer, answered_at
+        FROM questions.own_question(\(credential.bytes), \(entry.uuid))
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> SealedQuestion {
+        var question = try SealedQuestion(&row)
+        let finding = try row.next(String?.self)
+        let sealed = try row.next([UInt8]?.self)
+        let at = try row.next(Date?.self)
+        if let finding, let sealed, let at { question.answer = .init(finding: try known(finding, column: "finding"), sealed: sealed, at: at) }
+        return question
+    }
+}
+
+/// `questions.waiting`.
+struct WaitingQuestions: Query {
+    let credential: CredentialHash
+
+    var sql: SQL { "SELECT reference, asked_at, due_at, is_overdue, resident_id FROM questions.waiting(\(credential.bytes))" }
+
+    func decode(_ row: inout RowReader) throws -> WaitingQuestion {
+        WaitingQuestion(
+            reference: try row.next(), askedAt: try row.next(), dueAt: try row.next(), isOverdue: try row.next(),
+            residentID: ResidentID(try row.next(UUID.self)))
+    }
+}
+
+/// `questions.question_under`.
+struct QuestionUnder: Query {
+    let credential: CredentialHash
+    let viewEntry: AccessEntryID
+
+    struct Row: Sendable {
+        let question: SealedQuestion
+        let isAboutCaller: Bool
+    }
+
+    var sql: SQL {
+        """
+        SELECT id, reference, sealed_question, asked_at, due_at, holder_id, key_id, wrapped_key, is_about_caller
+        FROM questions.question_under(\(credential.bytes), \(viewEntry.uuid))
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> Row { Row(question: try SealedQuestion(&row), isAboutCaller: try row.next()) }
+}
+
+/// `questions.answer_question`.
+struct AnswerQuestion: Query {
+    let credential: CredentialHash
+    let id: QuestionID
+    let finding: Finding
+    let sealedAnswer: [UInt8]
+
+    struct Row: Sendable {
+        let outcome: AnswerOutcome
+        let resident: ResidentID?
+    }
+
+    var sql: SQL {
+        "SELECT outcome, resident FROM questions.answer_question(\(credential.bytes), \(id.uuid), \(finding.rawValue), \(sealedAnswer))"
+    }
+
+    func decode(_ row: inout RowReader) throws -> Row {
+        Row(outcome: try known(try row.next(), column: "outcome"), resident: try row.next(UUID?.self).map(ResidentID.init))
+    }
+}
+
+/// A word of the database that this server must know.
+private func known<Word: RawRepresentable>(_ text: String, column: String) throws -> Word where Word.RawValue == String {
+    guard let word = Word(rawValue: text) else { throw DatabaseError.decoding(column: column, reason: "is a word that this server does not know") }
+    return word
+}

@@ -1,0 +1,194 @@
+-- "Question this": a resident asks about one entry of their log, and an auditor answers within the legal time. What is written in either is
+-- sealed like the data. The auditor reads the question, and the entry that it is about, under a committed entry of their own (operation
+-- log_view), which the resident sees in turn.
+CREATE SCHEMA questions;
+GRANT USAGE ON SCHEMA questions TO stoa_app, stoa_door;
+
+CREATE TABLE questions.question (
+    id uuid PRIMARY KEY,
+    -- What both sides quote: the form of a public code, drawn apart.
+    reference text NOT NULL UNIQUE CHECK (reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'),
+    -- One question an entry. The entry's content may be erased one day, the question stays.
+    entry_id uuid NOT NULL UNIQUE,
+    -- Who asks, and under whose key the words are sealed.
+    resident_id uuid NOT NULL REFERENCES register.resident,
+    sealed_question bytea NOT NULL CHECK (octet_length(sealed_question) BETWEEN 29 AND 4096),
+    asked_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    -- GDPR Art. 12(3): within one month.
+    due_at timestamptz NOT NULL DEFAULT public.stoa_now() + interval '1 month'
+);
+CREATE INDEX question_due ON questions.question (due_at);
+CREATE TRIGGER question_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON questions.question
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+-- One answer a question; it never changes.
+CREATE TABLE questions.answer (
+    question_id uuid PRIMARY KEY REFERENCES questions.question,
+    finding text NOT NULL CHECK (finding IN ('lawful', 'unlawful')),
+    sealed_answer bytea NOT NULL CHECK (octet_length(sealed_answer) BETWEEN 29 AND 4096),
+    answered_by uuid NOT NULL REFERENCES identity.staff,
+    answered_at timestamptz NOT NULL DEFAULT public.stoa_now()
+);
+CREATE TRIGGER answer_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON questions.answer
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+-- Nobody judges what they did themselves, whatever function the answer comes through.
+CREATE FUNCTION questions.check_answer() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM questions.question AS q JOIN access_log.entry AS e ON e.id = q.entry_id
+               WHERE q.id = NEW.question_id AND e.actor_kind = 'staff' AND e.actor_id = NEW.answered_by::text) THEN
+        RAISE EXCEPTION 'a question is answered by somebody else than who is asked about'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'answered_by_another';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER answered_by_another BEFORE INSERT ON questions.answer
+    FOR EACH ROW EXECUTE FUNCTION questions.check_answer();
+
+GRANT CREATE ON SCHEMA questions TO stoa_door;
+GRANT SELECT, INSERT ON questions.question, questions.answer TO stoa_door;
+ALTER FUNCTION questions.check_answer() OWNER TO stoa_door;
+
+-- Entries of others about the resident whom the credential names, once the view of the log is logged: what can be asked about.
+CREATE FUNCTION questions.questionable(credential bytea, entry uuid) RETURNS TABLE (entry_id uuid, resident_id uuid)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        SELECT e.id, a.resident_id
+        FROM web.credential AS c
+        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
+        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+        JOIN access_log.entry AS e ON e.id = questionable.entry AND e.operation <> 'own_view'
+        JOIN register.resident AS r ON r.id = e.subject_id AND a.resident_id IN (r.id, r.superseded_by)
+        WHERE c.hash = questionable.credential AND web.is_live(c) AND (c.kind = 'session' OR 'access_log' = ANY (c.scope));
+END
+$$;
+ALTER FUNCTION questions.questionable(bytea, uuid) OWNER TO stoa_door;
+
+-- Asks. The same id again is the same question. Outcomes: asked (resident says whom to tell; null when it stood already), already_asked,
+-- entry_unknown.
+CREATE FUNCTION questions.ask(
+    credential bytea, question uuid, reference text, entry uuid, sealed_question bytea, OUT outcome text, OUT resident uuid)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    asked record;
+BEGIN
+    SELECT x.entry_id, x.resident_id INTO asked FROM questions.questionable(ask.credential, ask.entry) AS x;
+    IF NOT FOUND THEN outcome := 'entry_unknown'; RETURN; END IF;
+    INSERT INTO questions.question AS q (id, reference, entry_id, resident_id, sealed_question)
+        VALUES (ask.question, ask.reference, asked.entry_id, asked.resident_id, ask.sealed_question)
+        ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        outcome := 'asked';
+        resident := asked.resident_id;
+    ELSE
+        outcome := CASE WHEN EXISTS (SELECT FROM questions.question AS q WHERE q.id = ask.question AND q.entry_id = asked.entry_id)
+            THEN 'asked' ELSE 'already_asked' END;
+    END IF;
+END
+$$;
+ALTER FUNCTION questions.ask(bytea, uuid, text, uuid, bytea) OWNER TO stoa_door;
+
+-- The resident's own question about an entry, with its answer if there is one, and the key that both are sealed under.
+CREATE FUNCTION questions.own_question(credential bytea, entry uuid)
+    RETURNS TABLE (id uuid, reference text, sealed_question bytea, asked_at timestamptz, due_at timestamptz,
+                   holder_id uuid, key_id text, wrapped_key bytea, finding text, sealed_answer bytea, answered_at timestamptz)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key,
+            answer.finding, answer.sealed_answer, answer.answered_at
+        FROM questions.questionable(own_question.credential, own_question.entry) AS x
+        JOIN questions.question AS q ON q.entry_id = x.entry_id
+        JOIN register.data_key AS k ON k.resident_id = q.resident_id
+        LEFT JOIN questions.answer AS answer ON answer.question_id = q.id;
+END
+$$;
+ALTER FUNCTION questions.own_question(bytea, uuid) OWNER TO stoa_door;
+
+-- The questions that wait, the most urgent first, for auditors. The resident is here as the id that the door looks up: what is asked is seen
+-- only after that look-up is in the log.
+CREATE FUNCTION questions.waiting(credential bytea)
+    RETURNS TABLE (reference text, asked_at timestamptz, due_at timestamptz, is_overdue boolean, resident_id uuid)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        SELECT q.reference, q.asked_at, q.due_at, q.due_at < public.stoa_now(), coalesce(r.superseded_by, r.id)
+        FROM web.staff_with(waiting.credential, '{auditor}') AS s
+        CROSS JOIN questions.question AS q JOIN register.resident AS r ON r.id = q.resident_id
+        WHERE NOT EXISTS (SELECT FROM questions.answer AS a WHERE a.question_id = q.id)
+        ORDER BY q.due_at, q.id LIMIT 100;
+END
+$$;
+ALTER FUNCTION questions.waiting(bytea) OWNER TO stoa_door;
+
+-- The caller's own log_view that such an entry's id names: permitted, committed, under five seconds old.
+CREATE FUNCTION questions.viewed_by_auditor(credential bytea, view_entry uuid) RETURNS SETOF access_log.entry
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        SELECT viewed.* FROM web.staff_with(viewed_by_auditor.credential, '{auditor}') AS s
+        JOIN access_log.entry AS viewed ON viewed.id = viewed_by_auditor.view_entry AND viewed.actor_kind = 'staff' AND viewed.actor_id = s.staff_id::text
+        WHERE viewed.operation = 'log_view' AND viewed.outcome = 'permitted'
+          AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND viewed.at > public.stoa_now() - interval '5 seconds';
+END
+$$;
+ALTER FUNCTION questions.viewed_by_auditor(bytea, uuid) OWNER TO stoa_door;
+
+-- A waiting question with the key that it is sealed under. The entry that it is about comes from
+-- access_log.questioned_entry (migrations/0016).
+CREATE FUNCTION questions.question_under(credential bytea, view_entry uuid)
+    RETURNS TABLE (id uuid, reference text, sealed_question bytea, asked_at timestamptz, due_at timestamptz,
+                   holder_id uuid, key_id text, wrapped_key bytea, is_about_caller boolean, entry_id uuid)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key,
+            coalesce(e.actor_kind = 'staff' AND e.actor_id = viewed.actor_id, false), q.entry_id
+        FROM questions.viewed_by_auditor(question_under.credential, question_under.view_entry) AS viewed
+        JOIN questions.question AS q ON q.reference = viewed.case_reference
+        JOIN register.resident AS holder ON holder.id = q.resident_id AND viewed.subject_id IN (holder.id, holder.superseded_by)
+        JOIN register.data_key AS k ON k.resident_id = q.resident_id
+        LEFT JOIN access_log.entry AS e ON e.id = q.entry_id
+        WHERE NOT EXISTS (SELECT FROM questions.answer AS a WHERE a.question_id = q.id);
+END
+$$;
+ALTER FUNCTION questions.question_under(bytea, uuid) OWNER TO stoa_door;
+
+-- Answers, once, by an auditor who has looked into it within the hour. Outcomes: answered (resident says whom to tell), already_answered,
+-- not_allowed, own_action.
+CREATE FUNCTION questions.answer_question(
+    credential bytea, question uuid, finding text, sealed_answer bytea, OUT outcome text, OUT resident uuid, OUT reference text)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    asked record;
+    auditor uuid := (SELECT s.staff_id FROM web.staff_with(answer_question.credential, '{auditor}') AS s);
+BEGIN
+    SELECT q.id, q.reference, q.resident_id, q.entry_id, coalesce(holder.superseded_by, holder.id) AS subject_id INTO asked
+        FROM questions.question AS q JOIN register.resident AS holder ON holder.id = q.resident_id
+        WHERE q.id = answer_question.question
+          AND EXISTS (SELECT FROM access_log.entry AS viewed
+              WHERE viewed.subject_id IN (holder.id, holder.superseded_by) AND viewed.at > public.stoa_now() - interval '1 hour'
+                AND viewed.actor_kind = 'staff' AND viewed.actor_id = auditor::text AND viewed.operation = 'log_view' AND viewed.outcome = 'permitted'
+                AND viewed.case_reference = q.reference AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned());
+    IF NOT FOUND THEN outcome := 'not_allowed'; RETURN; END IF;
+    IF EXISTS (SELECT FROM access_log.entry AS e WHERE e.id = asked.entry_id AND e.actor_kind = 'staff' AND e.actor_id = auditor::text) THEN
+        outcome := 'own_action';
+        RETURN;
+    END IF;
+    INSERT INTO questions.answer AS a (question_id, finding, sealed_answer, answered_by)
+        VALUES (asked.id, answer_question.finding, answer_question.sealed_answer, auditor)
+        ON CONFLICT ON CONSTRAINT answer_pkey DO NOTHING;
+    IF NOT FOUND THEN outcome := 'already_answered'; RETURN; END IF;
+    outcome := 'answered';
+    resident := asked.subject_id;
+    reference := asked.reference;
+END
+$$;
+ALTER FUNCTION questions.answer_question(bytea, uuid, text, bytea) OWNER TO stoa_door;
+GRANT EXECUTE ON FUNCTION questions.ask(bytea, uuid, text, uuid, bytea), questions.own_question(bytea, uuid),
+    questions.waiting(bytea), questions.question_under(bytea, uuid), questions.answer_question(bytea, uuid, text, bytea) TO stoa_app;
+REVOKE CREATE ON SCHEMA questions FROM stoa_door;

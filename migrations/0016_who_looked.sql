@@ -1,0 +1,83 @@
+-- What a resident sees of the log: each entry with the names that the registers give to its ids, whether a paper form was entered under
+-- it or was refused, and who helped with it.
+GRANT CREATE ON SCHEMA access_log TO stoa_door;
+-- An entry with the names that the registers give to its ids, and what became of it: read by the functions of the log and of the questions.
+CREATE VIEW access_log.told_entry AS
+    SELECT e.subject_id, e.id, e.at, e.organisation_id, o.name AS organisation_name, e.actor_role, e.operation, e.purpose, pol.title AS purpose_title,
+        act.id AS activity_id, e.attributes, e.legal_basis, e.law, ce.at AS consent_at, e.case_reference, e.outcome, e.refusal,
+        CASE WHEN e.operation = 'paper_entry' AND e.outcome = 'permitted' THEN paper.id IS NOT NULL END AS form_entered, paper.helper_name,
+        l.index AS leaf_index, e.count, q.asked_at AS question_asked_at, q.due_at AS question_due_at, answer.answered_at AS question_answered_at
+    FROM access_log.entry AS e
+    LEFT JOIN consent.organisation AS o ON o.id = e.organisation_id
+    LEFT JOIN consent.processing_activity AS act ON act.organisation_id = e.organisation_id AND act.purpose = e.purpose
+    LEFT JOIN consent.policy AS pol ON pol.activity_id = act.id AND pol.version = act.policy_version
+    LEFT JOIN consent.event AS ce ON ce.id = e.consent_event_id
+    LEFT JOIN casework.paper_submission AS paper ON e.operation = 'paper_entry' AND paper.entry_id = e.id
+    LEFT JOIN access_log.leaf AS l ON l.entry_id = e.id
+    LEFT JOIN questions.question AS q ON q.entry_id = e.id
+    LEFT JOIN questions.answer AS answer ON answer.question_id = q.id;
+ALTER VIEW access_log.told_entry OWNER TO stoa_door;
+
+-- Who looked at the resident's data, newest first: for the resident whom the credential names, and only after that view is logged.
+-- Null in organisation, purpose, outcome and entry: all of them.
+CREATE FUNCTION access_log.entries_about(
+    credential bytea, before_at timestamptz, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid)
+    RETURNS SETOF access_log.told_entry
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        SELECT t.*
+        FROM web.credential AS c
+        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
+        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+        JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
+        JOIN access_log.told_entry AS t ON t.subject_id = r.id
+        WHERE c.hash = entries_about.credential AND web.is_live(c)
+          AND (entries_about.before_at IS NULL OR (t.at, t.id) < (entries_about.before_at, entries_about.before_id))
+          AND (entries_about.with_own OR t.operation <> 'own_view')
+          AND (entries_about.organisation IS NULL OR t.organisation_id = entries_about.organisation)
+          AND (entries_about.purpose IS NULL OR t.purpose = entries_about.purpose)
+          AND (entries_about.outcome IS NULL OR t.outcome = entries_about.outcome)
+          AND (entries_about.entry IS NULL OR t.id = entries_about.entry)
+        ORDER BY t.at DESC, t.id DESC
+        LIMIT LEAST(entries_about.page_size, 200);
+END
+$$;
+ALTER FUNCTION access_log.entries_about(bytea, timestamptz, uuid, integer, boolean, text, text, text, uuid) OWNER TO stoa_door;
+
+-- The entry that a question is about, as the resident sees it, for the auditor who has just logged that they look into it. No row when it is erased.
+CREATE FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) RETURNS SETOF access_log.told_entry
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        SELECT t.*
+        FROM questions.viewed_by_auditor(questioned_entry.credential, questioned_entry.view_entry) AS viewed
+        JOIN questions.question AS q ON q.reference = viewed.case_reference
+        JOIN register.resident AS holder ON holder.id = q.resident_id AND viewed.subject_id IN (holder.id, holder.superseded_by)
+        JOIN access_log.told_entry AS t ON t.id = q.entry_id;
+END
+$$;
+ALTER FUNCTION access_log.questioned_entry(bytea, uuid) OWNER TO stoa_door;
+
+-- The organisations that the resident's log names, to choose from: as the page itself, after the view is logged.
+CREATE FUNCTION access_log.organisations_about(credential bytea) RETURNS TABLE (id text, name jsonb)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        SELECT o.id, o.name FROM consent.organisation AS o WHERE o.id IN (
+            SELECT e.organisation_id
+            FROM web.credential AS c
+            JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+            JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
+            JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+            JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
+            JOIN access_log.entry AS e ON e.subject_id = r.id
+            WHERE c.hash = organisations_about.credential AND web.is_live(c))
+        ORDER BY o.name ->> 'en', o.id;
+END
+$$;
+ALTER FUNCTION access_log.organisations_about(bytea) OWNER TO stoa_door;
+GRANT EXECUTE ON FUNCTION access_log.organisations_about(bytea), access_log.questioned_entry(bytea, uuid),
+    access_log.entries_about(bytea, timestamptz, uuid, integer, boolean, text, text, text, uuid) TO stoa_app;
+REVOKE CREATE ON SCHEMA access_log FROM stoa_door;
