@@ -86,7 +86,7 @@ let package = Package(
         slice("Register", ["AccessLog", "Messages"]),
         slice("Identity", ["CArgon2", "Register", "Messages"]),
         slice("OpenID", ["AccessLog", "Register", "Identity", jwtKit]),
-        slice("Consent"),
+        slice("Consent", ["TransparencyLog"]),
         slice("Exchange", ["AccessLog", "Register"]),
         slice("Ledger"),
         slice("Payments", ["Ledger", "Messages", "Benefits"]),

@@ -204,7 +204,7 @@ struct ConsentPage: PageModel {
         "title": .text(\.title), "organisation": .text(\.organisation), "purpose": .model(\.purpose), "change": .optional(\.change),
         "errors": .optional(\.errors),
         "events": .list(\.events), "is_never_shared": .flag { $0.purpose.form != nil && $0.events.isEmpty },
-        "is_lawful": .flag { $0.purpose.form == nil },
+        "is_lawful": .flag { $0.purpose.form == nil }, "receipt": .optionalLink(\.receipt),
     ]
 
     var title: String
@@ -213,11 +213,14 @@ struct ConsentPage: PageModel {
     var change: PolicyChange?
     var errors: ErrorSummary?
     var events: [EventLine]
+    /// Where there is anything to give a receipt of.
+    var receipt: Link?
 
     /// - Parameter form: what was posted and is wrong; nil when the page is just looked at.
     init(_ sharing: Sharing, events: [RecordedEvent], change: PolicyChange?, form: FormState?, context: ResidentContext) {
         purpose = PurposeCard(sharing, context: context)
         title = purpose.title
+        receipt = events.isEmpty ? nil : Link("/consents/\(sharing.activity.id)/receipt")
         organisation = sharing.activity.organisationName.text(context.language)
         self.change = change
         if let form {

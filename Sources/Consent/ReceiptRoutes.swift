@@ -18,19 +18,19 @@ public struct ConsentReceiptRoutes: Sendable {
     /// URL table of receipts.
     public func add(to site: Site) {
         site.declare(pages: [ConsentReceiptPage.self])
-        site.resident.get("/consents/{id}/receipt", use: showReceipt)
+        site.resident.get("/consents/{activity}/receipt", use: showReceipt)
         site.residentAPI.get("/api/v1/consents/{id}/receipt", use: getReceipt)
     }
 
     @Sendable func showReceipt(_ request: Request, _ context: ResidentContext) async throws -> Response {
-        let receipt = try await find(context, context.resident.credential)
+        let receipt = try await find(context.parameter("activity"), context.resident.credential)
         let page = ConsentReceiptPage(receipt, signature: try receipt.signature(by: signer), key: signer.verifier.vkey, context: context)
         return try context.page(page, title: "consent.receipt.title")
     }
 
     @Sendable func getReceipt(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
         try context.require(scope: "consents")
-        let receipt = try await find(context, context.resident.credential)
+        let receipt = try await find(context.parameter("id"), context.resident.credential)
         return .json([
             "receipt": receipt.document,
             "signature": [
@@ -41,9 +41,8 @@ public struct ConsentReceiptRoutes: Sendable {
     }
 
     /// The sharing of the address; 404 also where the resident has decided nothing.
-    private func find(_ context: some PageContext, _ credential: CredentialHash) async throws -> ConsentReceipt {
-        let statement = ReceiptOf(credential: credential, activity: try context.parameter("id"))
-        guard let receipt = try await database.optional(statement) else { throw Problem.notFound }
+    private func find(_ activity: ActivityID, _ credential: CredentialHash) async throws -> ConsentReceipt {
+        guard let receipt = try await database.optional(ReceiptOf(credential: credential, activity: activity)) else { throw Problem.notFound }
         return receipt
     }
 }

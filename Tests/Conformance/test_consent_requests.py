@@ -1,7 +1,13 @@
-"""An organisation asks, a resident answers in an app: asked once, read after the yes, quiet after the no, and nobody else sees it."""
+"""An organisation asks, a resident answers in an app: asked once, read after the yes, quiet after the no, and nobody else sees it. The
+receipt of the answer verifies with an implementation that is not ours."""
+import base64
+import hashlib
+import json
 import uuid
 
 import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from harness.api import API, assert_problem
 
@@ -70,6 +76,8 @@ def test_asked_once_answered_read_and_not_asked_again(api, asker, story, base_ur
     assert asker.get(address).json()["state"] == "given"
     assert asker.read(subject, purpose["id"], purpose["attributes"][:2]).status_code == 200
     assert_problem(ask(asker, story), 409, "consent-in-force")
+    check_receipt(api, waiting["consent"], demo["log_vkey"], purpose["attributes"][:2])
+    assert_problem(API(base_url, app_token(other_resident)).get(f"/api/v1/consents/{waiting['consent']}/receipt"), 404)
     assert_problem(asker.call("DELETE", address), 409, "request-closed")
 
     # Stopping keeps the same request away as well as a refusal does.
@@ -83,3 +91,22 @@ def test_a_law_needs_no_consent(base_url, organisation_token, lawful):
     answer = API(base_url, organisation_token(organisation)).post(
         REQUESTS, {"subject": subject, "purpose": purpose["id"], "attributes": purpose["attributes"]}, headers={"Idempotency-Key": "law"})
     assert_problem(answer, 409, "consent-not-needed")
+
+
+def canonical(value):
+    """RFC 8785 for what receipts hold: ASCII names, whole numbers, texts."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def check_receipt(api, consent, vkey, attributes):
+    answer = api.get(f"/api/v1/consents/{consent}/receipt").json()
+    receipt, signature = answer["receipt"], answer["signature"]
+    assert signature["vkey"] == vkey
+    key = Ed25519PublicKey.from_public_bytes(base64.b64decode(vkey.split("+", 2)[2])[1:])
+    signed = signature["label"].encode() + b"\n" + canonical(receipt)
+    key.verify(base64.b64decode(signature["value"]), signed)
+    with pytest.raises(InvalidSignature):
+        key.verify(base64.b64decode(signature["value"]), signed.replace(b"dpv:ConsentGiven", b"dpv:ConsentRefused"))
+    notice, process = receipt["dpv:hasNotice"], receipt["dpv:hasProcess"][0]
+    assert hashlib.sha256(canonical(notice["stoa:shown"])).hexdigest() == notice["stoa:sha256"]
+    assert process["dpv:hasPersonalData"] == attributes and process["dpv:hasConsentStatus"]["@type"] == "dpv:ConsentGiven"
