@@ -37,6 +37,9 @@ CREATE TABLE consent.policy (
     attributes text[] NOT NULL CHECK (cardinality(attributes) BETWEEN 1 AND 50),
     title jsonb NOT NULL CHECK (jsonb_typeof(title -> 'en') = 'string'),
     explanation jsonb NOT NULL CHECK (jsonb_typeof(explanation -> 'en') = 'string'),
+    -- For how many months an agreement to this text lasts; null: until it is withdrawn. At most ten years: whoever forgot an agreement
+    -- for longer than that is asked again.
+    valid_months smallint CHECK (valid_months BETWEEN 1 AND 120),
     published_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     PRIMARY KEY (activity_id, version)
 );

@@ -288,7 +288,7 @@ BEGIN
                     WHEN cardinality(r.attributes) = 0 THEN 'attributes_missing'
                     WHEN p.resident_id IS NULL THEN 'subject_unknown'
                     WHEN NOT r.attributes <@ act.attributes THEN 'attributes_not_in_purpose'
-                    WHEN act.legal_basis = 'consent' AND (st.state IS DISTINCT FROM 'given' OR NOT r.attributes <@ st.attributes)
+                    WHEN act.legal_basis = 'consent' AND (coalesce(st.state NOT IN ('given', 'renewed'), true) OR NOT r.attributes <@ st.attributes)
                         THEN 'consent_missing' END AS refusal
             FROM request AS r
             LEFT JOIN counted AS v ON v.organisation_id = r.client_organisation_id
@@ -298,7 +298,7 @@ BEGIN
             LEFT JOIN LATERAL (SELECT x.id, x.legal_basis, x.law, y.attributes
                 FROM consent.processing_activity AS x JOIN consent.policy AS y ON y.activity_id = x.id AND y.version = x.policy_version
                 WHERE x.organisation_id = r.client_organisation_id AND x.purpose = r.purpose OFFSET 0) AS act ON true
-            LEFT JOIN LATERAL (SELECT x.state, x.attributes, x.event_id FROM consent.state AS x
+            LEFT JOIN LATERAL (SELECT consent.state_at(x.state, x.valid_until, public.stoa_now()) AS state, x.attributes, x.event_id FROM consent.state AS x
                 WHERE x.resident_id = p.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
@@ -320,7 +320,7 @@ BEGIN
                     ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id) WHERE NOT coalesce(m.id = ANY (d.policy_attributes), false))
                 WHEN 'consent_missing' THEN
                     ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id)
-                          WHERE d.consent_state IS DISTINCT FROM 'given' OR NOT m.id = ANY (d.consent_attributes))
+                          WHERE coalesce(d.consent_state NOT IN ('given', 'renewed'), true) OR NOT m.id = ANY (d.consent_attributes))
                 ELSE '{}' END
         FROM decided AS d;
     END IF;

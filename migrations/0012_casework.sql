@@ -121,7 +121,8 @@ BEGIN
     IF provisional.origin <> 'self_registered' THEN RETURN 'account_is_linked'; END IF;
     IF EXISTS (SELECT FROM identity.account AS a WHERE a.resident_id = opened.resident_id) THEN RETURN 'record_has_account'; END IF;
 
-    FOR given IN SELECT s.activity_id FROM consent.state AS s WHERE s.resident_id = provisional.id AND s.state = 'given' LOOP
+    FOR given IN SELECT s.activity_id FROM consent.state AS s WHERE s.resident_id = provisional.id AND s.state IN ('given', 'renewed')
+        ORDER BY s.activity_id LOOP
         PERFORM consent.append(gen_random_uuid(), provisional.id, given.activity_id, 'invalidated', NULL, NULL,
             NULL, NULL, NULL, 'system', 'identity_linked', prove_identity.language, NULL);
     END LOOP;

@@ -372,16 +372,20 @@ struct BlankFormPage: PageModel {
     var reference: String
     var sharing: String
     var explanation: String
+    /// For how long an agreement lasts, where it ends by itself.
+    var duration: String?
     var attributes: [String]
 
     static let fields: Fields<Self> = [
-        "reference": .text(\.reference), "sharing": .text(\.sharing), "explanation": .text(\.explanation), "attributes": .texts(\.attributes),
+        "reference": .text(\.reference), "sharing": .text(\.sharing), "explanation": .text(\.explanation), "duration": .optionalText(\.duration),
+        "attributes": .texts(\.attributes),
     ]
 
     init(_ offer: ProcessingActivity, _ reference: PublicCode, _ context: some PageContext) {
         self.reference = reference.description
         sharing = offer.name(context.language)
         explanation = offer.explanation.text(context.language)
+        duration = offer.validMonths.map { context.text("consent.lasts", count: $0) }
         attributes = offer.attributes.map { context.text("attributes.\($0)") }
     }
 }

@@ -29,6 +29,8 @@ public struct ProcessingActivity: Sendable, Hashable {
     /// The law that is named where consent is not the basis.
     public let law: String?
     public let policyVersion: Int
+    /// For how many months an agreement to this version lasts; nil: until it is withdrawn.
+    public let validMonths: Int?
     /// What is read, in the policy's order.
     public let attributes: [String]
     public let title: LocalisedText

@@ -16,10 +16,12 @@ public struct NewActivity: Sendable {
     public var title: LocalisedText
     /// What people read before they switch it on, or beside the law.
     public var explanation: LocalisedText
+    /// For how many months an agreement lasts, at most 120; nil: until it is withdrawn.
+    public var validMonths: Int?
 
     public init(
         id: ActivityID = .new(), organisationID: String, purpose: String, legalBasis: LegalBasis = .consent, law: String? = nil, attributes: [String],
-        title: LocalisedText, explanation: LocalisedText
+        title: LocalisedText, explanation: LocalisedText, validMonths: Int? = nil
     ) {
         self.id = id
         self.organisationID = organisationID
@@ -29,6 +31,7 @@ public struct NewActivity: Sendable {
         self.attributes = attributes
         self.title = title
         self.explanation = explanation
+        self.validMonths = validMonths
     }
 }
 
@@ -63,8 +66,9 @@ public struct ConsentAdministration: Sendable {
             guard added == 1 else { return false }
             try await transaction.execute(
                 """
-                INSERT INTO consent.policy (activity_id, version, attributes, title, explanation)
-                VALUES (\(activity.id.uuid), 1, \(activity.attributes), \(activity.title.json), \(activity.explanation.json))
+                INSERT INTO consent.policy (activity_id, version, attributes, title, explanation, valid_months)
+                VALUES (\(activity.id.uuid), 1, \(activity.attributes), \(activity.title.json), \(activity.explanation.json),
+                        \(activity.validMonths.map { Int32(clamping: $0) } as Int32?))
                 """)
             return true
         }

@@ -17,6 +17,7 @@ enum ConsentForm {
         if kind == .withdrawn { return .decision(ConsentDecision(activity: activity.id, kind: .withdrawn)) }
         guard let version = fields.integer("policy_version", in: 1...Int(Int32.max)) else { return .invalid }
         guard version == activity.policyVersion else { return .outdated(readVersion: version) }
+        if kind == .renewed { return .decision(ConsentDecision(activity: activity.id, kind: .renewed, readVersion: version)) }
         var attributes: [String]?
         if fields.flag("part") {
             let ticked = fields.list("attribute", from: activity.attributes)
@@ -25,5 +26,16 @@ enum ConsentForm {
         }
         guard fields.isValid else { return .invalid }
         return .decision(ConsentDecision(activity: activity.id, kind: .given, attributes: attributes, readVersion: version))
+    }
+}
+
+extension ConsentDecision.Kind {
+    /// The key of what the next page says.
+    var notice: String {
+        switch self {
+        case .given: "consent.notice.shared"
+        case .renewed: "consent.notice.renewed"
+        case .withdrawn: "consent.notice.stopped"
+        }
     }
 }

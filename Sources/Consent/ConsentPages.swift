@@ -49,12 +49,14 @@ struct PurposeCard: ViewModel {
     var isShared: Bool
     /// The agreement was to an earlier text.
     var outdated: String?
+    /// When it ends, or for how long it would last.
+    var duration: String?
     var page: Link
     var form: SwitchForm?
 
     static let fields: Fields<Self> = [
         "id": .text(\.id), "title": .text(\.title), "explanation": .text(\.explanation), "attributes": .texts(\.attributes),
-        "standing": .text(\.standing), "is_shared": .flag(\.isShared), "outdated": .optionalText(\.outdated), "page": .link(\.page),
+        "standing": .text(\.standing), "is_shared": .flag(\.isShared), "outdated": .optionalText(\.outdated), "duration": .optionalText(\.duration), "page": .link(\.page),
         "form": .optional(\.form), "has_switch": .flag { $0.form != nil },
     ]
 
@@ -67,6 +69,7 @@ struct PurposeCard: ViewModel {
         standing = Self.standing(of: sharing, context: context)
         isShared = sharing.state?.permits ?? true
         outdated = sharing.isOutdated && sharing.state != nil ? context.text("consent.outdated") : nil
+        duration = Self.duration(of: sharing, context: context)
         page = Link("/consents/\(activity.id)")
         form = sharing.state.map { SwitchForm(sharing, state: $0, title: title, context: context) }
     }
@@ -76,16 +79,29 @@ struct PurposeCard: ViewModel {
         sharing.state?.permits == true ? sharing.granted.filter(sharing.activity.attributes.contains) : sharing.activity.attributes
     }
 
+    /// Before agreeing, for how long; afterwards until when. Nothing where there is no end.
+    private static func duration(of sharing: Sharing, context: some PageContext) -> String? {
+        guard let state = sharing.state else { return nil }
+        if state.permits { return sharing.held.validUntil.map { context.text("consent.ends", ["date": context.format.dateTime($0)]) } }
+        return sharing.activity.validMonths.map { context.text("consent.lasts", count: $0) }
+    }
+
     private static func standing(of sharing: Sharing, context: some PageContext) -> String {
-        let since = sharing.since.map { context.format.day($0) } ?? ""
+        let since = sharing.held.since.map { context.format.day($0) } ?? ""
         switch sharing.state {
         case nil:
             let basis = context.text("consent.basis.\(sharing.activity.legalBasis.rawValue)")
             return context.text("consent.standing.law", ["basis": basis, "law": sharing.activity.law ?? ""])
         case .notGiven?: return context.text("consent.standing.not_given")
+        case .requested?: return context.text("consent.standing.requested", ["date": since])
+        case .deferred?: return context.text("consent.standing.deferred", ["date": since])
+        case .refused?: return context.text("consent.standing.refused", ["date": since])
+        // Without attributes it was a request that nobody answered.
+        case .expired? where sharing.held.attributes.isEmpty: return context.text("consent.standing.not_given")
+        case .expired?: return context.text("consent.standing.expired", ["date": since])
         case .withdrawn?: return context.text("consent.standing.withdrawn", ["date": since])
         case .invalidated?: return context.text("consent.standing.invalidated", ["date": since])
-        case .given?:
+        case .given?, .renewed?:
             let withheld = sharing.activity.attributes.filter { !sharing.granted.contains($0) }
             guard !withheld.isEmpty else { return context.text("consent.standing.given", ["date": since]) }
             let names = context.format.list(withheld.map { context.attributeName($0) })
@@ -107,12 +123,15 @@ struct SwitchForm: ViewModel {
     /// Whether the tick boxes show without being asked for: when something about them was wrong.
     var isOpen = false
     /// Whether today's text can be agreed to in place of an earlier one.
+    var canAgreeAnew: Bool
+    /// Whether it can be prolonged as it is.
     var canRenew: Bool
 
     static let fields: Fields<Self> = [
         "id": .text(\.id), "action": .link(\.action), "title": .text(\.title), "is_shared": .flag(\.isShared),
         "policy_version": .text(\.policyVersion), "choices": .list(\.choices), "has_parts": .flag(\.hasParts),
-        "is_open": .flag(\.isOpen), "can_renew": .flag(\.canRenew),
+        "is_open": .flag(\.isOpen), "can_agree_anew": .flag(\.canAgreeAnew),
+        "can_renew": .flag(\.canRenew),
     ]
 
     init(_ sharing: Sharing, state: ConsentState, title: String, context: some PageContext) {
@@ -121,7 +140,8 @@ struct SwitchForm: ViewModel {
         action = Link("/consents/\(activity.id)")
         self.title = title
         isShared = state.permits
-        canRenew = sharing.isOutdated
+        canAgreeAnew = sharing.isOutdated
+        canRenew = sharing.held.isRenewable(sharing.offer)
         policyVersion = String(activity.policyVersion)
         hasParts = activity.attributes.count > 1
         // Nothing is ticked beforehand but what the resident shares already.
@@ -184,7 +204,7 @@ struct ConsentPage: PageModel {
         "title": .text(\.title), "organisation": .text(\.organisation), "purpose": .model(\.purpose), "change": .optional(\.change),
         "errors": .optional(\.errors),
         "events": .list(\.events), "is_never_shared": .flag { $0.purpose.form != nil && $0.events.isEmpty },
-        "is_lawful": .flag { $0.purpose.form == nil },
+        "is_lawful": .flag { $0.purpose.form == nil }, "receipt": .optionalLink(\.receipt),
     ]
 
     var title: String
@@ -193,11 +213,14 @@ struct ConsentPage: PageModel {
     var change: PolicyChange?
     var errors: ErrorSummary?
     var events: [EventLine]
+    /// Where there is anything to give a receipt of.
+    var receipt: Link?
 
     /// - Parameter form: what was posted and is wrong; nil when the page is just looked at.
     init(_ sharing: Sharing, events: [RecordedEvent], change: PolicyChange?, form: FormState?, context: ResidentContext) {
         purpose = PurposeCard(sharing, context: context)
         title = purpose.title
+        receipt = events.isEmpty ? nil : Link("/consents/\(sharing.activity.id)/receipt")
         organisation = sharing.activity.organisationName.text(context.language)
         self.change = change
         if let form {
@@ -222,6 +245,8 @@ struct EventLine: ViewModel {
     var what: String
     /// By oneself on the page or in an app, or by paper form.
     var capacity: String
+    /// Until when it was to count.
+    var ends: String?
     var version: String
     /// In the language in which they were shown, whichever the page is in.
     var title: ShownText
@@ -229,7 +254,7 @@ struct EventLine: ViewModel {
     var attributes: [String]
 
     static let fields: Fields<Self> = [
-        "at": .text(\.at), "timestamp": .text(\.timestamp), "what": .text(\.what), "capacity": .text(\.capacity), "version": .text(\.version),
+        "at": .text(\.at), "timestamp": .text(\.timestamp), "what": .text(\.what), "capacity": .text(\.capacity), "ends": .optionalText(\.ends), "version": .text(\.version),
         "title": .model(\.title), "explanation": .model(\.explanation), "attributes": .texts(\.attributes),
     ]
 
@@ -237,7 +262,15 @@ struct EventLine: ViewModel {
         at = context.format.dateTime(event.at)
         timestamp = RFC3339.text(event.at)
         let names = context.format.list(event.attributes.map { context.attributeName($0) })
-        what = context.text("consent.event.\(event.state.rawValue)", ["attributes": names])
+        // An expiry without attributes is that of a request which nobody answered.
+        // An organisation withdraws nothing but its request.
+        let key = switch event.state {
+        case .expired where event.attributes.isEmpty: "lapsed"
+        case .withdrawn where event.capacity == "organisation": "retracted"
+        default: event.state.rawValue
+        }
+        what = context.text("consent.event.\(key)", ["attributes": names])
+        ends = event.state == .expired ? nil : event.validUntil.map { context.text("consent.ended", ["date": context.format.dateTime($0)]) }
         capacity = context.text("consent.method.\(event.method)", ["reference": event.formReference ?? ""])
         version = String(event.policy.version)
         title = ShownText(event.policy.title, event.language)
@@ -256,7 +289,11 @@ struct ShownText: ViewModel {
 
     init(_ localised: LocalisedText, _ wanted: Language) {
         let shown = localised.language(for: wanted)
-        text = localised.text(shown)
+        self.init(localised.text(shown), in: shown)
+    }
+
+    init(_ text: String, in shown: Language) {
+        self.text = text
         language = shown.tag
         direction = shown.direction
     }

@@ -9,6 +9,7 @@ extension DecisionOutcome {
         case .recorded, .unchanged: nil
         case .policyChanged: .policyChanged(current: decision.readVersion == activity.policyVersion ? nil : activity.policyVersion)
         case .attributesUnknown: .attributesNotOffered(decision.attributes ?? [], offered: activity.attributes)
+        case .notRenewable: .notRenewable
         case .notConsent: .noSwitch(law: activity.law)
         case .activityUnknown: .notFound
         case .credentialInvalid: .tokenEnded
@@ -33,6 +34,11 @@ extension Problem {
                 + (law.map { " The law that allows it: \($0)." } ?? ""),
             pageKey: "consent.problem.no_switch")
     }
+
+    /// There is no agreement that could be prolonged.
+    static let notRenewable = Problem(
+        "not-renewable", status: .conflict, title: "Not renewable",
+        detail: "Only a consent that is given or has expired can be renewed. Send state given to share.", pageKey: "consent.problem.not_renewable")
 
     /// Attributes that this purpose does not offer, named by their place in the list.
     static func attributesNotOffered(_ asked: [String], offered: [String]) -> Problem {

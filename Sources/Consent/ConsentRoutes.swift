@@ -17,6 +17,7 @@ public struct ConsentRoutes: Sendable {
     /// URL table of the slice.
     public func add(to site: Site) {
         site.declare(pages: [ConsentDashboard.self, ConsentPage.self, StopAllPage.self])
+        site.addTasks(EndingConsents(consents: consents).tasks)
         site.addNavigation(.resident, path: "/consents", textKey: "consent.navigation")
         site.resident.get("/consents", use: showDashboard)
         site.resident.get("/consents/{activity}", use: showPurpose)
@@ -55,12 +56,13 @@ public struct ConsentRoutes: Sendable {
     private func answer(to outcome: DecisionOutcome, _ decision: ConsentDecision, context: ResidentContext) async throws -> Response {
         switch outcome {
         case .recorded, .unchanged:
-            context.notice(decision.kind == .given ? "consent.notice.shared" : "consent.notice.stopped")
+            context.notice(decision.kind.notice)
             return context.redirect(to: "/consents")
         case .policyChanged, .attributesUnknown:
             // A new version was published between our look and the decision.
             let sharing = try await sharing(decision.activity, of: context.resident.credential)
             return try await changedPage(sharing, readVersion: decision.readVersion ?? sharing.activity.policyVersion, context: context)
+        case .notRenewable: throw Problem.notRenewable
         case .notConsent: throw Problem.noSwitch(law: nil)
         case .activityUnknown: throw Problem.notFound
         case .credentialInvalid: throw Redirection(to: "/sign-in?next=/consents")
@@ -115,7 +117,7 @@ public struct ConsentRoutes: Sendable {
     @Sendable func list(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
         try context.require(scope: "consents")
         let sharings = try await consents.all(of: context.resident.credential)
-        let language = language(of: request, context)
+        let language = context.shownLanguage(request)
         return .json(["items": .array(sharings.map { consentItem($0, language: language) }), "next_cursor": nil])
     }
 
@@ -126,7 +128,7 @@ public struct ConsentRoutes: Sendable {
         let wish = try ConsentBody(&body)
         let sharing = try await sharing(context.parameter("id"), of: credential)
         let decision = try wish.decision(for: sharing)
-        let language = language(of: request, context)
+        let language = context.shownLanguage(request)
         let outcome = try await consents.decide(decision, on: sharing, credential: credential, language: language)
         if let problem = outcome.problem(decision, on: sharing.activity) { throw problem }
         return .json(consentItem(try await self.sharing(sharing.activity.id, of: credential), language: language))
@@ -139,14 +141,16 @@ public struct ConsentRoutes: Sendable {
         try requireWithdrawal(&body)
         let organisation = try context.parameter("organisation", as: String.self)
         _ = try await sharings(from: organisation, of: credential)
-        let language = language(of: request, context)
+        let language = context.shownLanguage(request)
         guard try await consents.withdrawAll(from: organisation, credential: credential, language: language) != nil else { throw Problem.tokenEnded }
         let sharings = try await sharings(from: organisation, of: credential)
         return .json(["items": .array(sharings.map { consentItem($0, language: language) }), "next_cursor": nil])
     }
+}
 
+extension ResidentAPIContext {
     /// The language in which an app shows the texts, and which an event therefore records: its wish, else the account's.
-    private func language(of request: Request, _ context: ResidentAPIContext) -> Language {
-        request.headers[.acceptLanguage].flatMap { Language.preferred(acceptLanguage: $0) } ?? context.resident.language ?? context.language
+    func shownLanguage(_ request: Request) -> Language {
+        request.headers[.acceptLanguage].flatMap { Language.preferred(acceptLanguage: $0) } ?? resident.language ?? language
     }
 }

@@ -6,10 +6,10 @@ import Primitives
 import Web
 
 /// The columns that make a `ProcessingActivity`, of the version that stands today.
-private let activityColumns: SQL = """
-    a.id, a.organisation_id, o.name, a.purpose, a.legal_basis, a.law, p.version, p.attributes, p.title, p.explanation
+let activityColumns: SQL = """
+    a.id, a.organisation_id, o.name, a.purpose, a.legal_basis, a.law, p.version, p.valid_months, p.attributes, p.title, p.explanation
     """
-private let activityTables: SQL = """
+let activityTables: SQL = """
     consent.processing_activity AS a
     JOIN consent.organisation AS o ON o.id = a.organisation_id
     JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
@@ -26,21 +26,24 @@ struct AllActivities: Query {
 struct Sharing: Sendable {
     let activity: ProcessingActivity
     let held: HeldConsent
-    let since: Date?
+    /// When the database was asked: what "now" means for this answer.
+    let askedAt: Date
 
     /// Nil where the law decides and there is no switch.
     var state: ConsentState? { activity.legalBasis == .consent ? held.state : nil }
 
     /// What today's policy offers to agree to.
     var offer: ConsentOffer {
-        ConsentOffer(legalBasis: activity.legalBasis, policyVersion: activity.policyVersion, attributes: activity.attributes)
+        ConsentOffer(
+            legalBasis: activity.legalBasis, policyVersion: activity.policyVersion, attributes: activity.attributes,
+            validMonths: activity.validMonths)
     }
 
     /// What may be read now by consent: agreed to and still asked for, in the policy's order.
     var granted: [String] { activity.attributes.filter { held.permits([$0], offered: activity.attributes) } }
 
     /// Agreed to an earlier text than today's.
-    var isOutdated: Bool { held.state == .given && held.policyVersion != activity.policyVersion }
+    var isOutdated: Bool { held.state.permits && held.policyVersion != activity.policyVersion }
 }
 
 /// All purposes, or one, with the decisions of the resident whom the credential names.
@@ -50,7 +53,7 @@ struct Sharings: Query {
 
     var sql: SQL {
         """
-        SELECT \(activityColumns), s.state, s.policy_version, s.attributes, s.since
+        SELECT \(activityColumns), s.state, s.policy_version, s.attributes, s.since, s.valid_until, public.stoa_now()
         FROM \(activityTables)
         LEFT JOIN consent.states_of(\(credential.bytes)) AS s ON s.activity_id = a.id
         WHERE \(activity as ActivityID?) IS NULL OR a.id = \(activity as ActivityID?)
@@ -68,8 +71,8 @@ struct Sharings: Query {
             held: HeldConsent(
                 // A word that this server does not know permits nothing.
                 state: state.map { ConsentState(rawValue: $0) ?? .invalidated } ?? .notGiven, attributes: attributes ?? [],
-                policyVersion: version.map(Int.init)),
-            since: try row.next())
+                policyVersion: version.map(Int.init), since: try row.next(), validUntil: try row.next()),
+            askedAt: try row.next())
     }
 }
 
@@ -86,6 +89,7 @@ extension ProcessingActivity {
         self.legalBasis = legalBasis
         law = try row.next()
         policyVersion = Int(try row.next(Int32.self))
+        validMonths = try row.next()
         attributes = try row.next()
         title = try LocalisedText(row.next())
         explanation = try LocalisedText(row.next())
@@ -128,11 +132,13 @@ struct RecordedEvent: Sendable {
     let state: ConsentState
     let attributes: [String]
     let at: Date
-    /// `self`, `paper` or `system`.
+    /// `self`, `paper`, `organisation` or `system`.
     let capacity: String
-    /// `page`, `app`, `paper_form` or `identity_linked`.
+    /// `page`, `app`, `paper_form`, `exchange`, `identity_linked` or `time_passed`.
     let method: String
     let formReference: String?
+    /// The first instant at which it did not count any more; nil for what has no end.
+    let validUntil: Date?
     /// In which the text was shown.
     let language: Language
     let policy: PolicyText
@@ -145,9 +151,9 @@ struct History: Query {
 
     var sql: SQL {
         """
-        SELECT h.kind, h.attributes, h.at, h.capacity, h.method, h.form_reference, h.language, p.version, p.attributes, p.title, p.explanation
+        SELECT h.kind, h.attributes, h.at, h.capacity, h.method, h.form_reference, h.valid_until, h.language, p.version, p.attributes, p.title, p.explanation
         FROM consent.history_of(\(credential.bytes), \(activity)) WITH ORDINALITY
-            AS h (event_id, kind, policy_version, attributes, at, capacity, method, form_reference, language, position)
+            AS h (event_id, kind, policy_version, attributes, at, capacity, method, form_reference, language, valid_until, position)
         JOIN consent.policy AS p ON p.activity_id = \(activity) AND p.version = h.policy_version
         ORDER BY h.position
         LIMIT \(historyEventsMax)
@@ -158,7 +164,7 @@ struct History: Query {
         let state = try row.next(String.self)
         return RecordedEvent(
             state: ConsentState(rawValue: state) ?? .invalidated, attributes: try row.next(), at: try row.next(), capacity: try row.next(),
-            method: try row.next(), formReference: try row.next(),
+            method: try row.next(), formReference: try row.next(), validUntil: try row.next(),
             language: Language(rawValue: try row.next()) ?? .english, policy: try PolicyText(&row))
     }
 }
@@ -172,6 +178,7 @@ enum DecisionOutcome: String, Sendable {
     case unchanged
     case policyChanged = "policy_changed"
     case attributesUnknown = "attributes_unknown"
+    case notRenewable = "not_renewable"
     case notConsent = "not_consent"
     case activityUnknown = "activity_unknown"
     case credentialInvalid = "credential_invalid"

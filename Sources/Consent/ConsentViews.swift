@@ -19,10 +19,12 @@ func consentItem(_ sharing: Sharing, language: Language) -> JSONValue {
         "legal_basis": .string(activity.legalBasis.rawValue),
         "law": activity.law.map { .string($0) } ?? nil,
         "state": sharing.state.map { .string($0.rawValue) } ?? nil,
-        "since": sharing.state == nil ? nil : sharing.since.map { .string(RFC3339.text($0)) } ?? nil,
+        "since": sharing.state == nil ? nil : sharing.held.since.map { .string(RFC3339.text($0)) } ?? nil,
+        "valid_until": sharing.state?.permits == true ? sharing.held.validUntil.map { .string(RFC3339.text($0)) } ?? nil : nil,
+        "valid_months": activity.validMonths.map { .integer(Int64($0)) } ?? nil,
         // What a PUT should name; and what the resident agreed to, which may be older.
         "policy_version": .integer(Int64(activity.policyVersion)),
-        "granted_policy_version": sharing.held.state == .given ? sharing.held.policyVersion.map { .integer(Int64($0)) } ?? nil : nil,
+        "granted_policy_version": sharing.state?.permits == true ? sharing.held.policyVersion.map { .integer(Int64($0)) } ?? nil : nil,
     ]
 }
 
@@ -37,6 +39,9 @@ struct ConsentBody {
         let kind = body.choice("state", of: ConsentDecision.Kind.self)
         attributes = body.optionalStrings("attributes", countMax: attributesMax, charactersMax: attributeCharactersMax)
         readVersion = body.optionalInteger("policy_version", in: 1...Int64(Int32.max)).map(Int.init)
+        if kind == .renewed, attributes != nil {
+            body.reject("attributes", code: "not_with_renewed", detail: "A renewal prolongs what is shared. To share something else, send state given.")
+        }
         if kind == .given, attributes?.isEmpty == true {
             body.reject("attributes", code: "empty", detail: "Name at least one attribute, or leave the field out for all of them.")
         }
@@ -59,13 +64,13 @@ struct ConsentBody {
 /// Reads the body of a PUT about everything of one organisation, which can only be stopped: sharing is agreed to purpose by purpose.
 /// - Throws: one `Problem` that names every bad field.
 func requireWithdrawal(_ body: inout JSONReader) throws {
-    if body.choice("state", of: ConsentDecision.Kind.self) == .given {
+    if let kind = body.choice("state", of: ConsentDecision.Kind.self), kind != .withdrawn {
         body.reject("state", code: "not_all", detail: "Only withdrawn can be said of all purposes together. Give consent to each with PUT /api/v1/consents/{id}.")
     }
     try body.finish()
 }
 
 /// As many as a policy can have (migrations/0003).
-private let attributesMax = 50
+let attributesMax = 50
 /// As long as an attribute's id can be (migrations/0002).
-private let attributeCharactersMax = 40
+let attributeCharactersMax = 40

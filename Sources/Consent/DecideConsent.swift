@@ -8,12 +8,13 @@ import Web
 struct ConsentDecision: Sendable {
     enum Kind: String, Sendable, CaseIterable {
         case given
+        case renewed
         case withdrawn
     }
 
     let activity: ActivityID
     let kind: Kind
-    /// Nil: all that are offered. Without meaning for a withdrawal, which ends everything.
+    /// Nil: all that are offered. Without meaning for a withdrawal, which ends everything, and a renewal, which changes nothing else.
     var attributes: [String]?
     /// The policy version that was read, when the asker says so.
     var readVersion: Int?
@@ -52,9 +53,8 @@ struct Consents: Sendable {
     /// The rules refuse what they can on the sharing as it was read, so that the refusal is about what the resident saw; what they let
     /// through the database decides again under its lock, because another tab may have been faster.
     func decide(_ decision: ConsentDecision, on sharing: Sharing, credential: CredentialHash, language: Language) async throws -> DecisionOutcome {
-        if case .refuse(let refusal) = ConsentRules.action(for: decision.event, held: sharing.held, offer: sharing.offer) {
-            return DecisionOutcome(refusal)
-        }
+        let action = ConsentRules.action(for: decision.event, held: sharing.held, offer: sharing.offer, at: sharing.askedAt)
+        if case .refuse(let refusal) = action, let outcome = DecisionOutcome(rawValue: refusal.rawValue) { return outcome }
         let statement = Decide(credential: credential, decision: decision, language: language)
         return try await database.exclusive { try await $0.one(statement) }
     }
@@ -71,17 +71,8 @@ extension ConsentDecision {
     fileprivate var event: ConsentEvent {
         switch kind {
         case .given: .give(attributes: attributes, readVersion: readVersion)
+        case .renewed: .renew(readVersion: readVersion)
         case .withdrawn: .withdraw(readVersion: readVersion)
-        }
-    }
-}
-
-extension DecisionOutcome {
-    fileprivate init(_ refusal: ConsentRefusal) {
-        switch refusal {
-        case .notConsent: self = .notConsent
-        case .policyChanged: self = .policyChanged
-        case .attributesUnknown: self = .attributesUnknown
         }
     }
 }

@@ -34,7 +34,7 @@ struct ExchangeQuestion: Sendable {
         if attributes.isEmpty, !body.errors.contains(where: { $0.field.hasPrefix("attributes") }) {
             body.reject("attributes", code: "empty", detail: "Name at least one attribute.")
         }
-        if !caseReference.isEmpty, !isOneVisibleLine(caseReference) {
+        if !caseReference.isEmpty, !caseReference.isOneVisibleLine {
             body.reject("case_reference", code: "malformed", detail: "Send one line of visible text: the resident reads it.")
         }
     }
@@ -101,20 +101,4 @@ private func isIdentifier(_ text: String, hyphen: UInt8) -> Bool {
     text.utf8.allSatisfy { byte in
         (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || byte == hyphen
     }
-}
-
-/// Whether people can read a text on one line: no control characters or breaks, and something besides space.
-private func isOneVisibleLine(_ text: String) -> Bool {
-    let asciiOnly = text.utf8.allSatisfy { $0 < 0x7F && $0 >= 0x20 }
-    if asciiOnly { return text.utf8.contains { $0 > 0x20 } }
-    var isVisible = false
-    for scalar in text.unicodeScalars {
-        switch scalar.properties.generalCategory {
-        // Format characters include those that turn the direction of what follows, and so could disguise the page around them.
-        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: return false
-        case .spaceSeparator: continue
-        default: isVisible = true
-        }
-    }
-    return isVisible
 }

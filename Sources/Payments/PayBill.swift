@@ -1,29 +1,10 @@
 // Paying a bill, for the page and for the JSON interface: once, whatever races, and with a message to the resident.
 // The money moves in `payments.pay` of migrations/0010_payments.sql.
-import Crypto
 import Foundation
 import Messages
 import Postgres
 import Primitives
 import Web
-
-/// The `Idempotency-Key` of a request, and the hash of what came with it.
-struct IdempotencyKey: Sendable, Hashable {
-    let text: String
-    let requestHash: [UInt8]
-
-    /// - Parameters:
-    ///   - path: counts as part of the request, so that a key does not stand for a payment of another bill.
-    ///   - body: as it was sent, byte for byte.
-    init(_ text: String, path: String, body: [UInt8]) {
-        self.text = text
-        var hash = SHA256()
-        hash.update(data: Array(path.utf8))
-        hash.update(data: [0])
-        hash.update(data: body)
-        requestHash = Array(hash.finalize())
-    }
-}
 
 /// Why a bill was not paid now.
 enum PayBillRefusal: Error, Sendable {

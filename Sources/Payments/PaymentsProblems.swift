@@ -16,21 +16,9 @@ extension PayBillRefusal {
                 "insufficient-funds", status: .unprocessableContent, title: "Not enough money",
                 detail: "The wallet does not hold the amount of this bill, and nothing was taken from it. Pay money in first, then send the "
                     + "request with a new Idempotency-Key.")
-        case .keyReused:
-            Problem(
-                "idempotency-key-reused", status: .unprocessableContent, title: "Idempotency-Key used before",
-                detail: "This key came with another request. Send each new request with a key of its own.")
+        case .keyReused: .idempotencyKeyReused
         case .billUnknown: .notFound
         case .credentialInvalid: .forbidden
         }
     }
-}
-
-extension Problem {
-    static let idempotencyKeyMissing = Problem(
-        "idempotency-key-missing", status: .badRequest, title: "Idempotency-Key missing",
-        detail: "Send an Idempotency-Key header with a fresh value, such as a UUID, and send the same value again when you repeat the request.")
-    static let idempotencyKeyInvalid = Problem(
-        "idempotency-key-invalid", status: .badRequest, title: "Idempotency-Key invalid",
-        detail: "Send one Idempotency-Key of 1 to \(PaymentsRules.keyCharactersMax) printable ASCII characters without spaces.")
 }

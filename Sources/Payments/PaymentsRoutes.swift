@@ -160,17 +160,6 @@ public struct PaymentsRoutes: Sendable {
     }
 }
 
-extension Request {
-    /// The header of draft-ietf-httpapi-idempotency-key-header, sent once.
-    fileprivate func idempotencyKey() throws -> String {
-        guard let name = HTTPField.Name("Idempotency-Key"), case let keys = headers[values: name], let key = keys.first, !key.isEmpty else {
-            throw Problem.idempotencyKeyMissing
-        }
-        guard keys.count == 1, PaymentsRules.isKey(key) else { throw Problem.idempotencyKeyInvalid }
-        return key
-    }
-}
-
 extension JSONReader {
     /// A body that names nothing: `{}`.
     fileprivate func checkedEmpty() throws {

@@ -31,14 +31,6 @@ enum PaymentsRules {
         return left.isNegative ? .short(by: try left.negated()) : .enough(left: left)
     }
 
-    /// Keys are the client's; printable ASCII keeps them the same in every log and database (draft-ietf-httpapi-idempotency-key-header §2).
-    static func isKey(_ text: String) -> Bool {
-        (1...keyCharactersMax).contains(text.utf8.count) && text.utf8.allSatisfy { (0x21...0x7E).contains($0) }
-    }
-
-    /// A UUID has 36 characters; longer keys than this are somebody's document.
-    static let keyCharactersMax = 255
-
     /// The calendar day of a moment in the city.
     static func day(of moment: Date, in zone: TimeZone) -> CalendarDay? {
         var calendar = Calendar(identifier: .gregorian)

@@ -61,6 +61,8 @@ struct City {
         RegisterRoutes(door: door, vault: keys.vault, corrections: corrections).add(to: site)
         PaymentsRoutes(database: database, ledger: ledger, zone: configuration.city.timeZone).add(to: site)
         ConsentRoutes(database: database).add(to: site)
+        ConsentRequestRoutes(database: database).add(to: site)
+        ConsentReceiptRoutes(database: database, signer: keys.logSigner).add(to: site)
         let entries = AccessEntries(database: database, door: door)
         AccessLogRoutes(database: database, entries: entries, verifier: keys.logSigner.verifier).add(to: site)
         PublicLogRoutes(database: database, verifier: keys.logSigner.verifier).add(to: site)

@@ -198,6 +198,7 @@ public struct RouteGroup<Context: RequestContext> {
     public func get(_ path: String, use handler: @escaping Handler) { add(.get, path, handler) }
     public func post(_ path: String, use handler: @escaping Handler) { add(.post, path, handler) }
     public func put(_ path: String, use handler: @escaping Handler) { add(.put, path, handler) }
+    public func delete(_ path: String, use handler: @escaping Handler) { add(.delete, path, handler) }
 
     private func add(_ method: HTTPRequest.Method, _ path: String, _ handler: @escaping Handler) {
         records.add(RouteRecord(method: method, path: path, audience: audience))

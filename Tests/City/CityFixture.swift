@@ -109,7 +109,7 @@ public struct CityFixture: Sendable {
 
     /// A purpose. Without a law it rests on consent.
     public func activity(
-        _ organisation: FixtureOrganisation, _ purpose: String, attributes: [String], law: String? = nil
+        _ organisation: FixtureOrganisation, _ purpose: String, attributes: [String], law: String? = nil, validMonths: Int? = nil
     ) async throws -> FixtureActivity {
         let id = UUID()
         try await owner.transaction { transaction in
@@ -118,26 +118,26 @@ public struct CityFixture: Sendable {
                 INSERT INTO consent.processing_activity (id, organisation_id, purpose, legal_basis, law)
                 VALUES (\(id), \(organisation.id), \(purpose), \(law == nil ? "consent" : "public_task"), \(law as String?))
                 """)
-            try await transaction.execute(policy(id, version: 1, purpose: purpose, attributes: attributes))
+            try await transaction.execute(policy(id, version: 1, purpose: purpose, attributes: attributes, validMonths: validMonths))
         }
         return FixtureActivity(id: id, organisation: organisation.id, purpose: purpose, attributes: attributes)
     }
 
     /// A new policy version, which stands from now on.
-    public func publish(_ activity: FixtureActivity, version: Int, attributes: [String]) async throws {
+    public func publish(_ activity: FixtureActivity, version: Int, attributes: [String], validMonths: Int? = nil) async throws {
         try await owner.transaction { transaction in
-            try await transaction.execute(policy(activity.id, version: version, purpose: activity.purpose, attributes: attributes))
+            try await transaction.execute(policy(activity.id, version: version, purpose: activity.purpose, attributes: attributes, validMonths: validMonths))
             try await transaction.execute(
                 "UPDATE consent.processing_activity SET policy_version = \(Int32(version)) WHERE id = \(activity.id)")
         }
     }
 
-    private func policy(_ activity: UUID, version: Int, purpose: String, attributes: [String]) -> SQL {
+    private func policy(_ activity: UUID, version: Int, purpose: String, attributes: [String], validMonths: Int?) -> SQL {
         """
-        INSERT INTO consent.policy (activity_id, version, attributes, title, explanation)
+        INSERT INTO consent.policy (activity_id, version, attributes, title, explanation, valid_months)
         VALUES (\(activity), \(Int32(version)), \(attributes),
                 \(JSONText("{\"en\": \"\(purpose) title \(version)\", \"fr\": \"\(purpose) titre \(version)\"}")),
-                \(JSONText("{\"en\": \"\(purpose) explanation \(version)\"}")))
+                \(JSONText("{\"en\": \"\(purpose) explanation \(version)\"}")), \(validMonths.map { Int32($0) } as Int32?))
         """
     }
 
@@ -278,13 +278,13 @@ public struct CityFixture: Sendable {
             """)
     }
 
-    /// Stops the clock of this database: for what is counted by the minute.
-    /// - Parameter moment: ISO 8601, with its zone.
-    public func stopClock(at moment: String) async throws {
+    /// Stops the clock of this database at a moment, to the microsecond.
+    public func stopClock(at moment: Date) async throws {
+        let microseconds = Int64((moment.timeIntervalSince1970 * 1_000_000).rounded())
         try await owner.execute(
             """
             CREATE OR REPLACE FUNCTION public.stoa_now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE
-            RETURN timestamptz '\(unsafeRaw: moment)'
+            RETURN timestamptz 'epoch' + \(unsafeRaw: String(microseconds)) * interval '1 microsecond'
             """)
     }
 

@@ -112,16 +112,21 @@ public struct CityAPIClient: Sendable {
         try await send(.get, path, json: nil, acceptLanguage: acceptLanguage)
     }
 
-    public func post(_ path: String, _ json: String) async throws -> CityAnswer { try await send(.post, path, json: json) }
+    public func post(_ path: String, _ json: String, idempotencyKey: String? = nil) async throws -> CityAnswer {
+        try await send(.post, path, json: json, idempotencyKey: idempotencyKey)
+    }
+
+    public func delete(_ path: String) async throws -> CityAnswer { try await send(.delete, path, json: nil) }
     public func put(_ path: String, _ json: String) async throws -> CityAnswer { try await send(.put, path, json: json) }
 
     private func send(
-        _ method: HTTPRequest.Method, _ path: String, json: String?, acceptLanguage: String? = nil
+        _ method: HTTPRequest.Method, _ path: String, json: String?, acceptLanguage: String? = nil, idempotencyKey: String? = nil
     ) async throws -> CityAnswer {
         var headers: HTTPFields = [:]
         if let token { headers[.authorization] = "Bearer \(token)" }
         if json != nil { headers[.contentType] = "application/json" }
         if let acceptLanguage { headers[.acceptLanguage] = acceptLanguage }
+        if let idempotencyKey, let name = HTTPField.Name("Idempotency-Key") { headers[name] = idempotencyKey }
         return CityAnswer(
             try await client.executeRequest(uri: path, method: method, headers: headers, body: json.map { ByteBuffer(string: $0) }))
     }

@@ -56,16 +56,24 @@ def test_the_other_kind_of_token(operations, base_url, app_token, organisation_t
     app, organisation = API(base_url, app_token(resident)), API(base_url, organisation_token(demo["organisations"][0]))
     for method, path in protected(operations):
         wrong = app if "/exchange/" in path else organisation
-        body = {"purpose": "x", "attributes": ["given_names"], "case_reference": "X-1"}
-        body |= {"subjects": [str(uuid.uuid4())]} if path.endswith("/lists") else {"subject": str(uuid.uuid4())}
-        answer = wrong.call(method, filled(path), json=body if "/exchange/" in path else {} if method != "GET" else None,
+        answer = wrong.call(method, filled(path), json=exchange_body(path) if "/exchange/" in path else {} if method != "GET" else None,
                             headers={"Idempotency-Key": "wrong-caller"})
         assert answer.status_code == 403, f"{method} {path}: {answer.status_code} {answer.text[:300]}"
         assert_problem(answer, 403)
 
 
+def exchange_body(path):
+    """A body that is right for this route of organisations, so that only the token is wrong."""
+    body = {"purpose": "x", "attributes": ["given_names"]}
+    whom = {"subjects": [str(uuid.uuid4())]} if path.endswith("/lists") else {"subject": str(uuid.uuid4())}
+    case = {} if "/consent-requests" in path else {"case_reference": "X-1"}
+    return body | whom | case
+
+
 def body_for(method, template):
     """A body that is right, so that only the id is wrong."""
+    if method == "PUT" and "/consent-requests" in template:
+        return {"decision": "given"}
     if method == "PUT":
         return {"words": "Whose is this?"} if template.endswith("/question") else {"state": "given"}
     return {} if method == "POST" else None

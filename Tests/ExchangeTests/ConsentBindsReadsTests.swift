@@ -112,6 +112,31 @@ struct ConsentBindsReadsTests {
         #expect(late == 0)
     }
 
+    @Test("What ends by itself permits until the instant and not a millisecond longer, before anybody has written it down")
+    func ending() async throws {
+        let open = try await OpenDoor()
+        let brief = try await open.city.activity(open.clinic, "brief-care", attributes: ["family_name"], validMonths: 1)
+        try await open.city.owner.execute("UPDATE web.credential SET expires_at = 'infinity', idle_after = CASE kind WHEN 'session' THEN interval '900 years' END")
+        let start = Date(timeIntervalSince1970: 1_801_353_600)  // 31 January 2027
+        try await open.city.stopClock(at: start)
+        #expect(try await open.city.decide("given", brief, by: open.ada) == "recorded")
+        let door = Door(database: try open.city.appPool(sharedConnections: 1))
+        let read = {
+            AccessRequest(
+                credential: open.clinic.credential.hash, operation: .disclose, subject: .pseudonym(open.pseudonym), attributes: ["family_name"],
+                purpose: "brief-care", caseReference: "K-1")
+        }
+        let end = start + 28 * 86_400
+        try await open.city.stopClock(at: end - 0.001)
+        #expect(try await door.read(read()).residentID == open.ada.id)
+        try await open.city.stopClock(at: end)
+        await #expect(throws: RefusedAccess(refusal: .consentMissing, missing: ["family_name"])) { _ = try await door.read(read()) }
+        // What has no end goes on beside it, and a renewal permits at once.
+        #expect(try await door.read(open.request()).residentID == open.ada.id)
+        #expect(try await open.city.decide("renewed", brief, by: open.ada) == "recorded")
+        #expect(try await door.read(read()).residentID == open.ada.id)
+    }
+
     @Test("A revoked token's next read is refused")
     func revocation() async throws {
         let open = try await OpenDoor()

@@ -22,7 +22,7 @@ private struct Shop {
 
     init(requests: Int = 30_000, subjects: Int = 60_000) async throws {
         city = try await CityFixture.make()
-        try await city.stopClock(at: "2026-05-17T12:30:15Z")
+        try await city.stopClock(at: Date("2026-05-17T12:30:15Z", strategy: .iso8601))
         shop = try await Self.organisation("shop", in: city)
         ada = try await city.resident()
         subject = try await city.pseudonym(of: ada, for: shop)
@@ -88,7 +88,7 @@ struct VolumeTests {
                 try await shop.city.entryCount(
                     where: "e.id = \(entry)::uuid AND e.refusal = 'volume_exceeded' AND e.outcome = 'refused' AND e.subject_id = \(shop.ada.id)") == 1)
             #expect(try await shop.city.entryCount() == 4)
-            try await shop.city.stopClock(at: "2026-05-17T12:31:00Z")
+            try await shop.city.stopClock(at: Date("2026-05-17T12:31:00Z", strategy: .iso8601))
             #expect(try await client.post(reads, shop.read).status == 200)
         }
     }
@@ -110,7 +110,7 @@ struct VolumeTests {
             #expect(try await shop.city.entryCount() == 7)
             #expect(try await client.post(reads, shop.read).json["violated-policies"] == ["subjects"])
             #expect(try await shop.city.entryCount(where: "e.outcome = 'permitted'") == 1)
-            try await shop.city.stopClock(at: "2026-05-17T12:31:00Z")
+            try await shop.city.stopClock(at: Date("2026-05-17T12:31:00Z", strategy: .iso8601))
             #expect(try await client.post(lists, shop.list(10)).status == 200)
         }
     }
@@ -209,7 +209,7 @@ struct VolumeTests {
         func rows() async throws -> Int64 { try await shop.city.owner.one(OneValue("SELECT count(*) FROM exchange.volume", of: Int64.self)) }
         try await shop.city.app.execute("SELECT exchange.remove_past_volume()")
         #expect(try await rows() == 1)
-        try await shop.city.stopClock(at: "2026-05-17T14:00:00Z")
+        try await shop.city.stopClock(at: Date("2026-05-17T14:00:00Z", strategy: .iso8601))
         try await shop.city.app.execute("SELECT exchange.remove_past_volume()")
         #expect(try await rows() == 0)
     }

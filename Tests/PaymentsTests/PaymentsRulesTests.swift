@@ -3,6 +3,7 @@ import Foundation
 import Postgres
 import Primitives
 import Testing
+import Web
 
 @testable import Payments
 
@@ -38,9 +39,9 @@ struct PaymentsRulesTests {
 
     @Test("A key is 1 to 255 printable ASCII characters")
     func keys() {
-        #expect(PaymentsRules.isKey("a"))
-        #expect(PaymentsRules.isKey(String(repeating: "k", count: 255)))
-        for key in ["", String(repeating: "k", count: 256), "a b", "a\u{7F}", "é", "a\tb"] { #expect(!PaymentsRules.isKey(key), "\(key)") }
+        #expect(IdempotencyKey.isKey("a"))
+        #expect(IdempotencyKey.isKey(String(repeating: "k", count: 255)))
+        for key in ["", String(repeating: "k", count: 256), "a b", "a\u{7F}", "é", "a\tb"] { #expect(!IdempotencyKey.isKey(key), "\(key)") }
     }
 
     @Test("A key stands for the address and the bytes of its request")

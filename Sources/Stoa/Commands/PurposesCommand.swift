@@ -13,7 +13,7 @@ struct OrganisationAddPurposesCommand: AsyncParsableCommand {
             The file is a list: [{"purpose": "vaccination-reminders", "legal_basis": "consent", "attributes": ["date_of_birth", "email"],
             "title": {"en": "…", "fr": "…", "ar": "…"}, "explanation": {"en": "…"}}]. With any other legal basis (contract, legal_obligation,
             vital_interests, public_task, legitimate_interests) "law" names the law. English is compulsory, the other languages are shown where they
-            are given. Purposes that the organisation has already stay as they are.
+            are given. "valid_months": 12 lets agreements end by themselves after a year; without it they last until they are withdrawn. Purposes that the organisation has already stay as they are.
             """)
 
     @OptionGroup var common: CommonOptions
@@ -52,10 +52,12 @@ enum PurposeFile {
         let attributes: [String]
         let title: [String: String]
         let explanation: [String: String]
+        let validMonths: Int?
 
         enum CodingKeys: String, CodingKey {
             case purpose, law, attributes, title, explanation
             case legalBasis = "legal_basis"
+            case validMonths = "valid_months"
         }
 
         func activity(of organisation: String) throws -> NewActivity {
@@ -64,7 +66,7 @@ enum PurposeFile {
             }
             return NewActivity(
                 organisationID: organisation, purpose: purpose, legalBasis: basis, law: law, attributes: attributes,
-                title: try Self.text(title, "title"), explanation: try Self.text(explanation, "explanation"))
+                title: try Self.text(title, "title"), explanation: try Self.text(explanation, "explanation"), validMonths: validMonths)
         }
 
         private static func text(_ texts: [String: String], _ member: String) throws -> LocalisedText {
@@ -91,6 +93,7 @@ enum PurposeFile {
         case "processing_activity_organisation_id_fkey": "there is no such organisation; `stoa organisation create` enters it"
         case "policy_attributes_known": "its attributes must be known kinds of data, each once; the table register.attribute lists them"
         case "processing_activity_check": "a law is named exactly where the legal basis is not consent"
+        case "policy_valid_months_check": "\"valid_months\" is a number from 1 to 120, or is left out"
         case "processing_activity_purpose_check": "it is named in 2 to 63 small letters, digits and dashes, a letter first"
         default: "see migrations/0003_consent_registers.sql"
         }

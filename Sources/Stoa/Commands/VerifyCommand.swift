@@ -1,7 +1,8 @@
-// `stoa verify ledger` and `stoa verify log`: what the city promises, computed again from the rows by the auditor's role. `stoa verify entry`:
-// what the log promised a resident, checked from a file alone.
+// `stoa verify ledger`, `stoa verify log` and `stoa verify consents`: what the city promises, computed again from the rows by the auditor's role.
+// `stoa verify entry`: what the log promised a resident, checked from a file alone.
 import AccessLog
 import ArgumentParser
+import Consent
 import Foundation
 import Ledger
 import Postgres
@@ -10,8 +11,8 @@ import TransparencyLog
 /// `stoa verify …`
 struct VerifyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "verify", abstract: "Proves that the ledger adds up, that the access log is whole, and that an entry is in it.",
-        subcommands: [VerifyLedgerCommand.self, VerifyLogCommand.self, VerifyEntryCommand.self])
+        commandName: "verify", abstract: "Proves that the ledger adds up, that the access log and the consents are whole, and that an entry is in the log.",
+        subcommands: [VerifyLedgerCommand.self, VerifyLogCommand.self, VerifyConsentsCommand.self, VerifyEntryCommand.self])
 }
 
 /// `stoa verify ledger`
@@ -29,6 +30,23 @@ struct VerifyLedgerCommand: AsyncParsableCommand {
         for finding in report.findings { print("\(finding.kind) \(finding.subject): expected \(finding.expected), found \(finding.found)") }
         guard report.isSound else { throw ExitCode.failure }
         print("The ledger adds up.")
+    }
+}
+
+/// `stoa verify consents`
+struct VerifyConsentsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "consents", abstract: "Every consent event carries the hash of the one before it, and the switches stand as the newest events left them.",
+        discussion: "Exit status 1 when anything differs; each finding is a line.")
+
+    @OptionGroup var common: CommonOptions
+
+    func run() async throws {
+        let configuration = try await common.load()
+        let findings = try await Installation.withAuditor(configuration, say: sayToPerson) { try await ConsentVerification(auditor: $0).run() }
+        for finding in findings { print(finding) }
+        guard findings.isEmpty else { throw ExitCode.failure }
+        print("The consents are whole.")
     }
 }
 

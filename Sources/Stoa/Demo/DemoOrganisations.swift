@@ -28,7 +28,7 @@ extension DemoLoader {
                     NewActivity(
                         id: ActivityID(demoUUID("activity/\(organisation.id)/\(purpose.id)")), organisationID: organisation.id, purpose: purpose.id,
                         legalBasis: purpose.legalBasis, law: purpose.law, attributes: purpose.attributes, title: purpose.title,
-                        explanation: purpose.explanation))
+                        explanation: purpose.explanation, validMonths: purpose.validMonths))
             }
             let path = try await loadClient(organisation)
             let subjects = try await pseudonyms(of: residents, for: organisation.id)
@@ -37,7 +37,17 @@ extension DemoLoader {
                     name: organisation.name.text(.english), clientID: organisation.id, privateKeyPath: path,
                     purposes: organisation.purposes.map { ($0.id, $0.attributes, $0.legalBasis.rawValue) }, subjects: subjects))
         }
+        if let resident = residents.first { try await askForConsent(of: resident) }
         return files
+    }
+
+    /// The library asks the first resident, once, so that there is a request to look at.
+    private func askForConsent(of resident: DemoPerson) async throws {
+        let outcome = try await owner.optional(
+            DemoRequest(
+                id: demoUUID("request/library-card"), publicCode: resident.publicCode, activity: demoUUID("activity/city-library/library-card"),
+                client: "city-library", message: "Your new card is ready as soon as you agree."))
+        guard outcome == nil || outcome == "recorded" else { throw SetupError("The demo city cannot make a request: \(outcome ?? "").") }
     }
 
     /// The client and its key file. When one of the two is missing, a new key replaces whatever there was.
@@ -76,6 +86,30 @@ extension DemoLoader {
     static let appClientID = "demo-app"
     /// Everything that an app can hold, as it is registered and told in demo.json.
     static let appScope = "profile consents access_log bills payments messages"
+}
+
+/// A request with its message. No row when it was made at an earlier start.
+private struct DemoRequest: Query {
+    let id: UUID
+    let publicCode: String
+    let activity: UUID
+    let client: String
+    let message: String
+
+    var sql: SQL {
+        """
+        WITH asked AS MATERIALIZED (
+            SELECT consent.append(\(id), r.id, \(activity), 'requested', NULL, NULL, NULL, NULL, \(client), 'organisation', 'exchange', 'en', NULL) AS outcome
+            FROM register.resident AS r
+            WHERE r.public_code = \(publicCode) AND NOT EXISTS (SELECT FROM consent.event AS e WHERE e.id = \(id))
+        ), written AS (
+            INSERT INTO consent.request_message (request_id, text, language) SELECT \(id), \(message), 'en' FROM asked WHERE outcome = 'recorded'
+        )
+        SELECT outcome FROM asked
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> String { try row.next() }
 }
 
 private struct ClientExists: Query {

@@ -16,7 +16,7 @@ enum DemoScript {
     static let residents = [
         Resident(
             username: "amina", name: "Amina Wanjiru Odhiambo", language: .english, nationalNumber: "910314970013",
-            hint: "resident; bills to pay, data to share"),
+            hint: "resident; bills to pay, data to share, a request to answer"),
         Resident(username: "luc", name: "Luc Ménard", language: .french, nationalNumber: "671102970140", hint: "resident, in French"),
         Resident(username: "layla", name: "ليلى حداد", language: .arabic, nationalNumber: "850723970271", hint: "resident, in Arabic"),
         Resident(
@@ -41,6 +41,8 @@ enum DemoScript {
         let attributes: [String]
         let title: LocalisedText
         let explanation: LocalisedText
+        /// Nil: an agreement lasts until it is withdrawn.
+        var validMonths: Int?
     }
 
     struct Organisation: Sendable {
@@ -113,7 +115,8 @@ enum DemoScript {
                     explanation: text(
                         "The library prints your card and knows that you live in the city, not where.",
                         "La bibliothèque imprime votre carte et sait que vous habitez la ville, sans savoir où.",
-                        "تطبع المكتبة بطاقتك وتعرف أنك تسكن في المدينة، دون أن تعرف أين."))
+                        "تطبع المكتبة بطاقتك وتعرف أنك تسكن في المدينة، دون أن تعرف أين."),
+                    validMonths: 12)
             ]),
         Organisation(
             id: "lantern-cinema", kind: "retailer", name: text("Lantern Cinema", "Cinéma La Lanterne", "سينما الفانوس"),
