@@ -90,6 +90,7 @@ let package = Package(
         slice("Exchange", ["AccessLog", "Register"]),
         slice("Ledger"),
         slice("Payments", ["Ledger", "Messages", "Benefits"]),
+        slice("DataTracker", ["AccessLog", "Register"]),
         slice("Questions", ["AccessLog", "Register", "Messages"]),
         slice("Benefits", ["AccessLog", "Ledger", "Messages"]),
         slice("Casework", ["AccessLog", "Register", "Identity", "Consent", "Messages"]),
@@ -99,7 +100,7 @@ let package = Package(
             name: "Stoa",
             dependencies: [
                 "Primitives", "Postgres", "TransparencyLog", "Web", "AccessLog", "Register", "Messages", "Identity", "OpenID", "Consent", "Exchange",
-                "Ledger", "Payments", "Benefits", "Casework", "Questions", hummingbird, logging, metrics, lifecycle, unixSignals, configuration, arguments,
+                "Ledger", "Payments", "Benefits", "Casework", "Questions", "DataTracker", hummingbird, logging, metrics, lifecycle, unixSignals, configuration, arguments,
                 jwtKit, crypto, yams, nio, nioPosix,
             ], swiftSettings: strict),
 
@@ -122,6 +123,7 @@ let package = Package(
         tests("AccessLog", ["City", "TestSupport", "Postgres", "Primitives", "Register", "TransparencyLog", "Web", hummingbirdTesting, crypto, httpTypes, nio, logging]),
         tests("Identity", ["City", "Messages", "Postgres", "Primitives", "Register", "Web", hummingbirdTesting]),
         tests("Messages", ["City", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
+        tests("DataTracker", ["City", "AccessLog", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes, nio]),
         tests("Questions", ["City", "AccessLog", "Messages", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting]),
         tests("Casework", ["City", "AccessLog", "Consent", "Messages", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting]),
         tests("Ledger", ["City", "TestSupport", "Postgres", "Primitives", "Web", logging]),

@@ -1,7 +1,8 @@
 -- What wrk sends, and how it looks at every answer. The environment says what:
 --   BENCH_METHOD, BENCH_PATH, BENCH_HEADERS  one "Name: value" a line
 --   BENCH_BODY, BENCH_SUBJECTS   a body with %s in it, and a file with one subject a line to put there, at random
---   BENCH_EXPECT                 texts that a good answer holds, one a line; BENCH_BYTES_MIN  and how long it is at least
+--   BENCH_EXPECT                 texts that a good answer holds, one a line; BENCH_BYTES_MIN  and how long it is at least;
+--   BENCH_REJECT                 texts that it does not hold, one a line
 local function lines(text)
   local found = {}
   for line in (text or ""):gmatch("[^\n]+") do found[#found + 1] = line end
@@ -11,6 +12,7 @@ end
 local method = os.getenv("BENCH_METHOD") or "GET"
 local path = os.getenv("BENCH_PATH")
 local expected = lines(os.getenv("BENCH_EXPECT"))
+local rejected = lines(os.getenv("BENCH_REJECT"))
 local bytes_min = tonumber(os.getenv("BENCH_BYTES_MIN") or "0")
 local headers = {}
 for _, line in ipairs(lines(os.getenv("BENCH_HEADERS"))) do
@@ -49,6 +51,7 @@ function response(status, _, body)
   end
   local good = #body >= bytes_min
   for i = 1, #expected do good = good and body:find(expected[i], 1, true) ~= nil end
+  for i = 1, #rejected do good = good and body:find(rejected[i], 1, true) == nil end
   if not good then
     wrong_body = wrong_body + 1
     if first_wrong == "" then first_wrong = body:sub(1, 300) end

@@ -22,6 +22,14 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 SOAK_SECONDS = float(os.environ.get("BENCH_SOAK_SECONDS", "60"))
 SCALE = 10
 CONNECTIONS, WRK_THREADS = 32, 2
+# At the rate of exchange reads a second thread of wrk only costs context switches.
+READ_THREADS = 1
+READ_CONNECTIONS_MANY = 64
+# Two lists are decided at a time; two more are on their way.
+LIST_CONNECTIONS = 4
+INSERT_CLIENTS = 16
+# How far the reference's rows may be from the entries that reads write, on average.
+ENTRY_WIDTH_TOLERANCE = 0.02
 RSS_SAMPLE_SECONDS = 5
 RSS_START_MIB_MAX = 150
 # After the warm-up third, the last third may exceed the middle one by what a few more cached statements and buffers take.
@@ -41,7 +49,33 @@ def pgbench(url, *arguments):
 
 def reference(url, kind):
     """Transactions a second of pgbench's own workload: -S point reads, -N an update, a read and an insert, committed."""
-    said = pgbench(url, kind, "-M", "prepared", "-c", "8", "-j", "2", "-n", "-T", str(max(1, round(SECONDS))))
+    return pgbench_result(pgbench(url, kind, "-M", "prepared", "-c", "8", "-j", "2", "-n", "-T", str(max(1, round(SECONDS)))))
+
+
+# An access entry as a read of the benchmark writes it, one row a transaction, under a primary key.
+ENTRY_TABLE = """
+CREATE TABLE pgbench.entry (LIKE access_log.entry INCLUDING DEFAULTS);
+ALTER TABLE pgbench.entry ADD PRIMARY KEY (id);
+"""
+INSERT_ENTRY = """
+INSERT INTO pgbench.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes, purpose,
+                           legal_basis, consent_event_id, case_reference, outcome)
+VALUES (gen_random_uuid(), now(), gen_random_uuid(), 'organisation', '{client}', 'organisation', '{client}', '{client}', 'disclose',
+        '{{{attributes}}}', '{purpose}', 'consent', gen_random_uuid(), 'BENCH-1', 'permitted');
+"""
+ENTRY_WIDTHS = """
+SELECT (SELECT avg(pg_column_size(e.*)) FROM pgbench.entry AS e),
+    (SELECT avg(pg_column_size(e.*)) FROM access_log.entry AS e WHERE e.operation = 'disclose' AND e.case_reference = 'BENCH-1')
+"""
+
+
+def inserts(url, script):
+    """Entries a second that pgbench inserts by themselves."""
+    said = pgbench(url, "-f", str(script), "-M", "prepared", "-c", str(INSERT_CLIENTS), "-j", "2", "-n", "-T", str(max(1, round(SECONDS))))
+    return pgbench_result(said)
+
+
+def pgbench_result(said):
     failed = int(re.search(r"number of failed transactions: (\d+)", said).group(1))
     latency = float(re.search(r"latency average = ([\d.]+) ms", said).group(1))
     return Result(float(re.search(r"tps = ([\d.]+)", said).group(1)), latency, None, failed)
@@ -64,15 +98,21 @@ def wrk_environment(path, **settings):
     return {**os.environ, "BENCH_PATH": path, **{f"BENCH_{k.upper()}": str(v) for k, v in settings.items()}}
 
 
-def wrk_command(base_url, seconds):
-    return ["wrk", "--latency", "-t", str(WRK_THREADS), "-c", str(CONNECTIONS), "-d", f"{max(1, round(seconds))}s", "-s",
+def wrk_command(base_url, seconds, connections=CONNECTIONS, threads=WRK_THREADS):
+    return ["wrk", "--latency", "-t", str(threads), "-c", str(connections), "-d", f"{max(1, round(seconds))}s", "-s",
             "Benchmarks/load.lua", base_url]
 
 
-def http(base_url, environment, seconds=SECONDS):
+def http(base_url, environment, seconds=SECONDS, **options):
     # wrk does not end when the server goes away.
-    done = subprocess.run(wrk_command(base_url, seconds), capture_output=True, text=True, env=environment, timeout=seconds + WRK_SECONDS_OVER_MAX)
+    done = subprocess.run(wrk_command(base_url, seconds, **options), capture_output=True, text=True, env=environment,
+                          timeout=seconds + WRK_SECONDS_OVER_MAX)
     return http_result(done.stdout, done.returncode, done.stderr)
+
+
+def entries_of_lists(result):
+    """The same in entries: a call makes one for each subject."""
+    return Result(result.rate * city.SUBJECTS_PER_LIST, result.p50, result.p99, result.errors, result.first_error)
 
 
 def http_result(stdout, status, stderr):
@@ -83,13 +123,15 @@ def http_result(stdout, status, stderr):
 
 
 class Loads:
-    """The environments of the three HTTP loads."""
+    """The environments of the four HTTP loads."""
 
-    def __init__(self, server, demo, organisation, subjects_file):
+    def __init__(self, server, demo, organisation, folder):
         self.server, self.organisation = server, organisation
-        body = json.dumps({"subject": "%s", "purpose": city.PURPOSE, "attributes": city.ATTRIBUTES, "case_reference": "BENCH-1"})
-        expected = ['"attributes"', '"access_entry"'] + [f'"{name}"' for name in city.ATTRIBUTES]
-        self.read_settings = {"method": "POST", "body": body, "subjects": subjects_file, "expect": "\n".join(expected)}
+        question = json.dumps({"purpose": city.PURPOSE, "attributes": city.ATTRIBUTES, "case_reference": "BENCH-1"})[1:]
+        expected = "\n".join(['"attributes"', '"access_entry"'] + [f'"{name}"' for name in city.ATTRIBUTES])
+        self.read_settings = {"method": "POST", "body": '{"subject": "%s", ' + question, "subjects": folder / "subjects", "expect": expected}
+        self.list_settings = {"method": "POST", "body": '{"subjects": [%s], ' + question, "subjects": folder / "lists", "expect": expected,
+                              "reject": '"refused"', "bytes_min": city.SUBJECTS_PER_LIST * self.ITEM_BYTES_MIN}
         self.live = wrk_environment("/health/live")
 
         resident = demo["residents"][0]
@@ -104,9 +146,18 @@ class Loads:
         self.dashboard = wrk_environment("/consents", headers=f"Cookie: {cookies}\nAccept-Encoding: gzip\nAccept: text/html",
                                          bytes_min=int(self.page_bytes * 0.95))
 
+    # Two UUIDs and the names of four attributes: an answer that lacks an item is shorter than so many of them.
+    ITEM_BYTES_MIN = 200
+
     def reads(self):
+        return self.asking("/api/v1/exchange/reads", self.read_settings)
+
+    def lists(self):
+        return self.asking("/api/v1/exchange/lists", self.list_settings)
+
+    def asking(self, path, settings):
         """With a token of its own: one ends after ten minutes."""
-        return wrk_environment("/api/v1/exchange/reads", **self.read_settings, headers=f"Authorization: Bearer {self.token()}\nContent-Type: application/json")
+        return wrk_environment(path, **settings, headers=f"Authorization: Bearer {self.token()}\nContent-Type: application/json")
 
     def token(self):
         return organisation_session(self.server, self.organisation).token["access_token"]
@@ -121,8 +172,9 @@ def rss_mib(process):
 
 def soak(server, loads):
     """Reads and pages at once, while the server's memory is sampled. Returns the samples and the errors."""
-    running = [subprocess.Popen(wrk_command(server.base_url, SOAK_SECONDS), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-               for environment in (loads.reads(), loads.dashboard)]
+    running = [subprocess.Popen(wrk_command(server.base_url, SOAK_SECONDS, threads=threads), env=environment, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
+               for environment, threads in ((loads.reads(), READ_THREADS), (loads.dashboard, WRK_THREADS))]
     samples = []
     while any(process.poll() is None for process in running):
         samples.append(rss_mib(server.process.pid))
@@ -166,26 +218,35 @@ def measure(server, folder):
     start_mib = rss_mib(server.process.pid)
     organisation = demo["organisations"][0]
     say("loading residents, consents and pgbench's tables")
-    subjects_file, subjects, records = city.load(server, organisation["client_id"], folder)
+    subjects, records = city.load(server, organisation["client_id"], folder)
     url = server.database_url("owner")
     with server.connect() as connection:
         connection.execute("CREATE SCHEMA pgbench")
+        connection.execute(ENTRY_TABLE)
     pgbench(url, "-i", "-q", "-s", str(SCALE))
-    loads = Loads(server, demo, organisation, subjects_file)
+    script = folder / "insert-entry.sql"
+    script.write_text(" ".join(INSERT_ENTRY.format(
+        client=organisation["client_id"], attributes=",".join(city.ATTRIBUTES), purpose=city.PURPOSE).split()) + "\n")
+    loads = Loads(server, demo, organisation, folder)
     city.check_reads(server.base_url, loads.token(), subjects, records)
 
-    results = {name: [] for name in ("S", "points", "N", "reads", "live", "dashboard")}
+    results = {name: [] for name in ("S", "points", "N", "reads", "inserts", "many reads", "lists", "live", "dashboard")}
     for number in range(ROUNDS):
         say(f"round {number + 1} of {ROUNDS}")
         drain(server)
         results["S"].append(reference(url, "-S"))
         results["points"].append(point_reads(url))
         results["N"].append(reference(url, "-N"))
-        results["reads"].append(http(server.base_url, loads.reads()))
+        results["reads"].append(http(server.base_url, loads.reads(), threads=READ_THREADS))
+        drain(server)
+        results["inserts"].append(inserts(url, script))
+        results["many reads"].append(http(server.base_url, loads.reads(), connections=READ_CONNECTIONS_MANY, threads=READ_THREADS))
+        results["lists"].append(entries_of_lists(http(server.base_url, loads.lists(), connections=LIST_CONNECTIONS, threads=READ_THREADS)))
         drain(server)
         results["live"].append(http(server.base_url, loads.live))
         results["dashboard"].append(http(server.base_url, loads.dashboard))
     city.check_reads(server.base_url, loads.token(), subjects, records)
+    check_widths(server)
 
     say(f"memory under {SOAK_SECONDS:.0f} s of reads and pages")
     samples, soaked = soak(server, loads)
@@ -199,9 +260,19 @@ def measure(server, folder):
     verdicts = [
         row("`Postgres` prepared point reads, 64 callers / `pgbench -S`", results["points"], results["S"], 1.0),
         row("exchange reads over HTTP / `pgbench -N`", results["reads"], results["N"], 1.0),
+        row(f"the same on {READ_CONNECTIONS_MANY} connections / `pgbench` inserts of one entry, {INSERT_CLIENTS} clients", results["many reads"],
+            results["inserts"], 0.6),
+        row(f"entries of lists of {city.SUBJECTS_PER_LIST:,} (times of a call) / the same inserts", results["lists"], results["inserts"], 2.0),
         row("consent dashboard, signed in / `/health/live`", results["dashboard"], results["live"], 0.05),
     ]
     return all(verdicts) & memory(start_mib, samples, sum(r.errors for r in soaked))
+
+
+def check_widths(server):
+    """The reference writes what reads write."""
+    with server.connect() as connection:
+        reference_width, width = (float(value) for value in connection.execute(ENTRY_WIDTHS).fetchone())
+    assert abs(reference_width - width) <= ENTRY_WIDTH_TOLERANCE * width, f"rows of {reference_width:.0f} bytes stand for entries of {width:.0f}"
 
 
 def memory(start_mib, samples, errors):

@@ -35,7 +35,7 @@ CREATE TABLE access_log.entry (
     actor_role text NOT NULL,
     organisation_id text,
     client_id text,
-    operation text NOT NULL CHECK (operation IN ('disclose', 'predicate', 'list', 'view', 'search', 'paper_entry', 'log_view', 'own_view')),
+    operation text NOT NULL CHECK (operation IN ('disclose', 'predicate', 'list', 'view', 'search', 'paper_entry', 'log_view', 'usage', 'own_view')),
     attributes text[] NOT NULL,
     purpose text NOT NULL,
     legal_basis text,
@@ -45,12 +45,12 @@ CREATE TABLE access_log.entry (
     outcome text NOT NULL CHECK (outcome IN ('permitted', 'refused')),
     refusal text,
     -- How many people the list was about that this entry is one of. A thousand: the sequencer's batch, some 40 ms of work.
-    count integer CHECK (count BETWEEN 1 AND 1000),
+    count integer,
     written_by xid8 NOT NULL DEFAULT pg_current_xact_id(),
     -- Two random UUIDs carry 244 random bits; without them a commitment cannot be tried out.
     salt bytea NOT NULL DEFAULT sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) CHECK (octet_length(salt) = 32),
     CHECK ((outcome = 'refused') = (refusal IS NOT NULL)),
-    CHECK ((operation = 'list') = (count IS NOT NULL)),
+    CHECK (CASE operation WHEN 'list' THEN coalesce(count BETWEEN 1 AND 1000, false) ELSE count IS NULL END),
     -- What an entry can be long: the limits of the forms and of the exchange. Without them one huge entry would stop the sequencer.
     CHECK (cardinality(attributes) <= 50 AND array_position(attributes, NULL) IS NULL AND octet_length(array_to_string(attributes, ',')) <= 4096
         AND length(purpose) <= 63 AND length(case_reference) <= 64),
@@ -213,13 +213,15 @@ ALTER FUNCTION access_log.role_of(uuid) OWNER TO stoa_door;
 --   credentials      SHA-256 of the session or access token: actor, role and organisation follow from its row
 --   operations       disclose (an organisation reads; where it asks for nothing but derived attributes, the entry says predicate), list
 --                    (the same of many people, in a call of its own), view, search and paper_entry (caseworkers), log_view (auditors, of what a
---                    resident asks about), own_view (a resident, of own data)
---   subject_kinds    disclose and list: pseudonym; staff: resident, public_code, national_number, name_and_birth_date; own_view: self.
+--                    resident asks about), usage (a portal that shows residents their log), own_view (a resident, of own data)
+--   subject_kinds    disclose and list: pseudonym; staff: resident, public_code, national_number, name_and_birth_date;
+--                    usage: national_number; own_view: self.
 --                    Any other names nobody: an own view can only be of the resident whose credential it is
 --   subject_keys     UUID, code, or the HMAC in hexadecimal; '' for self
 --   attribute_lists  attribute ids with commas between them
 --   purposes         disclose and list: the organisation's purpose; of staff: a reason; own_view: the kind of view, which is also the scope
 --   case_references  compulsory but for own_view
+-- Organisations' requests are counted by the minute (exchange.volume); what is over the limit is refused: volume_exceeded.
 -- Returns a decision each, in no order: refusal is null where permitted; missing names the attributes that nothing covers;
 -- entry_id is the entry to release under (for a repeated own view, the first one). A credential that does not stand makes no entry.
 --
@@ -246,22 +248,41 @@ BEGIN
     IF operations && '{disclose,list}' THEN
         RETURN QUERY
         WITH request AS (
-            SELECT r.id, r.credential, r.operation, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
-                coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes
+            SELECT r.id, r.operation, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
+                coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes,
+                c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id, c.client_organisation_id, c.scope
             FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, attribute_lists, purposes, case_references)
                 AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
+            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
             WHERE r.operation IN ('disclose', 'list')
+        ), counted AS (
+            -- One row for each organisation of the batch, in the order of their names: each waits for whoever counts the same one elsewhere.
+            INSERT INTO exchange.volume AS v (organisation_id, minute, requests, subjects)
+            SELECT r.client_organisation_id, date_trunc('minute', public.stoa_now()), CASE WHEN list_count IS NULL THEN count(*) ELSE 1 END, count(*)
+            FROM request AS r WHERE r.client_organisation_id IS NOT NULL GROUP BY r.client_organisation_id ORDER BY r.client_organisation_id
+            ON CONFLICT (organisation_id, minute) DO UPDATE SET requests = v.requests + excluded.requests, subjects = v.subjects + excluded.subjects
+            -- How many of the batch are too many.
+            RETURNING v.organisation_id, (
+                SELECT GREATEST(v.requests - o.requests_per_minute_max, v.subjects - o.subjects_per_minute_max)
+                FROM consent.organisation AS o WHERE o.id = v.organisation_id) AS excess
+        ), derived AS (
+            SELECT array_agg(x.id) AS ids FROM register.attribute AS x WHERE x.derived_from IS NOT NULL
         ), decided AS (
             SELECT r.id, r.attributes,
-                CASE WHEN r.operation = 'disclose' AND cardinality(r.attributes) > 0
-                        AND r.attributes <@ (SELECT array_agg(x.id) FROM register.attribute AS x WHERE x.derived_from IS NOT NULL)
+                -- The first attribute nearly always tells, for a tenth of what comparing the lists costs.
+                CASE WHEN r.operation = 'disclose' AND r.attributes[1] = ANY ((SELECT x.ids FROM derived AS x)::text[])
+                        AND r.attributes <@ (SELECT x.ids FROM derived AS x)
                     THEN 'predicate' ELSE r.operation END AS operation,
-                r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
-                p.resident_id AS subject_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
+                r.purpose, r.case_reference, r.kind, r.actor_id, r.staff_id, r.client_id, r.organisation_id,
+                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN p.resident_id END AS subject_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
                 st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
                 CASE
-                    WHEN c.kind IS NULL THEN 'credential_invalid'
-                    WHEN c.kind <> 'organisation' OR NOT 'exchange.read' = ANY (c.scope) THEN 'scope_missing'
+                    WHEN r.kind IS NULL THEN 'credential_invalid'
+                    WHEN r.kind <> 'organisation' OR NOT 'exchange.read' = ANY (r.scope) THEN 'scope_missing'
+                    -- Of single reads the last ones, in the order of their ids; a list as a whole.
+                    WHEN v.excess > 0 AND (list_count IS NOT NULL OR v.excess >= cardinality(operations) OR v.excess >= (
+                        SELECT count(*) FROM request AS o WHERE o.client_organisation_id = r.client_organisation_id AND o.id >= r.id))
+                        THEN 'volume_exceeded'
                     WHEN r.case_reference IS NULL THEN 'case_reference_missing'
                     WHEN act.legal_basis IS NULL THEN 'purpose_unknown'
                     WHEN cardinality(r.attributes) = 0 THEN 'attributes_missing'
@@ -270,13 +291,13 @@ BEGIN
                     WHEN act.legal_basis = 'consent' AND (st.state IS DISTINCT FROM 'given' OR NOT r.attributes <@ st.attributes)
                         THEN 'consent_missing' END AS refusal
             FROM request AS r
-            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
+            LEFT JOIN counted AS v ON v.organisation_id = r.client_organisation_id
             LEFT JOIN LATERAL (SELECT x.resident_id FROM exchange.pseudonym AS x
-                WHERE r.subject_kind = 'pseudonym' AND x.organisation_id = c.client_organisation_id
+                WHERE r.subject_kind = 'pseudonym' AND x.organisation_id = r.client_organisation_id
                   AND x.pseudonym = CASE r.subject_kind WHEN 'pseudonym' THEN r.subject_key::uuid END OFFSET 0) AS p ON true
             LEFT JOIN LATERAL (SELECT x.id, x.legal_basis, x.law, y.attributes
                 FROM consent.processing_activity AS x JOIN consent.policy AS y ON y.activity_id = x.id AND y.version = x.policy_version
-                WHERE x.organisation_id = c.client_organisation_id AND x.purpose = r.purpose OFFSET 0) AS act ON true
+                WHERE x.organisation_id = r.client_organisation_id AND x.purpose = r.purpose OFFSET 0) AS act ON true
             LEFT JOIN LATERAL (SELECT x.state, x.attributes, x.event_id FROM consent.state AS x
                 WHERE x.resident_id = p.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
         ), logged AS (
@@ -286,7 +307,9 @@ BEGIN
                 d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN d.legal_basis END, CASE WHEN d.refusal IS NULL THEN d.law END,
                 CASE WHEN d.refusal IS NULL AND d.legal_basis = 'consent' THEN d.consent_event_id END,
                 d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal, list_count
-            FROM decided AS d WHERE d.kind IS NOT NULL
+            FROM decided AS d
+            -- A list that is refused for its volume is decided about nobody: one entry says that it was.
+            WHERE d.kind IS NOT NULL AND (d.refusal IS DISTINCT FROM 'volume_exceeded' OR list_count IS NULL OR d.id = entry_ids[1])
             RETURNING entry.id
         ), queued AS (
             INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
@@ -393,9 +416,45 @@ BEGIN
         SELECT d.id, coalesce(d.own_entry_id, d.id), d.refusal, '{}'::text[] FROM decided AS d;
     END IF;
 
+    -- A portal that shows residents, for the state, who looked at their data: it reads the log of one person, by national number.
+    IF 'usage' = ANY (operations) THEN
+        RETURN QUERY
+        WITH request AS (
+            SELECT r.id, r.credential, r.purpose, nullif(r.case_reference, '') AS case_reference,
+                CASE r.subject_kind WHEN 'national_number' THEN ARRAY(SELECT l.resident_id FROM register.lookup AS l
+                    WHERE l.kind = r.subject_kind AND l.hmac = decode(r.subject_key, 'hex') LIMIT 2) ELSE '{}'::uuid[] END AS residents
+            FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, purposes, case_references)
+                AS r (id, credential, operation, subject_kind, subject_key, purpose, case_reference)
+            WHERE r.operation = 'usage'
+        ), decided AS (
+            SELECT r.id, r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
+                CASE WHEN cardinality(r.residents) = 1 THEN r.residents[1] END AS subject_id,
+                CASE
+                    WHEN c.kind IS NULL THEN 'credential_invalid'
+                    WHEN c.kind <> 'organisation' OR NOT 'usage.read' = ANY (c.scope) THEN 'scope_missing'
+                    WHEN r.purpose NOT IN ('data_tracker', 'data_tracker_representative') THEN 'purpose_unknown'
+                    WHEN r.case_reference IS NULL THEN 'case_reference_missing'
+                    WHEN cardinality(r.residents) > 1 THEN 'subject_ambiguous'
+                    WHEN cardinality(r.residents) = 0 THEN 'subject_unknown' END AS refusal
+            FROM request AS r
+            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
+        ), logged AS (
+            INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
+                                          purpose, legal_basis, law, case_reference, outcome, refusal)
+            SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END,
+                d.organisation_id, d.client_id, 'usage', '{}', d.purpose, CASE WHEN d.refusal IS NULL THEN 'legal_obligation' END,
+                CASE WHEN d.refusal IS NULL THEN 'GDPR Art. 15' END, d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
+            FROM decided AS d WHERE d.kind IS NOT NULL
+            RETURNING entry.id
+        ), queued AS (
+            INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
+        )
+        SELECT d.id, d.id, d.refusal, '{}'::text[] FROM decided AS d;
+    END IF;
+
     RETURN QUERY
         SELECT r.id, r.id, 'operation_unknown', '{}'::text[] FROM unnest(entry_ids, operations) AS r (id, operation)
-        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'log_view', 'own_view');
+        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'log_view', 'usage', 'own_view');
 END
 $$;
 ALTER FUNCTION access_log.authorise(uuid[], bytea[], text[], text[], text[], text[], text[], text[]) OWNER TO stoa_door;

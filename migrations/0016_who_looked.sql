@@ -3,7 +3,7 @@
 GRANT CREATE ON SCHEMA access_log TO stoa_door;
 -- An entry with the names that the registers give to its ids, and what became of it: read by the functions of the log and of the questions.
 CREATE VIEW access_log.told_entry AS
-    SELECT e.subject_id, e.id, e.at, e.organisation_id, o.name AS organisation_name, e.actor_role, e.operation, e.purpose, pol.title AS purpose_title,
+    SELECT e.subject_id, e.id, e.at, e.organisation_id, o.name AS organisation_name, e.client_id, e.actor_role, e.operation, e.purpose, pol.title AS purpose_title,
         act.id AS activity_id, e.attributes, e.legal_basis, e.law, ce.at AS consent_at, e.case_reference, e.outcome, e.refusal,
         CASE WHEN e.operation = 'paper_entry' AND e.outcome = 'permitted' THEN paper.id IS NOT NULL END AS form_entered, paper.helper_name,
         l.index AS leaf_index, e.count, q.asked_at AS question_asked_at, q.due_at AS question_due_at, answer.answered_at AS question_answered_at
@@ -60,6 +60,36 @@ END
 $$;
 ALTER FUNCTION access_log.questioned_entry(bytea, uuid) OWNER TO stoa_door;
 
+-- What a portal shows of the log of the person whom it has just logged that it looks up: what others did and were permitted, newest first,
+-- within a period (null: open), some skipped. What the portal itself showed to that person is not among it.
+CREATE FUNCTION access_log.usages_under(credential bytea, view_entry uuid, period_start timestamptz, period_end timestamptz) RETURNS SETOF access_log.told_entry
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        SELECT t.*
+        FROM access_log.actor AS c
+        JOIN access_log.entry AS viewed ON viewed.id = usages_under.view_entry AND viewed.actor_kind = c.kind AND viewed.actor_id = c.id
+        JOIN register.resident AS r ON r.id = viewed.subject_id OR r.superseded_by = viewed.subject_id
+        JOIN access_log.told_entry AS t ON t.subject_id = r.id
+        WHERE c.hash = usages_under.credential AND viewed.operation = 'usage' AND viewed.outcome = 'permitted'
+          AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND viewed.at > public.stoa_now() - interval '5 seconds'
+          AND t.outcome = 'permitted' AND t.operation <> 'own_view' AND NOT (t.operation = 'usage' AND t.purpose = 'data_tracker')
+          AND t.id <> viewed.id
+          AND (usages_under.period_start IS NULL OR t.at >= usages_under.period_start)
+          AND (usages_under.period_end IS NULL OR t.at <= usages_under.period_end);
+END
+$$;
+ALTER FUNCTION access_log.usages_under(bytea, uuid, timestamptz, timestamptz) OWNER TO stoa_door;
+
+-- Since when the log is kept. Ids are made in the order of time (UUIDv7), so the first one is the oldest; null while the log is empty.
+CREATE FUNCTION access_log.kept_since() RETURNS timestamptz
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT e.at FROM access_log.entry AS e ORDER BY e.id LIMIT 1);
+END
+$$;
+ALTER FUNCTION access_log.kept_since() OWNER TO stoa_door;
+
 -- The organisations that the resident's log names, to choose from: as the page itself, after the view is logged.
 CREATE FUNCTION access_log.organisations_about(credential bytea) RETURNS TABLE (id text, name jsonb)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -79,5 +109,6 @@ END
 $$;
 ALTER FUNCTION access_log.organisations_about(bytea) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION access_log.organisations_about(bytea), access_log.questioned_entry(bytea, uuid),
+    access_log.usages_under(bytea, uuid, timestamptz, timestamptz), access_log.kept_since(),
     access_log.entries_about(bytea, timestamptz, uuid, integer, boolean, text, text, text, uuid) TO stoa_app;
 REVOKE CREATE ON SCHEMA access_log FROM stoa_door;

@@ -77,22 +77,41 @@ BEGIN
     IF operations && '{disclose,list}' THEN
         RETURN QUERY
         WITH request AS (
-            SELECT r.id, r.credential, r.operation, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
-                coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes
+            SELECT r.id, r.operation, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
+                coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes,
+                c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id, c.client_organisation_id, c.scope
             FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, attribute_lists, purposes, case_references)
                 AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
+            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
             WHERE r.operation IN ('disclose', 'list')
+        ), counted AS (
+            -- One row for each organisation of the batch, in the order of their names: each waits for whoever counts the same one elsewhere.
+            INSERT INTO exchange.volume AS v (organisation_id, minute, requests, subjects)
+            SELECT r.client_organisation_id, date_trunc('minute', public.stoa_now()), CASE WHEN list_count IS NULL THEN count(*) ELSE 1 END, count(*)
+            FROM request AS r WHERE r.client_organisation_id IS NOT NULL GROUP BY r.client_organisation_id ORDER BY r.client_organisation_id
+            ON CONFLICT (organisation_id, minute) DO UPDATE SET requests = v.requests + excluded.requests, subjects = v.subjects + excluded.subjects
+            -- How many of the batch are too many.
+            RETURNING v.organisation_id, (
+                SELECT GREATEST(v.requests - o.requests_per_minute_max, v.subjects - o.subjects_per_minute_max)
+                FROM consent.organisation AS o WHERE o.id = v.organisation_id) AS excess
+        ), derived AS (
+            SELECT array_agg(x.id) AS ids FROM register.attribute AS x WHERE x.derived_from IS NOT NULL
         ), decided AS (
             SELECT r.id, r.attributes,
-                CASE WHEN r.operation = 'disclose' AND cardinality(r.attributes) > 0
-                        AND r.attributes <@ (SELECT array_agg(x.id) FROM register.attribute AS x WHERE x.derived_from IS NOT NULL)
+                -- The first attribute nearly always tells, for a tenth of what comparing the lists costs.
+                CASE WHEN r.operation = 'disclose' AND r.attributes[1] = ANY ((SELECT x.ids FROM derived AS x)::text[])
+                        AND r.attributes <@ (SELECT x.ids FROM derived AS x)
                     THEN 'predicate' ELSE r.operation END AS operation,
-                r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
-                p.resident_id AS subject_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
+                r.purpose, r.case_reference, r.kind, r.actor_id, r.staff_id, r.client_id, r.organisation_id,
+                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN p.resident_id END AS subject_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
                 st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
                 CASE
-                    WHEN c.kind IS NULL THEN 'credential_invalid'
-                    WHEN c.kind <> 'organisation' OR NOT 'exchange.read' = ANY (c.scope) THEN 'scope_missing'
+                    WHEN r.kind IS NULL THEN 'credential_invalid'
+                    WHEN r.kind <> 'organisation' OR NOT 'exchange.read' = ANY (r.scope) THEN 'scope_missing'
+                    -- Of single reads the last ones, in the order of their ids; a list as a whole.
+                    WHEN v.excess > 0 AND (list_count IS NOT NULL OR v.excess >= cardinality(operations) OR v.excess >= (
+                        SELECT count(*) FROM request AS o WHERE o.client_organisation_id = r.client_organisation_id AND o.id >= r.id))
+                        THEN 'volume_exceeded'
                     WHEN r.case_reference IS NULL THEN 'case_reference_missing'
                     WHEN act.legal_basis IS NULL THEN 'purpose_unknown'
                     WHEN cardinality(r.attributes) = 0 THEN 'attributes_missing'
@@ -101,13 +120,13 @@ BEGIN
                     WHEN act.legal_basis = 'consent' AND (st.state IS DISTINCT FROM 'given' OR NOT r.attributes <@ st.attributes)
                         THEN 'consent_missing' END AS refusal
             FROM request AS r
-            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
+            LEFT JOIN counted AS v ON v.organisation_id = r.client_organisation_id
             LEFT JOIN LATERAL (SELECT x.resident_id FROM exchange.pseudonym AS x
-                WHERE r.subject_kind = 'pseudonym' AND x.organisation_id = c.client_organisation_id
+                WHERE r.subject_kind = 'pseudonym' AND x.organisation_id = r.client_organisation_id
                   AND x.pseudonym = CASE r.subject_kind WHEN 'pseudonym' THEN r.subject_key::uuid END OFFSET 0) AS p ON true
             LEFT JOIN LATERAL (SELECT x.id, x.legal_basis, x.law, y.attributes
                 FROM consent.processing_activity AS x JOIN consent.policy AS y ON y.activity_id = x.id AND y.version = x.policy_version
-                WHERE x.organisation_id = c.client_organisation_id AND x.purpose = r.purpose OFFSET 0) AS act ON true
+                WHERE x.organisation_id = r.client_organisation_id AND x.purpose = r.purpose OFFSET 0) AS act ON true
             LEFT JOIN LATERAL (SELECT x.state, x.attributes, x.event_id FROM consent.state AS x
                 WHERE x.resident_id = p.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
         ), logged AS (
@@ -117,7 +136,9 @@ BEGIN
                 d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN d.legal_basis END, CASE WHEN d.refusal IS NULL THEN d.law END,
                 CASE WHEN d.refusal IS NULL AND d.legal_basis = 'consent' THEN d.consent_event_id END,
                 d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal, list_count
-            FROM decided AS d WHERE d.kind IS NOT NULL
+            FROM decided AS d
+            -- A list that is refused for its volume is decided about nobody: one entry says that it was.
+            WHERE d.kind IS NOT NULL AND (d.refusal IS DISTINCT FROM 'volume_exceeded' OR list_count IS NULL OR d.id = entry_ids[1])
             RETURNING entry.id
         ), queued AS (
             INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
@@ -224,9 +245,45 @@ BEGIN
         SELECT d.id, coalesce(d.own_entry_id, d.id), d.refusal, '{}'::text[] FROM decided AS d;
     END IF;
 
+    -- A portal that shows residents, for the state, who looked at their data: it reads the log of one person, by national number.
+    IF 'usage' = ANY (operations) THEN
+        RETURN QUERY
+        WITH request AS (
+            SELECT r.id, r.credential, r.purpose, nullif(r.case_reference, '') AS case_reference,
+                CASE r.subject_kind WHEN 'national_number' THEN ARRAY(SELECT l.resident_id FROM register.lookup AS l
+                    WHERE l.kind = r.subject_kind AND l.hmac = decode(r.subject_key, 'hex') LIMIT 2) ELSE '{}'::uuid[] END AS residents
+            FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, purposes, case_references)
+                AS r (id, credential, operation, subject_kind, subject_key, purpose, case_reference)
+            WHERE r.operation = 'usage'
+        ), decided AS (
+            SELECT r.id, r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
+                CASE WHEN cardinality(r.residents) = 1 THEN r.residents[1] END AS subject_id,
+                CASE
+                    WHEN c.kind IS NULL THEN 'credential_invalid'
+                    WHEN c.kind <> 'organisation' OR NOT 'usage.read' = ANY (c.scope) THEN 'scope_missing'
+                    WHEN r.purpose NOT IN ('data_tracker', 'data_tracker_representative') THEN 'purpose_unknown'
+                    WHEN r.case_reference IS NULL THEN 'case_reference_missing'
+                    WHEN cardinality(r.residents) > 1 THEN 'subject_ambiguous'
+                    WHEN cardinality(r.residents) = 0 THEN 'subject_unknown' END AS refusal
+            FROM request AS r
+            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
+        ), logged AS (
+            INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
+                                          purpose, legal_basis, law, case_reference, outcome, refusal)
+            SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END,
+                d.organisation_id, d.client_id, 'usage', '{}', d.purpose, CASE WHEN d.refusal IS NULL THEN 'legal_obligation' END,
+                CASE WHEN d.refusal IS NULL THEN 'GDPR Art. 15' END, d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
+            FROM decided AS d WHERE d.kind IS NOT NULL
+            RETURNING entry.id
+        ), queued AS (
+            INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
+        )
+        SELECT d.id, d.id, d.refusal, '{}'::text[] FROM decided AS d;
+    END IF;
+
     RETURN QUERY
         SELECT r.id, r.id, 'operation_unknown', '{}'::text[] FROM unnest(entry_ids, operations) AS r (id, operation)
-        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'log_view', 'own_view');
+        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'log_view', 'usage', 'own_view');
 END
 $$;
 
@@ -255,11 +312,14 @@ CREATE TABLE access_log.entry (
     salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))) NOT NULL,
     CONSTRAINT entry_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['resident'::text, 'staff'::text, 'organisation'::text]))),
     CONSTRAINT entry_check CHECK (((outcome = 'refused'::text) = (refusal IS NOT NULL))),
-    CONSTRAINT entry_check1 CHECK (((operation = 'list'::text) = (count IS NOT NULL))),
+    CONSTRAINT entry_check1 CHECK (
+CASE operation
+    WHEN 'list'::text THEN COALESCE(((count >= 1) AND (count <= 1000)), false)
+    ELSE (count IS NULL)
+END),
     CONSTRAINT entry_check2 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
     CONSTRAINT entry_check3 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
-    CONSTRAINT entry_count_check CHECK (((count >= 1) AND (count <= 1000))),
-    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'log_view'::text, 'own_view'::text]))),
+    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'log_view'::text, 'usage'::text, 'own_view'::text]))),
     CONSTRAINT entry_outcome_check CHECK ((outcome = ANY (ARRAY['permitted'::text, 'refused'::text]))),
     CONSTRAINT entry_salt_check CHECK ((octet_length(salt) = 32))
 );
@@ -442,10 +502,14 @@ CREATE TABLE consent.organisation (
     id text NOT NULL,
     name jsonb NOT NULL,
     kind text NOT NULL,
+    requests_per_minute_max integer DEFAULT 30000 NOT NULL,
+    subjects_per_minute_max integer DEFAULT 60000 NOT NULL,
     created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     CONSTRAINT organisation_id_check CHECK ((id ~ '^[a-z][a-z0-9-]{1,62}$'::text)),
     CONSTRAINT organisation_kind_check CHECK ((kind = ANY (ARRAY['city_office'::text, 'health'::text, 'bank'::text, 'retailer'::text, 'school'::text, 'other'::text]))),
-    CONSTRAINT organisation_name_check CHECK ((jsonb_typeof((name -> 'en'::text)) = 'string'::text))
+    CONSTRAINT organisation_name_check CHECK ((jsonb_typeof((name -> 'en'::text)) = 'string'::text)),
+    CONSTRAINT organisation_requests_per_minute_max_check CHECK ((requests_per_minute_max > 0)),
+    CONSTRAINT organisation_subjects_per_minute_max_check CHECK ((subjects_per_minute_max > 0))
 );
 
 ALTER TABLE consent.organisation OWNER TO stoa_owner;
@@ -513,6 +577,7 @@ CREATE VIEW access_log.told_entry AS
     e.at,
     e.organisation_id,
     o.name AS organisation_name,
+    e.client_id,
     e.actor_role,
     e.operation,
     e.purpose,
@@ -598,6 +663,17 @@ CREATE FUNCTION access_log.field(number_and_tag bytea, payload text) RETURNS byt
     RETURN COALESCE(((number_and_tag || int4send(octet_length(payload))) || convert_to(payload, 'UTF8'::name)), (substr(number_and_tag, 1, 1) || '\x0000000000'::bytea));
 
 ALTER FUNCTION access_log.field(number_and_tag bytea, payload text) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.kept_since() RETURNS timestamp with time zone
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN (SELECT e.at FROM access_log.entry AS e ORDER BY e.id LIMIT 1);
+END
+$$;
+
+ALTER FUNCTION access_log.kept_since() OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.longest_wait_seconds() RETURNS bigint
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -866,6 +942,28 @@ END
 $$;
 
 ALTER FUNCTION access_log.tile_root(hashes bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.usages_under(credential bytea, view_entry uuid, period_start timestamp with time zone, period_end timestamp with time zone) RETURNS SETOF access_log.told_entry
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT t.*
+        FROM access_log.actor AS c
+        JOIN access_log.entry AS viewed ON viewed.id = usages_under.view_entry AND viewed.actor_kind = c.kind AND viewed.actor_id = c.id
+        JOIN register.resident AS r ON r.id = viewed.subject_id OR r.superseded_by = viewed.subject_id
+        JOIN access_log.told_entry AS t ON t.subject_id = r.id
+        WHERE c.hash = usages_under.credential AND viewed.operation = 'usage' AND viewed.outcome = 'permitted'
+          AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND viewed.at > public.stoa_now() - interval '5 seconds'
+          AND t.outcome = 'permitted' AND t.operation <> 'own_view' AND NOT (t.operation = 'usage' AND t.purpose = 'data_tracker')
+          AND t.id <> viewed.id
+          AND (usages_under.period_start IS NULL OR t.at >= usages_under.period_start)
+          AND (usages_under.period_end IS NULL OR t.at <= usages_under.period_end);
+END
+$$;
+
+ALTER FUNCTION access_log.usages_under(credential bytea, view_entry uuid, period_start timestamp with time zone, period_end timestamp with time zone) OWNER TO stoa_door;
 
 CREATE FUNCTION benefits.approve(credential bytea, disbursement uuid, transfer uuid, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT case_reference text, OUT language text) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1406,6 +1504,35 @@ END
 $$;
 
 ALTER FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.remove_past_volume() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    DELETE FROM exchange.volume AS v WHERE v.minute < public.stoa_now() - interval '1 hour';
+END
+$$;
+
+ALTER FUNCTION exchange.remove_past_volume() OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.volume_of(credential bytea) RETURNS TABLE(requests_max integer, requests_left integer, subjects_max integer, subjects_left integer, seconds_left integer)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT o.requests_per_minute_max, GREATEST(0, o.requests_per_minute_max - coalesce(v.requests, 0)),
+            o.subjects_per_minute_max, GREATEST(0, o.subjects_per_minute_max - coalesce(v.subjects, 0)),
+            ceil(extract(epoch FROM date_trunc('minute', public.stoa_now()) + interval '1 minute' - public.stoa_now()))::integer
+        FROM web.credential AS c
+        JOIN consent.organisation AS o ON o.id = c.organisation_id
+        LEFT JOIN exchange.volume AS v ON v.organisation_id = o.id AND v.minute = date_trunc('minute', public.stoa_now())
+        WHERE c.hash = volume_of.credential AND web.is_live(c);
+END
+$$;
+
+ALTER FUNCTION exchange.volume_of(credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2956,6 +3083,16 @@ CREATE TABLE exchange.pseudonym (
 
 ALTER TABLE exchange.pseudonym OWNER TO stoa_owner;
 
+CREATE UNLOGGED TABLE exchange.volume (
+    organisation_id text NOT NULL,
+    minute timestamp with time zone NOT NULL,
+    requests integer NOT NULL,
+    subjects integer NOT NULL
+)
+WITH (fillfactor='20');
+
+ALTER TABLE exchange.volume OWNER TO stoa_owner;
+
 CREATE TABLE identity.evidence (
     id uuid NOT NULL,
     account_id uuid NOT NULL,
@@ -3495,6 +3632,9 @@ ALTER TABLE ONLY exchange.pseudonym
 ALTER TABLE ONLY exchange.pseudonym
     ADD CONSTRAINT pseudonym_resident_id_organisation_id_key UNIQUE (resident_id, organisation_id);
 
+ALTER TABLE ONLY exchange.volume
+    ADD CONSTRAINT volume_pkey PRIMARY KEY (organisation_id, minute);
+
 ALTER TABLE ONLY identity.account
     ADD CONSTRAINT account_pkey PRIMARY KEY (id);
 
@@ -3851,6 +3991,9 @@ ALTER TABLE ONLY exchange.pseudonym
 ALTER TABLE ONLY exchange.pseudonym
     ADD CONSTRAINT pseudonym_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
+ALTER TABLE ONLY exchange.volume
+    ADD CONSTRAINT volume_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
+
 ALTER TABLE ONLY identity.account
     ADD CONSTRAINT account_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
@@ -4077,6 +4220,9 @@ REVOKE ALL ON FUNCTION access_log.field(number_and_tag bytea, payload bytea) FRO
 
 REVOKE ALL ON FUNCTION access_log.field(number_and_tag bytea, payload text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION access_log.kept_since() FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.kept_since() TO stoa_app;
+
 REVOKE ALL ON FUNCTION access_log.longest_wait_seconds() FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.longest_wait_seconds() TO stoa_app;
 
@@ -4100,6 +4246,9 @@ GRANT ALL ON FUNCTION access_log.sequence(entries_max integer) TO stoa_app;
 REVOKE ALL ON FUNCTION access_log.store_tiles() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION access_log.tile_root(hashes bytea) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION access_log.usages_under(credential bytea, view_entry uuid, period_start timestamp with time zone, period_end timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.usages_under(credential bytea, view_entry uuid, period_start timestamp with time zone, period_end timestamp with time zone) TO stoa_app;
 
 REVOKE ALL ON FUNCTION benefits.approve(credential bytea, disbursement uuid, transfer uuid, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT case_reference text, OUT language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION benefits.approve(credential bytea, disbursement uuid, transfer uuid, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT case_reference text, OUT language text) TO stoa_app;
@@ -4165,6 +4314,12 @@ GRANT ALL ON FUNCTION consent.states_of(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION exchange.remove_past_volume() FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.remove_past_volume() TO stoa_app;
+
+REVOKE ALL ON FUNCTION exchange.volume_of(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.volume_of(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) TO stoa_app;
@@ -4362,6 +4517,8 @@ GRANT SELECT,INSERT ON TABLE casework.printed_form TO stoa_door;
 GRANT SELECT,INSERT,UPDATE ON TABLE consent.state TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE exchange.pseudonym TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE exchange.volume TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE identity.evidence TO stoa_door;
 

@@ -1,14 +1,16 @@
 // One line of "who looked at your data", as the database gives it to the resident whom it is about.
 public import Foundation
 public import Primitives
-import Web
+public import Web
 
 /// An access entry with the names that the registers give to its ids.
 public struct AccessEntry: Sendable {
     public let id: AccessEntryID
     public let at: Date
-    let organisationID: String?
-    let organisationName: LocalisedText?
+    public let organisationID: String?
+    public let organisationName: LocalisedText?
+    /// The organisation's system that asked; nil for people.
+    public let clientID: String?
     let actorRole: String
     public let operation: String
     let purpose: String

@@ -186,9 +186,9 @@ public struct EntryView: ViewModel {
     var at: String
     var timestamp: String
     var role: String
-    var purpose: String
+    public var purpose: String
     var ground: String
-    var attributes: String?
+    public var attributes: String?
     var caseReference: String?
     var helper: String?
     /// What an organisation gets as `access_entry`, to be quoted when asking about it.
@@ -225,6 +225,7 @@ public struct EntryView: ViewModel {
         switch entry.operation {
         case "view", "search", "paper_entry", "log_view":
             if staffReasons.contains(entry.purpose) { return context.text("access_log.reason.\(entry.purpose)") }
+        case "usage": return context.text("access_log.reason.\(entry.purpose)")
         case "own_view": return context.text("access_log.own.\(entry.purpose)")
         default: break
         }

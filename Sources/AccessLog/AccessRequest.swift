@@ -59,6 +59,8 @@ public enum AccessOperation: String, Sendable, Hashable {
     case paperEntry = "paper_entry"
     /// An auditor looks into an entry that a resident asks about.
     case logView = "log_view"
+    /// A portal shows a resident who looked at their data.
+    case usage
     /// Residents look at their own data.
     case ownView = "own_view"
 }
@@ -92,6 +94,7 @@ public struct AccessRequest: Sendable {
 public enum Refusal: String, Sendable, Hashable, CaseIterable {
     case credentialInvalid = "credential_invalid"
     case scopeMissing = "scope_missing"
+    case volumeExceeded = "volume_exceeded"
     case roleMissing = "role_missing"
     case reasonUnknown = "reason_unknown"
     case caseReferenceMissing = "case_reference_missing"

@@ -1,5 +1,5 @@
 // The statements about the log itself: the queue, the tree heads, and what a resident sees of it.
-import Foundation
+public import Foundation
 public import Postgres
 public import Primitives
 import TransparencyLog
@@ -82,9 +82,63 @@ public struct QuestionedEntry: Query {
     public func decode(_ row: inout RowReader) throws -> AccessEntry { try AccessEntry(&row) }
 }
 
+/// What others did with the data of one person, newest first, for the portal that just logged that it shows this: `access_log.usages_under`.
+public struct UsagesUnder: Query {
+    let credential: CredentialHash
+    let viewEntry: AccessEntryID
+    let period: (start: Date?, end: Date?)
+    let skipped: Int
+    let count: Int
+
+    /// - Parameter viewEntry: the caller's own `usage`, under five seconds old.
+    public init(credential: CredentialHash, viewEntry: AccessEntryID, period: (start: Date?, end: Date?), skipped: Int, count: Int) {
+        self.credential = credential
+        self.viewEntry = viewEntry
+        self.period = period
+        self.skipped = skipped
+        self.count = count
+    }
+
+    public var sql: SQL {
+        """
+        SELECT \(toldColumns)
+        FROM access_log.usages_under(\(credential.bytes), \(viewEntry.uuid), \(period.start as Date?), \(period.end as Date?))
+        ORDER BY at DESC, id DESC OFFSET \(skipped)::integer LIMIT \(count)::integer
+        """
+    }
+
+    public func decode(_ row: inout RowReader) throws -> AccessEntry { try AccessEntry(&row) }
+}
+
+/// How many there are in all.
+public struct UsageCount: Query {
+    let credential: CredentialHash
+    let viewEntry: AccessEntryID
+    let period: (start: Date?, end: Date?)
+
+    public init(credential: CredentialHash, viewEntry: AccessEntryID, period: (start: Date?, end: Date?)) {
+        self.credential = credential
+        self.viewEntry = viewEntry
+        self.period = period
+    }
+
+    public var sql: SQL {
+        "SELECT count(*) FROM access_log.usages_under(\(credential.bytes), \(viewEntry.uuid), \(period.start as Date?), \(period.end as Date?))"
+    }
+
+    public func decode(_ row: inout RowReader) throws -> Int { try row.next() }
+}
+
+/// Since when the log is kept; nil while it is empty: `access_log.kept_since`.
+public struct KeptSince: Query {
+    public init() {}
+    public var sql: SQL { "SELECT access_log.kept_since()" }
+    public func decode(_ row: inout RowReader) throws -> Date? { try row.next() }
+}
+
 /// Of `access_log.told_entry`, in the order in which they are read.
 private let toldColumns: SQL = """
-    id, at, organisation_id, organisation_name, actor_role, operation, purpose, purpose_title, activity_id, attributes, legal_basis, law,
+    id, at, organisation_id, organisation_name, client_id, actor_role, operation, purpose, purpose_title, activity_id, attributes, legal_basis, law,
     consent_at, case_reference, outcome, refusal, form_entered, helper_name, leaf_index, count, question_asked_at, question_due_at, question_answered_at
     """
 
@@ -94,6 +148,7 @@ extension AccessEntry {
         at = try row.next()
         organisationID = try row.next()
         organisationName = try row.next(JSONText?.self).map(LocalisedText.init)
+        clientID = try row.next()
         actorRole = try row.next()
         operation = try row.next()
         purpose = try row.next()

@@ -9,18 +9,10 @@ extension RefusedAccess {
     /// What stands against every subject of a list alike, whoever they are; nil where each has an answer of its own.
     static func ofWholeCall(_ answers: [Result<ReleasedRecord, any Error>]) -> RefusedAccess? {
         guard case .failure(let error)? = answers.first, let refused = error as? RefusedAccess else { return nil }
-        return [.credentialInvalid, .scopeMissing, .purposeUnknown].contains(refused.refusal) ? refused : nil
+        return [.credentialInvalid, .scopeMissing, .volumeExceeded, .purposeUnknown].contains(refused.refusal) ? refused : nil
     }
 
-    /// The problem of one refused read.
-    func problem(for question: ExchangeQuestion, entry: AccessEntryID) -> Problem {
-        var problem = problem(for: question)
-        guard refusal != .credentialInvalid else { return problem }
-        problem.members.append(("access_entry", .string(entry.description)))
-        return problem
-    }
-
-    /// The problem without its entry.
+    /// The problem of a refused read, without its entry. What is refused for its volume has one of its own (ExchangeVolume.swift).
     func problem(for question: ExchangeQuestion) -> Problem {
         switch refusal {
         case .credentialInvalid:
@@ -46,7 +38,7 @@ extension RefusedAccess {
             return Self.invalid("case_reference", "Name the case that the data is for.")
         case .attributesMissing:
             return Self.invalid("attributes", "Name at least one attribute.")
-        case .roleMissing, .reasonUnknown, .operationUnknown:
+        case .roleMissing, .reasonUnknown, .operationUnknown, .volumeExceeded:
             // Words that the door has for other askers: whatever they mean here, the answer is no.
             return .forbidden
         }
@@ -66,4 +58,14 @@ extension RefusedAccess {
     private static let subjectUnknown = Problem(
         "subject-unknown", status: .notFound, title: "Subject unknown",
         detail: "Your organisation knows nobody by this subject. Use the pseudonym that it was given for the resident.")
+}
+
+extension Problem {
+    /// With the id of the entry that the attempt made; nobody is behind a token that does not stand, so there is none.
+    func about(_ entry: AccessEntryID) -> Problem {
+        guard status != .unauthorized else { return self }
+        var problem = self
+        problem.members.append(("access_entry", .string(entry.description)))
+        return problem
+    }
 }

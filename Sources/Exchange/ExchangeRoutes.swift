@@ -2,17 +2,20 @@
 // (Register.ResidentVault) → answer (ExchangeAnswer.swift). Refusals are in ExchangeProblems.swift.
 public import AccessLog
 import Hummingbird
+public import Postgres
 public import Register
 public import Web
 
 public struct ExchangeRoutes: Sendable {
     private let door: Door
     private let vault: ResidentVault
+    private let database: Database
     private let rules: DerivationRules
 
-    public init(door: Door, vault: ResidentVault, rules: DerivationRules) {
+    public init(door: Door, vault: ResidentVault, database: Database, rules: DerivationRules) {
         self.door = door
         self.vault = vault
+        self.database = database
         self.rules = rules
     }
 
@@ -29,7 +32,7 @@ public struct ExchangeRoutes: Sendable {
         do {
             return .json(exchangeAnswer(to: body.question, try open(try await door.read(access), for: body.question)))
         } catch let refused as RefusedAccess {
-            throw refused.problem(for: body.question, entry: access.id)
+            throw try await problem(refused, of: 1, body.question, context).about(access.id)
         }
     }
 
@@ -38,8 +41,18 @@ public struct ExchangeRoutes: Sendable {
         let body = try ExchangeListBody(await context.json(request, bytesMax: ExchangeListBody.bytesMax))
         let accesses = body.subjects.map { body.question.access(.list, to: $0, credential: context.credential) }
         let answers = try await door.read(accesses)
-        if let refused = RefusedAccess.ofWholeCall(answers) { throw refused.problem(for: body.question) }
+        if let refused = RefusedAccess.ofWholeCall(answers) {
+            let problem = try await problem(refused, of: accesses.count, body.question, context)
+            // One entry stands for a list that is refused for its volume; otherwise there is one for each subject.
+            throw refused.refusal == .volumeExceeded ? problem.about(accesses[0].id) : problem
+        }
         return .json(await exchangeList(body, accesses, answers, context) { try open($0, for: body.question) })
+    }
+
+    /// What is over the limits is told with how much there is left, which takes another question to the database.
+    private func problem(_ refused: RefusedAccess, of subjectCount: Int, _ question: ExchangeQuestion, _ context: BearerContext) async throws -> Problem {
+        guard refused.refusal == .volumeExceeded else { return refused.problem(for: question) }
+        return try await database.one(VolumeOf(credential: context.credential)).problem(subjectCount: subjectCount)
     }
 
     private func open(_ released: ReleasedRecord, for question: ExchangeQuestion) throws -> OpenedRecord {

@@ -39,7 +39,7 @@ public enum ClientRegistration {
         with owner: some Executor
     ) async throws {
         let keys = try checkedKeySet(keySet)
-        let scope = scope ?? ScopeToken.ofOrganisations.map(\.rawValue)
+        let scope = scope ?? [ScopeToken.exchangeRead.rawValue]
         try check(id: id, scope: scope, allowed: ScopeToken.ofOrganisations)
         try await insert(id, organisation: organisation) {
             try await owner.execute(

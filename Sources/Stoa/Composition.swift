@@ -4,6 +4,7 @@ import AccessLog
 import Benefits
 import Casework
 import Consent
+import DataTracker
 import Exchange
 import Foundation
 import Identity
@@ -64,11 +65,12 @@ struct City {
         AccessLogRoutes(database: database, entries: entries, verifier: keys.logSigner.verifier).add(to: site)
         PublicLogRoutes(database: database, verifier: keys.logSigner.verifier).add(to: site)
         QuestionsRoutes(questions: Questions(database: database, door: door, vault: keys.vault, entries: entries)).add(to: site)
+        DataTrackerRoutes(database: database, door: door, lookup: keys.lookup).add(to: site)
         MessagesRoutes(database: database).add(to: site)
         CaseworkRoutes(database: database, door: door, vault: keys.vault, lookup: keys.lookup, corrections: corrections).add(to: site)
         BenefitsRoutes(database: database, door: door).add(to: site)
         ExchangeRoutes(
-            door: door, vault: keys.vault,
+            door: door, vault: keys.vault, database: database,
             rules: DerivationRules(timeZone: configuration.city.timeZone, localities: configuration.city.localities)
         ).add(to: site)
         OpenIDRoutes(database: database, door: door, vault: keys.vault, baseURL: configuration.baseURL).add(to: site)

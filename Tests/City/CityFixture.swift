@@ -278,6 +278,16 @@ public struct CityFixture: Sendable {
             """)
     }
 
+    /// Stops the clock of this database: for what is counted by the minute.
+    /// - Parameter moment: ISO 8601, with its zone.
+    public func stopClock(at moment: String) async throws {
+        try await owner.execute(
+            """
+            CREATE OR REPLACE FUNCTION public.stoa_now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE
+            RETURN timestamptz '\(unsafeRaw: moment)'
+            """)
+    }
+
     /// How many access entries there are that a condition holds for.
     public func entryCount(where condition: SQL = "true") async throws -> Int {
         try await Int(owner.one(OneValue("SELECT count(*) FROM access_log.entry AS e WHERE \(condition)", of: Int64.self)))

@@ -56,7 +56,8 @@ def test_the_other_kind_of_token(operations, base_url, app_token, organisation_t
     app, organisation = API(base_url, app_token(resident)), API(base_url, organisation_token(demo["organisations"][0]))
     for method, path in protected(operations):
         wrong = app if "/exchange/" in path else organisation
-        body = {"subject": str(uuid.uuid4()), "purpose": "x", "attributes": ["given_names"], "case_reference": "X-1"}
+        body = {"purpose": "x", "attributes": ["given_names"], "case_reference": "X-1"}
+        body |= {"subjects": [str(uuid.uuid4())]} if path.endswith("/lists") else {"subject": str(uuid.uuid4())}
         answer = wrong.call(method, filled(path), json=body if "/exchange/" in path else {} if method != "GET" else None,
                             headers={"Idempotency-Key": "wrong-caller"})
         assert answer.status_code == 403, f"{method} {path}: {answer.status_code} {answer.text[:300]}"

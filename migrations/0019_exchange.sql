@@ -1,0 +1,43 @@
+-- How much an organisation asked in a minute, counted by access_log.authorise in the statement that decides: one row for an organisation and
+-- minute, so that it is the same count on every node, and a transaction that began before holds up nothing but its own minute.
+-- Unlogged: after a crash the minute begins anew, which is not worth writing each count twice.
+CREATE UNLOGGED TABLE exchange.volume (
+    organisation_id text NOT NULL REFERENCES consent.organisation,
+    minute timestamptz NOT NULL,
+    -- What was asked, also what was refused.
+    requests integer NOT NULL,
+    subjects integer NOT NULL,
+    PRIMARY KEY (organisation_id, minute)
+) WITH (fillfactor = 20);   -- A row is counted up hundreds of times a second: the versions find room beside it, and the index stays as it is.
+
+GRANT CREATE ON SCHEMA exchange TO stoa_door;
+GRANT SELECT, INSERT, UPDATE, DELETE ON exchange.volume TO stoa_door;
+
+-- What the organisation that a credential speaks for has left of this minute. No row for anybody else.
+CREATE FUNCTION exchange.volume_of(credential bytea)
+    RETURNS TABLE (requests_max integer, requests_left integer, subjects_max integer, subjects_left integer, seconds_left integer)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        SELECT o.requests_per_minute_max, GREATEST(0, o.requests_per_minute_max - coalesce(v.requests, 0)),
+            o.subjects_per_minute_max, GREATEST(0, o.subjects_per_minute_max - coalesce(v.subjects, 0)),
+            ceil(extract(epoch FROM date_trunc('minute', public.stoa_now()) + interval '1 minute' - public.stoa_now()))::integer
+        FROM web.credential AS c
+        JOIN consent.organisation AS o ON o.id = c.organisation_id
+        LEFT JOIN exchange.volume AS v ON v.organisation_id = o.id AND v.minute = date_trunc('minute', public.stoa_now())
+        WHERE c.hash = volume_of.credential AND web.is_live(c);
+END
+$$;
+ALTER FUNCTION exchange.volume_of(bytea) OWNER TO stoa_door;
+
+-- Removes minutes that are long over.
+CREATE FUNCTION exchange.remove_past_volume() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    DELETE FROM exchange.volume AS v WHERE v.minute < public.stoa_now() - interval '1 hour';
+END
+$$;
+ALTER FUNCTION exchange.remove_past_volume() OWNER TO stoa_door;
+
+GRANT EXECUTE ON FUNCTION exchange.volume_of(bytea), exchange.remove_past_volume() TO stoa_app;
+REVOKE CREATE ON SCHEMA exchange FROM stoa_door;
