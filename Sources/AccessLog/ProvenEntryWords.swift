@@ -50,7 +50,8 @@ extension AccessEntry {
     fileprivate init(_ entry: CommittedEntry, leafIndex: Int, city: String) {
         self.init(
             id: AccessEntryID(entry.id), at: entry.at, organisationID: entry.organisationID,
-            organisationName: entry.organisationID.map { LocalisedText([.english: $0 == "city" ? city : $0]) }, actorRole: entry.actorRole,
+            organisationName: entry.organisationID.map { LocalisedText([.english: $0 == "city" ? city : $0]) }, clientID: entry.clientID,
+            actorRole: entry.actorRole,
             operation: entry.operation, purpose: entry.purpose, purposeTitle: nil, activityID: nil, attributes: entry.attributes, legalBasis: entry.legalBasis,
             law: entry.law, consentAt: nil, caseReference: entry.caseReference, outcome: entry.outcome, refusal: entry.refusal,
             formEntered: nil, helperName: nil, leafIndex: Int64(leafIndex),
