@@ -4,7 +4,7 @@ import Foundation
 public import TransparencyLog
 
 /// Why a file shows nothing.
-public enum EntryProofFault: Error, Hashable, Sendable, CaseIterable {
+public enum EntryProofFault: Error, Hashable, Sendable {
     /// It is no proof at all, or was cut or changed where everybody can see it.
     case malformed
     /// The head in it is not signed by this log's key.

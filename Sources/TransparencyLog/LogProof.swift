@@ -16,7 +16,7 @@ public enum LogProofError: Error, Hashable, Sendable {
 
 /// A proof of inclusion with the head that it leads to. Reading one proves nothing: `verify` does.
 public struct LogProof: Sendable, CustomStringConvertible {
-    /// What is read of a file. One has some 3,000 bytes; each witness of a head adds a hundred.
+    /// What is read of a file. One has some 2,000 bytes, with the longest names 8,000; each witness of a head adds a hundred.
     public static let bytesMax = 32 * 1024
     /// Hashes from a leaf to the root: a tree with more levels could not be counted (C2SP tlog-witness has the same limit).
     public static let pathHashesMax = 63
