@@ -257,13 +257,14 @@ BEGIN
             WHERE r.operation IN ('disclose', 'list')
         ), counted AS (
             -- One row for each organisation of the batch, in the order of their names: each waits for whoever counts the same one elsewhere.
-            INSERT INTO exchange.volume AS v (organisation_id, minute, requests, subjects)
-            SELECT r.client_organisation_id, date_trunc('minute', public.stoa_now()), CASE WHEN list_count IS NULL THEN count(*) ELSE 1 END, count(*)
+            -- Lists have a row of their own: a thousand people take as long as many batches.
+            INSERT INTO exchange.volume AS v (organisation_id, is_of_lists, minute, count)
+            SELECT r.client_organisation_id, list_count IS NOT NULL, date_trunc('minute', public.stoa_now()), count(*)
             FROM request AS r WHERE r.client_organisation_id IS NOT NULL GROUP BY r.client_organisation_id ORDER BY r.client_organisation_id
-            ON CONFLICT (organisation_id, minute) DO UPDATE SET requests = v.requests + excluded.requests, subjects = v.subjects + excluded.subjects
+            ON CONFLICT (organisation_id, is_of_lists, minute) DO UPDATE SET count = v.count + excluded.count
             -- How many of the batch are too many.
-            RETURNING v.organisation_id, (
-                SELECT GREATEST(v.requests - o.requests_per_minute_max, v.subjects - o.subjects_per_minute_max)
+            RETURNING v.organisation_id, v.count - (
+                SELECT CASE WHEN v.is_of_lists THEN o.subjects_per_minute_max ELSE o.requests_per_minute_max END
                 FROM consent.organisation AS o WHERE o.id = v.organisation_id) AS excess
         ), derived AS (
             SELECT array_agg(x.id) AS ids FROM register.attribute AS x WHERE x.derived_from IS NOT NULL

@@ -86,13 +86,14 @@ BEGIN
             WHERE r.operation IN ('disclose', 'list')
         ), counted AS (
             -- One row for each organisation of the batch, in the order of their names: each waits for whoever counts the same one elsewhere.
-            INSERT INTO exchange.volume AS v (organisation_id, minute, requests, subjects)
-            SELECT r.client_organisation_id, date_trunc('minute', public.stoa_now()), CASE WHEN list_count IS NULL THEN count(*) ELSE 1 END, count(*)
+            -- Lists have a row of their own: a thousand people take as long as many batches.
+            INSERT INTO exchange.volume AS v (organisation_id, is_of_lists, minute, count)
+            SELECT r.client_organisation_id, list_count IS NOT NULL, date_trunc('minute', public.stoa_now()), count(*)
             FROM request AS r WHERE r.client_organisation_id IS NOT NULL GROUP BY r.client_organisation_id ORDER BY r.client_organisation_id
-            ON CONFLICT (organisation_id, minute) DO UPDATE SET requests = v.requests + excluded.requests, subjects = v.subjects + excluded.subjects
+            ON CONFLICT (organisation_id, is_of_lists, minute) DO UPDATE SET count = v.count + excluded.count
             -- How many of the batch are too many.
-            RETURNING v.organisation_id, (
-                SELECT GREATEST(v.requests - o.requests_per_minute_max, v.subjects - o.subjects_per_minute_max)
+            RETURNING v.organisation_id, v.count - (
+                SELECT CASE WHEN v.is_of_lists THEN o.subjects_per_minute_max ELSE o.requests_per_minute_max END
                 FROM consent.organisation AS o WHERE o.id = v.organisation_id) AS excess
         ), derived AS (
             SELECT array_agg(x.id) AS ids FROM register.attribute AS x WHERE x.derived_from IS NOT NULL
@@ -1522,12 +1523,15 @@ CREATE FUNCTION exchange.volume_of(credential bytea) RETURNS TABLE(requests_max 
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT o.requests_per_minute_max, GREATEST(0, o.requests_per_minute_max - coalesce(v.requests, 0)),
-            o.subjects_per_minute_max, GREATEST(0, o.subjects_per_minute_max - coalesce(v.subjects, 0)),
+        SELECT o.requests_per_minute_max, GREATEST(0, o.requests_per_minute_max - coalesce(reads.count, 0)),
+            o.subjects_per_minute_max, GREATEST(0, o.subjects_per_minute_max - coalesce(lists.count, 0)),
             ceil(extract(epoch FROM date_trunc('minute', public.stoa_now()) + interval '1 minute' - public.stoa_now()))::integer
         FROM web.credential AS c
         JOIN consent.organisation AS o ON o.id = c.organisation_id
-        LEFT JOIN exchange.volume AS v ON v.organisation_id = o.id AND v.minute = date_trunc('minute', public.stoa_now())
+        LEFT JOIN exchange.volume AS reads
+            ON reads.organisation_id = o.id AND NOT reads.is_of_lists AND reads.minute = date_trunc('minute', public.stoa_now())
+        LEFT JOIN exchange.volume AS lists
+            ON lists.organisation_id = o.id AND lists.is_of_lists AND lists.minute = date_trunc('minute', public.stoa_now())
         WHERE c.hash = volume_of.credential AND web.is_live(c);
 END
 $$;
@@ -3085,9 +3089,9 @@ ALTER TABLE exchange.pseudonym OWNER TO stoa_owner;
 
 CREATE UNLOGGED TABLE exchange.volume (
     organisation_id text NOT NULL,
+    is_of_lists boolean NOT NULL,
     minute timestamp with time zone NOT NULL,
-    requests integer NOT NULL,
-    subjects integer NOT NULL
+    count integer NOT NULL
 )
 WITH (fillfactor='20');
 
@@ -3633,7 +3637,7 @@ ALTER TABLE ONLY exchange.pseudonym
     ADD CONSTRAINT pseudonym_resident_id_organisation_id_key UNIQUE (resident_id, organisation_id);
 
 ALTER TABLE ONLY exchange.volume
-    ADD CONSTRAINT volume_pkey PRIMARY KEY (organisation_id, minute);
+    ADD CONSTRAINT volume_pkey PRIMARY KEY (organisation_id, is_of_lists, minute);
 
 ALTER TABLE ONLY identity.account
     ADD CONSTRAINT account_pkey PRIMARY KEY (id);

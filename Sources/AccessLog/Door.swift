@@ -43,8 +43,9 @@ public final class Door: Sendable {
         try await gathered.submit(request).get()
     }
 
-    /// Many reads in one transaction, an entry each; answers in the order of the requests. They join no batch: a thousand take some 30 ms,
-    /// and whoever reads singly meanwhile goes on over the pipelined connection. Requests of the operation `list` come from one asker.
+    /// Many reads in one transaction, an entry each; answers in the order of the requests. They join no batch: the database decides a thousand
+    /// in some 30 ms, and single reads go on beside that over the pipelined connection, and are counted apart. Requests of the operation
+    /// `list` come from one asker.
     public func read(_ requests: [AccessRequest]) async throws -> [Result<ReleasedRecord, any Error>] {
         try await database.exclusive { connection in
             try await Self.authoriseAndRelease(requests, on: database) { authorise, release in

@@ -220,7 +220,7 @@ struct ConsentPage: PageModel {
     init(_ sharing: Sharing, events: [RecordedEvent], change: PolicyChange?, form: FormState?, context: ResidentContext) {
         purpose = PurposeCard(sharing, context: context)
         title = purpose.title
-        receipt = events.isEmpty ? nil : Link("/consents/\(sharing.activity.id)/receipt")
+        receipt = events.first.map { $0.state.isOpenRequest || ($0.state == .expired && $0.attributes.isEmpty) } ?? true ? nil : Link("/consents/\(sharing.activity.id)/receipt")
         organisation = sharing.activity.organisationName.text(context.language)
         self.change = change
         if let form {

@@ -28,6 +28,9 @@ struct ConsentReceipt: Sendable {
     let policy: PolicyText
     let policyMonths: Int?
 
+    /// Whether there is a decision: a request that waits, or that nobody answered, is none.
+    var isDecided: Bool { !state.isOpenRequest && (state != .expired || !attributes.isEmpty) }
+
     /// What was shown, as the bytes that its hash is over.
     private var shownText: JSONValue {
         let shown = policy.title.language(for: language)
@@ -144,6 +147,7 @@ struct ConsentReceiptPage: PageModel {
     static let template = "consent/receipt"
     static let fields: Fields<Self> = [
         "organisation": .text(\.organisation), "title": .model(\.title), "explanation": .model(\.explanation), "attributes": .texts(\.attributes),
+        "has_attributes": .flag { !$0.attributes.isEmpty },
         "state": .text(\.state), "since": .text(\.since), "until": .optionalText(\.until), "issued": .text(\.issued), "version": .text(\.version),
         "text_hash": .text(\.textHash), "chain_head": .text(\.chainHead), "signature": .text(\.signature), "key": .text(\.key), "sharing": .link(\.sharing),
         "by": .text(\.by),

@@ -42,7 +42,7 @@ public struct ConsentReceiptRoutes: Sendable {
 
     /// The sharing of the address; 404 also where the resident has decided nothing.
     private func find(_ activity: ActivityID, _ credential: CredentialHash) async throws -> ConsentReceipt {
-        guard let receipt = try await database.optional(ReceiptOf(credential: credential, activity: activity)) else { throw Problem.notFound }
+        guard let receipt = try await database.optional(ReceiptOf(credential: credential, activity: activity)), receipt.isDecided else { throw Problem.notFound }
         return receipt
     }
 }

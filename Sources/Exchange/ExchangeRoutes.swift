@@ -32,7 +32,7 @@ public struct ExchangeRoutes: Sendable {
         do {
             return .json(exchangeAnswer(to: body.question, try open(try await door.read(access), for: body.question)))
         } catch let refused as RefusedAccess {
-            throw try await problem(refused, of: 1, body.question, context).about(access.id)
+            throw try await problem(refused, isOfList: false, body.question, context).about(access.id)
         }
     }
 
@@ -42,7 +42,7 @@ public struct ExchangeRoutes: Sendable {
         let accesses = body.subjects.map { body.question.access(.list, to: $0, credential: context.credential) }
         let answers = try await door.read(accesses)
         if let refused = RefusedAccess.ofWholeCall(answers) {
-            let problem = try await problem(refused, of: accesses.count, body.question, context)
+            let problem = try await problem(refused, isOfList: true, body.question, context)
             // One entry stands for a list that is refused for its volume; otherwise there is one for each subject.
             throw refused.refusal == .volumeExceeded ? problem.about(accesses[0].id) : problem
         }
@@ -50,9 +50,9 @@ public struct ExchangeRoutes: Sendable {
     }
 
     /// What is over the limits is told with how much there is left, which takes another question to the database.
-    private func problem(_ refused: RefusedAccess, of subjectCount: Int, _ question: ExchangeQuestion, _ context: BearerContext) async throws -> Problem {
+    private func problem(_ refused: RefusedAccess, isOfList: Bool, _ question: ExchangeQuestion, _ context: BearerContext) async throws -> Problem {
         guard refused.refusal == .volumeExceeded else { return refused.problem(for: question) }
-        return try await database.one(VolumeOf(credential: context.credential)).problem(subjectCount: subjectCount)
+        return try await database.one(VolumeOf(credential: context.credential)).problem(isOfList: isOfList)
     }
 
     private func open(_ released: ReleasedRecord, for question: ExchangeQuestion) throws -> OpenedRecord {

@@ -30,18 +30,17 @@ struct ExchangeVolume: Sendable {
     let secondsLeft: Int
 
     /// Headers and members by draft-ietf-httpapi-ratelimit-headers-10. The policies are named after what they count.
-    func problem(subjectCount: Int) -> Problem {
-        // The minute that the request was refused in may be over by now: then nothing is exceeded any more.
-        let violated = (requestsLeft < 1 ? ["requests"] : []) + (subjectsLeft < subjectCount ? ["subjects"] : [])
-        return Problem(
+    /// - Parameter isOfList: whether a list was refused, or a read of one resident.
+    func problem(isOfList: Bool) -> Problem {
+        Problem(
             "quota-exceeded", status: .tooManyRequests, title: "Quota exceeded",
-            detail: "Your organisation may send \(requestsMax) requests about \(subjectsMax) subjects a minute. Nothing was read. "
+            detail: "Your organisation may read \(requestsMax) residents singly and \(subjectsMax) on lists in a minute. Nothing was read. "
                 + "Ask again in \(secondsLeft) seconds, or have the city raise the limit.",
             headers: [
                 .retryAfter: "\(secondsLeft)", .rateLimitPolicy: #""requests";q=\#(requestsMax);w=60, "subjects";q=\#(subjectsMax);w=60"#,
                 .rateLimit: #""requests";r=\#(requestsLeft);t=\#(secondsLeft), "subjects";r=\#(subjectsLeft);t=\#(secondsLeft)"#,
             ],
-            members: [("violated-policies", .array(violated.map { .string($0) }))])
+            members: [("violated-policies", [isOfList ? "subjects" : "requests"])])
     }
 }
 

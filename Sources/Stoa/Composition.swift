@@ -39,6 +39,8 @@ struct City {
         var doorConfiguration = Database.Configuration(url: url)
         doorConfiguration.sharedConnections = 1
         doorConfiguration.exclusiveConnections = 2
+        // Lists that wait for one of the two: three seconds of work, and some 20 MB of questions.
+        doorConfiguration.checkoutsWaitingMax = 64
         doorConfiguration.applicationName = "stoa door"
         doorDatabase = try Database(configuration: doorConfiguration, logger: logger)
         let door = Door(database: doorDatabase)

@@ -31,6 +31,15 @@ struct ConsentReceiptTests {
     func refusals() async throws {
         try await serve { city, care, ada, _, client in
             let eve = try await city.resident()
+            // A question is no decision yet.
+            let asked = try await city.owner.one(
+                OneValue(
+                    """
+                    SELECT consent.append(\(UUID()), \(ada.id), \(care.id), 'requested', NULL, NULL, NULL, NULL, 'clinic', 'organisation', 'exchange', 'en', NULL)
+                    """, of: String.self))
+            #expect(asked == "recorded")
+            #expect(try await CityBrowser(client, session: ada.session).get("/consents/\(care.id)/receipt").status == 404)
+            #expect(!(try await CityBrowser(client, session: ada.session).get("/consents/\(care.id)")).text.contains("A receipt to keep"))
             _ = try await city.decide("given", care, by: ada)
             #expect(try await CityBrowser(client).get("/consents/\(care.id)/receipt").status == 303)
             #expect(try await CityBrowser(client, session: eve.session).get("/consents/\(care.id)/receipt").status == 404)
