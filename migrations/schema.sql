@@ -118,7 +118,7 @@ BEGIN
                     WHEN cardinality(r.attributes) = 0 THEN 'attributes_missing'
                     WHEN p.resident_id IS NULL THEN 'subject_unknown'
                     WHEN NOT r.attributes <@ act.attributes THEN 'attributes_not_in_purpose'
-                    WHEN act.legal_basis = 'consent' AND (st.state IS DISTINCT FROM 'given' OR NOT r.attributes <@ st.attributes)
+                    WHEN act.legal_basis = 'consent' AND (coalesce(st.state NOT IN ('given', 'renewed'), true) OR NOT r.attributes <@ st.attributes)
                         THEN 'consent_missing' END AS refusal
             FROM request AS r
             LEFT JOIN counted AS v ON v.organisation_id = r.client_organisation_id
@@ -128,7 +128,7 @@ BEGIN
             LEFT JOIN LATERAL (SELECT x.id, x.legal_basis, x.law, y.attributes
                 FROM consent.processing_activity AS x JOIN consent.policy AS y ON y.activity_id = x.id AND y.version = x.policy_version
                 WHERE x.organisation_id = r.client_organisation_id AND x.purpose = r.purpose OFFSET 0) AS act ON true
-            LEFT JOIN LATERAL (SELECT x.state, x.attributes, x.event_id FROM consent.state AS x
+            LEFT JOIN LATERAL (SELECT consent.state_at(x.state, x.valid_until, public.stoa_now()) AS state, x.attributes, x.event_id FROM consent.state AS x
                 WHERE x.resident_id = p.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
@@ -150,7 +150,7 @@ BEGIN
                     ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id) WHERE NOT coalesce(m.id = ANY (d.policy_attributes), false))
                 WHEN 'consent_missing' THEN
                     ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id)
-                          WHERE d.consent_state IS DISTINCT FROM 'given' OR NOT m.id = ANY (d.consent_attributes))
+                          WHERE coalesce(d.consent_state NOT IN ('given', 'renewed'), true) OR NOT m.id = ANY (d.consent_attributes))
                 ELSE '{}' END
         FROM decided AS d;
     END IF;
@@ -486,14 +486,32 @@ CREATE TABLE consent.event (
     method text NOT NULL,
     language text NOT NULL,
     form_reference text,
-    CONSTRAINT event_capacity_check CHECK ((capacity = ANY (ARRAY['self'::text, 'paper'::text, 'system'::text]))),
-    CONSTRAINT event_check CHECK (((kind = 'given'::text) = (cardinality(attributes) > 0))),
-    CONSTRAINT event_check1 CHECK (((capacity = 'self'::text) = ((account_id IS NOT NULL) AND (staff_id IS NULL)))),
-    CONSTRAINT event_check2 CHECK (((capacity = 'paper'::text) = ((staff_id IS NOT NULL) AND (form_reference IS NOT NULL)))),
+    valid_until timestamp with time zone,
+    request_id uuid,
+    previous_hash bytea,
+    hash bytea NOT NULL,
+    CONSTRAINT event_capacity_check CHECK ((capacity = ANY (ARRAY['self'::text, 'paper'::text, 'organisation'::text, 'system'::text]))),
+    CONSTRAINT event_check CHECK (
+CASE
+    WHEN (kind = ANY (ARRAY['requested'::text, 'given'::text, 'renewed'::text])) THEN (cardinality(attributes) > 0)
+    ELSE ((kind = 'expired'::text) OR (cardinality(attributes) = 0))
+END),
+    CONSTRAINT event_check1 CHECK (
+CASE
+    WHEN (kind = ANY (ARRAY['requested'::text, 'deferred'::text, 'expired'::text])) THEN (valid_until IS NOT NULL)
+    ELSE ((kind = ANY (ARRAY['given'::text, 'renewed'::text])) OR (valid_until IS NULL))
+END),
+    CONSTRAINT event_check2 CHECK (((capacity = 'self'::text) = ((account_id IS NOT NULL) AND (staff_id IS NULL)))),
+    CONSTRAINT event_check3 CHECK (((capacity = 'paper'::text) = ((staff_id IS NOT NULL) AND (form_reference IS NOT NULL)))),
+    CONSTRAINT event_check4 CHECK (((capacity = 'organisation'::text) = ((client_id IS NOT NULL) AND (account_id IS NULL)))),
+    CONSTRAINT event_check5 CHECK (((kind <> 'requested'::text) OR ((capacity = 'organisation'::text) AND (request_id = id)))),
+    CONSTRAINT event_check6 CHECK (((sequence = 1) = (previous_hash IS NULL))),
     CONSTRAINT event_form_reference_check CHECK (((length(form_reference) >= 1) AND (length(form_reference) <= 64))),
-    CONSTRAINT event_kind_check CHECK ((kind = ANY (ARRAY['given'::text, 'withdrawn'::text, 'invalidated'::text]))),
+    CONSTRAINT event_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT event_kind_check CHECK ((kind = ANY (ARRAY['requested'::text, 'deferred'::text, 'refused'::text, 'given'::text, 'renewed'::text, 'expired'::text, 'withdrawn'::text, 'invalidated'::text]))),
     CONSTRAINT event_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
-    CONSTRAINT event_method_check CHECK ((method = ANY (ARRAY['page'::text, 'app'::text, 'paper_form'::text, 'identity_linked'::text]))),
+    CONSTRAINT event_method_check CHECK ((method = ANY (ARRAY['page'::text, 'app'::text, 'paper_form'::text, 'exchange'::text, 'identity_linked'::text, 'time_passed'::text]))),
+    CONSTRAINT event_previous_hash_check CHECK ((octet_length(previous_hash) = 32)),
     CONSTRAINT event_sequence_check CHECK ((sequence >= 1))
 );
 
@@ -521,10 +539,12 @@ CREATE TABLE consent.policy (
     attributes text[] NOT NULL,
     title jsonb NOT NULL,
     explanation jsonb NOT NULL,
+    valid_months smallint,
     published_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     CONSTRAINT policy_attributes_check CHECK (((cardinality(attributes) >= 1) AND (cardinality(attributes) <= 50))),
     CONSTRAINT policy_explanation_check CHECK ((jsonb_typeof((explanation -> 'en'::text)) = 'string'::text)),
     CONSTRAINT policy_title_check CHECK ((jsonb_typeof((title -> 'en'::text)) = 'string'::text)),
+    CONSTRAINT policy_valid_months_check CHECK (((valid_months >= 1) AND (valid_months <= 120))),
     CONSTRAINT policy_version_check CHECK ((version >= 1))
 );
 
@@ -1285,7 +1305,8 @@ BEGIN
     IF provisional.origin <> 'self_registered' THEN RETURN 'account_is_linked'; END IF;
     IF EXISTS (SELECT FROM identity.account AS a WHERE a.resident_id = opened.resident_id) THEN RETURN 'record_has_account'; END IF;
 
-    FOR given IN SELECT s.activity_id FROM consent.state AS s WHERE s.resident_id = provisional.id AND s.state = 'given' LOOP
+    FOR given IN SELECT s.activity_id FROM consent.state AS s WHERE s.resident_id = provisional.id AND s.state IN ('given', 'renewed')
+        ORDER BY s.activity_id LOOP
         PERFORM consent.append(gen_random_uuid(), provisional.id, given.activity_id, 'invalidated', NULL, NULL,
             NULL, NULL, NULL, 'system', 'identity_linked', prove_identity.language, NULL);
     END LOOP;
@@ -1301,50 +1322,130 @@ $$;
 
 ALTER FUNCTION casework.prove_identity(credential bytea, opening_id uuid, evidence_id uuid, account_code text, evidence_kind text, language text) OWNER TO stoa_door;
 
+CREATE FUNCTION consent.answer(credential bytea, event_id uuid, request uuid, kind text, attributes text[], policy_version integer, language text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    actor record;
+    asked record;
+BEGIN
+    SELECT d.* INTO actor FROM consent.decider(answer.credential) AS d;
+    IF actor IS NULL THEN RETURN 'credential_invalid'; END IF;
+    IF answer.kind NOT IN ('given', 'refused', 'deferred') THEN RETURN 'kind_unknown'; END IF;
+    SELECT e.activity_id, ARRAY(SELECT x.id FROM unnest(e.attributes) AS x (id) WHERE x.id = ANY (p.attributes)) AS attributes INTO asked
+        FROM consent.event AS e
+        JOIN consent.processing_activity AS a ON a.id = e.activity_id
+        JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
+        WHERE e.id = answer.request AND e.kind = 'requested' AND e.resident_id = actor.resident_id;
+    IF NOT FOUND THEN RETURN 'request_unknown'; END IF;
+    IF NOT consent.lock_open_request(answer.request) THEN
+        -- The form sent twice.
+        RETURN (SELECT CASE WHEN o.state = answer.kind THEN 'unchanged' ELSE 'no_request' END FROM consent.outcome_of(answer.request) AS o);
+    END IF;
+    -- Who agrees agrees to a text; saying no or later needs none. Before the attributes, because an old text explains wrong ones.
+    IF answer.kind = 'given' AND answer.policy_version <> (SELECT a.policy_version FROM consent.processing_activity AS a WHERE a.id = asked.activity_id) THEN
+        RETURN 'policy_changed';
+    END IF;
+    IF NOT coalesce(answer.attributes <@ asked.attributes, true) THEN RETURN 'attributes_unknown'; END IF;
+    RETURN consent.append(answer.event_id, actor.resident_id, asked.activity_id, answer.kind,
+        CASE answer.kind WHEN 'given' THEN coalesce(answer.attributes, asked.attributes) END, CASE answer.kind WHEN 'given' THEN answer.policy_version END,
+        actor.account_id, NULL, actor.client_id, 'self', actor.method, answer.language, NULL);
+END
+$$;
+
+ALTER FUNCTION consent.answer(credential bytea, event_id uuid, request uuid, kind text, attributes text[], policy_version integer, language text) OWNER TO stoa_door;
+
 CREATE FUNCTION consent.append(event_id uuid, resident uuid, activity uuid, kind text, attributes text[], policy_version integer, account uuid, staff uuid, client text, capacity text, method text, language text, form_reference text) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
+    -- A renewal moves the end by at least a day, so that a form sent twice renews once.
+    renewal_step CONSTANT interval := interval '24 hours';
+    moment CONSTANT timestamptz := public.stoa_now();
     policy record;
     held record;
-    granted text[];
+    granted text[] := '{}';
+    in_force boolean;
+    is_open boolean;
+    ends timestamptz;
 BEGIN
-    SELECT p.version, p.attributes, a.legal_basis INTO policy
+    SELECT p.version, p.attributes, p.valid_months, a.legal_basis INTO policy
         FROM consent.processing_activity AS a JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
         WHERE a.id = append.activity;
     IF policy IS NULL THEN RETURN 'activity_unknown'; END IF;
     IF policy.legal_basis <> 'consent' THEN RETURN 'not_consent'; END IF;
     IF append.policy_version IS NOT NULL AND append.policy_version <> policy.version THEN RETURN 'policy_changed'; END IF;
-
-    IF append.kind = 'given' THEN
+    IF append.kind IN ('given', 'requested') THEN
         -- In the policy's own order, each once, so that the same choice is the same array.
         SELECT coalesce(array_agg(o.id ORDER BY o.position), '{}') INTO granted
             FROM unnest(policy.attributes) WITH ORDINALITY AS o (id, position)
             WHERE append.attributes IS NULL OR o.id = ANY (append.attributes);
         IF cardinality(granted) = 0 OR NOT coalesce(append.attributes <@ policy.attributes, true) THEN RETURN 'attributes_unknown'; END IF;
-    ELSE
-        granted := '{}';
     END IF;
 
     PERFORM pg_advisory_xact_lock(hashtextextended(append.resident::text || append.activity::text, 0));
-    SELECT s.state, s.attributes, s.policy_version, s.sequence INTO held
-        FROM consent.state AS s WHERE s.resident_id = append.resident AND s.activity_id = append.activity;
-    IF (held IS NULL AND append.kind <> 'given')
-        OR (held.state = append.kind AND held.attributes = granted AND held.policy_version = policy.version)
-        OR (append.kind <> 'given' AND held.state <> 'given') THEN
-        RETURN 'unchanged';
+    SELECT s.* INTO held FROM consent.state AS s WHERE s.resident_id = append.resident AND s.activity_id = append.activity;
+    IF held.state IS NOT NULL AND consent.state_at(held.state, held.valid_until, moment) <> held.state AND append.kind <> 'expired' THEN
+        PERFORM consent.append(gen_random_uuid(), append.resident, append.activity, 'expired', NULL, NULL, NULL, NULL, NULL, 'system', 'time_passed',
+            append.language, NULL);
+        SELECT s.* INTO held FROM consent.state AS s WHERE s.resident_id = append.resident AND s.activity_id = append.activity;
     END IF;
+    in_force := coalesce(held.state IN ('given', 'renewed'), false);
+    is_open := coalesce(held.state IN ('requested', 'deferred'), false);
+    ends := (moment AT TIME ZONE 'UTC' + make_interval(months => policy.valid_months)) AT TIME ZONE 'UTC';
 
-    INSERT INTO consent.event (id, resident_id, activity_id, policy_version, sequence, kind, attributes,
-                               account_id, staff_id, client_id, capacity, method, language, form_reference)
-        VALUES (append.event_id, append.resident, append.activity, policy.version, coalesce(held.sequence, 0) + 1, append.kind, granted,
-                append.account, append.staff, append.client, append.capacity, append.method, append.language, append.form_reference);
-    INSERT INTO consent.state (resident_id, activity_id, state, policy_version, attributes, event_id, sequence, since)
-        SELECT e.resident_id, e.activity_id, e.kind, e.policy_version, e.attributes, e.id, e.sequence, e.at
+    CASE append.kind
+        WHEN 'given' THEN
+            IF in_force AND held.attributes = granted AND held.policy_version = policy.version THEN RETURN 'unchanged'; END IF;
+        WHEN 'renewed' THEN
+            IF NOT (in_force OR coalesce(held.state = 'expired', false)) OR cardinality(held.attributes) = 0 THEN RETURN 'not_renewable'; END IF;
+            IF held.policy_version <> policy.version THEN RETURN 'policy_changed'; END IF;
+            -- Also what has no end: there is nothing to move.
+            IF in_force AND NOT coalesce(ends - held.valid_until >= renewal_step, false) THEN RETURN 'unchanged'; END IF;
+            granted := held.attributes;
+        WHEN 'withdrawn', 'invalidated' THEN
+            IF append.capacity = 'organisation' THEN
+                -- An organisation takes back its request, never a resident's consent.
+                IF NOT is_open THEN RETURN 'no_request'; END IF;
+            ELSIF NOT in_force THEN
+                RETURN 'unchanged';
+            END IF;
+            ends := NULL;
+        WHEN 'expired' THEN
+            IF held.state IS NULL OR consent.state_at(held.state, held.valid_until, moment) = held.state THEN RETURN 'unchanged'; END IF;
+            granted := held.attributes;
+            policy.version := held.policy_version;
+            ends := held.valid_until;
+        WHEN 'requested' THEN
+            IF in_force THEN RETURN 'in_force'; END IF;
+            IF is_open THEN RETURN 'already_requested'; END IF;
+            IF held.state IN ('refused', 'withdrawn') AND held.since + consent.quiet_period() > moment THEN RETURN 'refused_recently'; END IF;
+            ends := moment + consent.request_lifetime();
+        WHEN 'deferred' THEN
+            IF NOT is_open THEN RETURN 'no_request'; END IF;
+            IF held.state = 'deferred' AND held.since + consent.deferral() > moment THEN RETURN 'unchanged'; END IF;
+            ends := held.valid_until;
+        WHEN 'refused' THEN
+            IF coalesce(held.state = 'refused', false) THEN RETURN 'unchanged'; END IF;
+            IF NOT is_open THEN RETURN 'no_request'; END IF;
+            ends := NULL;
+    END CASE;
+
+    INSERT INTO consent.event (id, resident_id, activity_id, policy_version, sequence, kind, attributes, at, account_id, staff_id, client_id,
+                               capacity, method, language, form_reference, valid_until, request_id)
+        VALUES (append.event_id, append.resident, append.activity, policy.version, coalesce(held.sequence, 0) + 1, append.kind, granted, moment,
+                append.account, append.staff, append.client, append.capacity, append.method, append.language, append.form_reference, ends,
+                CASE append.kind WHEN 'requested' THEN append.event_id ELSE held.request_id END);
+    INSERT INTO consent.state (resident_id, activity_id, state, policy_version, attributes, event_id, sequence, since, valid_until, request_id)
+        SELECT e.resident_id, e.activity_id, e.kind, e.policy_version, CASE e.kind WHEN 'requested' THEN '{}' ELSE e.attributes END, e.id, e.sequence,
+            CASE e.kind WHEN 'expired' THEN e.valid_until ELSE e.at END, e.valid_until,
+            CASE WHEN e.kind IN ('requested', 'deferred') THEN e.request_id END
         FROM consent.event AS e WHERE e.id = append.event_id
         ON CONFLICT (resident_id, activity_id) DO UPDATE SET state = excluded.state, policy_version = excluded.policy_version,
-            attributes = excluded.attributes, event_id = excluded.event_id, sequence = excluded.sequence, since = excluded.since;
+            attributes = excluded.attributes, event_id = excluded.event_id, sequence = excluded.sequence, since = excluded.since,
+            valid_until = excluded.valid_until, request_id = excluded.request_id;
     IF append.kind = 'given' THEN
         INSERT INTO exchange.pseudonym (organisation_id, resident_id)
             SELECT a.organisation_id, append.resident FROM consent.processing_activity AS a WHERE a.id = append.activity
@@ -1356,37 +1457,56 @@ $$;
 
 ALTER FUNCTION consent.append(event_id uuid, resident uuid, activity uuid, kind text, attributes text[], policy_version integer, account uuid, staff uuid, client text, capacity text, method text, language text, form_reference text) OWNER TO stoa_door;
 
-CREATE FUNCTION consent.check_policy_attributes() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    IF EXISTS (SELECT FROM unnest(NEW.attributes) AS a (id) WHERE NOT EXISTS (SELECT FROM register.attribute AS r WHERE r.id = a.id))
-        OR cardinality(NEW.attributes) <> (SELECT count(DISTINCT a.id) FROM unnest(NEW.attributes) AS a (id)) THEN
-        RAISE EXCEPTION 'a policy names each known attribute once' USING ERRCODE = 'check_violation', CONSTRAINT = 'policy_attributes_known';
-    END IF;
-    RETURN NEW;
-END
-$$;
-
-ALTER FUNCTION consent.check_policy_attributes() OWNER TO stoa_owner;
-
-CREATE FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) RETURNS text
+CREATE FUNCTION consent.ask(credential bytea, request_id uuid, subject uuid, purpose text, attributes text[], message text, message_language text, idempotency_key text, request_hash bytea, OUT outcome text, OUT request uuid, OUT offered text[], OUT not_before timestamp with time zone) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
-    actor record;
+    key_route CONSTANT text := 'POST /api/v1/exchange/consent-requests';
+    asker record;
+    activity record;
+    resident uuid;
+    earlier record;
 BEGIN
-    SELECT d.* INTO actor FROM consent.decider(decide.credential) AS d;
-    IF actor IS NULL THEN RETURN 'credential_invalid'; END IF;
-    IF decide.kind NOT IN ('given', 'withdrawn') THEN RETURN 'kind_unknown'; END IF;
-    RETURN consent.append(decide.event_id, actor.resident_id, decide.activity, decide.kind, decide.attributes, decide.policy_version,
-        actor.account_id, NULL, actor.client_id, 'self', actor.method, decide.language, NULL);
+    SELECT a.* INTO asker FROM consent.asker(ask.credential) AS a;
+    IF NOT FOUND THEN outcome := 'credential_invalid'; RETURN; END IF;
+    IF NOT asker.may_ask THEN outcome := 'scope_missing'; RETURN; END IF;
+
+    PERFORM pg_advisory_xact_lock(hashtextextended(asker.client_id || ' ' || key_route || ' ' || idempotency_key, 0));
+    SELECT k.body_hash, k.resource_id INTO earlier
+        FROM web.idempotency_key AS k WHERE k.actor = asker.client_id AND k.route = key_route AND k.key = idempotency_key;
+    IF FOUND THEN
+        outcome := CASE WHEN earlier.body_hash = request_hash THEN 'recorded' ELSE 'key_reused' END;
+        request := CASE WHEN outcome = 'recorded' THEN earlier.resource_id END;
+        RETURN;
+    END IF;
+
+    SELECT a.id, p.attributes INTO activity
+        FROM consent.processing_activity AS a JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
+        WHERE a.organisation_id = asker.organisation_id AND a.purpose = ask.purpose;
+    IF NOT FOUND THEN outcome := 'purpose_unknown'; RETURN; END IF;
+    offered := activity.attributes;
+    -- A record that the counter has replaced is nobody's any more.
+    SELECT p.resident_id INTO resident FROM exchange.pseudonym AS p JOIN register.resident AS r ON r.id = p.resident_id
+        WHERE p.organisation_id = asker.organisation_id AND p.pseudonym = ask.subject AND r.superseded_by IS NULL;
+    IF NOT FOUND THEN outcome := 'subject_unknown'; RETURN; END IF;
+
+    outcome := consent.append(ask.request_id, resident, activity.id, 'requested', ask.attributes, NULL, NULL, NULL, asker.client_id,
+        'organisation', 'exchange', coalesce(ask.message_language, 'en'), NULL);
+    IF outcome = 'refused_recently' THEN
+        not_before := (SELECT s.since + consent.quiet_period() FROM consent.state AS s WHERE s.resident_id = resident AND s.activity_id = activity.id);
+    END IF;
+    IF outcome <> 'recorded' THEN RETURN; END IF;
+    request := ask.request_id;
+    IF ask.message IS NOT NULL THEN
+        INSERT INTO consent.request_message (request_id, text, language) VALUES (ask.request_id, ask.message, ask.message_language);
+    END IF;
+    INSERT INTO web.idempotency_key (actor, route, key, body_hash, status, resource_id)
+        VALUES (asker.client_id, key_route, idempotency_key, request_hash, 201, ask.request_id);
 END
 $$;
 
-ALTER FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) OWNER TO stoa_door;
+ALTER FUNCTION consent.ask(credential bytea, request_id uuid, subject uuid, purpose text, attributes text[], message text, message_language text, idempotency_key text, request_hash bytea, OUT outcome text, OUT request uuid, OUT offered text[], OUT not_before timestamp with time zone) OWNER TO stoa_door;
 
 CREATE TABLE web.credential (
     hash bytea NOT NULL,
@@ -1419,6 +1539,99 @@ CREATE FUNCTION web.is_live(c web.credential) RETURNS boolean
 
 ALTER FUNCTION web.is_live(c web.credential) OWNER TO stoa_door;
 
+CREATE FUNCTION consent.asker(credential bytea) RETURNS TABLE(client_id text, organisation_id text, may_ask boolean)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT c.client_id,
+     c.organisation_id,
+     ((c.organisation_id IS NOT NULL) AND ('exchange.read'::text = ANY (c.scope)))
+    FROM web.credential c
+   WHERE ((c.hash = asker.credential) AND (c.kind = 'access_token'::text) AND web.is_live(c.*));
+END;
+
+ALTER FUNCTION consent.asker(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.canonical(e consent.event) RETURNS bytea
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET standard_conforming_strings TO 'on'
+    AS $$
+DECLARE
+    list bytea := int4send(cardinality(e.attributes));
+    attribute text;
+BEGIN
+    FOREACH attribute IN ARRAY e.attributes LOOP
+        list := list || '\x01'::bytea || int4send(octet_length(attribute)) || convert_to(attribute, 'UTF8');
+    END LOOP;
+    RETURN '\x010700000010'::bytea || uuid_send(e.id)
+        || '\x020700000010'::bytea || uuid_send(e.resident_id)
+        || '\x030700000010'::bytea || uuid_send(e.activity_id)
+        || '\x040200000008'::bytea || int8send(e.policy_version)
+        || '\x050200000008'::bytea || int8send(e.sequence)
+        || access_log.field('\x0601', e.kind)
+        || access_log.field('\x0705', list)
+        || '\x080300000008'::bytea || int8send((extract(epoch FROM e.at) * 1000000)::bigint)
+        || access_log.field('\x0907', uuid_send(e.account_id))
+        || access_log.field('\x0a07', uuid_send(e.staff_id))
+        || access_log.field('\x0b01', e.client_id)
+        || access_log.field('\x0c01', e.capacity)
+        || access_log.field('\x0d01', e.method)
+        || access_log.field('\x0e01', e.language)
+        || access_log.field('\x0f01', e.form_reference)
+        || access_log.field('\x1003', int8send((extract(epoch FROM e.valid_until) * 1000000)::bigint))
+        || access_log.field('\x1107', uuid_send(e.request_id))
+        || access_log.field('\x1204', e.previous_hash);
+END
+$$;
+
+ALTER FUNCTION consent.canonical(e consent.event) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.chain_event() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    NEW.previous_hash := (SELECT e.hash FROM consent.event AS e
+        WHERE e.resident_id = NEW.resident_id AND e.activity_id = NEW.activity_id AND e.sequence = NEW.sequence - 1);
+    NEW.hash := consent.hash_of(NEW);
+    RETURN NEW;
+END
+$$;
+
+ALTER FUNCTION consent.chain_event() OWNER TO stoa_owner;
+
+CREATE FUNCTION consent.check_policy_attributes() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF EXISTS (SELECT FROM unnest(NEW.attributes) AS a (id) WHERE NOT EXISTS (SELECT FROM register.attribute AS r WHERE r.id = a.id))
+        OR cardinality(NEW.attributes) <> (SELECT count(DISTINCT a.id) FROM unnest(NEW.attributes) AS a (id)) THEN
+        RAISE EXCEPTION 'a policy names each known attribute once' USING ERRCODE = 'check_violation', CONSTRAINT = 'policy_attributes_known';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+ALTER FUNCTION consent.check_policy_attributes() OWNER TO stoa_owner;
+
+CREATE FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    actor record;
+BEGIN
+    SELECT d.* INTO actor FROM consent.decider(decide.credential) AS d;
+    IF actor IS NULL THEN RETURN 'credential_invalid'; END IF;
+    IF decide.kind NOT IN ('given', 'withdrawn', 'renewed') THEN RETURN 'kind_unknown'; END IF;
+    RETURN consent.append(decide.event_id, actor.resident_id, decide.activity, decide.kind, decide.attributes, decide.policy_version,
+        actor.account_id, NULL, actor.client_id, 'self', actor.method, decide.language, NULL);
+END
+$$;
+
+ALTER FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) OWNER TO stoa_door;
+
 CREATE TABLE identity.account (
     id uuid NOT NULL,
     resident_id uuid NOT NULL,
@@ -1449,13 +1662,25 @@ END;
 
 ALTER FUNCTION consent.decider(credential bytea) OWNER TO stoa_door;
 
-CREATE FUNCTION consent.history_of(credential bytea, activity uuid) RETURNS TABLE(event_id uuid, kind text, policy_version integer, attributes text[], at timestamp with time zone, capacity text, method text, form_reference text, language text)
+CREATE FUNCTION consent.deferral() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN ((7)::double precision * '24:00:00'::interval);
+
+ALTER FUNCTION consent.deferral() OWNER TO stoa_door;
+
+CREATE FUNCTION consent.hash_of(e consent.event) RETURNS bytea
+    LANGUAGE sql STABLE
+    RETURN sha256(('\x73746f6120636f6e73656e74206576656e742076310a'::bytea || consent.canonical(e)));
+
+ALTER FUNCTION consent.hash_of(e consent.event) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.history_of(credential bytea, activity uuid) RETURNS TABLE(event_id uuid, kind text, policy_version integer, attributes text[], at timestamp with time zone, capacity text, method text, form_reference text, language text, valid_until timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT e.id, e.kind, e.policy_version, e.attributes, e.at, e.capacity, e.method, e.form_reference, e.language
+        SELECT e.id, e.kind, e.policy_version, e.attributes, e.at, e.capacity, e.method, e.form_reference, e.language, e.valid_until
         FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id JOIN consent.event AS e ON e.resident_id = a.resident_id
         WHERE c.hash = history_of.credential AND web.is_live(c) AND a.closed_at IS NULL AND (c.kind = 'session' OR 'consents' = ANY (c.scope))
           AND e.activity_id = history_of.activity
@@ -1465,19 +1690,241 @@ $$;
 
 ALTER FUNCTION consent.history_of(credential bytea, activity uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION consent.states_of(credential bytea) RETURNS TABLE(activity_id uuid, state text, policy_version integer, attributes text[], since timestamp with time zone)
+CREATE FUNCTION consent.lock_open_request(request uuid) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended(e.resident_id::text || e.activity_id::text, 0)) FROM consent.event AS e
+        WHERE e.id = lock_open_request.request;
+    RETURN EXISTS (SELECT FROM consent.state AS s JOIN consent.event AS e ON e.resident_id = s.resident_id AND e.activity_id = s.activity_id
+        WHERE e.id = lock_open_request.request AND s.request_id = e.id
+          AND consent.state_at(s.state, s.valid_until, public.stoa_now()) IN ('requested', 'deferred'));
+END
+$$;
+
+ALTER FUNCTION consent.lock_open_request(request uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.state_at(state text, valid_until timestamp with time zone, moment timestamp with time zone) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN ((valid_until <= moment) AND (state = ANY (ARRAY['requested'::text, 'deferred'::text, 'given'::text, 'renewed'::text]))) THEN 'expired'::text ELSE state END;
+
+ALTER FUNCTION consent.state_at(state text, valid_until timestamp with time zone, moment timestamp with time zone) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.outcome_of(request uuid) RETURNS TABLE(state text, attributes text[], at timestamp with time zone)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT
+         CASE
+             WHEN (e.kind = ANY (ARRAY['requested'::text, 'deferred'::text])) THEN consent.state_at(e.kind, e.valid_until, public.stoa_now())
+             ELSE e.kind
+         END AS kind,
+     e.attributes,
+     e.at
+    FROM consent.event e
+   WHERE (e.request_id = outcome_of.request)
+   ORDER BY e.sequence DESC
+  LIMIT 1;
+END;
+
+ALTER FUNCTION consent.outcome_of(request uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.quiet_period() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN ((90)::double precision * '24:00:00'::interval);
+
+ALTER FUNCTION consent.quiet_period() OWNER TO stoa_door;
+
+CREATE FUNCTION consent.receipt_of(credential bytea, activity uuid) RETURNS TABLE(event_id uuid, sequence integer, hash bytea, state text, policy_version integer, attributes text[], since timestamp with time zone, valid_until timestamp with time zone, capacity text, method text, language text, subject uuid, issued_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT s.activity_id, s.state, s.policy_version, s.attributes, s.since
+        SELECT e.id, e.sequence, e.hash, held.state, e.policy_version,
+            CASE WHEN held.state IN ('given', 'renewed', 'expired') THEN s.attributes ELSE '{}' END,
+            CASE held.state WHEN 'expired' THEN s.valid_until ELSE s.since END, s.valid_until, e.capacity, e.method, e.language, p.pseudonym,
+            public.stoa_now()
+        FROM consent.decider(receipt_of.credential) AS d
+        JOIN consent.state AS s ON s.resident_id = d.resident_id AND s.activity_id = receipt_of.activity
+        JOIN consent.event AS e ON e.id = s.event_id
+        JOIN consent.processing_activity AS a ON a.id = s.activity_id
+        LEFT JOIN exchange.pseudonym AS p ON p.organisation_id = a.organisation_id AND p.resident_id = s.resident_id
+        CROSS JOIN LATERAL (SELECT consent.state_at(s.state, s.valid_until, public.stoa_now()) AS state) AS held;
+END
+$$;
+
+ALTER FUNCTION consent.receipt_of(credential bytea, activity uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.record_expiries(events_max integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    ended record;
+    recorded integer := 0;
+BEGIN
+    -- In one order, because each waits for the lock of consent.append.
+    FOR ended IN
+        SELECT due.resident_id, due.activity_id, e.language
+        FROM (SELECT s.resident_id, s.activity_id, s.event_id FROM consent.state AS s
+              WHERE s.state IN ('requested', 'deferred', 'given', 'renewed') AND s.valid_until <= public.stoa_now()
+              ORDER BY s.valid_until LIMIT record_expiries.events_max) AS due
+        JOIN consent.event AS e ON e.id = due.event_id
+        ORDER BY due.resident_id, due.activity_id
+    LOOP
+        IF consent.append(gen_random_uuid(), ended.resident_id, ended.activity_id, 'expired', NULL, NULL, NULL, NULL, NULL, 'system', 'time_passed',
+            ended.language, NULL) = 'recorded' THEN
+            recorded := recorded + 1;
+        END IF;
+    END LOOP;
+    RETURN recorded;
+END
+$$;
+
+ALTER FUNCTION consent.record_expiries(events_max integer) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.refuse_all(credential bytea, language text) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    actor record;
+    activity uuid;
+    refused integer := 0;
+BEGIN
+    SELECT d.* INTO actor FROM consent.decider(refuse_all.credential) AS d;
+    IF actor IS NULL THEN RETURN NULL; END IF;
+    -- In the same order in every tab, because each waits for the lock of consent.append.
+    FOR activity IN
+        SELECT s.activity_id FROM consent.state AS s WHERE s.resident_id = actor.resident_id AND s.request_id IS NOT NULL ORDER BY s.activity_id
+    LOOP
+        IF consent.append(gen_random_uuid(), actor.resident_id, activity, 'refused', NULL, NULL, actor.account_id, NULL, actor.client_id, 'self',
+            actor.method, refuse_all.language, NULL) = 'recorded' THEN
+            refused := refused + 1;
+        END IF;
+    END LOOP;
+    RETURN refused;
+END
+$$;
+
+ALTER FUNCTION consent.refuse_all(credential bytea, language text) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.request_lifetime() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN ((30)::double precision * '24:00:00'::interval);
+
+ALTER FUNCTION consent.request_lifetime() OWNER TO stoa_door;
+
+CREATE FUNCTION consent.request_of_organisation(credential bytea, request uuid) RETURNS TABLE(may_ask boolean, id uuid, subject uuid, purpose text, attributes text[], state text, granted_attributes text[], requested_at timestamp with time zone, expires_at timestamp with time zone, answered_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT c.may_ask, e.id, p.pseudonym, e.purpose, e.attributes, CASE o.state WHEN 'deferred' THEN 'requested' ELSE o.state END,
+            CASE o.state WHEN 'given' THEN o.attributes ELSE '{}' END, e.at, e.valid_until,
+            CASE WHEN o.state IN ('requested', 'deferred') THEN NULL WHEN o.state = 'expired' THEN e.valid_until ELSE o.at END
+        FROM consent.asker(request_of_organisation.credential) AS c
+        LEFT JOIN LATERAL (SELECT x.id, x.resident_id, a.purpose, x.attributes, x.at, x.valid_until
+            FROM consent.event AS x JOIN consent.processing_activity AS a ON a.id = x.activity_id
+            WHERE x.id = request_of_organisation.request AND x.kind = 'requested' AND a.organisation_id = c.organisation_id AND c.may_ask) AS e ON true
+        LEFT JOIN exchange.pseudonym AS p ON p.organisation_id = c.organisation_id AND p.resident_id = e.resident_id
+        LEFT JOIN LATERAL consent.outcome_of(e.id) AS o ON true;
+END
+$$;
+
+ALTER FUNCTION consent.request_of_organisation(credential bytea, request uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.requests_of(credential bytea, request uuid) RETURNS TABLE(id uuid, activity_id uuid, attributes text[], requested_at timestamp with time zone, expires_at timestamp with time zone, state text, granted_attributes text[], state_at timestamp with time zone, message text, message_language text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT e.id, e.activity_id, e.attributes, e.at, e.valid_until, o.state, CASE o.state WHEN 'given' THEN o.attributes ELSE '{}' END,
+            CASE o.state WHEN 'expired' THEN e.valid_until ELSE o.at END, m.text, m.language
+        FROM consent.decider(requests_of.credential) AS d
+        JOIN consent.event AS e ON e.resident_id = d.resident_id AND e.kind = 'requested'
+        CROSS JOIN LATERAL consent.outcome_of(e.id) AS o
+        LEFT JOIN consent.request_message AS m ON m.request_id = e.id
+        WHERE CASE WHEN requests_of.request IS NOT NULL THEN e.id = requests_of.request
+            ELSE e.id IN (SELECT s.request_id FROM consent.state AS s WHERE s.resident_id = d.resident_id)
+                AND o.state IN ('requested', 'deferred')
+                AND EXISTS (SELECT FROM consent.processing_activity AS a JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
+                    WHERE a.id = e.activity_id AND p.attributes && e.attributes) END;
+END
+$$;
+
+ALTER FUNCTION consent.requests_of(credential bytea, request uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.retract(credential bytea, event_id uuid, request uuid) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    asker record;
+    asked record;
+BEGIN
+    SELECT a.* INTO asker FROM consent.asker(retract.credential) AS a;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    IF NOT asker.may_ask THEN RETURN 'scope_missing'; END IF;
+    SELECT e.resident_id, e.activity_id, e.language INTO asked
+        FROM consent.event AS e JOIN consent.processing_activity AS a ON a.id = e.activity_id
+        WHERE e.id = retract.request AND e.kind = 'requested' AND a.organisation_id = asker.organisation_id;
+    IF NOT FOUND THEN RETURN 'request_unknown'; END IF;
+    IF NOT consent.lock_open_request(retract.request) THEN
+        RETURN (SELECT CASE o.state WHEN 'withdrawn' THEN 'unchanged' ELSE 'no_request' END FROM consent.outcome_of(retract.request) AS o);
+    END IF;
+    RETURN consent.append(retract.event_id, asked.resident_id, asked.activity_id, 'withdrawn', NULL, NULL, NULL, NULL, asker.client_id,
+        'organisation', 'exchange', asked.language, NULL);
+END
+$$;
+
+ALTER FUNCTION consent.retract(credential bytea, event_id uuid, request uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.states_of(credential bytea) RETURNS TABLE(activity_id uuid, state text, policy_version integer, attributes text[], since timestamp with time zone, valid_until timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT s.activity_id, held.state, s.policy_version,
+            CASE WHEN held.state IN ('given', 'renewed', 'expired') THEN s.attributes ELSE '{}' END,
+            CASE held.state WHEN 'expired' THEN s.valid_until ELSE s.since END, s.valid_until
         FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id JOIN consent.state AS s ON s.resident_id = a.resident_id
+        CROSS JOIN LATERAL (SELECT consent.state_at(s.state, s.valid_until, public.stoa_now()) AS state) AS held
         WHERE c.hash = states_of.credential AND web.is_live(c) AND a.closed_at IS NULL AND (c.kind = 'session' OR 'consents' = ANY (c.scope));
 END
 $$;
 
 ALTER FUNCTION consent.states_of(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.verify_chains() RETURNS TABLE(resident_id uuid, activity_id uuid, sequence integer, finding text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT c.resident_id, c.activity_id, c.sequence, 'hash_differs' FROM consent.event AS c WHERE c.hash <> consent.hash_of(c)
+        UNION ALL
+        SELECT c.resident_id, c.activity_id, c.sequence, 'link_differs'
+        FROM (SELECT e.resident_id, e.activity_id, e.sequence, e.previous_hash, lag(e.hash) OVER chain AS hash_before,
+                  row_number() OVER chain AS place
+              FROM consent.event AS e WINDOW chain AS (PARTITION BY e.resident_id, e.activity_id ORDER BY e.sequence)) AS c
+        WHERE c.previous_hash IS DISTINCT FROM c.hash_before OR c.place <> c.sequence
+        UNION ALL
+        SELECT e.resident_id, e.activity_id, e.sequence, 'state_differs'
+        FROM (SELECT DISTINCT ON (x.resident_id, x.activity_id) x.* FROM consent.event AS x
+              ORDER BY x.resident_id, x.activity_id, x.sequence DESC) AS e
+        LEFT JOIN consent.state AS s ON s.resident_id = e.resident_id AND s.activity_id = e.activity_id
+        WHERE (s.event_id, s.state, s.policy_version, s.sequence, s.valid_until)
+                IS DISTINCT FROM (e.id, e.kind, e.policy_version, e.sequence, e.valid_until)
+           OR s.attributes <> CASE e.kind WHEN 'requested' THEN '{}' ELSE e.attributes END;
+END
+$$;
+
+ALTER FUNCTION consent.verify_chains() OWNER TO stoa_door;
 
 CREATE FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1493,7 +1940,7 @@ BEGIN
     -- In the same order in every tab, because each waits for the lock of consent.append.
     FOR activity IN
         SELECT s.activity_id FROM consent.state AS s JOIN consent.processing_activity AS a ON a.id = s.activity_id
-        WHERE s.resident_id = actor.resident_id AND a.organisation_id = withdraw_all.organisation AND s.state = 'given' ORDER BY s.activity_id
+        WHERE s.resident_id = actor.resident_id AND a.organisation_id = withdraw_all.organisation AND s.state IN ('given', 'renewed') ORDER BY s.activity_id
     LOOP
         IF consent.append(gen_random_uuid(), actor.resident_id, activity, 'withdrawn', NULL, NULL,
             actor.account_id, NULL, actor.client_id, 'self', actor.method, withdraw_all.language, NULL) = 'recorded' THEN
@@ -3064,6 +3511,16 @@ CREATE TABLE casework.printed_form (
 
 ALTER TABLE casework.printed_form OWNER TO stoa_owner;
 
+CREATE TABLE consent.request_message (
+    request_id uuid NOT NULL,
+    text text NOT NULL,
+    language text NOT NULL,
+    CONSTRAINT request_message_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
+    CONSTRAINT request_message_text_check CHECK (((length(text) >= 1) AND (length(text) <= 300)))
+);
+
+ALTER TABLE consent.request_message OWNER TO stoa_owner;
+
 CREATE TABLE consent.state (
     resident_id uuid NOT NULL,
     activity_id uuid NOT NULL,
@@ -3073,7 +3530,10 @@ CREATE TABLE consent.state (
     event_id uuid NOT NULL,
     sequence integer NOT NULL,
     since timestamp with time zone NOT NULL,
-    CONSTRAINT state_state_check CHECK ((state = ANY (ARRAY['given'::text, 'withdrawn'::text, 'invalidated'::text])))
+    valid_until timestamp with time zone,
+    request_id uuid,
+    CONSTRAINT state_check CHECK (((state = ANY (ARRAY['requested'::text, 'deferred'::text])) = (request_id IS NOT NULL))),
+    CONSTRAINT state_state_check CHECK ((state = ANY (ARRAY['requested'::text, 'deferred'::text, 'refused'::text, 'given'::text, 'renewed'::text, 'expired'::text, 'withdrawn'::text, 'invalidated'::text])))
 );
 
 ALTER TABLE consent.state OWNER TO stoa_owner;
@@ -3627,6 +4087,9 @@ ALTER TABLE ONLY consent.processing_activity
 ALTER TABLE ONLY consent.processing_activity
     ADD CONSTRAINT processing_activity_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY consent.request_message
+    ADD CONSTRAINT request_message_pkey PRIMARY KEY (request_id);
+
 ALTER TABLE ONLY consent.state
     ADD CONSTRAINT state_pkey PRIMARY KEY (resident_id, activity_id);
 
@@ -3789,6 +4252,10 @@ CREATE INDEX paper_submission_resident ON casework.paper_submission USING btree 
 
 CREATE UNIQUE INDEX event_form ON consent.event USING btree (form_reference, activity_id) WHERE (form_reference IS NOT NULL);
 
+CREATE INDEX event_request ON consent.event USING btree (request_id) WHERE (request_id IS NOT NULL);
+
+CREATE INDEX state_ends ON consent.state USING btree (valid_until) WHERE ((state = ANY (ARRAY['requested'::text, 'deferred'::text, 'given'::text, 'renewed'::text])) AND (valid_until IS NOT NULL));
+
 CREATE INDEX failed_sign_in_at ON identity.failed_sign_in USING btree (at);
 
 CREATE INDEX failed_sign_in_recent ON identity.failed_sign_in USING btree (name_hmac, address_hmac, at);
@@ -3855,11 +4322,15 @@ CREATE TRIGGER paper_submission_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE O
 
 CREATE TRIGGER printed_form_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON casework.printed_form FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER event_is_chained BEFORE INSERT ON consent.event FOR EACH ROW EXECUTE FUNCTION consent.chain_event();
+
 CREATE TRIGGER event_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER policy_attributes_known BEFORE INSERT ON consent.policy FOR EACH ROW EXECUTE FUNCTION consent.check_policy_attributes();
 
 CREATE TRIGGER policy_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.policy FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER request_message_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.request_message FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER evidence_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON identity.evidence FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -3966,6 +4437,9 @@ ALTER TABLE ONLY consent.event
     ADD CONSTRAINT event_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
 
 ALTER TABLE ONLY consent.event
+    ADD CONSTRAINT event_request_id_fkey FOREIGN KEY (request_id) REFERENCES consent.event(id);
+
+ALTER TABLE ONLY consent.event
     ADD CONSTRAINT event_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
 ALTER TABLE ONLY consent.event
@@ -3980,11 +4454,17 @@ ALTER TABLE ONLY consent.processing_activity
 ALTER TABLE ONLY consent.processing_activity
     ADD CONSTRAINT processing_activity_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
 
+ALTER TABLE ONLY consent.request_message
+    ADD CONSTRAINT request_message_request_id_fkey FOREIGN KEY (request_id) REFERENCES consent.event(id);
+
 ALTER TABLE ONLY consent.state
     ADD CONSTRAINT state_activity_id_fkey FOREIGN KEY (activity_id) REFERENCES consent.processing_activity(id);
 
 ALTER TABLE ONLY consent.state
     ADD CONSTRAINT state_event_id_fkey FOREIGN KEY (event_id) REFERENCES consent.event(id);
+
+ALTER TABLE ONLY consent.state
+    ADD CONSTRAINT state_request_id_fkey FOREIGN KEY (request_id) REFERENCES consent.event(id);
 
 ALTER TABLE ONLY consent.state
     ADD CONSTRAINT state_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
@@ -4293,16 +4773,28 @@ GRANT ALL ON FUNCTION casework.printed_form_of(credential bytea, reference text)
 REVOKE ALL ON FUNCTION casework.prove_identity(credential bytea, opening_id uuid, evidence_id uuid, account_code text, evidence_kind text, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION casework.prove_identity(credential bytea, opening_id uuid, evidence_id uuid, account_code text, evidence_kind text, language text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION consent.answer(credential bytea, event_id uuid, request uuid, kind text, attributes text[], policy_version integer, language text) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.answer(credential bytea, event_id uuid, request uuid, kind text, attributes text[], policy_version integer, language text) TO stoa_app;
+
 REVOKE ALL ON FUNCTION consent.append(event_id uuid, resident uuid, activity uuid, kind text, attributes text[], policy_version integer, account uuid, staff uuid, client text, capacity text, method text, language text, form_reference text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.ask(credential bytea, request_id uuid, subject uuid, purpose text, attributes text[], message text, message_language text, idempotency_key text, request_hash bytea, OUT outcome text, OUT request uuid, OUT offered text[], OUT not_before timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.ask(credential bytea, request_id uuid, subject uuid, purpose text, attributes text[], message text, message_language text, idempotency_key text, request_hash bytea, OUT outcome text, OUT request uuid, OUT offered text[], OUT not_before timestamp with time zone) TO stoa_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE web.credential TO stoa_door;
+
+REVOKE ALL ON FUNCTION web.is_live(c web.credential) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.asker(credential bytea) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.canonical(e consent.event) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.chain_event() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION consent.check_policy_attributes() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) TO stoa_app;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE web.credential TO stoa_door;
-
-REVOKE ALL ON FUNCTION web.is_live(c web.credential) FROM PUBLIC;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE identity.account TO stoa_door;
 
@@ -4310,11 +4802,46 @@ GRANT UPDATE(resident_id) ON TABLE identity.account TO stoa_door;
 
 REVOKE ALL ON FUNCTION consent.decider(credential bytea) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION consent.deferral() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.hash_of(e consent.event) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION consent.history_of(credential bytea, activity uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.history_of(credential bytea, activity uuid) TO stoa_app;
 
+REVOKE ALL ON FUNCTION consent.lock_open_request(request uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.state_at(state text, valid_until timestamp with time zone, moment timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.outcome_of(request uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.quiet_period() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.receipt_of(credential bytea, activity uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.receipt_of(credential bytea, activity uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION consent.record_expiries(events_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.record_expiries(events_max integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION consent.refuse_all(credential bytea, language text) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.refuse_all(credential bytea, language text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION consent.request_lifetime() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.request_of_organisation(credential bytea, request uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.request_of_organisation(credential bytea, request uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION consent.requests_of(credential bytea, request uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.requests_of(credential bytea, request uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION consent.retract(credential bytea, event_id uuid, request uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.retract(credential bytea, event_id uuid, request uuid) TO stoa_app;
+
 REVOKE ALL ON FUNCTION consent.states_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.states_of(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION consent.verify_chains() FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.verify_chains() TO stoa_auditor;
 
 REVOKE ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) TO stoa_app;
@@ -4517,6 +5044,8 @@ GRANT SELECT ON TABLE benefits.programme TO stoa_door;
 GRANT SELECT,INSERT,DELETE ON TABLE casework.opening TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE casework.printed_form TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE consent.request_message TO stoa_door;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE consent.state TO stoa_door;
 
