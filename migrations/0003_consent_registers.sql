@@ -7,10 +7,10 @@ CREATE TABLE consent.organisation (
     -- {"en": …, "fr": …, "ar": …}; English is the one that must be there.
     name jsonb NOT NULL CHECK (jsonb_typeof(name -> 'en') = 'string'),
     kind text NOT NULL CHECK (kind IN ('city_office', 'health', 'bank', 'retailer', 'school', 'other')),
-    -- What the exchange answers it in a minute. Requests about one resident: an office of 2,000 desks that each open a record every four
-    -- seconds. Subjects of lists: a full list every second; whoever would copy a city of a million needs a quarter of an hour.
-    requests_per_minute_max integer NOT NULL DEFAULT 30000 CHECK (requests_per_minute_max > 0),
-    subjects_per_minute_max integer NOT NULL DEFAULT 60000 CHECK (subjects_per_minute_max > 0),
+    -- What the exchange answers it in a minute: requests about one resident, and people on lists. Until the city sets what an organisation's
+    -- work needs, 10,000 a second, about what one node can do: a flood ends, and nobody's work does.
+    requests_per_minute_max integer NOT NULL DEFAULT 600000 CHECK (requests_per_minute_max > 0),
+    subjects_per_minute_max integer NOT NULL DEFAULT 600000 CHECK (subjects_per_minute_max > 0),
     created_at timestamptz NOT NULL DEFAULT public.stoa_now()
 );
 

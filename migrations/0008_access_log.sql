@@ -423,22 +423,31 @@ BEGIN
         WITH request AS (
             SELECT r.id, r.credential, r.purpose, nullif(r.case_reference, '') AS case_reference,
                 CASE r.subject_kind WHEN 'national_number' THEN ARRAY(SELECT l.resident_id FROM register.lookup AS l
-                    WHERE l.kind = r.subject_kind AND l.hmac = decode(r.subject_key, 'hex') LIMIT 2) ELSE '{}'::uuid[] END AS residents
+                    WHERE l.kind = r.subject_kind AND l.hmac = decode(r.subject_key, 'hex') LIMIT 2) ELSE '{}'::uuid[] END AS residents,
+                c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id, c.client_organisation_id, c.scope
             FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, purposes, case_references)
                 AS r (id, credential, operation, subject_kind, subject_key, purpose, case_reference)
+            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
             WHERE r.operation = 'usage'
+        ), counted AS (
+            -- As single reads, so that numbers cannot be tried out by the thousand.
+            INSERT INTO exchange.volume AS v (organisation_id, is_of_lists, minute, count)
+            SELECT r.client_organisation_id, false, date_trunc('minute', public.stoa_now()), count(*)
+            FROM request AS r WHERE r.client_organisation_id IS NOT NULL GROUP BY r.client_organisation_id ORDER BY r.client_organisation_id
+            ON CONFLICT (organisation_id, is_of_lists, minute) DO UPDATE SET count = v.count + excluded.count
+            RETURNING v.organisation_id, v.count > (SELECT o.requests_per_minute_max FROM consent.organisation AS o WHERE o.id = v.organisation_id) AS is_over
         ), decided AS (
-            SELECT r.id, r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
-                CASE WHEN cardinality(r.residents) = 1 THEN r.residents[1] END AS subject_id,
+            SELECT r.id, r.purpose, r.case_reference, r.kind, r.actor_id, r.staff_id, r.client_id, r.organisation_id,
+                CASE WHEN v.is_over IS NOT TRUE AND cardinality(r.residents) = 1 THEN r.residents[1] END AS subject_id,
                 CASE
-                    WHEN c.kind IS NULL THEN 'credential_invalid'
-                    WHEN c.kind <> 'organisation' OR NOT 'usage.read' = ANY (c.scope) THEN 'scope_missing'
+                    WHEN r.kind IS NULL THEN 'credential_invalid'
+                    WHEN r.kind <> 'organisation' OR NOT 'usage.read' = ANY (r.scope) THEN 'scope_missing'
+                    WHEN v.is_over THEN 'volume_exceeded'
                     WHEN r.purpose NOT IN ('data_tracker', 'data_tracker_representative') THEN 'purpose_unknown'
                     WHEN r.case_reference IS NULL THEN 'case_reference_missing'
                     WHEN cardinality(r.residents) > 1 THEN 'subject_ambiguous'
                     WHEN cardinality(r.residents) = 0 THEN 'subject_unknown' END AS refusal
-            FROM request AS r
-            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
+            FROM request AS r LEFT JOIN counted AS v ON v.organisation_id = r.client_organisation_id
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
                                           purpose, legal_basis, law, case_reference, outcome, refusal)

@@ -18,6 +18,7 @@ CREATE TABLE questions.question (
     due_at timestamptz NOT NULL DEFAULT public.stoa_now() + interval '1 month'
 );
 CREATE INDEX question_due ON questions.question (due_at);
+CREATE INDEX question_resident ON questions.question (resident_id);
 CREATE TRIGGER question_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON questions.question
     FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -69,7 +70,7 @@ $$;
 ALTER FUNCTION questions.questionable(bytea, uuid) OWNER TO stoa_door;
 
 -- Asks. The same id again is the same question. Outcomes: asked (resident says whom to tell; null when it stood already), already_asked,
--- entry_unknown.
+-- entry_unknown, too_many (twenty wait already).
 CREATE FUNCTION questions.ask(
     credential bytea, question uuid, reference text, entry uuid, sealed_question bytea, OUT outcome text, OUT resident uuid)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -78,6 +79,14 @@ DECLARE
 BEGIN
     SELECT x.entry_id, x.resident_id INTO asked FROM questions.questionable(ask.credential, ask.entry) AS x;
     IF NOT FOUND THEN outcome := 'entry_unknown'; RETURN; END IF;
+    -- One after the other, so that the count holds.
+    PERFORM pg_advisory_xact_lock(hashtextextended('question/' || asked.resident_id::text, 0));
+    -- A month's work of one auditor is not one resident's: others' questions would wait behind it.
+    IF (SELECT count(*) FROM questions.question AS q WHERE q.resident_id = asked.resident_id
+            AND q.entry_id <> asked.entry_id AND NOT EXISTS (SELECT FROM questions.answer AS a WHERE a.question_id = q.id)) >= 20 THEN
+        outcome := 'too_many';
+        RETURN;
+    END IF;
     INSERT INTO questions.question AS q (id, reference, entry_id, resident_id, sealed_question)
         VALUES (ask.question, ask.reference, asked.entry_id, asked.resident_id, ask.sealed_question)
         ON CONFLICT DO NOTHING;
@@ -109,21 +118,27 @@ END
 $$;
 ALTER FUNCTION questions.own_question(bytea, uuid) OWNER TO stoa_door;
 
--- The questions that wait, the most urgent first, for auditors. The resident is here as the id that the door looks up: what is asked is seen
+-- The questions that wait for this auditor, the most urgent first, or the one whose reference is wanted: not those about what the auditor did, and not those of
+-- people who were erased, whose words nobody can read any more. The resident is here as the id that the door looks up: what is asked is seen
 -- only after that look-up is in the log.
-CREATE FUNCTION questions.waiting(credential bytea)
+CREATE FUNCTION questions.waiting(credential bytea, wanted text)
     RETURNS TABLE (reference text, asked_at timestamptz, due_at timestamptz, is_overdue boolean, resident_id uuid)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
         SELECT q.reference, q.asked_at, q.due_at, q.due_at < public.stoa_now(), coalesce(r.superseded_by, r.id)
         FROM web.staff_with(waiting.credential, '{auditor}') AS s
-        CROSS JOIN questions.question AS q JOIN register.resident AS r ON r.id = q.resident_id
+        CROSS JOIN questions.question AS q
+        JOIN register.resident AS r ON r.id = q.resident_id
+        JOIN register.data_key AS k ON k.resident_id = q.resident_id
+        LEFT JOIN access_log.entry AS e ON e.id = q.entry_id
         WHERE NOT EXISTS (SELECT FROM questions.answer AS a WHERE a.question_id = q.id)
+          AND (waiting.wanted IS NULL OR q.reference = waiting.wanted)
+          AND (e.actor_kind = 'staff' AND e.actor_id = s.staff_id::text) IS NOT TRUE
         ORDER BY q.due_at, q.id LIMIT 100;
 END
 $$;
-ALTER FUNCTION questions.waiting(bytea) OWNER TO stoa_door;
+ALTER FUNCTION questions.waiting(bytea, text) OWNER TO stoa_door;
 
 -- The caller's own log_view that such an entry's id names: permitted, committed, under five seconds old.
 CREATE FUNCTION questions.viewed_by_auditor(credential bytea, view_entry uuid) RETURNS SETOF access_log.entry
@@ -142,17 +157,15 @@ ALTER FUNCTION questions.viewed_by_auditor(bytea, uuid) OWNER TO stoa_door;
 -- access_log.questioned_entry (migrations/0016).
 CREATE FUNCTION questions.question_under(credential bytea, view_entry uuid)
     RETURNS TABLE (id uuid, reference text, sealed_question bytea, asked_at timestamptz, due_at timestamptz,
-                   holder_id uuid, key_id text, wrapped_key bytea, is_about_caller boolean, entry_id uuid)
+                   holder_id uuid, key_id text, wrapped_key bytea)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
-        SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key,
-            coalesce(e.actor_kind = 'staff' AND e.actor_id = viewed.actor_id, false), q.entry_id
+        SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key
         FROM questions.viewed_by_auditor(question_under.credential, question_under.view_entry) AS viewed
         JOIN questions.question AS q ON q.reference = viewed.case_reference
         JOIN register.resident AS holder ON holder.id = q.resident_id AND viewed.subject_id IN (holder.id, holder.superseded_by)
         JOIN register.data_key AS k ON k.resident_id = q.resident_id
-        LEFT JOIN access_log.entry AS e ON e.id = q.entry_id
         WHERE NOT EXISTS (SELECT FROM questions.answer AS a WHERE a.question_id = q.id);
 END
 $$;
@@ -190,5 +203,5 @@ END
 $$;
 ALTER FUNCTION questions.answer_question(bytea, uuid, text, bytea) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION questions.ask(bytea, uuid, text, uuid, bytea), questions.own_question(bytea, uuid),
-    questions.waiting(bytea), questions.question_under(bytea, uuid), questions.answer_question(bytea, uuid, text, bytea) TO stoa_app;
+    questions.waiting(bytea, text), questions.question_under(bytea, uuid), questions.answer_question(bytea, uuid, text, bytea) TO stoa_app;
 REVOKE CREATE ON SCHEMA questions FROM stoa_door;

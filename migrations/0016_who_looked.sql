@@ -61,7 +61,7 @@ $$;
 ALTER FUNCTION access_log.questioned_entry(bytea, uuid) OWNER TO stoa_door;
 
 -- What a portal shows of the log of the person whom it has just logged that it looks up: what others did and were permitted, newest first,
--- within a period (null: open), some skipped. What the portal itself showed to that person is not among it.
+-- within a period (null: open), some skipped. What the portal itself showed is not among it: it keeps its own log.
 CREATE FUNCTION access_log.usages_under(credential bytea, view_entry uuid, period_start timestamptz, period_end timestamptz) RETURNS SETOF access_log.told_entry
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -73,8 +73,7 @@ BEGIN
         JOIN access_log.told_entry AS t ON t.subject_id = r.id
         WHERE c.hash = usages_under.credential AND viewed.operation = 'usage' AND viewed.outcome = 'permitted'
           AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND viewed.at > public.stoa_now() - interval '5 seconds'
-          AND t.outcome = 'permitted' AND t.operation <> 'own_view' AND NOT (t.operation = 'usage' AND t.purpose = 'data_tracker')
-          AND t.id <> viewed.id
+          AND t.outcome = 'permitted' AND t.operation <> 'own_view' AND NOT (t.operation = 'usage' AND t.client_id = viewed.client_id)
           AND (usages_under.period_start IS NULL OR t.at >= usages_under.period_start)
           AND (usages_under.period_end IS NULL OR t.at <= usages_under.period_end);
 END

@@ -252,22 +252,31 @@ BEGIN
         WITH request AS (
             SELECT r.id, r.credential, r.purpose, nullif(r.case_reference, '') AS case_reference,
                 CASE r.subject_kind WHEN 'national_number' THEN ARRAY(SELECT l.resident_id FROM register.lookup AS l
-                    WHERE l.kind = r.subject_kind AND l.hmac = decode(r.subject_key, 'hex') LIMIT 2) ELSE '{}'::uuid[] END AS residents
+                    WHERE l.kind = r.subject_kind AND l.hmac = decode(r.subject_key, 'hex') LIMIT 2) ELSE '{}'::uuid[] END AS residents,
+                c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id, c.client_organisation_id, c.scope
             FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, purposes, case_references)
                 AS r (id, credential, operation, subject_kind, subject_key, purpose, case_reference)
+            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
             WHERE r.operation = 'usage'
+        ), counted AS (
+            -- As single reads, so that numbers cannot be tried out by the thousand.
+            INSERT INTO exchange.volume AS v (organisation_id, is_of_lists, minute, count)
+            SELECT r.client_organisation_id, false, date_trunc('minute', public.stoa_now()), count(*)
+            FROM request AS r WHERE r.client_organisation_id IS NOT NULL GROUP BY r.client_organisation_id ORDER BY r.client_organisation_id
+            ON CONFLICT (organisation_id, is_of_lists, minute) DO UPDATE SET count = v.count + excluded.count
+            RETURNING v.organisation_id, v.count > (SELECT o.requests_per_minute_max FROM consent.organisation AS o WHERE o.id = v.organisation_id) AS is_over
         ), decided AS (
-            SELECT r.id, r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
-                CASE WHEN cardinality(r.residents) = 1 THEN r.residents[1] END AS subject_id,
+            SELECT r.id, r.purpose, r.case_reference, r.kind, r.actor_id, r.staff_id, r.client_id, r.organisation_id,
+                CASE WHEN v.is_over IS NOT TRUE AND cardinality(r.residents) = 1 THEN r.residents[1] END AS subject_id,
                 CASE
-                    WHEN c.kind IS NULL THEN 'credential_invalid'
-                    WHEN c.kind <> 'organisation' OR NOT 'usage.read' = ANY (c.scope) THEN 'scope_missing'
+                    WHEN r.kind IS NULL THEN 'credential_invalid'
+                    WHEN r.kind <> 'organisation' OR NOT 'usage.read' = ANY (r.scope) THEN 'scope_missing'
+                    WHEN v.is_over THEN 'volume_exceeded'
                     WHEN r.purpose NOT IN ('data_tracker', 'data_tracker_representative') THEN 'purpose_unknown'
                     WHEN r.case_reference IS NULL THEN 'case_reference_missing'
                     WHEN cardinality(r.residents) > 1 THEN 'subject_ambiguous'
                     WHEN cardinality(r.residents) = 0 THEN 'subject_unknown' END AS refusal
-            FROM request AS r
-            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
+            FROM request AS r LEFT JOIN counted AS v ON v.organisation_id = r.client_organisation_id
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
                                           purpose, legal_basis, law, case_reference, outcome, refusal)
@@ -521,8 +530,8 @@ CREATE TABLE consent.organisation (
     id text NOT NULL,
     name jsonb NOT NULL,
     kind text NOT NULL,
-    requests_per_minute_max integer DEFAULT 30000 NOT NULL,
-    subjects_per_minute_max integer DEFAULT 60000 NOT NULL,
+    requests_per_minute_max integer DEFAULT 600000 NOT NULL,
+    subjects_per_minute_max integer DEFAULT 600000 NOT NULL,
     created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     CONSTRAINT organisation_id_check CHECK ((id ~ '^[a-z][a-z0-9-]{1,62}$'::text)),
     CONSTRAINT organisation_kind_check CHECK ((kind = ANY (ARRAY['city_office'::text, 'health'::text, 'bank'::text, 'retailer'::text, 'school'::text, 'other'::text]))),
@@ -977,8 +986,7 @@ BEGIN
         JOIN access_log.told_entry AS t ON t.subject_id = r.id
         WHERE c.hash = usages_under.credential AND viewed.operation = 'usage' AND viewed.outcome = 'permitted'
           AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND viewed.at > public.stoa_now() - interval '5 seconds'
-          AND t.outcome = 'permitted' AND t.operation <> 'own_view' AND NOT (t.operation = 'usage' AND t.purpose = 'data_tracker')
-          AND t.id <> viewed.id
+          AND t.outcome = 'permitted' AND t.operation <> 'own_view' AND NOT (t.operation = 'usage' AND t.client_id = viewed.client_id)
           AND (usages_under.period_start IS NULL OR t.at >= usages_under.period_start)
           AND (usages_under.period_end IS NULL OR t.at <= usages_under.period_end);
 END
@@ -2825,6 +2833,14 @@ DECLARE
 BEGIN
     SELECT x.entry_id, x.resident_id INTO asked FROM questions.questionable(ask.credential, ask.entry) AS x;
     IF NOT FOUND THEN outcome := 'entry_unknown'; RETURN; END IF;
+    -- One after the other, so that the count holds.
+    PERFORM pg_advisory_xact_lock(hashtextextended('question/' || asked.resident_id::text, 0));
+    -- A month's work of one auditor is not one resident's: others' questions would wait behind it.
+    IF (SELECT count(*) FROM questions.question AS q WHERE q.resident_id = asked.resident_id
+            AND q.entry_id <> asked.entry_id AND NOT EXISTS (SELECT FROM questions.answer AS a WHERE a.question_id = q.id)) >= 20 THEN
+        outcome := 'too_many';
+        RETURN;
+    END IF;
     INSERT INTO questions.question AS q (id, reference, entry_id, resident_id, sealed_question)
         VALUES (ask.question, ask.reference, asked.entry_id, asked.resident_id, ask.sealed_question)
         ON CONFLICT DO NOTHING;
@@ -2873,19 +2889,17 @@ $$;
 
 ALTER FUNCTION questions.own_question(credential bytea, entry uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION questions.question_under(credential bytea, view_entry uuid) RETURNS TABLE(id uuid, reference text, sealed_question bytea, asked_at timestamp with time zone, due_at timestamp with time zone, holder_id uuid, key_id text, wrapped_key bytea, is_about_caller boolean, entry_id uuid)
+CREATE FUNCTION questions.question_under(credential bytea, view_entry uuid) RETURNS TABLE(id uuid, reference text, sealed_question bytea, asked_at timestamp with time zone, due_at timestamp with time zone, holder_id uuid, key_id text, wrapped_key bytea)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key,
-            coalesce(e.actor_kind = 'staff' AND e.actor_id = viewed.actor_id, false), q.entry_id
+        SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key
         FROM questions.viewed_by_auditor(question_under.credential, question_under.view_entry) AS viewed
         JOIN questions.question AS q ON q.reference = viewed.case_reference
         JOIN register.resident AS holder ON holder.id = q.resident_id AND viewed.subject_id IN (holder.id, holder.superseded_by)
         JOIN register.data_key AS k ON k.resident_id = q.resident_id
-        LEFT JOIN access_log.entry AS e ON e.id = q.entry_id
         WHERE NOT EXISTS (SELECT FROM questions.answer AS a WHERE a.question_id = q.id);
 END
 $$;
@@ -2926,7 +2940,7 @@ $$;
 
 ALTER FUNCTION questions.viewed_by_auditor(credential bytea, view_entry uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION questions.waiting(credential bytea) RETURNS TABLE(reference text, asked_at timestamp with time zone, due_at timestamp with time zone, is_overdue boolean, resident_id uuid)
+CREATE FUNCTION questions.waiting(credential bytea, wanted text) RETURNS TABLE(reference text, asked_at timestamp with time zone, due_at timestamp with time zone, is_overdue boolean, resident_id uuid)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -2934,13 +2948,18 @@ BEGIN
     RETURN QUERY
         SELECT q.reference, q.asked_at, q.due_at, q.due_at < public.stoa_now(), coalesce(r.superseded_by, r.id)
         FROM web.staff_with(waiting.credential, '{auditor}') AS s
-        CROSS JOIN questions.question AS q JOIN register.resident AS r ON r.id = q.resident_id
+        CROSS JOIN questions.question AS q
+        JOIN register.resident AS r ON r.id = q.resident_id
+        JOIN register.data_key AS k ON k.resident_id = q.resident_id
+        LEFT JOIN access_log.entry AS e ON e.id = q.entry_id
         WHERE NOT EXISTS (SELECT FROM questions.answer AS a WHERE a.question_id = q.id)
+          AND (waiting.wanted IS NULL OR q.reference = waiting.wanted)
+          AND (e.actor_kind = 'staff' AND e.actor_id = s.staff_id::text) IS NOT TRUE
         ORDER BY q.due_at, q.id LIMIT 100;
 END
 $$;
 
-ALTER FUNCTION questions.waiting(credential bytea) OWNER TO stoa_door;
+ALTER FUNCTION questions.waiting(credential bytea, wanted text) OWNER TO stoa_door;
 
 CREATE FUNCTION register.answer_correction(credential bytea, opening_id uuid, request uuid, decision text, sealed_answer bytea, sealed_value bytea, name_and_birth_date_hmac bytea, OUT outcome text, OUT resident uuid, OUT reference text) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4274,6 +4293,8 @@ CREATE INDEX bill_resident ON payments.bill USING btree (resident_id, created_at
 
 CREATE INDEX question_due ON questions.question USING btree (due_at);
 
+CREATE INDEX question_resident ON questions.question USING btree (resident_id);
+
 CREATE INDEX attribute_derived ON register.attribute USING btree (id) INCLUDE (derived_from) WHERE (derived_from IS NOT NULL);
 
 CREATE INDEX correction_request_requested ON register.correction_request USING btree (requested_at);
@@ -4950,8 +4971,8 @@ REVOKE ALL ON FUNCTION questions.questionable(credential bytea, entry uuid) FROM
 
 REVOKE ALL ON FUNCTION questions.viewed_by_auditor(credential bytea, view_entry uuid) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION questions.waiting(credential bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION questions.waiting(credential bytea) TO stoa_app;
+REVOKE ALL ON FUNCTION questions.waiting(credential bytea, wanted text) FROM PUBLIC;
+GRANT ALL ON FUNCTION questions.waiting(credential bytea, wanted text) TO stoa_app;
 
 REVOKE ALL ON FUNCTION register.answer_correction(credential bytea, opening_id uuid, request uuid, decision text, sealed_answer bytea, sealed_value bytea, name_and_birth_date_hmac bytea, OUT outcome text, OUT resident uuid, OUT reference text) FROM PUBLIC;
 GRANT ALL ON FUNCTION register.answer_correction(credential bytea, opening_id uuid, request uuid, decision text, sealed_answer bytea, sealed_value bytea, name_and_birth_date_hmac bytea, OUT outcome text, OUT resident uuid, OUT reference text) TO stoa_app;

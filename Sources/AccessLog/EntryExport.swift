@@ -53,12 +53,21 @@ struct EntryExport: Sendable {
         ]
     }
 
+    /// What spreadsheets take for the beginning of a formula, in its wide forms too.
+    private static let formulaSigns: Set<Unicode.Scalar> = ["=", "+", "-", "@", "\u{FF1D}", "\u{FF0B}", "\u{FF0D}", "\u{FF20}", "\t", "\r"]
+
     /// Every field in quotes. Spreadsheets run what begins like a formula, and organisations choose some of these texts: an apostrophe in front
-    /// keeps it a text.
+    /// keeps it a text. Some split at semicolons, so what stands behind one counts as a beginning.
     private static func record(_ values: [String]) -> [UInt8] {
         let fields = values.map { value in
-            let text = value.first.map { "=+-@\t\r".contains($0) } == true ? "'" + value : value
-            return "\"" + text.replacingOccurrences(of: "\"", with: "\"\"") + "\""
+            var text = String.UnicodeScalarView()
+            var isBeginning = true
+            for scalar in value.unicodeScalars {
+                if isBeginning, formulaSigns.contains(scalar) { text.append("'") }
+                text.append(scalar)
+                isBeginning = scalar == ";" || (isBeginning && (scalar == " " || scalar == "\""))
+            }
+            return "\"" + String(text).replacingOccurrences(of: "\"", with: "\"\"") + "\""
         }
         return Array((fields.joined(separator: ",") + "\r\n").utf8)
     }

@@ -18,6 +18,7 @@ struct SearchForm {
         var fields = FormReader(context.form)
         reason = fields.choice("reason", of: OpeningReason.self)
         caseReference = fields.text("case_reference", charactersMax: CaseworkLimits.caseReferenceCharactersMax)
+        if !caseReference.isEmpty, !caseReference.isOneVisibleLine { fields.reject("case_reference", "casework.search.case_malformed") }
         let kind = fields.choice("kind", of: SearchKind.self)
         switch kind {
         case .publicCode: subject = Self.publicCode(&fields)

@@ -4,6 +4,7 @@
 // one with the scope usage.read, for the door believes nobody's header.
 public import AccessLog
 import Foundation
+import HTTPTypes
 import Hummingbird
 public import Postgres
 import Primitives
@@ -59,6 +60,8 @@ public struct DataTrackerRoutes: Sendable {
         } catch let refused as RefusedAccess where refused.refusal == .subjectUnknown || refused.refusal == .subjectAmbiguous {
             // Nobody here has this number: nothing was done with that person's data.
             return usageAnswer(0, [])
+        } catch let refused as RefusedAccess where refused.refusal == .volumeExceeded {
+            throw Problem.usageQuotaExceeded
         } catch let refused as RefusedAccess {
             throw refused.problem(scope: "usage.read")
         }
@@ -67,4 +70,12 @@ public struct DataTrackerRoutes: Sendable {
     private func usageAnswer(_ count: Int, _ usages: [UsageBody]) -> Response {
         .json(.object([JSONMember("totalUsages", .integer(Int64(count))), JSONMember("usages", .array(usages.map(\.json)))]))
     }
+}
+
+extension Problem {
+    /// 429: the questions of this minute are used up, which count as single reads do (consent.organisation).
+    fileprivate static let usageQuotaExceeded = Problem(
+        "quota-exceeded", status: .tooManyRequests, title: "Quota exceeded",
+        detail: "Your organisation has used up its requests of this minute. Nothing was read. Ask again in a minute, or have the city raise the limit.",
+        headers: [.retryAfter: "60"])
 }

@@ -34,8 +34,9 @@ struct UsageQuery: Sendable {
         }
         func moment(_ field: String) throws -> Date? {
             guard let text = try query.value(field) else { return nil }
-            if let date = try? Date(text, strategy: .iso8601) { return date }
-            if let date = try? Date(text, strategy: Date.ISO8601FormatStyle(includingFractionalSeconds: true)) { return date }
+            let date = (try? Date(text, strategy: .iso8601)) ?? (try? Date(text, strategy: Date.ISO8601FormatStyle(includingFractionalSeconds: true)))
+            // RFC 3339 has years of four digits; the database holds no others for ever either.
+            if let date, text.prefix(while: { $0 != "-" }).count == 4 { return date }
             reject(field, "Send a moment like 2021-01-31T10:20:30Z; a plus sign goes as %2B.")
             return nil
         }
@@ -45,8 +46,11 @@ struct UsageQuery: Sendable {
             reject(field, "Send a whole number from 0 to \(max).")
             return standard
         }
-        nationalNumber = personalCode("userCode", try query.value("userCode"))
-        isRepresentative = personalCode("X-Road-UserId", headers[.xRoadUserID]) != nationalNumber
+        let userCode = try query.value("userCode")
+        nationalNumber = personalCode("userCode", userCode)
+        _ = personalCode("X-Road-UserId", headers[.xRoadUserID])
+        // The country belongs to the code: the same digits elsewhere are somebody else.
+        isRepresentative = headers[.xRoadUserID] != userCode
         period = (try moment("periodStart"), try moment("periodEnd"))
         offset = try number("offset", 0, max: Self.offsetMax)
         limit = try number("limit", Self.limitMax, max: Self.limitMax)

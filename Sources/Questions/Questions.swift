@@ -50,8 +50,6 @@ public struct WaitingQuestion: Sendable {
 /// A question as an auditor sees it.
 struct QuestionAtHand: Sendable {
     let question: Question
-    /// Whether it asks about what this auditor did: then somebody else answers.
-    let isAboutCaller: Bool
     /// What is asked about; nil when its content was erased.
     let entry: AccessEntry?
 }
@@ -62,6 +60,8 @@ public enum AskOutcome: String, Sendable {
     case alreadyAsked = "already_asked"
     /// There is no such entry about this resident, or it is a view of their own.
     case entryUnknown = "entry_unknown"
+    /// Twenty questions of this resident wait already.
+    case tooMany = "too_many"
 }
 
 /// What came of answering.
@@ -111,7 +111,7 @@ public struct Questions: Sendable {
         return try await database.optional(OwnQuestion(credential: credential, entry: entry)).map(open)
     }
 
-    /// The hundred most urgent that wait; none for anybody but an auditor.
+    /// The hundred most urgent that wait for this auditor; none for anybody else.
     func waiting(for session: CredentialHash) async throws -> [WaitingQuestion] {
         try await database.query(WaitingQuestions(credential: session))
     }
@@ -119,15 +119,15 @@ public struct Questions: Sendable {
     /// Opens a waiting question, after that look is in the resident's log.
     /// - Returns: nil when no such question waits.
     func look(into reference: String, for session: CredentialHash) async throws -> QuestionAtHand? {
-        guard let waiting = try await waiting(for: session).first(where: { $0.reference == reference }) else { return nil }
+        guard let waiting = try await database.optional(WaitingQuestions(credential: session, reference: reference)) else { return nil }
         do {
             let view = try await door.read(
                 AccessRequest(
                     credential: session, operation: .logView, subject: .resident(waiting.residentID), attributes: [], purpose: "question",
                     caseReference: reference))
-            guard let row = try await database.optional(QuestionUnder(credential: session, viewEntry: view.entryID)) else { return nil }
+            guard let sealed = try await database.optional(QuestionUnder(credential: session, viewEntry: view.entryID)) else { return nil }
             let entry = try await database.optional(QuestionedEntry(credential: session, viewEntry: view.entryID))
-            return QuestionAtHand(question: try open(row.question), isAboutCaller: row.isAboutCaller, entry: entry)
+            return QuestionAtHand(question: try open(sealed), entry: entry)
         } catch let refused as RefusedAccess {
             throw refused.problem()
         }

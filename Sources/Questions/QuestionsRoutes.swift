@@ -43,6 +43,9 @@ public struct QuestionsRoutes: Sendable {
         case .asked: context.notice("questions.asked")
         case .alreadyAsked: context.notice("questions.already_asked")
         case .entryUnknown: throw Problem.notFound
+        case .tooMany:
+            fields.reject("words", "questions.too_many")
+            return try await page(context, fields.state, status: .unprocessableContent)
         }
         return context.redirect(to: "/access-log/\(entry)/question")
     }
@@ -61,6 +64,7 @@ public struct QuestionsRoutes: Sendable {
         let words = body.string("words", charactersMax: Questions.wordsCharactersMax)
         try body.finish()
         let outcome = try await questions.ask(words, about: entry, id: .new(), of: context.resident.credential)
+        guard outcome != .tooMany else { throw Problem.tooManyQuestions }
         guard outcome != .entryUnknown, let question = try await questions.own(about: entry, of: context.resident.credential) else { throw Problem.notFound }
         // The same question again is the same question; another one would have to take its place, and what was asked stays asked.
         guard question.words == words else { throw Problem.questionStands }
@@ -129,6 +133,11 @@ extension QuestionsRoutes {
 }
 
 extension Problem {
+    /// 409: they wait for their answers first.
+    static let tooManyQuestions = Problem(
+        "too-many-questions", status: .conflict, title: "Too many questions",
+        detail: "Twenty of your questions wait for an answer. Ask this one when some of them are answered.")
+
     /// 409: an entry has one question, and it is another one.
     static let questionStands = Problem(
         "question-stands", status: .conflict, title: "Question stands",

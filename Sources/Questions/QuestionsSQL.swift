@@ -81,8 +81,11 @@ struct OwnQuestion: Query {
 /// `questions.waiting`.
 struct WaitingQuestions: Query {
     let credential: CredentialHash
+    var reference: String?
 
-    var sql: SQL { "SELECT reference, asked_at, due_at, is_overdue, resident_id FROM questions.waiting(\(credential.bytes))" }
+    var sql: SQL {
+        "SELECT reference, asked_at, due_at, is_overdue, resident_id FROM questions.waiting(\(credential.bytes), \(reference as String?))"
+    }
 
     func decode(_ row: inout RowReader) throws -> WaitingQuestion {
         WaitingQuestion(
@@ -96,19 +99,14 @@ struct QuestionUnder: Query {
     let credential: CredentialHash
     let viewEntry: AccessEntryID
 
-    struct Row: Sendable {
-        let question: SealedQuestion
-        let isAboutCaller: Bool
-    }
-
     var sql: SQL {
         """
-        SELECT id, reference, sealed_question, asked_at, due_at, holder_id, key_id, wrapped_key, is_about_caller
+        SELECT id, reference, sealed_question, asked_at, due_at, holder_id, key_id, wrapped_key
         FROM questions.question_under(\(credential.bytes), \(viewEntry.uuid))
         """
     }
 
-    func decode(_ row: inout RowReader) throws -> Row { Row(question: try SealedQuestion(&row), isAboutCaller: try row.next()) }
+    func decode(_ row: inout RowReader) throws -> SealedQuestion { try SealedQuestion(&row) }
 }
 
 /// `questions.answer_question`.

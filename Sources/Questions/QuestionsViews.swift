@@ -158,14 +158,13 @@ struct AnswerPage: PageModel {
     var askedAt: String
     var due: String
     var entry: EntryView?
-    var isAboutCaller: Bool
     var action: Link
     var finding: ChoiceField
     var answer: TextField
 
     static let fields: Fields<Self> = [
         "errors": .optional(\.errors), "reference": .text(\.reference), "words": .text(\.words), "asked_at": .text(\.askedAt), "due": .text(\.due),
-        "entry": .optional(\.entry), "is_about_caller": .flag(\.isAboutCaller), "action": .link(\.action), "finding": .model(\.finding),
+        "entry": .optional(\.entry), "action": .link(\.action), "finding": .model(\.finding),
         "answer": .model(\.answer),
     ]
 
@@ -177,7 +176,6 @@ struct AnswerPage: PageModel {
         askedAt = context.format.dateTime(question.askedAt)
         due = context.format.day(question.dueAt)
         entry = atHand.entry.map { EntryView($0, context: context) }
-        isAboutCaller = atHand.isAboutCaller
         action = Link("/staff/questions/\(question.reference)")
         finding = form.choices(
             "finding", label: "questions.answer.finding",

@@ -152,6 +152,21 @@ struct LogPageTests {
         #expect((try JSONSerialization.jsonObject(with: Data(empty.text.utf8)) as? [[String: Any]])?.count == 1)
     }
 
+    @Test("No cell of the file begins like a formula", arguments: [
+        ("=1+1", "'=1+1"), ("=\u{301}cmd", "'=\u{301}cmd"), ("+\u{FE0F}1", "'+\u{FE0F}1"), ("x;=1", "x;'=1"), (" =1", " '=1"), ("\u{FF1D}1", "'\u{FF1D}1"),
+        ("K-1", "K-1"), ("a=b", "a=b"),
+    ])
+    func formulas(reference: String, cell: String) async throws {
+        let asking = try await Asking()
+        _ = try await asking.town.door.read([
+            AccessRequest(
+                credential: asking.clinic.credential.hash, operation: .list, subject: .pseudonym(asking.subject), attributes: ["phone"], purpose: "care",
+                caseReference: reference)
+        ])
+        let bytes = Array(try await asking.get("/access-log.csv").text.utf8)
+        #expect(bytes.firstRange(of: Array("\"\(cell)\"".utf8)) != nil)
+    }
+
     @Test("Every kind of data has its words")
     func attributes() async throws {
         let known = try await CityFixture.make().owner.query(OneValue("SELECT id FROM register.attribute", of: String.self))

@@ -118,7 +118,7 @@ struct QuestionTests {
         #expect(try await town.questions.look(into: "ABC-DEF-GHJ", for: town.auditor.session.hash) == nil)
 
         let atHand = try #require(try await town.questions.look(into: reference, for: town.auditor.session.hash))
-        #expect(atHand.question.words == "Why was I looked up?" && atHand.entry?.id == town.entry && !atHand.isAboutCaller)
+        #expect(atHand.question.words == "Why was I looked up?" && atHand.entry?.id == town.entry)
         let told = try await town.city.owner.query(
             OneValue("SELECT actor_role || ' ' || case_reference FROM access_log.entry WHERE operation = 'log_view' AND subject_id = \(town.ada.id.uuid)", of: String.self))
         #expect(told == ["auditor \(reference)"])
@@ -159,10 +159,14 @@ struct QuestionTests {
         // Nobody has looked yet.
         #expect(try await town.questions.answer(question, .lawful, words: "Because", session: town.auditor.session.hash) == .notAllowed)
 
-        // The caseworker is an auditor as well, and is who is asked about.
-        let own = try #require(try await town.questions.look(into: reference, for: town.caseworker.session.hash))
-        #expect(own.isAboutCaller)
-        #expect(try await town.questions.answer(own.question, .lawful, words: "It was me", session: town.caseworker.session.hash) == .ownAction)
+        // The caseworker is an auditor as well, and is who is asked about: the question is not in that queue, and a look of one's own does not help.
+        #expect(try await town.questions.waiting(for: town.caseworker.session.hash).isEmpty)
+        #expect(try await town.questions.look(into: reference, for: town.caseworker.session.hash) == nil)
+        _ = try await Door(database: town.city.app).read(
+            AccessRequest(
+                credential: town.caseworker.session.hash, operation: .logView, subject: .resident(town.ada.id), attributes: [], purpose: "question",
+                caseReference: reference))
+        #expect(try await town.questions.answer(question, .lawful, words: "It was me", session: town.caseworker.session.hash) == .ownAction)
         let staffID = town.caseworker.id.uuid
         await #expect(throws: DatabaseError.self) {
             try await town.city.owner.execute(
@@ -190,6 +194,29 @@ struct QuestionTests {
         #expect(try await town.questions.waiting(for: town.auditor.session.hash).isEmpty)
         #expect(try await town.questions.look(into: reference, for: town.auditor.session.hash) == nil)
         #expect(try await town.city.owner.one(OneValue("SELECT count(*) FROM messages.message WHERE kind = 'question_answered'", of: Int.self)) == 1)
+    }
+
+    @Test("One resident's questions do not stand in everybody's way: twenty wait at most, whatever comes at once, and those of erased people do not")
+    func manyQuestions() async throws {
+        let town = try await Town.make()
+        var entries: [AccessEntryID] = []
+        for number in 0..<25 {
+            entries.append(
+                try await Door(database: town.city.app).read(
+                    AccessRequest(
+                        credential: town.caseworker.session.hash, operation: .search, subject: .resident(town.ada.id), attributes: [], purpose: "complaint",
+                        caseReference: "C-\(number)")
+                ).entryID)
+        }
+        _ = try await town.questions.entries.logView(of: town.ada.session.hash)
+        let outcomes = try await withThrowingTaskGroup(of: AskOutcome.self) { group in
+            for entry in entries { group.addTask { try await town.questions.ask("Why?", about: entry, id: .new(), of: town.ada.session.hash) } }
+            return try await group.reduce(into: [AskOutcome]()) { $0.append($1) }
+        }
+        #expect(outcomes.count { $0 == .asked } == 20 && outcomes.count { $0 == .tooMany } == 5)
+        #expect(try await town.questions.waiting(for: town.auditor.session.hash).count == 20)
+        try await town.city.owner.execute("DELETE FROM register.data_key WHERE resident_id = \(town.ada.id.uuid)")
+        #expect(try await town.questions.waiting(for: town.auditor.session.hash).isEmpty)
     }
 
     @Test("The server's role can neither read nor write the tables")
