@@ -126,7 +126,7 @@ let package = Package(
         tests("DataTracker", ["City", "AccessLog", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes, nio]),
         tests("Questions", ["City", "AccessLog", "Messages", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting]),
         tests("Casework", ["City", "AccessLog", "Consent", "Messages", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting]),
-        tests("Ledger", ["City", "TestSupport", "Postgres", "Primitives", "Web", logging]),
+        tests("Ledger", ["City", "TestSupport", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes, logging]),
         tests("Payments", ["City", "Postgres", "Primitives", "Web", "Ledger", "Benefits", hummingbird, hummingbirdTesting, httpTypes, nio, logging]),
         tests("Benefits", ["City", "Postgres", "Primitives", "Web", "AccessLog", "Ledger", "Payments", hummingbird, hummingbirdTesting, httpTypes, logging]),
         tests("OpenID", ["City", "TestSupport", "Postgres", "Primitives", "AccessLog", "Web", hummingbird, hummingbirdTesting, jwtKit, crypto, yams, logging, httpTypes, nio]),

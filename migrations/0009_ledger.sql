@@ -168,9 +168,12 @@ GRANT EXECUTE ON FUNCTION ledger.amount_max() TO stoa_app, stoa_auditor, stoa_do
 --   id_conflict          another transfer has the id; field names the first difference
 --   insufficient_funds, balance_overflow, account_closed    refused, and so it stays for this id
 --   account_unknown, currency_mismatch, invalid             refused, field says where; the id stays free
+--   batch_refused        of an atomic batch, another item was refused, so nothing was posted; the id stays free
+-- An atomic batch posts all of it or nothing. The first item that the balances refuse stays refused under its id all the same: what came
+-- after it was decided for money that never moved, so it is not remembered.
 CREATE FUNCTION ledger.post_transfers(
     ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[],
-    effective_ats timestamptz[], actor_kinds text[], actor_ids text[])
+    effective_ats timestamptz[], actor_kinds text[], actor_ids text[], atomic boolean DEFAULT false)
     RETURNS TABLE (item integer, outcome text, field text)
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
@@ -181,6 +184,7 @@ DECLARE
     fields text[];
     leaders integer[];
     certain boolean;
+    refused integer;
 BEGIN
     -- ledger.judge_in_order counts them out by position, which a matrix would answer with null.
     IF array_ndims(amounts) > 1 THEN
@@ -193,6 +197,15 @@ BEGIN
             FROM ledger.judge(ids, kinds, debit_accounts, credit_accounts, amounts, currencies, refs, effective_ats) AS v;
         IF NOT certain THEN
             verdicts := ledger.judge_in_order(verdicts, leaders, debit_accounts, credit_accounts, amounts);
+        END IF;
+        IF atomic THEN
+            refused := (SELECT min(v.item) FROM unnest(verdicts) WITH ORDINALITY AS v (verdict, item) WHERE v.verdict <> 'exists');
+            IF refused IS NOT NULL THEN
+                SELECT array_agg(CASE WHEN v.verdict IS NULL OR (v.leader = v.item AND v.item <> refused
+                                           AND v.verdict IN ('insufficient_funds', 'balance_overflow', 'account_closed'))
+                                      THEN 'batch_refused' ELSE v.verdict END ORDER BY v.item)
+                    INTO verdicts FROM unnest(verdicts, leaders) WITH ORDINALITY AS v (verdict, leader, item);
+            END IF;
         END IF;
         BEGIN
             PERFORM ledger.write_transfers(ids, kinds, debit_accounts, credit_accounts, amounts, currencies, refs, effective_ats,
@@ -376,35 +389,45 @@ BEGIN
 END
 $$;
 
+-- Who asks about an organisation's accounts: the client of a live access token, and whether the token may (scope ledger.post).
+-- No row for anybody else.
+CREATE FUNCTION ledger.poster(credential bytea) RETURNS TABLE (client_id text, organisation_id text, may_post boolean)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+        SELECT c.client_id, c.organisation_id, 'ledger.post' = ANY (c.scope)
+        FROM web.credential AS c
+        WHERE c.hash = poster.credential AND c.kind = 'access_token' AND c.organisation_id IS NOT NULL AND web.is_live(c);
+    END;
+
 -- Posts for organisations: each transfer under the access token (scope ledger.post) of the organisation that holds both accounts.
--- Outcomes as above, and credential_invalid; an account of somebody else is as unknown as one that does not exist.
+-- Outcomes as above, and credential_invalid and scope_missing; an account of somebody else is as unknown as one that does not exist.
 CREATE FUNCTION ledger.post(
     credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[],
-    refs text[], effective_ats timestamptz[])
+    refs text[], effective_ats timestamptz[], atomic boolean)
     RETURNS TABLE (item integer, outcome text, field text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
     SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
 DECLARE
     clients text[];
+    scoped boolean[];
     -- Null where the account is not the organisation's.
     own_debits uuid[];
     own_credits uuid[];
 BEGIN
-    SELECT array_agg(c.client_id ORDER BY r.item), array_agg(d.id ORDER BY r.item), array_agg(k.id ORDER BY r.item)
-        INTO clients, own_debits, own_credits
+    SELECT array_agg(c.client_id ORDER BY r.item), array_agg(c.may_post ORDER BY r.item), array_agg(d.id ORDER BY r.item), array_agg(k.id ORDER BY r.item)
+        INTO clients, scoped, own_debits, own_credits
         FROM unnest(credentials, debit_accounts, credit_accounts) WITH ORDINALITY AS r (credential, debit_account, credit_account, item)
-        LEFT JOIN web.credential AS c ON c.hash = r.credential AND c.kind = 'access_token' AND c.organisation_id IS NOT NULL
-            AND 'ledger.post' = ANY (c.scope) AND web.is_live(c)
-        LEFT JOIN ledger.account AS d ON d.id = r.debit_account AND d.organisation_id = c.organisation_id
-        LEFT JOIN ledger.account AS k ON k.id = r.credit_account AND k.organisation_id = c.organisation_id;
+        LEFT JOIN LATERAL (SELECT * FROM ledger.poster(r.credential) OFFSET 0) AS c ON true
+        LEFT JOIN ledger.account AS d ON d.id = r.debit_account AND d.organisation_id = c.organisation_id AND c.may_post
+        LEFT JOIN ledger.account AS k ON k.id = r.credit_account AND k.organisation_id = c.organisation_id AND c.may_post;
     RETURN QUERY
         SELECT o.item,
-            CASE WHEN clients[o.item] IS NULL THEN 'credential_invalid'
+            CASE WHEN clients[o.item] IS NULL THEN 'credential_invalid' WHEN NOT scoped[o.item] THEN 'scope_missing'
                  WHEN o.outcome = 'invalid' AND (foreign_debit OR foreign_credit) THEN 'account_unknown' ELSE o.outcome END,
-            CASE WHEN clients[o.item] IS NULL THEN NULL ELSE o.field END
+            CASE WHEN clients[o.item] IS NULL OR NOT scoped[o.item] THEN NULL ELSE o.field END
         FROM ledger.post_transfers(ids, kinds, own_debits, own_credits, amounts, currencies, refs, effective_ats,
-                array_fill('organisation'::text, ARRAY[cardinality(ids)]), clients) AS o,
+                array_fill('organisation'::text, ARRAY[cardinality(ids)]), clients, atomic) AS o,
             LATERAL (SELECT o.field = 'debit_account' AND debit_accounts[o.item] IS NOT NULL AS foreign_debit,
                             o.field = 'credit_account' AND own_credits[o.item] IS NULL AND credit_accounts[o.item] IS NOT NULL AS foreign_credit
             ) AS f;
@@ -425,6 +448,66 @@ BEGIN
         WHERE a.id = open_account.id AND a.kind = open_account.kind AND a.currency = open_account.currency
           AND a.resident_id IS NOT DISTINCT FROM open_account.resident AND a.organisation_id IS NOT DISTINCT FROM open_account.organisation
           AND a.normal_side = open_account.normal_side AND a.may_go_negative = open_account.may_go_negative);
+END
+$$;
+
+-- Opens an account for the organisation that asks. What it keeps through the interface is of the kind general: grows by credits, never negative.
+--   created, exists (the same account is there already), id_conflict (the id names another account, perhaps somebody else's),
+--   credential_invalid, scope_missing
+CREATE FUNCTION ledger.open_organisation_account(credential bytea, id uuid, currency text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    asker record;
+BEGIN
+    SELECT p.organisation_id, p.may_post INTO asker FROM ledger.poster(open_organisation_account.credential) AS p;
+    IF asker.organisation_id IS NULL THEN RETURN 'credential_invalid'; END IF;
+    IF NOT asker.may_post THEN RETURN 'scope_missing'; END IF;
+    INSERT INTO ledger.account (id, kind, currency, organisation_id, normal_side)
+        VALUES (open_organisation_account.id, 'general', open_organisation_account.currency, asker.organisation_id, 'credit')
+        ON CONFLICT ON CONSTRAINT account_pkey DO NOTHING;
+    IF FOUND THEN RETURN 'created'; END IF;
+    RETURN CASE WHEN EXISTS (
+            SELECT FROM ledger.account AS a
+            WHERE a.id = open_organisation_account.id AND a.kind = 'general' AND a.currency = open_organisation_account.currency
+              AND a.organisation_id = asker.organisation_id)
+        THEN 'exists' ELSE 'id_conflict' END;
+END
+$$;
+
+-- An account of the organisation that asks. Always one row: standing is found, account_unknown (also for somebody else's), credential_invalid
+-- or scope_missing, and only with found is there more.
+CREATE FUNCTION ledger.organisation_account(credential bytea, id uuid)
+    RETURNS TABLE (standing text, kind text, currency text, posted bigint, entry_count bigint, created_at timestamptz, closed_at timestamptz)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        SELECT CASE WHEN p.client_id IS NULL THEN 'credential_invalid' WHEN NOT p.may_post THEN 'scope_missing'
+                    WHEN a.id IS NULL THEN 'account_unknown' ELSE 'found' END,
+            a.kind, a.currency, a.posted, a.entry_count, a.created_at, a.closed_at
+        FROM (VALUES (organisation_account.credential)) AS asked (credential)
+        LEFT JOIN LATERAL ledger.poster(asked.credential) AS p ON true
+        LEFT JOIN ledger.account AS a ON p.may_post AND a.id = organisation_account.id AND a.organisation_id = p.organisation_id;
+END
+$$;
+
+-- The entries of an account of the organisation that asks, newest first, before an entry number. Nothing for anybody else.
+CREATE FUNCTION ledger.organisation_entries(credential bytea, id uuid, before_number bigint, page_size integer)
+    RETURNS TABLE (number bigint, transfer_id uuid, side text, amount bigint, balance_after bigint, other_account uuid, reference text,
+                   effective_at timestamptz, recorded_at timestamptz)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+    SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+BEGIN
+    RETURN QUERY
+        SELECT e.number, e.transfer_id, e.side, e.amount, e.balance_after, CASE e.side WHEN 'debit' THEN t.credit_account ELSE t.debit_account END,
+            t.reference, t.effective_at, t.recorded_at
+        FROM ledger.poster(organisation_entries.credential) AS p
+        JOIN ledger.account AS a ON a.id = organisation_entries.id AND a.organisation_id = p.organisation_id AND p.may_post
+        CROSS JOIN LATERAL (
+            SELECT x.* FROM ledger.entry AS x
+            WHERE x.account_id = a.id AND x.number < coalesce(organisation_entries.before_number, 9223372036854775807)
+            ORDER BY x.number DESC LIMIT LEAST(organisation_entries.page_size, 200)) AS e
+        JOIN ledger.transfer AS t ON t.id = e.transfer_id
+        ORDER BY e.number DESC;
 END
 $$;
 
@@ -558,18 +641,23 @@ CREATE FUNCTION ledger.findings(count_max integer)
     END;
 GRANT EXECUTE ON FUNCTION ledger.findings(integer) TO stoa_auditor;
 
-ALTER FUNCTION ledger.post_transfers(uuid[], text[], uuid[], uuid[], bigint[], text[], text[], timestamptz[], text[], text[]) OWNER TO stoa_door;
+ALTER FUNCTION ledger.post_transfers(uuid[], text[], uuid[], uuid[], bigint[], text[], text[], timestamptz[], text[], text[], boolean) OWNER TO stoa_door;
 ALTER FUNCTION ledger.judge(uuid[], text[], uuid[], uuid[], bigint[], text[], text[], timestamptz[]) OWNER TO stoa_door;
 ALTER FUNCTION ledger.judge_in_order(text[], integer[], uuid[], uuid[], bigint[]) OWNER TO stoa_door;
 ALTER FUNCTION ledger.write_transfers(uuid[], text[], uuid[], uuid[], bigint[], text[], text[], timestamptz[], text[], text[], text[], integer[])
     OWNER TO stoa_door;
-ALTER FUNCTION ledger.post(bytea[], uuid[], text[], uuid[], uuid[], bigint[], text[], text[], timestamptz[]) OWNER TO stoa_door;
+ALTER FUNCTION ledger.poster(bytea) OWNER TO stoa_door;
+ALTER FUNCTION ledger.post(bytea[], uuid[], text[], uuid[], uuid[], bigint[], text[], text[], timestamptz[], boolean) OWNER TO stoa_door;
+ALTER FUNCTION ledger.open_organisation_account(bytea, uuid, text) OWNER TO stoa_door;
+ALTER FUNCTION ledger.organisation_account(bytea, uuid) OWNER TO stoa_door;
+ALTER FUNCTION ledger.organisation_entries(bytea, uuid, bigint, integer) OWNER TO stoa_door;
 ALTER FUNCTION ledger.open_account(uuid, text, text, uuid, text, text, boolean) OWNER TO stoa_door;
 ALTER FUNCTION ledger.open_wallet(uuid, text) OWNER TO stoa_door;
 ALTER FUNCTION ledger.follow_resident() OWNER TO stoa_door;
 ALTER FUNCTION ledger.holder(bytea, text[]) OWNER TO stoa_door;
 ALTER FUNCTION ledger.wallets_of(bytea) OWNER TO stoa_door;
 ALTER FUNCTION ledger.entries_of(bytea, text, bigint, integer) OWNER TO stoa_door;
-GRANT EXECUTE ON FUNCTION ledger.post(bytea[], uuid[], text[], uuid[], uuid[], bigint[], text[], text[], timestamptz[]),
+GRANT EXECUTE ON FUNCTION ledger.post(bytea[], uuid[], text[], uuid[], uuid[], bigint[], text[], text[], timestamptz[], boolean),
+    ledger.open_organisation_account(bytea, uuid, text), ledger.organisation_account(bytea, uuid), ledger.organisation_entries(bytea, uuid, bigint, integer),
     ledger.wallets_of(bytea), ledger.entries_of(bytea, text, bigint, integer) TO stoa_app;
 REVOKE CREATE ON SCHEMA ledger FROM stoa_door;

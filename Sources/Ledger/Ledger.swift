@@ -1,6 +1,6 @@
 // The ledger's public face. Transfers that callers post at the same moment share a statement and a commit (Primitives.GroupCommit);
-// the rules are in the database (migrations/0009), where no caller can go round them. Posting by organisations (`post`, gathered, and
-// `ledger.post` below it) is complete and tested, and no route calls it yet; bills and benefits move money inside their own SQL functions.
+// the rules are in the database (migrations/0009), where no caller can go round them. Organisations post through LedgerRoutes.swift; bills
+// and benefits move money inside their own SQL functions.
 public import Foundation
 public import Postgres
 public import Primitives
@@ -23,7 +23,7 @@ public final class Ledger: Sendable {
             name: "ledger", itemsPerBatchMax: Self.transfersPerBatchMax,
             // Posted twice has one effect, so a batch can be tried again; not when the database is away, where it only makes matters worse.
             retriesSingly: { !(($0 as? DatabaseError)?.isUnavailability ?? false) },
-            commit: { try await Self.post($0, on: database) })
+            commit: { try await Self.post($0, atomic: false, on: database) })
     }
 
     /// Posts one transfer for the organisation whose access token (scope `ledger.post`) the credential is the hash of.
@@ -34,21 +34,46 @@ public final class Ledger: Sendable {
     }
 
     /// Posts several in one transaction, each with an outcome of its own, decided in their order.
-    /// - Parameter transfers: at most ``transfersPerCallMax``.
-    public func post(_ transfers: [Transfer], by credential: CredentialHash) async throws -> [TransferOutcome] {
+    /// - Parameters:
+    ///   - transfers: at most ``transfersPerCallMax``.
+    ///   - atomic: all or none; what was not refused itself is then ``TransferOutcome/batchRefused``.
+    public func post(_ transfers: [Transfer], atomic: Bool = false, by credential: CredentialHash) async throws -> [TransferOutcome] {
         precondition(transfers.count <= Self.transfersPerCallMax, "the caller checks how many there are")
         let sound = transfers.filter { $0.malformedField == nil }
-        let outcomes = try await Self.post(sound.map { CredentialedTransfer(transfer: $0, credential: credential) }, on: database)
+        if atomic, sound.count < transfers.count {
+            return transfers.map { transfer in transfer.malformedField.map { .invalid(field: $0) } ?? .batchRefused }
+        }
+        let outcomes = try await Self.post(sound.map { CredentialedTransfer(transfer: $0, credential: credential) }, atomic: atomic, on: database)
         var next = outcomes.makeIterator()
         return transfers.map { transfer in
             transfer.malformedField.map { .invalid(field: $0) } ?? next.next() ?? .invalid(field: "id")
         }
     }
 
-    private static func post(_ items: [CredentialedTransfer], on database: Database) async throws -> [TransferOutcome] {
+    private static func post(_ items: [CredentialedTransfer], atomic: Bool, on database: Database) async throws -> [TransferOutcome] {
         guard !items.isEmpty else { return [] }
-        let rows = try await database.exclusive { try await $0.query(PostTransfers(items: items)) }
+        let rows = try await database.exclusive { try await $0.query(PostTransfers(items: items, isAtomic: atomic)) }
         return try rows.inOrder(count: items.count)
+    }
+
+    /// Opens an account for the organisation whose access token (scope `ledger.post`) the credential is the hash of. It grows by credits and
+    /// never goes negative; the same again changes nothing.
+    public func open(_ id: LedgerAccountID, in currency: Currency, by credential: CredentialHash) async throws -> AccountOpening {
+        try await database.exclusive { try await $0.one(OpenOrganisationAccount(credential: credential, id: id, currency: currency)) }
+    }
+
+    /// An account of that organisation.
+    /// - Throws: `AccountRefusal`, `DatabaseError`
+    public func account(_ id: LedgerAccountID, by credential: CredentialHash) async throws -> OrganisationAccount {
+        try await database.one(OrganisationAccountOf(credential: credential, id: id)).get()
+    }
+
+    /// What came into and left an account of that organisation, newest first; nothing of anybody else's.
+    /// - Parameters:
+    ///   - number: entries before this one; nil for the newest.
+    ///   - count: at most 200.
+    public func entries(of account: LedgerAccountID, before number: Int64?, count: Int, by credential: CredentialHash) async throws -> [AccountEntry] {
+        try await database.query(OrganisationEntries(credential: credential, account: account, before: number, count: count))
     }
 
     /// The wallets of the resident whom the credential names, one a currency; none before money first came in.

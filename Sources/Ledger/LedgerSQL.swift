@@ -36,11 +36,13 @@ extension [ItemOutcome] {
 /// `ledger.post`: for organisations, by their access tokens.
 struct PostTransfers: Query {
     let items: [CredentialedTransfer]
+    /// All or none.
+    let isAtomic: Bool
 
     var sql: SQL {
         let transfers = items.map(\.transfer)
         return """
-            SELECT item, outcome, field FROM ledger.post(\(items.map(\.credential.bytes)), \(transfers.columns))
+            SELECT item, outcome, field FROM ledger.post(\(items.map(\.credential.bytes)), \(transfers.columns), \(isAtomic))
             """
     }
 
@@ -70,6 +72,69 @@ extension [Transfer] {
         \(map(\.id)), \(map(\.kind.rawValue)), \(map(\.debitAccount)), \(map(\.creditAccount)), \(map(\.amount.minorUnits)), \
         \(map(\.amount.currency.code)), \(map(\.reference)), \(map(\.effectiveAt))
         """
+    }
+}
+
+/// `ledger.open_organisation_account`
+struct OpenOrganisationAccount: Query {
+    let credential: CredentialHash
+    let id: LedgerAccountID
+    let currency: Currency
+
+    var sql: SQL { "SELECT ledger.open_organisation_account(\(credential.bytes), \(id), \(currency.code))" }
+
+    func decode(_ row: inout RowReader) throws -> AccountOpening {
+        guard let opening = AccountOpening(rawValue: try row.next()) else {
+            throw DatabaseError.decoding(column: "outcome", reason: "is a word that this version does not know")
+        }
+        return opening
+    }
+}
+
+/// `ledger.organisation_account`
+struct OrganisationAccountOf: Query {
+    let credential: CredentialHash
+    let id: LedgerAccountID
+
+    var sql: SQL {
+        """
+        SELECT standing, kind, currency, posted, entry_count, created_at, closed_at
+        FROM ledger.organisation_account(\(credential.bytes), \(id))
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> Result<OrganisationAccount, AccountRefusal> {
+        let standing = try row.next(String.self)
+        if let refusal = AccountRefusal(rawValue: standing) { return .failure(refusal) }
+        guard standing == "found" else { throw DatabaseError.decoding(column: "standing", reason: "is a word that this version does not know") }
+        let kind = try row.next(String.self)
+        let currency = try Currency(column: row.next())
+        return .success(
+            OrganisationAccount(
+                id: id, kind: kind, posted: Money(minorUnits: try row.next(), currency: currency), entryCount: try row.next(),
+                createdAt: try row.next(), closedAt: try row.next()))
+    }
+}
+
+/// `ledger.organisation_entries`
+struct OrganisationEntries: Query {
+    let credential: CredentialHash
+    let account: LedgerAccountID
+    let before: Int64?
+    let count: Int
+
+    var sql: SQL {
+        """
+        SELECT number, transfer_id, side, amount, balance_after, other_account, reference, effective_at, recorded_at
+        FROM ledger.organisation_entries(\(credential.bytes), \(account), \(before as Int64?), \(Int32(clamping: count)))
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> AccountEntry {
+        AccountEntry(
+            number: try row.next(), transferID: TransferID(try row.next(UUID.self)), side: try row.next(), amount: try row.next(),
+            balanceAfter: try row.next(), otherAccount: LedgerAccountID(try row.next(UUID.self)), reference: try row.next(),
+            effectiveAt: try row.next(), recordedAt: try row.next())
     }
 }
 

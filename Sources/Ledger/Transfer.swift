@@ -11,7 +11,7 @@ public enum TransferTag {}
 public typealias TransferID = ID<TransferTag>
 
 /// What a transfer does.
-public enum TransferKind: String, Sendable, Hashable {
+public enum TransferKind: String, Sendable, Hashable, CaseIterable {
     /// Moves the amount at once.
     case post
 }
@@ -78,8 +78,12 @@ public enum TransferOutcome: Sendable, Hashable {
     case currencyMismatch
     /// Malformed; the id stays free.
     case invalid(field: String)
-    /// The credential does not stand, or may not post.
+    /// Of an atomic batch, another transfer was refused, so nothing was posted; the id stays free.
+    case batchRefused
+    /// The credential does not stand.
     case credentialInvalid
+    /// The token lacks the scope `ledger.post`.
+    case scopeMissing
 
     /// - Returns: nil for a word that this version does not know.
     init?(_ word: String, field: String?) {
@@ -93,7 +97,9 @@ public enum TransferOutcome: Sendable, Hashable {
         case ("account_unknown", let field?): self = .accountUnknown(field: field)
         case ("currency_mismatch", _): self = .currencyMismatch
         case ("invalid", let field?): self = .invalid(field: field)
+        case ("batch_refused", _): self = .batchRefused
         case ("credential_invalid", _): self = .credentialInvalid
+        case ("scope_missing", _): self = .scopeMissing
         default: return nil
         }
     }

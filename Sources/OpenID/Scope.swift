@@ -11,11 +11,13 @@ enum ScopeToken: String, CaseIterable, Sendable {
     case exchangeRead = "exchange.read"
     /// For the portal that shows residents who looked at their data (DataTracker).
     case usageRead = "usage.read"
+    /// For accounts of the organisation in the ledger (Ledger/LedgerRoutes).
+    case ledgerPost = "ledger.post"
 
     /// What an app that acts for a resident may hold.
     static let ofApps: [ScopeToken] = [.profile, .consents, .accessLog, .bills, .payments, .messages]
     /// What an organisation's client may hold.
-    static let ofOrganisations: [ScopeToken] = [.exchangeRead, .usageRead]
+    static let ofOrganisations: [ScopeToken] = [.exchangeRead, .usageRead, .ledgerPost]
 
     /// Key of the plain words for the approval page; the dot of `exchange.read` would open a group in the catalogue.
     var textKey: String { "openid.scope." + rawValue.replacing(".", with: "_") }

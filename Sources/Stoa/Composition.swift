@@ -62,6 +62,7 @@ struct City {
         IdentityRoutes(identity: identity, passwordRules: passwordRules, database: database).add(to: site)
         RegisterRoutes(door: door, vault: keys.vault, corrections: corrections).add(to: site)
         PaymentsRoutes(database: database, ledger: ledger, zone: configuration.city.timeZone).add(to: site)
+        LedgerRoutes(ledger: ledger).add(to: site)
         ConsentRoutes(database: database).add(to: site)
         ConsentRequestRoutes(database: database).add(to: site)
         ConsentReceiptRoutes(database: database, signer: keys.logSigner).add(to: site)

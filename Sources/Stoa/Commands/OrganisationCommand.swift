@@ -29,7 +29,7 @@ struct OrganisationCreateCommand: AsyncParsableCommand {
     @Option(help: "Its name in French.") var nameFr: String?
     @Option(help: "Its name in Arabic.") var nameAr: String?
     @Option(help: "What it is.") var kind = Kind.other
-    @Option(help: "What its tokens may do; once for each. exchange.read: ask for data; usage.read: show residents their log, as a national portal does.")
+    @Option(help: "What its tokens may do; once for each. exchange.read: ask for data; usage.read: show residents their log, as a national portal does; ledger.post: move money between accounts of its own.")
     var scope = ["exchange.read"]
     @Option(help: "A file with its public key as JWK or JWK set.", completion: .file()) var publicKey: String?
     @Option(help: "Where to write a new private key (JWK); the file must not exist.", completion: .file()) var newPrivateKey: String?

@@ -31,6 +31,7 @@ struct DemoCity: Sendable {
     var residents: [DemoPerson] = []
     var staff: [DemoPerson] = []
     var organisations: [DemoOrganisationFile] = []
+    var ledgerClient: DemoLedgerClient?
     var logVerifierKey: String
 
     /// Loads what is missing and writes demo.json.
@@ -93,6 +94,7 @@ struct DemoLoader {
         city.organisations = try await loadOrganisations(residents: city.residents)
         try await loadApp()
         try await loadMoney(residents: city.residents, staff: city.staff)
+        city.ledgerClient = try await loadLedgerClient()
         return city
     }
 

@@ -1,5 +1,6 @@
 // demo.json: what the demo city tells programs about itself. It holds passwords, so it is written with mode 0600.
 import Foundation
+import Primitives
 import Web
 
 extension DemoCity {
@@ -11,6 +12,7 @@ extension DemoCity {
             "staff": .array(staff.map(\.json)),
             "organisations": .array(organisations.map(\.json)),
             "app_client": ["client_id": .string(DemoLoader.appClientID), "scope": .string(DemoLoader.appScope)],
+            "ledger_client": ledgerClient?.json ?? .null,
             "log_vkey": .string(logVerifierKey),
         ]
         return value.serialised() + [UInt8(ascii: "\n")]
@@ -22,6 +24,15 @@ extension DemoPerson {
         [
             "name": .string(name), "username": .string(username), "password": .string(password), "public_code": .string(publicCode),
             "roles": .array(roles.map { .string($0) }),
+        ]
+    }
+}
+
+extension DemoLedgerClient {
+    fileprivate var json: JSONValue {
+        [
+            "client_id": .string(clientID), "private_key_jwk_path": .string(privateKeyPath), "currency": .string(currency.code),
+            "account_kind": .string("general"), "funding_account": .string(fundingAccount.description),
         ]
     }
 }

@@ -1,5 +1,6 @@
 // The money of the demo city: the accounts, what residents have in their wallets, bills to pay, and a benefit that waits for approval.
 import Benefits
+import Consent
 import Foundation
 import Ledger
 import Payments
@@ -7,6 +8,15 @@ import Postgres
 import Primitives
 import Register
 import Web
+
+/// The organisation that keeps accounts of its own in the ledger, as demo.json tells it.
+struct DemoLedgerClient: Sendable {
+    let clientID: String
+    let privateKeyPath: String
+    let currency: Currency
+    /// May go negative: money comes in from outside as its debit.
+    let fundingAccount: LedgerAccountID
+}
 
 extension DemoLoader {
     private static let treasury = LedgerAccountID(demoUUID("account/treasury"))
@@ -28,6 +38,18 @@ extension DemoLoader {
         }
         try await ledger.post(transfers, occasion: "demo city")
         try await prepareBenefit(for: residents[0], euro)
+    }
+
+    /// The trams keep their tickets' money in accounts of their own.
+    func loadLedgerClient() async throws -> DemoLedgerClient {
+        guard let euro = Currency(code: "EUR") else { throw SetupError("The demo city needs the currency EUR.") }
+        let id = "city-trams"
+        let name = LocalisedText([.english: "City Trams", .french: "Tramways de la ville", .arabic: "ترام المدينة"])
+        _ = try await ConsentAdministration.addOrganisation(id: id, name: name, kind: "other", with: owner)
+        let path = try await loadClient(id, name, scope: ["ledger.post"])
+        let funding = LedgerAccountID(demoUUID("account/city-trams/funding"))
+        try await LedgerAdministration(owner: owner).open(funding, kind: .funding, currency: euro, organisationID: id)
+        return DemoLedgerClient(clientID: id, privateKeyPath: path, currency: euro, fundingAccount: funding)
     }
 
     private func transfer(_ name: String, to account: LedgerAccountID, _ amount: Money, _ reference: String) -> Transfer {

@@ -30,7 +30,7 @@ extension DemoLoader {
                         legalBasis: purpose.legalBasis, law: purpose.law, attributes: purpose.attributes, title: purpose.title,
                         explanation: purpose.explanation, validMonths: purpose.validMonths))
             }
-            let path = try await loadClient(organisation)
+            let path = try await loadClient(organisation.id, organisation.name)
             let subjects = try await pseudonyms(of: residents, for: organisation.id)
             files.append(
                 DemoOrganisationFile(
@@ -51,17 +51,17 @@ extension DemoLoader {
     }
 
     /// The client and its key file. When one of the two is missing, a new key replaces whatever there was.
-    private func loadClient(_ organisation: DemoScript.Organisation) async throws -> String {
-        let path = "\(installation.data.keys)/\(organisation.id).jwk.json"
-        let isRegistered = try await owner.one(ClientExists(id: organisation.id))
+    func loadClient(_ id: String, _ name: LocalisedText, scope: [String]? = nil) async throws -> String {
+        let path = "\(installation.data.keys)/\(id).jwk.json"
+        let isRegistered = try await owner.one(ClientExists(id: id))
         if isRegistered, FileManager.default.fileExists(atPath: path) { return path }
         let pair = ClientKeyPair()
         try writePrivateFile(Array(pair.privateJWK.reveal().utf8), to: path)
         if isRegistered {
-            try await ClientRegistration.replaceKeys(of: organisation.id, keySet: pair.publicJWK, with: owner)
+            try await ClientRegistration.replaceKeys(of: id, keySet: pair.publicJWK, with: owner)
         } else {
             try await ClientRegistration.registerOrganisationClient(
-                id: organisation.id, organisation: organisation.id, name: organisation.name, keySet: pair.publicJWK, with: owner)
+                id: id, organisation: id, name: name, keySet: pair.publicJWK, scope: scope, with: owner)
         }
         return path
     }

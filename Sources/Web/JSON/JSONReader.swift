@@ -94,6 +94,34 @@ public struct JSONReader {
         value(name).flatMap { checkedStrings($0, name, countMax: countMax, charactersMax: charactersMax) }
     }
 
+    /// A list of values that the caller reads one by one.
+    public mutating func values(_ name: String, countMax: Int) -> [JSONValue] {
+        guard let value = required(name) else { return [] }
+        guard case .array(let items) = value else {
+            reject(name, code: "wrong_type", detail: "Send a list.")
+            return []
+        }
+        guard !items.isEmpty else {
+            reject(name, code: "empty", detail: "Send at least one item.")
+            return []
+        }
+        guard items.count <= countMax else {
+            reject(name, code: "too_many", detail: "Send at most \(countMax) items.")
+            return []
+        }
+        return items
+    }
+
+    /// `true` or `false`, nil when the field is absent or null.
+    public mutating func optionalBool(_ name: String) -> Bool? {
+        guard let value = value(name) else { return nil }
+        guard case .bool(let answer) = value else {
+            reject(name, code: "wrong_type", detail: "Send true or false.")
+            return nil
+        }
+        return answer
+    }
+
     private mutating func checkedStrings(_ value: JSONValue, _ name: String, countMax: Int, charactersMax: Int) -> [String]? {
         guard case .array(let items) = value else {
             reject(name, code: "wrong_type", detail: "Send a list of texts.")
