@@ -103,6 +103,29 @@ struct BreakGlassTests {
         #expect(try await town.ask(.view, town.bob, by: town.caseworker) == .subjectProtected)
     }
 
+    @Test("The counter links a protected person's account to a record, which is protected from then on")
+    func protectionIsCarriedOver() async throws {
+        let town = try await Town.make()
+        let record = try await town.city.resident(identityAssurance: 0)
+        try await town.city.owner.execute("DELETE FROM web.credential WHERE account_id = \(record.accountID)")
+        try await town.city.owner.execute("DELETE FROM identity.account WHERE id = \(record.accountID)")
+        try await town.city.owner.execute("UPDATE register.resident SET origin = 'self_registered' WHERE id = \(town.ada.id)")
+        let found = try await town.door.read(
+            AccessRequest(
+                credential: town.caseworker.session.hash, operation: .search, subject: .publicCode(record.publicCode), attributes: [],
+                purpose: "identity_proofing", caseReference: "C-8"))
+        let opening = try #require(
+            try await town.city.app.one(OpenRecord(credential: town.caseworker.session.hash, openingID: .new(), searchEntryID: found.entryID)))
+        let outcome = try await town.city.app.exclusive {
+            try await $0.one(
+                ProveIdentityStatement(
+                    credential: town.caseworker.session.hash, openingID: opening, evidenceID: UUID(), accountCode: town.ada.publicCode, evidence: .passport,
+                    language: .english))
+        }
+        #expect(outcome == "linked")
+        #expect(try await town.ask(.view, record, by: town.caseworker) == .subjectProtected)
+    }
+
     @Test("Only an auditor protects, under a fresh look of the own")
     func whoProtects() async throws {
         let town = try await Town.make()
