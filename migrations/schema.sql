@@ -3923,14 +3923,6 @@ CREATE TABLE access_log.erasure (
 
 ALTER TABLE access_log.erasure OWNER TO stoa_owner;
 
-CREATE TABLE access_log.organisation_hour (
-    organisation_id text NOT NULL,
-    hour timestamp with time zone NOT NULL,
-    count integer NOT NULL
-);
-
-ALTER TABLE access_log.organisation_hour OWNER TO stoa_owner;
-
 CREATE TABLE access_log.own_view (
     credential bytea NOT NULL,
     kind text NOT NULL,
@@ -3955,6 +3947,14 @@ CREATE VIEW access_log.log_holder AS
   WHERE web.is_live(c.*);
 
 ALTER TABLE access_log.log_holder OWNER TO stoa_door;
+
+CREATE TABLE access_log.organisation_hour (
+    organisation_id text NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    count integer NOT NULL
+);
+
+ALTER TABLE access_log.organisation_hour OWNER TO stoa_owner;
 
 CREATE TABLE access_log.queue (
     entry_id uuid NOT NULL
@@ -5778,9 +5778,9 @@ GRANT SELECT,INSERT ON TABLE access_log.checkpoint TO stoa_app;
 
 GRANT SELECT ON TABLE access_log.erasure TO stoa_auditor;
 
-GRANT SELECT,INSERT,DELETE ON TABLE access_log.organisation_hour TO stoa_door;
-
 GRANT SELECT,INSERT ON TABLE access_log.own_view TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE ON TABLE access_log.organisation_hour TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.queue TO stoa_auditor;
 GRANT SELECT,INSERT,DELETE ON TABLE access_log.queue TO stoa_door;
