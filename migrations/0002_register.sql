@@ -40,6 +40,8 @@ CREATE TABLE register.resident (
     identity_assurance smallint NOT NULL DEFAULT 0 CHECK (identity_assurance BETWEEN 0 AND 3),
     -- An account that registered by itself starts as a resident of its own; linking it to the register record retires that row.
     superseded_by uuid REFERENCES register.resident CHECK (superseded_by <> id),
+    -- Somebody at risk, or whom staff know: caseworkers open this record only by breaking the glass (0022).
+    is_protected boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT public.stoa_now()
 );
 CREATE INDEX resident_superseded_by ON register.resident (superseded_by) WHERE superseded_by IS NOT NULL;

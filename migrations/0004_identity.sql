@@ -20,6 +20,8 @@ CREATE TABLE identity.staff (
     roles text[] NOT NULL CHECK (cardinality(roles) >= 1 AND
         roles <@ ARRAY['caseworker', 'approver', 'finance_officer', 'auditor', 'organisation_administrator']),
     language text NOT NULL DEFAULT 'en' CHECK (language IN ('en', 'fr', 'ar')),
+    -- Their own record in the register, where the city knows it: a colleague who opens it stands out (access_log.find_anomalies).
+    resident_id uuid UNIQUE REFERENCES register.resident,
     created_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     closed_at timestamptz
 );

@@ -13,7 +13,7 @@ GRANT USAGE ON SCHEMA access_log TO stoa_app, stoa_auditor, stoa_door;
 CREATE TABLE access_log.staff_reason (
     id text PRIMARY KEY CHECK (id ~ '^[a-z][a-z_]{1,39}$'),
     law text NOT NULL,
-    -- Whether caseworkers open records for it. The other is an auditor's, who looks into a resident's question about one entry.
+    -- Whether caseworkers open records for it. The others are auditors', who look into the log.
     opens_records boolean NOT NULL DEFAULT true
 );
 INSERT INTO access_log.staff_reason (id, law) VALUES
@@ -22,7 +22,10 @@ INSERT INTO access_log.staff_reason (id, law) VALUES
     ('correction', 'GDPR Art. 16'),
     ('complaint', 'Administrative Procedure Act § 24'),
     ('assistance', 'City Services Act § 8');
-INSERT INTO access_log.staff_reason (id, law, opens_records) VALUES ('question', 'GDPR Art. 15', false);
+-- What auditors look into: a question, an emergency, an unusual access, and whether a record is to be protected.
+INSERT INTO access_log.staff_reason (id, law, opens_records) VALUES
+    ('question', 'GDPR Art. 15', false), ('break_glass_review', 'GDPR Art. 5(2)', false), ('anomaly', 'GDPR Art. 32', false),
+    ('protection', 'GDPR Art. 32', false);
 GRANT SELECT ON access_log.staff_reason TO stoa_app, stoa_auditor, stoa_door;
 
 CREATE TABLE access_log.entry (
@@ -35,7 +38,8 @@ CREATE TABLE access_log.entry (
     actor_role text NOT NULL,
     organisation_id text,
     client_id text,
-    operation text NOT NULL CHECK (operation IN ('disclose', 'predicate', 'list', 'view', 'search', 'paper_entry', 'log_view', 'usage', 'own_view')),
+    operation text NOT NULL CHECK (
+        operation IN ('disclose', 'predicate', 'list', 'view', 'search', 'paper_entry', 'break_glass', 'log_view', 'usage', 'own_view')),
     attributes text[] NOT NULL,
     purpose text NOT NULL,
     legal_basis text,
@@ -46,11 +50,15 @@ CREATE TABLE access_log.entry (
     refusal text,
     -- How many people the list was about that this entry is one of. A thousand: the sequencer's batch, some 40 ms of work.
     count integer,
+    -- The entry by which the glass of this protected record was broken (casework.break_glass); of that one itself its own id.
+    break_glass uuid,
     written_by xid8 NOT NULL DEFAULT pg_current_xact_id(),
     -- Two random UUIDs carry 244 random bits; without them a commitment cannot be tried out.
     salt bytea NOT NULL DEFAULT sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) CHECK (octet_length(salt) = 32),
     CHECK ((outcome = 'refused') = (refusal IS NOT NULL)),
     CHECK (CASE operation WHEN 'list' THEN coalesce(count BETWEEN 1 AND 1000, false) ELSE count IS NULL END),
+    CHECK (CASE WHEN operation = 'break_glass' AND outcome = 'permitted' THEN coalesce(break_glass = id, false)
+        ELSE break_glass IS NULL OR (outcome = 'permitted' AND operation IN ('view', 'search', 'paper_entry')) END),
     -- What an entry can be long: the limits of the forms and of the exchange. Without them one huge entry would stop the sequencer.
     CHECK (cardinality(attributes) <= 50 AND array_position(attributes, NULL) IS NULL AND octet_length(array_to_string(attributes, ',')) <= 4096
         AND length(purpose) <= 63 AND length(case_reference) <= 64),
@@ -212,8 +220,8 @@ ALTER FUNCTION access_log.role_of(uuid) OWNER TO stoa_door;
 -- Decides and logs. Arrays of equal length, one element a request:
 --   credentials      SHA-256 of the session or access token: actor, role and organisation follow from its row
 --   operations       disclose (an organisation reads; where it asks for nothing but derived attributes, the entry says predicate), list
---                    (the same of many people, in a call of its own), view, search and paper_entry (caseworkers), log_view (auditors, of what a
---                    resident asks about), usage (a portal that shows residents their log), own_view (a resident, of own data)
+--                    (the same of many people, in a call of its own), view, search and paper_entry (caseworkers; of a protected resident only
+--                    while the glass is broken), break_glass (a caseworker begins to break it), log_view (auditors), usage (a portal that shows residents their log), own_view (a resident, of own data)
 --   subject_kinds    disclose and list: pseudonym; staff: resident, public_code, national_number, name_and_birth_date;
 --                    usage: national_number; own_view: self.
 --                    Any other names nobody: an own view can only be of the resident whose credential it is
@@ -327,14 +335,14 @@ BEGIN
     END IF;
 
     -- Staff.
-    IF operations && '{view,search,paper_entry,log_view}' THEN
+    IF operations && '{view,search,paper_entry,break_glass,log_view}' THEN
         RETURN QUERY
         WITH request AS (
             SELECT r.id, r.credential, r.operation, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
                 coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes
             FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, attribute_lists, purposes, case_references)
                 AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
-            WHERE r.operation IN ('view', 'search', 'paper_entry', 'log_view')
+            WHERE r.operation IN ('view', 'search', 'paper_entry', 'break_glass', 'log_view')
         ), found AS (
             SELECT r.id, r.credential, r.operation, r.attributes, r.purpose, r.case_reference,
                 CASE r.subject_kind
@@ -358,17 +366,26 @@ BEGIN
                     WHEN f.case_reference IS NULL THEN 'case_reference_missing'
                     WHEN cardinality(f.residents) > 1 THEN 'subject_ambiguous'
                     WHEN cardinality(f.residents) = 0 THEN 'subject_unknown'
-                    WHEN f.operation <> 'view' AND cardinality(f.attributes) > 0 THEN 'attributes_not_in_purpose' END AS refusal
+                    WHEN f.operation = 'break_glass' AND NOT guard.is_protected THEN 'subject_not_protected'
+                    WHEN f.operation NOT IN ('break_glass', 'log_view') AND guard.is_protected AND glass.entry_id IS NULL THEN 'subject_protected'
+                    WHEN f.operation <> 'view' AND cardinality(f.attributes) > 0 THEN 'attributes_not_in_purpose' END AS refusal,
+                CASE f.operation WHEN 'break_glass' THEN f.id WHEN 'log_view' THEN NULL ELSE glass.entry_id END AS break_glass
             FROM found AS f
             LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = f.credential OFFSET 0) AS c ON true
             LEFT JOIN LATERAL (SELECT x.roles FROM identity.staff AS x WHERE x.id = c.staff_id AND x.closed_at IS NULL OFFSET 0) AS s ON true
             LEFT JOIN LATERAL (SELECT x.law, x.opens_records FROM access_log.staff_reason AS x WHERE x.id = f.purpose AND c.kind = 'staff' OFFSET 0) AS reason ON true
+            -- The row that an account had before the counter linked it is guarded with the record.
+            LEFT JOIN LATERAL (SELECT coalesce(y.id, x.id) AS resident_id, x.is_protected OR coalesce(y.is_protected, false) AS is_protected
+                FROM register.resident AS x LEFT JOIN register.resident AS y ON y.id = x.superseded_by WHERE x.id = f.residents[1] OFFSET 0) AS guard ON true
+            LEFT JOIN LATERAL (SELECT x.entry_id FROM casework.break_glass AS x
+                WHERE guard.is_protected AND x.staff_id = c.staff_id AND x.resident_id = guard.resident_id AND x.expires_at > public.stoa_now()
+                ORDER BY x.expires_at DESC LIMIT 1) AS glass ON true
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
-                                          purpose, legal_basis, law, case_reference, outcome, refusal)
+                                          purpose, legal_basis, law, case_reference, outcome, refusal, break_glass)
             SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE WHEN d.operation = 'log_view' AND d.refusal IS DISTINCT FROM 'role_missing' THEN 'auditor' WHEN d.kind = 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
                 d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN 'public_task' END, CASE WHEN d.refusal IS NULL THEN d.law END,
-                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
+                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal, CASE WHEN d.refusal IS NULL THEN d.break_glass END
             FROM decided AS d WHERE d.kind IS NOT NULL
             RETURNING entry.id
         ), queued AS (
@@ -464,7 +481,7 @@ BEGIN
 
     RETURN QUERY
         SELECT r.id, r.id, 'operation_unknown', '{}'::text[] FROM unnest(entry_ids, operations) AS r (id, operation)
-        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'log_view', 'usage', 'own_view');
+        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'break_glass', 'log_view', 'usage', 'own_view');
 END
 $$;
 ALTER FUNCTION access_log.authorise(uuid[], bytea[], text[], text[], text[], text[], text[], text[]) OWNER TO stoa_door;
@@ -551,7 +568,8 @@ BEGIN
         || access_log.field('\x1101', e.refusal)
         || access_log.field('\x1202', int8send(canonical.subject_number))
         || access_log.field('\x1304', canonical.previous_commitment)
-        || access_log.field('\x1402', int8send(e.count));
+        || access_log.field('\x1402', int8send(e.count))
+        || access_log.field('\x1507', uuid_send(e.break_glass));
 END
 $$;
 

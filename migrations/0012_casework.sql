@@ -58,7 +58,49 @@ CREATE INDEX paper_submission_resident ON casework.paper_submission (resident_id
 CREATE TRIGGER paper_submission_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON casework.paper_submission
     FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+-- The same hour so many working days later, Saturdays and Sundays left out. Holidays are the city's own and count: a deadline that is early is kept.
+CREATE FUNCTION casework.working_days_after(start timestamptz, days integer) RETURNS timestamptz
+    LANGUAGE sql STABLE
+    RETURN start + interval '24 hours' * (
+        SELECT max(d.day) FROM (
+            SELECT s.day FROM generate_series(1, days * 2 + 2) AS s (day)
+            WHERE extract(isodow FROM (start + interval '24 hours' * s.day) AT TIME ZONE 'UTC') < 6 ORDER BY s.day LIMIT days) AS d);
+GRANT EXECUTE ON FUNCTION casework.working_days_after(timestamptz, integer) TO stoa_door;
+
+-- The glass of a protected record, broken: a caseworker wrote why it could not wait, and may open the record for a quarter of an hour. The
+-- functions are in 0022.
+CREATE TABLE casework.break_glass (
+    -- The entry by which it was broken. Whatever is done under it names this entry in turn (access_log.entry.break_glass).
+    entry_id uuid PRIMARY KEY,
+    -- What everybody quotes: the form of a public code, drawn apart.
+    reference text NOT NULL UNIQUE CHECK (reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'),
+    staff_id uuid NOT NULL REFERENCES identity.staff,
+    resident_id uuid NOT NULL REFERENCES register.resident,
+    -- 20 to 500 characters: nonce 12, tag 16, and one to four bytes each.
+    sealed_reason bytea NOT NULL CHECK (octet_length(sealed_reason) BETWEEN 48 AND 2028),
+    broken_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    expires_at timestamptz NOT NULL DEFAULT public.stoa_now() + interval '15 minutes',
+    -- Three working days: long enough for a part-time auditor, short enough that those concerned remember.
+    review_due_at timestamptz NOT NULL DEFAULT casework.working_days_after(public.stoa_now(), 3)
+);
+CREATE INDEX break_glass_live ON casework.break_glass (staff_id, resident_id, expires_at);
+CREATE INDEX break_glass_due ON casework.break_glass (review_due_at);
+CREATE TRIGGER break_glass_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON casework.break_glass
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+-- What an auditor found; once, and never changed.
+CREATE TABLE casework.break_glass_review (
+    entry_id uuid PRIMARY KEY REFERENCES casework.break_glass,
+    finding text NOT NULL CHECK (finding IN ('justified', 'not_justified')),
+    sealed_words bytea NOT NULL CHECK (octet_length(sealed_words) BETWEEN 29 AND 4096),
+    reviewed_by uuid NOT NULL REFERENCES identity.staff,
+    reviewed_at timestamptz NOT NULL DEFAULT public.stoa_now()
+);
+CREATE TRIGGER break_glass_review_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON casework.break_glass_review
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 GRANT CREATE ON SCHEMA casework TO stoa_door;
+GRANT SELECT, INSERT ON casework.break_glass, casework.break_glass_review TO stoa_door;
 GRANT SELECT, INSERT, DELETE ON casework.opening TO stoa_door;
 GRANT SELECT, INSERT ON casework.printed_form, casework.paper_submission TO stoa_door;
 
@@ -111,7 +153,7 @@ BEGIN
     IF opened IS NULL THEN RETURN 'not_allowed'; END IF;
     SELECT r.origin INTO record_origin FROM register.resident AS r WHERE r.id = opened.resident_id FOR UPDATE;
     IF record_origin <> 'population_register' THEN RETURN 'record_is_no_register_record'; END IF;
-    SELECT r.id, r.origin, a.id AS account_id INTO provisional
+    SELECT r.id, r.origin, r.is_protected, a.id AS account_id INTO provisional
         FROM register.resident AS r JOIN identity.account AS a ON a.resident_id = r.id AND a.closed_at IS NULL
         WHERE r.public_code = account_code FOR UPDATE;
     IF provisional IS NULL THEN
@@ -129,7 +171,8 @@ BEGIN
     UPDATE identity.account AS a SET resident_id = opened.resident_id WHERE a.id = provisional.account_id;
     UPDATE register.resident AS r SET superseded_by = opened.resident_id WHERE r.id = provisional.id;
     -- A document with a photograph, seen in person (NIST SP 800-63A-4 §4.2).
-    UPDATE register.resident AS r SET identity_assurance = GREATEST(r.identity_assurance, 2) WHERE r.id = opened.resident_id;
+    UPDATE register.resident AS r SET identity_assurance = GREATEST(r.identity_assurance, 2), is_protected = r.is_protected OR provisional.is_protected
+        WHERE r.id = opened.resident_id;
     INSERT INTO identity.evidence (id, account_id, resident_id, kind, staff_id, case_reference)
         VALUES (evidence_id, provisional.account_id, opened.resident_id, evidence_kind, staff, opened.case_reference);
     RETURN 'linked';

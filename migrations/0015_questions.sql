@@ -33,6 +33,19 @@ CREATE TABLE questions.answer (
 CREATE TRIGGER answer_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON questions.answer
     FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+-- The decision to tell a resident the name of who made the entry: without such a row the role alone is told. It comes with the answer.
+CREATE TABLE questions.name_release (
+    question_id uuid PRIMARY KEY REFERENCES questions.answer,
+    -- Whose name.
+    staff_id uuid NOT NULL REFERENCES identity.staff,
+    sealed_reason bytea NOT NULL CHECK (octet_length(sealed_reason) BETWEEN 29 AND 4096),
+    decided_by uuid NOT NULL REFERENCES identity.staff,
+    decided_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    CONSTRAINT released_by_another CHECK (decided_by <> staff_id)
+);
+CREATE TRIGGER name_release_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON questions.name_release
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 -- Nobody judges what they did themselves, whatever function the answer comes through.
 CREATE FUNCTION questions.check_answer() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -49,7 +62,7 @@ CREATE TRIGGER answered_by_another BEFORE INSERT ON questions.answer
     FOR EACH ROW EXECUTE FUNCTION questions.check_answer();
 
 GRANT CREATE ON SCHEMA questions TO stoa_door;
-GRANT SELECT, INSERT ON questions.question, questions.answer TO stoa_door;
+GRANT SELECT, INSERT ON questions.question, questions.answer, questions.name_release TO stoa_door;
 ALTER FUNCTION questions.check_answer() OWNER TO stoa_door;
 
 -- Entries of others about the resident whom the credential names, once the view of the log is logged: what can be asked about.
@@ -104,16 +117,19 @@ ALTER FUNCTION questions.ask(bytea, uuid, text, uuid, bytea) OWNER TO stoa_door;
 -- The resident's own question about an entry, with its answer if there is one, and the key that both are sealed under.
 CREATE FUNCTION questions.own_question(credential bytea, entry uuid)
     RETURNS TABLE (id uuid, reference text, sealed_question bytea, asked_at timestamptz, due_at timestamptz,
-                   holder_id uuid, key_id text, wrapped_key bytea, finding text, sealed_answer bytea, answered_at timestamptz)
+                   holder_id uuid, key_id text, wrapped_key bytea, finding text, sealed_answer bytea, answered_at timestamptz,
+                   released_name text, released_username text, sealed_release bytea)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
         SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key,
-            answer.finding, answer.sealed_answer, answer.answered_at
+            answer.finding, answer.sealed_answer, answer.answered_at, actor.display_name, actor.username, released.sealed_reason
         FROM questions.questionable(own_question.credential, own_question.entry) AS x
         JOIN questions.question AS q ON q.entry_id = x.entry_id
         JOIN register.data_key AS k ON k.resident_id = q.resident_id
-        LEFT JOIN questions.answer AS answer ON answer.question_id = q.id;
+        LEFT JOIN questions.answer AS answer ON answer.question_id = q.id
+        LEFT JOIN questions.name_release AS released ON released.question_id = q.id
+        LEFT JOIN identity.staff AS actor ON actor.id = released.staff_id;
 END
 $$;
 ALTER FUNCTION questions.own_question(bytea, uuid) OWNER TO stoa_door;
@@ -163,7 +179,7 @@ BEGIN
     RETURN QUERY
         SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key
         FROM questions.viewed_by_auditor(question_under.credential, question_under.view_entry) AS viewed
-        JOIN questions.question AS q ON q.reference = viewed.case_reference
+        JOIN questions.question AS q ON q.reference = viewed.case_reference AND viewed.purpose = 'question'
         JOIN register.resident AS holder ON holder.id = q.resident_id AND viewed.subject_id IN (holder.id, holder.superseded_by)
         JOIN register.data_key AS k ON k.resident_id = q.resident_id
         WHERE NOT EXISTS (SELECT FROM questions.answer AS a WHERE a.question_id = q.id);
@@ -171,10 +187,24 @@ END
 $$;
 ALTER FUNCTION questions.question_under(bytea, uuid) OWNER TO stoa_door;
 
--- Answers, once, by an auditor who has looked into it within the hour. Outcomes: answered (resident says whom to tell), already_answered,
+-- Who made the entry that such a question is about, where that is a member of staff.
+CREATE FUNCTION questions.actor_under(credential bytea, view_entry uuid) RETURNS TABLE (staff_id uuid, display_name text, username text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        SELECT s.id, s.display_name, s.username
+        FROM questions.question_under(actor_under.credential, actor_under.view_entry) AS u
+        JOIN questions.question AS q ON q.id = u.id
+        JOIN access_log.entry AS e ON e.id = q.entry_id AND e.actor_kind = 'staff'
+        JOIN identity.staff AS s ON s.id = e.actor_id::uuid;
+END
+$$;
+ALTER FUNCTION questions.actor_under(bytea, uuid) OWNER TO stoa_door;
+
+-- Answers, once, by an auditor who has looked into it within the hour; with sealed_release, the reason, the name of who acted is told as well. Outcomes: answered (resident says whom to tell), already_answered,
 -- not_allowed, own_action.
 CREATE FUNCTION questions.answer_question(
-    credential bytea, question uuid, finding text, sealed_answer bytea, OUT outcome text, OUT resident uuid, OUT reference text)
+    credential bytea, question uuid, finding text, sealed_answer bytea, sealed_release bytea, OUT outcome text, OUT resident uuid, OUT reference text)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     asked record;
@@ -186,7 +216,7 @@ BEGIN
           AND EXISTS (SELECT FROM access_log.entry AS viewed
               WHERE viewed.subject_id IN (holder.id, holder.superseded_by) AND viewed.at > public.stoa_now() - interval '1 hour'
                 AND viewed.actor_kind = 'staff' AND viewed.actor_id = auditor::text AND viewed.operation = 'log_view' AND viewed.outcome = 'permitted'
-                AND viewed.case_reference = q.reference AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned());
+                AND viewed.purpose = 'question' AND viewed.case_reference = q.reference AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned());
     IF NOT FOUND THEN outcome := 'not_allowed'; RETURN; END IF;
     IF EXISTS (SELECT FROM access_log.entry AS e WHERE e.id = asked.entry_id AND e.actor_kind = 'staff' AND e.actor_id = auditor::text) THEN
         outcome := 'own_action';
@@ -196,12 +226,22 @@ BEGIN
         VALUES (asked.id, answer_question.finding, answer_question.sealed_answer, auditor)
         ON CONFLICT ON CONSTRAINT answer_pkey DO NOTHING;
     IF NOT FOUND THEN outcome := 'already_answered'; RETURN; END IF;
+    IF answer_question.sealed_release IS NOT NULL THEN
+        INSERT INTO questions.name_release (question_id, staff_id, sealed_reason, decided_by)
+            SELECT asked.id, e.actor_id::uuid, answer_question.sealed_release, auditor
+            FROM access_log.entry AS e WHERE e.id = asked.entry_id AND e.actor_kind = 'staff';
+        -- An organisation's system has no name to release, and neither has an entry that was erased.
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'no member of staff made the entry' USING ERRCODE = 'check_violation', CONSTRAINT = 'released_name_is_staffs';
+        END IF;
+    END IF;
     outcome := 'answered';
     resident := asked.subject_id;
     reference := asked.reference;
 END
 $$;
-ALTER FUNCTION questions.answer_question(bytea, uuid, text, bytea) OWNER TO stoa_door;
+ALTER FUNCTION questions.answer_question(bytea, uuid, text, bytea, bytea) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION questions.ask(bytea, uuid, text, uuid, bytea), questions.own_question(bytea, uuid),
-    questions.waiting(bytea, text), questions.question_under(bytea, uuid), questions.answer_question(bytea, uuid, text, bytea) TO stoa_app;
+    questions.waiting(bytea, text), questions.question_under(bytea, uuid), questions.actor_under(bytea, uuid),
+    questions.answer_question(bytea, uuid, text, bytea, bytea) TO stoa_app;
 REVOKE CREATE ON SCHEMA questions FROM stoa_door;

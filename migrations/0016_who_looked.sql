@@ -6,7 +6,10 @@ CREATE VIEW access_log.told_entry AS
     SELECT e.subject_id, e.id, e.at, e.organisation_id, o.name AS organisation_name, e.client_id, e.actor_role, e.operation, e.purpose, pol.title AS purpose_title,
         act.id AS activity_id, e.attributes, e.legal_basis, e.law, ce.at AS consent_at, e.case_reference, e.outcome, e.refusal,
         CASE WHEN e.operation = 'paper_entry' AND e.outcome = 'permitted' THEN paper.id IS NOT NULL END AS form_entered, paper.helper_name,
-        l.index AS leaf_index, e.count, q.asked_at AS question_asked_at, q.due_at AS question_due_at, answer.answered_at AS question_answered_at
+        l.index AS leaf_index, e.count, q.asked_at AS question_asked_at, q.due_at AS question_due_at, answer.answered_at AS question_answered_at,
+        e.break_glass, glass.review_due_at, review.finding AS review_finding, review.reviewed_at,
+        -- By decision of an auditor alone.
+        actor.display_name AS released_name, actor.username AS released_username
     FROM access_log.entry AS e
     LEFT JOIN consent.organisation AS o ON o.id = e.organisation_id
     LEFT JOIN consent.processing_activity AS act ON act.organisation_id = e.organisation_id AND act.purpose = e.purpose
@@ -15,7 +18,11 @@ CREATE VIEW access_log.told_entry AS
     LEFT JOIN casework.paper_submission AS paper ON e.operation = 'paper_entry' AND paper.entry_id = e.id
     LEFT JOIN access_log.leaf AS l ON l.entry_id = e.id
     LEFT JOIN questions.question AS q ON q.entry_id = e.id
-    LEFT JOIN questions.answer AS answer ON answer.question_id = q.id;
+    LEFT JOIN questions.answer AS answer ON answer.question_id = q.id
+    LEFT JOIN questions.name_release AS released ON released.question_id = q.id
+    LEFT JOIN identity.staff AS actor ON actor.id = released.staff_id
+    LEFT JOIN casework.break_glass AS glass ON glass.entry_id = e.break_glass
+    LEFT JOIN casework.break_glass_review AS review ON review.entry_id = glass.entry_id;
 ALTER VIEW access_log.told_entry OWNER TO stoa_door;
 
 -- Under which residents' ids the log of whoever holds a credential lies: their record's and those it superseded. Nothing for anybody whose
@@ -75,7 +82,7 @@ BEGIN
     RETURN QUERY
         SELECT t.*
         FROM questions.viewed_by_auditor(questioned_entry.credential, questioned_entry.view_entry) AS viewed
-        JOIN questions.question AS q ON q.reference = viewed.case_reference
+        JOIN questions.question AS q ON q.reference = viewed.case_reference AND viewed.purpose = 'question'
         JOIN register.resident AS holder ON holder.id = q.resident_id AND viewed.subject_id IN (holder.id, holder.superseded_by)
         JOIN access_log.told_entry AS t ON t.id = q.entry_id;
 END

@@ -34,11 +34,11 @@ END
 $$;
 ALTER FUNCTION exchange.volume_of(bytea) OWNER TO stoa_door;
 
--- Removes minutes that are long over.
+-- Removes minutes that are long over. The hour before this one is kept whole: access_log.find_anomalies counts it.
 CREATE FUNCTION exchange.remove_past_volume() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    DELETE FROM exchange.volume AS v WHERE v.minute < public.stoa_now() - interval '1 hour';
+    DELETE FROM exchange.volume AS v WHERE v.minute < public.stoa_now() - interval '2 hours';
 END
 $$;
 ALTER FUNCTION exchange.remove_past_volume() OWNER TO stoa_door;

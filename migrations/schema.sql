@@ -54,250 +54,17 @@ CREATE SCHEMA web;
 
 ALTER SCHEMA web OWNER TO stoa_owner;
 
-CREATE FUNCTION access_log.authorise(entry_ids uuid[], credentials bytea[], operations text[], subject_kinds text[], subject_keys text[], attribute_lists text[], purposes text[], case_references text[]) RETURNS TABLE(request_id uuid, entry_id uuid, refusal text, missing text[])
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET jit TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
-    SET enable_seqscan TO 'off'
-    SET enable_memoize TO 'off'
-    AS $$
-DECLARE
-    list_count integer := nullif(cardinality(array_positions(operations, 'list')), 0);
-BEGIN
-    PERFORM access_log.check_moment();
-    -- A list comes alone and from one asker: the number in its entries is that of the people in it.
-    IF list_count IS NOT NULL AND (list_count <> cardinality(operations) OR NOT credentials[1] = ALL (credentials)) THEN
-        RAISE EXCEPTION 'a list is a call of its own' USING ERRCODE = 'invalid_parameter_value';
-    END IF;
+CREATE FUNCTION casework.working_days_after(start timestamp with time zone, days integer) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    RETURN (start + ('24:00:00'::interval * ((SELECT max(d.day) AS max FROM (SELECT s.day FROM generate_series(1, ((working_days_after.days * 2) + 2)) s(day) WHERE (EXTRACT(isodow FROM ((working_days_after.start + ('24:00:00'::interval * (s.day)::double precision)) AT TIME ZONE 'UTC'::text)) < (6)::numeric) ORDER BY s.day LIMIT working_days_after.days) d))::double precision));
 
-    -- Organisations.
-    IF operations && '{disclose,list}' THEN
-        RETURN QUERY
-        WITH request AS (
-            SELECT r.id, r.operation, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
-                coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes,
-                c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id, c.client_organisation_id, c.scope
-            FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, attribute_lists, purposes, case_references)
-                AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
-            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
-            WHERE r.operation IN ('disclose', 'list')
-        ), counted AS (
-            -- One row for each organisation of the batch, in the order of their names: each waits for whoever counts the same one elsewhere.
-            -- Lists have a row of their own: a thousand people take as long as many batches.
-            INSERT INTO exchange.volume AS v (organisation_id, is_of_lists, minute, count)
-            SELECT r.client_organisation_id, list_count IS NOT NULL, date_trunc('minute', public.stoa_now()), count(*)
-            FROM request AS r WHERE r.client_organisation_id IS NOT NULL GROUP BY r.client_organisation_id ORDER BY r.client_organisation_id
-            ON CONFLICT (organisation_id, is_of_lists, minute) DO UPDATE SET count = v.count + excluded.count
-            -- How many of the batch are too many.
-            RETURNING v.organisation_id, v.count - (
-                SELECT CASE WHEN v.is_of_lists THEN o.subjects_per_minute_max ELSE o.requests_per_minute_max END
-                FROM consent.organisation AS o WHERE o.id = v.organisation_id) AS excess
-        ), derived AS (
-            SELECT array_agg(x.id) AS ids FROM register.attribute AS x WHERE x.derived_from IS NOT NULL
-        ), decided AS (
-            SELECT r.id, r.attributes,
-                -- The first attribute nearly always tells, for a tenth of what comparing the lists costs.
-                CASE WHEN r.operation = 'disclose' AND r.attributes[1] = ANY ((SELECT x.ids FROM derived AS x)::text[])
-                        AND r.attributes <@ (SELECT x.ids FROM derived AS x)
-                    THEN 'predicate' ELSE r.operation END AS operation,
-                r.purpose, r.case_reference, r.kind, r.actor_id, r.staff_id, r.client_id, r.organisation_id,
-                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN p.resident_id END AS subject_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
-                st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
-                CASE
-                    WHEN r.kind IS NULL THEN 'credential_invalid'
-                    WHEN r.kind <> 'organisation' OR NOT 'exchange.read' = ANY (r.scope) THEN 'scope_missing'
-                    -- Of single reads the last ones, in the order of their ids; a list as a whole.
-                    WHEN v.excess > 0 AND (list_count IS NOT NULL OR v.excess >= cardinality(operations) OR v.excess >= (
-                        SELECT count(*) FROM request AS o WHERE o.client_organisation_id = r.client_organisation_id AND o.id >= r.id))
-                        THEN 'volume_exceeded'
-                    WHEN r.case_reference IS NULL THEN 'case_reference_missing'
-                    WHEN act.legal_basis IS NULL THEN 'purpose_unknown'
-                    WHEN cardinality(r.attributes) = 0 THEN 'attributes_missing'
-                    WHEN p.resident_id IS NULL THEN 'subject_unknown'
-                    WHEN NOT r.attributes <@ act.attributes THEN 'attributes_not_in_purpose'
-                    WHEN act.legal_basis = 'consent' AND (coalesce(st.state NOT IN ('given', 'renewed'), true) OR NOT r.attributes <@ st.attributes)
-                        THEN 'consent_missing' END AS refusal
-            FROM request AS r
-            LEFT JOIN counted AS v ON v.organisation_id = r.client_organisation_id
-            LEFT JOIN LATERAL (SELECT x.resident_id FROM exchange.pseudonym AS x
-                WHERE r.subject_kind = 'pseudonym' AND x.organisation_id = r.client_organisation_id
-                  AND x.pseudonym = CASE r.subject_kind WHEN 'pseudonym' THEN r.subject_key::uuid END OFFSET 0) AS p ON true
-            LEFT JOIN LATERAL (SELECT x.id, x.legal_basis, x.law, y.attributes
-                FROM consent.processing_activity AS x JOIN consent.policy AS y ON y.activity_id = x.id AND y.version = x.policy_version
-                WHERE x.organisation_id = r.client_organisation_id AND x.purpose = r.purpose OFFSET 0) AS act ON true
-            LEFT JOIN LATERAL (SELECT consent.state_at(x.state, x.valid_until, public.stoa_now()) AS state, x.attributes, x.event_id FROM consent.state AS x
-                WHERE x.resident_id = p.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
-        ), logged AS (
-            INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
-                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal, count)
-            SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
-                d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN d.legal_basis END, CASE WHEN d.refusal IS NULL THEN d.law END,
-                CASE WHEN d.refusal IS NULL AND d.legal_basis = 'consent' THEN d.consent_event_id END,
-                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal, list_count
-            FROM decided AS d
-            -- A list that is refused for its volume is decided about nobody: one entry says that it was.
-            WHERE d.kind IS NOT NULL AND (d.refusal IS DISTINCT FROM 'volume_exceeded' OR list_count IS NULL OR d.id = entry_ids[1])
-            RETURNING entry.id
-        ), queued AS (
-            INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
-        )
-        SELECT d.id, d.id, d.refusal,
-            CASE d.refusal
-                WHEN 'attributes_not_in_purpose' THEN
-                    ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id) WHERE NOT coalesce(m.id = ANY (d.policy_attributes), false))
-                WHEN 'consent_missing' THEN
-                    ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id)
-                          WHERE coalesce(d.consent_state NOT IN ('given', 'renewed'), true) OR NOT m.id = ANY (d.consent_attributes))
-                ELSE '{}' END
-        FROM decided AS d;
-    END IF;
+ALTER FUNCTION casework.working_days_after(start timestamp with time zone, days integer) OWNER TO stoa_owner;
 
-    -- Staff.
-    IF operations && '{view,search,paper_entry,log_view}' THEN
-        RETURN QUERY
-        WITH request AS (
-            SELECT r.id, r.credential, r.operation, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
-                coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes
-            FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, attribute_lists, purposes, case_references)
-                AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
-            WHERE r.operation IN ('view', 'search', 'paper_entry', 'log_view')
-        ), found AS (
-            SELECT r.id, r.credential, r.operation, r.attributes, r.purpose, r.case_reference,
-                CASE r.subject_kind
-                    WHEN 'resident' THEN ARRAY(SELECT x.id FROM register.resident AS x WHERE x.id = r.subject_key::uuid)
-                    -- The code of an account from before the counter linked it still finds who it was.
-                    WHEN 'public_code' THEN ARRAY(SELECT coalesce(x.superseded_by, x.id) FROM register.resident AS x WHERE x.public_code = r.subject_key)
-                    WHEN 'national_number' THEN ARRAY(SELECT l.resident_id FROM register.lookup AS l
-                        WHERE l.kind = r.subject_kind AND l.hmac = decode(r.subject_key, 'hex') LIMIT 2)
-                    WHEN 'name_and_birth_date' THEN ARRAY(SELECT l.resident_id FROM register.lookup AS l
-                        WHERE l.kind = r.subject_kind AND l.hmac = decode(r.subject_key, 'hex') LIMIT 2)
-                    ELSE '{}'::uuid[] END AS residents
-            FROM request AS r
-        ), decided AS (
-            SELECT f.id, f.operation, f.attributes, f.purpose, f.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
-                CASE WHEN cardinality(f.residents) = 1 THEN f.residents[1] END AS subject_id, reason.law,
-                CASE
-                    WHEN c.kind IS NULL THEN 'credential_invalid'
-                    WHEN c.kind <> 'staff' OR NOT coalesce(CASE f.operation WHEN 'log_view' THEN 'auditor' ELSE 'caseworker' END = ANY (s.roles), false)
-                        THEN 'role_missing'
-                    WHEN reason.law IS NULL OR reason.opens_records = (f.operation = 'log_view') THEN 'reason_unknown'
-                    WHEN f.case_reference IS NULL THEN 'case_reference_missing'
-                    WHEN cardinality(f.residents) > 1 THEN 'subject_ambiguous'
-                    WHEN cardinality(f.residents) = 0 THEN 'subject_unknown'
-                    WHEN f.operation <> 'view' AND cardinality(f.attributes) > 0 THEN 'attributes_not_in_purpose' END AS refusal
-            FROM found AS f
-            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = f.credential OFFSET 0) AS c ON true
-            LEFT JOIN LATERAL (SELECT x.roles FROM identity.staff AS x WHERE x.id = c.staff_id AND x.closed_at IS NULL OFFSET 0) AS s ON true
-            LEFT JOIN LATERAL (SELECT x.law, x.opens_records FROM access_log.staff_reason AS x WHERE x.id = f.purpose AND c.kind = 'staff' OFFSET 0) AS reason ON true
-        ), logged AS (
-            INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
-                                          purpose, legal_basis, law, case_reference, outcome, refusal)
-            SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE WHEN d.operation = 'log_view' AND d.refusal IS DISTINCT FROM 'role_missing' THEN 'auditor' WHEN d.kind = 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
-                d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN 'public_task' END, CASE WHEN d.refusal IS NULL THEN d.law END,
-                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
-            FROM decided AS d WHERE d.kind IS NOT NULL
-            RETURNING entry.id
-        ), queued AS (
-            INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
-        )
-        SELECT d.id, d.id, d.refusal, '{}'::text[] FROM decided AS d;
-    END IF;
+CREATE FUNCTION public.stoa_now() RETURNS timestamp with time zone
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN statement_timestamp();
 
-    -- Residents, of their own data: one entry a session (or token) and kind of view.
-    IF 'own_view' = ANY (operations) THEN
-        RETURN QUERY
-        WITH request AS (
-            SELECT r.id, r.credential, r.subject_kind, r.purpose, nullif(r.case_reference, '') AS case_reference,
-                coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes
-            FROM unnest(entry_ids, credentials, operations, subject_kinds, attribute_lists, purposes, case_references)
-                AS r (id, credential, operation, subject_kind, attribute_list, purpose, case_reference)
-            WHERE r.operation = 'own_view'
-        ), decided AS (
-            SELECT r.id, r.credential, r.attributes, r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
-                a.resident_id AS subject_id, own.entry_id AS own_entry_id,
-                CASE
-                    WHEN c.kind IS NULL THEN 'credential_invalid'
-                    WHEN c.kind <> 'resident' OR (c.credential_kind = 'access_token' AND NOT r.purpose = ANY (c.scope)) THEN 'scope_missing'
-                    WHEN a.resident_id IS NULL THEN 'subject_unknown' END AS refusal
-            FROM request AS r
-            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
-            LEFT JOIN LATERAL (SELECT x.resident_id FROM identity.account AS x
-                WHERE x.id = c.account_id AND x.closed_at IS NULL AND r.subject_kind = 'self' OFFSET 0) AS a ON true
-            LEFT JOIN LATERAL (SELECT x.entry_id FROM access_log.own_view AS x
-                WHERE x.credential = r.credential AND x.kind = r.purpose AND x.subject_id = a.resident_id OFFSET 0) AS own ON true
-        ), logged AS (
-            INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
-                                          purpose, legal_basis, law, case_reference, outcome, refusal)
-            SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
-                'own_view', d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN 'own_data' END, CASE WHEN d.refusal IS NULL THEN 'GDPR Art. 15' END,
-                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
-            FROM decided AS d WHERE d.kind IS NOT NULL AND d.own_entry_id IS NULL
-            RETURNING entry.id
-        ), queued AS (
-            INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
-        ), own AS (
-            INSERT INTO access_log.own_view (credential, kind, subject_id, entry_id)
-            SELECT d.credential, d.purpose, d.subject_id, d.id FROM decided AS d WHERE d.refusal IS NULL AND d.own_entry_id IS NULL
-            ON CONFLICT DO NOTHING
-        )
-        SELECT d.id, coalesce(d.own_entry_id, d.id), d.refusal, '{}'::text[] FROM decided AS d;
-    END IF;
-
-    -- A portal that shows residents, for the state, who looked at their data: it reads the log of one person, by national number.
-    IF 'usage' = ANY (operations) THEN
-        RETURN QUERY
-        WITH request AS (
-            SELECT r.id, r.credential, r.purpose, nullif(r.case_reference, '') AS case_reference,
-                CASE r.subject_kind WHEN 'national_number' THEN ARRAY(SELECT l.resident_id FROM register.lookup AS l
-                    WHERE l.kind = r.subject_kind AND l.hmac = decode(r.subject_key, 'hex') LIMIT 2) ELSE '{}'::uuid[] END AS residents,
-                c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id, c.client_organisation_id, c.scope
-            FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, purposes, case_references)
-                AS r (id, credential, operation, subject_kind, subject_key, purpose, case_reference)
-            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
-            WHERE r.operation = 'usage'
-        ), counted AS (
-            -- As single reads, so that numbers cannot be tried out by the thousand.
-            INSERT INTO exchange.volume AS v (organisation_id, is_of_lists, minute, count)
-            SELECT r.client_organisation_id, false, date_trunc('minute', public.stoa_now()), count(*)
-            FROM request AS r WHERE r.client_organisation_id IS NOT NULL GROUP BY r.client_organisation_id ORDER BY r.client_organisation_id
-            ON CONFLICT (organisation_id, is_of_lists, minute) DO UPDATE SET count = v.count + excluded.count
-            RETURNING v.organisation_id, v.count > (SELECT o.requests_per_minute_max FROM consent.organisation AS o WHERE o.id = v.organisation_id) AS is_over
-        ), decided AS (
-            SELECT r.id, r.purpose, r.case_reference, r.kind, r.actor_id, r.staff_id, r.client_id, r.organisation_id,
-                CASE WHEN v.is_over IS NOT TRUE AND cardinality(r.residents) = 1 THEN r.residents[1] END AS subject_id,
-                CASE
-                    WHEN r.kind IS NULL THEN 'credential_invalid'
-                    WHEN r.kind <> 'organisation' OR NOT 'usage.read' = ANY (r.scope) THEN 'scope_missing'
-                    WHEN v.is_over THEN 'volume_exceeded'
-                    WHEN r.purpose NOT IN ('data_tracker', 'data_tracker_representative') THEN 'purpose_unknown'
-                    WHEN r.case_reference IS NULL THEN 'case_reference_missing'
-                    WHEN cardinality(r.residents) > 1 THEN 'subject_ambiguous'
-                    WHEN cardinality(r.residents) = 0 THEN 'subject_unknown' END AS refusal
-            FROM request AS r LEFT JOIN counted AS v ON v.organisation_id = r.client_organisation_id
-        ), logged AS (
-            INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
-                                          purpose, legal_basis, law, case_reference, outcome, refusal)
-            SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END,
-                d.organisation_id, d.client_id, 'usage', '{}', d.purpose, CASE WHEN d.refusal IS NULL THEN 'legal_obligation' END,
-                CASE WHEN d.refusal IS NULL THEN 'GDPR Art. 15' END, d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
-            FROM decided AS d WHERE d.kind IS NOT NULL
-            RETURNING entry.id
-        ), queued AS (
-            INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
-        )
-        SELECT d.id, d.id, d.refusal, '{}'::text[] FROM decided AS d;
-    END IF;
-
-    RETURN QUERY
-        SELECT r.id, r.id, 'operation_unknown', '{}'::text[] FROM unnest(entry_ids, operations) AS r (id, operation)
-        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'log_view', 'usage', 'own_view');
-END
-$$;
-
-ALTER FUNCTION access_log.authorise(entry_ids uuid[], credentials bytea[], operations text[], subject_kinds text[], subject_keys text[], attribute_lists text[], purposes text[], case_references text[]) OWNER TO stoa_door;
+ALTER FUNCTION public.stoa_now() OWNER TO stoa_owner;
 
 CREATE TABLE access_log.entry (
     id uuid NOT NULL,
@@ -318,6 +85,7 @@ CREATE TABLE access_log.entry (
     outcome text NOT NULL,
     refusal text,
     count integer,
+    break_glass uuid,
     written_by xid8 DEFAULT pg_current_xact_id() NOT NULL,
     salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))) NOT NULL,
     CONSTRAINT entry_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['resident'::text, 'staff'::text, 'organisation'::text]))),
@@ -327,115 +95,19 @@ CASE operation
     WHEN 'list'::text THEN COALESCE(((count >= 1) AND (count <= 1000)), false)
     ELSE (count IS NULL)
 END),
-    CONSTRAINT entry_check2 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
-    CONSTRAINT entry_check3 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
-    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'log_view'::text, 'usage'::text, 'own_view'::text]))),
+    CONSTRAINT entry_check2 CHECK (
+CASE
+    WHEN ((operation = 'break_glass'::text) AND (outcome = 'permitted'::text)) THEN COALESCE((break_glass = id), false)
+    ELSE ((break_glass IS NULL) OR ((outcome = 'permitted'::text) AND (operation = ANY (ARRAY['view'::text, 'search'::text, 'paper_entry'::text]))))
+END),
+    CONSTRAINT entry_check3 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
+    CONSTRAINT entry_check4 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
+    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'break_glass'::text, 'log_view'::text, 'usage'::text, 'own_view'::text]))),
     CONSTRAINT entry_outcome_check CHECK ((outcome = ANY (ARRAY['permitted'::text, 'refused'::text]))),
     CONSTRAINT entry_salt_check CHECK ((octet_length(salt) = 32))
 );
 
 ALTER TABLE access_log.entry OWNER TO stoa_owner;
-
-CREATE FUNCTION access_log.canonical(e access_log.entry, subject_number bigint, previous_commitment bytea) RETURNS bytea
-    LANGUAGE plpgsql STABLE
-    AS $$
-DECLARE
-    list bytea := int4send(cardinality(e.attributes));
-    attribute text;
-BEGIN
-    FOREACH attribute IN ARRAY e.attributes LOOP
-        list := list || '\x01'::bytea || int4send(octet_length(attribute)) || convert_to(attribute, 'UTF8');
-    END LOOP;
-    RETURN '\x010700000010'::bytea || uuid_send(e.id)
-        || '\x020300000008'::bytea || int8send((extract(epoch FROM e.at) * 1000000)::bigint)
-        || access_log.field('\x0307', uuid_send(e.subject_id))
-        || access_log.field('\x0401', e.actor_kind)
-        || access_log.field('\x0501', e.actor_id)
-        || access_log.field('\x0601', e.actor_role)
-        || access_log.field('\x0701', e.organisation_id)
-        || access_log.field('\x0801', e.client_id)
-        || access_log.field('\x0901', e.operation)
-        || access_log.field('\x0a05', list)
-        || access_log.field('\x0b01', e.purpose)
-        || access_log.field('\x0c01', e.legal_basis)
-        || access_log.field('\x0d01', e.law)
-        || access_log.field('\x0e07', uuid_send(e.consent_event_id))
-        || access_log.field('\x0f01', e.case_reference)
-        || access_log.field('\x1001', e.outcome)
-        || access_log.field('\x1101', e.refusal)
-        || access_log.field('\x1202', int8send(canonical.subject_number))
-        || access_log.field('\x1304', canonical.previous_commitment)
-        || access_log.field('\x1402', int8send(e.count));
-END
-$$;
-
-ALTER FUNCTION access_log.canonical(e access_log.entry, subject_number bigint, previous_commitment bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION access_log.check_checkpoint_size() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    IF NEW.tree_size <> (SELECT coalesce(max(l.index) + 1, 0) FROM access_log.leaf AS l) THEN
-        RAISE EXCEPTION 'a checkpoint covers all leaves there are' USING ERRCODE = 'check_violation', CONSTRAINT = 'checkpoint_covers_leaves';
-    END IF;
-    RETURN NEW;
-END
-$$;
-
-ALTER FUNCTION access_log.check_checkpoint_size() OWNER TO stoa_door;
-
-CREATE FUNCTION access_log.check_erasure() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    IF NOT EXISTS (SELECT FROM access_log.erasure AS e WHERE e.entry_id = OLD.id)
-        OR NOT EXISTS (SELECT FROM access_log.leaf AS l WHERE l.entry_id = OLD.id) THEN
-        RAISE EXCEPTION 'an access entry is erased only by access_log.erase_entry, after it has its leaf' USING ERRCODE = 'restrict_violation';
-    END IF;
-    RETURN OLD;
-END
-$$;
-
-ALTER FUNCTION access_log.check_erasure() OWNER TO stoa_owner;
-
-CREATE FUNCTION access_log.check_moment() RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    IF current_setting('synchronous_commit') = 'off' THEN
-        RAISE EXCEPTION 'access entries need synchronous_commit' USING ERRCODE = 'object_not_in_prerequisite_state';
-    END IF;
-    IF current_setting('transaction_isolation') <> 'read committed' THEN
-        RAISE EXCEPTION 'the door opens in read committed transactions only' USING ERRCODE = 'object_not_in_prerequisite_state';
-    END IF;
-    -- A batch is decided in milliseconds; two seconds leave room for a machine that stands still.
-    IF clock_timestamp() - statement_timestamp() > interval '2 seconds' THEN
-        RAISE EXCEPTION 'this statement began too long ago; ask in one of its own' USING ERRCODE = 'object_not_in_prerequisite_state';
-    END IF;
-END
-$$;
-
-ALTER FUNCTION access_log.check_moment() OWNER TO stoa_door;
-
-CREATE FUNCTION access_log.commitments(from_index bigint, end_index bigint) RETURNS TABLE(index bigint, commitment bytea)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN QUERY SELECT l.index, l.commitment FROM access_log.leaf AS l WHERE l.index >= from_index AND l.index < end_index;
-END
-$$;
-
-ALTER FUNCTION access_log.commitments(from_index bigint, end_index bigint) OWNER TO stoa_door;
-
-CREATE FUNCTION public.stoa_now() RETURNS timestamp with time zone
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN statement_timestamp();
-
-ALTER FUNCTION public.stoa_now() OWNER TO stoa_owner;
 
 CREATE TABLE access_log.leaf (
     index bigint NOT NULL,
@@ -451,6 +123,33 @@ CREATE TABLE access_log.leaf (
 );
 
 ALTER TABLE access_log.leaf OWNER TO stoa_owner;
+
+CREATE TABLE casework.break_glass (
+    entry_id uuid NOT NULL,
+    reference text NOT NULL,
+    staff_id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    sealed_reason bytea NOT NULL,
+    broken_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    expires_at timestamp with time zone DEFAULT (public.stoa_now() + '00:15:00'::interval) NOT NULL,
+    review_due_at timestamp with time zone DEFAULT casework.working_days_after(public.stoa_now(), 3) NOT NULL,
+    CONSTRAINT break_glass_reference_check CHECK ((reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text)),
+    CONSTRAINT break_glass_sealed_reason_check CHECK (((octet_length(sealed_reason) >= 48) AND (octet_length(sealed_reason) <= 2028)))
+);
+
+ALTER TABLE casework.break_glass OWNER TO stoa_owner;
+
+CREATE TABLE casework.break_glass_review (
+    entry_id uuid NOT NULL,
+    finding text NOT NULL,
+    sealed_words bytea NOT NULL,
+    reviewed_by uuid NOT NULL,
+    reviewed_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT break_glass_review_finding_check CHECK ((finding = ANY (ARRAY['justified'::text, 'not_justified'::text]))),
+    CONSTRAINT break_glass_review_sealed_words_check CHECK (((octet_length(sealed_words) >= 29) AND (octet_length(sealed_words) <= 4096)))
+);
+
+ALTER TABLE casework.break_glass_review OWNER TO stoa_owner;
 
 CREATE TABLE casework.paper_submission (
     id uuid NOT NULL,
@@ -575,6 +274,25 @@ CREATE TABLE consent.processing_activity (
 
 ALTER TABLE consent.processing_activity OWNER TO stoa_owner;
 
+CREATE TABLE identity.staff (
+    id uuid NOT NULL,
+    username text NOT NULL,
+    display_name text NOT NULL,
+    password_hash text NOT NULL,
+    roles text[] NOT NULL,
+    language text DEFAULT 'en'::text NOT NULL,
+    resident_id uuid,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    closed_at timestamp with time zone,
+    CONSTRAINT staff_display_name_check CHECK (((length(display_name) >= 1) AND (length(display_name) <= 200))),
+    CONSTRAINT staff_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
+    CONSTRAINT staff_password_hash_check CHECK ((password_hash ~~ '$argon2id$%'::text)),
+    CONSTRAINT staff_roles_check CHECK (((cardinality(roles) >= 1) AND (roles <@ ARRAY['caseworker'::text, 'approver'::text, 'finance_officer'::text, 'auditor'::text, 'organisation_administrator'::text]))),
+    CONSTRAINT staff_username_check CHECK ((username ~ '^[a-z0-9][a-z0-9._-]{1,63}$'::text))
+);
+
+ALTER TABLE identity.staff OWNER TO stoa_owner;
+
 CREATE TABLE questions.answer (
     question_id uuid NOT NULL,
     finding text NOT NULL,
@@ -586,6 +304,18 @@ CREATE TABLE questions.answer (
 );
 
 ALTER TABLE questions.answer OWNER TO stoa_owner;
+
+CREATE TABLE questions.name_release (
+    question_id uuid NOT NULL,
+    staff_id uuid NOT NULL,
+    sealed_reason bytea NOT NULL,
+    decided_by uuid NOT NULL,
+    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT name_release_sealed_reason_check CHECK (((octet_length(sealed_reason) >= 29) AND (octet_length(sealed_reason) <= 4096))),
+    CONSTRAINT released_by_another CHECK ((decided_by <> staff_id))
+);
+
+ALTER TABLE questions.name_release OWNER TO stoa_owner;
 
 CREATE TABLE questions.question (
     id uuid NOT NULL,
@@ -629,8 +359,14 @@ CREATE VIEW access_log.told_entry AS
     e.count,
     q.asked_at AS question_asked_at,
     q.due_at AS question_due_at,
-    answer.answered_at AS question_answered_at
-   FROM ((((((((access_log.entry e
+    answer.answered_at AS question_answered_at,
+    e.break_glass,
+    glass.review_due_at,
+    review.finding AS review_finding,
+    review.reviewed_at,
+    actor.display_name AS released_name,
+    actor.username AS released_username
+   FROM ((((((((((((access_log.entry e
      LEFT JOIN consent.organisation o ON ((o.id = e.organisation_id)))
      LEFT JOIN consent.processing_activity act ON (((act.organisation_id = e.organisation_id) AND (act.purpose = e.purpose))))
      LEFT JOIN consent.policy pol ON (((pol.activity_id = act.id) AND (pol.version = act.policy_version))))
@@ -638,9 +374,444 @@ CREATE VIEW access_log.told_entry AS
      LEFT JOIN casework.paper_submission paper ON (((e.operation = 'paper_entry'::text) AND (paper.entry_id = e.id))))
      LEFT JOIN access_log.leaf l ON ((l.entry_id = e.id)))
      LEFT JOIN questions.question q ON ((q.entry_id = e.id)))
-     LEFT JOIN questions.answer answer ON ((answer.question_id = q.id)));
+     LEFT JOIN questions.answer answer ON ((answer.question_id = q.id)))
+     LEFT JOIN questions.name_release released ON ((released.question_id = q.id)))
+     LEFT JOIN identity.staff actor ON ((actor.id = released.staff_id)))
+     LEFT JOIN casework.break_glass glass ON ((glass.entry_id = e.break_glass)))
+     LEFT JOIN casework.break_glass_review review ON ((review.entry_id = glass.entry_id)));
 
 ALTER TABLE access_log.told_entry OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.anomaly_entries(credential bytea, view_entries uuid[]) RETURNS SETOF access_log.told_entry
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT t.*
+        FROM unnest(anomaly_entries.view_entries) AS asked (id)
+        CROSS JOIN LATERAL questions.viewed_by_auditor(anomaly_entries.credential, asked.id) AS viewed
+        JOIN access_log.anomaly AS a ON a.reference = viewed.case_reference AND a.actor_id <> viewed.actor_id
+        JOIN access_log.anomaly_entry AS x ON x.anomaly_id = a.id
+        JOIN access_log.told_entry AS t ON t.id = x.entry_id AND t.subject_id = viewed.subject_id
+        WHERE viewed.purpose = 'anomaly'
+        ORDER BY t.at, t.id LIMIT 500;
+END
+$$;
+
+ALTER FUNCTION access_log.anomaly_entries(credential bytea, view_entries uuid[]) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.anomaly_subjects(credential bytea, wanted text) RETURNS TABLE(resident_id uuid)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT e.subject_id
+        FROM access_log.open_anomalies(anomaly_subjects.credential, anomaly_subjects.wanted) AS o
+        JOIN access_log.anomaly AS a ON a.reference = o.reference
+        JOIN access_log.anomaly_entry AS x ON x.anomaly_id = a.id
+        JOIN access_log.entry AS e ON e.id = x.entry_id AND e.subject_id IS NOT NULL
+        WHERE anomaly_subjects.wanted IS NOT NULL
+        GROUP BY e.subject_id ORDER BY min(e.at), e.subject_id LIMIT 200;
+END
+$$;
+
+ALTER FUNCTION access_log.anomaly_subjects(credential bytea, wanted text) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.authorise(entry_ids uuid[], credentials bytea[], operations text[], subject_kinds text[], subject_keys text[], attribute_lists text[], purposes text[], case_references text[]) RETURNS TABLE(request_id uuid, entry_id uuid, refusal text, missing text[])
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_memoize TO 'off'
+    AS $$
+DECLARE
+    list_count integer := nullif(cardinality(array_positions(operations, 'list')), 0);
+BEGIN
+    PERFORM access_log.check_moment();
+    -- A list comes alone and from one asker: the number in its entries is that of the people in it.
+    IF list_count IS NOT NULL AND (list_count <> cardinality(operations) OR NOT credentials[1] = ALL (credentials)) THEN
+        RAISE EXCEPTION 'a list is a call of its own' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+
+    -- Organisations.
+    IF operations && '{disclose,list}' THEN
+        RETURN QUERY
+        WITH request AS (
+            SELECT r.id, r.operation, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
+                coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes,
+                c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id, c.client_organisation_id, c.scope
+            FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, attribute_lists, purposes, case_references)
+                AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
+            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
+            WHERE r.operation IN ('disclose', 'list')
+        ), counted AS (
+            -- One row for each organisation of the batch, in the order of their names: each waits for whoever counts the same one elsewhere.
+            -- Lists have a row of their own: a thousand people take as long as many batches.
+            INSERT INTO exchange.volume AS v (organisation_id, is_of_lists, minute, count)
+            SELECT r.client_organisation_id, list_count IS NOT NULL, date_trunc('minute', public.stoa_now()), count(*)
+            FROM request AS r WHERE r.client_organisation_id IS NOT NULL GROUP BY r.client_organisation_id ORDER BY r.client_organisation_id
+            ON CONFLICT (organisation_id, is_of_lists, minute) DO UPDATE SET count = v.count + excluded.count
+            -- How many of the batch are too many.
+            RETURNING v.organisation_id, v.count - (
+                SELECT CASE WHEN v.is_of_lists THEN o.subjects_per_minute_max ELSE o.requests_per_minute_max END
+                FROM consent.organisation AS o WHERE o.id = v.organisation_id) AS excess
+        ), derived AS (
+            SELECT array_agg(x.id) AS ids FROM register.attribute AS x WHERE x.derived_from IS NOT NULL
+        ), decided AS (
+            SELECT r.id, r.attributes,
+                -- The first attribute nearly always tells, for a tenth of what comparing the lists costs.
+                CASE WHEN r.operation = 'disclose' AND r.attributes[1] = ANY ((SELECT x.ids FROM derived AS x)::text[])
+                        AND r.attributes <@ (SELECT x.ids FROM derived AS x)
+                    THEN 'predicate' ELSE r.operation END AS operation,
+                r.purpose, r.case_reference, r.kind, r.actor_id, r.staff_id, r.client_id, r.organisation_id,
+                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN p.resident_id END AS subject_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
+                st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
+                CASE
+                    WHEN r.kind IS NULL THEN 'credential_invalid'
+                    WHEN r.kind <> 'organisation' OR NOT 'exchange.read' = ANY (r.scope) THEN 'scope_missing'
+                    -- Of single reads the last ones, in the order of their ids; a list as a whole.
+                    WHEN v.excess > 0 AND (list_count IS NOT NULL OR v.excess >= cardinality(operations) OR v.excess >= (
+                        SELECT count(*) FROM request AS o WHERE o.client_organisation_id = r.client_organisation_id AND o.id >= r.id))
+                        THEN 'volume_exceeded'
+                    WHEN r.case_reference IS NULL THEN 'case_reference_missing'
+                    WHEN act.legal_basis IS NULL THEN 'purpose_unknown'
+                    WHEN cardinality(r.attributes) = 0 THEN 'attributes_missing'
+                    WHEN p.resident_id IS NULL THEN 'subject_unknown'
+                    WHEN NOT r.attributes <@ act.attributes THEN 'attributes_not_in_purpose'
+                    WHEN act.legal_basis = 'consent' AND (coalesce(st.state NOT IN ('given', 'renewed'), true) OR NOT r.attributes <@ st.attributes)
+                        THEN 'consent_missing' END AS refusal
+            FROM request AS r
+            LEFT JOIN counted AS v ON v.organisation_id = r.client_organisation_id
+            LEFT JOIN LATERAL (SELECT x.resident_id FROM exchange.pseudonym AS x
+                WHERE r.subject_kind = 'pseudonym' AND x.organisation_id = r.client_organisation_id
+                  AND x.pseudonym = CASE r.subject_kind WHEN 'pseudonym' THEN r.subject_key::uuid END OFFSET 0) AS p ON true
+            LEFT JOIN LATERAL (SELECT x.id, x.legal_basis, x.law, y.attributes
+                FROM consent.processing_activity AS x JOIN consent.policy AS y ON y.activity_id = x.id AND y.version = x.policy_version
+                WHERE x.organisation_id = r.client_organisation_id AND x.purpose = r.purpose OFFSET 0) AS act ON true
+            LEFT JOIN LATERAL (SELECT consent.state_at(x.state, x.valid_until, public.stoa_now()) AS state, x.attributes, x.event_id FROM consent.state AS x
+                WHERE x.resident_id = p.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
+        ), logged AS (
+            INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
+                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal, count)
+            SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
+                d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN d.legal_basis END, CASE WHEN d.refusal IS NULL THEN d.law END,
+                CASE WHEN d.refusal IS NULL AND d.legal_basis = 'consent' THEN d.consent_event_id END,
+                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal, list_count
+            FROM decided AS d
+            -- A list that is refused for its volume is decided about nobody: one entry says that it was.
+            WHERE d.kind IS NOT NULL AND (d.refusal IS DISTINCT FROM 'volume_exceeded' OR list_count IS NULL OR d.id = entry_ids[1])
+            RETURNING entry.id
+        ), queued AS (
+            INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
+        )
+        SELECT d.id, d.id, d.refusal,
+            CASE d.refusal
+                WHEN 'attributes_not_in_purpose' THEN
+                    ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id) WHERE NOT coalesce(m.id = ANY (d.policy_attributes), false))
+                WHEN 'consent_missing' THEN
+                    ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id)
+                          WHERE coalesce(d.consent_state NOT IN ('given', 'renewed'), true) OR NOT m.id = ANY (d.consent_attributes))
+                ELSE '{}' END
+        FROM decided AS d;
+    END IF;
+
+    -- Staff.
+    IF operations && '{view,search,paper_entry,break_glass,log_view}' THEN
+        RETURN QUERY
+        WITH request AS (
+            SELECT r.id, r.credential, r.operation, r.subject_kind, r.subject_key, r.purpose, nullif(r.case_reference, '') AS case_reference,
+                coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes
+            FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, attribute_lists, purposes, case_references)
+                AS r (id, credential, operation, subject_kind, subject_key, attribute_list, purpose, case_reference)
+            WHERE r.operation IN ('view', 'search', 'paper_entry', 'break_glass', 'log_view')
+        ), found AS (
+            SELECT r.id, r.credential, r.operation, r.attributes, r.purpose, r.case_reference,
+                CASE r.subject_kind
+                    WHEN 'resident' THEN ARRAY(SELECT x.id FROM register.resident AS x WHERE x.id = r.subject_key::uuid)
+                    -- The code of an account from before the counter linked it still finds who it was.
+                    WHEN 'public_code' THEN ARRAY(SELECT coalesce(x.superseded_by, x.id) FROM register.resident AS x WHERE x.public_code = r.subject_key)
+                    WHEN 'national_number' THEN ARRAY(SELECT l.resident_id FROM register.lookup AS l
+                        WHERE l.kind = r.subject_kind AND l.hmac = decode(r.subject_key, 'hex') LIMIT 2)
+                    WHEN 'name_and_birth_date' THEN ARRAY(SELECT l.resident_id FROM register.lookup AS l
+                        WHERE l.kind = r.subject_kind AND l.hmac = decode(r.subject_key, 'hex') LIMIT 2)
+                    ELSE '{}'::uuid[] END AS residents
+            FROM request AS r
+        ), decided AS (
+            SELECT f.id, f.operation, f.attributes, f.purpose, f.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
+                CASE WHEN cardinality(f.residents) = 1 THEN f.residents[1] END AS subject_id, reason.law,
+                CASE
+                    WHEN c.kind IS NULL THEN 'credential_invalid'
+                    WHEN c.kind <> 'staff' OR NOT coalesce(CASE f.operation WHEN 'log_view' THEN 'auditor' ELSE 'caseworker' END = ANY (s.roles), false)
+                        THEN 'role_missing'
+                    WHEN reason.law IS NULL OR reason.opens_records = (f.operation = 'log_view') THEN 'reason_unknown'
+                    WHEN f.case_reference IS NULL THEN 'case_reference_missing'
+                    WHEN cardinality(f.residents) > 1 THEN 'subject_ambiguous'
+                    WHEN cardinality(f.residents) = 0 THEN 'subject_unknown'
+                    WHEN f.operation = 'break_glass' AND NOT guard.is_protected THEN 'subject_not_protected'
+                    WHEN f.operation NOT IN ('break_glass', 'log_view') AND guard.is_protected AND glass.entry_id IS NULL THEN 'subject_protected'
+                    WHEN f.operation <> 'view' AND cardinality(f.attributes) > 0 THEN 'attributes_not_in_purpose' END AS refusal,
+                CASE f.operation WHEN 'break_glass' THEN f.id WHEN 'log_view' THEN NULL ELSE glass.entry_id END AS break_glass
+            FROM found AS f
+            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = f.credential OFFSET 0) AS c ON true
+            LEFT JOIN LATERAL (SELECT x.roles FROM identity.staff AS x WHERE x.id = c.staff_id AND x.closed_at IS NULL OFFSET 0) AS s ON true
+            LEFT JOIN LATERAL (SELECT x.law, x.opens_records FROM access_log.staff_reason AS x WHERE x.id = f.purpose AND c.kind = 'staff' OFFSET 0) AS reason ON true
+            -- The row that an account had before the counter linked it is guarded with the record.
+            LEFT JOIN LATERAL (SELECT coalesce(y.id, x.id) AS resident_id, x.is_protected OR coalesce(y.is_protected, false) AS is_protected
+                FROM register.resident AS x LEFT JOIN register.resident AS y ON y.id = x.superseded_by WHERE x.id = f.residents[1] OFFSET 0) AS guard ON true
+            LEFT JOIN LATERAL (SELECT x.entry_id FROM casework.break_glass AS x
+                WHERE guard.is_protected AND x.staff_id = c.staff_id AND x.resident_id = guard.resident_id AND x.expires_at > public.stoa_now()
+                ORDER BY x.expires_at DESC LIMIT 1) AS glass ON true
+        ), logged AS (
+            INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
+                                          purpose, legal_basis, law, case_reference, outcome, refusal, break_glass)
+            SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE WHEN d.operation = 'log_view' AND d.refusal IS DISTINCT FROM 'role_missing' THEN 'auditor' WHEN d.kind = 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
+                d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN 'public_task' END, CASE WHEN d.refusal IS NULL THEN d.law END,
+                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal, CASE WHEN d.refusal IS NULL THEN d.break_glass END
+            FROM decided AS d WHERE d.kind IS NOT NULL
+            RETURNING entry.id
+        ), queued AS (
+            INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
+        )
+        SELECT d.id, d.id, d.refusal, '{}'::text[] FROM decided AS d;
+    END IF;
+
+    -- Residents, of their own data: one entry a session (or token) and kind of view.
+    IF 'own_view' = ANY (operations) THEN
+        RETURN QUERY
+        WITH request AS (
+            SELECT r.id, r.credential, r.subject_kind, r.purpose, nullif(r.case_reference, '') AS case_reference,
+                coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes
+            FROM unnest(entry_ids, credentials, operations, subject_kinds, attribute_lists, purposes, case_references)
+                AS r (id, credential, operation, subject_kind, attribute_list, purpose, case_reference)
+            WHERE r.operation = 'own_view'
+        ), decided AS (
+            SELECT r.id, r.credential, r.attributes, r.purpose, r.case_reference, c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id,
+                a.resident_id AS subject_id, own.entry_id AS own_entry_id,
+                CASE
+                    WHEN c.kind IS NULL THEN 'credential_invalid'
+                    WHEN c.kind <> 'resident' OR (c.credential_kind = 'access_token' AND NOT r.purpose = ANY (c.scope)) THEN 'scope_missing'
+                    WHEN a.resident_id IS NULL THEN 'subject_unknown' END AS refusal
+            FROM request AS r
+            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
+            LEFT JOIN LATERAL (SELECT x.resident_id FROM identity.account AS x
+                WHERE x.id = c.account_id AND x.closed_at IS NULL AND r.subject_kind = 'self' OFFSET 0) AS a ON true
+            LEFT JOIN LATERAL (SELECT x.entry_id FROM access_log.own_view AS x
+                WHERE x.credential = r.credential AND x.kind = r.purpose AND x.subject_id = a.resident_id OFFSET 0) AS own ON true
+        ), logged AS (
+            INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
+                                          purpose, legal_basis, law, case_reference, outcome, refusal)
+            SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
+                'own_view', d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN 'own_data' END, CASE WHEN d.refusal IS NULL THEN 'GDPR Art. 15' END,
+                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
+            FROM decided AS d WHERE d.kind IS NOT NULL AND d.own_entry_id IS NULL
+            RETURNING entry.id
+        ), queued AS (
+            INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
+        ), own AS (
+            INSERT INTO access_log.own_view (credential, kind, subject_id, entry_id)
+            SELECT d.credential, d.purpose, d.subject_id, d.id FROM decided AS d WHERE d.refusal IS NULL AND d.own_entry_id IS NULL
+            ON CONFLICT DO NOTHING
+        )
+        SELECT d.id, coalesce(d.own_entry_id, d.id), d.refusal, '{}'::text[] FROM decided AS d;
+    END IF;
+
+    -- A portal that shows residents, for the state, who looked at their data: it reads the log of one person, by national number.
+    IF 'usage' = ANY (operations) THEN
+        RETURN QUERY
+        WITH request AS (
+            SELECT r.id, r.credential, r.purpose, nullif(r.case_reference, '') AS case_reference,
+                CASE r.subject_kind WHEN 'national_number' THEN ARRAY(SELECT l.resident_id FROM register.lookup AS l
+                    WHERE l.kind = r.subject_kind AND l.hmac = decode(r.subject_key, 'hex') LIMIT 2) ELSE '{}'::uuid[] END AS residents,
+                c.kind, c.id AS actor_id, c.staff_id, c.client_id, c.organisation_id, c.client_organisation_id, c.scope
+            FROM unnest(entry_ids, credentials, operations, subject_kinds, subject_keys, purposes, case_references)
+                AS r (id, credential, operation, subject_kind, subject_key, purpose, case_reference)
+            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential OFFSET 0) AS c ON true
+            WHERE r.operation = 'usage'
+        ), counted AS (
+            -- As single reads, so that numbers cannot be tried out by the thousand.
+            INSERT INTO exchange.volume AS v (organisation_id, is_of_lists, minute, count)
+            SELECT r.client_organisation_id, false, date_trunc('minute', public.stoa_now()), count(*)
+            FROM request AS r WHERE r.client_organisation_id IS NOT NULL GROUP BY r.client_organisation_id ORDER BY r.client_organisation_id
+            ON CONFLICT (organisation_id, is_of_lists, minute) DO UPDATE SET count = v.count + excluded.count
+            RETURNING v.organisation_id, v.count > (SELECT o.requests_per_minute_max FROM consent.organisation AS o WHERE o.id = v.organisation_id) AS is_over
+        ), decided AS (
+            SELECT r.id, r.purpose, r.case_reference, r.kind, r.actor_id, r.staff_id, r.client_id, r.organisation_id,
+                CASE WHEN v.is_over IS NOT TRUE AND cardinality(r.residents) = 1 THEN r.residents[1] END AS subject_id,
+                CASE
+                    WHEN r.kind IS NULL THEN 'credential_invalid'
+                    WHEN r.kind <> 'organisation' OR NOT 'usage.read' = ANY (r.scope) THEN 'scope_missing'
+                    WHEN v.is_over THEN 'volume_exceeded'
+                    WHEN r.purpose NOT IN ('data_tracker', 'data_tracker_representative') THEN 'purpose_unknown'
+                    WHEN r.case_reference IS NULL THEN 'case_reference_missing'
+                    WHEN cardinality(r.residents) > 1 THEN 'subject_ambiguous'
+                    WHEN cardinality(r.residents) = 0 THEN 'subject_unknown' END AS refusal
+            FROM request AS r LEFT JOIN counted AS v ON v.organisation_id = r.client_organisation_id
+        ), logged AS (
+            INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
+                                          purpose, legal_basis, law, case_reference, outcome, refusal)
+            SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END,
+                d.organisation_id, d.client_id, 'usage', '{}', d.purpose, CASE WHEN d.refusal IS NULL THEN 'legal_obligation' END,
+                CASE WHEN d.refusal IS NULL THEN 'GDPR Art. 15' END, d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal
+            FROM decided AS d WHERE d.kind IS NOT NULL
+            RETURNING entry.id
+        ), queued AS (
+            INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
+        )
+        SELECT d.id, d.id, d.refusal, '{}'::text[] FROM decided AS d;
+    END IF;
+
+    RETURN QUERY
+        SELECT r.id, r.id, 'operation_unknown', '{}'::text[] FROM unnest(entry_ids, operations) AS r (id, operation)
+        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'break_glass', 'log_view', 'usage', 'own_view');
+END
+$$;
+
+ALTER FUNCTION access_log.authorise(entry_ids uuid[], credentials bytea[], operations text[], subject_kinds text[], subject_keys text[], attribute_lists text[], purposes text[], case_references text[]) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.canonical(e access_log.entry, subject_number bigint, previous_commitment bytea) RETURNS bytea
+    LANGUAGE plpgsql STABLE
+    AS $$
+DECLARE
+    list bytea := int4send(cardinality(e.attributes));
+    attribute text;
+BEGIN
+    FOREACH attribute IN ARRAY e.attributes LOOP
+        list := list || '\x01'::bytea || int4send(octet_length(attribute)) || convert_to(attribute, 'UTF8');
+    END LOOP;
+    RETURN '\x010700000010'::bytea || uuid_send(e.id)
+        || '\x020300000008'::bytea || int8send((extract(epoch FROM e.at) * 1000000)::bigint)
+        || access_log.field('\x0307', uuid_send(e.subject_id))
+        || access_log.field('\x0401', e.actor_kind)
+        || access_log.field('\x0501', e.actor_id)
+        || access_log.field('\x0601', e.actor_role)
+        || access_log.field('\x0701', e.organisation_id)
+        || access_log.field('\x0801', e.client_id)
+        || access_log.field('\x0901', e.operation)
+        || access_log.field('\x0a05', list)
+        || access_log.field('\x0b01', e.purpose)
+        || access_log.field('\x0c01', e.legal_basis)
+        || access_log.field('\x0d01', e.law)
+        || access_log.field('\x0e07', uuid_send(e.consent_event_id))
+        || access_log.field('\x0f01', e.case_reference)
+        || access_log.field('\x1001', e.outcome)
+        || access_log.field('\x1101', e.refusal)
+        || access_log.field('\x1202', int8send(canonical.subject_number))
+        || access_log.field('\x1304', canonical.previous_commitment)
+        || access_log.field('\x1402', int8send(e.count))
+        || access_log.field('\x1507', uuid_send(e.break_glass));
+END
+$$;
+
+ALTER FUNCTION access_log.canonical(e access_log.entry, subject_number bigint, previous_commitment bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.check_checkpoint_size() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF NEW.tree_size <> (SELECT coalesce(max(l.index) + 1, 0) FROM access_log.leaf AS l) THEN
+        RAISE EXCEPTION 'a checkpoint covers all leaves there are' USING ERRCODE = 'check_violation', CONSTRAINT = 'checkpoint_covers_leaves';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+ALTER FUNCTION access_log.check_checkpoint_size() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.check_erasure() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM access_log.erasure AS e WHERE e.entry_id = OLD.id)
+        OR NOT EXISTS (SELECT FROM access_log.leaf AS l WHERE l.entry_id = OLD.id) THEN
+        RAISE EXCEPTION 'an access entry is erased only by access_log.erase_entry, after it has its leaf' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN OLD;
+END
+$$;
+
+ALTER FUNCTION access_log.check_erasure() OWNER TO stoa_owner;
+
+CREATE FUNCTION access_log.check_finding() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF EXISTS (SELECT FROM access_log.anomaly AS a WHERE a.id = NEW.anomaly_id AND a.actor_id = NEW.closed_by::text) THEN
+        RAISE EXCEPTION 'an unusual access is judged by somebody else than whose it is'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'closed_by_another';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+ALTER FUNCTION access_log.check_finding() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.check_moment() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF current_setting('synchronous_commit') = 'off' THEN
+        RAISE EXCEPTION 'access entries need synchronous_commit' USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'the door opens in read committed transactions only' USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    -- A batch is decided in milliseconds; two seconds leave room for a machine that stands still.
+    IF clock_timestamp() - statement_timestamp() > interval '2 seconds' THEN
+        RAISE EXCEPTION 'this statement began too long ago; ask in one of its own' USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+END
+$$;
+
+ALTER FUNCTION access_log.check_moment() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    auditor uuid := (SELECT s.staff_id FROM web.staff_with(close_anomaly.credential, '{auditor}') AS s);
+    task record;
+BEGIN
+    IF auditor IS NULL THEN RETURN 'not_allowed'; END IF;
+    -- One after the other, so that the second finds what the first found.
+    PERFORM pg_advisory_xact_lock(hashtextextended('anomaly/' || close_anomaly.wanted, 0));
+    SELECT a.id, a.actor_id INTO task FROM access_log.anomaly AS a WHERE a.reference = close_anomaly.wanted;
+    IF NOT FOUND THEN RETURN 'not_allowed'; END IF;
+    IF task.actor_id = auditor::text THEN RETURN 'own_action'; END IF;
+    IF EXISTS (SELECT FROM access_log.anomaly_subjects(close_anomaly.credential, close_anomaly.wanted)) AND NOT EXISTS (
+        SELECT FROM access_log.entry AS viewed
+        WHERE viewed.actor_kind = 'staff' AND viewed.at > public.stoa_now() - interval '1 hour' AND viewed.actor_id = auditor::text
+          AND viewed.operation = 'log_view' AND viewed.outcome = 'permitted' AND viewed.purpose = 'anomaly'
+          AND viewed.case_reference = close_anomaly.wanted AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()) THEN
+        RETURN 'not_allowed';
+    END IF;
+    IF NOT EXISTS (SELECT FROM access_log.open_anomalies(close_anomaly.credential, close_anomaly.wanted)) THEN RETURN 'already_closed'; END IF;
+    INSERT INTO access_log.anomaly_finding (anomaly_id, finding, note, closed_by) VALUES (task.id, close_anomaly.finding, close_anomaly.note, auditor);
+    RETURN 'closed';
+END
+$$;
+
+ALTER FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.commitments(from_index bigint, end_index bigint) RETURNS TABLE(index bigint, commitment bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY SELECT l.index, l.commitment FROM access_log.leaf AS l WHERE l.index >= from_index AND l.index < end_index;
+END
+$$;
+
+ALTER FUNCTION access_log.commitments(from_index bigint, end_index bigint) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) RETURNS SETOF access_log.told_entry
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -683,6 +854,21 @@ $$;
 
 ALTER FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) OWNER TO stoa_door;
 
+CREATE FUNCTION access_log.entries_under_glass(credential bytea, view_entry uuid) RETURNS SETOF access_log.told_entry
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT t.*
+        FROM casework.break_glass_under(entries_under_glass.credential, entries_under_glass.view_entry) AS b
+        JOIN access_log.told_entry AS t ON t.subject_id = b.holder_id AND t.at >= b.broken_at - interval '1 minute' AND t.break_glass = b.entry_id
+        ORDER BY t.at, t.id LIMIT 100;
+END
+$$;
+
+ALTER FUNCTION access_log.entries_under_glass(credential bytea, view_entry uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION access_log.erase_entry(entry_id uuid, authority text) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -707,6 +893,68 @@ CREATE FUNCTION access_log.field(number_and_tag bytea, payload text) RETURNS byt
     RETURN COALESCE(((number_and_tag || int4send(octet_length(payload))) || convert_to(payload, 'UTF8'::name)), (substr(number_and_tag, 1, 1) || '\x0000000000'::bytea));
 
 ALTER FUNCTION access_log.field(number_and_tag bytea, payload text) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.find_anomalies(zone text, opens_hour integer, closes_hour integer, people_per_hour_max integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    since timestamptz;
+    this_hour timestamptz := date_trunc('hour', public.stoa_now());
+    found_now integer;
+    found_more integer;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(7308895159) THEN RETURN 0; END IF;
+    since := coalesce((SELECT date_trunc('hour', s.until - interval '5 minutes') FROM access_log.anomaly_search AS s), '-infinity');
+
+    WITH looked AS (
+        SELECT e.id, e.actor_id, e.subject_id, date_trunc('hour', e.at) AS hour, e.at AT TIME ZONE find_anomalies.zone AS local_at
+        FROM access_log.entry AS e
+        WHERE e.actor_kind = 'staff' AND e.operation <> 'log_view' AND e.at >= since
+    ), crowded AS (
+        SELECT l.actor_id, l.hour FROM looked AS l GROUP BY l.actor_id, l.hour HAVING count(DISTINCT l.subject_id) > find_anomalies.people_per_hour_max
+    ), matched AS (
+        SELECT 'many_people' AS rule, l.actor_id, l.local_at::date AS day, l.id FROM looked AS l JOIN crowded AS c ON c.actor_id = l.actor_id AND c.hour = l.hour
+        UNION ALL
+        SELECT 'off_hours', l.actor_id, l.local_at::date, l.id FROM looked AS l
+        WHERE extract(isodow FROM l.local_at) > 5
+           OR extract(hour FROM l.local_at) < find_anomalies.opens_hour OR extract(hour FROM l.local_at) >= find_anomalies.closes_hour
+        UNION ALL
+        SELECT 'colleague', l.actor_id, l.local_at::date, l.id FROM looked AS l
+        WHERE l.subject_id IN (SELECT s.resident_id FROM identity.staff AS s WHERE s.resident_id IS NOT NULL)
+    ), made AS (
+        INSERT INTO access_log.anomaly AS a (rule, actor_id, day) SELECT DISTINCT m.rule, m.actor_id, m.day FROM matched AS m
+        ON CONFLICT ON CONSTRAINT anomaly_once DO NOTHING RETURNING a.id, a.rule, a.actor_id, a.day
+    ), attached AS (
+        INSERT INTO access_log.anomaly_entry (anomaly_id, entry_id)
+        SELECT a.id, m.id FROM matched AS m
+        JOIN (SELECT x.id, x.rule, x.actor_id, x.day FROM made AS x UNION ALL SELECT x.id, x.rule, x.actor_id, x.day FROM access_log.anomaly AS x) AS a
+            ON a.rule = m.rule AND a.actor_id = m.actor_id AND a.day = m.day
+        ON CONFLICT DO NOTHING
+    )
+    SELECT count(*) INTO found_now FROM made;
+
+    INSERT INTO access_log.organisation_hour (organisation_id, hour, count)
+        SELECT v.organisation_id, this_hour - interval '1 hour', sum(v.count) FROM exchange.volume AS v
+        WHERE v.minute >= this_hour - interval '1 hour' AND v.minute < this_hour GROUP BY v.organisation_id
+        ON CONFLICT DO NOTHING;
+    DELETE FROM access_log.organisation_hour AS h WHERE h.hour < this_hour - interval '28 days';
+    INSERT INTO access_log.anomaly (rule, actor_id, day, count, usual)
+        SELECT 'organisation_volume', h.organisation_id, (h.hour AT TIME ZONE find_anomalies.zone)::date, h.count, round(u.usual)
+        FROM access_log.organisation_hour AS h
+        CROSS JOIN LATERAL (SELECT count(*) AS hours, avg(x.count) AS usual FROM access_log.organisation_hour AS x
+            WHERE x.organisation_id = h.organisation_id AND x.hour < h.hour) AS u
+        WHERE h.hour = this_hour - interval '1 hour' AND h.count >= 100 AND u.hours >= 8 AND h.count > 10 * u.usual
+        ON CONFLICT ON CONSTRAINT anomaly_once DO NOTHING;
+    GET DIAGNOSTICS found_more = ROW_COUNT;
+
+    INSERT INTO access_log.anomaly_search AS s (until) VALUES (public.stoa_now())
+        ON CONFLICT (is_only_row) DO UPDATE SET until = excluded.until;
+    RETURN found_now + found_more;
+END
+$$;
+
+ALTER FUNCTION access_log.find_anomalies(zone text, opens_hour integer, closes_hour integer, people_per_hour_max integer) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.kept_since() RETURNS timestamp with time zone
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -735,6 +983,27 @@ END
 $$;
 
 ALTER FUNCTION access_log.longest_wait_seconds() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.open_anomalies(credential bytea, wanted text) RETURNS TABLE(reference text, rule text, day date, count integer, usual integer, entry_count bigint, staff_name text, staff_username text, organisation_name jsonb)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT a.reference, a.rule, a.day, a.count, a.usual, behind.entry_count, actor.display_name, actor.username, o.name
+        FROM web.staff_with(open_anomalies.credential, '{auditor}') AS s
+        JOIN access_log.anomaly AS a ON a.actor_id <> s.staff_id::text
+        CROSS JOIN LATERAL (SELECT count(*) AS entry_count, max(x.found_at) AS newest FROM access_log.anomaly_entry AS x WHERE x.anomaly_id = a.id) AS behind
+        LEFT JOIN identity.staff AS actor ON actor.id::text = a.actor_id
+        LEFT JOIN consent.organisation AS o ON o.id = a.actor_id AND a.rule = 'organisation_volume'
+        WHERE NOT EXISTS (SELECT FROM access_log.anomaly_finding AS f
+                WHERE f.anomaly_id = a.id AND f.closed_at >= coalesce(behind.newest, a.found_at))
+          AND (open_anomalies.wanted IS NULL OR a.reference = open_anomalies.wanted)
+        ORDER BY a.day, a.found_at, a.id LIMIT 100;
+END
+$$;
+
+ALTER FUNCTION access_log.open_anomalies(credential bytea, wanted text) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.organisations_about(credential bytea) RETURNS TABLE(id text, name jsonb)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -780,7 +1049,7 @@ BEGIN
     RETURN QUERY
         SELECT t.*
         FROM questions.viewed_by_auditor(questioned_entry.credential, questioned_entry.view_entry) AS viewed
-        JOIN questions.question AS q ON q.reference = viewed.case_reference
+        JOIN questions.question AS q ON q.reference = viewed.case_reference AND viewed.purpose = 'question'
         JOIN register.resident AS holder ON holder.id = q.resident_id AND viewed.subject_id IN (holder.id, holder.superseded_by)
         JOIN access_log.told_entry AS t ON t.id = q.entry_id;
 END
@@ -1163,6 +1432,64 @@ $$;
 
 ALTER FUNCTION benefits.waiting_for(credential bytea) OWNER TO stoa_door;
 
+CREATE FUNCTION casework.break_glass_under(credential bytea, view_entry uuid) RETURNS TABLE(entry_id uuid, reference text, broken_at timestamp with time zone, review_due_at timestamp with time zone, sealed_reason bytea, holder_id uuid, key_id text, wrapped_key bytea, staff_name text, staff_username text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT b.entry_id, b.reference, b.broken_at, b.review_due_at, b.sealed_reason, b.resident_id, k.key_id, k.wrapped_key, s.display_name, s.username
+        FROM questions.viewed_by_auditor(break_glass_under.credential, break_glass_under.view_entry) AS viewed
+        JOIN casework.break_glass AS b ON b.reference = viewed.case_reference AND b.resident_id = viewed.subject_id
+        JOIN identity.staff AS s ON s.id = b.staff_id
+        JOIN register.data_key AS k ON k.resident_id = b.resident_id
+        WHERE viewed.purpose = 'break_glass_review' AND b.staff_id::text <> viewed.actor_id
+          AND NOT EXISTS (SELECT FROM casework.break_glass_review AS r WHERE r.entry_id = b.entry_id);
+END
+$$;
+
+ALTER FUNCTION casework.break_glass_under(credential bytea, view_entry uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION casework.break_the_glass(credential bytea, entry uuid, opening_id uuid, reference text, sealed_reason bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    ticket record;
+BEGIN
+    SELECT e.id, e.subject_id, e.purpose, e.case_reference, s.staff_id INTO ticket
+        FROM web.staff_with(break_the_glass.credential, '{caseworker}') AS s
+        JOIN access_log.entry AS e ON e.id = break_the_glass.entry AND e.actor_kind = 'staff' AND e.actor_id = s.staff_id::text
+        WHERE e.operation = 'break_glass' AND e.outcome = 'permitted'
+          AND e.at > public.stoa_now() - interval '1 minute' AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned();
+    IF NOT FOUND THEN RETURN false; END IF;
+    INSERT INTO casework.opening (id, staff_id, resident_id, reason, case_reference)
+        VALUES (break_the_glass.opening_id, ticket.staff_id, ticket.subject_id, ticket.purpose, ticket.case_reference)
+        ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN RETURN false; END IF;
+    INSERT INTO casework.break_glass (entry_id, reference, staff_id, resident_id, sealed_reason)
+        VALUES (ticket.id, break_the_glass.reference, ticket.staff_id, ticket.subject_id, break_the_glass.sealed_reason);
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION casework.break_the_glass(credential bytea, entry uuid, opening_id uuid, reference text, sealed_reason bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION casework.check_review() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF EXISTS (SELECT FROM casework.break_glass AS b WHERE b.entry_id = NEW.entry_id AND b.staff_id = NEW.reviewed_by) THEN
+        RAISE EXCEPTION 'an emergency is reviewed by somebody else than who declared it'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'reviewed_by_another';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+ALTER FUNCTION casework.check_review() OWNER TO stoa_door;
+
 CREATE FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, entry uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1246,6 +1573,24 @@ $$;
 
 ALTER FUNCTION casework.opening_of(credential bytea, opening_id uuid) OWNER TO stoa_door;
 
+CREATE FUNCTION casework.own_break_glass(credential bytea, entry uuid) RETURNS TABLE(entry_id uuid, reference text, broken_at timestamp with time zone, review_due_at timestamp with time zone, sealed_reason bytea, holder_id uuid, key_id text, wrapped_key bytea, finding text, sealed_words bytea, reviewed_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT b.entry_id, b.reference, b.broken_at, b.review_due_at, b.sealed_reason, b.resident_id, k.key_id, k.wrapped_key,
+            review.finding, review.sealed_words, review.reviewed_at
+        FROM questions.questionable(own_break_glass.credential, own_break_glass.entry) AS x
+        JOIN access_log.entry AS e ON e.id = x.entry_id
+        JOIN casework.break_glass AS b ON b.entry_id = e.break_glass
+        JOIN register.data_key AS k ON k.resident_id = b.resident_id
+        LEFT JOIN casework.break_glass_review AS review ON review.entry_id = b.entry_id;
+END
+$$;
+
+ALTER FUNCTION casework.own_break_glass(credential bytea, entry uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION casework.paper_submissions_of(credential bytea, opening_id uuid) RETURNS TABLE(id uuid, form_reference text, activity_id uuid, decision text, attributes text[], keyed_by text, helper_name text, signature_method text, witness_name text, signed_on date, keyed_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1292,6 +1637,31 @@ $$;
 
 ALTER FUNCTION casework.printed_form_of(credential bytea, reference text) OWNER TO stoa_door;
 
+CREATE FUNCTION casework.protect(credential bytea, view_entry uuid, is_protected boolean, sealed_reason bytea) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    viewed record;
+BEGIN
+    SELECT e.id, e.subject_id, s.staff_id INTO viewed
+        FROM web.staff_with(protect.credential, '{auditor}') AS s
+        JOIN access_log.entry AS e ON e.id = protect.view_entry AND e.actor_kind = 'staff' AND e.actor_id = s.staff_id::text
+        WHERE e.operation = 'log_view' AND e.purpose = 'protection' AND e.outcome = 'permitted'
+          AND e.at > public.stoa_now() - interval '1 minute' AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned();
+    IF NOT FOUND THEN RETURN 'not_allowed'; END IF;
+    -- Of two at the same moment the second finds what the first did.
+    UPDATE register.resident AS r SET is_protected = protect.is_protected
+        WHERE r.id = viewed.subject_id AND r.is_protected <> protect.is_protected;
+    IF NOT FOUND THEN RETURN 'unchanged'; END IF;
+    INSERT INTO casework.protection (entry_id, resident_id, is_protected, sealed_reason, decided_by)
+        VALUES (viewed.id, viewed.subject_id, protect.is_protected, protect.sealed_reason, viewed.staff_id);
+    RETURN 'changed';
+END
+$$;
+
+ALTER FUNCTION casework.protect(credential bytea, view_entry uuid, is_protected boolean, sealed_reason bytea) OWNER TO stoa_door;
+
 CREATE FUNCTION casework.prove_identity(credential bytea, opening_id uuid, evidence_id uuid, account_code text, evidence_kind text, language text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1308,7 +1678,7 @@ BEGIN
     IF opened IS NULL THEN RETURN 'not_allowed'; END IF;
     SELECT r.origin INTO record_origin FROM register.resident AS r WHERE r.id = opened.resident_id FOR UPDATE;
     IF record_origin <> 'population_register' THEN RETURN 'record_is_no_register_record'; END IF;
-    SELECT r.id, r.origin, a.id AS account_id INTO provisional
+    SELECT r.id, r.origin, r.is_protected, a.id AS account_id INTO provisional
         FROM register.resident AS r JOIN identity.account AS a ON a.resident_id = r.id AND a.closed_at IS NULL
         WHERE r.public_code = account_code FOR UPDATE;
     IF provisional IS NULL THEN
@@ -1326,7 +1696,8 @@ BEGIN
     UPDATE identity.account AS a SET resident_id = opened.resident_id WHERE a.id = provisional.account_id;
     UPDATE register.resident AS r SET superseded_by = opened.resident_id WHERE r.id = provisional.id;
     -- A document with a photograph, seen in person (NIST SP 800-63A-4 §4.2).
-    UPDATE register.resident AS r SET identity_assurance = GREATEST(r.identity_assurance, 2) WHERE r.id = opened.resident_id;
+    UPDATE register.resident AS r SET identity_assurance = GREATEST(r.identity_assurance, 2), is_protected = r.is_protected OR provisional.is_protected
+        WHERE r.id = opened.resident_id;
     INSERT INTO identity.evidence (id, account_id, resident_id, kind, staff_id, case_reference)
         VALUES (evidence_id, provisional.account_id, opened.resident_id, evidence_kind, staff, opened.case_reference);
     RETURN 'linked';
@@ -1334,6 +1705,91 @@ END
 $$;
 
 ALTER FUNCTION casework.prove_identity(credential bytea, opening_id uuid, evidence_id uuid, account_code text, evidence_kind text, language text) OWNER TO stoa_door;
+
+CREATE FUNCTION casework.review_break_glass(credential bytea, glass uuid, finding text, sealed_words bytea) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    auditor uuid := (SELECT s.staff_id FROM web.staff_with(review_break_glass.credential, '{auditor}') AS s);
+    broken record;
+BEGIN
+    SELECT b.entry_id, b.staff_id INTO broken
+        FROM casework.break_glass AS b
+        WHERE b.entry_id = review_break_glass.glass
+          AND EXISTS (SELECT FROM access_log.entry AS viewed
+              WHERE viewed.subject_id = b.resident_id AND viewed.at > public.stoa_now() - interval '1 hour'
+                AND viewed.actor_kind = 'staff' AND viewed.actor_id = auditor::text AND viewed.operation = 'log_view' AND viewed.outcome = 'permitted'
+                AND viewed.purpose = 'break_glass_review' AND viewed.case_reference = b.reference
+                AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned());
+    IF NOT FOUND THEN RETURN 'not_allowed'; END IF;
+    IF broken.staff_id = auditor THEN RETURN 'own_action'; END IF;
+    INSERT INTO casework.break_glass_review AS r (entry_id, finding, sealed_words, reviewed_by)
+        VALUES (broken.entry_id, review_break_glass.finding, review_break_glass.sealed_words, auditor)
+        ON CONFLICT ON CONSTRAINT break_glass_review_pkey DO NOTHING;
+    RETURN CASE WHEN FOUND THEN 'reviewed' ELSE 'already_reviewed' END;
+END
+$$;
+
+ALTER FUNCTION casework.review_break_glass(credential bytea, glass uuid, finding text, sealed_words bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION casework.tell_of_break_glass() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO messages.message (id, resident_id, kind, parameters)
+        VALUES (gen_random_uuid(), NEW.resident_id, 'glass_broken', jsonb_build_object('reference', NEW.reference));
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION casework.tell_of_break_glass() OWNER TO stoa_door;
+
+CREATE FUNCTION casework.tell_of_protection() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO messages.message (id, resident_id, kind)
+        VALUES (gen_random_uuid(), NEW.resident_id, CASE WHEN NEW.is_protected THEN 'record_protected' ELSE 'protection_lifted' END);
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION casework.tell_of_protection() OWNER TO stoa_door;
+
+CREATE FUNCTION casework.tell_of_review() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO messages.message (id, resident_id, kind, parameters)
+        SELECT gen_random_uuid(), b.resident_id, 'glass_reviewed', jsonb_build_object('reference', b.reference)
+        FROM casework.break_glass AS b WHERE b.entry_id = NEW.entry_id;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION casework.tell_of_review() OWNER TO stoa_door;
+
+CREATE FUNCTION casework.unreviewed(credential bytea, wanted text) RETURNS TABLE(reference text, broken_at timestamp with time zone, review_due_at timestamp with time zone, is_overdue boolean, resident_id uuid)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT b.reference, b.broken_at, b.review_due_at, b.review_due_at < public.stoa_now(), b.resident_id
+        FROM web.staff_with(unreviewed.credential, '{auditor}') AS s
+        JOIN casework.break_glass AS b ON b.staff_id <> s.staff_id
+        JOIN register.data_key AS k ON k.resident_id = b.resident_id
+        WHERE NOT EXISTS (SELECT FROM casework.break_glass_review AS r WHERE r.entry_id = b.entry_id)
+          AND (unreviewed.wanted IS NULL OR b.reference = unreviewed.wanted)
+        ORDER BY b.review_due_at, b.entry_id LIMIT 100;
+END
+$$;
+
+ALTER FUNCTION casework.unreviewed(credential bytea, wanted text) OWNER TO stoa_door;
 
 CREATE FUNCTION consent.answer(credential bytea, event_id uuid, request uuid, kind text, attributes text[], policy_version integer, language text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1971,7 +2427,7 @@ CREATE FUNCTION exchange.remove_past_volume() RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    DELETE FROM exchange.volume AS v WHERE v.minute < public.stoa_now() - interval '1 hour';
+    DELETE FROM exchange.volume AS v WHERE v.minute < public.stoa_now() - interval '2 hours';
 END
 $$;
 
@@ -2028,24 +2484,6 @@ CREATE TABLE identity.sign_in_name (
 
 ALTER TABLE identity.sign_in_name OWNER TO stoa_owner;
 
-CREATE TABLE identity.staff (
-    id uuid NOT NULL,
-    username text NOT NULL,
-    display_name text NOT NULL,
-    password_hash text NOT NULL,
-    roles text[] NOT NULL,
-    language text DEFAULT 'en'::text NOT NULL,
-    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    closed_at timestamp with time zone,
-    CONSTRAINT staff_display_name_check CHECK (((length(display_name) >= 1) AND (length(display_name) <= 200))),
-    CONSTRAINT staff_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
-    CONSTRAINT staff_password_hash_check CHECK ((password_hash ~~ '$argon2id$%'::text)),
-    CONSTRAINT staff_roles_check CHECK (((cardinality(roles) >= 1) AND (roles <@ ARRAY['caseworker'::text, 'approver'::text, 'finance_officer'::text, 'auditor'::text, 'organisation_administrator'::text]))),
-    CONSTRAINT staff_username_check CHECK ((username ~ '^[a-z0-9][a-z0-9._-]{1,63}$'::text))
-);
-
-ALTER TABLE identity.staff OWNER TO stoa_owner;
-
 CREATE FUNCTION identity.find_sign_in(name_hmac bytea) RETURNS TABLE(account_id uuid, staff_id uuid, password_hash text)
     LANGUAGE sql STABLE SECURITY DEFINER
     BEGIN ATOMIC
@@ -2075,6 +2513,7 @@ CREATE TABLE register.resident (
     origin text NOT NULL,
     identity_assurance smallint DEFAULT 0 NOT NULL,
     superseded_by uuid,
+    is_protected boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     CONSTRAINT resident_check CHECK ((superseded_by <> id)),
     CONSTRAINT resident_identity_assurance_check CHECK (((identity_assurance >= 0) AND (identity_assurance <= 3))),
@@ -2797,7 +3236,23 @@ $$;
 
 ALTER FUNCTION public.refuse_change() OWNER TO stoa_owner;
 
-CREATE FUNCTION questions.answer_question(credential bytea, question uuid, finding text, sealed_answer bytea, OUT outcome text, OUT resident uuid, OUT reference text) RETURNS record
+CREATE FUNCTION questions.actor_under(credential bytea, view_entry uuid) RETURNS TABLE(staff_id uuid, display_name text, username text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT s.id, s.display_name, s.username
+        FROM questions.question_under(actor_under.credential, actor_under.view_entry) AS u
+        JOIN questions.question AS q ON q.id = u.id
+        JOIN access_log.entry AS e ON e.id = q.entry_id AND e.actor_kind = 'staff'
+        JOIN identity.staff AS s ON s.id = e.actor_id::uuid;
+END
+$$;
+
+ALTER FUNCTION questions.actor_under(credential bytea, view_entry uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION questions.answer_question(credential bytea, question uuid, finding text, sealed_answer bytea, sealed_release bytea, OUT outcome text, OUT resident uuid, OUT reference text) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -2811,7 +3266,7 @@ BEGIN
           AND EXISTS (SELECT FROM access_log.entry AS viewed
               WHERE viewed.subject_id IN (holder.id, holder.superseded_by) AND viewed.at > public.stoa_now() - interval '1 hour'
                 AND viewed.actor_kind = 'staff' AND viewed.actor_id = auditor::text AND viewed.operation = 'log_view' AND viewed.outcome = 'permitted'
-                AND viewed.case_reference = q.reference AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned());
+                AND viewed.purpose = 'question' AND viewed.case_reference = q.reference AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned());
     IF NOT FOUND THEN outcome := 'not_allowed'; RETURN; END IF;
     IF EXISTS (SELECT FROM access_log.entry AS e WHERE e.id = asked.entry_id AND e.actor_kind = 'staff' AND e.actor_id = auditor::text) THEN
         outcome := 'own_action';
@@ -2821,13 +3276,22 @@ BEGIN
         VALUES (asked.id, answer_question.finding, answer_question.sealed_answer, auditor)
         ON CONFLICT ON CONSTRAINT answer_pkey DO NOTHING;
     IF NOT FOUND THEN outcome := 'already_answered'; RETURN; END IF;
+    IF answer_question.sealed_release IS NOT NULL THEN
+        INSERT INTO questions.name_release (question_id, staff_id, sealed_reason, decided_by)
+            SELECT asked.id, e.actor_id::uuid, answer_question.sealed_release, auditor
+            FROM access_log.entry AS e WHERE e.id = asked.entry_id AND e.actor_kind = 'staff';
+        -- An organisation's system has no name to release, and neither has an entry that was erased.
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'no member of staff made the entry' USING ERRCODE = 'check_violation', CONSTRAINT = 'released_name_is_staffs';
+        END IF;
+    END IF;
     outcome := 'answered';
     resident := asked.subject_id;
     reference := asked.reference;
 END
 $$;
 
-ALTER FUNCTION questions.answer_question(credential bytea, question uuid, finding text, sealed_answer bytea, OUT outcome text, OUT resident uuid, OUT reference text) OWNER TO stoa_door;
+ALTER FUNCTION questions.answer_question(credential bytea, question uuid, finding text, sealed_answer bytea, sealed_release bytea, OUT outcome text, OUT resident uuid, OUT reference text) OWNER TO stoa_door;
 
 CREATE FUNCTION questions.ask(credential bytea, question uuid, reference text, entry uuid, sealed_question bytea, OUT outcome text, OUT resident uuid) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2877,18 +3341,20 @@ $$;
 
 ALTER FUNCTION questions.check_answer() OWNER TO stoa_door;
 
-CREATE FUNCTION questions.own_question(credential bytea, entry uuid) RETURNS TABLE(id uuid, reference text, sealed_question bytea, asked_at timestamp with time zone, due_at timestamp with time zone, holder_id uuid, key_id text, wrapped_key bytea, finding text, sealed_answer bytea, answered_at timestamp with time zone)
+CREATE FUNCTION questions.own_question(credential bytea, entry uuid) RETURNS TABLE(id uuid, reference text, sealed_question bytea, asked_at timestamp with time zone, due_at timestamp with time zone, holder_id uuid, key_id text, wrapped_key bytea, finding text, sealed_answer bytea, answered_at timestamp with time zone, released_name text, released_username text, sealed_release bytea)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
         SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key,
-            answer.finding, answer.sealed_answer, answer.answered_at
+            answer.finding, answer.sealed_answer, answer.answered_at, actor.display_name, actor.username, released.sealed_reason
         FROM questions.questionable(own_question.credential, own_question.entry) AS x
         JOIN questions.question AS q ON q.entry_id = x.entry_id
         JOIN register.data_key AS k ON k.resident_id = q.resident_id
-        LEFT JOIN questions.answer AS answer ON answer.question_id = q.id;
+        LEFT JOIN questions.answer AS answer ON answer.question_id = q.id
+        LEFT JOIN questions.name_release AS released ON released.question_id = q.id
+        LEFT JOIN identity.staff AS actor ON actor.id = released.staff_id;
 END
 $$;
 
@@ -2902,7 +3368,7 @@ BEGIN
     RETURN QUERY
         SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key
         FROM questions.viewed_by_auditor(question_under.credential, question_under.view_entry) AS viewed
-        JOIN questions.question AS q ON q.reference = viewed.case_reference
+        JOIN questions.question AS q ON q.reference = viewed.case_reference AND viewed.purpose = 'question'
         JOIN register.resident AS holder ON holder.id = q.resident_id AND viewed.subject_id IN (holder.id, holder.superseded_by)
         JOIN register.data_key AS k ON k.resident_id = q.resident_id
         WHERE NOT EXISTS (SELECT FROM questions.answer AS a WHERE a.question_id = q.id);
@@ -3382,6 +3848,54 @@ CREATE VIEW access_log.actor AS
 
 ALTER TABLE access_log.actor OWNER TO stoa_door;
 
+CREATE TABLE access_log.anomaly (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    reference text DEFAULT ('A-'::text || upper("left"(replace((gen_random_uuid())::text, '-'::text, ''::text), 10))) NOT NULL,
+    rule text NOT NULL,
+    actor_id text NOT NULL,
+    day date NOT NULL,
+    count integer,
+    usual integer,
+    found_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT anomaly_check CHECK (
+CASE rule
+    WHEN 'organisation_volume'::text THEN (num_nulls(count, usual) = 0)
+    ELSE (num_nonnulls(count, usual) = 0)
+END),
+    CONSTRAINT anomaly_rule_check CHECK ((rule = ANY (ARRAY['many_people'::text, 'off_hours'::text, 'colleague'::text, 'organisation_volume'::text])))
+);
+
+ALTER TABLE access_log.anomaly OWNER TO stoa_owner;
+
+CREATE TABLE access_log.anomaly_entry (
+    anomaly_id uuid NOT NULL,
+    entry_id uuid NOT NULL,
+    found_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL
+);
+
+ALTER TABLE access_log.anomaly_entry OWNER TO stoa_owner;
+
+CREATE TABLE access_log.anomaly_finding (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    anomaly_id uuid NOT NULL,
+    finding text NOT NULL,
+    note text NOT NULL,
+    closed_by uuid NOT NULL,
+    closed_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT anomaly_finding_finding_check CHECK ((finding = ANY (ARRAY['explained'::text, 'misuse'::text]))),
+    CONSTRAINT anomaly_finding_note_check CHECK (((length(note) >= 1) AND (length(note) <= 1000)))
+);
+
+ALTER TABLE access_log.anomaly_finding OWNER TO stoa_owner;
+
+CREATE TABLE access_log.anomaly_search (
+    is_only_row boolean DEFAULT true NOT NULL,
+    until timestamp with time zone NOT NULL,
+    CONSTRAINT anomaly_search_is_only_row_check CHECK (is_only_row)
+);
+
+ALTER TABLE access_log.anomaly_search OWNER TO stoa_owner;
+
 CREATE TABLE access_log.batch (
     tree_size bigint NOT NULL
 );
@@ -3433,6 +3947,14 @@ CREATE VIEW access_log.log_holder AS
   WHERE web.is_live(c.*);
 
 ALTER TABLE access_log.log_holder OWNER TO stoa_door;
+
+CREATE TABLE access_log.organisation_hour (
+    organisation_id text NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    count integer NOT NULL
+);
+
+ALTER TABLE access_log.organisation_hour OWNER TO stoa_owner;
 
 CREATE TABLE access_log.queue (
     entry_id uuid NOT NULL
@@ -3550,6 +4072,18 @@ CREATE TABLE casework.printed_form (
 );
 
 ALTER TABLE casework.printed_form OWNER TO stoa_owner;
+
+CREATE TABLE casework.protection (
+    entry_id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    is_protected boolean NOT NULL,
+    sealed_reason bytea NOT NULL,
+    decided_by uuid NOT NULL,
+    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT protection_sealed_reason_check CHECK (((octet_length(sealed_reason) >= 48) AND (octet_length(sealed_reason) <= 2028)))
+);
+
+ALTER TABLE casework.protection OWNER TO stoa_owner;
 
 CREATE TABLE consent.request_message (
     request_id uuid NOT NULL,
@@ -4040,6 +4574,24 @@ END;
 
 ALTER FUNCTION ledger.findings(count_max integer) OWNER TO stoa_owner;
 
+ALTER TABLE ONLY access_log.anomaly_entry
+    ADD CONSTRAINT anomaly_entry_pkey PRIMARY KEY (anomaly_id, entry_id);
+
+ALTER TABLE ONLY access_log.anomaly_finding
+    ADD CONSTRAINT anomaly_finding_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY access_log.anomaly
+    ADD CONSTRAINT anomaly_once UNIQUE (rule, actor_id, day);
+
+ALTER TABLE ONLY access_log.anomaly
+    ADD CONSTRAINT anomaly_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY access_log.anomaly
+    ADD CONSTRAINT anomaly_reference_key UNIQUE (reference);
+
+ALTER TABLE ONLY access_log.anomaly_search
+    ADD CONSTRAINT anomaly_search_pkey PRIMARY KEY (is_only_row);
+
 ALTER TABLE ONLY access_log.batch
     ADD CONSTRAINT batch_pkey PRIMARY KEY (tree_size);
 
@@ -4057,6 +4609,9 @@ ALTER TABLE ONLY access_log.leaf
 
 ALTER TABLE ONLY access_log.leaf
     ADD CONSTRAINT leaf_pkey PRIMARY KEY (index);
+
+ALTER TABLE ONLY access_log.organisation_hour
+    ADD CONSTRAINT organisation_hour_pkey PRIMARY KEY (organisation_id, hour);
 
 ALTER TABLE ONLY access_log.own_view
     ADD CONSTRAINT own_view_entry_id_key UNIQUE (entry_id);
@@ -4091,6 +4646,15 @@ ALTER TABLE ONLY benefits.disbursement
 ALTER TABLE ONLY benefits.programme
     ADD CONSTRAINT programme_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY casework.break_glass
+    ADD CONSTRAINT break_glass_pkey PRIMARY KEY (entry_id);
+
+ALTER TABLE ONLY casework.break_glass
+    ADD CONSTRAINT break_glass_reference_key UNIQUE (reference);
+
+ALTER TABLE ONLY casework.break_glass_review
+    ADD CONSTRAINT break_glass_review_pkey PRIMARY KEY (entry_id);
+
 ALTER TABLE ONLY casework.opening
     ADD CONSTRAINT opening_pkey PRIMARY KEY (id);
 
@@ -4108,6 +4672,9 @@ ALTER TABLE ONLY casework.printed_form
 
 ALTER TABLE ONLY casework.printed_form
     ADD CONSTRAINT printed_form_reference_activity_id_key UNIQUE (reference, activity_id);
+
+ALTER TABLE ONLY casework.protection
+    ADD CONSTRAINT protection_pkey PRIMARY KEY (entry_id);
 
 ALTER TABLE ONLY consent.event
     ADD CONSTRAINT event_pkey PRIMARY KEY (id);
@@ -4156,6 +4723,9 @@ ALTER TABLE ONLY identity.sign_in_name
 
 ALTER TABLE ONLY identity.staff
     ADD CONSTRAINT staff_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY identity.staff
+    ADD CONSTRAINT staff_resident_id_key UNIQUE (resident_id);
 
 ALTER TABLE ONLY identity.staff
     ADD CONSTRAINT staff_username_key UNIQUE (username);
@@ -4220,6 +4790,9 @@ ALTER TABLE ONLY public.migration
 ALTER TABLE ONLY questions.answer
     ADD CONSTRAINT answer_pkey PRIMARY KEY (question_id);
 
+ALTER TABLE ONLY questions.name_release
+    ADD CONSTRAINT name_release_pkey PRIMARY KEY (question_id);
+
 ALTER TABLE ONLY questions.question
     ADD CONSTRAINT question_entry_id_key UNIQUE (entry_id);
 
@@ -4280,15 +4853,25 @@ ALTER TABLE ONLY web.credential
 ALTER TABLE ONLY web.idempotency_key
     ADD CONSTRAINT idempotency_key_pkey PRIMARY KEY (actor, route, key);
 
+CREATE INDEX anomaly_finding_anomaly ON access_log.anomaly_finding USING btree (anomaly_id, closed_at);
+
+CREATE INDEX entry_staff ON access_log.entry USING btree (at) WHERE (actor_kind = 'staff'::text);
+
 CREATE INDEX entry_subject ON access_log.entry USING btree (subject_id, at, id);
 
 CREATE INDEX disbursement_prepared ON benefits.disbursement USING btree (prepared_at, id);
 
 CREATE INDEX disbursement_resident ON benefits.disbursement USING btree (resident_id);
 
+CREATE INDEX break_glass_due ON casework.break_glass USING btree (review_due_at);
+
+CREATE INDEX break_glass_live ON casework.break_glass USING btree (staff_id, resident_id, expires_at);
+
 CREATE INDEX opening_expires ON casework.opening USING btree (expires_at);
 
 CREATE INDEX paper_submission_resident ON casework.paper_submission USING btree (resident_id);
+
+CREATE INDEX protection_resident ON casework.protection USING btree (resident_id, decided_at);
 
 CREATE UNIQUE INDEX event_form ON consent.event USING btree (form_reference, activity_id) WHERE (form_reference IS NOT NULL);
 
@@ -4338,6 +4921,12 @@ CREATE INDEX credential_expires ON web.credential USING btree (expires_at);
 
 CREATE INDEX idempotency_key_created ON web.idempotency_key USING btree (created_at);
 
+CREATE TRIGGER anomaly_entry_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.anomaly_entry FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER anomaly_finding_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.anomaly_finding FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER anomaly_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.anomaly FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE TRIGGER batch_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.batch FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER checkpoint_brings_tiles AFTER INSERT ON access_log.checkpoint FOR EACH ROW EXECUTE FUNCTION access_log.store_tiles();
@@ -4345,6 +4934,8 @@ CREATE TRIGGER checkpoint_brings_tiles AFTER INSERT ON access_log.checkpoint FOR
 CREATE TRIGGER checkpoint_covers_leaves BEFORE INSERT ON access_log.checkpoint FOR EACH ROW EXECUTE FUNCTION access_log.check_checkpoint_size();
 
 CREATE TRIGGER checkpoint_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.checkpoint FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER closed_by_another BEFORE INSERT ON access_log.anomaly_finding FOR EACH ROW EXECUTE FUNCTION access_log.check_finding();
 
 CREATE TRIGGER entry_erased_on_authority BEFORE DELETE ON access_log.entry FOR EACH ROW EXECUTE FUNCTION access_log.check_erasure();
 
@@ -4360,9 +4951,23 @@ CREATE TRIGGER decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON benefi
 
 CREATE TRIGGER disbursement_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON benefits.disbursement FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER break_glass_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON casework.break_glass FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER break_glass_review_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON casework.break_glass_review FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER break_glass_review_told AFTER INSERT ON casework.break_glass_review FOR EACH ROW EXECUTE FUNCTION casework.tell_of_review();
+
+CREATE TRIGGER break_glass_told AFTER INSERT ON casework.break_glass FOR EACH ROW EXECUTE FUNCTION casework.tell_of_break_glass();
+
 CREATE TRIGGER paper_submission_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON casework.paper_submission FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER printed_form_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON casework.printed_form FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER protection_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON casework.protection FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER protection_told AFTER INSERT ON casework.protection FOR EACH ROW EXECUTE FUNCTION casework.tell_of_protection();
+
+CREATE TRIGGER reviewed_by_another BEFORE INSERT ON casework.break_glass_review FOR EACH ROW EXECUTE FUNCTION casework.check_review();
 
 CREATE TRIGGER event_is_chained BEFORE INSERT ON consent.event FOR EACH ROW EXECUTE FUNCTION consent.chain_event();
 
@@ -4408,6 +5013,8 @@ CREATE TRIGGER answer_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON question
 
 CREATE TRIGGER answered_by_another BEFORE INSERT ON questions.answer FOR EACH ROW EXECUTE FUNCTION questions.check_answer();
 
+CREATE TRIGGER name_release_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON questions.name_release FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE TRIGGER question_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON questions.question FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER correction_answer_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON register.correction_answer FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
@@ -4417,6 +5024,15 @@ CREATE TRIGGER correction_request_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE
 CREATE TRIGGER erasure_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON register.erasure FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER wallet_follows_resident AFTER UPDATE OF superseded_by ON register.resident FOR EACH ROW WHEN (((new.superseded_by IS NOT NULL) AND (old.superseded_by IS NULL))) EXECUTE FUNCTION ledger.follow_resident();
+
+ALTER TABLE ONLY access_log.anomaly_entry
+    ADD CONSTRAINT anomaly_entry_anomaly_id_fkey FOREIGN KEY (anomaly_id) REFERENCES access_log.anomaly(id);
+
+ALTER TABLE ONLY access_log.anomaly_finding
+    ADD CONSTRAINT anomaly_finding_anomaly_id_fkey FOREIGN KEY (anomaly_id) REFERENCES access_log.anomaly(id);
+
+ALTER TABLE ONLY access_log.anomaly_finding
+    ADD CONSTRAINT anomaly_finding_closed_by_fkey FOREIGN KEY (closed_by) REFERENCES identity.staff(id);
 
 ALTER TABLE ONLY access_log.batch
     ADD CONSTRAINT batch_tree_size_fkey FOREIGN KEY (tree_size) REFERENCES access_log.checkpoint(tree_size) DEFERRABLE INITIALLY DEFERRED;
@@ -4441,6 +5057,18 @@ ALTER TABLE ONLY benefits.disbursement
 
 ALTER TABLE ONLY benefits.programme
     ADD CONSTRAINT programme_paid_from_fkey FOREIGN KEY (paid_from) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY casework.break_glass
+    ADD CONSTRAINT break_glass_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY casework.break_glass_review
+    ADD CONSTRAINT break_glass_review_entry_id_fkey FOREIGN KEY (entry_id) REFERENCES casework.break_glass(entry_id);
+
+ALTER TABLE ONLY casework.break_glass_review
+    ADD CONSTRAINT break_glass_review_reviewed_by_fkey FOREIGN KEY (reviewed_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY casework.break_glass
+    ADD CONSTRAINT break_glass_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
 
 ALTER TABLE ONLY casework.opening
     ADD CONSTRAINT opening_reason_fkey FOREIGN KEY (reason) REFERENCES access_log.staff_reason(id);
@@ -4468,6 +5096,12 @@ ALTER TABLE ONLY casework.printed_form
 
 ALTER TABLE ONLY casework.printed_form
     ADD CONSTRAINT printed_form_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY casework.protection
+    ADD CONSTRAINT protection_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY casework.protection
+    ADD CONSTRAINT protection_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
 ALTER TABLE ONLY consent.event
     ADD CONSTRAINT event_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
@@ -4538,6 +5172,9 @@ ALTER TABLE ONLY identity.sign_in_name
 ALTER TABLE ONLY identity.sign_in_name
     ADD CONSTRAINT sign_in_name_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
 
+ALTER TABLE ONLY identity.staff
+    ADD CONSTRAINT staff_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
 ALTER TABLE ONLY ledger.account
     ADD CONSTRAINT account_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
 
@@ -4588,6 +5225,15 @@ ALTER TABLE ONLY questions.answer
 
 ALTER TABLE ONLY questions.answer
     ADD CONSTRAINT answer_question_id_fkey FOREIGN KEY (question_id) REFERENCES questions.question(id);
+
+ALTER TABLE ONLY questions.name_release
+    ADD CONSTRAINT name_release_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY questions.name_release
+    ADD CONSTRAINT name_release_question_id_fkey FOREIGN KEY (question_id) REFERENCES questions.answer(question_id);
+
+ALTER TABLE ONLY questions.name_release
+    ADD CONSTRAINT name_release_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
 
 ALTER TABLE ONLY questions.question
     ADD CONSTRAINT question_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
@@ -4692,30 +5338,23 @@ GRANT USAGE ON SCHEMA register TO stoa_door;
 GRANT USAGE ON SCHEMA web TO stoa_app;
 GRANT USAGE ON SCHEMA web TO stoa_door;
 
-REVOKE ALL ON FUNCTION access_log.authorise(entry_ids uuid[], credentials bytea[], operations text[], subject_kinds text[], subject_keys text[], attribute_lists text[], purposes text[], case_references text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION access_log.authorise(entry_ids uuid[], credentials bytea[], operations text[], subject_kinds text[], subject_keys text[], attribute_lists text[], purposes text[], case_references text[]) TO stoa_app;
-
-GRANT SELECT ON TABLE access_log.entry TO stoa_auditor;
-GRANT SELECT,INSERT ON TABLE access_log.entry TO stoa_door;
-
-REVOKE ALL ON FUNCTION access_log.canonical(e access_log.entry, subject_number bigint, previous_commitment bytea) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION access_log.check_checkpoint_size() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION access_log.check_erasure() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION access_log.check_moment() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION access_log.commitments(from_index bigint, end_index bigint) FROM PUBLIC;
-GRANT ALL ON FUNCTION access_log.commitments(from_index bigint, end_index bigint) TO stoa_app;
+REVOKE ALL ON FUNCTION casework.working_days_after(start timestamp with time zone, days integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION casework.working_days_after(start timestamp with time zone, days integer) TO stoa_door;
 
 REVOKE ALL ON FUNCTION public.stoa_now() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.stoa_now() TO stoa_app;
 GRANT ALL ON FUNCTION public.stoa_now() TO stoa_auditor;
 GRANT ALL ON FUNCTION public.stoa_now() TO stoa_door;
 
+GRANT SELECT ON TABLE access_log.entry TO stoa_auditor;
+GRANT SELECT,INSERT ON TABLE access_log.entry TO stoa_door;
+
 GRANT SELECT ON TABLE access_log.leaf TO stoa_auditor;
 GRANT SELECT,INSERT ON TABLE access_log.leaf TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE casework.break_glass TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE casework.break_glass_review TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE casework.paper_submission TO stoa_door;
 
@@ -4733,12 +5372,46 @@ GRANT SELECT ON TABLE consent.processing_activity TO stoa_app;
 GRANT SELECT ON TABLE consent.processing_activity TO stoa_auditor;
 GRANT SELECT ON TABLE consent.processing_activity TO stoa_door;
 
+GRANT SELECT,INSERT ON TABLE identity.staff TO stoa_door;
+
+GRANT UPDATE(language) ON TABLE identity.staff TO stoa_door;
+
 GRANT SELECT,INSERT ON TABLE questions.answer TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE questions.name_release TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE questions.question TO stoa_door;
 
+REVOKE ALL ON FUNCTION access_log.anomaly_entries(credential bytea, view_entries uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.anomaly_entries(credential bytea, view_entries uuid[]) TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.anomaly_subjects(credential bytea, wanted text) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.anomaly_subjects(credential bytea, wanted text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.authorise(entry_ids uuid[], credentials bytea[], operations text[], subject_kinds text[], subject_keys text[], attribute_lists text[], purposes text[], case_references text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.authorise(entry_ids uuid[], credentials bytea[], operations text[], subject_kinds text[], subject_keys text[], attribute_lists text[], purposes text[], case_references text[]) TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.canonical(e access_log.entry, subject_number bigint, previous_commitment bytea) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION access_log.check_checkpoint_size() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION access_log.check_erasure() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION access_log.check_finding() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION access_log.check_moment() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.commitments(from_index bigint, end_index bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.commitments(from_index bigint, end_index bigint) TO stoa_app;
+
 REVOKE ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.entries_under_glass(credential bytea, view_entry uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.entries_under_glass(credential bytea, view_entry uuid) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.erase_entry(entry_id uuid, authority text) FROM PUBLIC;
 
@@ -4746,11 +5419,17 @@ REVOKE ALL ON FUNCTION access_log.field(number_and_tag bytea, payload bytea) FRO
 
 REVOKE ALL ON FUNCTION access_log.field(number_and_tag bytea, payload text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION access_log.find_anomalies(zone text, opens_hour integer, closes_hour integer, people_per_hour_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.find_anomalies(zone text, opens_hour integer, closes_hour integer, people_per_hour_max integer) TO stoa_app;
+
 REVOKE ALL ON FUNCTION access_log.kept_since() FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.kept_since() TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.longest_wait_seconds() FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.longest_wait_seconds() TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.open_anomalies(credential bytea, wanted text) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.open_anomalies(credential bytea, wanted text) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.organisations_about(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.organisations_about(credential bytea) TO stoa_app;
@@ -4794,6 +5473,14 @@ GRANT ALL ON FUNCTION benefits.refuse(credential bytea, disbursement uuid, reaso
 REVOKE ALL ON FUNCTION benefits.waiting_for(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION benefits.waiting_for(credential bytea) TO stoa_app;
 
+REVOKE ALL ON FUNCTION casework.break_glass_under(credential bytea, view_entry uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION casework.break_glass_under(credential bytea, view_entry uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION casework.break_the_glass(credential bytea, entry uuid, opening_id uuid, reference text, sealed_reason bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION casework.break_the_glass(credential bytea, entry uuid, opening_id uuid, reference text, sealed_reason bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION casework.check_review() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, entry uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date) FROM PUBLIC;
 GRANT ALL ON FUNCTION casework.key_paper_consent(credential bytea, opening_id uuid, entry uuid, submission_id uuid, form_reference text, activity uuid, kind text, attributes text[], helper_name text, signature_method text, witness_name text, was_read_back boolean, signed_on date) TO stoa_app;
 
@@ -4802,6 +5489,9 @@ GRANT ALL ON FUNCTION casework.open_record(credential bytea, opening_id uuid, se
 
 REVOKE ALL ON FUNCTION casework.opening_of(credential bytea, opening_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION casework.opening_of(credential bytea, opening_id uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION casework.own_break_glass(credential bytea, entry uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION casework.own_break_glass(credential bytea, entry uuid) TO stoa_app;
 
 REVOKE ALL ON FUNCTION casework.paper_submissions_of(credential bytea, opening_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION casework.paper_submissions_of(credential bytea, opening_id uuid) TO stoa_app;
@@ -4812,8 +5502,23 @@ GRANT ALL ON FUNCTION casework.print_form(credential bytea, reference text, acti
 REVOKE ALL ON FUNCTION casework.printed_form_of(credential bytea, reference text) FROM PUBLIC;
 GRANT ALL ON FUNCTION casework.printed_form_of(credential bytea, reference text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION casework.protect(credential bytea, view_entry uuid, is_protected boolean, sealed_reason bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION casework.protect(credential bytea, view_entry uuid, is_protected boolean, sealed_reason bytea) TO stoa_app;
+
 REVOKE ALL ON FUNCTION casework.prove_identity(credential bytea, opening_id uuid, evidence_id uuid, account_code text, evidence_kind text, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION casework.prove_identity(credential bytea, opening_id uuid, evidence_id uuid, account_code text, evidence_kind text, language text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION casework.review_break_glass(credential bytea, glass uuid, finding text, sealed_words bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION casework.review_break_glass(credential bytea, glass uuid, finding text, sealed_words bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION casework.tell_of_break_glass() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION casework.tell_of_protection() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION casework.tell_of_review() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION casework.unreviewed(credential bytea, wanted text) FROM PUBLIC;
+GRANT ALL ON FUNCTION casework.unreviewed(credential bytea, wanted text) TO stoa_app;
 
 REVOKE ALL ON FUNCTION consent.answer(credential bytea, event_id uuid, request uuid, kind text, attributes text[], policy_version integer, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.answer(credential bytea, event_id uuid, request uuid, kind text, attributes text[], policy_version integer, language text) TO stoa_app;
@@ -4899,10 +5604,6 @@ GRANT ALL ON FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea
 
 GRANT SELECT,INSERT ON TABLE identity.sign_in_name TO stoa_door;
 
-GRANT SELECT,INSERT ON TABLE identity.staff TO stoa_door;
-
-GRANT UPDATE(language) ON TABLE identity.staff TO stoa_door;
-
 REVOKE ALL ON FUNCTION identity.find_sign_in(name_hmac bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.find_sign_in(name_hmac bytea) TO stoa_app;
 
@@ -4972,10 +5673,19 @@ REVOKE ALL ON FUNCTION payments.issue_bill(id uuid, resident uuid, kind text, re
 REVOKE ALL ON FUNCTION payments.pay(credential bytea, bill uuid, payment_id uuid, receipt_code text, idempotency_key text, request_hash bytea, OUT outcome text, OUT payment uuid, OUT is_new boolean, OUT resident uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.pay(credential bytea, bill uuid, payment_id uuid, receipt_code text, idempotency_key text, request_hash bytea, OUT outcome text, OUT payment uuid, OUT is_new boolean, OUT resident uuid) TO stoa_app;
 
+REVOKE ALL ON FUNCTION pg_catalog.lo_creat(integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pg_catalog.lo_create(oid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pg_catalog.lo_from_bytea(oid, bytea) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.refuse_change() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION questions.answer_question(credential bytea, question uuid, finding text, sealed_answer bytea, OUT outcome text, OUT resident uuid, OUT reference text) FROM PUBLIC;
-GRANT ALL ON FUNCTION questions.answer_question(credential bytea, question uuid, finding text, sealed_answer bytea, OUT outcome text, OUT resident uuid, OUT reference text) TO stoa_app;
+REVOKE ALL ON FUNCTION questions.actor_under(credential bytea, view_entry uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION questions.actor_under(credential bytea, view_entry uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION questions.answer_question(credential bytea, question uuid, finding text, sealed_answer bytea, sealed_release bytea, OUT outcome text, OUT resident uuid, OUT reference text) FROM PUBLIC;
+GRANT ALL ON FUNCTION questions.answer_question(credential bytea, question uuid, finding text, sealed_answer bytea, sealed_release bytea, OUT outcome text, OUT resident uuid, OUT reference text) TO stoa_app;
 
 REVOKE ALL ON FUNCTION questions.ask(credential bytea, question uuid, reference text, entry uuid, sealed_question bytea, OUT outcome text, OUT resident uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION questions.ask(credential bytea, question uuid, reference text, entry uuid, sealed_question bytea, OUT outcome text, OUT resident uuid) TO stoa_app;
@@ -5050,6 +5760,17 @@ REVOKE ALL ON FUNCTION web.revoke_tokens_of_closed_client() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION web.staff_with(credential bytea, roles text[]) FROM PUBLIC;
 
+GRANT SELECT ON TABLE access_log.anomaly TO stoa_auditor;
+GRANT SELECT,INSERT ON TABLE access_log.anomaly TO stoa_door;
+
+GRANT SELECT ON TABLE access_log.anomaly_entry TO stoa_auditor;
+GRANT SELECT,INSERT ON TABLE access_log.anomaly_entry TO stoa_door;
+
+GRANT SELECT ON TABLE access_log.anomaly_finding TO stoa_auditor;
+GRANT SELECT,INSERT ON TABLE access_log.anomaly_finding TO stoa_door;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE access_log.anomaly_search TO stoa_door;
+
 GRANT INSERT ON TABLE access_log.batch TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.checkpoint TO stoa_auditor;
@@ -5058,6 +5779,8 @@ GRANT SELECT,INSERT ON TABLE access_log.checkpoint TO stoa_app;
 GRANT SELECT ON TABLE access_log.erasure TO stoa_auditor;
 
 GRANT SELECT,INSERT ON TABLE access_log.own_view TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE ON TABLE access_log.organisation_hour TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.queue TO stoa_auditor;
 GRANT SELECT,INSERT,DELETE ON TABLE access_log.queue TO stoa_door;
@@ -5087,6 +5810,8 @@ GRANT SELECT,INSERT,DELETE ON TABLE casework.opening TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE casework.printed_form TO stoa_door;
 
+GRANT SELECT,INSERT ON TABLE casework.protection TO stoa_door;
+
 GRANT SELECT,INSERT ON TABLE consent.request_message TO stoa_door;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE consent.state TO stoa_door;
@@ -5110,7 +5835,7 @@ GRANT SELECT,INSERT ON TABLE ledger.transfer TO stoa_door;
 GRANT SELECT ON TABLE ledger.transfer TO stoa_auditor;
 
 GRANT INSERT ON TABLE messages.message TO stoa_app;
-GRANT SELECT ON TABLE messages.message TO stoa_door;
+GRANT SELECT,INSERT ON TABLE messages.message TO stoa_door;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE openid.authorization_code TO stoa_door;
 

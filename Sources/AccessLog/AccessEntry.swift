@@ -33,6 +33,10 @@ public struct AccessEntry: Sendable {
     let count: Int?
     /// The resident's question about this entry, if there is one.
     let question: QuestionState?
+    /// The emergency in which a protected record was opened; nil for everything else.
+    let emergency: EmergencyState?
+    /// Who acted, where an auditor decided to tell the name.
+    let releasedName: ReleasedName?
 
     /// Residents' views of their own data, which nobody else has to answer for.
     public var isOwnView: Bool { operation == AccessOperation.ownView.rawValue }
@@ -43,6 +47,23 @@ struct QuestionState: Sendable {
     let askedAt: Date
     let dueAt: Date
     let answeredAt: Date?
+}
+
+/// How far the review of an emergency has come.
+struct EmergencyState: Sendable {
+    /// Nil where nobody wrote a reason after all, and so nothing was opened.
+    let reviewDueAt: Date?
+    /// `justified` or `not_justified`.
+    let finding: String?
+    let reviewedAt: Date?
+}
+
+/// A member of staff by name.
+struct ReleasedName: Sendable, CustomStringConvertible {
+    let name: String
+    let username: String
+
+    var description: String { "\(name) (\(username))" }
 }
 
 /// Where a page of entries ended: the next one begins after it.

@@ -22,9 +22,15 @@ struct AccessEntryBody: Encodable, Sendable {
     let helper: String?
     let leafIndex: Int64?
     let count: Int?
+    /// Whether a protected record was opened in an emergency.
+    let emergency: Bool
+    /// What the review of it found: `justified` or `not_justified`.
+    let finding: String?
+    /// Who acted, where that is told.
+    let name: String?
 
     enum CodingKeys: String, CodingKey {
-        case id, at, organisation, role, operation, purpose, attributes, outcome, refusal, helper, count
+        case id, at, organisation, role, operation, purpose, attributes, outcome, refusal, helper, count, emergency, finding, name
         case organisationName = "organisation_name"
         case purposeTitle = "purpose_title"
         case formEntered = "form_entered"
@@ -51,6 +57,9 @@ struct AccessEntryBody: Encodable, Sendable {
         helper = entry.helperName
         leafIndex = entry.leafIndex
         count = entry.count
+        emergency = entry.emergency != nil
+        finding = entry.emergency?.finding
+        name = entry.releasedName?.description
     }
 
     /// Every member is always there, null where there is nothing to say: programs need not ask whether a key exists.
@@ -73,6 +82,9 @@ struct AccessEntryBody: Encodable, Sendable {
         try container.encode(helper, forKey: .helper)
         try container.encode(leafIndex, forKey: .leafIndex)
         try container.encode(count, forKey: .count)
+        try container.encode(emergency, forKey: .emergency)
+        try container.encode(finding, forKey: .finding)
+        try container.encode(name, forKey: .name)
     }
 }
 
@@ -126,11 +138,13 @@ struct EntryPageModel: PageModel {
     var sharing: Link?
     /// Nil for own views, which nobody else has to answer for.
     var question: QuestionBox?
+    /// Nil where no protected record was opened.
+    var emergency: EmergencyBox?
     var position: String?
 
     static let fields: Fields<Self> = [
         "entry": .model(\.entry), "is_refused": .flag(\.isRefused), "explanation": .text(\.explanation), "sharing": .optionalLink(\.sharing),
-        "question": .optional(\.question), "position": .optionalText(\.position),
+        "question": .optional(\.question), "emergency": .optional(\.emergency), "position": .optionalText(\.position),
     ]
 
     init(_ entry: AccessEntry, _ context: ResidentContext) {
@@ -138,6 +152,7 @@ struct EntryPageModel: PageModel {
         explanation = Self.explanation(entry, self.entry, context)
         sharing = entry.activityID.map { Link("/consents/\($0.uuidString.lowercased())") }
         question = entry.isOwnView ? nil : QuestionBox(entry, context)
+        emergency = entry.emergency.map { EmergencyBox(entry, $0, context) }
         isRefused = entry.refusal != nil
         position = entry.leafIndex.map { context.text("access_log.entry.position", ["number": context.format.number(Int($0) + 1)]) }
     }
@@ -177,6 +192,26 @@ struct QuestionBox: ViewModel {
     }
 }
 
+/// That a protected record was opened in an emergency, and the way to why.
+struct EmergencyBox: ViewModel {
+    var state: String
+    /// Nil where nobody wrote a reason.
+    var page: Link?
+
+    static let fields: Fields<Self> = ["state": .text(\.state), "page": .optionalLink(\.page)]
+
+    init(_ entry: AccessEntry, _ emergency: EmergencyState, _ context: some PageContext) {
+        if let finding = emergency.finding, let reviewedAt = emergency.reviewedAt {
+            state = context.text("access_log.emergency.\(finding)", ["date": context.format.day(reviewedAt)])
+        } else if let dueAt = emergency.reviewDueAt {
+            state = context.text("access_log.emergency.waits", ["date": context.format.dateTime(dueAt)])
+        } else {
+            state = context.text("access_log.emergency.nothing_opened")
+        }
+        page = emergency.reviewDueAt.map { _ in Link("/access-log/\(entry.id)/emergency") }
+    }
+}
+
 /// One entry: a heading that says who did what, and the particulars.
 public struct EntryView: ViewModel {
     var headline: String
@@ -194,11 +229,17 @@ public struct EntryView: ViewModel {
     /// What an organisation gets as `access_entry`, to be quoted when asking about it.
     var number: String
     var isRefused: Bool
+    var isEmergency: Bool
+    /// A review found that the emergency was none.
+    var isNotJustified: Bool
+    /// Who acted, where an auditor decided to tell the name.
+    var name: String?
 
     public static let fields: Fields<Self> = [
         "headline": .text(\.headline), "page": .link(\.page), "at": .text(\.at), "timestamp": .text(\.timestamp), "role": .text(\.role), "purpose": .text(\.purpose),
         "ground": .text(\.ground), "attributes": .optionalText(\.attributes), "case_reference": .optionalText(\.caseReference),
         "helper": .optionalText(\.helper), "number": .text(\.number), "is_refused": .flag(\.isRefused),
+        "is_emergency": .flag(\.isEmergency), "is_not_justified": .flag(\.isNotJustified), "name": .optionalText(\.name),
     ]
 
     public init(_ entry: AccessEntry, context: some PageContext) {
@@ -218,12 +259,15 @@ public struct EntryView: ViewModel {
         helper = entry.helperName
         number = entry.id.description
         self.isRefused = isRefused
+        isEmergency = entry.emergency != nil
+        isNotJustified = entry.emergency?.finding == "not_justified"
+        name = entry.releasedName?.description
     }
 
     /// Staff give a reason and residents a kind of view. Anything else is a name that the city does not know, and is said to be one.
     private static func reason(_ entry: AccessEntry, _ context: some PageContext) -> String {
         switch entry.operation {
-        case "view", "search", "paper_entry", "log_view":
+        case "view", "search", "paper_entry", "break_glass", "log_view":
             if staffReasons.contains(entry.purpose) { return context.text("access_log.reason.\(entry.purpose)") }
         case "usage": return context.text("access_log.reason.\(entry.purpose)")
         case "own_view": return context.text("access_log.own.\(entry.purpose)")
@@ -267,7 +311,9 @@ public struct EntryView: ViewModel {
 }
 
 /// The reasons of `access_log.staff_reason`, which have a text each.
-let staffReasons: Set<String> = ["identity_proofing", "application", "correction", "complaint", "assistance", "question"]
+let staffReasons: Set<String> = [
+    "identity_proofing", "application", "correction", "complaint", "assistance", "question", "break_glass_review", "anomaly", "protection",
+]
 
 /// The kinds of data of `register.attribute`, which have a text each.
 let knownAttributes: Set<String> = [

@@ -57,7 +57,9 @@ public enum AccessOperation: String, Sendable, Hashable {
     case search
     /// A member of staff keys in a paper form.
     case paperEntry = "paper_entry"
-    /// An auditor looks into an entry that a resident asks about.
+    /// A member of staff begins to open a protected record in an emergency.
+    case breakGlass = "break_glass"
+    /// An auditor looks into the log: a question, an emergency, an unusual access, or whether a record is to be protected.
     case logView = "log_view"
     /// A portal shows a resident who looked at their data.
     case usage
@@ -104,6 +106,10 @@ public enum Refusal: String, Sendable, Hashable, CaseIterable {
     case consentMissing = "consent_missing"
     case subjectUnknown = "subject_unknown"
     case subjectAmbiguous = "subject_ambiguous"
+    /// A protected record, which opens only while the glass is broken.
+    case subjectProtected = "subject_protected"
+    /// No glass to break: the record opens without.
+    case subjectNotProtected = "subject_not_protected"
     case operationUnknown = "operation_unknown"
 }
 

@@ -27,8 +27,10 @@ struct CommittedEntry: Sendable {
     var subjectNumber: Int64?
     var previousCommitment: [UInt8]?
     var count: Int64?
+    /// The entry by which the glass of a protected record was broken.
+    var breakGlass: UUID?
 
-    /// The bytes, by ``CanonicalEncoding``: fields 1 to 20 in this order.
+    /// The bytes, by ``CanonicalEncoding``: fields 1 to 21 in this order.
     var canonicalBytes: [UInt8] {
         var encoding = CanonicalEncoding()
         encoding.add(1, uuid: id)
@@ -51,6 +53,7 @@ struct CommittedEntry: Sendable {
         encoding.add(18, integer: subjectNumber)
         encoding.add(19, bytes: previousCommitment)
         encoding.add(20, integer: count)
+        encoding.add(21, uuid: breakGlass)
         return encoding.bytes
     }
 

@@ -56,7 +56,7 @@ struct EntriesAbout: Query {
 
     var sql: SQL {
         """
-        SELECT \(toldColumns) FROM access_log.entries_about(
+        SELECT \(AccessEntry.columns) FROM access_log.entries_about(
             \(credential.bytes), \(before?.at as Date?), \(before?.id.uuid as UUID?), \(pageSize)::integer, \(filter.withOwn),
             \(filter.organisation as String?), \(filter.purpose as String?), \((filter.onlyRefused ? "refused" : nil) as String?),
             \(filter.entry?.uuid as UUID?))
@@ -77,7 +77,23 @@ public struct QuestionedEntry: Query {
         self.viewEntry = viewEntry
     }
 
-    public var sql: SQL { "SELECT \(toldColumns) FROM access_log.questioned_entry(\(credential.bytes), \(viewEntry.uuid))" }
+    public var sql: SQL { "SELECT \(AccessEntry.columns) FROM access_log.questioned_entry(\(credential.bytes), \(viewEntry.uuid))" }
+
+    public func decode(_ row: inout RowReader) throws -> AccessEntry { try AccessEntry(&row) }
+}
+
+/// What was done in an emergency, for the auditor who just logged that they look into it: `access_log.entries_under_glass`.
+public struct EntriesUnderGlass: Query {
+    let credential: CredentialHash
+    let viewEntry: AccessEntryID
+
+    /// - Parameter viewEntry: the caller's own `log_view`, under five seconds old.
+    public init(credential: CredentialHash, viewEntry: AccessEntryID) {
+        self.credential = credential
+        self.viewEntry = viewEntry
+    }
+
+    public var sql: SQL { "SELECT \(AccessEntry.columns) FROM access_log.entries_under_glass(\(credential.bytes), \(viewEntry.uuid))" }
 
     public func decode(_ row: inout RowReader) throws -> AccessEntry { try AccessEntry(&row) }
 }
@@ -101,7 +117,7 @@ public struct UsagesUnder: Query {
 
     public var sql: SQL {
         """
-        SELECT \(toldColumns)
+        SELECT \(AccessEntry.columns)
         FROM access_log.usages_under(\(credential.bytes), \(viewEntry.uuid), \(period.start as Date?), \(period.end as Date?))
         ORDER BY at DESC, id DESC OFFSET \(skipped)::integer LIMIT \(count)::integer
         """
@@ -136,13 +152,14 @@ public struct KeptSince: Query {
     public func decode(_ row: inout RowReader) throws -> Date? { try row.next() }
 }
 
-/// Of `access_log.told_entry`, in the order in which they are read.
-private let toldColumns: SQL = """
-    id, at, organisation_id, organisation_name, client_id, actor_role, operation, purpose, purpose_title, activity_id, attributes, legal_basis, law,
-    consent_at, case_reference, outcome, refusal, form_entered, helper_name, leaf_index, count, question_asked_at, question_due_at, question_answered_at
-    """
-
 extension AccessEntry {
+    /// Of `access_log.told_entry`, in the order in which they are read.
+    static let columns: SQL = """
+        id, at, organisation_id, organisation_name, client_id, actor_role, operation, purpose, purpose_title, activity_id, attributes, legal_basis, law,
+        consent_at, case_reference, outcome, refusal, form_entered, helper_name, leaf_index, count, question_asked_at, question_due_at, question_answered_at,
+        break_glass, review_due_at, review_finding, reviewed_at, released_name, released_username
+        """
+
     init(_ row: inout RowReader) throws {
         id = AccessEntryID(try row.next(UUID.self))
         at = try row.next()
@@ -169,6 +186,12 @@ extension AccessEntry {
         let dueAt = try row.next(Date?.self)
         let answeredAt = try row.next(Date?.self)
         if let askedAt, let dueAt { question = QuestionState(askedAt: askedAt, dueAt: dueAt, answeredAt: answeredAt) } else { question = nil }
+        let isInEmergency = try row.next(UUID?.self) != nil
+        let review = EmergencyState(reviewDueAt: try row.next(), finding: try row.next(), reviewedAt: try row.next())
+        emergency = isInEmergency ? review : nil
+        let name = try row.next(String?.self)
+        let username = try row.next(String?.self)
+        if let name, let username { releasedName = ReleasedName(name: name, username: username) } else { releasedName = nil }
     }
 }
 

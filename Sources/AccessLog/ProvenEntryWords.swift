@@ -55,7 +55,8 @@ extension AccessEntry {
             operation: entry.operation, purpose: entry.purpose, purposeTitle: nil, activityID: nil, attributes: entry.attributes, legalBasis: entry.legalBasis,
             law: entry.law, consentAt: nil, caseReference: entry.caseReference, outcome: entry.outcome, refusal: entry.refusal,
             formEntered: nil, helperName: nil, leafIndex: Int64(leafIndex),
-            count: entry.count.map { Int($0) }, question: nil)
+            count: entry.count.map { Int($0) }, question: nil,
+            emergency: entry.breakGlass.map { _ in EmergencyState(reviewDueAt: nil, finding: nil, reviewedAt: nil) }, releasedName: nil)
     }
 }
 
@@ -77,6 +78,7 @@ extension ProvenEntry {
             ("Ground", entry.legalBasis == nil ? nil : ground.compactMap(\.self).joined(separator: ", ")),
             ("Case", entry.caseReference),
             ("On a list of", entry.count.map { "\($0) people" }),
+            ("In emergency", entry.breakGlass.map { "declared by entry \($0.uuidString.lowercased())" }),
         ]
         return facts.compactMap { name, value in
             guard let value else { return nil }

@@ -173,7 +173,7 @@ struct LeafPage: Query {
         """
         SELECT l.index, l.commitment, l.subject_number, l.previous_commitment, x.entry_id IS NOT NULL,
             e.id, e.at, e.subject_id, e.actor_kind, e.actor_id, e.actor_role, e.organisation_id, e.client_id, e.operation, e.attributes,
-            e.purpose, e.legal_basis, e.law, e.consent_event_id, e.case_reference, e.outcome, e.refusal, e.salt, e.count
+            e.purpose, e.legal_basis, e.law, e.consent_event_id, e.case_reference, e.outcome, e.refusal, e.salt, e.count, e.break_glass
         FROM access_log.leaf AS l
         LEFT JOIN access_log.entry AS e ON e.id = l.entry_id
         LEFT JOIN access_log.erasure AS x ON x.entry_id = l.entry_id
@@ -209,6 +209,7 @@ struct LeafPage: Query {
         let (outcome, refusal) = (try row.next(String?.self), try row.next(String?.self))
         let salt = try row.next([UInt8]?.self)
         let count = try row.next(Int32?.self)
+        let breakGlass = try row.next(UUID?.self)
         guard let id, let at, let actorKind = actor.kind, let actorID = actor.id, let actorRole = actor.role, let operation, let attributes,
             let purpose, let outcome, let salt
         else { return nil }
@@ -216,7 +217,7 @@ struct LeafPage: Query {
             id: id, at: at, subjectID: subjectID, actorKind: actorKind, actorID: actorID, actorRole: actorRole, organisationID: organisationID,
             clientID: clientID, operation: operation, attributes: attributes, purpose: purpose, legalBasis: legalBasis, law: law,
             consentEventID: consentEventID, caseReference: caseReference, outcome: outcome, refusal: refusal, subjectNumber: subjectNumber,
-            previousCommitment: previous, count: count.map(Int64.init))
+            previousCommitment: previous, count: count.map(Int64.init), breakGlass: breakGlass)
         return (entry, salt)
     }
 }

@@ -55,6 +55,7 @@ struct BenefitForm {
     mutating func reject(_ refusal: PrepareRefusal, _ draft: BenefitDraft, _ context: some PageContext) throws {
         switch refusal {
         case .lookup(.subjectUnknown), .lookup(.subjectAmbiguous): fields.reject("public_code", "benefits.prepare.nobody")
+        case .lookup(.subjectProtected): fields.reject("public_code", "benefits.prepare.protected")
         case .lookup(.caseReferenceMissing): fields.reject("case_reference", "web.field.required")
         case .lookup, .roleMissing: throw Problem.forbidden
         case .programmeUnknown: fields.reject("programme", "benefits.prepare.programme_closed")

@@ -17,8 +17,7 @@ struct SearchForm {
     init(_ context: StaffContext, lookup: LookupKey) {
         var fields = FormReader(context.form)
         reason = fields.choice("reason", of: OpeningReason.self)
-        caseReference = fields.text("case_reference", charactersMax: CaseworkLimits.caseReferenceCharactersMax)
-        if !caseReference.isEmpty, !caseReference.isOneVisibleLine { fields.reject("case_reference", "casework.search.case_malformed") }
+        caseReference = fields.caseReference()
         let kind = fields.choice("kind", of: SearchKind.self)
         switch kind {
         case .publicCode: subject = Self.publicCode(&fields)
@@ -28,6 +27,11 @@ struct SearchForm {
         }
         self.fields = fields
     }
+
+    /// What a page that asks for more carries along.
+    static let fieldNames = [
+        "reason", "case_reference", "kind", "public_code", "national_number", "given_names", "family_name", "birth-day", "birth-month", "birth-year",
+    ]
 
     private static func publicCode(_ fields: inout FormReader) -> SubjectReference? {
         let typed = fields.text("public_code", charactersMax: 40)

@@ -19,6 +19,7 @@ public struct CaseworkRoutes: Sendable {
     let lookup: LookupKey
     let corrections: Corrections
     let register: ConsentRegister
+    let glass: BreakGlass
 
     public init(database: Database, door: Door, vault: ResidentVault, lookup: LookupKey, corrections: Corrections) {
         self.database = database
@@ -27,11 +28,12 @@ public struct CaseworkRoutes: Sendable {
         self.lookup = lookup
         self.corrections = corrections
         register = ConsentRegister(database: database)
+        glass = BreakGlass(database: database, door: door, vault: vault)
     }
 
     public func add(to site: Site) {
         site.declare(pages: [
-            StaffHomePage.self, SearchPage.self, RecordPage.self, CorrectionAnswerPage.self, PaperConsentPage.self, LetterPage.self,
+            StaffHomePage.self, SearchPage.self, BreakGlassPage.self, RecordPage.self, CorrectionAnswerPage.self, PaperConsentPage.self, LetterPage.self,
             BlankFormPage.self,
         ])
         site.addNavigation(.staff, path: "/staff", textKey: "casework.navigation")
@@ -40,6 +42,7 @@ public struct CaseworkRoutes: Sendable {
         site.staff.get("/staff", use: home)
         caseworker.get("/staff/search", use: showSearch)
         caseworker.post("/staff/search", use: search)
+        caseworker.post("/staff/emergency", use: breakGlass)
         caseworker.post("/staff/corrections/{reference}", use: openCorrection)
         caseworker.get("/staff/records/{opening}", use: showRecord)
         caseworker.get("/staff/records/{opening}/corrections/{correction}", use: showCorrection)
@@ -73,6 +76,27 @@ public struct CaseworkRoutes: Sendable {
         } catch let refused as RefusedAccess where refused.refusal == .subjectUnknown || refused.refusal == .subjectAmbiguous {
             form.fields.reject("kind", "casework.search.\(refused.refusal.rawValue)")
             return try searchAgain(form, context)
+        } catch let refused as RefusedAccess where refused.refusal == .subjectProtected {
+            return try glassPage(Self.carried(context), .blank, context)
+        } catch let refused as RefusedAccess {
+            throw refused.problem()
+        }
+    }
+
+    /// Opens a protected record: the search again, with a reason why it cannot wait.
+    @Sendable func breakGlass(_ request: Request, _ context: StaffContext) async throws -> Response {
+        guard let (subject, reason, caseReference) = try await searched(context) else { return context.redirect(to: "/staff/search") }
+        var fields = FormReader(context.form)
+        let words = fields.reason("emergency")
+        let opening = fields.optionalText("opening", charactersMax: 36).flatMap { OpeningID($0) } ?? .new()
+        guard fields.isValid else { return try glassPage(Self.carried(context), fields.state, context) }
+        do {
+            let opened = try await glass.open(
+                subject, for: reason, caseReference: caseReference, because: words, opening: opening, session: context.staff.credential)
+            return context.redirect(to: "/staff/records/\(opened)")
+        } catch let refused as RefusedAccess where refused.refusal == .subjectNotProtected {
+            context.notice("glass.break.not_needed")
+            return context.redirect(to: "/staff/search")
         } catch let refused as RefusedAccess {
             throw refused.problem()
         }
@@ -88,6 +112,8 @@ public struct CaseworkRoutes: Sendable {
         do {
             let opening = try await open(.resident(waiting.residentID), for: .correction, caseReference: reference, context)
             return context.redirect(to: "/staff/records/\(opening)")
+        } catch let refused as RefusedAccess where refused.refusal == .subjectProtected {
+            return try glassPage([("correction", reference)], .blank, context)
         } catch let refused as RefusedAccess {
             throw refused.problem()
         }
@@ -212,6 +238,25 @@ extension CaseworkRoutes {
         try context.page(SearchPage(context.formView(form.fields.state), context), title: "casework.search.title", status: .unprocessableContent)
     }
 
+    /// Whom a protected record is about, why and for which case it is opened, from what the form carries: a waiting correction, or a search.
+    private func searched(_ context: StaffContext) async throws -> (SubjectReference, OpeningReason, String)? {
+        if let reference = try context.form.value("correction") {
+            let waiting = try await corrections.waiting(for: context.staff.credential).first { $0.reference == reference }
+            return waiting.map { (.resident($0.residentID), .correction, reference) }
+        }
+        let form = SearchForm(context, lookup: lookup)
+        guard form.fields.isValid, let subject = form.subject, let reason = form.reason else { return nil }
+        return (subject, reason, form.caseReference)
+    }
+
+    private static func carried(_ context: StaffContext) -> [(name: String, value: String)] {
+        (["correction"] + SearchForm.fieldNames).flatMap { name in context.form.values(name).prefix(1).map { (name, $0) } }
+    }
+
+    private func glassPage(_ carried: [(name: String, value: String)], _ state: FormState, _ context: StaffContext) throws -> Response {
+        try context.page(BreakGlassPage(carried, context.formView(state)), title: "glass.break.title", status: .unprocessableContent)
+    }
+
     /// The opening that the address names: 404 when it is another's, has run out or never was.
     private func opening(_ context: StaffContext) async throws -> Opening {
         let id: OpeningID = try context.parameter("opening")
@@ -270,6 +315,10 @@ extension CaseworkRoutes {
                 AccessRequest(
                     credential: context.staff.credential, operation: .view, subject: .resident(opening.residentID),
                     attributes: attributes.map(\.rawValue), purpose: opening.reason, caseReference: opening.caseReference))
+        } catch let refused as RefusedAccess where refused.refusal == .subjectProtected {
+            // Protected since it was opened. Found anew, it asks for a reason.
+            context.notice("glass.break.needed")
+            throw Redirection(to: "/staff/search")
         } catch let refused as RefusedAccess {
             throw refused.problem()
         }

@@ -38,7 +38,7 @@ extension RefusedAccess {
             return Self.invalid("case_reference", "Name the case that the data is for.")
         case .attributesMissing:
             return Self.invalid("attributes", "Name at least one attribute.")
-        case .roleMissing, .reasonUnknown, .operationUnknown, .volumeExceeded:
+        case .roleMissing, .reasonUnknown, .operationUnknown, .volumeExceeded, .subjectProtected, .subjectNotProtected:
             // Words that the door has for other askers: whatever they mean here, the answer is no.
             return .forbidden
         }

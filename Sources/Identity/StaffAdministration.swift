@@ -14,13 +14,18 @@ public struct NewStaff: Sendable {
     public var password: Redacted<String>
     public var roles: Set<StaffRole>
     public var language: Language
+    /// Code of their own record in the register, where it is known: colleagues who open it stand out.
+    public var ownCode: PublicCode?
 
-    public init(username: String, name: String, password: Redacted<String>, roles: Set<StaffRole>, language: Language = .english) {
+    public init(
+        username: String, name: String, password: Redacted<String>, roles: Set<StaffRole>, language: Language = .english, ownCode: PublicCode? = nil
+    ) {
         self.username = username
         self.name = name
         self.password = password
         self.roles = roles
         self.language = language
+        self.ownCode = ownCode
     }
 }
 
@@ -28,6 +33,8 @@ public enum StaffAdministrationError: Error, Hashable, Sendable, CustomStringCon
     case usernameMalformed(String)
     case usernameTaken(String)
     case noRole
+    /// Nobody has this code, or another member of staff has this record.
+    case recordUnknown(PublicCode)
     case passwordRefused(PasswordRefusal)
 
     public var description: String {
@@ -35,6 +42,7 @@ public enum StaffAdministrationError: Error, Hashable, Sendable, CustomStringCon
         case .usernameMalformed(let name): "\"\(name)\" is no user name: write \(SignInName.usernameCharacters.lowerBound) to \(SignInName.usernameCharacters.upperBound) small letters, digits, dots, dashes or underscores, a letter first."
         case .usernameTaken(let name): "\"\(name)\" is taken, by a resident or by another member of staff. Choose another user name."
         case .noRole: "Give at least one role."
+        case .recordUnknown(let code): "No record has the code \(code), or it is another member of staff’s already."
         case .passwordRefused(.short): "Give a password of at least \(passwordCharactersMin) characters."
         case .passwordRefused(.common): "This password is among the first that guessers try. Choose another one; a few words in a row are good."
         case .passwordRefused(.holdsName): "Choose a password that does not hold the user name."
@@ -73,6 +81,15 @@ public struct StaffAdministration: Sendable {
                     INSERT INTO identity.staff (id, username, display_name, password_hash, roles, language)
                     VALUES (\(id.uuid), \(staff.username), \(staff.name), \(hash), \(staff.roles.map(\.rawValue).sorted()), \(staff.language.tag))
                     """)
+                if let code = staff.ownCode {
+                    let linked = try await transaction.execute(
+                        """
+                        UPDATE identity.staff AS s SET resident_id = coalesce(r.superseded_by, r.id) FROM register.resident AS r
+                        WHERE s.id = \(id.uuid) AND r.public_code = \(code.description)
+                          AND NOT EXISTS (SELECT FROM identity.staff AS o WHERE o.resident_id = coalesce(r.superseded_by, r.id))
+                        """)
+                    guard linked == 1 else { throw StaffAdministrationError.recordUnknown(code) }
+                }
                 try await transaction.execute(
                     """
                     INSERT INTO identity.sign_in_name (hmac, kind, staff_id)

@@ -18,6 +18,11 @@ public enum MessageKind: String, Sendable, CaseIterable {
     case correctionDeclined = "correction_declined"
     case questionReceived = "question_received"
     case questionAnswered = "question_answered"
+    // Written by triggers, with the rows that they are about (migrations/0022).
+    case glassBroken = "glass_broken"
+    case glassReviewed = "glass_reviewed"
+    case recordProtected = "record_protected"
+    case protectionLifted = "protection_lifted"
     case paymentReceived = "payment_received"
     case billPaid = "bill_paid"
 }

@@ -34,6 +34,14 @@ public struct Question: Sendable {
         public let finding: Finding
         public let words: String
         public let at: Date
+        /// Who made the entry, and why that is told; nil where it stays the role.
+        public let releasedName: ReleasedName?
+    }
+
+    public struct ReleasedName: Sendable {
+        public let name: String
+        public let username: String
+        public let reason: String
     }
 }
 
@@ -52,6 +60,14 @@ struct QuestionAtHand: Sendable {
     let question: Question
     /// What is asked about; nil when its content was erased.
     let entry: AccessEntry?
+    /// The member of staff who made it; nil where it was none, or the entry was erased.
+    let actor: QuestionedActor?
+}
+
+/// Whom a question is about. Auditors see it; the resident sees the role alone, unless an auditor decides otherwise.
+struct QuestionedActor: Sendable {
+    let name: String
+    let username: String
 }
 
 /// What came of asking.
@@ -127,17 +143,22 @@ public struct Questions: Sendable {
                     caseReference: reference))
             guard let sealed = try await database.optional(QuestionUnder(credential: session, viewEntry: view.entryID)) else { return nil }
             let entry = try await database.optional(QuestionedEntry(credential: session, viewEntry: view.entryID))
-            return QuestionAtHand(question: try open(sealed), entry: entry)
+            let actor = try await database.optional(ActorUnder(credential: session, viewEntry: view.entryID))
+            return QuestionAtHand(question: try open(sealed), entry: entry, actor: actor)
         } catch let refused as RefusedAccess {
             throw refused.problem()
         }
     }
 
     /// Answers once and tells the resident, in one transaction.
-    func answer(_ question: Question, _ finding: Finding, words: String, session: CredentialHash) async throws -> AnswerOutcome {
+    /// - Parameter releaseReason: why the resident is told who acted; nil: the role is all they are told.
+    func answer(
+        _ question: Question, _ finding: Finding, words: String, releaseReason: String? = nil, session: CredentialHash
+    ) async throws -> AnswerOutcome {
         let key = try vault.unwrap(question.key)
         let sealed = try vault.seal(words, as: .answer(question.id), of: question.key.holderID, under: key)
-        let statement = AnswerQuestion(credential: session, id: question.id, finding: finding, sealedAnswer: sealed)
+        let release = try releaseReason.map { try vault.seal($0, as: .release(question.id), of: question.key.holderID, under: key) }
+        let statement = AnswerQuestion(credential: session, id: question.id, finding: finding, sealedAnswer: sealed, sealedRelease: release)
         return try await database.transaction { transaction in
             let answered = try await transaction.one(statement)
             if let resident = answered.resident {
@@ -153,8 +174,12 @@ public struct Questions: Sendable {
         return Question(
             id: row.id, reference: row.reference, words: try vault.open(row.sealedQuestion, as: .question(row.id), of: holder, under: key),
             askedAt: row.askedAt, dueAt: row.dueAt,
-            answer: try row.answer.map {
-                Question.Answer(finding: $0.finding, words: try vault.open($0.sealed, as: .answer(row.id), of: holder, under: key), at: $0.at)
+            answer: try row.answer.map { answer in
+                Question.Answer(
+                    finding: answer.finding, words: try vault.open(answer.sealed, as: .answer(row.id), of: holder, under: key), at: answer.at,
+                    releasedName: try answer.released.map {
+                        .init(name: $0.name, username: $0.username, reason: try vault.open($0.sealedReason, as: .release(row.id), of: holder, under: key))
+                    })
             },
             key: row.key)
     }
@@ -163,5 +188,6 @@ public struct Questions: Sendable {
 extension Attribute {
     // What a sealed text is bound to, as values are to their attribute: none of them can take another's place.
     fileprivate static func question(_ id: QuestionID) -> Attribute { Attribute(rawValue: "question/\(id)") }
+    fileprivate static func release(_ id: QuestionID) -> Attribute { Attribute(rawValue: "question_name_release/\(id)") }
     fileprivate static func answer(_ id: QuestionID) -> Attribute { Attribute(rawValue: "question_answer/\(id)") }
 }

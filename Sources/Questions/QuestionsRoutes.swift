@@ -62,6 +62,9 @@ public struct QuestionsRoutes: Sendable {
         let entry: AccessEntryID = try context.parameter("id")
         var body = try await context.json(request)
         let words = body.string("words", charactersMax: Questions.wordsCharactersMax)
+        if !words.isEmpty, !words.isVisibleText {
+            body.reject("words", code: "malformed", detail: "Send visible text, without characters that control or turn it.")
+        }
         try body.finish()
         let outcome = try await questions.ask(words, about: entry, id: .new(), of: context.resident.credential)
         guard outcome != .tooMany else { throw Problem.tooManyQuestions }
@@ -97,11 +100,14 @@ public struct QuestionsRoutes: Sendable {
         var fields = FormReader(context.form)
         let finding = fields.choice("finding", of: Finding.self)
         let words = fields.longText("words", charactersMax: Questions.wordsCharactersMax)
+        let releaseReason = fields.flag("release") && atHand.actor != nil ? fields.longText("release_reason", charactersMax: Questions.wordsCharactersMax) : nil
         guard fields.isValid, let finding else {
             return try context.page(
                 AnswerPage(atHand, context.formView(fields.state), context), title: "questions.answer.title", status: .unprocessableContent)
         }
-        switch try await questions.answer(atHand.question, finding, words: words, session: context.staff.credential) {
+        switch try await questions.answer(
+            atHand.question, finding, words: words, releaseReason: releaseReason, session: context.staff.credential)
+        {
         case .answered: context.notice("questions.answer.done")
         case .alreadyAnswered: return noLonger(context)
         case .ownAction, .notAllowed: throw Problem.forbidden

@@ -43,6 +43,7 @@ struct SealedQuestion: Sendable {
         let finding: Finding
         let sealed: [UInt8]
         let at: Date
+        let released: (name: String, username: String, sealedReason: [UInt8])?
     }
 
     /// The columns `id` to `wrapped_key`, which every function gives in this order.
@@ -63,7 +64,8 @@ struct OwnQuestion: Query {
 
     var sql: SQL {
         """
-        SELECT id, reference, sealed_question, asked_at, due_at, holder_id, key_id, wrapped_key, finding, sealed_answer, answered_at
+        SELECT id, reference, sealed_question, asked_at, due_at, holder_id, key_id, wrapped_key, finding, sealed_answer, answered_at,
+            released_name, released_username, sealed_release
         FROM questions.own_question(\(credential.bytes), \(entry.uuid))
         """
     }
@@ -73,7 +75,12 @@ struct OwnQuestion: Query {
         let finding = try row.next(String?.self)
         let sealed = try row.next([UInt8]?.self)
         let at = try row.next(Date?.self)
-        if let finding, let sealed, let at { question.answer = .init(finding: try known(finding, column: "finding"), sealed: sealed, at: at) }
+        let (name, username, reason) = (try row.next(String?.self), try row.next(String?.self), try row.next([UInt8]?.self))
+        var released: (name: String, username: String, sealedReason: [UInt8])?
+        if let name, let username, let reason { released = (name, username, reason) }
+        if let finding, let sealed, let at {
+            question.answer = .init(finding: try known(finding, column: "finding"), sealed: sealed, at: at, released: released)
+        }
         return question
     }
 }
@@ -109,12 +116,22 @@ struct QuestionUnder: Query {
     func decode(_ row: inout RowReader) throws -> SealedQuestion { try SealedQuestion(&row) }
 }
 
+/// `questions.actor_under`.
+struct ActorUnder: Query {
+    let credential: CredentialHash
+    let viewEntry: AccessEntryID
+
+    var sql: SQL { "SELECT display_name, username FROM questions.actor_under(\(credential.bytes), \(viewEntry.uuid))" }
+    func decode(_ row: inout RowReader) throws -> QuestionedActor { QuestionedActor(name: try row.next(), username: try row.next()) }
+}
+
 /// `questions.answer_question`.
 struct AnswerQuestion: Query {
     let credential: CredentialHash
     let id: QuestionID
     let finding: Finding
     let sealedAnswer: [UInt8]
+    let sealedRelease: [UInt8]?
 
     struct Row: Sendable {
         let outcome: AnswerOutcome
@@ -122,7 +139,10 @@ struct AnswerQuestion: Query {
     }
 
     var sql: SQL {
-        "SELECT outcome, resident FROM questions.answer_question(\(credential.bytes), \(id.uuid), \(finding.rawValue), \(sealedAnswer))"
+        """
+        SELECT outcome, resident FROM questions.answer_question(
+            \(credential.bytes), \(id.uuid), \(finding.rawValue), \(sealedAnswer), \(sealedRelease as [UInt8]?))
+        """
     }
 
     func decode(_ row: inout RowReader) throws -> Row {

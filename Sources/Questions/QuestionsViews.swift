@@ -14,9 +14,12 @@ struct QuestionBody: Encodable, Sendable {
     let finding: String?
     let answer: String?
     let answeredAt: Date?
+    /// Who made the entry, where an auditor decided to tell, and why.
+    let releasedName: String?
+    let releaseReason: String?
 
     enum CodingKeys: String, CodingKey {
-        case reference, words, askedAt, dueAt, state, finding, answer, answeredAt
+        case reference, words, askedAt, dueAt, state, finding, answer, answeredAt, releasedName, releaseReason
     }
 
     init(_ question: Question) {
@@ -28,6 +31,8 @@ struct QuestionBody: Encodable, Sendable {
         finding = question.answer?.finding.rawValue
         answer = question.answer?.words
         answeredAt = question.answer?.at
+        releasedName = question.answer?.releasedName?.shown
+        releaseReason = question.answer?.releasedName?.reason
     }
 
     /// Every member is always there, null where there is nothing to say.
@@ -41,7 +46,13 @@ struct QuestionBody: Encodable, Sendable {
         try container.encode(finding, forKey: .finding)
         try container.encode(answer, forKey: .answer)
         try container.encode(answeredAt, forKey: .answeredAt)
+        try container.encode(releasedName, forKey: .releasedName)
+        try container.encode(releaseReason, forKey: .releaseReason)
     }
+}
+
+extension Question.ReleasedName {
+    fileprivate var shown: String { "\(name) (\(username))" }
 }
 
 /// The form under `/access-log/{entry}/question`.
@@ -103,14 +114,26 @@ struct AnswerView: ViewModel {
     var finding: String
     var words: String
     var at: String
+    var released: ReleasedNameView?
 
-    static let fields: Fields<Self> = ["finding": .text(\.finding), "words": .text(\.words), "at": .text(\.at)]
+    static let fields: Fields<Self> = [
+        "finding": .text(\.finding), "words": .text(\.words), "at": .text(\.at), "released": .optional(\.released),
+    ]
 
     init(_ answer: Question.Answer, _ context: some PageContext) {
         finding = context.text("questions.finding.\(answer.finding.rawValue)")
         words = answer.words
         at = context.format.dateTime(answer.at)
+        released = answer.releasedName.map { ReleasedNameView(name: $0.shown, reason: $0.reason) }
     }
+}
+
+/// Who acted, and why that is told.
+struct ReleasedNameView: ViewModel {
+    var name: String
+    var reason: String
+
+    static let fields: Fields<Self> = ["name": .text(\.name), "reason": .text(\.reason)]
 }
 
 /// `/staff/questions`.
@@ -158,19 +181,20 @@ struct AnswerPage: PageModel {
     var askedAt: String
     var due: String
     var entry: EntryView?
+    /// Who made the entry; nil where it was no member of staff.
+    var release: ReleaseFields?
     var action: Link
     var finding: ChoiceField
     var answer: TextField
 
     static let fields: Fields<Self> = [
         "errors": .optional(\.errors), "reference": .text(\.reference), "words": .text(\.words), "asked_at": .text(\.askedAt), "due": .text(\.due),
-        "entry": .optional(\.entry), "action": .link(\.action), "finding": .model(\.finding),
+        "entry": .optional(\.entry), "release": .optional(\.release), "action": .link(\.action), "finding": .model(\.finding),
         "answer": .model(\.answer),
     ]
 
     init(_ atHand: QuestionAtHand, _ form: FormView, _ context: StaffContext) {
         let question = atHand.question
-        errors = form.errors
         reference = question.reference
         words = question.words
         askedAt = context.format.dateTime(question.askedAt)
@@ -181,5 +205,22 @@ struct AnswerPage: PageModel {
             "finding", label: "questions.answer.finding",
             options: Finding.allCases.map { ($0.rawValue, context.text("questions.finding.\($0.rawValue)")) })
         answer = form.area("words", label: "questions.answer.words", hint: "questions.answer.words_hint")
+        release = atHand.actor.map { ReleaseFields($0, form) }
+        errors = form.errors
+    }
+}
+
+/// Who acted, and the decision whether the resident is told.
+struct ReleaseFields: ViewModel {
+    var who: String
+    var release: TickField
+    var reason: TextField
+
+    static let fields: Fields<Self> = ["who": .text(\.who), "release": .model(\.release), "reason": .model(\.reason)]
+
+    init(_ actor: QuestionedActor, _ form: FormView) {
+        who = "\(actor.name) (\(actor.username))"
+        release = form.tick("release", label: "questions.release.tick")
+        reason = form.area("release_reason", label: "questions.release.reason", hint: "questions.release.reason_hint")
     }
 }

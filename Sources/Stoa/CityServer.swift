@@ -54,7 +54,7 @@ struct CityServer {
     }
 
     private var loops: [(String, @Sendable () async -> Void)] {
-        let (database, sequencer, logger, say) = (city.database, city.sequencer, self.logger, self.say)
+        let (database, sequencer, rules, logger, say) = (city.database, city.sequencer, configuration.anomalies, self.logger, self.say)
         var loops: [(String, @Sendable () async -> Void)] = [
             ("sequencer", { await sequencer.run() }),
             (
@@ -62,6 +62,7 @@ struct CityServer {
                 {
                     await every(Self.janitorInterval) {
                         try await removeEnded(from: database)
+                        try await AnomalySearch.run(in: database, rules: rules)
                     } onError: { logger.warning("cleaning up failed; will try again", metadata: ["error": "\($0)"]) }
                 }
             ),

@@ -73,6 +73,8 @@ struct City {
         DataTrackerRoutes(database: database, door: door, lookup: keys.lookup).add(to: site)
         MessagesRoutes(database: database).add(to: site)
         CaseworkRoutes(database: database, door: door, vault: keys.vault, lookup: keys.lookup, corrections: corrections).add(to: site)
+        BreakGlassRoutes(glass: BreakGlass(database: database, door: door, vault: keys.vault)).add(to: site)
+        AnomalyRoutes(anomalies: Anomalies(database: database, door: door)).add(to: site)
         BenefitsRoutes(database: database, door: door).add(to: site)
         ExchangeRoutes(
             door: door, vault: keys.vault, database: database,

@@ -226,9 +226,10 @@ struct EntryProofTests {
         let entry = CommittedEntry(
             id: UUID(), at: Date(timeIntervalSince1970: 1_795_000_000), subjectID: nil, actorKind: "organisation", actorID: "c", actorRole: "organisation",
             organisationID: "c", clientID: "c", operation: "disclose", attributes: ["\u{1B}[31mred\u{202E}"], purpose: "care\u{7}", legalBasis: nil, law: nil,
-            consentEventID: nil, caseReference: "K", outcome: "refused", refusal: "purpose_unknown", subjectNumber: nil, previousCommitment: nil, count: 12)
+            consentEventID: nil, caseReference: "K", outcome: "refused", refusal: "purpose_unknown", subjectNumber: nil, previousCommitment: nil, count: 12,
+            breakGlass: UUID())
         let read = try #require(CommittedEntry(canonicalBytes: entry.canonicalBytes))
-        #expect(read.canonicalBytes == entry.canonicalBytes && read.attributes == entry.attributes)
+        #expect(read.canonicalBytes == entry.canonicalBytes && read.attributes == entry.attributes && read.breakGlass == entry.breakGlass)
         let signer = try Ed25519NoteSigner.generate(name: "log.example/test")
         let salt = [UInt8](repeating: 1, count: 32)
         let root = MerkleHash.leaf(try entry.commitment(salt: salt).leafData)

@@ -104,7 +104,13 @@ struct SequencerTests {
         _ = try await door.read(
             AccessRequest(
                 credential: resident.session.hash, operation: .ownView, subject: .own, attributes: [], purpose: "access_log", caseReference: ""))
-        #expect(try await sequencer.sequenceOnce() == 4)
+        try await city.owner.execute("UPDATE register.resident SET is_protected = true WHERE id = \(resident.id)")
+        let clerk = try await city.staff(roles: [.caseworker])
+        _ = try await door.read(
+            AccessRequest(
+                credential: clerk.session.hash, operation: .breakGlass, subject: .publicCode(resident.publicCode), attributes: [], purpose: "assistance",
+                caseReference: "FLOOD-3"))
+        #expect(try await sequencer.sequenceOnce() == 5)
         #expect(try await verifier.verify().findings == [])
     }
 }

@@ -113,6 +113,9 @@ struct BenefitsStoryTests {
             let nobody = try await caseworker.post("/staff/benefits", fields(office, code: PublicCode.random().description))
             #expect(nobody.status == 422 && nobody.text.contains("Nobody has this public code."))
             #expect(try await office.city.entryCount(where: "e.operation = 'search' AND e.outcome = 'refused' AND e.subject_id IS NULL") == 1)
+            try await office.city.owner.execute("UPDATE register.resident SET is_protected = true WHERE id = \(office.ada.id)")
+            let protected = try await caseworker.post("/staff/benefits", fields(office))
+            #expect(protected.status == 422 && protected.text.contains("record is protected"))
             #expect(try await office.count("benefits.disbursement") == 0)
         }
     }

@@ -219,6 +219,72 @@ struct QuestionTests {
         #expect(try await town.questions.waiting(for: town.auditor.session.hash).isEmpty)
     }
 
+    @Test("Who acted is told to the auditor who looks, and to the resident only by that auditor's decision, with its reason")
+    func nameRelease() async throws {
+        let town = try await Town.make()
+        _ = try await town.ask("Who was it?")
+        let reference = try await town.reference()
+        let atHand = try #require(try await town.questions.look(into: reference, for: town.auditor.session.hash))
+        #expect(atHand.actor?.username == town.caseworker.username)
+        let view = try await town.city.owner.one(OneValue("SELECT id FROM access_log.entry WHERE operation = 'log_view'", of: UUID.self))
+        for session in [town.ada.session, town.caseworker.session, try await town.city.staff(roles: [.auditor]).session] {
+            #expect(try await town.city.app.query(ActorUnder(credential: session.hash, viewEntry: AccessEntryID(view))).isEmpty)
+        }
+        func told() async throws -> [String?] {
+            _ = try await town.questions.entries.logView(of: town.ada.session.hash)
+            return try await town.city.app.query(
+                OneValue(
+                    "SELECT released_username FROM access_log.entries_about(\(town.ada.session.hash.bytes), NULL, NULL, 50, false, NULL, NULL, NULL, \(town.entry.uuid))",
+                    of: String?.self))
+        }
+        #expect(try await told() == [nil])
+        let answer = AnswerQuestion(
+            credential: town.auditor.session.hash, id: atHand.question.id, finding: .unlawful, sealedAnswer: .init(repeating: 1, count: 40),
+            sealedRelease: .init(repeating: 1, count: 20))
+        await #expect(throws: DatabaseError.self) { _ = try await town.city.app.exclusive { try await $0.one(answer) } }
+        #expect(try await told() == [nil])
+
+        #expect(
+            try await town.questions.answer(
+                atHand.question, .unlawful, words: "It was no case of theirs.", releaseReason: "You may want to complain about this person.",
+                session: town.auditor.session.hash) == .answered)
+        #expect(try await told() == [town.caseworker.username])
+        let released = try #require(try await town.questions.own(about: town.entry, of: town.ada.session.hash)?.answer?.releasedName)
+        #expect(released.username == town.caseworker.username && released.reason == "You may want to complain about this person.")
+        await #expect(throws: DatabaseError.self) { try await town.city.owner.execute("DELETE FROM questions.name_release") }
+        await #expect(throws: DatabaseError.self) { try await town.city.app.execute("SELECT * FROM questions.name_release") }
+    }
+
+    @Test("An organisation's system has no name to release")
+    func noNameToRelease() async throws {
+        let town = try await Town.make()
+        let clinic = try await town.city.organisation("clinic")
+        _ = try await town.city.activity(clinic, "duty", attributes: ["given_names"], law: "Act § 1")
+        let read = try await Door(database: town.city.app).read(
+            AccessRequest(
+                credential: clinic.credential.hash, operation: .disclose, subject: .pseudonym(try await town.city.pseudonym(of: town.ada, for: clinic)),
+                attributes: ["given_names"], purpose: "duty", caseReference: "K-1"))
+        #expect(try await town.questions.ask("Which doctor?", about: read.entryID, id: .new(), of: town.ada.session.hash) == .asked)
+        let atHand = try #require(try await town.questions.look(into: try await town.reference(), for: town.auditor.session.hash))
+        #expect(atHand.actor == nil)
+        await #expect(throws: DatabaseError.self) {
+            _ = try await town.questions.answer(atHand.question, .lawful, words: "A law", releaseReason: "Because", session: town.auditor.session.hash)
+        }
+        #expect(try await town.questions.answer(atHand.question, .lawful, words: "A law", session: town.auditor.session.hash) == .answered)
+    }
+
+    @Test("What the question of one purpose opens, a look for another does not")
+    func purposeOfLook() async throws {
+        let town = try await Town.make()
+        _ = try await town.ask("Why was I looked up?")
+        let view = try await Door(database: town.city.app).read(
+            AccessRequest(
+                credential: town.auditor.session.hash, operation: .logView, subject: .resident(town.ada.id), attributes: [], purpose: "protection",
+                caseReference: try await town.reference()))
+        #expect(try await town.city.app.query(QuestionUnder(credential: town.auditor.session.hash, viewEntry: view.entryID)).isEmpty)
+        #expect(try await town.city.app.query(QuestionedEntry(credential: town.auditor.session.hash, viewEntry: view.entryID)).isEmpty)
+    }
+
     @Test("The server's role can neither read nor write the tables")
     func tablesAreClosed() async throws {
         let town = try await Town.make()
@@ -247,6 +313,9 @@ struct QuestionTests {
             let empty = try await ada.post(path, [("words", "  ")])
             #expect(empty.status == 422)
             #expect(try await ada.post(path, [("words", String(repeating: "x", count: 1001))]).status == 422)
+            for disguise in ["Who \u{202E}was it", "Who\u{7}", "\u{2066}Who", "\u{3164}\u{115F}\u{2800}"] {
+                #expect(try await ada.post(path, [("words", disguise)]).status == 422)
+            }
             let mark = "<b>Who</b> & why\u{301}?"
             #expect(try await ada.post(path, [("words", mark)]).status == 303)
             let asked = try await ada.get(path).text
@@ -260,11 +329,18 @@ struct QuestionTests {
             let page = try await auditor.get("/staff/questions/\(reference)").text
             #expect(page.contains("&lt;b&gt;Who"))
             #expect(try await auditor.post("/staff/questions/\(reference)", [("finding", "perhaps"), ("words", "")]).status == 422)
-            #expect(try await auditor.post("/staff/questions/\(reference)", [("finding", "lawful"), ("words", "A complaint of yours")]).status == 303)
+            #expect(try await auditor.post("/staff/questions/\(reference)", [("finding", "lawful"), ("words", "A complaint of yours")]
+                + [("release", "yes")]).status == 422)
+            #expect(page.contains(town.caseworker.username))
+            #expect(try await auditor.post("/staff/questions/\(reference)", [
+                ("finding", "lawful"), ("words", "A complaint of yours"), ("release", "yes"), ("release_reason", "You asked for it, and nothing speaks against it."),
+            ]).status == 303)
             // Sent again, it waits no more.
             #expect(try await auditor.post("/staff/questions/\(reference)", [("finding", "unlawful"), ("words", "Again")]).status == 303)
             let told = try await ada.get(path).text
             #expect(told.contains("A complaint of yours") && told.contains("It was lawful") && !told.contains("Again"))
+            #expect(told.contains(town.caseworker.username) && told.contains("nothing speaks against it"))
+            #expect(!asked.contains(town.caseworker.username))
             #expect(try await ada.get("/messages").text.contains(reference))
         }
     }

@@ -63,6 +63,7 @@ struct ConfigurationTests {
         ("city: {time_zone: Mars/Olympus}", "a name of the tz database"), ("city: {language: de}", "en, fr or ar"),
         ("passwords: {memory_kibibytes: 8}", "from 7168"), ("http: {trusted_proxies: proxy.example}", "addresses or networks"),
         ("http: {trusted_proxies: [127.0.0.1]}", "one text"), ("logging: {level: loud}", "trace, debug"),
+        ("anomalies: {office_hours: 19-7}", "two hours of the day"), ("anomalies: {people_per_hour: 0}", "from 1"),
         ("base_url: http://city.example", "https"), ("base_url: city", "base_url"), ("- a\n- b", "not a list of settings"), ("a: [", "not YAML"),
     ])
     func refusesWhatMakesNoSense(yaml: String, words: String) async {

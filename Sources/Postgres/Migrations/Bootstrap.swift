@@ -24,5 +24,9 @@ public enum Bootstrap {
     }
 
     /// Run by a superuser in the city's database: what migrations need and its owner cannot give itself.
-    public static let handOver = "ALTER SCHEMA public OWNER TO stoa_owner"
+    /// Large objects would be a place to keep data that no right of a table covers; PostgreSQL lets everybody make them.
+    public static let handOver = """
+        ALTER SCHEMA public OWNER TO stoa_owner;
+        REVOKE EXECUTE ON FUNCTION pg_catalog.lo_creat(integer), pg_catalog.lo_create(oid), pg_catalog.lo_from_bytea(oid, bytea) FROM PUBLIC
+        """
 }

@@ -24,13 +24,16 @@ struct StaffCreateCommand: AsyncParsableCommand {
     @Option(help: "The user name to sign in with.") var username: String
     @Option(help: "The name that colleagues and letters show.") var name: String
     @Option(help: "caseworker, approver, finance_officer, auditor or organisation_administrator; may be given more than once.") var role: [StaffRole]
+    @Option(help: "The code of their own record in the register; a colleague who opens it becomes a task for an auditor.") var ownCode: String?
 
     func run() async throws {
         let configuration = try await common.load()
         let logger = configuration.makeLogger()
         if isatty(STDIN_FILENO) == 1 { sayToPerson("Password for \(username), then Return:") }
         guard let password = readLine(strippingNewline: true), !password.isEmpty else { throw SetupError("No password came on standard input.") }
-        let staff = NewStaff(username: username, name: name, password: Redacted(password), roles: Set(role), language: configuration.city.language)
+        let staff = NewStaff(
+            username: username, name: name, password: Redacted(password), roles: Set(role), language: configuration.city.language,
+            ownCode: try ownCode.map { try PublicCode.parse($0) })
         try await Installation.with(configuration, creatingData: true, say: sayToPerson) { installation in
             try await installation.migrate()
             let keys = try await installation.withPool(.app, logger: logger) {

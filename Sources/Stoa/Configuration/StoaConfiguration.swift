@@ -1,4 +1,5 @@
 // Every setting of Stoa with its default. config/stoa.yaml explains them to whoever operates a city; a test compares the two.
+import AccessLog
 import Foundation
 import Identity
 import Logging
@@ -20,6 +21,8 @@ struct StoaConfiguration: Sendable {
     var keys: KeySettings
     /// The name of the transparency log, fixed when its key is made; nil: from the host of `baseURL`.
     var logOrigin: String?
+    /// What stands out in the access log.
+    var anomalies: AnomalyRules
     var passwords: PasswordCost
     var passwordThreads: Int
     var logLevel: Logger.Level
@@ -79,6 +82,8 @@ struct StoaConfiguration: Sendable {
         static let lookup = Setting("keys.lookup_key", isSecret: true)
         static let logSigning = Setting("keys.log_signing_key", isSecret: true)
         static let logOrigin = Setting("log.origin")
+        static let officeHours = Setting("anomalies.office_hours")
+        static let peoplePerHour = Setting("anomalies.people_per_hour")
         static let passwordMemory = Setting("passwords.memory_kibibytes")
         static let passwordPasses = Setting("passwords.passes")
         static let passwordThreads = Setting("passwords.threads")
@@ -87,7 +92,7 @@ struct StoaConfiguration: Sendable {
         static let all = [
             baseURL, address, port, trustedProxies, stopSeconds, metricsAddress, metricsPort, dataDirectory, cityName, timeZone, language, localities, url,
             migrationURL, auditorURL, sharedConnections, exclusiveConnections, encryptionFile, lookupFile, logSigningFile, encryption, lookup, logSigning,
-            logOrigin, passwordMemory, passwordPasses, passwordThreads, logLevel,
+            logOrigin, officeHours, peoplePerHour, passwordMemory, passwordPasses, passwordThreads, logLevel,
         ]
     }
 
@@ -129,6 +134,15 @@ struct StoaConfiguration: Sendable {
             lookupFile: settings.text(Key.lookupFile), lookup: settings.text(Key.lookup).map(Redacted.init),
             logSigningFile: settings.text(Key.logSigningFile), logSigning: settings.text(Key.logSigning).map(Redacted.init))
         logOrigin = settings.text(Key.logOrigin)
+        anomalies = AnomalyRules(
+            timeZone: city.timeZone,
+            officeHours: try settings.value(Key.officeHours, "two hours of the day such as 7-19") { text in
+                let hours = text.split(separator: "-", omittingEmptySubsequences: false).map { Int($0.trimmingCharacters(in: .whitespaces)) }
+                guard hours.count == 2, let opens = hours[0], let closes = hours[1], (0...24).contains(opens), (0...24).contains(closes), opens < closes
+                else { return nil }
+                return opens..<closes
+            } ?? AnomalyRules.usualOfficeHours,
+            peoplePerHourMax: try settings.integer(Key.peoplePerHour, in: 1...10_000) ?? AnomalyRules.usualPeoplePerHourMax)
         let standard = PasswordCost.standard
         // Floors of OWASP's table for argon2id: less would be no protection, and a typing error should not weaken every password.
         passwords = PasswordCost(

@@ -121,7 +121,12 @@ public struct FormReader {
             scalars.append(afterReturn ? "\n" : scalar)
         }
         let text = trimmed(String(scalars))
-        return text.isEmpty ? nil : checkedLength(text, name, charactersMax)
+        guard !text.isEmpty else { return nil }
+        guard text.isVisibleText else {
+            reject(name, "web.field.control_characters")
+            return nil
+        }
+        return checkedLength(text, name, charactersMax)
     }
 
     /// A password or code: taken as it is typed, kept out of logs and of the page that comes back. Nil when missing.
