@@ -2863,6 +2863,30 @@ $$;
 
 ALTER FUNCTION ledger.open_account(id uuid, kind text, currency text, resident uuid, organisation text, normal_side text, may_go_negative boolean) OWNER TO stoa_door;
 
+CREATE FUNCTION ledger.open_organisation_account(credential bytea, id uuid, currency text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    asker record;
+BEGIN
+    SELECT p.organisation_id, p.may_post INTO asker FROM ledger.poster(open_organisation_account.credential) AS p;
+    IF asker.organisation_id IS NULL THEN RETURN 'credential_invalid'; END IF;
+    IF NOT asker.may_post THEN RETURN 'scope_missing'; END IF;
+    INSERT INTO ledger.account (id, kind, currency, organisation_id, normal_side)
+        VALUES (open_organisation_account.id, 'general', open_organisation_account.currency, asker.organisation_id, 'credit')
+        ON CONFLICT ON CONSTRAINT account_pkey DO NOTHING;
+    IF FOUND THEN RETURN 'created'; END IF;
+    RETURN CASE WHEN EXISTS (
+            SELECT FROM ledger.account AS a
+            WHERE a.id = open_organisation_account.id AND a.kind = 'general' AND a.currency = open_organisation_account.currency
+              AND a.organisation_id = asker.organisation_id)
+        THEN 'exists' ELSE 'id_conflict' END;
+END
+$$;
+
+ALTER FUNCTION ledger.open_organisation_account(credential bytea, id uuid, currency text) OWNER TO stoa_door;
+
 CREATE FUNCTION ledger.open_wallet(resident uuid, currency text) RETURNS uuid
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2882,7 +2906,49 @@ $$;
 
 ALTER FUNCTION ledger.open_wallet(resident uuid, currency text) OWNER TO stoa_door;
 
-CREATE FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[]) RETURNS TABLE(item integer, outcome text, field text)
+CREATE FUNCTION ledger.organisation_account(credential bytea, id uuid) RETURNS TABLE(standing text, kind text, currency text, posted bigint, entry_count bigint, created_at timestamp with time zone, closed_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT CASE WHEN p.client_id IS NULL THEN 'credential_invalid' WHEN NOT p.may_post THEN 'scope_missing'
+                    WHEN a.id IS NULL THEN 'account_unknown' ELSE 'found' END,
+            a.kind, a.currency, a.posted, a.entry_count, a.created_at, a.closed_at
+        FROM (VALUES (organisation_account.credential)) AS asked (credential)
+        LEFT JOIN LATERAL ledger.poster(asked.credential) AS p ON true
+        LEFT JOIN ledger.account AS a ON p.may_post AND a.id = organisation_account.id AND a.organisation_id = p.organisation_id;
+END
+$$;
+
+ALTER FUNCTION ledger.organisation_account(credential bytea, id uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.organisation_entries(credential bytea, id uuid, before_number bigint, page_size integer) RETURNS TABLE(number bigint, transfer_id uuid, side text, amount bigint, balance_after bigint, other_account uuid, reference text, effective_at timestamp with time zone, recorded_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT e.number, e.transfer_id, e.side, e.amount, e.balance_after, CASE e.side WHEN 'debit' THEN t.credit_account ELSE t.debit_account END,
+            t.reference, t.effective_at, t.recorded_at
+        FROM ledger.poster(organisation_entries.credential) AS p
+        JOIN ledger.account AS a ON a.id = organisation_entries.id AND a.organisation_id = p.organisation_id AND p.may_post
+        CROSS JOIN LATERAL (
+            SELECT x.* FROM ledger.entry AS x
+            WHERE x.account_id = a.id AND x.number < coalesce(organisation_entries.before_number, 9223372036854775807)
+            ORDER BY x.number DESC LIMIT LEAST(organisation_entries.page_size, 200)) AS e
+        JOIN ledger.transfer AS t ON t.id = e.transfer_id
+        ORDER BY e.number DESC;
+END
+$$;
+
+ALTER FUNCTION ledger.organisation_entries(credential bytea, id uuid, before_number bigint, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], atomic boolean) RETURNS TABLE(item integer, outcome text, field text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -2893,33 +2959,33 @@ CREATE FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit
     AS $$
 DECLARE
     clients text[];
+    scoped boolean[];
     -- Null where the account is not the organisation's.
     own_debits uuid[];
     own_credits uuid[];
 BEGIN
-    SELECT array_agg(c.client_id ORDER BY r.item), array_agg(d.id ORDER BY r.item), array_agg(k.id ORDER BY r.item)
-        INTO clients, own_debits, own_credits
+    SELECT array_agg(c.client_id ORDER BY r.item), array_agg(c.may_post ORDER BY r.item), array_agg(d.id ORDER BY r.item), array_agg(k.id ORDER BY r.item)
+        INTO clients, scoped, own_debits, own_credits
         FROM unnest(credentials, debit_accounts, credit_accounts) WITH ORDINALITY AS r (credential, debit_account, credit_account, item)
-        LEFT JOIN web.credential AS c ON c.hash = r.credential AND c.kind = 'access_token' AND c.organisation_id IS NOT NULL
-            AND 'ledger.post' = ANY (c.scope) AND web.is_live(c)
-        LEFT JOIN ledger.account AS d ON d.id = r.debit_account AND d.organisation_id = c.organisation_id
-        LEFT JOIN ledger.account AS k ON k.id = r.credit_account AND k.organisation_id = c.organisation_id;
+        LEFT JOIN LATERAL (SELECT * FROM ledger.poster(r.credential) OFFSET 0) AS c ON true
+        LEFT JOIN ledger.account AS d ON d.id = r.debit_account AND d.organisation_id = c.organisation_id AND c.may_post
+        LEFT JOIN ledger.account AS k ON k.id = r.credit_account AND k.organisation_id = c.organisation_id AND c.may_post;
     RETURN QUERY
         SELECT o.item,
-            CASE WHEN clients[o.item] IS NULL THEN 'credential_invalid'
+            CASE WHEN clients[o.item] IS NULL THEN 'credential_invalid' WHEN NOT scoped[o.item] THEN 'scope_missing'
                  WHEN o.outcome = 'invalid' AND (foreign_debit OR foreign_credit) THEN 'account_unknown' ELSE o.outcome END,
-            CASE WHEN clients[o.item] IS NULL THEN NULL ELSE o.field END
+            CASE WHEN clients[o.item] IS NULL OR NOT scoped[o.item] THEN NULL ELSE o.field END
         FROM ledger.post_transfers(ids, kinds, own_debits, own_credits, amounts, currencies, refs, effective_ats,
-                array_fill('organisation'::text, ARRAY[cardinality(ids)]), clients) AS o,
+                array_fill('organisation'::text, ARRAY[cardinality(ids)]), clients, atomic) AS o,
             LATERAL (SELECT o.field = 'debit_account' AND debit_accounts[o.item] IS NOT NULL AS foreign_debit,
                             o.field = 'credit_account' AND own_credits[o.item] IS NULL AND credit_accounts[o.item] IS NOT NULL AS foreign_credit
             ) AS f;
 END
 $$;
 
-ALTER FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[]) OWNER TO stoa_door;
+ALTER FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], atomic boolean) OWNER TO stoa_door;
 
-CREATE FUNCTION ledger.post_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[]) RETURNS TABLE(item integer, outcome text, field text)
+CREATE FUNCTION ledger.post_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], atomic boolean DEFAULT false) RETURNS TABLE(item integer, outcome text, field text)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -2934,6 +3000,7 @@ DECLARE
     fields text[];
     leaders integer[];
     certain boolean;
+    refused integer;
 BEGIN
     -- ledger.judge_in_order counts them out by position, which a matrix would answer with null.
     IF array_ndims(amounts) > 1 THEN
@@ -2946,6 +3013,15 @@ BEGIN
             FROM ledger.judge(ids, kinds, debit_accounts, credit_accounts, amounts, currencies, refs, effective_ats) AS v;
         IF NOT certain THEN
             verdicts := ledger.judge_in_order(verdicts, leaders, debit_accounts, credit_accounts, amounts);
+        END IF;
+        IF atomic THEN
+            refused := (SELECT min(v.item) FROM unnest(verdicts) WITH ORDINALITY AS v (verdict, item) WHERE v.verdict <> 'exists');
+            IF refused IS NOT NULL THEN
+                SELECT array_agg(CASE WHEN v.verdict IS NULL OR (v.leader = v.item AND v.item <> refused
+                                           AND v.verdict IN ('insufficient_funds', 'balance_overflow', 'account_closed'))
+                                      THEN 'batch_refused' ELSE v.verdict END ORDER BY v.item)
+                    INTO verdicts FROM unnest(verdicts, leaders) WITH ORDINALITY AS v (verdict, leader, item);
+            END IF;
         END IF;
         BEGIN
             PERFORM ledger.write_transfers(ids, kinds, debit_accounts, credit_accounts, amounts, currencies, refs, effective_ats,
@@ -2966,7 +3042,19 @@ BEGIN
 END
 $$;
 
-ALTER FUNCTION ledger.post_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[]) OWNER TO stoa_door;
+ALTER FUNCTION ledger.post_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], atomic boolean) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.poster(credential bytea) RETURNS TABLE(client_id text, organisation_id text, may_post boolean)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT c.client_id,
+     c.organisation_id,
+     ('ledger.post'::text = ANY (c.scope))
+    FROM web.credential c
+   WHERE ((c.hash = poster.credential) AND (c.kind = 'access_token'::text) AND (c.organisation_id IS NOT NULL) AND web.is_live(c.*));
+END;
+
+ALTER FUNCTION ledger.poster(credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.wallets_of(credential bytea) RETURNS TABLE(account_id uuid, currency text, posted bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -5642,12 +5730,23 @@ REVOKE ALL ON FUNCTION ledger.judge_in_order(verdicts text[], leaders integer[],
 
 REVOKE ALL ON FUNCTION ledger.open_account(id uuid, kind text, currency text, resident uuid, organisation text, normal_side text, may_go_negative boolean) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION ledger.open_organisation_account(credential bytea, id uuid, currency text) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.open_organisation_account(credential bytea, id uuid, currency text) TO stoa_app;
+
 REVOKE ALL ON FUNCTION ledger.open_wallet(resident uuid, currency text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[]) TO stoa_app;
+REVOKE ALL ON FUNCTION ledger.organisation_account(credential bytea, id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.organisation_account(credential bytea, id uuid) TO stoa_app;
 
-REVOKE ALL ON FUNCTION ledger.post_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION ledger.organisation_entries(credential bytea, id uuid, before_number bigint, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.organisation_entries(credential bytea, id uuid, before_number bigint, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], atomic boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], atomic boolean) TO stoa_app;
+
+REVOKE ALL ON FUNCTION ledger.post_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], atomic boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.poster(credential bytea) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.wallets_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.wallets_of(credential bytea) TO stoa_app;
