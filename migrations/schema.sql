@@ -54,6 +54,10 @@ CREATE SCHEMA web;
 
 ALTER SCHEMA web OWNER TO stoa_owner;
 
+CREATE SCHEMA witness;
+
+ALTER SCHEMA witness OWNER TO stoa_owner;
+
 CREATE FUNCTION access_log.authorise(entry_ids uuid[], credentials bytea[], operations text[], subject_kinds text[], subject_keys text[], attribute_lists text[], purposes text[], case_references text[]) RETURNS TABLE(request_id uuid, entry_id uuid, refusal text, missing text[])
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -431,6 +435,21 @@ $$;
 
 ALTER FUNCTION access_log.commitments(from_index bigint, end_index bigint) OWNER TO stoa_door;
 
+CREATE FUNCTION access_log.end_halt(authority text) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    ended integer;
+BEGIN
+    INSERT INTO access_log.halt_end (halt_id, authority) SELECT h.id, end_halt.authority FROM access_log.standing_halt AS h;
+    GET DIAGNOSTICS ended = ROW_COUNT;
+    RETURN ended;
+END
+$$;
+
+ALTER FUNCTION access_log.end_halt(authority text) OWNER TO stoa_owner;
+
 CREATE FUNCTION public.stoa_now() RETURNS timestamp with time zone
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN statement_timestamp();
@@ -783,6 +802,21 @@ $$;
 
 ALTER FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) OWNER TO stoa_door;
 
+CREATE FUNCTION access_log.refuse_while_halted() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF EXISTS (SELECT FROM access_log.standing_halt) THEN
+        RAISE EXCEPTION 'the log has stopped: a witness has seen what this database does not hold'
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Look at access_log.standing_halt.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+ALTER FUNCTION access_log.refuse_while_halted() OWNER TO stoa_door;
+
 CREATE FUNCTION access_log.release(entry_ids uuid[]) RETURNS TABLE(entry_id uuid, resident_id uuid, public_code text, identity_assurance smallint, holder_id uuid, key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[], sources text[], recorded_at timestamp with time zone[], at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -914,6 +948,25 @@ END
 $$;
 
 ALTER FUNCTION access_log.sequence(entries_max integer) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.stop(witness text, witness_size bigint) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    newest bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock(7308895158);
+    SELECT coalesce(max(c.tree_size), 0) INTO newest FROM access_log.checkpoint AS c;
+    IF stop.witness_size <= newest THEN RETURN false; END IF;
+    IF NOT EXISTS (SELECT FROM access_log.standing_halt AS h WHERE h.witness = stop.witness) THEN
+        INSERT INTO access_log.halt (witness, tree_size, witness_size) VALUES (stop.witness, newest, stop.witness_size);
+    END IF;
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION access_log.stop(witness text, witness_size bigint) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.store_tiles() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3395,6 +3448,24 @@ CREATE TABLE access_log.checkpoint (
 
 ALTER TABLE access_log.checkpoint OWNER TO stoa_owner;
 
+CREATE TABLE access_log.confirmation (
+    server_started_at timestamp with time zone DEFAULT pg_postmaster_start_time() NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL
+);
+
+ALTER TABLE access_log.confirmation OWNER TO stoa_owner;
+
+CREATE TABLE access_log.cosignature (
+    witness text NOT NULL,
+    tree_size bigint NOT NULL,
+    signature bytea NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT cosignature_signature_check CHECK ((octet_length(signature) = 72)),
+    CONSTRAINT cosignature_witness_check CHECK (((length(witness) >= 1) AND (length(witness) <= 300)))
+);
+
+ALTER TABLE access_log.cosignature OWNER TO stoa_owner;
+
 CREATE TABLE access_log.erasure (
     entry_id uuid NOT NULL,
     authority text NOT NULL,
@@ -3403,6 +3474,36 @@ CREATE TABLE access_log.erasure (
 );
 
 ALTER TABLE access_log.erasure OWNER TO stoa_owner;
+
+CREATE TABLE access_log.halt (
+    id bigint NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    witness text NOT NULL,
+    tree_size bigint NOT NULL,
+    witness_size bigint,
+    CONSTRAINT halt_check CHECK ((witness_size > tree_size)),
+    CONSTRAINT halt_witness_check CHECK (((length(witness) >= 1) AND (length(witness) <= 300)))
+);
+
+ALTER TABLE access_log.halt OWNER TO stoa_owner;
+
+CREATE TABLE access_log.halt_end (
+    halt_id bigint NOT NULL,
+    authority text NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT halt_end_authority_check CHECK (((length(authority) >= 3) AND (length(authority) <= 200)))
+);
+
+ALTER TABLE access_log.halt_end OWNER TO stoa_owner;
+
+ALTER TABLE access_log.halt ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME access_log.halt_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE access_log.own_view (
     credential bytea NOT NULL,
@@ -3428,6 +3529,19 @@ CREATE TABLE access_log.staff_reason (
 );
 
 ALTER TABLE access_log.staff_reason OWNER TO stoa_owner;
+
+CREATE VIEW access_log.standing_halt AS
+ SELECT h.id,
+    h.at,
+    h.witness,
+    h.tree_size,
+    h.witness_size
+   FROM access_log.halt h
+  WHERE (NOT (EXISTS ( SELECT
+           FROM access_log.halt_end e
+          WHERE (e.halt_id = h.id))));
+
+ALTER TABLE access_log.standing_halt OWNER TO stoa_owner;
 
 CREATE TABLE access_log.subject_head (
     subject_id uuid NOT NULL,
@@ -3910,6 +4024,24 @@ CREATE TABLE web.idempotency_key (
 
 ALTER TABLE web.idempotency_key OWNER TO stoa_owner;
 
+CREATE TABLE witness.cosigned_head (
+    witness text NOT NULL,
+    origin text NOT NULL,
+    tree_size bigint NOT NULL,
+    root bytea NOT NULL,
+    previous_size bigint,
+    note text NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT cosigned_head_check CHECK ((previous_size < tree_size)),
+    CONSTRAINT cosigned_head_note_check CHECK (((length(note) >= 1) AND (length(note) <= 20000))),
+    CONSTRAINT cosigned_head_origin_check CHECK (((length(origin) >= 1) AND (length(origin) <= 300))),
+    CONSTRAINT cosigned_head_root_check CHECK ((octet_length(root) = 32)),
+    CONSTRAINT cosigned_head_tree_size_check CHECK ((tree_size >= 0)),
+    CONSTRAINT cosigned_head_witness_check CHECK (((length(witness) >= 1) AND (length(witness) <= 300)))
+);
+
+ALTER TABLE witness.cosigned_head OWNER TO stoa_owner;
+
 ALTER TABLE ONLY ledger.account
     ADD CONSTRAINT account_pkey PRIMARY KEY (id);
 
@@ -4025,11 +4157,23 @@ ALTER TABLE ONLY access_log.batch
 ALTER TABLE ONLY access_log.checkpoint
     ADD CONSTRAINT checkpoint_pkey PRIMARY KEY (tree_size);
 
+ALTER TABLE ONLY access_log.confirmation
+    ADD CONSTRAINT confirmation_pkey PRIMARY KEY (server_started_at);
+
+ALTER TABLE ONLY access_log.cosignature
+    ADD CONSTRAINT cosignature_pkey PRIMARY KEY (witness, tree_size);
+
 ALTER TABLE ONLY access_log.entry
     ADD CONSTRAINT entry_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY access_log.erasure
     ADD CONSTRAINT erasure_pkey PRIMARY KEY (entry_id);
+
+ALTER TABLE ONLY access_log.halt_end
+    ADD CONSTRAINT halt_end_pkey PRIMARY KEY (halt_id);
+
+ALTER TABLE ONLY access_log.halt
+    ADD CONSTRAINT halt_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY access_log.leaf
     ADD CONSTRAINT leaf_entry_id_key UNIQUE (entry_id);
@@ -4259,6 +4403,12 @@ ALTER TABLE ONLY web.credential
 ALTER TABLE ONLY web.idempotency_key
     ADD CONSTRAINT idempotency_key_pkey PRIMARY KEY (actor, route, key);
 
+ALTER TABLE ONLY witness.cosigned_head
+    ADD CONSTRAINT cosigned_head_pkey PRIMARY KEY (witness, origin, tree_size);
+
+ALTER TABLE ONLY witness.cosigned_head
+    ADD CONSTRAINT cosigned_head_witness_origin_previous_size_key UNIQUE NULLS NOT DISTINCT (witness, origin, previous_size);
+
 CREATE INDEX entry_subject ON access_log.entry USING btree (subject_id, at, id);
 
 CREATE INDEX disbursement_prepared ON benefits.disbursement USING btree (prepared_at, id);
@@ -4325,11 +4475,21 @@ CREATE TRIGGER checkpoint_covers_leaves BEFORE INSERT ON access_log.checkpoint F
 
 CREATE TRIGGER checkpoint_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.checkpoint FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER checkpoint_refused_while_halted BEFORE INSERT ON access_log.checkpoint FOR EACH ROW EXECUTE FUNCTION access_log.refuse_while_halted();
+
+CREATE TRIGGER confirmation_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.confirmation FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER cosignature_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.cosignature FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE TRIGGER entry_erased_on_authority BEFORE DELETE ON access_log.entry FOR EACH ROW EXECUTE FUNCTION access_log.check_erasure();
 
 CREATE TRIGGER entry_only_grows BEFORE UPDATE OR TRUNCATE ON access_log.entry FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER erasure_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.erasure FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER halt_end_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.halt_end FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER halt_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.halt FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER leaf_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.leaf FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -4397,8 +4557,16 @@ CREATE TRIGGER erasure_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON registe
 
 CREATE TRIGGER wallet_follows_resident AFTER UPDATE OF superseded_by ON register.resident FOR EACH ROW WHEN (((new.superseded_by IS NOT NULL) AND (old.superseded_by IS NULL))) EXECUTE FUNCTION ledger.follow_resident();
 
+CREATE TRIGGER cosigned_head_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON witness.cosigned_head FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 ALTER TABLE ONLY access_log.batch
     ADD CONSTRAINT batch_tree_size_fkey FOREIGN KEY (tree_size) REFERENCES access_log.checkpoint(tree_size) DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE ONLY access_log.cosignature
+    ADD CONSTRAINT cosignature_tree_size_fkey FOREIGN KEY (tree_size) REFERENCES access_log.checkpoint(tree_size);
+
+ALTER TABLE ONLY access_log.halt_end
+    ADD CONSTRAINT halt_end_halt_id_fkey FOREIGN KEY (halt_id) REFERENCES access_log.halt(id);
 
 ALTER TABLE ONLY benefits.decision
     ADD CONSTRAINT decision_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES identity.staff(id);
@@ -4622,6 +4790,9 @@ ALTER TABLE ONLY web.credential
 ALTER TABLE ONLY web.credential
     ADD CONSTRAINT credential_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
 
+ALTER TABLE ONLY witness.cosigned_head
+    ADD CONSTRAINT cosigned_head_witness_origin_previous_size_fkey FOREIGN KEY (witness, origin, previous_size) REFERENCES witness.cosigned_head(witness, origin, tree_size);
+
 GRANT USAGE ON SCHEMA access_log TO stoa_app;
 GRANT USAGE ON SCHEMA access_log TO stoa_auditor;
 GRANT USAGE ON SCHEMA access_log TO stoa_door;
@@ -4671,6 +4842,9 @@ GRANT USAGE ON SCHEMA register TO stoa_door;
 GRANT USAGE ON SCHEMA web TO stoa_app;
 GRANT USAGE ON SCHEMA web TO stoa_door;
 
+GRANT USAGE ON SCHEMA witness TO stoa_app;
+GRANT USAGE ON SCHEMA witness TO stoa_auditor;
+
 REVOKE ALL ON FUNCTION access_log.authorise(entry_ids uuid[], credentials bytea[], operations text[], subject_kinds text[], subject_keys text[], attribute_lists text[], purposes text[], case_references text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.authorise(entry_ids uuid[], credentials bytea[], operations text[], subject_kinds text[], subject_keys text[], attribute_lists text[], purposes text[], case_references text[]) TO stoa_app;
 
@@ -4687,6 +4861,8 @@ REVOKE ALL ON FUNCTION access_log.check_moment() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION access_log.commitments(from_index bigint, end_index bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.commitments(from_index bigint, end_index bigint) TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.end_halt(authority text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.stoa_now() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.stoa_now() TO stoa_app;
@@ -4740,6 +4916,8 @@ GRANT ALL ON FUNCTION access_log.own_entry(credential bytea, entry_id uuid) TO s
 REVOKE ALL ON FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) TO stoa_app;
 
+REVOKE ALL ON FUNCTION access_log.refuse_while_halted() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION access_log.release(entry_ids uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.release(entry_ids uuid[]) TO stoa_app;
 
@@ -4747,6 +4925,9 @@ REVOKE ALL ON FUNCTION access_log.role_of(staff_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION access_log.sequence(entries_max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.sequence(entries_max integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.stop(witness text, witness_size bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.stop(witness text, witness_size bigint) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.store_tiles() FROM PUBLIC;
 
@@ -5033,8 +5214,19 @@ GRANT INSERT ON TABLE access_log.batch TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.checkpoint TO stoa_auditor;
 GRANT SELECT,INSERT ON TABLE access_log.checkpoint TO stoa_app;
+GRANT SELECT ON TABLE access_log.checkpoint TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE access_log.confirmation TO stoa_app;
+
+GRANT SELECT,INSERT ON TABLE access_log.cosignature TO stoa_app;
+GRANT SELECT ON TABLE access_log.cosignature TO stoa_auditor;
 
 GRANT SELECT ON TABLE access_log.erasure TO stoa_auditor;
+
+GRANT SELECT ON TABLE access_log.halt TO stoa_auditor;
+GRANT INSERT ON TABLE access_log.halt TO stoa_door;
+
+GRANT SELECT ON TABLE access_log.halt_end TO stoa_auditor;
 
 GRANT SELECT,INSERT ON TABLE access_log.own_view TO stoa_door;
 
@@ -5044,6 +5236,10 @@ GRANT SELECT,INSERT,DELETE ON TABLE access_log.queue TO stoa_door;
 GRANT SELECT ON TABLE access_log.staff_reason TO stoa_app;
 GRANT SELECT ON TABLE access_log.staff_reason TO stoa_auditor;
 GRANT SELECT ON TABLE access_log.staff_reason TO stoa_door;
+
+GRANT SELECT ON TABLE access_log.standing_halt TO stoa_app;
+GRANT SELECT ON TABLE access_log.standing_halt TO stoa_auditor;
+GRANT SELECT ON TABLE access_log.standing_halt TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.subject_head TO stoa_auditor;
 GRANT SELECT,INSERT,UPDATE ON TABLE access_log.subject_head TO stoa_door;
@@ -5134,6 +5330,9 @@ GRANT DELETE ON TABLE web.idempotency_key TO stoa_app;
 GRANT SELECT,INSERT ON TABLE web.idempotency_key TO stoa_door;
 
 GRANT SELECT(created_at) ON TABLE web.idempotency_key TO stoa_app;
+
+GRANT SELECT,INSERT ON TABLE witness.cosigned_head TO stoa_app;
+GRANT SELECT ON TABLE witness.cosigned_head TO stoa_auditor;
 
 REVOKE ALL ON FUNCTION ledger.findings(count_max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.findings(count_max integer) TO stoa_auditor;

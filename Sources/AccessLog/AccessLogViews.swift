@@ -139,7 +139,7 @@ struct EntryPageModel: PageModel {
         sharing = entry.activityID.map { Link("/consents/\($0.uuidString.lowercased())") }
         question = entry.isOwnView ? nil : QuestionBox(entry, context)
         isRefused = entry.refusal != nil
-        position = entry.leafIndex.map { context.text("access_log.entry.position", ["number": context.format.number(Int($0) + 1)]) }
+        position = entry.leafIndex.map { context.text("access_log.entry.position", ["number": context.format.number(Int($0))]) }
     }
 
     /// "Why?" in a sentence: the exact consent, law or refusal.
