@@ -240,6 +240,17 @@ struct WitnessedLogTests {
                         .perform(entries: mine.town.entries, database: mine.town.city.app, heads: mine.heads)
                     let proven = try ProvenEntry(checking: file.utf8, log: log, witnesses: mine.witnesses.map(\.verifier))
                     #expect(proven.witnesses.map(\.name) == witnesses, "\(proven.treeSize)")
+                    try await mine.town.city.serve {
+                        PublicLogRoutes(database: mine.town.city.app, heads: mine.heads).add(to: $0)
+                    } _: { client in
+                        let browser = CityBrowser(client)
+                        #expect(try await browser.get("/log/verify").text.contains("--witness &#39;\(witnesses[0])+"))
+                        let page = try await browser.post("/log/verify", [("proof", file)])
+                        let words = witnesses.count == 2 ? "2 witnesses stand behind this state of the log" : "One witness, near.example/witness, stands behind"
+                        #expect(page.status == 200 && page.text.contains(words) && witnesses.allSatisfy { page.text.contains($0) })
+                        let broken = try await browser.post("/log/verify", [("proof", file.replacing("index ", with: "index 0"))])
+                        #expect(broken.status == 422 && broken.text.contains("look at line 3"))
+                    }
                 }
             }
         }

@@ -3,8 +3,10 @@ to an old state, as a restore does, and the log stops instead of going on as ano
 import base64
 import hashlib
 import shutil
+import socketserver
 import struct
 import subprocess
+import threading
 import time
 
 import pytest
@@ -57,11 +59,28 @@ def newest_size(server):
         return connection.execute("SELECT max(tree_size) FROM access_log.checkpoint").fetchone()[0]
 
 
+class Drip(socketserver.BaseRequestHandler):
+    """A witness that begins to answer and sends a byte a second from then on."""
+
+    def handle(self):
+        self.request.recv(65536)
+        self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 10000\r\n\r\n")
+        try:
+            while not self.server.is_over:
+                self.request.sendall(b"x")
+                time.sleep(1)
+        except OSError:
+            pass  # the city has hung up
+
+
 class WitnessedCity:
-    """A city whose log a neighbour witnesses."""
+    """A city whose log a neighbour witnesses; and so would another, that only drips."""
 
     def __init__(self):
         self.city, self.neighbour = StoaServer(), StoaServer()
+        self.drip = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Drip)
+        self.drip.daemon_threads, self.drip.is_over = True, False
+        threading.Thread(target=self.drip.serve_forever, daemon=True).start()
 
     def start(self):
         # Each needs the other's key: the log's is made at the first start, the witness's when it learns of the log.
@@ -73,7 +92,10 @@ class WitnessedCity:
         self.neighbour.start()
         self.witness_vkey = self.neighbour.run("witness", "vkey").stdout.strip()
         self.prefix = f"http://127.0.0.1:{self.neighbour.port}/witness"
-        self.city.environment["STOA_LOG_WITNESSES"] = f"{self.prefix} {self.witness_vkey}"
+        material = b"\x04" + Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+        key_id = hashlib.sha256(b"drip.example/witness\n" + material).digest()[:4].hex()
+        drip = f"http://127.0.0.1:{self.drip.server_address[1]} drip.example/witness+{key_id}+{base64.b64encode(material).decode()}"
+        self.city.environment["STOA_LOG_WITNESSES"] = f"{drip}, {self.prefix} {self.witness_vkey}"
         self.city.start()
         return self
 
@@ -95,6 +117,8 @@ class WitnessedCity:
         return size if cosignature(note, self.witness_vkey) else -1
 
     def end(self):
+        self.drip.is_over = True
+        self.drip.shutdown()
         self.city.end()
         self.neighbour.end()
 
@@ -118,6 +142,8 @@ def test_a_head_is_signed_by_both(cities):
     assert abs(seconds - time.time()) < COSIGNED_SECONDS_MAX + 10
     with pytest.raises(InvalidSignature):
         cosignature(note.replace(f"\n{size}\n", f"\n{size + 1}\n"), cities.witness_vkey)
+    # The other one is given up after a few seconds, each time it is asked.
+    assert "drip.example/witness" in cities.city.log() and "no whole answer within" in cities.city.log()
     # The witness shows the same log, under the hash of its name.
     origin = hashlib.sha256(b"city.example/log").hexdigest()
     kept = requests.get(f"{cities.prefix}/{origin}/checkpoint", timeout=TIMEOUT_SECONDS)

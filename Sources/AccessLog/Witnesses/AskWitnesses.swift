@@ -36,6 +36,8 @@ public struct AskWitnesses: Sendable {
         while !Task.isCancelled {
             do {
                 let round = try await round(send)
+                // Stopping cuts requests off; that is no failure of theirs.
+                if Task.isCancelled { return }
                 for (witness, outcome) in round.outcomes { tell(outcome, of: witness, after: told.updateValue(outcome, forKey: witness)) }
                 if round.isWaiting, !wasWaiting { logger.warning("no witness has confirmed the log since the database server started: entries wait for their leaves") }
                 wasWaiting = round.isWaiting
