@@ -61,7 +61,8 @@ struct KeyRing: Sendable {
     ) async throws -> CosignatureSigner {
         let name = configuration.witnessName ?? configuration.baseURL.host + "/witness"
         let source = witnessSource(configuration.keys, keysDirectory: keysDirectory)
-        let isNew = try await database.one(HasCosignedNothing(name: name))
+        // Reads all that was ever signed: asked only where it matters.
+        let isNew = source.exists ? false : try await database.one(HasCosignedNothing(name: name))
         if try source.make(ifEmpty: isNew, { try newWitnessKey(name: name) }) { say("Made the witness's key in \(source.place). Keep a copy with the others.") }
         return try witnessSigner(from: source, name: configuration.witnessName)
     }

@@ -41,6 +41,7 @@ public struct LogVerifier: Sendable {
         try await database.transaction(isolation: .repeatableRead) { transaction in
             var work = VerificationWork(verifier: verifier)
             let total = Int(try await transaction.one(CountLeaves()))
+            work.witnesses = try await transaction.query(WitnessesOfLog())
             try await work.loadHeads(of: 0...0, on: transaction)
             work.checkRoot(at: 0)
             while true {
@@ -84,6 +85,8 @@ private struct VerificationWork {
     var tree = CompactRange()
     var nextIndex: Int64 = 0
     private let verifier: Ed25519NoteVerifier
+    /// The verifier keys of all that ever signed a head.
+    var witnesses: [String] = []
     private var checkpoints: [Int: CheckpointRow] = [:]
     private var cosignatures: [Int: [CosignatureRow]] = [:]
     private var newestSize = 0
@@ -102,7 +105,7 @@ private struct VerificationWork {
             checkpoints[row.size] = row
             newestSize = row.size
         }
-        for row in try await executor.query(Cosignatures(sizes: sizes)) { cosignatures[row.size, default: []].append(row) }
+        for row in try await executor.query(Cosignatures(witnesses: witnesses, sizes: sizes)) { cosignatures[row.size, default: []].append(row) }
     }
 
     mutating func check(_ leaf: LeafRow) {

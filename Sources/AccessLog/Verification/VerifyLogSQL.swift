@@ -135,14 +135,21 @@ struct CosignatureRow: Sendable {
     let signature: [UInt8]
 }
 
-/// What witnesses signed of the heads of these sizes.
+/// Who signed heads, by verifier key: read once, so that each page of signatures is a few probes.
+struct WitnessesOfLog: Query {
+    var sql: SQL { "SELECT DISTINCT witness FROM access_log.cosignature" }
+    func decode(_ row: inout RowReader) throws -> String { try row.next() }
+}
+
+/// What these witnesses signed of the heads of these sizes.
 struct Cosignatures: Query {
+    let witnesses: [String]
     let sizes: ClosedRange<Int>
 
     var sql: SQL {
         """
         SELECT c.tree_size, c.witness, c.signature
-        FROM (SELECT DISTINCT x.witness FROM access_log.cosignature AS x) AS w
+        FROM unnest(\(witnesses)) AS w (witness)
         JOIN access_log.cosignature AS c ON c.witness = w.witness
             AND c.tree_size BETWEEN \(Int64(sizes.lowerBound)) AND \(Int64(sizes.upperBound))
         """
