@@ -2,20 +2,19 @@
 import Foundation
 import Hummingbird
 public import Postgres
-public import TransparencyLog
 public import Web
 
 /// URL table of the slice.
 public struct AccessLogRoutes: Sendable {
     private let database: Database
     private let entries: AccessEntries
-    private let verifier: Ed25519NoteVerifier
+    private let heads: LogHeads
 
-    /// - Parameter verifier: the log's public key. Proofs lead to heads that it verifies.
-    public init(database: Database, entries: AccessEntries, verifier: Ed25519NoteVerifier) {
+    /// - Parameter heads: those that proofs lead to.
+    public init(database: Database, entries: AccessEntries, heads: LogHeads) {
         self.database = database
         self.entries = entries
-        self.verifier = verifier
+        self.heads = heads
     }
 
     public func add(to site: Site) {
@@ -104,7 +103,7 @@ public struct AccessLogRoutes: Sendable {
     /// A file to keep (C2SP tlog-proof).
     private func proof(of entry: AccessEntryID, for credential: CredentialHash) async throws -> Response {
         do {
-            let file = try await ProveEntry(credential: credential, entry: entry).perform(entries: entries, database: database, verifier: verifier)
+            let file = try await ProveEntry(credential: credential, entry: entry).perform(entries: entries, database: database, heads: heads)
             return Response(
                 status: .ok,
                 headers: [.contentType: "text/plain; charset=utf-8", .contentDisposition: "attachment; filename=\"\(entry).tlog-proof\""],

@@ -154,7 +154,7 @@ struct EntryPageModel: PageModel {
         question = entry.isOwnView ? nil : QuestionBox(entry, context)
         emergency = entry.emergency.map { EmergencyBox(entry, $0, context) }
         isRefused = entry.refusal != nil
-        position = entry.leafIndex.map { context.text("access_log.entry.position", ["number": context.format.number(Int($0) + 1)]) }
+        position = entry.leafIndex.map { context.text("access_log.entry.position", ["number": context.format.number(Int($0))]) }
     }
 
     /// "Why?" in a sentence: the exact consent, law or refusal.

@@ -5,10 +5,27 @@ public import Primitives
 import TransparencyLog
 public import Web
 
-/// How many seconds the first entry of the queue has waited for its leaf; nil when none waits.
-struct LongestWait: Query {
-    var sql: SQL { "SELECT access_log.longest_wait_seconds()" }
-    func decode(_ row: inout RowReader) throws -> Int64? { try row.next() }
+/// Whether there is something for the sequencer to do, and whether it may.
+struct LogState: Query {
+    struct Row: Sendable {
+        /// Of the first entry of the queue; nil when none waits.
+        let longestWaitSeconds: Int64?
+        /// A witness contradicted the log, and nobody has decided yet what that means.
+        let isHalted: Bool
+        /// A witness has confirmed the newest head since the database server started.
+        let isConfirmed: Bool
+    }
+
+    var sql: SQL {
+        """
+        SELECT access_log.longest_wait_seconds(), EXISTS (SELECT FROM access_log.standing_halt),
+            EXISTS (SELECT FROM access_log.confirmation AS c WHERE c.server_started_at = pg_postmaster_start_time())
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> Row {
+        Row(longestWaitSeconds: try row.next(), isHalted: try row.next(), isConfirmed: try row.next())
+    }
 }
 
 struct SequenceEntries: Query {

@@ -67,6 +67,9 @@ struct CityServer {
                 }
             ),
         ]
+        if let witnesses = city.witnesses {
+            loops.append(("witnesses", { await WitnessClient.with { await witnesses.run($0) } }))
+        }
         if let embedded {
             loops.append((
                 "database watch",

@@ -18,6 +18,7 @@ import Questions
 import Register
 import TransparencyLog
 import Web
+import Witness
 
 /// The parts of a running city, joined.
 struct City {
@@ -25,6 +26,8 @@ struct City {
     let database: Database
     let doorDatabase: Database
     let sequencer: Sequencer
+    /// Nil where the log has no witnesses.
+    let witnesses: AskWitnesses?
     let identity: IdentityService
     let ledger: Ledger
 
@@ -44,14 +47,17 @@ struct City {
         doorConfiguration.applicationName = "stoa door"
         doorDatabase = try Database(configuration: doorConfiguration, logger: logger)
         let door = Door(database: doorDatabase)
-        sequencer = Sequencer(database: database, signer: keys.logSigner, logger: logger)
+        let log = keys.logSigner.verifier
+        sequencer = Sequencer(database: database, signer: keys.logSigner, isWitnessed: !configuration.logWitnesses.isEmpty, logger: logger)
+        witnesses = configuration.logWitnesses.isEmpty
+            ? nil : AskWitnesses(database: database, verifier: log, witnesses: configuration.logWitnesses, logger: logger)
         identity = IdentityService(
             database: database, passwords: try PasswordHasher(cost: configuration.passwords, threadCount: configuration.passwordThreads),
             vault: keys.vault, lookup: keys.lookup)
         ledger = Ledger(database: database)
 
         site = try Site(configuration: configuration.web, resolve: Site.resolver(using: database))
-        site.readiness = { _ = try await database.one(Answers()) }
+        site.readiness = { try await database.one(IsLogHalted()) ? ["log-halted"] : [] }
         site.rememberLanguage = { caller, language in
             guard let session = caller.session else { return }
             try await database.execute("SELECT web.choose_language(\(session.bytes), \(language.tag))")
@@ -67,8 +73,10 @@ struct City {
         ConsentRequestRoutes(database: database).add(to: site)
         ConsentReceiptRoutes(database: database, signer: keys.logSigner).add(to: site)
         let entries = AccessEntries(database: database, door: door)
-        AccessLogRoutes(database: database, entries: entries, verifier: keys.logSigner.verifier).add(to: site)
-        PublicLogRoutes(database: database, verifier: keys.logSigner.verifier).add(to: site)
+        let heads = LogHeads(database: database, verifier: log, witnesses: configuration.logWitnesses.map(\.verifier))
+        AccessLogRoutes(database: database, entries: entries, heads: heads).add(to: site)
+        PublicLogRoutes(database: database, heads: heads).add(to: site)
+        WitnessRoutes(database: database, logs: WitnessedLogs(keys: configuration.witnessedLogs), signer: keys.witnessSigner).add(to: site)
         QuestionsRoutes(questions: Questions(database: database, door: door, vault: keys.vault, entries: entries)).add(to: site)
         DataTrackerRoutes(database: database, door: door, lookup: keys.lookup).add(to: site)
         MessagesRoutes(database: database).add(to: site)
@@ -82,12 +90,6 @@ struct City {
         ).add(to: site)
         OpenIDRoutes(database: database, door: door, vault: keys.vault, baseURL: configuration.baseURL).add(to: site)
     }
-}
-
-/// The readiness probe's question: does the database answer?
-private struct Answers: Query {
-    var sql: SQL { "SELECT true" }
-    func decode(_ row: inout RowReader) throws -> Bool { try row.next() }
 }
 
 extension Caller {

@@ -6,6 +6,9 @@ import Logging
 /// `stoa`.
 @main
 struct StoaCommand: AsyncParsableCommand {
+    /// Of the program and of its interface: the one in openapi.yaml.
+    static let version = "1"
+
     static let configuration = CommandConfiguration(
         commandName: "stoa",
         abstract: "A city's identity, payments, consent and access log in one service.",
@@ -14,9 +17,10 @@ struct StoaCommand: AsyncParsableCommand {
             Settings are read from config/stoa.yaml, from the environment (STOA_…), and from options, the later winning.
             Exit status: 0 done; 1 something was found or refused, which is said; 64 the command was not understood.
             """,
+        version: version,
         subcommands: [
             DemoCommand.self, ServeCommand.self, MigrateCommand.self, ImportCommand.self, StaffCommand.self, OrganisationCommand.self,
-            EraseCommand.self, VerifyCommand.self, LogCommand.self, DatabaseCommand.self,
+            EraseCommand.self, VerifyCommand.self, LogCommand.self, WitnessCommand.self, DatabaseCommand.self,
         ])
 }
 

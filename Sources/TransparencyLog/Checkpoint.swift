@@ -43,8 +43,7 @@ public struct Checkpoint: Hashable, Sendable {
             String(decoding: $0, as: UTF8.self)
         }
         guard lines.count >= 4, lines.last == "", !lines.dropLast().contains("") else { throw .malformed }
-        // `Int` would also take a plus sign and zeros in front: the text must be what would be written.
-        guard let size = Int(lines[1]), String(size).utf8.elementsEqual(lines[1].utf8) else { throw .invalidSize }
+        guard let size = treeSize(decimal: lines[1]) else { throw .invalidSize }
         guard let root = MerkleHash(base64: lines[2]) else { throw .invalidRoot }
         try self.init(origin: lines[0], size: size, root: root, extensionLines: Array(lines[3...].dropLast()))
     }

@@ -7,9 +7,12 @@ public enum LogProofError: Error, Hashable, Sendable {
     /// Longer than `LogProof.bytesMax`.
     case tooLarge
     /// Not of the form of c2sp.org/tlog-proof: nothing can be said of what it should show.
-    case malformed
+    /// - line: the first that is not as it should be, counted from 1; nil where no single one is.
+    case malformed(line: Int?)
     /// The head is not signed by the log's key, or is not one of that log.
     case headNotSigned
+    /// The signature of a witness that the reader knows does not fit the head.
+    case cosignatureInvalid
     /// The leaf, its place, the path and the root of the head do not belong together.
     case notIncluded
 }
@@ -50,20 +53,30 @@ public struct LogProof: Sendable, CustomStringConvertible {
         // The head has an empty line of its own; the first in the file ends the proof.
         guard let end = bytes.indices.dropLast().first(where: { bytes[$0] == newline && bytes[$0 + 1] == newline }),
             let checkpoint = String(validating: bytes[(end + 2)...], as: UTF8.self)
-        else { throw .malformed }
-        var lines = bytes[..<end].split(separator: newline, omittingEmptySubsequences: false).map { String(decoding: $0, as: UTF8.self) }[...]
-        guard lines.popFirst() == Self.firstLine else { throw .malformed }
+        else { throw .malformed(line: nil) }
+        let lines = bytes[..<end].split(separator: newline, omittingEmptySubsequences: false).map { String(decoding: $0, as: UTF8.self) }
+        var next = 0
+        func broken() -> LogProofError { .malformed(line: next + 1) }
+        guard lines[next] == Self.firstLine else { throw broken() }
+        next += 1
         var extra: [UInt8] = []
-        if let line = lines.first, line.hasPrefix(Self.extraPrefix) {
-            guard let data = bytesFromCanonicalBase64(String(line.dropFirst(Self.extraPrefix.count))), !data.isEmpty else { throw .malformed }
+        if next < lines.count, lines[next].hasPrefix(Self.extraPrefix) {
+            guard let data = bytesFromCanonicalBase64(String(lines[next].dropFirst(Self.extraPrefix.count))), !data.isEmpty else { throw broken() }
             extra = data
-            lines.removeFirst()
+            next += 1
         }
-        guard let line = lines.popFirst(), line.hasPrefix(Self.indexPrefix), let index = Int(line.dropFirst(Self.indexPrefix.count)),
-            index >= 0, (Self.indexPrefix + String(index)).utf8.elementsEqual(line.utf8), lines.count <= Self.pathHashesMax
-        else { throw .malformed }
-        let path = lines.compactMap { MerkleHash(base64: $0) }
-        guard path.count == lines.count else { throw .malformed }
+        guard next < lines.count, lines[next].hasPrefix(Self.indexPrefix), let index = treeSize(decimal: lines[next].dropFirst(Self.indexPrefix.count))
+        else { throw broken() }
+        next += 1
+        var path: [MerkleHash] = []
+        while next < lines.count {
+            guard path.count < Self.pathHashesMax, let hash = MerkleHash(base64: lines[next]) else { throw broken() }
+            path.append(hash)
+            next += 1
+        }
+        // Whether the head is signed is for `verify`; what is no signed note at all was damaged on the way.
+        next += 1
+        do { _ = try SignedNote(parsing: checkpoint) } catch { throw broken() }
         self.init(extra: extra, index: index, path: path, checkpoint: checkpoint)
     }
 
@@ -84,5 +97,23 @@ public struct LogProof: Sendable, CustomStringConvertible {
         guard let head = try? Checkpoint.open(checkpoint.utf8, log: log) else { throw .headNotSigned }
         guard MerkleTree.verifyInclusion(of: leaf, at: index, size: head.size, proof: path, root: head.root) else { throw .notIncluded }
         return head
+    }
+
+    /// Which of the witnesses that the reader knows signed the head. Call `verify` as well: a witness vouches for the head, not for the leaf.
+    /// - Throws: `LogProofError.cosignatureInvalid` where a signature under the name and id of a known one does not fit (C2SP: the note is refused).
+    public func witnesses(among known: [CosignatureVerifier]) throws(LogProofError) -> [CosignatureVerifier] {
+        guard let note = try? SignedNote(parsing: checkpoint) else { throw .malformed(line: nil) }
+        var signers: [CosignatureVerifier] = []
+        for witness in known {
+            do {
+                try note.verify([witness])
+                signers.append(witness)
+            } catch .noKnownSigner {
+                continue
+            } catch {
+                throw .cosignatureInvalid
+            }
+        }
+        return signers
     }
 }

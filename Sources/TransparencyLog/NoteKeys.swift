@@ -2,18 +2,28 @@
 import Crypto
 public import Foundation
 
-/// What is wrong with a note key or its text form.
-public enum NoteKeyError: Error, Hashable, Sendable {
+/// What is wrong with a note key or its text form. The description finishes the sentence "the key …".
+public enum NoteKeyError: Error, Hashable, Sendable, CustomStringConvertible {
     /// A key name is non-empty and has neither spaces nor plus signs nor control characters.
     case invalidName
     /// Not `name+id+key` as C2SP writes it.
     case malformed
     /// The id does not belong to the name and key: a copying error.
     case idMismatch
-    /// The type byte names an algorithm that is not Ed25519.
+    /// The type byte names another algorithm: not Ed25519, or a log's key where a witness's is due, or the other way round.
     case unsupportedAlgorithm
     /// Not 32 bytes, or not a point on the curve.
     case invalidKey
+
+    public var description: String {
+        switch self {
+        case .invalidName: "has no name, or one with spaces or control characters"
+        case .malformed: "is not of the form name+id+key, with an id of eight digits or letters a to f and a key in base 64 (C2SP signed-note)"
+        case .idMismatch: "was mistyped: its id, between the plus signs, is not the one of this name and key"
+        case .unsupportedAlgorithm: "is of another kind: a log signs with one kind (its last part begins with A), a witness with another (it begins with B)"
+        case .invalidKey: "is no Ed25519 key: its last part is damaged"
+        }
+    }
 }
 
 /// Makes signatures for notes under a name.
@@ -35,12 +45,36 @@ public protocol NoteVerifier: Sendable {
 /// C2SP's byte for Ed25519 signatures over the text as it is.
 private let ed25519SignatureType: UInt8 = 0x01
 
-/// The first four bytes, big endian, of SHA-256(name ‖ 0x0A ‖ 0x01 ‖ public key) (C2SP signed-note).
-private func ed25519KeyID(name: String, publicKey: Data) -> UInt32 {
-    var hasher = SHA256()
-    hasher.update(data: Array(name.utf8) + [0x0A, ed25519SignatureType])
-    hasher.update(data: publicKey)
-    return hasher.finalize().prefix(4).reduce(0) { $0 << 8 | UInt32($1) }
+/// A public key as text, `name+hex(key id)+base64(type ‖ public key)` (C2SP signed-note), for the algorithms whose keys have 32 bytes.
+enum VerifierKeyText {
+    /// The first four bytes, big endian, of SHA-256(name ‖ 0x0A ‖ type ‖ public key).
+    static func keyID(name: String, type: UInt8, publicKey: [UInt8]) -> UInt32 {
+        var hasher = SHA256()
+        hasher.update(data: Array(name.utf8) + [0x0A, type])
+        hasher.update(data: publicKey)
+        return hasher.finalize().prefix(4).reduce(0) { $0 << 8 | UInt32($1) }
+    }
+
+    static func write(name: String, type: UInt8, publicKey: [UInt8]) -> String {
+        let id = hexadecimal(bigEndianBytes(keyID(name: name, type: type, publicKey: publicKey)))
+        return "\(name)+\(id)+\(Data([type] + publicKey).base64EncodedString())"
+    }
+
+    static func read(_ vkey: String, type: UInt8) throws(NoteKeyError) -> (name: String, publicKey: [UInt8]) {
+        // The key's base 64 may itself contain a plus sign; the name and the id cannot.
+        let parts = vkey.split(separator: "+", maxSplits: 2, omittingEmptySubsequences: false)
+        guard parts.count == 3, parts[1].utf8.count == 8, let bytes = bytesFromCanonicalBase64(String(parts[2])) else { throw .malformed }
+        guard bytes.first == type else { throw bytes.isEmpty ? .malformed : .unsupportedAlgorithm }
+        let (name, publicKey) = (String(parts[0]), Array(bytes.dropFirst()))
+        try check(name: name, publicKey: publicKey)
+        guard write(name: name, type: type, publicKey: publicKey).utf8.elementsEqual(vkey.utf8) else { throw .idMismatch }
+        return (name, publicKey)
+    }
+
+    static func check(name: String, publicKey: [UInt8]) throws(NoteKeyError) {
+        guard isValidNoteKeyName(name) else { throw .invalidName }
+        guard (try? Curve25519.Signing.PublicKey(rawRepresentation: publicKey)) != nil else { throw .invalidKey }
+    }
 }
 
 /// A public Ed25519 key with its name: checks signatures, and is passed around as a verifier key (`vkey`).
@@ -51,27 +85,20 @@ public struct Ed25519NoteVerifier: NoteVerifier, Hashable, CustomStringConvertib
     public let publicKey: [UInt8]
 
     public init(name: String, publicKey: [UInt8]) throws(NoteKeyError) {
-        guard isValidNoteKeyName(name) else { throw .invalidName }
-        guard (try? Curve25519.Signing.PublicKey(rawRepresentation: publicKey)) != nil else { throw .invalidKey }
+        try VerifierKeyText.check(name: name, publicKey: publicKey)
         self.name = name
         self.publicKey = publicKey
-        keyID = ed25519KeyID(name: name, publicKey: Data(publicKey))
+        keyID = VerifierKeyText.keyID(name: name, type: ed25519SignatureType, publicKey: publicKey)
     }
 
     /// Reads `name+hex(key id)+base64(0x01 ‖ public key)`.
     public init(vkey: String) throws(NoteKeyError) {
-        // The key's base 64 may itself contain a plus sign; the name and the id cannot.
-        let parts = vkey.split(separator: "+", maxSplits: 2, omittingEmptySubsequences: false)
-        guard parts.count == 3, parts[1].utf8.count == 8, let bytes = bytesFromCanonicalBase64(String(parts[2])) else { throw .malformed }
-        guard bytes.first == ed25519SignatureType else { throw bytes.isEmpty ? .malformed : .unsupportedAlgorithm }
-        try self.init(name: String(parts[0]), publicKey: Array(bytes.dropFirst()))
-        guard parts[1].utf8.elementsEqual(keyIDText.utf8) else { throw .idMismatch }
+        let (name, publicKey) = try VerifierKeyText.read(vkey, type: ed25519SignatureType)
+        try self.init(name: name, publicKey: publicKey)
     }
 
     /// The verifier key to publish.
-    public var vkey: String {
-        "\(name)+\(keyIDText)+\(Data([ed25519SignatureType] + publicKey).base64EncodedString())"
-    }
+    public var vkey: String { VerifierKeyText.write(name: name, type: ed25519SignatureType, publicKey: publicKey) }
 
     public var description: String { vkey }
 
@@ -79,8 +106,6 @@ public struct Ed25519NoteVerifier: NoteVerifier, Hashable, CustomStringConvertib
         guard let key = try? Curve25519.Signing.PublicKey(rawRepresentation: publicKey) else { return false }
         return key.isValidSignature(signature, for: text)
     }
-
-    private var keyIDText: String { hexadecimal(bigEndianBytes(keyID)) }
 }
 
 /// A private Ed25519 key with its name. Prints as its verifier key, never as itself.

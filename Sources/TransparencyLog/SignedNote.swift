@@ -28,9 +28,42 @@ public struct NoteSignature: Sendable {
         self.signature = signature
     }
 
-    /// Both, for a key is free to share one of them with another. Names are compared byte by byte.
-    fileprivate func isFrom(_ verifier: any NoteVerifier) -> Bool {
+    /// Whether it claims to be by this key: by name and id, for a key is free to share one of them with another. Names are compared byte by byte.
+    public func isFrom(_ verifier: any NoteVerifier) -> Bool {
         keyID == verifier.keyID && name.utf8.elementsEqual(verifier.name.utf8)
+    }
+
+    /// The line as it stands in a note, its newline included.
+    public var line: String { "— \(name) \(Data(bigEndianBytes(keyID) + signature).base64EncodedString())\n" }
+
+    /// Takes lines apart that came without a note, as a witness answers them, and believes none.
+    /// - Throws: `SignedNoteError.tooLarge` or `.malformed`, also when there is no line.
+    public static func lines(parsing answer: some Sequence<UInt8>) throws(SignedNoteError) -> [NoteSignature] {
+        let bytes = Array(answer.prefix(SignedNote.bytesMax + 1))
+        guard bytes.count <= SignedNote.bytesMax else { throw .tooLarge }
+        guard bytes.last == newline, !bytes.contains(where: isForbidden), String(validating: bytes, as: UTF8.self) != nil else { throw .malformed }
+        return try lines(bytes[...])
+    }
+
+    /// - Parameter bytes: valid UTF-8 that ends in a newline.
+    fileprivate static func lines(_ bytes: ArraySlice<UInt8>) throws(SignedNoteError) -> [NoteSignature] {
+        let lines = bytes.split(separator: newline, omittingEmptySubsequences: false).dropLast()
+        guard !lines.isEmpty else { throw .malformed }
+        guard lines.count <= SignedNote.signaturesMax else { throw .tooLarge }
+        var signatures: [NoteSignature] = []
+        for line in lines { signatures.append(try NoteSignature(line: line)) }
+        return signatures
+    }
+
+    private init(line: ArraySlice<UInt8>) throws(SignedNoteError) {
+        guard line.starts(with: linePrefix) else { throw .malformed }
+        let parts = line.dropFirst(linePrefix.count).split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
+        guard parts.count == 2 else { throw .malformed }
+        let name = String(decoding: parts[0], as: UTF8.self)
+        guard isValidNoteKeyName(name), let bytes = bytesFromCanonicalBase64(String(decoding: parts[1], as: UTF8.self)),
+            bytes.count > keyIDBytes
+        else { throw .malformed }
+        self.init(name: name, keyID: bytes.prefix(keyIDBytes).reduce(0) { $0 << 8 | UInt32($1) }, signature: Array(bytes.dropFirst(keyIDBytes)))
     }
 }
 
@@ -55,7 +88,15 @@ public struct SignedNote: Sendable, CustomStringConvertible {
         for signer in signers { try addSignature(of: signer) }
     }
 
-    /// Adds a signature over the same text, as a witness does.
+    /// Adds a signature that somebody made over this text, such as a witness. It is not checked.
+    public mutating func add(_ signature: NoteSignature) { signatures.append(signature) }
+
+    /// Takes off the signatures of all others.
+    public mutating func keep(signaturesOf known: [any NoteVerifier]) {
+        signatures.removeAll { signature in !known.contains { signature.isFrom($0) } }
+    }
+
+    /// Adds a signature over the same text.
     public mutating func addSignature(of signer: any NoteSigner) throws {
         guard isValidNoteKeyName(signer.name) else { throw NoteKeyError.invalidName }
         signatures.append(NoteSignature(name: signer.name, keyID: signer.keyID, signature: try signer.sign(Array(text.utf8))))
@@ -72,12 +113,8 @@ public struct SignedNote: Sendable, CustomStringConvertible {
             let textEnd = bytes.indices.dropLast().last(where: { bytes[$0] == newline && bytes[$0 + 1] == newline })
         else { throw .malformed }
 
-        let lines = bytes[(textEnd + 2)...].split(separator: newline, omittingEmptySubsequences: false).dropLast()
-        guard !lines.isEmpty else { throw .malformed }
-        guard lines.count <= Self.signaturesMax else { throw .tooLarge }
         text = String(decoding: bytes[...textEnd], as: UTF8.self)
-        signatures = []
-        for line in lines { signatures.append(try Self.signature(from: line)) }
+        signatures = try NoteSignature.lines(bytes[(textEnd + 2)...])
     }
 
     /// The same for a note that is a string already.
@@ -87,10 +124,7 @@ public struct SignedNote: Sendable, CustomStringConvertible {
 
     /// The note as it is published.
     public var description: String {
-        signatures.reduce(into: text + "\n") { note, signature in
-            let bytes = bigEndianBytes(signature.keyID) + signature.signature
-            note += "— \(signature.name) \(Data(bytes).base64EncodedString())\n"
-        }
+        signatures.reduce(into: text + "\n") { $0 += $1.line }
     }
 
     /// Checks every signature that claims to be by one of the known keys, and ignores all others, as C2SP demands.
@@ -107,20 +141,6 @@ public struct SignedNote: Sendable, CustomStringConvertible {
         }
         guard !signers.isEmpty else { throw .noKnownSigner }
         return signers
-    }
-
-    private static func signature(from line: ArraySlice<UInt8>) throws(SignedNoteError) -> NoteSignature {
-        guard line.starts(with: linePrefix) else { throw .malformed }
-        let parts = line.dropFirst(linePrefix.count).split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
-        guard parts.count == 2 else { throw .malformed }
-        let name = String(decoding: parts[0], as: UTF8.self)
-        guard isValidNoteKeyName(name), let bytes = bytesFromCanonicalBase64(String(decoding: parts[1], as: UTF8.self)),
-            bytes.count > keyIDBytes
-        else { throw .malformed }
-        return NoteSignature(
-            name: name,
-            keyID: bytes.prefix(keyIDBytes).reduce(0) { $0 << 8 | UInt32($1) },
-            signature: Array(bytes.dropFirst(keyIDBytes)))
     }
 }
 

@@ -45,7 +45,7 @@ public struct BaseURL: Sendable, Hashable, CustomStringConvertible {
     public var description: String { origin }
 
     /// Only names and addresses that cannot leave the machine: `localhost`, 127.0.0.0/8 (RFC 1122 §3.2.1.3) and `::1`.
-    static func isLoopback(_ host: String) -> Bool {
+    public static func isLoopback(_ host: String) -> Bool {
         if host == "localhost" || host == "::1" || host == "[::1]" { return true }
         let parts = host.split(separator: ".", omittingEmptySubsequences: false)
         return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }

@@ -47,11 +47,12 @@ struct AboutProblemPage: PageModel {
     static let fields: Fields<Self> = ["slug": .text(\.slug)]
 }
 
-/// `GET /health/ready`: whether requests can be served, database included. For load balancers.
+/// `GET /health/ready`: whether requests can be served, database included, and what is wrong although they can. For load balancers, which go by the
+/// status, and for monitoring.
 private func readinessAnswer(_ request: Request, _ context: WebContext) async throws -> Response {
     do {
-        try await context.services.readiness?()
-        return Response.json(["status": "ready"] as JSONValue)
+        let warnings = try await context.services.readiness?() ?? []
+        return Response.json(["status": "ready", "warnings": .array(warnings.map { .string($0) })] as JSONValue)
     } catch {
         context.logger.warning("not ready", metadata: ["error": "\(error)"])
         throw Problem.busy()

@@ -59,8 +59,8 @@ public struct RouteRecord: Sendable, Hashable {
 /// Remembers a language for an account, so that it is chosen at the next sign-in too.
 public typealias LanguageMemory = @Sendable (Caller, Language) async throws -> Void
 
-/// Throws when the service is not ready.
-public typealias ReadinessProbe = @Sendable () async throws -> Void
+/// Throws when the service is not ready. Returns what operators should look at although it is: short names with dashes.
+public typealias ReadinessProbe = @Sendable () async throws -> [String]
 
 /// Where slices register what they serve. Made once, on one task, before the server starts.
 public final class Site {

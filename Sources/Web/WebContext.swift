@@ -155,6 +155,13 @@ extension PageContext {
         }
     }
 
+    /// A body of another kind than JSON and forms, whatever its media type.
+    /// - Parameter bytesMax: the route's limit.
+    /// - Throws: `Problem` 413 or 408.
+    public func bytes(_ request: Request, bytesMax: Int) async throws -> [UInt8] {
+        try await web.body(of: request, bytesMax: bytesMax)
+    }
+
     /// A form body of a route that needs no form token, such as the token endpoint.
     /// - Throws: `Problem` 413, 415, 408 or 400.
     public func form(_ request: Request, bytesMax: Int? = nil) async throws -> Form {

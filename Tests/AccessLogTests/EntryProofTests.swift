@@ -31,13 +31,13 @@ struct EntryProofTests {
 
         func file(of entry: AccessEntryID, for credential: FixtureCredential) async throws -> String {
             try await ProveEntry(credential: credential.hash, entry: entry)
-                .perform(entries: town.entries, database: town.city.app, verifier: town.signer.verifier)
+                .perform(entries: town.entries, database: town.city.app, heads: town.heads)
         }
 
         func serve(_ body: @Sendable (any TestClientProtocol) async throws -> Void) async throws {
             try await town.city.serve {
-                AccessLogRoutes(database: town.city.app, entries: town.entries, verifier: town.signer.verifier).add(to: $0)
-                PublicLogRoutes(database: town.city.app, verifier: town.signer.verifier).add(to: $0)
+                AccessLogRoutes(database: town.city.app, entries: town.entries, heads: town.heads).add(to: $0)
+                PublicLogRoutes(database: town.city.app, heads: town.heads).add(to: $0)
             } _: { try await body($0) }
         }
     }
@@ -88,9 +88,18 @@ struct EntryProofTests {
         let forged = try Checkpoint(origin: log.name, size: 5, root: .leaf([1])).signed(by: [stranger]).description
         let forgery = LogProof(extra: proof.extra, index: proof.index, path: proof.path, checkpoint: forged).description
         #expect(throws: EntryProofFault.headNotSigned) { try ProvenEntry(checking: forgery.utf8, log: log) }
-        for nonsense in ["", "\n", "c2sp.org/tlog-proof@v1\n", checkpointOnly(text)] {
-            #expect(throws: EntryProofFault.malformed) { try ProvenEntry(checking: nonsense.utf8, log: log) }
+        for (nonsense, line) in [("", nil), ("\n", nil), ("c2sp.org/tlog-proof@v1\n", nil), (checkpointOnly(text), 1)] {
+            #expect(throws: EntryProofFault.malformed(line: line)) { try ProvenEntry(checking: nonsense.utf8, log: log) }
         }
+        // Where the trouble is.
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        for (line, broken) in [(1, "c2sp.org/tlog-proof@v2"), (2, "extra ?"), (3, "index 01"), (4, "AAAA")] {
+            var wrong = lines
+            wrong[line - 1] = broken
+            #expect(throws: EntryProofFault.malformed(line: line)) { try ProvenEntry(checking: wrong.joined(separator: "\n").utf8, log: log) }
+        }
+        // A file that went through mail or Windows.
+        #expect(try ProvenEntry(checking: text.replacing("\n", with: "\r\n").utf8, log: log).index == proof.index)
     }
 
     private func checkpointOnly(_ file: String) -> String { file.split(separator: "\n\n", maxSplits: 1).last.map(String.init) ?? "" }

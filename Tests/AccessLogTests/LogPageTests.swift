@@ -42,7 +42,7 @@ struct LogPageTests {
         /// What the resident's browser, or another's, gets.
         func get(_ path: String, by resident: FixtureResident? = nil) async throws -> CityAnswer {
             try await town.city.serve({
-                AccessLogRoutes(database: town.city.app, entries: town.entries, verifier: town.signer.verifier).add(to: $0)
+                AccessLogRoutes(database: town.city.app, entries: town.entries, heads: town.heads).add(to: $0)
             }) { client in
                 try await CityBrowser(client, session: (resident ?? town.resident).session).get(path)
             }

@@ -32,6 +32,9 @@ struct LogTown {
     /// What residents are told of the log.
     var entries: AccessEntries { AccessEntries(database: city.app, door: door) }
 
+    /// Those that are shown.
+    var heads: LogHeads { LogHeads(database: city.app, verifier: signer.verifier) }
+
     /// What somebody who owns the machine can do: triggers do not fire, rights do not count.
     func tamper(_ statements: [SQL]) async throws {
         let superuser = try Database(configuration: .init(url: city.test.superuserURL), logger: Logger(label: "test"))

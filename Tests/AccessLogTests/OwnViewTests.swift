@@ -68,7 +68,7 @@ struct OwnViewTests {
                 caseReference: "7KQ-2MX-9HD"))
         let token = try await town.city.appToken(of: town.resident, scope: ["access_log"])
         try await town.city.serve {
-            AccessLogRoutes(database: town.city.app, entries: town.entries, verifier: town.signer.verifier).add(to: $0)
+            AccessLogRoutes(database: town.city.app, entries: town.entries, heads: town.heads).add(to: $0)
         } _: { client in
             let page = try await CityBrowser(client, session: town.resident.session).get("/access-log").text
             #expect(page.contains("nothing was changed") && !page.contains("entered for you"))

@@ -206,7 +206,7 @@ struct TileStoreTests {
         let town = grown.town
         let hashes = try await grown.leafHashes()
         try await town.city.serve {
-            PublicLogRoutes(database: town.city.app, verifier: town.signer.verifier).add(to: $0)
+            PublicLogRoutes(database: town.city.app, heads: town.heads).add(to: $0)
         } _: { client in
             func get(_ path: String) async throws -> (status: Int, body: [UInt8], headers: HTTPFields) {
                 let answer = try await client.executeRequest(uri: "/log/tile/" + path, method: .get, headers: [:], body: nil)

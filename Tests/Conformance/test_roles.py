@@ -12,6 +12,8 @@ FORBIDDEN_TO_APP = [
     "SELECT * FROM consent.state", "INSERT INTO consent.state SELECT * FROM consent.state", "SELECT * FROM consent.event",
     "SELECT * FROM web.credential", "SELECT * FROM identity.account", "SELECT * FROM identity.sign_in_name",
     "DELETE FROM access_log.entry", "UPDATE access_log.entry SET outcome = 'permitted'", "TRUNCATE access_log.leaf",
+    "DELETE FROM access_log.cosignature", "INSERT INTO access_log.halt (witness, tree_size) VALUES ('w', 1)", "SELECT access_log.end_halt('because')",
+    "UPDATE witness.cosigned_head SET note = 'n'",
     "CREATE TABLE public.mine (x int)", "CREATE FUNCTION public.stoa_now() RETURNS int LANGUAGE sql AS 'SELECT 1'",
     "SELECT lo_create(0)", "SELECT lo_creat(-1)", "SELECT lo_from_bytea(0, 'kept')",
     "SET ROLE stoa_owner", "SET ROLE stoa_door", "COPY (SELECT 1) TO PROGRAM 'true'", "SELECT pg_read_file('/etc/passwd')",

@@ -162,7 +162,7 @@ struct CityCommandTests {
         let verify = ["verify", "log", "--vkey"]
         #expect(await town.run(verify + [signer.verifier.vkey] + auditor) == "done")
         #expect(await town.run(verify + [try Ed25519NoteSigner.generate(name: "log.example/test").verifier.vkey] + auditor) == "exit 1")
-        #expect(await town.run(verify + ["not-a-key"] + auditor).contains("not a verifier key"))
+        #expect(await town.run(verify + ["not-a-key"] + auditor).contains("is not of the form name+id+key"))
         let superuser = try Database(configuration: .init(url: town.city.test.superuserURL), logger: Logger(label: "test"))
         try await superuser.transaction { transaction in
             try await transaction.execute("SET LOCAL session_replication_role = replica")
@@ -187,7 +187,7 @@ struct CityCommandTests {
             caseReference: "C-1")
         _ = try await door.read(search)
         #expect(try await sequencer.sequenceOnce() == 1)
-        let proof = try await town.city.serve({ AccessLogRoutes(database: town.city.app, entries: AccessEntries(database: town.city.app, door: door), verifier: signer.verifier).add(to: $0) }) { client in
+        let proof = try await town.city.serve({ AccessLogRoutes(database: town.city.app, entries: AccessEntries(database: town.city.app, door: door), heads: LogHeads(database: town.city.app, verifier: signer.verifier)).add(to: $0) }) { client in
             try await CityBrowser(client, session: resident.session).get("/access-log/\(search.id)/proof").text
         }
         let file = try town.file("entry.tlog-proof", proof)
@@ -198,7 +198,12 @@ struct CityCommandTests {
         #expect(await town.run(verify + [changed]) == "exit 1")
         #expect(await town.run(verify + [try town.file("none")]).contains("cannot be read"))
         #expect(await town.run(["verify", "entry", "--vkey", try Ed25519NoteSigner.generate(name: signer.name).verifier.vkey, file]) == "exit 1")
-        #expect(await town.run(["verify", "entry", "--vkey", "not-a-key", file]).contains("not a verifier key"))
+        #expect(await town.run(["verify", "entry", "--vkey", "not-a-key", file]).contains("is not of the form name+id+key"))
+        #expect(await town.run(["verify", "entry", "--vkey", signer.verifier.vkey.replacing("log.example", with: "log.exmple"), file]).contains("was mistyped"))
+        #expect(await town.run(verify + ["--witness", signer.verifier.vkey, file]).contains("--witness is of another kind"))
+        #expect(await town.run(verify + ["--witness", try CosignatureSigner.generate(name: "w").verifier.vkey, file]) == "done")
+        let fromWindows = try town.file("windows.tlog-proof", proof.replacing("\n", with: "\r\n"))
+        #expect(await town.run(verify + [fromWindows]) == "done")
         #expect(!FileManager.default.fileExists(atPath: town.data))
     }
 

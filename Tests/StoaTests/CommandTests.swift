@@ -17,7 +17,7 @@ struct CommandTests {
         let names = Set(Self.all.map { $0.joined(separator: " ") })
         for name in [
             "demo", "serve", "migrate", "import residents", "staff create", "organisation create",
-            "organisation add-purposes", "erase resident", "verify ledger", "verify log", "verify entry", "log vkey", "database url",
+            "organisation add-purposes", "erase resident", "verify ledger", "verify log", "verify entry", "log vkey", "log resume", "witness vkey", "database url",
         ] { #expect(names.contains(name)) }
     }
 
@@ -45,6 +45,7 @@ struct CommandTests {
         ["organisation", "create", "--id", "Harbour Clinic", "--name", "A", "--new-private-key", "k"],
         ["organisation", "create", "--id", "clinic", "--name", "A", "--kind", "zoo", "--new-private-key", "k"], ["verify", "everything"],
         ["erase", "resident", "4GK", "--authority", "Court order"], ["verify", "log", "--vkey"], ["verify", "entry", "a.tlog-proof"], ["verify", "entry", "--vkey", "k"],
+        ["log", "resume"], ["log", "resume", "--authority", "me"],
     ])
     func refuseWhatTheyDoNotUnderstand(arguments: [String]) throws {
         let error = #expect(throws: (any Error).self) { _ = try StoaCommand.parseAsRoot(arguments) }

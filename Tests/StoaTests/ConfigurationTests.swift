@@ -1,10 +1,12 @@
 // Settings from file, environment and command line; and the file that explains them.
+import AccessLog
 import Configuration
 import Foundation
 import Identity
 import Primitives
 import TestSupport
 import Testing
+import TransparencyLog
 import Web
 
 @testable import Stoa
@@ -53,6 +55,19 @@ struct ConfigurationTests {
         #expect(try await load(environment: ["STOA_DATA": "/somewhere"]).dataDirectory == "/somewhere")
     }
 
+    @Test func namesWitnessesAndTheLogsThatItSignsFor() async throws {
+        let (near, far) = (try CosignatureSigner.generate(name: "near.example/w").verifier, try CosignatureSigner.generate(name: "far.example/w").verifier)
+        let log = try Ed25519NoteSigner.generate(name: "near.example/log").verifier
+        let configuration = try await load(
+            "witness: {logs: \"\(log.vkey)\"}",
+            environment: ["STOA_LOG_WITNESSES": "https://near.example/witness/ \(near.vkey), http://127.0.0.1:8081/w  \(far.vkey)"])
+        #expect(configuration.logWitnesses == [
+            LogWitness(prefix: "https://near.example/witness", verifier: near), LogWitness(prefix: "http://127.0.0.1:8081/w", verifier: far),
+        ])
+        #expect(configuration.witnessedLogs == [log])
+        #expect(try await load().logWitnesses.isEmpty)
+    }
+
     @Test func anEmptyVariableIsNoSetting() async throws {
         #expect(try await load(environment: ["PORT": "", "STOA_DATABASE_URL": ""]).port == 8080)
     }
@@ -64,6 +79,10 @@ struct ConfigurationTests {
         ("passwords: {memory_kibibytes: 8}", "from 7168"), ("http: {trusted_proxies: proxy.example}", "addresses or networks"),
         ("http: {trusted_proxies: [127.0.0.1]}", "one text"), ("logging: {level: loud}", "trace, debug"),
         ("anomalies: {office_hours: 19-7}", "two hours of the day"), ("anomalies: {people_per_hour: 0}", "from 1"),
+        ("log: {witnesses: \"https://w.example\"}", "an https address and a witness's verifier key"),
+        ("log: {witnesses: \"http://w.example/w remora.n621.de+da77ade7+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2\"}", "https"),
+        ("log: {witnesses: \"https://w.example/w remora.n621.de+da77ade8+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2\"}", "was mistyped"),
+        ("witness: {logs: remora.n621.de+da77ade7+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2}", "of another kind"),
         ("base_url: http://city.example", "https"), ("base_url: city", "base_url"), ("- a\n- b", "not a list of settings"), ("a: [", "not YAML"),
     ])
     func refusesWhatMakesNoSense(yaml: String, words: String) async {

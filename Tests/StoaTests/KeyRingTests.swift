@@ -138,4 +138,37 @@ struct KeyRingTests {
             #expect(refusal.contains("A log keeps its name"))
         }
     }
+
+    @Test func ofAWitnessAreMadeWhenFirstNeededAndNeverAnewUnderTheSameName() async throws {
+        try await withDatabase { database, data in
+            let log = try Ed25519NoteSigner.generate(name: "other.example/log").verifier.vkey
+            #expect(try await KeyRing.open(configuration(), data: data, database: database, say: nobody).witnessSigner == nil)
+            let settings = ["STOA_WITNESS_LOGS": log, "STOA_WITNESS_NAME": "city.example/witness"]
+            let made = try #require(try await KeyRing.open(configuration(settings), data: data, database: database, say: nobody).witnessSigner)
+            #expect(made.verifier.name == "city.example/witness")
+            let file = data.keys + "/witness.key"
+            #expect(try FileManager.default.attributesOfItem(atPath: file)[.posixPermissions] as? NSNumber == 0o600)
+            #expect(try await KeyRing.witnessVerifier(configuration(), keysDirectory: data.keys) == made.verifier)
+            let otherName = await words {
+                _ = try await KeyRing.open(
+                    configuration(["STOA_WITNESS_LOGS": log, "STOA_WITNESS_NAME": "town.example/witness"]), data: data, database: database, say: nobody)
+            }
+            #expect(otherName.contains("put that key away"), "\(otherName)")
+
+            try await database.execute(
+                "INSERT INTO witness.cosigned_head (witness, origin, tree_size, root, note) VALUES (\(made.verifier.vkey), 'o', 1, sha256('x'), 'n')")
+            try FileManager.default.removeItem(atPath: file)
+            let lost = await words { _ = try await KeyRing.open(configuration(settings), data: data, database: database, say: nobody) }
+            #expect(lost.contains("witness's key") && lost.contains("Restore it from your copy"), "\(lost)")
+            let anew = try await KeyRing.open(
+                configuration(["STOA_WITNESS_LOGS": log, "STOA_WITNESS_NAME": "town.example/witness"]), data: data, database: database, say: nobody)
+            #expect(anew.witnessSigner?.verifier.name == "town.example/witness")
+            // A log's key is none of a witness, and the other way round.
+            let signing = try String(contentsOfFile: data.keys + "/log-signing.key", encoding: .utf8)
+            let wrong = await words {
+                _ = try await KeyRing.open(configuration(["STOA_WITNESS_LOGS": log, "STOA_KEYS_WITNESS_KEY": signing]), data: data, database: database, say: nobody)
+            }
+            #expect(wrong.contains("not of the form"), "\(wrong)")
+        }
+    }
 }

@@ -78,7 +78,7 @@ struct LogProofTests {
         ] {
             #expect(!accepts(Array(proof.description.replacing(from, with: to).utf8), leaf: leaves[4]), "\(to)")
         }
-        #expect(throws: LogProofError.malformed) { try LogProof(parsing: []) }
+        #expect(throws: LogProofError.malformed(line: nil)) { try LogProof(parsing: []) }
         #expect(throws: LogProofError.tooLarge) { try LogProof(parsing: Bytes(repeating: 10, count: LogProof.bytesMax + 1)) }
     }
 

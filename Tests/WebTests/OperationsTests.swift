@@ -66,7 +66,10 @@ import Testing
     @Test func readinessFollowsTheDatabaseAndLivenessDoesNot() async throws {
         let isDown = Atomic(true)
         let site = try sampleSite(sampleConfiguration())
-        site.readiness = { if isDown.load(ordering: .relaxed) { throw DatabaseError.unavailable } }
+        site.readiness = {
+            if isDown.load(ordering: .relaxed) { throw DatabaseError.unavailable }
+            return ["log-halted"]
+        }
         site.publicAPI.get("/api/v1/rows") { _, _ in throw DatabaseError.queueFull }
         site.everyone.get("/rows") { _, _ in throw DatabaseError.connectionLost }
         let application = try WebApplication.build(site: site, logger: quietLogger)
@@ -83,7 +86,7 @@ import Testing
             isDown.store(false, ordering: .relaxed)
             try await client.execute(uri: "/health/ready", method: .get) { response in
                 #expect(response.status == .ok)
-                #expect(response.text == #"{"status":"ready"}"#)
+                #expect(response.text == #"{"status":"ready","warnings":["log-halted"]}"#)
             }
         }
     }

@@ -27,7 +27,7 @@ struct EraseResidentCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard PublicCode(code) != nil else { throw ValidationError("\"\(code)\" is not a public code.") }
-        guard (3...200).contains(authority.unicodeScalars.count) else { throw ValidationError("--authority has 3 to 200 characters.") }
+        try validateAuthority(authority)
     }
 
     func run() async throws {

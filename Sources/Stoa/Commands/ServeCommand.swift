@@ -75,6 +75,7 @@ private func serve(
             do {
                 try await server.run {
                     sayToPerson("The log's verifier key, to publish: \(keys.logSigner.verifier.vkey)")
+                    if let witness = keys.witnessSigner?.verifier { sayToPerson("The witness's verifier key, for the logs that it signs for: \(witness.vkey)") }
                     sayToPerson(introduction?() ?? "Serving \(configuration.baseURL.origin) — Ctrl-C stops.")
                 }
             } catch {

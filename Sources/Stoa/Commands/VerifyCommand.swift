@@ -71,7 +71,7 @@ struct VerifyLogCommand: AsyncParsableCommand {
             progress.finish(result.leafCount, of: result.leafCount)
             return result
         }
-        print("\(result.leafCount) leaves, \(result.erasedCount) of them erased on record, \(result.checkpointCount) signed heads, \(result.waitingCount) entries wait for their leaf.")
+        print("\(result.leafCount) leaves, \(result.erasedCount) of them erased on record, \(result.checkpointCount) signed heads with \(result.cosignatureCount) signatures of witnesses, \(result.waitingCount) entries wait for their leaf.")
         for finding in result.findings { print(finding) }
         guard result.isWhole else { throw ExitCode.failure }
         print("The log is whole.")
@@ -89,19 +89,22 @@ struct VerifyEntryCommand: AsyncParsableCommand {
         commandName: "entry", abstract: "Checks the proof of one access entry and prints what the entry says.",
         discussion: """
             FILE is what a resident downloads beside an entry (.tlog-proof). Nothing else is asked: no server, no database, no settings. The
-            verifier key is the one that the city publishes (`stoa log vkey`); take it from somewhere other than the file. Exit status 1 when
-            the entry does not stand.
+            verifier key is the one that the city publishes (`stoa log vkey`); take it from somewhere other than the file, and likewise the keys of
+            witnesses: each that signed the head has seen, apart from the city, that the log only grew. Exit status 1 when the entry does not stand.
             """)
 
     @Argument(help: "The proof.", completion: .file()) var file: String
     @Option(help: "The log's published verifier key, name+id+key.") var vkey: String
+    @Option(help: ArgumentHelp("The verifier key of a witness that you trust; once for each.", valueName: "vkey")) var witness: [String] = []
 
     func run() async throws {
         let verifier = try Ed25519NoteVerifier(option: vkey)
+        let witnesses = try witness.map { try CosignatureVerifier(option: $0) }
         guard let content = FileManager.default.contents(atPath: file) else { throw SetupError("The file \(file) cannot be read.") }
         do {
-            let proven = try ProvenEntry(checking: content, log: verifier)
-            print("The entry stands: leaf \(proven.index) of the \(proven.treeSize) that the log \(proven.origin) signed.")
+            let proven = try ProvenEntry(checking: content, log: verifier, witnesses: witnesses)
+            print("The entry stands: leaf \(proven.index), where leaf 0 is the first, of the \(proven.treeSize) that the log \(proven.origin) signed.")
+            print(proven.witnessLine(of: Set(witnesses).count))
             for line in proven.lines { print(line) }
         } catch let fault as EntryProofFault {
             print("The entry does not stand: \(fault.explanation)")
@@ -113,11 +116,21 @@ struct VerifyEntryCommand: AsyncParsableCommand {
 extension EntryProofFault {
     fileprivate var explanation: String {
         switch self {
-        case .malformed: "this is no whole proof (c2sp.org/tlog-proof)."
+        case .malformed(let line): "this is no whole proof (c2sp.org/tlog-proof)" + (line.map { "; look at line \($0)." } ?? ".")
+        case .cosignatureInvalid: "a signature of one of the witnesses does not fit the head."
         case .headNotSigned: "the head in the proof is not signed by this verifier key."
         case .notIncluded: "the entry, its salt, its place or the path to the root was changed."
         case .unreadable: "the proof is of something other than an access entry that this version reads."
         }
+    }
+}
+
+extension ProvenEntry {
+    /// - Parameter count: of the witnesses whose keys were given.
+    fileprivate func witnessLine(of count: Int) -> String {
+        guard count > 0 else { return "No witness was asked for (--witness): that everybody is shown this log rests on the log alone." }
+        let names = witnesses.isEmpty ? "" : ": " + witnesses.map(\.name).joined(separator: ", ")
+        return "\(witnesses.count) of the \(count) witnesses signed this head\(names)."
     }
 }
 
@@ -127,7 +140,18 @@ extension Ed25519NoteVerifier {
         do {
             try self.init(vkey: option)
         } catch {
-            throw SetupError("--vkey is not a verifier key of the form name+id+key (C2SP signed-note): \(error).")
+            throw SetupError("The verifier key after --vkey \(error).")
+        }
+    }
+}
+
+extension CosignatureVerifier {
+    /// - Parameter option: as somebody typed it after `--witness`.
+    fileprivate init(option: String) throws {
+        do {
+            try self.init(vkey: option)
+        } catch {
+            throw SetupError("The verifier key after --witness \(error).")
         }
     }
 }

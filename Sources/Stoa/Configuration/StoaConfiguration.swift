@@ -4,6 +4,7 @@ import Foundation
 import Identity
 import Logging
 import Primitives
+import TransparencyLog
 import Web
 
 /// What an installation decides about itself.
@@ -23,6 +24,12 @@ struct StoaConfiguration: Sendable {
     var logOrigin: String?
     /// What stands out in the access log.
     var anomalies: AnomalyRules
+    /// Who signs the heads of the log elsewhere.
+    var logWitnesses: [LogWitness]
+    /// The name of this city as a witness, fixed when that key is made; nil: from the host of `baseURL`.
+    var witnessName: String?
+    /// The keys of the logs whose heads this city signs; none: it is no witness.
+    var witnessedLogs: [Ed25519NoteVerifier]
     var passwords: PasswordCost
     var passwordThreads: Int
     var logLevel: Logger.Level
@@ -54,6 +61,8 @@ struct StoaConfiguration: Sendable {
         var lookup: Redacted<String>?
         var logSigningFile: String?
         var logSigning: Redacted<String>?
+        var witnessFile: String?
+        var witness: Redacted<String>?
     }
 
     /// Every key there is, in the order of config/stoa.yaml.
@@ -78,12 +87,17 @@ struct StoaConfiguration: Sendable {
         static let encryptionFile = Setting("keys.encryption_key_file")
         static let lookupFile = Setting("keys.lookup_key_file")
         static let logSigningFile = Setting("keys.log_signing_key_file")
+        static let witnessFile = Setting("keys.witness_key_file")
         static let encryption = Setting("keys.encryption_key", isSecret: true)
         static let lookup = Setting("keys.lookup_key", isSecret: true)
         static let logSigning = Setting("keys.log_signing_key", isSecret: true)
+        static let witness = Setting("keys.witness_key", isSecret: true)
         static let logOrigin = Setting("log.origin")
         static let officeHours = Setting("anomalies.office_hours")
         static let peoplePerHour = Setting("anomalies.people_per_hour")
+        static let logWitnesses = Setting("log.witnesses")
+        static let witnessName = Setting("witness.name")
+        static let witnessedLogs = Setting("witness.logs")
         static let passwordMemory = Setting("passwords.memory_kibibytes")
         static let passwordPasses = Setting("passwords.passes")
         static let passwordThreads = Setting("passwords.threads")
@@ -91,8 +105,9 @@ struct StoaConfiguration: Sendable {
 
         static let all = [
             baseURL, address, port, trustedProxies, stopSeconds, metricsAddress, metricsPort, dataDirectory, cityName, timeZone, language, localities, url,
-            migrationURL, auditorURL, sharedConnections, exclusiveConnections, encryptionFile, lookupFile, logSigningFile, encryption, lookup, logSigning,
-            logOrigin, officeHours, peoplePerHour, passwordMemory, passwordPasses, passwordThreads, logLevel,
+            migrationURL, auditorURL, sharedConnections, exclusiveConnections, encryptionFile, lookupFile, logSigningFile, witnessFile, encryption, lookup,
+            logSigning, witness, logOrigin, logWitnesses, witnessName, witnessedLogs, officeHours, peoplePerHour, passwordMemory, passwordPasses,
+            passwordThreads, logLevel,
         ]
     }
 
@@ -132,7 +147,8 @@ struct StoaConfiguration: Sendable {
         keys = KeySettings(
             encryptionFile: settings.text(Key.encryptionFile), encryption: settings.text(Key.encryption).map(Redacted.init),
             lookupFile: settings.text(Key.lookupFile), lookup: settings.text(Key.lookup).map(Redacted.init),
-            logSigningFile: settings.text(Key.logSigningFile), logSigning: settings.text(Key.logSigning).map(Redacted.init))
+            logSigningFile: settings.text(Key.logSigningFile), logSigning: settings.text(Key.logSigning).map(Redacted.init),
+            witnessFile: settings.text(Key.witnessFile), witness: settings.text(Key.witness).map(Redacted.init))
         logOrigin = settings.text(Key.logOrigin)
         anomalies = AnomalyRules(
             timeZone: city.timeZone,
@@ -143,6 +159,13 @@ struct StoaConfiguration: Sendable {
                 return opens..<closes
             } ?? AnomalyRules.usualOfficeHours,
             peoplePerHourMax: try settings.integer(Key.peoplePerHour, in: 1...10_000) ?? AnomalyRules.usualPeoplePerHourMax)
+        logWitnesses =
+            try settings.value(
+                Key.logWitnesses, "an https address and a witness's verifier key with a space between, and a comma before the next: https://city.example/witness city.example/witness+…",
+                { try list($0) { try LogWitness(setting: $0) } }) ?? []
+        witnessName = settings.text(Key.witnessName)
+        witnessedLogs =
+            try settings.value(Key.witnessedLogs, "verifier keys of logs with commas between: city.example/log+…") { try list($0) { try Ed25519NoteVerifier(setting: $0) } } ?? []
         let standard = PasswordCost.standard
         // Floors of OWASP's table for argon2id: less would be no protection, and a typing error should not weaken every password.
         passwords = PasswordCost(
@@ -150,5 +173,45 @@ struct StoaConfiguration: Sendable {
             passes: UInt32(try settings.integer(Key.passwordPasses, in: 1...64) ?? Int(standard.passes)), lanes: standard.lanes)
         passwordThreads = try settings.integer(Key.passwordThreads, in: 1...256) ?? ProcessInfo.processInfo.activeProcessorCount
         logLevel = try settings.value(Key.logLevel, "trace, debug, info, notice, warning, error or critical") { Logger.Level(rawValue: $0) } ?? .info
+    }
+}
+
+/// The parts between commas.
+private func list<Element>(_ text: String, _ convert: (String) throws -> Element?) throws -> [Element]? {
+    let parts = text.split(separator: ",", omittingEmptySubsequences: false).map { $0.trimmingCharacters(in: .whitespaces) }
+    var elements: [Element] = []
+    for part in parts {
+        guard let element = try convert(part) else { return nil }
+        elements.append(element)
+    }
+    return elements
+}
+
+extension LogWitness {
+    /// Reads `address key`; nil for another form. An address beyond this machine is https: what is sent is public, but who answers must be who is meant.
+    /// - Throws: `SetupError` that says what is wrong with the key.
+    fileprivate init?(setting: String) throws {
+        let parts = setting.split(separator: " ")
+        guard parts.count == 2, let address = URLComponents(string: String(parts[0])), let host = address.host, let scheme = address.scheme,
+            address.query == nil, address.fragment == nil, address.user == nil, address.password == nil,
+            scheme == "https" || (scheme == "http" && BaseURL.isLoopback(host))
+        else { return nil }
+        let prefix = parts[0].hasSuffix("/") ? parts[0].dropLast() : parts[0]
+        do {
+            self.init(prefix: String(prefix), verifier: try CosignatureVerifier(vkey: String(parts[1])))
+        } catch {
+            throw SetupError("In log.witnesses the verifier key of \(prefix) \(error).")
+        }
+    }
+}
+
+extension Ed25519NoteVerifier {
+    /// - Throws: `SetupError` that says what is wrong with the key.
+    fileprivate init(setting: String) throws {
+        do {
+            try self.init(vkey: setting)
+        } catch {
+            throw SetupError("In witness.logs the verifier key \"\(setting)\" \(error).")
+        }
     }
 }

@@ -69,7 +69,7 @@ public struct WebResponder: HTTPResponder {
         // Where an app sends its resident, and where anybody checks a proof: pages for people among the addresses of programs.
         let people = ["/oauth/authorize", "/oauth/requests/", "/log/verify"]
         if people.contains(where: { path.hasPrefix($0) }) { return .page }
-        let programs = ["/api/", "/oauth/", "/.well-known/", "/health/", "/log/", "/v2/"]
+        let programs = ["/api/", "/oauth/", "/.well-known/", "/health/", "/log/", "/witness/", "/v2/"]
         return programs.contains { path.hasPrefix($0) || path == $0.dropLast() } ? .json : .page
     }
 }

@@ -10,6 +10,7 @@ public struct LogVerification: Sendable {
     public internal(set) var erasedCount = 0
     public internal(set) var waitingCount = 0
     public internal(set) var checkpointCount = 0
+    public internal(set) var cosignatureCount = 0
     /// One sentence for each thing that is not as promised; empty: the log is whole.
     public internal(set) var findings: [String] = []
     public var isWhole: Bool { findings.isEmpty }
@@ -40,19 +41,22 @@ public struct LogVerifier: Sendable {
         try await database.transaction(isolation: .repeatableRead) { transaction in
             var work = VerificationWork(verifier: verifier)
             let total = Int(try await transaction.one(CountLeaves()))
-            try await work.loadCheckpoints(on: transaction)
+            work.witnesses = try await transaction.query(WitnessesOfLog())
+            try await work.loadHeads(of: 0...0, on: transaction)
             work.checkRoot(at: 0)
             while true {
                 let page = try await transaction.query(LeafPage(from: work.nextIndex, count: Self.leavesPerPage))
+                try await work.loadHeads(of: work.tree.size + 1...work.tree.size + Self.leavesPerPage, on: transaction)
                 for leaf in page where work.result.findings.count < Self.findingsMax { work.check(leaf) }
                 try await work.checkTiles(on: transaction)
                 progress(work.tree.size, total)
                 if page.count < Self.leavesPerPage || work.result.findings.count >= Self.findingsMax { break }
             }
-            work.finish()
+            try await work.finish(on: transaction)
             try await work.checkTileCount(on: transaction)
             try await checkChains(on: transaction, &work.result)
             try await checkEntriesWithoutLeaf(on: transaction, &work.result)
+            work.result.findings += try await transaction.query(StandingHalts()).map(\.description)
             return work.result
         }
     }
@@ -75,14 +79,17 @@ public struct LogVerifier: Sendable {
     }
 }
 
-/// The state of one verification: the tree so far, and the signed heads that are still to be met.
+/// The state of one verification: the tree so far, and the signed heads that the page of leaves at hand is to meet.
 private struct VerificationWork {
     var result = LogVerification()
     var tree = CompactRange()
     var nextIndex: Int64 = 0
     private let verifier: Ed25519NoteVerifier
+    /// The verifier keys of all that ever signed a head.
+    var witnesses: [String] = []
     private var checkpoints: [Int: CheckpointRow] = [:]
-    private var newestSize: Int?
+    private var cosignatures: [Int: [CosignatureRow]] = [:]
+    private var newestSize = 0
     /// For each level the hashes of the tile that is being filled, and the full ones that are still to be compared with what is stored.
     private var growingTiles: [[MerkleHash]] = []
     private var fullTiles: [TileRow] = []
@@ -92,10 +99,13 @@ private struct VerificationWork {
 
     init(verifier: Ed25519NoteVerifier) { self.verifier = verifier }
 
-    mutating func loadCheckpoints(on executor: some Executor) async throws {
-        for row in try await executor.query(AllCheckpoints()) { checkpoints[row.size] = row }
-        result.checkpointCount = checkpoints.count
-        newestSize = checkpoints.keys.max()
+    /// The heads of these sizes, and what witnesses signed of them: a page at a time, like the leaves.
+    mutating func loadHeads(of sizes: ClosedRange<Int>, on executor: some Executor) async throws {
+        for row in try await executor.query(Checkpoints(sizes: sizes)) {
+            checkpoints[row.size] = row
+            newestSize = row.size
+        }
+        for row in try await executor.query(Cosignatures(witnesses: witnesses, sizes: sizes)) { cosignatures[row.size, default: []].append(row) }
     }
 
     mutating func check(_ leaf: LeafRow) {
@@ -159,6 +169,8 @@ private struct VerificationWork {
     mutating func checkRoot(at size: Int) {
         guard let checkpoint = checkpoints[size] else { return }
         checkpoints[size] = nil
+        result.checkpointCount += 1
+        checkCosignatures(of: checkpoint)
         guard let opened = try? Checkpoint.open(Array(checkpoint.note.utf8), log: verifier) else {
             result.findings.append("The checkpoint of size \(size) is not signed by this log's key.")
             return
@@ -168,15 +180,27 @@ private struct VerificationWork {
         }
     }
 
-    mutating func finish() {
+    private mutating func checkCosignatures(of checkpoint: CheckpointRow) {
+        for row in cosignatures.removeValue(forKey: checkpoint.size) ?? [] {
+            result.cosignatureCount += 1
+            let text = (try? SignedNote(parsing: checkpoint.note)).map { Array($0.text.utf8) } ?? []
+            if (try? CosignatureVerifier(vkey: row.witness))?.isValid(row.signature, over: text) != true {
+                result.findings.append("What the witness \(row.witness) is said to have signed of the checkpoint of size \(checkpoint.size) does not fit it.")
+            }
+        }
+    }
+
+    mutating func finish(on executor: some Executor) async throws {
         // Where reading stopped early the leaves after it are unknown, not missing.
         guard result.findings.count < LogVerifier.findingsMax else { return }
-        for size in checkpoints.keys.sorted() where size > tree.size {
-            result.findings.append("There is a checkpoint of size \(size), and only \(tree.size) leaves.")
+        for row in try await executor.query(Checkpoints(sizes: tree.size + 1...Int.max, countMax: LogVerifier.findingsMax)) {
+            newestSize = row.size
+            result.checkpointCount += 1
+            result.findings.append("There is a checkpoint of size \(row.size), and only \(tree.size) leaves.")
         }
         // A leaf and the head that covers it are committed together, so there is no moment in which one may be behind.
-        if newestSize ?? 0 < tree.size {
-            result.findings.append("The newest signed head covers \(newestSize ?? 0) leaves, and there are \(tree.size).")
+        if newestSize < tree.size {
+            result.findings.append("The newest signed head covers \(newestSize) leaves, and there are \(tree.size).")
         }
     }
 }

@@ -5,10 +5,12 @@ public import TransparencyLog
 
 /// Why a file shows nothing.
 public enum EntryProofFault: Error, Hashable, Sendable {
-    /// It is no proof at all, or was cut or changed where everybody can see it.
-    case malformed
+    /// It is no proof at all, or was cut or changed where everybody can see it: in this line, counted from 1, where one can be named.
+    case malformed(line: Int?)
     /// The head in it is not signed by this log's key.
     case headNotSigned
+    /// The signature of a witness whom the reader trusts does not fit the head.
+    case cosignatureInvalid
     /// Entry, salt, place or path are not those that the head covers: one of them was changed.
     case notIncluded
     /// It proves something, but no access entry that this program can read.
@@ -24,15 +26,26 @@ public struct ProvenEntry: Sendable {
     public let treeSize: Int
     /// The log's name.
     public let origin: String
+    /// The witnesses, of those that the reader trusts, that signed the head.
+    public let witnesses: [CosignatureVerifier]
 
     /// Checks a file, offline.
     /// - Parameters:
-    ///   - file: a `.tlog-proof` of `GET /access-log/{entry}/proof`.
+    ///   - file: a `.tlog-proof` of `GET /access-log/{entry}/proof`. Its lines may end as Windows and mail end them, in CR LF.
     ///   - log: the log's key, from somewhere trusted.
+    ///   - known: keys of witnesses, from somewhere trusted.
     /// - Throws: the first ``EntryProofFault``.
-    public init(checking file: some Sequence<UInt8>, log: Ed25519NoteVerifier) throws(EntryProofFault) {
+    public init(
+        checking file: some Sequence<UInt8>, log: Ed25519NoteVerifier, witnesses known: [CosignatureVerifier] = []
+    ) throws(EntryProofFault) {
         let proof: LogProof
-        do { proof = try LogProof(parsing: file) } catch { throw .malformed }
+        do {
+            proof = try LogProof(parsing: Self.withLineFeeds(file))
+        } catch .malformed(let line) {
+            throw .malformed(line: line)
+        } catch {
+            throw .malformed(line: nil)
+        }
         let label = CommittedEntry.label.bytes
         guard proof.extra.starts(with: label), proof.extra.count > label.count + Commitment.saltBytes else { throw .unreadable }
         let salt = Array(proof.extra[label.count..<label.count + Commitment.saltBytes])
@@ -46,11 +59,22 @@ public struct ProvenEntry: Sendable {
         } catch {
             throw .notIncluded
         }
+        do { witnesses = try proof.witnesses(among: known) } catch { throw .cosignatureInvalid }
         guard let entry = CommittedEntry(canonicalBytes: canonical) else { throw .unreadable }
         self.entry = entry
         index = proof.index
         treeSize = head.size
         origin = head.origin
+    }
+
+    /// No line of a proof can hold a carriage return, so one before a line feed belongs to the line's end.
+    private static func withLineFeeds(_ file: some Sequence<UInt8>) -> [UInt8] {
+        var bytes: [UInt8] = []
+        for byte in file.prefix(2 * LogProof.bytesMax) {
+            if byte == UInt8(ascii: "\n"), bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
+            bytes.append(byte)
+        }
+        return bytes
     }
 }
 

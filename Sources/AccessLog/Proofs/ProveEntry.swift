@@ -19,20 +19,18 @@ struct ProveEntry: Sendable {
     let credential: CredentialHash
     let entry: AccessEntryID
 
-    /// - Parameter verifier: the log's key: a proof is given out only when it stands.
+    /// - Parameter heads: of the log: a proof is given out only when it stands.
     /// - Returns: the file.
     /// - Throws: ``NoEntryProof``; `Problem` when the credential may not read the log.
-    func perform(entries: AccessEntries, database: Database, verifier: Ed25519NoteVerifier) async throws -> String {
+    func perform(entries: AccessEntries, database: Database, heads: LogHeads) async throws -> String {
         try await entries.logView(of: credential)
         guard let own = try await database.optional(OwnEntry(credential: credential, entry: entry)) else { throw NoEntryProof.noSuchEntry }
-        guard let index = own.leafIndex.map({ Int($0) }), let head = try await SignedHead.newest(verifier: verifier, query: database.query),
-            index < head.tree.size
-        else { throw NoEntryProof.notInTreeYet }
+        guard let index = own.leafIndex.map({ Int($0) }), let head = try await heads.over(leaf: index) else { throw NoEntryProof.notInTreeYet }
         let path = try await StoredTree(database: database).inclusionProof(of: index, size: head.tree.size)
         let opening = CommittedEntry.opening(salt: own.salt, canonicalBytes: own.canonical)
-        let file = LogProof(extra: opening, index: index, path: path, checkpoint: head.note).description
+        let file = LogProof(extra: opening, index: index, path: path, checkpoint: head.note.description).description
         // The server reads its own words once: what does not stand is our fault, never the resident's surprise.
-        _ = try ProvenEntry(checking: file.utf8, log: verifier)
+        _ = try ProvenEntry(checking: file.utf8, log: heads.verifier, witnesses: heads.witnesses)
         return file
     }
 }

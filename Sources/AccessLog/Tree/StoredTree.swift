@@ -40,6 +40,16 @@ struct StoredTree: Sendable {
         try await roots(of: MerkleTree.inclusionRanges(of: index, size: size), size: size)
     }
 
+    /// The proof that the tree of the first `size` leaves is the beginning of the one of `newerSize` (RFC 6962 §2.1.2).
+    func consistencyProof(from size: Int, to newerSize: Int) async throws -> [MerkleHash] {
+        try await roots(of: MerkleTree.consistencyRanges(from: size, to: newerSize), size: newerSize)
+    }
+
+    /// The root over the first `size` leaves, read from the tree of `newerSize`.
+    func root(of size: Int, in newerSize: Int) async throws -> MerkleHash {
+        try await roots(of: [0..<size], size: newerSize)[0]
+    }
+
     /// Two tiles a level at most: the one with the leaf's ancestor and the one at the right edge. Each is read once.
     private func roots(of ranges: [Range<Int>], size: Int) async throws -> [MerkleHash] {
         var tiles: [Tile: [MerkleHash]] = [:]

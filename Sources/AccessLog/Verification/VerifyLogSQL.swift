@@ -111,11 +111,52 @@ struct CheckpointRow: Sendable {
     let note: String
 }
 
-struct AllCheckpoints: Query {
-    var sql: SQL { "SELECT tree_size, root, note FROM access_log.checkpoint" }
+/// Heads of these sizes, the smallest first.
+struct Checkpoints: Query {
+    let sizes: ClosedRange<Int>
+    var countMax = Int.max
+
+    var sql: SQL {
+        """
+        SELECT tree_size, root, note FROM access_log.checkpoint
+        WHERE tree_size BETWEEN \(Int64(sizes.lowerBound)) AND \(Int64(sizes.upperBound)) ORDER BY tree_size LIMIT \(Int64(countMax))
+        """
+    }
 
     func decode(_ row: inout RowReader) throws -> CheckpointRow {
         CheckpointRow(size: Int(try row.next(Int64.self)), root: try row.next(), note: try row.next())
+    }
+}
+
+struct CosignatureRow: Sendable {
+    let size: Int
+    /// The witness's verifier key.
+    let witness: String
+    let signature: [UInt8]
+}
+
+/// Who signed heads, by verifier key: read once, so that each page of signatures is a few probes.
+struct WitnessesOfLog: Query {
+    var sql: SQL { "SELECT DISTINCT witness FROM access_log.cosignature" }
+    func decode(_ row: inout RowReader) throws -> String { try row.next() }
+}
+
+/// What these witnesses signed of the heads of these sizes.
+struct Cosignatures: Query {
+    let witnesses: [String]
+    let sizes: ClosedRange<Int>
+
+    var sql: SQL {
+        """
+        SELECT c.tree_size, c.witness, c.signature
+        FROM unnest(\(witnesses)) AS w (witness)
+        JOIN access_log.cosignature AS c ON c.witness = w.witness
+            AND c.tree_size BETWEEN \(Int64(sizes.lowerBound)) AND \(Int64(sizes.upperBound))
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> CosignatureRow {
+        CosignatureRow(size: Int(try row.next(Int64.self)), witness: try row.next(), signature: try row.next())
     }
 }
 

@@ -1,4 +1,4 @@
-// The newest head of the tree that this log's own key signed. Heads are rows that the server's role may insert, so what is stored is
+// A head of the tree that this log's own key signed. Heads are rows that the server's role may insert, so what is stored is
 // believed only as far as its signature goes: a false head is passed over, never built on and never shown.
 import Postgres
 import TransparencyLog
@@ -6,7 +6,8 @@ import TransparencyLog
 /// A head whose note verifies and whose stored tree edge has the root that the note names.
 struct SignedHead: Sendable {
     let tree: CompactRange
-    let note: String
+    /// The log's signature is the first; those of witnesses may follow.
+    var note: SignedNote
 
     /// Heads that are looked through for one that verifies. False ones come from whoever took the server's role over; more than this
     /// many, and somebody must look before anything is signed again.
@@ -25,14 +26,15 @@ struct SignedHead: Sendable {
         throw SignedHeadError.noneVerifies
     }
 
-    private init?(_ row: StoredHeads.Row, verifier: Ed25519NoteVerifier) {
+    /// Nil when it does not stand.
+    init?(_ row: StoredHeads.Row, verifier: Ed25519NoteVerifier) {
         let hashes = row.frontier.compactMap { MerkleHash($0) }
         guard hashes.count == row.frontier.count, let tree = try? CompactRange(size: Int(row.size), hashes: hashes),
             let checkpoint = try? Checkpoint.open(Array(row.note.utf8), log: verifier),
-            checkpoint.size == tree.size, checkpoint.root == tree.root
+            checkpoint.size == tree.size, checkpoint.root == tree.root, let note = try? SignedNote(parsing: row.note)
         else { return nil }
         self.tree = tree
-        note = row.note
+        self.note = note
     }
 }
 

@@ -3,18 +3,18 @@
 import Foundation
 import Hummingbird
 public import Postgres
-public import TransparencyLog
+import TransparencyLog
 public import Web
 
 /// URL table of the public log.
 public struct PublicLogRoutes: Sendable {
     private let database: Database
-    private let verifier: Ed25519NoteVerifier
+    private let heads: LogHeads
 
-    /// - Parameter verifier: the log's public key. Heads that it does not verify are not shown, and nothing beyond them.
-    public init(database: Database, verifier: Ed25519NoteVerifier) {
+    /// - Parameter heads: of the log. Nothing beyond them is shown.
+    public init(database: Database, heads: LogHeads) {
         self.database = database
-        self.verifier = verifier
+        self.heads = heads
     }
 
     public func add(to site: Site) {
@@ -30,19 +30,19 @@ public struct PublicLogRoutes: Sendable {
         site.everyone.post("/log/verify", use: verify)
     }
 
-    /// The newest signed head of the tree (C2SP tlog-checkpoint).
+    /// The newest head of the tree that its witnesses stand behind, or the newest there is (C2SP tlog-checkpoint).
     @Sendable func checkpoint(_ request: Request, _ context: WebContext) async throws -> Response {
-        guard let head = try await SignedHead.newest(verifier: verifier, query: database.query) else { throw Problem.notFound }
+        guard let head = try await heads.published() else { throw Problem.notFound }
         return Response(
             status: .ok, headers: [.contentType: "text/plain; charset=utf-8", .cacheControl: "no-cache"],
-            body: .init(byteBuffer: ByteBuffer(string: head.note)))
+            body: .init(byteBuffer: ByteBuffer(string: head.note.description)))
     }
 
     /// A tile or a bundle of leaves (C2SP tlog-tiles), if the newest signed head covers it.
     @Sendable func tile(_ request: Request, _ context: WebContext) async throws -> Response {
         let prefix = "/log/tile/"
         guard request.uri.path.hasPrefix(prefix), let resource = TileResource(path: request.uri.path.dropFirst(prefix.count)),
-            let head = try await SignedHead.newest(verifier: verifier, query: database.query), resource.tile.endLeaf <= head.tree.size
+            let head = try await heads.newest(), resource.tile.endLeaf <= head.tree.size
         else { throw Problem.notFound }
         let bytes = try await bytes(of: resource)
         return Response(
@@ -65,7 +65,7 @@ public struct PublicLogRoutes: Sendable {
     }
 
     @Sendable func showVerification(_ request: Request, _ context: WebContext) async throws -> Response {
-        try context.page(VerifyEntryPage(verifier: verifier, form: context.formView()), title: "log.verify.title")
+        try context.page(VerifyEntryPage(heads: heads, form: context.formView()), title: "log.verify.title")
     }
 
     /// Checks what was pasted, and forgets it.
@@ -75,16 +75,16 @@ public struct PublicLogRoutes: Sendable {
         let file = fields.longText("proof", charactersMax: LogProof.bytesMax) + "\n"
         guard fields.isValid else { return try show(nil, fields.state, context) }
         do {
-            let proven = try ProvenEntry(checking: file.utf8, log: verifier)
-            return try show(ProvenEntryView(proven, context: context), .blank, context)
+            let proven = try ProvenEntry(checking: file.utf8, log: heads.verifier, witnesses: heads.witnesses)
+            return try show(ProvenEntryView(proven, of: heads.witnesses.count, context: context), .blank, context)
         } catch let fault as EntryProofFault {
-            fields.reject("proof", "log.verify.fault.\(fault.word)")
+            fields.reject("proof", "log.verify.fault.\(fault.word)", fault.place)
             return try show(nil, fields.state, context)
         }
     }
 
     private func show(_ proven: ProvenEntryView?, _ state: FormState, _ context: WebContext) throws -> Response {
-        var page = VerifyEntryPage(verifier: verifier, form: context.formView(state))
+        var page = VerifyEntryPage(heads: heads, form: context.formView(state))
         page.proven = proven
         return try context.page(page, title: proven == nil ? "log.verify.title" : "log.verify.title_stands", status: state.errors.isEmpty ? .ok : .unprocessableContent)
     }
@@ -102,10 +102,17 @@ extension EntryProofFault {
     /// Its name among the texts.
     fileprivate var word: String {
         switch self {
-        case .malformed: "malformed"
+        case .malformed(nil): "malformed"
+        case .malformed: "malformed_line"
         case .headNotSigned: "head_not_signed"
+        case .cosignatureInvalid: "cosignature_invalid"
         case .notIncluded: "not_included"
         case .unreadable: "unreadable"
         }
+    }
+
+    /// Where in the file the trouble is, for a text that says so.
+    fileprivate var place: [String: String] {
+        if case .malformed(let line?) = self { ["line": String(line)] } else { [:] }
     }
 }

@@ -11,17 +11,18 @@ struct VerifyEntryPage: PageModel {
 
     var errors: ErrorSummary?
     var proof: TextField
-    var verifierKey: String
+    /// What is typed behind `stoa verify entry FILE` to rely on the same keys.
+    var options: String
     var proven: ProvenEntryView?
 
     static let fields: Fields<Self> = [
-        "errors": .optional(\.errors), "proof": .model(\.proof), "verifier_key": .text(\.verifierKey), "proven": .optional(\.proven),
+        "errors": .optional(\.errors), "proof": .model(\.proof), "options": .text(\.options), "proven": .optional(\.proven),
     ]
 
-    init(verifier: Ed25519NoteVerifier, form: FormView) {
+    init(heads: LogHeads, form: FormView) {
         proof = form.area("proof", label: "log.verify.proof", hint: "log.verify.proof_hint")
         errors = form.errors
-        verifierKey = verifier.vkey
+        options = (["--vkey '\(heads.verifier.vkey)'"] + heads.witnesses.map { "--witness '\($0.vkey)'" }).joined(separator: " ")
     }
 }
 
@@ -29,10 +30,13 @@ struct VerifyEntryPage: PageModel {
 struct ProvenEntryView: ViewModel {
     var entry: EntryView
     var place: String
+    /// Who else stands behind the head; nil where the log has no witnesses.
+    var witnessed: String?
 
-    static let fields: Fields<Self> = ["entry": .model(\.entry), "place": .text(\.place)]
+    static let fields: Fields<Self> = ["entry": .model(\.entry), "place": .text(\.place), "witnessed": .optionalText(\.witnessed)]
 
-    init(_ proven: ProvenEntry, context: some PageContext) {
+    /// - Parameter knownCount: how many witnesses' keys the proof was checked with.
+    init(_ proven: ProvenEntry, of knownCount: Int, context: some PageContext) {
         let said = proven.entry
         entry = EntryView(AccessEntry(said, leafIndex: proven.index, city: context.text("log.city")), context: context)
         if said.refusal == nil, said.legalBasis == "consent" {
@@ -40,7 +44,11 @@ struct ProvenEntryView: ViewModel {
         }
         place = context.text(
             "log.verify.place",
-            ["leaf": context.format.number(proven.index + 1), "size": context.format.number(proven.treeSize), "log": proven.origin])
+            ["leaf": context.format.number(proven.index), "size": context.format.number(proven.treeSize), "log": proven.origin])
+        guard knownCount > 0 else { return }
+        witnessed = proven.witnesses.isEmpty
+            ? context.text("log.verify.unwitnessed")
+            : context.text("log.verify.witnessed", count: proven.witnesses.count, ["names": context.format.list(proven.witnesses.map(\.name))])
     }
 }
 
@@ -63,7 +71,8 @@ extension AccessEntry {
 extension ProvenEntry {
     /// What the entry says, a line each, in English. What others typed is shown without control characters: a terminal would obey them.
     public var lines: [String] {
-        let actor = [entry.actorKind, entry.organisationID, entry.clientID.map { "client \($0)" }, "as \(entry.actorRole)", "(\(entry.actorID))"]
+        let organisation = entry.organisationID.map { $0 == "city" ? "the city" : $0 }
+        let actor = [entry.actorKind, organisation, entry.clientID.map { "client \($0)" }, "as \(entry.actorRole)", "(\(entry.actorID))"]
         let subject = entry.subjectID.map { "resident \($0.uuidString.lowercased()), entry number \(entry.subjectNumber ?? 0) about them" }
         let ground = [entry.legalBasis, entry.law, entry.consentEventID.map { "consent event \($0.uuidString.lowercased())" }]
         let facts: [(String, String?)] = [

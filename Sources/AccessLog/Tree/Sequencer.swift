@@ -19,25 +19,35 @@ public struct Sequencer: Sendable {
     private let database: Database
     private let origin: String
     private let signer: Ed25519NoteSigner
+    private let isWitnessed: Bool
     private let logger: Logger
 
-    /// - Parameter signer: its name is the log's origin, as C2SP tlog-checkpoint recommends.
-    public init(database: Database, signer: Ed25519NoteSigner, logger: Logger) {
+    /// - Parameters:
+    ///   - signer: its name is the log's origin, as C2SP tlog-checkpoint recommends.
+    ///   - isWitnessed: whether witnesses are to confirm the newest head after each start of the database server, before another is signed
+    ///     (``AskWitnesses``).
+    public init(database: Database, signer: Ed25519NoteSigner, isWitnessed: Bool = false, logger: Logger) {
         self.database = database
         self.signer = signer
+        self.isWitnessed = isWitnessed
         origin = signer.name
         self.logger = logger
     }
 
     /// Works until the task is cancelled.
     public func run() async {
-        // Grows while something keeps the sequencer from its work, whoever holds its lock: the alarm of OPERATIONS hangs on it.
+        // Grows while something keeps the sequencer from its work, whatever that is: the alarm of OPERATIONS hangs on it.
         let longestWait = Gauge(label: "access_log_longest_wait_seconds")
+        let halted = Gauge(label: "access_log_halted")
+        var wasHalted = false
         while !Task.isCancelled {
             do {
-                let wait = try await database.one(LongestWait())
-                longestWait.record(wait ?? 0)
-                let count = wait == nil ? 0 : try await takeBatch()
+                let state = try await database.one(LogState())
+                longestWait.record(state.longestWaitSeconds ?? 0)
+                halted.record(state.isHalted ? 1 : 0)
+                if state.isHalted != wasHalted { try await tell(isHalted: state.isHalted) }
+                wasHalted = state.isHalted
+                let count = try await work(state)
                 if count < Self.entriesPerBatchMax { try await Task.sleep(for: Self.idleWait) }
             } catch is CancellationError {
                 return
@@ -48,10 +58,21 @@ public struct Sequencer: Sendable {
         }
     }
 
-    /// Takes one batch. Returns how many entries got their leaf: 0 when none waited or another node is at it.
+    /// Takes one batch. Returns how many entries got their leaf: 0 when none waited, another node is at it, or none may be signed now.
     @discardableResult
     public func sequenceOnce() async throws -> Int {
-        try await database.one(LongestWait()) == nil ? 0 : try await takeBatch()
+        try await work(try await database.one(LogState()))
+    }
+
+    /// Nothing is signed after a witness contradicted the log, nor before one has confirmed it: what waits goes on waiting.
+    private func work(_ state: LogState.Row) async throws -> Int {
+        guard state.longestWaitSeconds != nil, !state.isHalted, state.isConfirmed || !isWitnessed else { return 0 }
+        return try await takeBatch()
+    }
+
+    private func tell(isHalted: Bool) async throws {
+        guard isHalted else { return logger.notice("the log goes on") }
+        for halt in try await database.query(StandingHalts()) { logger.critical("\(halt)") }
     }
 
     private func takeBatch() async throws -> Int {
