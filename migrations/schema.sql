@@ -566,11 +566,16 @@ CREATE TABLE consent.processing_activity (
     legal_basis text NOT NULL,
     law text,
     policy_version integer DEFAULT 1 NOT NULL,
+    retention jsonb,
+    retention_law text,
     created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     CONSTRAINT processing_activity_check CHECK (((legal_basis = 'consent'::text) = (law IS NULL))),
     CONSTRAINT processing_activity_law_check CHECK (((length(law) >= 3) AND (length(law) <= 200))),
     CONSTRAINT processing_activity_legal_basis_check CHECK ((legal_basis = ANY (ARRAY['consent'::text, 'contract'::text, 'legal_obligation'::text, 'vital_interests'::text, 'public_task'::text, 'legitimate_interests'::text]))),
-    CONSTRAINT processing_activity_purpose_check CHECK ((purpose ~ '^[a-z][a-z0-9-]{1,62}$'::text))
+    CONSTRAINT processing_activity_purpose_check CHECK ((purpose ~ '^[a-z][a-z0-9-]{1,62}$'::text)),
+    CONSTRAINT processing_activity_retention_check CHECK (((retention IS NULL) OR COALESCE((jsonb_typeof((retention -> 'en'::text)) = 'string'::text), false))),
+    CONSTRAINT processing_activity_retention_law_check CHECK (((length(retention_law) >= 3) AND (length(retention_law) <= 200))),
+    CONSTRAINT retention_law_has_words CHECK (((retention_law IS NULL) OR (retention IS NOT NULL)))
 );
 
 ALTER TABLE consent.processing_activity OWNER TO stoa_owner;
@@ -693,6 +698,42 @@ CREATE FUNCTION access_log.field(number_and_tag bytea, payload text) RETURNS byt
     RETURN COALESCE(((number_and_tag || int4send(octet_length(payload))) || convert_to(payload, 'UTF8'::name)), (substr(number_and_tag, 1, 1) || '\x0000000000'::bytea));
 
 ALTER FUNCTION access_log.field(number_and_tag bytea, payload text) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.given_to(credential bytea, organisation text) RETURNS TABLE(counted_since timestamp with time zone, purpose text, attribute text, times bigint, first_at timestamp with time zone, last_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    -- An entry an hour for more than a year. They lie scattered, so that this is what a page can wait for (some 30 ms).
+    entries_max CONSTANT integer := 10000;
+BEGIN
+    RETURN QUERY
+        WITH newest AS MATERIALIZED (
+            SELECT e.at, e.organisation_id, e.operation, e.purpose, e.attributes, e.outcome
+            FROM web.credential AS c
+            JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+            JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
+            JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+            JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
+            -- One more than is counted tells whether there are more.
+            CROSS JOIN LATERAL (SELECT x.* FROM access_log.entry AS x WHERE x.subject_id = r.id ORDER BY x.at DESC, x.id DESC LIMIT entries_max + 1) AS e
+            WHERE c.hash = given_to.credential AND web.is_live(c)
+            ORDER BY e.at DESC LIMIT entries_max + 1
+        ), given AS (
+            SELECT n.purpose, k.attribute, count(*) AS times, min(n.at) AS first_at, max(n.at) AS last_at
+            FROM newest AS n CROSS JOIN LATERAL unnest(n.attributes) AS k (attribute)
+            WHERE n.organisation_id = given_to.organisation AND n.outcome = 'permitted' AND n.operation IN ('disclose', 'predicate', 'list')
+            GROUP BY n.purpose, k.attribute
+        )
+        SELECT bound.since, g.purpose, g.attribute, g.times, g.first_at, g.last_at
+        FROM (SELECT CASE WHEN count(*) > entries_max THEN min(n.at) END AS since FROM newest AS n) AS bound
+        LEFT JOIN given AS g ON true
+        LEFT JOIN register.attribute AS known ON known.id = g.attribute
+        ORDER BY g.purpose, known.position;
+END
+$$;
+
+ALTER FUNCTION access_log.given_to(credential bytea, organisation text) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.kept_since() RETURNS timestamp with time zone
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -1100,7 +1141,7 @@ $$;
 
 ALTER FUNCTION benefits.prepare(credential bytea, disbursement uuid, access_entry uuid, programme text, amount bigint, reason text) OWNER TO stoa_door;
 
-CREATE FUNCTION benefits.received_by(credential bytea, page_size integer) RETURNS TABLE(disbursement_id uuid, transfer_id uuid, programme_name jsonb, law text, currency text, amount bigint, reason text, case_reference text, paid_at timestamp with time zone)
+CREATE FUNCTION benefits.received_by(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(disbursement_id uuid, transfer_id uuid, programme_name jsonb, law text, currency text, amount bigint, reason text, case_reference text, paid_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -1112,12 +1153,13 @@ BEGIN
         JOIN benefits.disbursement AS d ON d.resident_id = r.id
         JOIN benefits.decision AS x ON x.disbursement_id = d.id AND x.kind = 'approved'
         JOIN benefits.programme AS p ON p.id = d.programme_id
+        WHERE received_by.before_at IS NULL OR (x.decided_at, d.id) < (received_by.before_at, received_by.before_id)
         ORDER BY x.decided_at DESC, d.id DESC
         LIMIT LEAST(received_by.page_size, 200);
 END
 $$;
 
-ALTER FUNCTION benefits.received_by(credential bytea, page_size integer) OWNER TO stoa_door;
+ALTER FUNCTION benefits.received_by(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
 
 CREATE FUNCTION benefits.refuse(credential bytea, disbursement uuid, reason text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2889,6 +2931,30 @@ $$;
 
 ALTER FUNCTION questions.own_question(credential bytea, entry uuid) OWNER TO stoa_door;
 
+CREATE FUNCTION questions.own_questions(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, reference text, sealed_question bytea, asked_at timestamp with time zone, due_at timestamp with time zone, holder_id uuid, key_id text, wrapped_key bytea, finding text, sealed_answer bytea, answered_at timestamp with time zone, entry_id uuid)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key,
+            answer.finding, answer.sealed_answer, answer.answered_at, q.entry_id
+        FROM web.credential AS c
+        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
+        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+        JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
+        JOIN questions.question AS q ON q.resident_id = r.id
+        JOIN register.data_key AS k ON k.resident_id = q.resident_id
+        LEFT JOIN questions.answer AS answer ON answer.question_id = q.id
+        WHERE c.hash = own_questions.credential AND web.is_live(c) AND (c.kind = 'session' OR 'access_log' = ANY (c.scope))
+          AND (own_questions.before_at IS NULL OR (q.asked_at, q.id) < (own_questions.before_at, own_questions.before_id))
+        ORDER BY q.asked_at DESC, q.id DESC LIMIT LEAST(own_questions.page_size, 200);
+END
+$$;
+
+ALTER FUNCTION questions.own_questions(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
+
 CREATE FUNCTION questions.question_under(credential bytea, view_entry uuid) RETURNS TABLE(id uuid, reference text, sealed_question bytea, asked_at timestamp with time zone, due_at timestamp with time zone, holder_id uuid, key_id text, wrapped_key bytea)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3147,7 +3213,7 @@ $$;
 
 ALTER FUNCTION register.open_corrections(credential bytea) OWNER TO stoa_door;
 
-CREATE FUNCTION register.own_corrections(credential bytea) RETURNS TABLE(id uuid, reference text, attribute text, sealed_statement bytea, requested_at timestamp with time zone, holder_id uuid, key_id text, wrapped_key bytea, decision text, sealed_answer bytea, answered_at timestamp with time zone)
+CREATE FUNCTION register.own_corrections(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, reference text, attribute text, sealed_statement bytea, requested_at timestamp with time zone, holder_id uuid, key_id text, wrapped_key bytea, decision text, sealed_answer bytea, answered_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -3163,12 +3229,13 @@ BEGIN
         JOIN register.correction_request AS r ON r.resident_id = holder.id
         JOIN register.data_key AS k ON k.resident_id = holder.id
         LEFT JOIN register.correction_answer AS answer ON answer.request_id = r.id
-        WHERE c.hash = own_corrections.credential AND c.kind = 'session' AND web.is_live(c)
-        ORDER BY r.requested_at DESC, r.id DESC LIMIT 50;
+        WHERE c.hash = own_corrections.credential AND (c.kind = 'session' OR 'profile' = ANY (c.scope)) AND web.is_live(c)
+          AND (own_corrections.before_at IS NULL OR (r.requested_at, r.id) < (own_corrections.before_at, own_corrections.before_id))
+        ORDER BY r.requested_at DESC, r.id DESC LIMIT LEAST(own_corrections.page_size, 200);
 END
 $$;
 
-ALTER FUNCTION register.own_corrections(credential bytea) OWNER TO stoa_door;
+ALTER FUNCTION register.own_corrections(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
 
 CREATE FUNCTION register.request_correction(credential bytea, id uuid, reference text, attribute text, sealed_statement bytea) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4725,6 +4792,9 @@ REVOKE ALL ON FUNCTION access_log.field(number_and_tag bytea, payload bytea) FRO
 
 REVOKE ALL ON FUNCTION access_log.field(number_and_tag bytea, payload text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION access_log.given_to(credential bytea, organisation text) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.given_to(credential bytea, organisation text) TO stoa_app;
+
 REVOKE ALL ON FUNCTION access_log.kept_since() FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.kept_since() TO stoa_app;
 
@@ -4764,8 +4834,8 @@ GRANT ALL ON FUNCTION benefits.disbursements_for(credential bytea, disbursement 
 REVOKE ALL ON FUNCTION benefits.prepare(credential bytea, disbursement uuid, access_entry uuid, programme text, amount bigint, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION benefits.prepare(credential bytea, disbursement uuid, access_entry uuid, programme text, amount bigint, reason text) TO stoa_app;
 
-REVOKE ALL ON FUNCTION benefits.received_by(credential bytea, page_size integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION benefits.received_by(credential bytea, page_size integer) TO stoa_app;
+REVOKE ALL ON FUNCTION benefits.received_by(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION benefits.received_by(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
 
 REVOKE ALL ON FUNCTION benefits.refuse(credential bytea, disbursement uuid, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION benefits.refuse(credential bytea, disbursement uuid, reason text) TO stoa_app;
@@ -4964,6 +5034,9 @@ REVOKE ALL ON FUNCTION questions.check_answer() FROM PUBLIC;
 REVOKE ALL ON FUNCTION questions.own_question(credential bytea, entry uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION questions.own_question(credential bytea, entry uuid) TO stoa_app;
 
+REVOKE ALL ON FUNCTION questions.own_questions(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION questions.own_questions(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
+
 REVOKE ALL ON FUNCTION questions.question_under(credential bytea, view_entry uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION questions.question_under(credential bytea, view_entry uuid) TO stoa_app;
 
@@ -4995,8 +5068,8 @@ GRANT ALL ON FUNCTION register.merge_import(batch uuid, OUT inserted integer, OU
 REVOKE ALL ON FUNCTION register.open_corrections(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION register.open_corrections(credential bytea) TO stoa_app;
 
-REVOKE ALL ON FUNCTION register.own_corrections(credential bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION register.own_corrections(credential bytea) TO stoa_app;
+REVOKE ALL ON FUNCTION register.own_corrections(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION register.own_corrections(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
 
 REVOKE ALL ON FUNCTION register.request_correction(credential bytea, id uuid, reference text, attribute text, sealed_statement bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION register.request_correction(credential bytea, id uuid, reference text, attribute text, sealed_statement bytea) TO stoa_app;

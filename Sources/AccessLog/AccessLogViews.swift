@@ -144,7 +144,7 @@ struct EntryPageModel: PageModel {
 
     /// "Why?" in a sentence: the exact consent, law or refusal.
     private static func explanation(_ entry: AccessEntry, _ view: EntryView, _ context: ResidentContext) -> String {
-        let words = ["who": view.who, "purpose": view.purpose, "law": entry.law ?? "", "date": entry.consentAt.map { context.format.dateTime($0) } ?? ""]
+        let words = ["who": view.who, "purpose": view.purpose, "law": entry.law.map(context.lawName) ?? "", "date": entry.consentAt.map { context.format.dateTime($0) } ?? ""]
         if let refusal = entry.refusal {
             return context.text("access_log.entry.because_refused", ["refusal": context.text("access_log.refusal.\(refusal)")])
         }
@@ -261,7 +261,7 @@ public struct EntryView: ViewModel {
         case "consent":
             return context.text("access_log.ground.consent", ["date": entry.consentAt.map { context.format.dateTime($0) } ?? ""])
         case "own_data": return context.text("access_log.ground.own_data")
-        default: return context.text("access_log.ground.law", ["law": entry.law ?? ""])
+        default: return context.text("access_log.ground.law", ["law": entry.law.map(context.lawName) ?? ""])
         }
     }
 }

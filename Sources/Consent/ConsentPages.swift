@@ -33,8 +33,7 @@ struct OrganisationCard: ViewModel {
     var purposes: [PurposeCard]
 
     static let fields: Fields<Self> = [
-        "id": .text(\.id), "name": .text(\.name), "purposes": .list(\.purposes), "stop_all": .link { Link("/consents/organisations/\($0.id)") },
-        "can_stop_all": .flag { $0.purposes.contains { $0.form?.isShared == true } },
+        "id": .text(\.id), "name": .text(\.name), "purposes": .list(\.purposes), "page": .link { Link(OrganisationPage.path(of: $0.id)) },
     ]
 }
 
@@ -91,7 +90,7 @@ struct PurposeCard: ViewModel {
         switch sharing.state {
         case nil:
             let basis = context.text("consent.basis.\(sharing.activity.legalBasis.rawValue)")
-            return context.text("consent.standing.law", ["basis": basis, "law": sharing.activity.law ?? ""])
+            return context.text("consent.standing.law", ["basis": basis, "law": sharing.activity.law.map(context.lawName) ?? ""])
         case .notGiven?: return context.text("consent.standing.not_given")
         case .requested?: return context.text("consent.standing.requested", ["date": since])
         case .deferred?: return context.text("consent.standing.deferred", ["date": since])
@@ -157,31 +156,6 @@ struct SwitchForm: ViewModel {
     mutating func comesBack(ticked: [String]) {
         isOpen = true
         for position in choices.indices { choices[position].isTicked = ticked.contains(choices[position].attribute) }
-    }
-}
-
-/// Stopping everything that one organisation reads by consent: what ends, what a law lets go on, and one button.
-struct StopAllPage: PageModel {
-    static let template = "consent/stop-all"
-    static let fields: Fields<Self> = [
-        "name": .text(\.name), "action": .link(\.action), "ends": .texts(\.ends), "has_ends": .flag { !$0.ends.isEmpty },
-        "goes_on": .list(\.goesOn), "has_rest": .flag { !$0.goesOn.isEmpty },
-    ]
-
-    var name: String
-    var action: Link
-    /// The titles of what is shared now.
-    var ends: [String]
-    /// What rests on a law.
-    var goesOn: [PurposeCard]
-
-    /// - Parameter sharings: those of one organisation, at least one.
-    init(_ sharings: [Sharing], context: ResidentContext) {
-        let organisation = sharings[0].activity
-        name = organisation.organisationName.text(context.language)
-        action = Link("/consents/organisations/\(organisation.organisationID)")
-        ends = sharings.filter { $0.state?.permits == true }.map { $0.activity.title.text(context.language) }
-        goesOn = sharings.filter { $0.state == nil }.map { PurposeCard($0, context: context) }
     }
 }
 

@@ -7,7 +7,7 @@ import Web
 
 /// The columns that make a `ProcessingActivity`, of the version that stands today.
 let activityColumns: SQL = """
-    a.id, a.organisation_id, o.name, a.purpose, a.legal_basis, a.law, p.version, p.valid_months, p.attributes, p.title, p.explanation
+    a.id, a.organisation_id, o.name, a.purpose, a.legal_basis, a.law, a.retention, a.retention_law, p.version, p.valid_months, p.attributes, p.title, p.explanation
     """
 let activityTables: SQL = """
     consent.processing_activity AS a
@@ -88,6 +88,8 @@ extension ProcessingActivity {
         }
         self.legalBasis = legalBasis
         law = try row.next()
+        retention = try row.next(JSONText?.self).map(LocalisedText.init)
+        retentionLaw = try row.next()
         policyVersion = Int(try row.next(Int32.self))
         validMonths = try row.next()
         attributes = try row.next()

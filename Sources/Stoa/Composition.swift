@@ -4,6 +4,7 @@ import AccessLog
 import Benefits
 import Casework
 import Consent
+import DataExport
 import DataTracker
 import Exchange
 import Foundation
@@ -62,15 +63,17 @@ struct City {
         IdentityRoutes(identity: identity, passwordRules: passwordRules, database: database).add(to: site)
         RegisterRoutes(door: door, vault: keys.vault, corrections: corrections).add(to: site)
         PaymentsRoutes(database: database, ledger: ledger, zone: configuration.city.timeZone).add(to: site)
+        let entries = AccessEntries(database: database, door: door)
         ConsentRoutes(database: database).add(to: site)
+        ConsentOrganisationRoutes(database: database, entries: entries).add(to: site)
         ConsentRequestRoutes(database: database).add(to: site)
         ConsentReceiptRoutes(database: database, signer: keys.logSigner).add(to: site)
-        let entries = AccessEntries(database: database, door: door)
         AccessLogRoutes(database: database, entries: entries, verifier: keys.logSigner.verifier).add(to: site)
         PublicLogRoutes(database: database, verifier: keys.logSigner.verifier).add(to: site)
         QuestionsRoutes(questions: Questions(database: database, door: door, vault: keys.vault, entries: entries)).add(to: site)
         DataTrackerRoutes(database: database, door: door, lookup: keys.lookup).add(to: site)
         MessagesRoutes(database: database).add(to: site)
+        DataExportRoutes(database: database, door: door, signer: keys.logSigner).add(to: site)
         CaseworkRoutes(database: database, door: door, vault: keys.vault, lookup: keys.lookup, corrections: corrections).add(to: site)
         BenefitsRoutes(database: database, door: door).add(to: site)
         ExchangeRoutes(
