@@ -35,7 +35,7 @@ CREATE TABLE access_log.entry (
     actor_role text NOT NULL,
     organisation_id text,
     client_id text,
-    operation text NOT NULL CHECK (operation IN ('disclose', 'predicate', 'list', 'view', 'search', 'paper_entry', 'log_view', 'usage', 'own_view')),
+    operation text NOT NULL CHECK (operation IN ('disclose', 'predicate', 'list', 'view', 'search', 'paper_entry', 'log_view', 'usage', 'own_view', 'guardian_view')),
     attributes text[] NOT NULL,
     purpose text NOT NULL,
     legal_basis text,

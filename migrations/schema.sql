@@ -329,7 +329,7 @@ CASE operation
 END),
     CONSTRAINT entry_check2 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
     CONSTRAINT entry_check3 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
-    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'log_view'::text, 'usage'::text, 'own_view'::text]))),
+    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'log_view'::text, 'usage'::text, 'own_view'::text, 'guardian_view'::text]))),
     CONSTRAINT entry_outcome_check CHECK ((outcome = ANY (ARRAY['permitted'::text, 'refused'::text]))),
     CONSTRAINT entry_salt_check CHECK ((octet_length(salt) = 32))
 );
@@ -499,27 +499,27 @@ CREATE TABLE consent.event (
     request_id uuid,
     previous_hash bytea,
     hash bytea NOT NULL,
-    CONSTRAINT event_capacity_check CHECK ((capacity = ANY (ARRAY['self'::text, 'paper'::text, 'organisation'::text, 'system'::text]))),
+    CONSTRAINT event_capacity_check CHECK ((capacity = ANY (ARRAY['self'::text, 'guardian'::text, 'paper'::text, 'organisation'::text, 'system'::text]))),
     CONSTRAINT event_check CHECK (
 CASE
-    WHEN (kind = ANY (ARRAY['requested'::text, 'given'::text, 'renewed'::text])) THEN (cardinality(attributes) > 0)
+    WHEN (kind = ANY (ARRAY['requested'::text, 'agreed'::text, 'given'::text, 'renewed'::text])) THEN (cardinality(attributes) > 0)
     ELSE ((kind = 'expired'::text) OR (cardinality(attributes) = 0))
 END),
     CONSTRAINT event_check1 CHECK (
 CASE
-    WHEN (kind = ANY (ARRAY['requested'::text, 'deferred'::text, 'expired'::text])) THEN (valid_until IS NOT NULL)
+    WHEN (kind = ANY (ARRAY['requested'::text, 'deferred'::text, 'agreed'::text, 'expired'::text])) THEN (valid_until IS NOT NULL)
     ELSE ((kind = ANY (ARRAY['given'::text, 'renewed'::text])) OR (valid_until IS NULL))
 END),
-    CONSTRAINT event_check2 CHECK (((capacity = 'self'::text) = ((account_id IS NOT NULL) AND (staff_id IS NULL)))),
+    CONSTRAINT event_check2 CHECK (((capacity = ANY (ARRAY['self'::text, 'guardian'::text])) = ((account_id IS NOT NULL) AND (staff_id IS NULL)))),
     CONSTRAINT event_check3 CHECK (((capacity = 'paper'::text) = ((staff_id IS NOT NULL) AND (form_reference IS NOT NULL)))),
     CONSTRAINT event_check4 CHECK (((capacity = 'organisation'::text) = ((client_id IS NOT NULL) AND (account_id IS NULL)))),
     CONSTRAINT event_check5 CHECK (((kind <> 'requested'::text) OR ((capacity = 'organisation'::text) AND (request_id = id)))),
     CONSTRAINT event_check6 CHECK (((sequence = 1) = (previous_hash IS NULL))),
     CONSTRAINT event_form_reference_check CHECK (((length(form_reference) >= 1) AND (length(form_reference) <= 64))),
     CONSTRAINT event_hash_check CHECK ((octet_length(hash) = 32)),
-    CONSTRAINT event_kind_check CHECK ((kind = ANY (ARRAY['requested'::text, 'deferred'::text, 'refused'::text, 'given'::text, 'renewed'::text, 'expired'::text, 'withdrawn'::text, 'invalidated'::text]))),
+    CONSTRAINT event_kind_check CHECK ((kind = ANY (ARRAY['requested'::text, 'deferred'::text, 'refused'::text, 'agreed'::text, 'given'::text, 'renewed'::text, 'expired'::text, 'withdrawn'::text, 'invalidated'::text]))),
     CONSTRAINT event_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
-    CONSTRAINT event_method_check CHECK ((method = ANY (ARRAY['page'::text, 'app'::text, 'paper_form'::text, 'exchange'::text, 'identity_linked'::text, 'time_passed'::text]))),
+    CONSTRAINT event_method_check CHECK ((method = ANY (ARRAY['page'::text, 'app'::text, 'paper_form'::text, 'exchange'::text, 'identity_linked'::text, 'guardian_entered'::text, 'time_passed'::text]))),
     CONSTRAINT event_previous_hash_check CHECK ((octet_length(previous_hash) = 32)),
     CONSTRAINT event_sequence_check CHECK ((sequence >= 1))
 );
@@ -745,6 +745,40 @@ END
 $$;
 
 ALTER FUNCTION access_log.kept_since() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.log_guardian_view(credential bytea, entry_id uuid, child uuid) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    actor record;
+    is_permitted boolean;
+BEGIN
+    PERFORM access_log.check_moment();
+    SELECT d.* INTO actor FROM consent.decider(log_guardian_view.credential) AS d;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    is_permitted := register.is_guardian(actor.resident_id, log_guardian_view.child);
+    IF is_permitted AND EXISTS (SELECT FROM access_log.own_view AS v
+            WHERE v.credential = log_guardian_view.credential AND v.kind = 'child_consents' AND v.subject_id = log_guardian_view.child) THEN
+        RETURN 'permitted';
+    END IF;
+    INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, client_id, operation, attributes, purpose, legal_basis, law, outcome, refusal)
+        VALUES (log_guardian_view.entry_id, public.stoa_now(),
+            CASE WHEN is_permitted OR EXISTS (SELECT FROM register.guardianship AS g WHERE g.guardian_id = actor.resident_id AND g.child_id = log_guardian_view.child)
+                THEN log_guardian_view.child END,
+            'resident', actor.account_id::text, 'guardian', actor.client_id, 'guardian_view', '{}', 'child_consents',
+            CASE WHEN is_permitted THEN 'legal_obligation' END, CASE WHEN is_permitted THEN 'GDPR Art. 8' END,
+            CASE WHEN is_permitted THEN 'permitted' ELSE 'refused' END, CASE WHEN NOT is_permitted THEN 'guardian_missing' END);
+    INSERT INTO access_log.queue (entry_id) VALUES (log_guardian_view.entry_id);
+    IF NOT is_permitted THEN RETURN 'child_unknown'; END IF;
+    INSERT INTO access_log.own_view (credential, kind, subject_id, entry_id)
+        VALUES (log_guardian_view.credential, 'child_consents', log_guardian_view.child, log_guardian_view.entry_id)
+        ON CONFLICT DO NOTHING;
+    RETURN 'permitted';
+END
+$$;
+
+ALTER FUNCTION access_log.log_guardian_view(credential bytea, entry_id uuid, child uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.longest_wait_seconds() RETURNS bigint
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -1420,6 +1454,9 @@ DECLARE
     in_force boolean;
     is_open boolean;
     ends timestamptz;
+    -- A child's agreement that others have to give too is written as what it is.
+    word text := append.kind;
+    family record;
 BEGIN
     SELECT p.version, p.attributes, p.valid_months, a.legal_basis INTO policy
         FROM consent.processing_activity AS a JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
@@ -1443,12 +1480,23 @@ BEGIN
         SELECT s.* INTO held FROM consent.state AS s WHERE s.resident_id = append.resident AND s.activity_id = append.activity;
     END IF;
     in_force := coalesce(held.state IN ('given', 'renewed'), false);
-    is_open := coalesce(held.state IN ('requested', 'deferred'), false);
+    is_open := held.request_id IS NOT NULL;
     ends := (moment AT TIME ZONE 'UTC' + make_interval(months => policy.valid_months)) AT TIME ZONE 'UTC';
+
+    IF append.kind IN ('given', 'renewed') THEN
+        family := consent.family_verdict(append.resident, append.activity, append.kind, granted, policy.version, append.account, append.capacity, moment);
+        IF family.verdict IN ('guardians_decide', 'unchanged') THEN RETURN family.verdict; END IF;
+        ends := LEAST(ends, family.ends_by);
+    END IF;
 
     CASE append.kind
         WHEN 'given' THEN
             IF in_force AND held.attributes = granted AND held.policy_version = policy.version THEN RETURN 'unchanged'; END IF;
+            IF in_force AND family.verdict <> 'alone' THEN RETURN 'in_force'; END IF;
+            IF family.verdict = 'agreed' THEN
+                word := 'agreed';
+                ends := LEAST(moment + consent.request_lifetime(), family.ends_by);
+            END IF;
         WHEN 'renewed' THEN
             IF NOT (in_force OR coalesce(held.state = 'expired', false)) OR cardinality(held.attributes) = 0 THEN RETURN 'not_renewable'; END IF;
             IF held.policy_version <> policy.version THEN RETURN 'policy_changed'; END IF;
@@ -1459,22 +1507,24 @@ BEGIN
             IF append.capacity = 'organisation' THEN
                 -- An organisation takes back its request, never a resident's consent.
                 IF NOT is_open THEN RETURN 'no_request'; END IF;
-            ELSIF NOT in_force THEN
+            ELSIF NOT in_force AND held.state IS DISTINCT FROM 'agreed' THEN
                 RETURN 'unchanged';
             END IF;
             ends := NULL;
         WHEN 'expired' THEN
             IF held.state IS NULL OR consent.state_at(held.state, held.valid_until, moment) = held.state THEN RETURN 'unchanged'; END IF;
-            granted := held.attributes;
+            granted := CASE held.state WHEN 'agreed' THEN '{}' ELSE held.attributes END;
             policy.version := held.policy_version;
             ends := held.valid_until;
         WHEN 'requested' THEN
             IF in_force THEN RETURN 'in_force'; END IF;
-            IF is_open THEN RETURN 'already_requested'; END IF;
+            IF is_open OR coalesce(held.state = 'agreed', false) THEN RETURN 'already_requested'; END IF;
             IF held.state IN ('refused', 'withdrawn') AND held.since + consent.quiet_period() > moment THEN RETURN 'refused_recently'; END IF;
             ends := moment + consent.request_lifetime();
         WHEN 'deferred' THEN
             IF NOT is_open THEN RETURN 'no_request'; END IF;
+            -- What somebody agreed to already waits for the others.
+            IF held.state = 'agreed' THEN RETURN 'unchanged'; END IF;
             IF held.state = 'deferred' AND held.since + consent.deferral() > moment THEN RETURN 'unchanged'; END IF;
             ends := held.valid_until;
         WHEN 'refused' THEN
@@ -1485,18 +1535,18 @@ BEGIN
 
     INSERT INTO consent.event (id, resident_id, activity_id, policy_version, sequence, kind, attributes, at, account_id, staff_id, client_id,
                                capacity, method, language, form_reference, valid_until, request_id)
-        VALUES (append.event_id, append.resident, append.activity, policy.version, coalesce(held.sequence, 0) + 1, append.kind, granted, moment,
+        VALUES (append.event_id, append.resident, append.activity, policy.version, coalesce(held.sequence, 0) + 1, word, granted, moment,
                 append.account, append.staff, append.client, append.capacity, append.method, append.language, append.form_reference, ends,
                 CASE append.kind WHEN 'requested' THEN append.event_id ELSE held.request_id END);
     INSERT INTO consent.state (resident_id, activity_id, state, policy_version, attributes, event_id, sequence, since, valid_until, request_id)
         SELECT e.resident_id, e.activity_id, e.kind, e.policy_version, CASE e.kind WHEN 'requested' THEN '{}' ELSE e.attributes END, e.id, e.sequence,
             CASE e.kind WHEN 'expired' THEN e.valid_until ELSE e.at END, e.valid_until,
-            CASE WHEN e.kind IN ('requested', 'deferred') THEN e.request_id END
+            CASE WHEN e.kind IN ('requested', 'deferred', 'agreed') THEN e.request_id END
         FROM consent.event AS e WHERE e.id = append.event_id
         ON CONFLICT (resident_id, activity_id) DO UPDATE SET state = excluded.state, policy_version = excluded.policy_version,
             attributes = excluded.attributes, event_id = excluded.event_id, sequence = excluded.sequence, since = excluded.since,
             valid_until = excluded.valid_until, request_id = excluded.request_id;
-    IF append.kind = 'given' THEN
+    IF word = 'given' THEN
         INSERT INTO exchange.pseudonym (organisation_id, resident_id)
             SELECT a.organisation_id, append.resident FROM consent.processing_activity AS a WHERE a.id = append.activity
             ON CONFLICT (resident_id, organisation_id) DO NOTHING;
@@ -1682,6 +1732,25 @@ $$;
 
 ALTER FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) OWNER TO stoa_door;
 
+CREATE FUNCTION consent.decide_for_child(credential bytea, child uuid, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    actor record;
+BEGIN
+    SELECT d.* INTO actor FROM consent.decider(decide_for_child.credential) AS d;
+    IF actor IS NULL THEN RETURN 'credential_invalid'; END IF;
+    IF decide_for_child.kind NOT IN ('given', 'withdrawn') THEN RETURN 'kind_unknown'; END IF;
+    IF NOT register.is_guardian(actor.resident_id, decide_for_child.child) THEN RETURN 'child_unknown'; END IF;
+    IF EXISTS (SELECT FROM register.minor AS m WHERE m.resident_id = decide_for_child.child AND m.alone_from <= public.stoa_now()) THEN RETURN 'child_decides'; END IF;
+    RETURN consent.append(decide_for_child.event_id, decide_for_child.child, decide_for_child.activity, decide_for_child.kind, decide_for_child.attributes,
+        decide_for_child.policy_version, actor.account_id, NULL, actor.client_id, 'guardian', actor.method, decide_for_child.language, NULL);
+END
+$$;
+
+ALTER FUNCTION consent.decide_for_child(credential bytea, child uuid, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) OWNER TO stoa_door;
+
 CREATE TABLE identity.account (
     id uuid NOT NULL,
     resident_id uuid NOT NULL,
@@ -1718,19 +1787,61 @@ CREATE FUNCTION consent.deferral() RETURNS interval
 
 ALTER FUNCTION consent.deferral() OWNER TO stoa_door;
 
+CREATE FUNCTION consent.family_verdict(child uuid, activity uuid, kind text, attributes text[], policy_version integer, account uuid, capacity text, moment timestamp with time zone, OUT verdict text, OUT ends_by timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    minor register.minor;
+    party uuid := (SELECT a.resident_id FROM identity.account AS a WHERE a.id = family_verdict.account);
+    parties uuid[];
+    agreed uuid[];
+BEGIN
+    SELECT m.* INTO minor FROM register.minor AS m WHERE m.resident_id = family_verdict.child AND m.alone_from > family_verdict.moment;
+    IF NOT FOUND THEN verdict := 'alone'; RETURN; END IF;
+    ends_by := CASE WHEN minor.asked_from > family_verdict.moment THEN minor.asked_from ELSE minor.alone_from END;
+
+    IF family_verdict.kind = 'renewed' THEN
+        -- The child goes on with what the guardians agreed to before it was asked; they need not say it again.
+        verdict := CASE WHEN party = family_verdict.child AND EXISTS (
+                SELECT FROM consent.state AS s WHERE s.resident_id = family_verdict.child AND s.activity_id = family_verdict.activity AND s.state = 'expired'
+                    AND s.valid_until = minor.asked_from)
+            THEN 'complete' ELSE 'guardians_decide' END;
+        RETURN;
+    END IF;
+
+    parties := ARRAY(SELECT g.guardian_id FROM register.guardians_at(family_verdict.child, family_verdict.moment) AS g WHERE g.must_agree);
+    IF cardinality(parties) = 0 THEN verdict := 'guardians_decide'; RETURN; END IF;
+    IF minor.asked_from <= family_verdict.moment THEN parties := parties || family_verdict.child; END IF;
+    IF family_verdict.capacity NOT IN ('self', 'guardian') OR NOT coalesce(party = ANY (parties), false) THEN verdict := 'guardians_decide'; RETURN; END IF;
+    -- Who said the same since anything else happened.
+    agreed := ARRAY(
+        SELECT a.resident_id FROM consent.event AS e JOIN identity.account AS a ON a.id = e.account_id
+        WHERE e.resident_id = family_verdict.child AND e.activity_id = family_verdict.activity AND e.kind = 'agreed' AND e.valid_until > family_verdict.moment
+          AND e.sequence > coalesce((
+            SELECT max(x.sequence) FROM consent.event AS x
+            WHERE x.resident_id = family_verdict.child AND x.activity_id = family_verdict.activity
+              AND (x.kind <> 'agreed' OR x.attributes <> family_verdict.attributes OR x.policy_version <> family_verdict.policy_version)), 0));
+    verdict := CASE WHEN parties <@ (agreed || party) THEN 'complete' WHEN party = ANY (agreed) THEN 'unchanged' ELSE 'agreed' END;
+END
+$$;
+
+ALTER FUNCTION consent.family_verdict(child uuid, activity uuid, kind text, attributes text[], policy_version integer, account uuid, capacity text, moment timestamp with time zone, OUT verdict text, OUT ends_by timestamp with time zone) OWNER TO stoa_door;
+
 CREATE FUNCTION consent.hash_of(e consent.event) RETURNS bytea
     LANGUAGE sql STABLE
     RETURN sha256(('\x73746f6120636f6e73656e74206576656e742076310a'::bytea || consent.canonical(e)));
 
 ALTER FUNCTION consent.hash_of(e consent.event) OWNER TO stoa_door;
 
-CREATE FUNCTION consent.history_of(credential bytea, activity uuid) RETURNS TABLE(event_id uuid, kind text, policy_version integer, attributes text[], at timestamp with time zone, capacity text, method text, form_reference text, language text, valid_until timestamp with time zone)
+CREATE FUNCTION consent.history_of(credential bytea, activity uuid) RETURNS TABLE(event_id uuid, kind text, policy_version integer, attributes text[], at timestamp with time zone, capacity text, method text, form_reference text, language text, valid_until timestamp with time zone, account_id uuid)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT e.id, e.kind, e.policy_version, e.attributes, e.at, e.capacity, e.method, e.form_reference, e.language, e.valid_until
+        SELECT e.id, e.kind, e.policy_version, e.attributes, e.at, e.capacity, e.method, e.form_reference, e.language, e.valid_until,
+            CASE e.capacity WHEN 'guardian' THEN e.account_id END
         FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id JOIN consent.event AS e ON e.resident_id = a.resident_id
         WHERE c.hash = history_of.credential AND web.is_live(c) AND a.closed_at IS NULL AND (c.kind = 'session' OR 'consents' = ANY (c.scope))
           AND e.activity_id = history_of.activity
@@ -1749,7 +1860,7 @@ BEGIN
         WHERE e.id = lock_open_request.request;
     RETURN EXISTS (SELECT FROM consent.state AS s JOIN consent.event AS e ON e.resident_id = s.resident_id AND e.activity_id = s.activity_id
         WHERE e.id = lock_open_request.request AND s.request_id = e.id
-          AND consent.state_at(s.state, s.valid_until, public.stoa_now()) IN ('requested', 'deferred'));
+          AND consent.state_at(s.state, s.valid_until, public.stoa_now()) IN ('requested', 'deferred', 'agreed'));
 END
 $$;
 
@@ -1757,7 +1868,7 @@ ALTER FUNCTION consent.lock_open_request(request uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION consent.state_at(state text, valid_until timestamp with time zone, moment timestamp with time zone) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN ((valid_until <= moment) AND (state = ANY (ARRAY['requested'::text, 'deferred'::text, 'given'::text, 'renewed'::text]))) THEN 'expired'::text ELSE state END;
+    RETURN CASE WHEN ((valid_until <= moment) AND (state = ANY (ARRAY['requested'::text, 'deferred'::text, 'agreed'::text, 'given'::text, 'renewed'::text]))) THEN 'expired'::text ELSE state END;
 
 ALTER FUNCTION consent.state_at(state text, valid_until timestamp with time zone, moment timestamp with time zone) OWNER TO stoa_door;
 
@@ -1766,7 +1877,7 @@ CREATE FUNCTION consent.outcome_of(request uuid) RETURNS TABLE(state text, attri
     BEGIN ATOMIC
  SELECT
          CASE
-             WHEN (e.kind = ANY (ARRAY['requested'::text, 'deferred'::text])) THEN consent.state_at(e.kind, e.valid_until, public.stoa_now())
+             WHEN (e.kind = ANY (ARRAY['requested'::text, 'deferred'::text, 'agreed'::text])) THEN replace(consent.state_at(e.kind, e.valid_until, public.stoa_now()), 'agreed'::text, 'requested'::text)
              ELSE e.kind
          END AS kind,
      e.attributes,
@@ -1792,7 +1903,7 @@ CREATE FUNCTION consent.receipt_of(credential bytea, activity uuid) RETURNS TABL
 BEGIN
     RETURN QUERY
         SELECT e.id, e.sequence, e.hash, held.state, e.policy_version,
-            CASE WHEN held.state IN ('given', 'renewed', 'expired') THEN s.attributes ELSE '{}' END,
+            consent.shown_attributes(s, held.state),
             CASE held.state WHEN 'expired' THEN s.valid_until ELSE s.since END, s.valid_until, e.capacity, e.method, e.language, p.pseudonym,
             public.stoa_now()
         FROM consent.decider(receipt_of.credential) AS d
@@ -1818,7 +1929,7 @@ BEGIN
     FOR ended IN
         SELECT due.resident_id, due.activity_id, e.language
         FROM (SELECT s.resident_id, s.activity_id, s.event_id FROM consent.state AS s
-              WHERE s.state IN ('requested', 'deferred', 'given', 'renewed') AND s.valid_until <= public.stoa_now()
+              WHERE s.state IN ('requested', 'deferred', 'agreed', 'given', 'renewed') AND s.valid_until <= public.stoa_now()
               ORDER BY s.valid_until LIMIT record_expiries.events_max) AS due
         JOIN consent.event AS e ON e.id = due.event_id
         ORDER BY due.resident_id, due.activity_id
@@ -1933,6 +2044,33 @@ $$;
 
 ALTER FUNCTION consent.retract(credential bytea, event_id uuid, request uuid) OWNER TO stoa_door;
 
+CREATE TABLE consent.state (
+    resident_id uuid NOT NULL,
+    activity_id uuid NOT NULL,
+    state text NOT NULL,
+    policy_version integer NOT NULL,
+    attributes text[] NOT NULL,
+    event_id uuid NOT NULL,
+    sequence integer NOT NULL,
+    since timestamp with time zone NOT NULL,
+    valid_until timestamp with time zone,
+    request_id uuid,
+    CONSTRAINT state_check CHECK (
+CASE
+    WHEN (state = ANY (ARRAY['requested'::text, 'deferred'::text])) THEN (request_id IS NOT NULL)
+    ELSE ((state = 'agreed'::text) OR (request_id IS NULL))
+END),
+    CONSTRAINT state_state_check CHECK ((state = ANY (ARRAY['requested'::text, 'deferred'::text, 'refused'::text, 'agreed'::text, 'given'::text, 'renewed'::text, 'expired'::text, 'withdrawn'::text, 'invalidated'::text])))
+);
+
+ALTER TABLE consent.state OWNER TO stoa_owner;
+
+CREATE FUNCTION consent.shown_attributes(stored consent.state, state_now text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN ((state_now = ANY (ARRAY['agreed'::text, 'given'::text, 'renewed'::text])) OR ((state_now = 'expired'::text) AND ((stored).state <> 'agreed'::text))) THEN (stored).attributes ELSE '{}'::text[] END;
+
+ALTER FUNCTION consent.shown_attributes(stored consent.state, state_now text) OWNER TO stoa_door;
+
 CREATE FUNCTION consent.states_of(credential bytea) RETURNS TABLE(activity_id uuid, state text, policy_version integer, attributes text[], since timestamp with time zone, valid_until timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1940,7 +2078,7 @@ CREATE FUNCTION consent.states_of(credential bytea) RETURNS TABLE(activity_id uu
 BEGIN
     RETURN QUERY
         SELECT s.activity_id, held.state, s.policy_version,
-            CASE WHEN held.state IN ('given', 'renewed', 'expired') THEN s.attributes ELSE '{}' END,
+            consent.shown_attributes(s, held.state),
             CASE held.state WHEN 'expired' THEN s.valid_until ELSE s.since END, s.valid_until
         FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id JOIN consent.state AS s ON s.resident_id = a.resident_id
         CROSS JOIN LATERAL (SELECT consent.state_at(s.state, s.valid_until, public.stoa_now()) AS state) AS held
@@ -1949,6 +2087,31 @@ END
 $$;
 
 ALTER FUNCTION consent.states_of(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.states_of_child(credential bytea, child uuid) RETURNS TABLE(activity_id uuid, state text, policy_version integer, attributes text[], since timestamp with time zone, valid_until timestamp with time zone, has_agreed boolean)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT s.activity_id, held.state, s.policy_version, consent.shown_attributes(s, held.state),
+            CASE held.state WHEN 'expired' THEN s.valid_until ELSE s.since END, s.valid_until,
+            held.state = 'agreed' AND EXISTS (
+                SELECT FROM consent.event AS e
+                WHERE e.resident_id = s.resident_id AND e.activity_id = s.activity_id AND e.kind = 'agreed' AND e.account_id = d.account_id
+                  AND e.attributes = s.attributes AND e.policy_version = s.policy_version
+                  AND e.sequence > coalesce((SELECT max(x.sequence) FROM consent.event AS x
+                      WHERE x.resident_id = s.resident_id AND x.activity_id = s.activity_id AND x.kind <> 'agreed'), 0))
+        FROM consent.decider(states_of_child.credential) AS d
+        JOIN access_log.own_view AS v ON v.credential = states_of_child.credential AND v.kind = 'child_consents' AND v.subject_id = states_of_child.child
+        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+        JOIN consent.state AS s ON s.resident_id = v.subject_id
+        CROSS JOIN LATERAL (SELECT consent.state_at(s.state, s.valid_until, public.stoa_now()) AS state) AS held
+        WHERE register.is_guardian(d.resident_id, states_of_child.child);
+END
+$$;
+
+ALTER FUNCTION consent.states_of_child(credential bytea, child uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION consent.verify_chains() RETURNS TABLE(resident_id uuid, activity_id uuid, sequence integer, finding text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -1990,7 +2153,7 @@ BEGIN
     -- In the same order in every tab, because each waits for the lock of consent.append.
     FOR activity IN
         SELECT s.activity_id FROM consent.state AS s JOIN consent.processing_activity AS a ON a.id = s.activity_id
-        WHERE s.resident_id = actor.resident_id AND a.organisation_id = withdraw_all.organisation AND s.state IN ('given', 'renewed') ORDER BY s.activity_id
+        WHERE s.resident_id = actor.resident_id AND a.organisation_id = withdraw_all.organisation AND s.state IN ('agreed', 'given', 'renewed') ORDER BY s.activity_id
     LOOP
         IF consent.append(gen_random_uuid(), actor.resident_id, activity, 'withdrawn', NULL, NULL,
             actor.account_id, NULL, actor.client_id, 'self', actor.method, withdraw_all.language, NULL) = 'recorded' THEN
@@ -3027,6 +3190,37 @@ $$;
 
 ALTER FUNCTION questions.waiting(credential bytea, wanted text) OWNER TO stoa_door;
 
+CREATE FUNCTION register.add_guardianship(guardianship uuid, child uuid, guardian uuid, must_agree boolean, asked_from timestamp with time zone, alone_from timestamp with time zone, of_age_from timestamp with time zone, sealed_child_name bytea, sealed_guardian_name bytea, authority text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    activity uuid;
+BEGIN
+    IF add_guardianship.of_age_from <= public.stoa_now() THEN RETURN 'grown_up'; END IF;
+    -- The settings may have changed since another guardian was entered, or the birth date was wrong.
+    INSERT INTO register.minor AS m (resident_id, asked_from, alone_from, of_age_from)
+        VALUES (add_guardianship.child, add_guardianship.asked_from, add_guardianship.alone_from, add_guardianship.of_age_from)
+        ON CONFLICT (resident_id) DO UPDATE SET asked_from = excluded.asked_from, alone_from = excluded.alone_from, of_age_from = excluded.of_age_from;
+    INSERT INTO register.guardianship (id, child_id, guardian_id, must_agree, sealed_child_name, sealed_guardian_name, authority)
+        VALUES (add_guardianship.guardianship, add_guardianship.child, add_guardianship.guardian, add_guardianship.must_agree, add_guardianship.sealed_child_name,
+                add_guardianship.sealed_guardian_name, add_guardianship.authority)
+        ON CONFLICT (child_id, guardian_id) WHERE until IS NULL DO NOTHING;
+    IF NOT FOUND THEN RETURN 'unchanged'; END IF;
+    IF add_guardianship.must_agree AND add_guardianship.alone_from > public.stoa_now() THEN
+        FOR activity IN
+            SELECT s.activity_id FROM consent.state AS s
+            WHERE s.resident_id = add_guardianship.child AND s.state IN ('given', 'renewed', 'agreed') ORDER BY s.activity_id
+        LOOP
+            PERFORM consent.append(gen_random_uuid(), add_guardianship.child, activity, 'invalidated', NULL, NULL, NULL, NULL, NULL, 'system', 'guardian_entered', 'en', NULL);
+        END LOOP;
+    END IF;
+    RETURN 'recorded';
+END
+$$;
+
+ALTER FUNCTION register.add_guardianship(guardianship uuid, child uuid, guardian uuid, must_agree boolean, asked_from timestamp with time zone, alone_from timestamp with time zone, of_age_from timestamp with time zone, sealed_child_name bytea, sealed_guardian_name bytea, authority text) OWNER TO stoa_owner;
+
 CREATE FUNCTION register.answer_correction(credential bytea, opening_id uuid, request uuid, decision text, sealed_answer bytea, sealed_value bytea, name_and_birth_date_hmac bytea, OUT outcome text, OUT resident uuid, OUT reference text) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3072,6 +3266,25 @@ $$;
 
 ALTER FUNCTION register.answer_correction(credential bytea, opening_id uuid, request uuid, decision text, sealed_answer bytea, sealed_value bytea, name_and_birth_date_hmac bytea, OUT outcome text, OUT resident uuid, OUT reference text) OWNER TO stoa_door;
 
+CREATE FUNCTION register.children_of(credential bytea) RETURNS TABLE(child_id uuid, public_code text, must_agree boolean, decides_alone boolean, is_asked boolean, guardianship_id uuid, sealed_child_name bytea, holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT g.child_id, r.public_code, g.must_agree, m.alone_from <= public.stoa_now(), m.asked_from <= public.stoa_now(), g.id, g.sealed_child_name,
+            g.guardian_id, k.key_id, k.wrapped_key
+        FROM consent.decider(children_of.credential) AS d
+        JOIN register.guardianship AS g ON g.guardian_id = d.resident_id AND g.since <= public.stoa_now() AND (g.until IS NULL OR g.until > public.stoa_now())
+        JOIN register.minor AS m ON m.resident_id = g.child_id AND m.of_age_from > public.stoa_now()
+        JOIN register.resident AS r ON r.id = g.child_id
+        JOIN register.data_key AS k ON k.resident_id = g.guardian_id
+        ORDER BY m.of_age_from, g.child_id;
+END
+$$;
+
+ALTER FUNCTION register.children_of(credential bytea) OWNER TO stoa_door;
+
 CREATE FUNCTION register.corrections_about(credential bytea, view_entry uuid) RETURNS TABLE(id uuid, reference text, attribute text, sealed_statement bytea, requested_at timestamp with time zone, holder_id uuid, key_id text, wrapped_key bytea)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3093,6 +3306,19 @@ $$;
 
 ALTER FUNCTION register.corrections_about(credential bytea, view_entry uuid) OWNER TO stoa_door;
 
+CREATE FUNCTION register.end_guardianship(child uuid, guardian uuid, authority text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE register.guardianship AS g SET until = public.stoa_now(), end_authority = end_guardianship.authority
+        WHERE g.child_id = end_guardianship.child AND g.guardian_id = end_guardianship.guardian AND g.until IS NULL;
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION register.end_guardianship(child uuid, guardian uuid, authority text) OWNER TO stoa_owner;
+
 CREATE FUNCTION register.erase_resident(code text, authority text) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3110,6 +3336,8 @@ BEGIN
     DELETE FROM register.lookup AS l WHERE l.resident_id = ANY (rows_of_person);
     DELETE FROM register.import_record AS i WHERE i.resident_id = ANY (rows_of_person);
     DELETE FROM exchange.pseudonym AS p WHERE p.resident_id = ANY (rows_of_person);
+    DELETE FROM register.guardianship AS g WHERE g.child_id = ANY (rows_of_person) OR g.guardian_id = ANY (rows_of_person);
+    DELETE FROM register.minor AS m WHERE m.resident_id = ANY (rows_of_person);
 
     UPDATE web.credential AS c SET revoked_at = public.stoa_now() FROM identity.account AS a
         WHERE a.resident_id = ANY (rows_of_person) AND c.account_id = a.id AND c.revoked_at IS NULL;
@@ -3121,6 +3349,68 @@ END
 $_$;
 
 ALTER FUNCTION register.erase_resident(code text, authority text) OWNER TO stoa_owner;
+
+CREATE TABLE register.guardianship (
+    id uuid NOT NULL,
+    child_id uuid NOT NULL,
+    guardian_id uuid NOT NULL,
+    must_agree boolean NOT NULL,
+    sealed_child_name bytea NOT NULL,
+    sealed_guardian_name bytea NOT NULL,
+    authority text NOT NULL,
+    since timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    until timestamp with time zone,
+    end_authority text,
+    CONSTRAINT guardianship_authority_check CHECK (((length(authority) >= 3) AND (length(authority) <= 200))),
+    CONSTRAINT guardianship_check CHECK ((guardian_id <> child_id)),
+    CONSTRAINT guardianship_check1 CHECK ((until >= since)),
+    CONSTRAINT guardianship_check2 CHECK (((until IS NULL) = (end_authority IS NULL))),
+    CONSTRAINT guardianship_end_authority_check CHECK (((length(end_authority) >= 3) AND (length(end_authority) <= 200))),
+    CONSTRAINT guardianship_sealed_child_name_check CHECK (((octet_length(sealed_child_name) >= 28) AND (octet_length(sealed_child_name) <= 1024))),
+    CONSTRAINT guardianship_sealed_guardian_name_check CHECK (((octet_length(sealed_guardian_name) >= 28) AND (octet_length(sealed_guardian_name) <= 1024)))
+);
+
+ALTER TABLE register.guardianship OWNER TO stoa_owner;
+
+CREATE TABLE register.minor (
+    resident_id uuid NOT NULL,
+    asked_from timestamp with time zone NOT NULL,
+    alone_from timestamp with time zone NOT NULL,
+    of_age_from timestamp with time zone NOT NULL,
+    CONSTRAINT minor_check CHECK (((asked_from <= alone_from) AND (alone_from <= of_age_from)))
+);
+
+ALTER TABLE register.minor OWNER TO stoa_owner;
+
+CREATE FUNCTION register.guardians_at(child uuid, moment timestamp with time zone) RETURNS TABLE(guardian_id uuid, must_agree boolean, sealed_guardian_name bytea)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT g.guardian_id,
+     g.must_agree,
+     g.sealed_guardian_name
+    FROM (register.guardianship g
+      JOIN register.minor m ON (((m.resident_id = g.child_id) AND (m.of_age_from > guardians_at.moment))))
+   WHERE ((g.child_id = guardians_at.child) AND (g.since <= guardians_at.moment) AND ((g.until IS NULL) OR (g.until > guardians_at.moment)));
+END;
+
+ALTER FUNCTION register.guardians_at(child uuid, moment timestamp with time zone) OWNER TO stoa_door;
+
+CREATE FUNCTION register.guardians_of(credential bytea) RETURNS TABLE(guardianship_id uuid, account_id uuid, must_agree boolean, since timestamp with time zone, until timestamp with time zone, sealed_guardian_name bytea, holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT g.id, a.id, g.must_agree, g.since, g.until, g.sealed_guardian_name, g.child_id, k.key_id, k.wrapped_key
+        FROM consent.decider(guardians_of.credential) AS d
+        JOIN register.guardianship AS g ON g.child_id = d.resident_id
+        JOIN register.data_key AS k ON k.resident_id = g.child_id
+        LEFT JOIN identity.account AS a ON a.resident_id = g.guardian_id
+        ORDER BY g.since, g.id;
+END
+$$;
+
+ALTER FUNCTION register.guardians_of(credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION register.has_corrected_name(resident uuid) RETURNS boolean
     LANGUAGE sql STABLE
@@ -3153,6 +3443,12 @@ CREATE FUNCTION register.imported(national_number_hmacs bytea[]) RETURNS TABLE(n
 END;
 
 ALTER FUNCTION register.imported(national_number_hmacs bytea[]) OWNER TO stoa_door;
+
+CREATE FUNCTION register.is_guardian(guardian uuid, child uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN (EXISTS (SELECT FROM register.guardians_at(is_guardian.child, public.stoa_now()) g(guardian_id, must_agree, sealed_guardian_name) WHERE (g.guardian_id = is_guardian.guardian)));
+
+ALTER FUNCTION register.is_guardian(guardian uuid, child uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION register.merge_import(batch uuid, OUT inserted integer, OUT updated integer) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3252,6 +3548,20 @@ END
 $$;
 
 ALTER FUNCTION register.request_correction(credential bytea, id uuid, reference text, attribute text, sealed_statement bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION register.sealing_key(code text) RETURNS TABLE(resident_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT r.id,
+     k.key_id,
+     k.wrapped_key
+    FROM ((register.resident named
+      JOIN register.resident r ON ((r.id = COALESCE(named.superseded_by, named.id))))
+      JOIN register.data_key k ON ((k.resident_id = r.id)))
+   WHERE (named.public_code = sealing_key.code);
+END;
+
+ALTER FUNCTION register.sealing_key(code text) OWNER TO stoa_owner;
 
 CREATE FUNCTION web.choose_language(session_hash bytea, language text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3606,23 +3916,6 @@ CREATE TABLE consent.request_message (
 );
 
 ALTER TABLE consent.request_message OWNER TO stoa_owner;
-
-CREATE TABLE consent.state (
-    resident_id uuid NOT NULL,
-    activity_id uuid NOT NULL,
-    state text NOT NULL,
-    policy_version integer NOT NULL,
-    attributes text[] NOT NULL,
-    event_id uuid NOT NULL,
-    sequence integer NOT NULL,
-    since timestamp with time zone NOT NULL,
-    valid_until timestamp with time zone,
-    request_id uuid,
-    CONSTRAINT state_check CHECK (((state = ANY (ARRAY['requested'::text, 'deferred'::text])) = (request_id IS NOT NULL))),
-    CONSTRAINT state_state_check CHECK ((state = ANY (ARRAY['requested'::text, 'deferred'::text, 'refused'::text, 'given'::text, 'renewed'::text, 'expired'::text, 'withdrawn'::text, 'invalidated'::text])))
-);
-
-ALTER TABLE consent.state OWNER TO stoa_owner;
 
 CREATE TABLE exchange.pseudonym (
     organisation_id text NOT NULL,
@@ -4299,6 +4592,9 @@ ALTER TABLE ONLY register.data_key
 ALTER TABLE ONLY register.erasure
     ADD CONSTRAINT erasure_pkey PRIMARY KEY (resident_id);
 
+ALTER TABLE ONLY register.guardianship
+    ADD CONSTRAINT guardianship_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY register.import_record
     ADD CONSTRAINT import_record_pkey PRIMARY KEY (national_number_hmac);
 
@@ -4310,6 +4606,9 @@ ALTER TABLE ONLY register.key_check
 
 ALTER TABLE ONLY register.lookup
     ADD CONSTRAINT lookup_pkey PRIMARY KEY (kind, hmac, resident_id);
+
+ALTER TABLE ONLY register.minor
+    ADD CONSTRAINT minor_pkey PRIMARY KEY (resident_id);
 
 ALTER TABLE ONLY register.resident
     ADD CONSTRAINT resident_pkey PRIMARY KEY (id);
@@ -4340,7 +4639,7 @@ CREATE UNIQUE INDEX event_form ON consent.event USING btree (form_reference, act
 
 CREATE INDEX event_request ON consent.event USING btree (request_id) WHERE (request_id IS NOT NULL);
 
-CREATE INDEX state_ends ON consent.state USING btree (valid_until) WHERE ((state = ANY (ARRAY['requested'::text, 'deferred'::text, 'given'::text, 'renewed'::text])) AND (valid_until IS NOT NULL));
+CREATE INDEX state_ends ON consent.state USING btree (valid_until) WHERE ((state = ANY (ARRAY['requested'::text, 'deferred'::text, 'agreed'::text, 'given'::text, 'renewed'::text])) AND (valid_until IS NOT NULL));
 
 CREATE INDEX failed_sign_in_at ON identity.failed_sign_in USING btree (at);
 
@@ -4367,6 +4666,10 @@ CREATE INDEX attribute_derived ON register.attribute USING btree (id) INCLUDE (d
 CREATE INDEX correction_request_requested ON register.correction_request USING btree (requested_at);
 
 CREATE INDEX correction_request_resident ON register.correction_request USING btree (resident_id);
+
+CREATE UNIQUE INDEX guardianship_current ON register.guardianship USING btree (child_id, guardian_id) WHERE (until IS NULL);
+
+CREATE INDEX guardianship_guardian ON register.guardianship USING btree (guardian_id);
 
 CREATE INDEX import_staging_batch ON register.import_staging USING btree (batch_id);
 
@@ -4659,11 +4962,20 @@ ALTER TABLE ONLY register.data_key
 ALTER TABLE ONLY register.erasure
     ADD CONSTRAINT erasure_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
+ALTER TABLE ONLY register.guardianship
+    ADD CONSTRAINT guardianship_child_id_fkey FOREIGN KEY (child_id) REFERENCES register.minor(resident_id);
+
+ALTER TABLE ONLY register.guardianship
+    ADD CONSTRAINT guardianship_guardian_id_fkey FOREIGN KEY (guardian_id) REFERENCES register.resident(id);
+
 ALTER TABLE ONLY register.import_record
     ADD CONSTRAINT import_record_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
 ALTER TABLE ONLY register.lookup
     ADD CONSTRAINT lookup_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY register.minor
+    ADD CONSTRAINT minor_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
 ALTER TABLE ONLY register.resident
     ADD CONSTRAINT resident_superseded_by_fkey FOREIGN KEY (superseded_by) REFERENCES register.resident(id);
@@ -4798,6 +5110,9 @@ GRANT ALL ON FUNCTION access_log.given_to(credential bytea, organisation text) T
 REVOKE ALL ON FUNCTION access_log.kept_since() FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.kept_since() TO stoa_app;
 
+REVOKE ALL ON FUNCTION access_log.log_guardian_view(credential bytea, entry_id uuid, child uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.log_guardian_view(credential bytea, entry_id uuid, child uuid) TO stoa_app;
+
 REVOKE ALL ON FUNCTION access_log.longest_wait_seconds() FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.longest_wait_seconds() TO stoa_app;
 
@@ -4887,6 +5202,9 @@ REVOKE ALL ON FUNCTION consent.check_policy_attributes() FROM PUBLIC;
 REVOKE ALL ON FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION consent.decide_for_child(credential bytea, child uuid, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.decide_for_child(credential bytea, child uuid, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) TO stoa_app;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE identity.account TO stoa_door;
 
 GRANT UPDATE(resident_id) ON TABLE identity.account TO stoa_door;
@@ -4894,6 +5212,8 @@ GRANT UPDATE(resident_id) ON TABLE identity.account TO stoa_door;
 REVOKE ALL ON FUNCTION consent.decider(credential bytea) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION consent.deferral() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.family_verdict(child uuid, activity uuid, kind text, attributes text[], policy_version integer, account uuid, capacity text, moment timestamp with time zone, OUT verdict text, OUT ends_by timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION consent.hash_of(e consent.event) FROM PUBLIC;
 
@@ -4928,8 +5248,15 @@ GRANT ALL ON FUNCTION consent.requests_of(credential bytea, request uuid) TO sto
 REVOKE ALL ON FUNCTION consent.retract(credential bytea, event_id uuid, request uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.retract(credential bytea, event_id uuid, request uuid) TO stoa_app;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE consent.state TO stoa_door;
+
+REVOKE ALL ON FUNCTION consent.shown_attributes(stored consent.state, state_now text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION consent.states_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.states_of(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION consent.states_of_child(credential bytea, child uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.states_of_child(credential bytea, child uuid) TO stoa_app;
 
 REVOKE ALL ON FUNCTION consent.verify_chains() FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.verify_chains() TO stoa_auditor;
@@ -5047,13 +5374,29 @@ REVOKE ALL ON FUNCTION questions.viewed_by_auditor(credential bytea, view_entry 
 REVOKE ALL ON FUNCTION questions.waiting(credential bytea, wanted text) FROM PUBLIC;
 GRANT ALL ON FUNCTION questions.waiting(credential bytea, wanted text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION register.add_guardianship(guardianship uuid, child uuid, guardian uuid, must_agree boolean, asked_from timestamp with time zone, alone_from timestamp with time zone, of_age_from timestamp with time zone, sealed_child_name bytea, sealed_guardian_name bytea, authority text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION register.answer_correction(credential bytea, opening_id uuid, request uuid, decision text, sealed_answer bytea, sealed_value bytea, name_and_birth_date_hmac bytea, OUT outcome text, OUT resident uuid, OUT reference text) FROM PUBLIC;
 GRANT ALL ON FUNCTION register.answer_correction(credential bytea, opening_id uuid, request uuid, decision text, sealed_answer bytea, sealed_value bytea, name_and_birth_date_hmac bytea, OUT outcome text, OUT resident uuid, OUT reference text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION register.children_of(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION register.children_of(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION register.corrections_about(credential bytea, view_entry uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION register.corrections_about(credential bytea, view_entry uuid) TO stoa_app;
 
+REVOKE ALL ON FUNCTION register.end_guardianship(child uuid, guardian uuid, authority text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION register.erase_resident(code text, authority text) FROM PUBLIC;
+
+GRANT SELECT ON TABLE register.guardianship TO stoa_door;
+
+GRANT SELECT ON TABLE register.minor TO stoa_door;
+
+REVOKE ALL ON FUNCTION register.guardians_at(child uuid, moment timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION register.guardians_of(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION register.guardians_of(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION register.has_corrected_name(resident uuid) FROM PUBLIC;
 
@@ -5061,6 +5404,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.import_record TO stoa_door;
 
 REVOKE ALL ON FUNCTION register.imported(national_number_hmacs bytea[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION register.imported(national_number_hmacs bytea[]) TO stoa_app;
+
+REVOKE ALL ON FUNCTION register.is_guardian(guardian uuid, child uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION register.merge_import(batch uuid, OUT inserted integer, OUT updated integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION register.merge_import(batch uuid, OUT inserted integer, OUT updated integer) TO stoa_app;
@@ -5073,6 +5418,8 @@ GRANT ALL ON FUNCTION register.own_corrections(credential bytea, before_at times
 
 REVOKE ALL ON FUNCTION register.request_correction(credential bytea, id uuid, reference text, attribute text, sealed_statement bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION register.request_correction(credential bytea, id uuid, reference text, attribute text, sealed_statement bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION register.sealing_key(code text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION web.choose_language(session_hash bytea, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION web.choose_language(session_hash bytea, language text) TO stoa_app;
@@ -5140,8 +5487,6 @@ GRANT SELECT,INSERT,DELETE ON TABLE casework.opening TO stoa_door;
 GRANT SELECT,INSERT ON TABLE casework.printed_form TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE consent.request_message TO stoa_door;
-
-GRANT SELECT,INSERT,UPDATE ON TABLE consent.state TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE exchange.pseudonym TO stoa_door;
 

@@ -34,6 +34,9 @@ public struct AccessEntry: Sendable {
     /// The resident's question about this entry, if there is one.
     let question: QuestionState?
 
+    /// A guardian's look at what is shared of the child that the resident is (migrations/0023).
+    var isGuardianView: Bool { operation == "guardian_view" }
+
     /// Residents' views of their own data, which nobody else has to answer for.
     public var isOwnView: Bool { operation == AccessOperation.ownView.rawValue }
 }

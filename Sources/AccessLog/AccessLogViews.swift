@@ -151,6 +151,7 @@ struct EntryPageModel: PageModel {
         switch entry.legalBasis {
         case "consent": return context.text("access_log.entry.because_consent", words)
         case "own_data": return context.text("access_log.ground.own_data")
+        case _ where entry.isGuardianView: return context.text("access_log.entry.because_guardian", words)
         default: return context.text(entry.activityID == nil ? "access_log.entry.because_staff" : "access_log.entry.because_law", words)
         }
     }
@@ -202,7 +203,7 @@ public struct EntryView: ViewModel {
     ]
 
     public init(_ entry: AccessEntry, context: some PageContext) {
-        who = entry.organisationName?.text(context.language) ?? context.text("access_log.you")
+        who = entry.organisationName?.text(context.language) ?? context.text(entry.isGuardianView ? "access_log.guardian" : "access_log.you")
         let isRefused = entry.outcome == "refused"
         headline = context.text(
             "access_log.did.\(entry.operation).\(isRefused ? "refused" : entry.formEntered == false ? "unchanged" : "permitted")",
@@ -225,7 +226,7 @@ public struct EntryView: ViewModel {
         switch entry.operation {
         case "view", "search", "paper_entry", "log_view":
             if staffReasons.contains(entry.purpose) { return context.text("access_log.reason.\(entry.purpose)") }
-        case "usage": return context.text("access_log.reason.\(entry.purpose)")
+        case "usage", "guardian_view": return context.text("access_log.reason.\(entry.purpose)")
         case "own_view": return context.text("access_log.own.\(entry.purpose)")
         default: break
         }

@@ -95,6 +95,7 @@ struct PurposeCard: ViewModel {
         case .requested?: return context.text("consent.standing.requested", ["date": since])
         case .deferred?: return context.text("consent.standing.deferred", ["date": since])
         case .refused?: return context.text("consent.standing.refused", ["date": since])
+        case .agreed?: return context.text("consent.standing.agreed", ["date": since])
         // Without attributes it was a request that nobody answered.
         case .expired? where sharing.held.attributes.isEmpty: return context.text("consent.standing.not_given")
         case .expired?: return context.text("consent.standing.expired", ["date": since])
@@ -191,10 +192,12 @@ struct ConsentPage: PageModel {
     var receipt: Link?
 
     /// - Parameter form: what was posted and is wrong; nil when the page is just looked at.
-    init(_ sharing: Sharing, events: [RecordedEvent], change: PolicyChange?, form: FormState?, context: ResidentContext) {
+    init(
+        _ sharing: Sharing, events: [RecordedEvent], guardians: [Guardian], change: PolicyChange?, form: FormState?, context: ResidentContext
+    ) {
         purpose = PurposeCard(sharing, context: context)
         title = purpose.title
-        receipt = events.first.map { $0.state.isOpenRequest || ($0.state == .expired && $0.attributes.isEmpty) } ?? true ? nil : Link("/consents/\(sharing.activity.id)/receipt")
+        receipt = events.first.map { $0.state.isOpenRequest || $0.state == .agreed || ($0.state == .expired && $0.attributes.isEmpty) } ?? true ? nil : Link("/consents/\(sharing.activity.id)/receipt")
         organisation = sharing.activity.organisationName.text(context.language)
         self.change = change
         if let form {
@@ -202,7 +205,7 @@ struct ConsentPage: PageModel {
             errors = context.formView(FormState(typed: [:], errors: placed)).errors
             purpose.form?.comesBack(ticked: form.typed["attribute"] ?? [])
         }
-        self.events = events.map { EventLine($0, context: context) }
+        self.events = events.map { EventLine($0, guardians: guardians, context: context) }
     }
 
     /// An error under the id of what it is about on this page: the first tick box, or the card with the switch.
@@ -232,7 +235,7 @@ struct EventLine: ViewModel {
         "title": .model(\.title), "explanation": .model(\.explanation), "attributes": .texts(\.attributes),
     ]
 
-    init(_ event: RecordedEvent, context: some PageContext) {
+    init(_ event: RecordedEvent, guardians: [Guardian], context: some PageContext) {
         at = context.format.dateTime(event.at)
         timestamp = RFC3339.text(event.at)
         let names = context.format.list(event.attributes.map { context.attributeName($0) })
@@ -245,11 +248,20 @@ struct EventLine: ViewModel {
         }
         what = context.text("consent.event.\(key)", ["attributes": names])
         ends = event.state == .expired ? nil : event.validUntil.map { context.text("consent.ended", ["date": context.format.dateTime($0)]) }
-        capacity = context.text("consent.method.\(event.method)", ["reference": event.formReference ?? ""])
+        capacity = Self.capacity(event, guardians, context)
         version = String(event.policy.version)
         title = ShownText(event.policy.title, event.language)
         explanation = ShownText(event.policy.explanation, event.language)
         attributes = event.policy.attributes.map { context.attributeName($0) }
+    }
+}
+
+extension EventLine {
+    /// By whom, in words: a guardian by the name that the child knows them by.
+    fileprivate static func capacity(_ event: RecordedEvent, _ guardians: [Guardian], _ context: some PageContext) -> String {
+        guard let account = event.guardian else { return context.text("consent.method.\(event.method)", ["reference": event.formReference ?? ""]) }
+        let name = guardians.first { $0.accountID == account }?.name
+        return name.map { context.text("consent.by_guardian", ["name": $0]) } ?? context.text("consent.by_former_guardian")
     }
 }
 

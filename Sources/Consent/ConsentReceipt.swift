@@ -29,7 +29,7 @@ struct ConsentReceipt: Sendable {
     let policyMonths: Int?
 
     /// Whether there is a decision: a request that waits, or that nobody answered, is none.
-    var isDecided: Bool { !state.isOpenRequest && (state != .expired || !attributes.isEmpty) }
+    var isDecided: Bool { !state.isOpenRequest && state != .agreed && (state != .expired || !attributes.isEmpty) }
 
     /// What was shown, as the bytes that its hash is over.
     private var shownText: JSONValue {
@@ -96,6 +96,7 @@ extension ConsentState {
         case .requested: "dpv:ConsentRequested"
         case .deferred: "dpv:ConsentRequestDeferred"
         case .refused: "dpv:ConsentRefused"
+        case .agreed: "dpv:ConsentUnknown"
         case .given: "dpv:ConsentGiven"
         case .renewed: "dpv:RenewedConsentGiven"
         case .expired: "dpv:ConsentExpired"

@@ -6,13 +6,17 @@ import HTTPTypes
 import Hummingbird
 public import Postgres
 import Primitives
+public import Register
 public import Web
 
 public struct ConsentRoutes: Sendable {
     private let consents: Consents
+    private let guardians: Guardians
 
-    public init(database: Database) {
+    /// - Parameter vault: opens the names by which guardians and children know each other.
+    public init(database: Database, vault: ResidentVault) {
         consents = Consents(database: database)
+        guardians = Guardians(database: database, vault: vault)
     }
 
     /// URL table of the slice.
@@ -68,6 +72,9 @@ public struct ConsentRoutes: Sendable {
         case .notConsent: throw Problem.noSwitch(law: nil)
         case .activityUnknown: throw Problem.notFound
         case .credentialInvalid: throw Redirection(to: "/sign-in?next=/consents")
+        case .guardiansDecide: throw Problem.guardiansDecide
+        case .inForce: throw Problem.stopFirst
+        case .childUnknown, .childDecides: throw Problem.notFound
         }
     }
 
@@ -75,7 +82,8 @@ public struct ConsentRoutes: Sendable {
         _ sharing: Sharing, change: PolicyChange? = nil, form: FormState? = nil, status: HTTPResponse.Status = .ok, context: ResidentContext
     ) async throws -> Response {
         let events = try await consents.history(of: sharing.activity.id, for: context.resident.credential)
-        let page = ConsentPage(sharing, events: events, change: change, form: form, context: context)
+        let named = events.contains { $0.guardian != nil } ? try await guardians.guardians(of: context.resident.credential) : []
+        let page = ConsentPage(sharing, events: events, guardians: named, change: change, form: form, context: context)
         return try context.page(page, title: "consent.purpose_page_title", ["purpose": page.title], status: status)
     }
 

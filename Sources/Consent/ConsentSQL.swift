@@ -61,12 +61,16 @@ struct Sharings: Query {
         """
     }
 
-    func decode(_ row: inout RowReader) throws -> Sharing {
+    func decode(_ row: inout RowReader) throws -> Sharing { try Sharing(&row) }
+}
+
+extension Sharing {
+    init(_ row: inout RowReader) throws {
         let activity = try ProcessingActivity(&row)
         let state = try row.next(String?.self)
         let version = try row.next(Int32?.self)
         let attributes = try row.next([String]?.self)
-        return Sharing(
+        self.init(
             activity: activity,
             held: HeldConsent(
                 // A word that this server does not know permits nothing.
@@ -134,13 +138,15 @@ struct RecordedEvent: Sendable {
     let state: ConsentState
     let attributes: [String]
     let at: Date
-    /// `self`, `paper`, `organisation` or `system`.
+    /// `self`, `guardian`, `paper`, `organisation` or `system`.
     let capacity: String
-    /// `page`, `app`, `paper_form`, `exchange`, `identity_linked` or `time_passed`.
+    /// `page`, `app`, `paper_form`, `exchange`, `identity_linked`, `guardian_entered` or `time_passed`.
     let method: String
     let formReference: String?
     /// The first instant at which it did not count any more; nil for what has no end.
     let validUntil: Date?
+    /// Whose guardian's word it was; nil for everything else.
+    let guardian: AccountID?
     /// In which the text was shown.
     let language: Language
     let policy: PolicyText
@@ -153,9 +159,9 @@ struct History: Query {
 
     var sql: SQL {
         """
-        SELECT h.kind, h.attributes, h.at, h.capacity, h.method, h.form_reference, h.valid_until, h.language, p.version, p.attributes, p.title, p.explanation
+        SELECT h.kind, h.attributes, h.at, h.capacity, h.method, h.form_reference, h.valid_until, h.account_id, h.language, p.version, p.attributes, p.title, p.explanation
         FROM consent.history_of(\(credential.bytes), \(activity)) WITH ORDINALITY
-            AS h (event_id, kind, policy_version, attributes, at, capacity, method, form_reference, language, valid_until, position)
+            AS h (event_id, kind, policy_version, attributes, at, capacity, method, form_reference, language, valid_until, account_id, position)
         JOIN consent.policy AS p ON p.activity_id = \(activity) AND p.version = h.policy_version
         ORDER BY h.position
         LIMIT \(historyEventsMax)
@@ -167,7 +173,7 @@ struct History: Query {
         return RecordedEvent(
             state: ConsentState(rawValue: state) ?? .invalidated, attributes: try row.next(), at: try row.next(), capacity: try row.next(),
             method: try row.next(), formReference: try row.next(), validUntil: try row.next(),
-            language: Language(rawValue: try row.next()) ?? .english, policy: try PolicyText(&row))
+            guardian: try row.next(UUID?.self).map { AccountID($0) }, language: Language(rawValue: try row.next()) ?? .english, policy: try PolicyText(&row))
     }
 }
 
@@ -184,6 +190,21 @@ enum DecisionOutcome: String, Sendable {
     case notConsent = "not_consent"
     case activityUnknown = "activity_unknown"
     case credentialInvalid = "credential_invalid"
+    /// Who asks may not decide about it alone, or not at all.
+    case guardiansDecide = "guardians_decide"
+    /// Of a child: what is shared must be stopped before something else is agreed to.
+    case inForce = "in_force"
+    /// The child is not, or not any more, in the care of who asks.
+    case childUnknown = "child_unknown"
+    case childDecides = "child_decides"
+
+    init(_ row: inout RowReader) throws {
+        let word = try row.next(String.self)
+        guard let outcome = DecisionOutcome(rawValue: word) else {
+            throw DatabaseError.decoding(column: "decide", reason: "is no outcome that this server knows")
+        }
+        self = outcome
+    }
 }
 
 /// Moves one switch. It waits for a lock, so it belongs on an exclusive connection.
@@ -199,13 +220,7 @@ struct Decide: Query {
         """
     }
 
-    func decode(_ row: inout RowReader) throws -> DecisionOutcome {
-        let word = try row.next(String.self)
-        guard let outcome = DecisionOutcome(rawValue: word) else {
-            throw DatabaseError.decoding(column: "decide", reason: "is no outcome that this server knows")
-        }
-        return outcome
-    }
+    func decode(_ row: inout RowReader) throws -> DecisionOutcome { try DecisionOutcome(&row) }
 }
 
 /// Stops everything that one organisation may read by consent. Gives the number of sharings stopped; nil when the credential ended.

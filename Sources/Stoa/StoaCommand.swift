@@ -16,7 +16,7 @@ struct StoaCommand: AsyncParsableCommand {
             """,
         subcommands: [
             DemoCommand.self, ServeCommand.self, MigrateCommand.self, ImportCommand.self, StaffCommand.self, OrganisationCommand.self,
-            EraseCommand.self, VerifyCommand.self, LogCommand.self, DatabaseCommand.self,
+            EraseCommand.self, GuardianshipCommand.self, VerifyCommand.self, LogCommand.self, DatabaseCommand.self,
         ])
 }
 

@@ -47,7 +47,7 @@ private struct Town {
 
     func serve(_ body: @Sendable (Town, any TestClientProtocol) async throws -> Void) async throws {
         try await city.serve({ site in
-            ConsentRoutes(database: city.app).add(to: site)
+            ConsentRoutes(database: city.app, vault: city.vault).add(to: site)
             ConsentOrganisationRoutes(database: city.app, entries: AccessEntries(database: city.app, door: Door(database: city.app))).add(to: site)
             // The home page's tasks, without the rest of the home page.
             site.resident.get("/tasks") { _, context in

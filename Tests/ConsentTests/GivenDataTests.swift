@@ -43,7 +43,7 @@ private struct Town {
 
     func serve(_ body: @Sendable (Town, any TestClientProtocol) async throws -> Void) async throws {
         try await city.serve({ site in
-            ConsentRoutes(database: city.app).add(to: site)
+            ConsentRoutes(database: city.app, vault: city.vault).add(to: site)
             ConsentOrganisationRoutes(database: city.app, entries: entries).add(to: site)
         }) { try await body(self, $0) }
     }

@@ -73,7 +73,7 @@ private struct Town {
         let entries = AccessEntries(database: city.app, door: door)
         try await city.serve({ site in
             RegisterRoutes(door: door, vault: city.vault, corrections: Corrections(database: city.app, vault: city.vault, lookup: city.lookup)).add(to: site)
-            ConsentRoutes(database: city.app).add(to: site)
+            ConsentRoutes(database: city.app, vault: city.vault).add(to: site)
             AccessLogRoutes(database: city.app, entries: entries, verifier: signer.verifier).add(to: site)
             QuestionsRoutes(questions: Questions(database: city.app, door: door, vault: city.vault, entries: entries)).add(to: site)
             MessagesRoutes(database: city.app).add(to: site)
