@@ -2076,7 +2076,7 @@ CREATE FUNCTION consent.shown_attributes(stored consent.state, state_now text) R
 
 ALTER FUNCTION consent.shown_attributes(stored consent.state, state_now text) OWNER TO stoa_door;
 
-CREATE FUNCTION consent.states_of(credential bytea) RETURNS TABLE(activity_id uuid, state text, policy_version integer, attributes text[], since timestamp with time zone, valid_until timestamp with time zone)
+CREATE FUNCTION consent.states_of(credential bytea) RETURNS TABLE(activity_id uuid, state text, policy_version integer, attributes text[], since timestamp with time zone, valid_until timestamp with time zone, ended_with_birthday boolean)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -2084,7 +2084,9 @@ BEGIN
     RETURN QUERY
         SELECT s.activity_id, held.state, s.policy_version,
             consent.shown_attributes(s, held.state),
-            CASE held.state WHEN 'expired' THEN s.valid_until ELSE s.since END, s.valid_until
+            CASE held.state WHEN 'expired' THEN s.valid_until ELSE s.since END, s.valid_until,
+            held.state = 'expired' AND EXISTS (
+                SELECT FROM register.minor AS m WHERE m.resident_id = s.resident_id AND s.valid_until IN (m.asked_from, m.alone_from))
         FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id JOIN consent.state AS s ON s.resident_id = a.resident_id
         CROSS JOIN LATERAL (SELECT consent.state_at(s.state, s.valid_until, public.stoa_now()) AS state) AS held
         WHERE c.hash = states_of.credential AND web.is_live(c) AND a.closed_at IS NULL AND (c.kind = 'session' OR 'consents' = ANY (c.scope));

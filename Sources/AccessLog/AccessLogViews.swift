@@ -245,11 +245,10 @@ public struct EntryView: ViewModel {
     /// As long as a purpose can be, which is the longer of the two kinds of names.
     private static let typedCharactersMax = 63
 
-    /// A name that somebody else chose, for the middle of a sentence: only what can be seen, and set apart (Unicode's isolates), so that it
-    /// neither turns the words around it in a text from right to left nor is turned by them.
+    /// A name that somebody else chose, for the middle of a sentence: only what can be seen, and set apart.
     private static func asTyped(_ name: String) -> String {
         let visible = name.unicodeScalars.filter { !$0.properties.isDefaultIgnorableCodePoint && !invisible.contains($0.properties.generalCategory) }
-        return "\u{2068}\(String(String.UnicodeScalarView(visible)).prefix(typedCharactersMax))\u{2069}"
+        return String(String(String.UnicodeScalarView(visible)).prefix(typedCharactersMax)).isolated
     }
 
     private static let invisible: Set<Unicode.GeneralCategory> = [

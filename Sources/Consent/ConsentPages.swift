@@ -261,7 +261,7 @@ extension EventLine {
     fileprivate static func capacity(_ event: RecordedEvent, _ guardians: [Guardian], _ context: some PageContext) -> String {
         guard let account = event.guardian else { return context.text("consent.method.\(event.method)", ["reference": event.formReference ?? ""]) }
         let name = guardians.first { $0.accountID == account }?.name
-        return name.map { context.text("consent.by_guardian", ["name": $0]) } ?? context.text("consent.by_former_guardian")
+        return name.map { context.text("consent.by_guardian", ["name": $0.isolated]) } ?? context.text("consent.by_former_guardian")
     }
 }
 

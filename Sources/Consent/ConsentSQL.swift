@@ -26,6 +26,8 @@ struct AllActivities: Query {
 struct Sharing: Sendable {
     let activity: ProcessingActivity
     let held: HeldConsent
+    /// What guardians agreed to ended with a birthday, and the resident is asked whether to go on (migrations/0023).
+    let endedWithBirthday: Bool
     /// When the database was asked: what "now" means for this answer.
     let askedAt: Date
 
@@ -53,7 +55,7 @@ struct Sharings: Query {
 
     var sql: SQL {
         """
-        SELECT \(activityColumns), s.state, s.policy_version, s.attributes, s.since, s.valid_until, public.stoa_now()
+        SELECT \(activityColumns), s.state, s.policy_version, s.attributes, s.since, s.valid_until, coalesce(s.ended_with_birthday, false), public.stoa_now()
         FROM \(activityTables)
         LEFT JOIN consent.states_of(\(credential.bytes)) AS s ON s.activity_id = a.id
         WHERE \(activity as ActivityID?) IS NULL OR a.id = \(activity as ActivityID?)
@@ -76,7 +78,7 @@ extension Sharing {
                 // A word that this server does not know permits nothing.
                 state: state.map { ConsentState(rawValue: $0) ?? .invalidated } ?? .notGiven, attributes: attributes ?? [],
                 policyVersion: version.map(Int.init), since: try row.next(), validUntil: try row.next()),
-            askedAt: try row.next())
+            endedWithBirthday: try row.next(), askedAt: try row.next())
     }
 }
 

@@ -21,7 +21,7 @@ struct ChildrenPage: PageModel {
             let key = guardian.until != nil ? "ended" : guardian.mustAgree ? "must_agree" : "may_stop"
             return context.text(
                 "consent.child.guardian.\(key)",
-                ["name": guardian.name, "date": context.format.day(guardian.until ?? guardian.since)])
+                ["name": guardian.name.isolated, "date": context.format.day(guardian.until ?? guardian.since)])
         }
     }
 }
@@ -64,7 +64,7 @@ struct ChildPage: PageModel {
     static func path(of child: Child) -> String { "/children/\(child.publicCode)" }
 
     init(_ child: Child, others: [Child], _ sharings: [ChildSharing], context: ResidentContext) {
-        name = child.name
+        name = child.name.isolated
         part = Self.part(in: child, context: context)
         everybody = others.map { ChildLink($0, current: child, context: context) }
         purposes = sharings.map { ChildPurpose($0, of: child, context: context) }
@@ -73,7 +73,7 @@ struct ChildPage: PageModel {
     /// Who decides for the child, in a sentence.
     static func part(in child: Child, context: some PageContext) -> String {
         let key = child.decidesAlone ? "decides_alone" : !child.mustAgree ? "may_stop" : child.isAsked ? "together" : "guardians"
-        return context.text("consent.child.part.\(key)", ["name": child.name])
+        return context.text("consent.child.part.\(key)", ["name": child.name.isolated])
     }
 }
 

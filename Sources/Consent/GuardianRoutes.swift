@@ -35,7 +35,7 @@ public struct GuardianRoutes: Sendable {
     @Sendable func showChild(_ request: Request, _ context: ResidentContext) async throws -> Response {
         let (child, others) = try await child(context.parameter("child"), of: context.resident.credential)
         let sharings = try await guardians.sharings(of: child.id, for: context.resident.credential)
-        return try context.page(ChildPage(child, others: others, sharings, context: context), title: "consent.child.title", ["name": child.name])
+        return try context.page(ChildPage(child, others: others, sharings, context: context), title: "consent.child.title", ["name": child.name.isolated])
     }
 
     @Sendable func decide(_ request: Request, _ context: ResidentContext) async throws -> Response {
