@@ -177,7 +177,7 @@ struct ConsentReceiptPage: PageModel {
         explanation = ShownText(receipt.policy.explanation, receipt.language)
         attributes = receipt.attributes.map { context.attributeName($0) }
         state = context.text("consent.receipt.state.\(receipt.state.rawValue)")
-        by = context.text("consent.method.\(receipt.method)", ["reference": ""])
+        by = receipt.capacity == "guardian" ? context.text("access_log.guardian") : context.text("consent.method.\(receipt.method)", ["reference": ""])
         since = context.format.dateTime(receipt.since)
         until = receipt.state.permits ? receipt.validUntil.map { context.format.dateTime($0) } : nil
         issued = context.format.dateTime(receipt.issuedAt)

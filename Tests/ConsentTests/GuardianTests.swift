@@ -103,6 +103,7 @@ private struct Family {
         try await city.serve({ site in
             ConsentRoutes(database: city.app, vault: city.vault).add(to: site)
             GuardianRoutes(database: city.app, vault: city.vault).add(to: site)
+            ConsentReceiptRoutes(database: city.app, signer: try Ed25519NoteSigner.generate(name: "city.example/log")).add(to: site)
             AccessLogRoutes(database: city.app, entries: entries, verifier: try Ed25519NoteSigner.generate(name: "city.example/log").verifier).add(to: site)
         }) { try await body(self, $0) }
     }
@@ -359,6 +360,7 @@ struct GuardianTests {
             let child = CityBrowser(client, session: family.lina.session)
             let history = try await child.get("/consents/\(family.care.id)").text
             #expect(history.contains("By your guardian, \u{2068}Mama &lt;b&gt;\u{2069}") && history.contains("By your guardian, \u{2068}Papa\u{2069}"))
+            #expect(try await child.get("/consents/\(family.care.id)/receipt").text.contains("A guardian of yours"))
             #expect(try await child.get("/children").text.contains("\u{2068}Tante\u{2069}, since"))
             #expect(try await child.post("/consents/\(family.care.id)", [("state", "withdrawn")]).status == 303)
             #expect(try await !family.isRead())
