@@ -25,9 +25,14 @@ CREATE TABLE consent.processing_activity (
     -- The law that is named to the resident where consent is not the basis.
     law text CHECK (length(law) BETWEEN 3 AND 200),
     policy_version integer NOT NULL DEFAULT 1,
+    -- How long the organisation keeps what it has received, in words for residents, and the law that says so (GDPR Art. 13(2)(a) and 30(1)(f)).
+    -- Null: the organisation has not said.
+    retention jsonb CHECK (retention IS NULL OR coalesce(jsonb_typeof(retention -> 'en') = 'string', false)),
+    retention_law text CHECK (length(retention_law) BETWEEN 3 AND 200),
     created_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     UNIQUE (organisation_id, purpose),
-    CHECK ((legal_basis = 'consent') = (law IS NULL))
+    CHECK ((legal_basis = 'consent') = (law IS NULL)),
+    CONSTRAINT retention_law_has_words CHECK (retention_law IS NULL OR retention IS NOT NULL)
 );
 
 -- The exact text that was shown. A new version is a new row; a row never changes.

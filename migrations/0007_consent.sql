@@ -7,16 +7,17 @@ CREATE TABLE consent.event (
     policy_version integer NOT NULL,
     -- Position among the events of this resident and activity, from 1.
     sequence integer NOT NULL CHECK (sequence >= 1),
-    kind text NOT NULL CHECK (kind IN ('requested', 'deferred', 'refused', 'given', 'renewed', 'expired', 'withdrawn', 'invalidated')),
+    kind text NOT NULL CHECK (kind IN ('requested', 'deferred', 'refused', 'agreed', 'given', 'renewed', 'expired', 'withdrawn', 'invalidated')),
     -- What was asked for, agreed to, or ran out; nothing where a request ran out.
     attributes text[] NOT NULL,
     at timestamptz NOT NULL DEFAULT public.stoa_now(),
-    -- Who acted, and in which capacity: the resident, a staff member who keyed what the resident signed, an organisation that asks, or the city.
+    -- Who acted, and in which capacity: the resident, a guardian of the child that the resident is (0023), a staff member who keyed what the resident signed, an
+    -- organisation that asks, or the city.
     account_id uuid REFERENCES identity.account,
     staff_id uuid REFERENCES identity.staff,
     client_id text REFERENCES openid.client,
-    capacity text NOT NULL CHECK (capacity IN ('self', 'paper', 'organisation', 'system')),
-    method text NOT NULL CHECK (method IN ('page', 'app', 'paper_form', 'exchange', 'identity_linked', 'time_passed')),
+    capacity text NOT NULL CHECK (capacity IN ('self', 'guardian', 'paper', 'organisation', 'system')),
+    method text NOT NULL CHECK (method IN ('page', 'app', 'paper_form', 'exchange', 'identity_linked', 'guardian_entered', 'time_passed')),
     language text NOT NULL CHECK (language IN ('en', 'fr', 'ar')),
     form_reference text CHECK (length(form_reference) BETWEEN 1 AND 64),
     -- The first instant at which it does not count any more: of an agreement or a request; of an expiry the instant that passed.
@@ -28,11 +29,11 @@ CREATE TABLE consent.event (
     hash bytea NOT NULL CHECK (octet_length(hash) = 32),
     FOREIGN KEY (activity_id, policy_version) REFERENCES consent.policy (activity_id, version),
     UNIQUE (resident_id, activity_id, sequence),
-    CHECK (CASE WHEN kind IN ('requested', 'given', 'renewed') THEN cardinality(attributes) > 0
+    CHECK (CASE WHEN kind IN ('requested', 'agreed', 'given', 'renewed') THEN cardinality(attributes) > 0
                 ELSE kind = 'expired' OR cardinality(attributes) = 0 END),
-    CHECK (CASE WHEN kind IN ('requested', 'deferred', 'expired') THEN valid_until IS NOT NULL
+    CHECK (CASE WHEN kind IN ('requested', 'deferred', 'agreed', 'expired') THEN valid_until IS NOT NULL
                 ELSE kind IN ('given', 'renewed') OR valid_until IS NULL END),
-    CHECK ((capacity = 'self') = (account_id IS NOT NULL AND staff_id IS NULL)),
+    CHECK ((capacity IN ('self', 'guardian')) = (account_id IS NOT NULL AND staff_id IS NULL)),
     CHECK ((capacity = 'paper') = (staff_id IS NOT NULL AND form_reference IS NOT NULL)),
     CHECK ((capacity = 'organisation') = (client_id IS NOT NULL AND account_id IS NULL)),
     CHECK (kind <> 'requested' OR (capacity = 'organisation' AND request_id = id)),
@@ -97,25 +98,30 @@ CREATE TRIGGER event_is_chained BEFORE INSERT ON consent.event FOR EACH ROW EXEC
 CREATE TABLE consent.state (
     resident_id uuid NOT NULL REFERENCES register.resident,
     activity_id uuid NOT NULL REFERENCES consent.processing_activity,
-    state text NOT NULL CHECK (state IN ('requested', 'deferred', 'refused', 'given', 'renewed', 'expired', 'withdrawn', 'invalidated')),
+    state text NOT NULL CHECK (state IN ('requested', 'deferred', 'refused', 'agreed', 'given', 'renewed', 'expired', 'withdrawn', 'invalidated')),
     policy_version integer NOT NULL,
-    -- What is agreed to, or was until it expired.
+    -- What is agreed to, or was until it expired; of what waits for others, what was agreed to so far.
     attributes text[] NOT NULL,
     event_id uuid NOT NULL REFERENCES consent.event,
     sequence integer NOT NULL,
     since timestamptz NOT NULL,
     valid_until timestamptz,
-    -- The request that waits for an answer.
+    -- The request that waits for an answer; also while some who must agree have and others have not.
     request_id uuid REFERENCES consent.event,
     PRIMARY KEY (resident_id, activity_id),
-    CHECK ((state IN ('requested', 'deferred')) = (request_id IS NOT NULL))
+    CHECK (CASE WHEN state IN ('requested', 'deferred') THEN request_id IS NOT NULL ELSE state = 'agreed' OR request_id IS NULL END)
 );
-CREATE INDEX state_ends ON consent.state (valid_until) WHERE state IN ('requested', 'deferred', 'given', 'renewed') AND valid_until IS NOT NULL;
+CREATE INDEX state_ends ON consent.state (valid_until) WHERE state IN ('requested', 'deferred', 'agreed', 'given', 'renewed') AND valid_until IS NOT NULL;
 
 -- How it stands at a moment: what has an end is expired from that instant on, whether or not the event that says so is written yet.
 CREATE FUNCTION consent.state_at(state text, valid_until timestamptz, moment timestamptz) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN valid_until <= moment AND state IN ('requested', 'deferred', 'given', 'renewed') THEN 'expired' ELSE state END;
+    RETURN CASE WHEN valid_until <= moment AND state IN ('requested', 'deferred', 'agreed', 'given', 'renewed') THEN 'expired' ELSE state END;
+
+-- The attributes that a state tells of. What some agreed to and others did not in time was never shared.
+CREATE FUNCTION consent.shown_attributes(stored consent.state, state_now text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN state_now IN ('agreed', 'given', 'renewed') OR (state_now = 'expired' AND (stored).state <> 'agreed') THEN (stored).attributes ELSE '{}' END;
 
 -- For how long a request waits for its answer: a month in which somebody may be in hospital or abroad.
 CREATE FUNCTION consent.request_lifetime() RETURNS interval LANGUAGE sql IMMUTABLE RETURN 30 * interval '24 hours';
@@ -144,7 +150,7 @@ GRANT SELECT, INSERT ON exchange.pseudonym TO stoa_door;
 -- Appends an event where it changes something. The caller holds the rights and has checked who acts; one writer at a time per
 -- resident and activity, so that two tabs cannot both be first. What has run out is written down before what follows it.
 -- Outcomes: recorded, unchanged, policy_changed, attributes_unknown, not_consent (the law decides there, not a switch), activity_unknown;
--- of renewed: not_renewable; of requested: in_force, already_requested, refused_recently; of deferred, refused and an organisation's
+-- of given and renewed for a child: guardians_decide, in_force (stop it first); of renewed: not_renewable; of requested: in_force, already_requested, refused_recently; of deferred, refused and an organisation's
 -- withdrawn: no_request.
 CREATE FUNCTION consent.append(
     event_id uuid, resident uuid, activity uuid, kind text, attributes text[], policy_version integer,
@@ -160,6 +166,9 @@ DECLARE
     in_force boolean;
     is_open boolean;
     ends timestamptz;
+    -- A child's agreement that others have to give too is written as what it is.
+    word text := append.kind;
+    family record;
 BEGIN
     SELECT p.version, p.attributes, p.valid_months, a.legal_basis INTO policy
         FROM consent.processing_activity AS a JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
@@ -183,12 +192,23 @@ BEGIN
         SELECT s.* INTO held FROM consent.state AS s WHERE s.resident_id = append.resident AND s.activity_id = append.activity;
     END IF;
     in_force := coalesce(held.state IN ('given', 'renewed'), false);
-    is_open := coalesce(held.state IN ('requested', 'deferred'), false);
+    is_open := held.request_id IS NOT NULL;
     ends := (moment AT TIME ZONE 'UTC' + make_interval(months => policy.valid_months)) AT TIME ZONE 'UTC';
+
+    IF append.kind IN ('given', 'renewed') THEN
+        family := consent.family_verdict(append.resident, append.activity, append.kind, granted, policy.version, append.account, append.capacity, moment);
+        IF family.verdict IN ('guardians_decide', 'unchanged') THEN RETURN family.verdict; END IF;
+        ends := LEAST(ends, family.ends_by);
+    END IF;
 
     CASE append.kind
         WHEN 'given' THEN
             IF in_force AND held.attributes = granted AND held.policy_version = policy.version THEN RETURN 'unchanged'; END IF;
+            IF in_force AND family.verdict <> 'alone' THEN RETURN 'in_force'; END IF;
+            IF family.verdict = 'agreed' THEN
+                word := 'agreed';
+                ends := LEAST(moment + consent.request_lifetime(), family.ends_by);
+            END IF;
         WHEN 'renewed' THEN
             IF NOT (in_force OR coalesce(held.state = 'expired', false)) OR cardinality(held.attributes) = 0 THEN RETURN 'not_renewable'; END IF;
             IF held.policy_version <> policy.version THEN RETURN 'policy_changed'; END IF;
@@ -199,22 +219,24 @@ BEGIN
             IF append.capacity = 'organisation' THEN
                 -- An organisation takes back its request, never a resident's consent.
                 IF NOT is_open THEN RETURN 'no_request'; END IF;
-            ELSIF NOT in_force THEN
+            ELSIF NOT in_force AND held.state IS DISTINCT FROM 'agreed' THEN
                 RETURN 'unchanged';
             END IF;
             ends := NULL;
         WHEN 'expired' THEN
             IF held.state IS NULL OR consent.state_at(held.state, held.valid_until, moment) = held.state THEN RETURN 'unchanged'; END IF;
-            granted := held.attributes;
+            granted := CASE held.state WHEN 'agreed' THEN '{}' ELSE held.attributes END;
             policy.version := held.policy_version;
             ends := held.valid_until;
         WHEN 'requested' THEN
             IF in_force THEN RETURN 'in_force'; END IF;
-            IF is_open THEN RETURN 'already_requested'; END IF;
+            IF is_open OR coalesce(held.state = 'agreed', false) THEN RETURN 'already_requested'; END IF;
             IF held.state IN ('refused', 'withdrawn') AND held.since + consent.quiet_period() > moment THEN RETURN 'refused_recently'; END IF;
             ends := moment + consent.request_lifetime();
         WHEN 'deferred' THEN
             IF NOT is_open THEN RETURN 'no_request'; END IF;
+            -- What somebody agreed to already waits for the others.
+            IF held.state = 'agreed' THEN RETURN 'unchanged'; END IF;
             IF held.state = 'deferred' AND held.since + consent.deferral() > moment THEN RETURN 'unchanged'; END IF;
             ends := held.valid_until;
         WHEN 'refused' THEN
@@ -225,18 +247,18 @@ BEGIN
 
     INSERT INTO consent.event (id, resident_id, activity_id, policy_version, sequence, kind, attributes, at, account_id, staff_id, client_id,
                                capacity, method, language, form_reference, valid_until, request_id)
-        VALUES (append.event_id, append.resident, append.activity, policy.version, coalesce(held.sequence, 0) + 1, append.kind, granted, moment,
+        VALUES (append.event_id, append.resident, append.activity, policy.version, coalesce(held.sequence, 0) + 1, word, granted, moment,
                 append.account, append.staff, append.client, append.capacity, append.method, append.language, append.form_reference, ends,
                 CASE append.kind WHEN 'requested' THEN append.event_id ELSE held.request_id END);
     INSERT INTO consent.state (resident_id, activity_id, state, policy_version, attributes, event_id, sequence, since, valid_until, request_id)
         SELECT e.resident_id, e.activity_id, e.kind, e.policy_version, CASE e.kind WHEN 'requested' THEN '{}' ELSE e.attributes END, e.id, e.sequence,
             CASE e.kind WHEN 'expired' THEN e.valid_until ELSE e.at END, e.valid_until,
-            CASE WHEN e.kind IN ('requested', 'deferred') THEN e.request_id END
+            CASE WHEN e.kind IN ('requested', 'deferred', 'agreed') THEN e.request_id END
         FROM consent.event AS e WHERE e.id = append.event_id
         ON CONFLICT (resident_id, activity_id) DO UPDATE SET state = excluded.state, policy_version = excluded.policy_version,
             attributes = excluded.attributes, event_id = excluded.event_id, sequence = excluded.sequence, since = excluded.since,
             valid_until = excluded.valid_until, request_id = excluded.request_id;
-    IF append.kind = 'given' THEN
+    IF word = 'given' THEN
         INSERT INTO exchange.pseudonym (organisation_id, resident_id)
             SELECT a.organisation_id, append.resident FROM consent.processing_activity AS a WHERE a.id = append.activity
             ON CONFLICT (resident_id, organisation_id) DO NOTHING;
@@ -257,7 +279,7 @@ BEGIN
     FOR ended IN
         SELECT due.resident_id, due.activity_id, e.language
         FROM (SELECT s.resident_id, s.activity_id, s.event_id FROM consent.state AS s
-              WHERE s.state IN ('requested', 'deferred', 'given', 'renewed') AND s.valid_until <= public.stoa_now()
+              WHERE s.state IN ('requested', 'deferred', 'agreed', 'given', 'renewed') AND s.valid_until <= public.stoa_now()
               ORDER BY s.valid_until LIMIT record_expiries.events_max) AS due
         JOIN consent.event AS e ON e.id = due.event_id
         ORDER BY due.resident_id, due.activity_id
@@ -338,7 +360,7 @@ BEGIN
     -- In the same order in every tab, because each waits for the lock of consent.append.
     FOR activity IN
         SELECT s.activity_id FROM consent.state AS s JOIN consent.processing_activity AS a ON a.id = s.activity_id
-        WHERE s.resident_id = actor.resident_id AND a.organisation_id = withdraw_all.organisation AND s.state IN ('given', 'renewed') ORDER BY s.activity_id
+        WHERE s.resident_id = actor.resident_id AND a.organisation_id = withdraw_all.organisation AND s.state IN ('agreed', 'given', 'renewed') ORDER BY s.activity_id
     LOOP
         IF consent.append(gen_random_uuid(), actor.resident_id, activity, 'withdrawn', NULL, NULL,
             actor.account_id, NULL, actor.client_id, 'self', actor.method, withdraw_all.language, NULL) = 'recorded' THEN
@@ -353,13 +375,16 @@ ALTER FUNCTION consent.withdraw_all(bytea, text, text) OWNER TO stoa_door;
 -- The resident's own consents and the events behind them. In PL/pgSQL, which keeps its plans: a definer function in SQL is planned anew at
 -- every call, and planning was half the cost of a dashboard.
 CREATE FUNCTION consent.states_of(credential bytea)
-    RETURNS TABLE (activity_id uuid, state text, policy_version integer, attributes text[], since timestamptz, valid_until timestamptz)
+    RETURNS TABLE (activity_id uuid, state text, policy_version integer, attributes text[], since timestamptz, valid_until timestamptz,
+                   ended_with_birthday boolean)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
         SELECT s.activity_id, held.state, s.policy_version,
-            CASE WHEN held.state IN ('given', 'renewed', 'expired') THEN s.attributes ELSE '{}' END,
-            CASE held.state WHEN 'expired' THEN s.valid_until ELSE s.since END, s.valid_until
+            consent.shown_attributes(s, held.state),
+            CASE held.state WHEN 'expired' THEN s.valid_until ELSE s.since END, s.valid_until,
+            held.state = 'expired' AND EXISTS (
+                SELECT FROM register.minor AS m WHERE m.resident_id = s.resident_id AND s.valid_until IN (m.asked_from, m.alone_from))
         FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id JOIN consent.state AS s ON s.resident_id = a.resident_id
         CROSS JOIN LATERAL (SELECT consent.state_at(s.state, s.valid_until, public.stoa_now()) AS state) AS held
         WHERE c.hash = states_of.credential AND web.is_live(c) AND a.closed_at IS NULL AND (c.kind = 'session' OR 'consents' = ANY (c.scope));
@@ -369,11 +394,12 @@ ALTER FUNCTION consent.states_of(bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION consent.history_of(credential bytea, activity uuid)
     RETURNS TABLE (event_id uuid, kind text, policy_version integer, attributes text[], at timestamptz, capacity text, method text, form_reference text, language text,
-                   valid_until timestamptz)
+                   valid_until timestamptz, account_id uuid)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
-        SELECT e.id, e.kind, e.policy_version, e.attributes, e.at, e.capacity, e.method, e.form_reference, e.language, e.valid_until
+        SELECT e.id, e.kind, e.policy_version, e.attributes, e.at, e.capacity, e.method, e.form_reference, e.language, e.valid_until,
+            CASE e.capacity WHEN 'guardian' THEN e.account_id END
         FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id JOIN consent.event AS e ON e.resident_id = a.resident_id
         WHERE c.hash = history_of.credential AND web.is_live(c) AND a.closed_at IS NULL AND (c.kind = 'session' OR 'consents' = ANY (c.scope))
           AND e.activity_id = history_of.activity
@@ -387,6 +413,7 @@ GRANT EXECUTE ON FUNCTION consent.decide(bytea, uuid, uuid, text, text[], intege
 ALTER FUNCTION consent.canonical(consent.event) OWNER TO stoa_door;
 ALTER FUNCTION consent.hash_of(consent.event) OWNER TO stoa_door;
 ALTER FUNCTION consent.state_at(text, timestamptz, timestamptz) OWNER TO stoa_door;
+ALTER FUNCTION consent.shown_attributes(consent.state, text) OWNER TO stoa_door;
 ALTER FUNCTION consent.request_lifetime() OWNER TO stoa_door;
 ALTER FUNCTION consent.quiet_period() OWNER TO stoa_door;
 ALTER FUNCTION consent.deferral() OWNER TO stoa_door;

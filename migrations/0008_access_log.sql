@@ -39,7 +39,8 @@ CREATE TABLE access_log.entry (
     organisation_id text,
     client_id text,
     operation text NOT NULL CHECK (
-        operation IN ('disclose', 'predicate', 'list', 'view', 'search', 'paper_entry', 'break_glass', 'log_view', 'usage', 'own_view')),
+        operation IN ('disclose', 'predicate', 'list', 'view', 'search', 'paper_entry', 'break_glass', 'log_view', 'usage', 'own_view',
+            'guardian_view')),
     attributes text[] NOT NULL,
     purpose text NOT NULL,
     legal_basis text,

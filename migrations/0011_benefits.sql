@@ -203,7 +203,7 @@ $$;
 ALTER FUNCTION benefits.waiting_for(bytea) OWNER TO stoa_door;
 
 -- What the resident whom the credential names was paid, newest first: a session, or an app's token with scope payments.
-CREATE FUNCTION benefits.received_by(credential bytea, page_size integer)
+CREATE FUNCTION benefits.received_by(credential bytea, before_at timestamptz, before_id uuid, page_size integer)
     RETURNS TABLE (disbursement_id uuid, transfer_id uuid, programme_name jsonb, law text, currency text, amount bigint, reason text,
                    case_reference text, paid_at timestamptz)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -215,6 +215,7 @@ BEGIN
         JOIN benefits.disbursement AS d ON d.resident_id = r.id
         JOIN benefits.decision AS x ON x.disbursement_id = d.id AND x.kind = 'approved'
         JOIN benefits.programme AS p ON p.id = d.programme_id
+        WHERE received_by.before_at IS NULL OR (x.decided_at, d.id) < (received_by.before_at, received_by.before_id)
         ORDER BY x.decided_at DESC, d.id DESC
         LIMIT LEAST(received_by.page_size, 200);
 END
@@ -224,8 +225,8 @@ ALTER FUNCTION benefits.prepare(bytea, uuid, uuid, text, bigint, text) OWNER TO 
 ALTER FUNCTION benefits.approve(bytea, uuid, uuid) OWNER TO stoa_door;
 ALTER FUNCTION benefits.refuse(bytea, uuid, text) OWNER TO stoa_door;
 ALTER FUNCTION benefits.disbursements_for(bytea, uuid, timestamptz, uuid, integer) OWNER TO stoa_door;
-ALTER FUNCTION benefits.received_by(bytea, integer) OWNER TO stoa_door;
+ALTER FUNCTION benefits.received_by(bytea, timestamptz, uuid, integer) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION benefits.prepare(bytea, uuid, uuid, text, bigint, text), benefits.approve(bytea, uuid, uuid),
-    benefits.refuse(bytea, uuid, text), benefits.disbursements_for(bytea, uuid, timestamptz, uuid, integer), benefits.received_by(bytea, integer),
+    benefits.refuse(bytea, uuid, text), benefits.disbursements_for(bytea, uuid, timestamptz, uuid, integer), benefits.received_by(bytea, timestamptz, uuid, integer),
     benefits.waiting_for(bytea) TO stoa_app;
 REVOKE CREATE ON SCHEMA benefits FROM stoa_door;

@@ -132,7 +132,7 @@ $$;
 ALTER FUNCTION register.answer_correction(bytea, uuid, uuid, text, bytea, bytea, bytea) OWNER TO stoa_door;
 
 -- The resident's own requests with their answers, newest first: after the own view of the details is logged, as for access_log.release.
-CREATE FUNCTION register.own_corrections(credential bytea)
+CREATE FUNCTION register.own_corrections(credential bytea, before_at timestamptz, before_id uuid, page_size integer)
     RETURNS TABLE (id uuid, reference text, attribute text, sealed_statement bytea, requested_at timestamptz,
                    holder_id uuid, key_id text, wrapped_key bytea, decision text, sealed_answer bytea, answered_at timestamptz)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -148,12 +148,13 @@ BEGIN
         JOIN register.correction_request AS r ON r.resident_id = holder.id
         JOIN register.data_key AS k ON k.resident_id = holder.id
         LEFT JOIN register.correction_answer AS answer ON answer.request_id = r.id
-        WHERE c.hash = own_corrections.credential AND c.kind = 'session' AND web.is_live(c)
-        ORDER BY r.requested_at DESC, r.id DESC LIMIT 50;
+        WHERE c.hash = own_corrections.credential AND (c.kind = 'session' OR 'profile' = ANY (c.scope)) AND web.is_live(c)
+          AND (own_corrections.before_at IS NULL OR (r.requested_at, r.id) < (own_corrections.before_at, own_corrections.before_id))
+        ORDER BY r.requested_at DESC, r.id DESC LIMIT LEAST(own_corrections.page_size, 200);
 END
 $$;
-ALTER FUNCTION register.own_corrections(bytea) OWNER TO stoa_door;
+ALTER FUNCTION register.own_corrections(bytea, timestamptz, uuid, integer) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION register.request_correction(bytea, uuid, text, text, bytea), register.open_corrections(bytea),
     register.corrections_about(bytea, uuid), register.answer_correction(bytea, uuid, uuid, text, bytea, bytea, bytea),
-    register.own_corrections(bytea) TO stoa_app;
+    register.own_corrections(bytea, timestamptz, uuid, integer) TO stoa_app;
 REVOKE CREATE ON SCHEMA register FROM stoa_door;

@@ -134,6 +134,33 @@ END
 $$;
 ALTER FUNCTION questions.own_question(bytea, uuid) OWNER TO stoa_door;
 
+-- All that the resident asked, newest first: as the log itself after that view is logged, also where the entry was erased.
+CREATE FUNCTION questions.own_questions(credential bytea, before_at timestamptz, before_id uuid, page_size integer)
+    RETURNS TABLE (id uuid, reference text, sealed_question bytea, asked_at timestamptz, due_at timestamptz,
+                   holder_id uuid, key_id text, wrapped_key bytea, finding text, sealed_answer bytea, answered_at timestamptz,
+                   released_name text, released_username text, sealed_release bytea, entry_id uuid)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key,
+            answer.finding, answer.sealed_answer, answer.answered_at, actor.display_name, actor.username, released.sealed_reason, q.entry_id
+        FROM web.credential AS c
+        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
+        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+        JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
+        JOIN questions.question AS q ON q.resident_id = r.id
+        JOIN register.data_key AS k ON k.resident_id = q.resident_id
+        LEFT JOIN questions.answer AS answer ON answer.question_id = q.id
+        LEFT JOIN questions.name_release AS released ON released.question_id = q.id
+        LEFT JOIN identity.staff AS actor ON actor.id = released.staff_id
+        WHERE c.hash = own_questions.credential AND web.is_live(c) AND (c.kind = 'session' OR 'access_log' = ANY (c.scope))
+          AND (own_questions.before_at IS NULL OR (q.asked_at, q.id) < (own_questions.before_at, own_questions.before_id))
+        ORDER BY q.asked_at DESC, q.id DESC LIMIT LEAST(own_questions.page_size, 200);
+END
+$$;
+ALTER FUNCTION questions.own_questions(bytea, timestamptz, uuid, integer) OWNER TO stoa_door;
+
 -- The questions that wait for this auditor, the most urgent first, or the one whose reference is wanted: not those about what the auditor did, and not those of
 -- people who were erased, whose words nobody can read any more. The resident is here as the id that the door looks up: what is asked is seen
 -- only after that look-up is in the log.
@@ -242,6 +269,6 @@ END
 $$;
 ALTER FUNCTION questions.answer_question(bytea, uuid, text, bytea, bytea) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION questions.ask(bytea, uuid, text, uuid, bytea), questions.own_question(bytea, uuid),
-    questions.waiting(bytea, text), questions.question_under(bytea, uuid), questions.actor_under(bytea, uuid),
+    questions.own_questions(bytea, timestamptz, uuid, integer), questions.waiting(bytea, text), questions.question_under(bytea, uuid), questions.actor_under(bytea, uuid),
     questions.answer_question(bytea, uuid, text, bytea, bytea) TO stoa_app;
 REVOKE CREATE ON SCHEMA questions FROM stoa_door;

@@ -131,7 +131,44 @@ BEGIN
 END
 $$;
 ALTER FUNCTION access_log.organisations_about(bytea) OWNER TO stoa_door;
-GRANT EXECUTE ON FUNCTION access_log.organisations_about(bytea), access_log.questioned_entry(bytea, uuid),
+
+-- What one organisation was given of the resident's data, by purpose and kind, with how often and when: out of the newest entries about the
+-- resident, and as the page itself after the view is logged. counted_since is null where these are all there are, and else the moment of the
+-- oldest one that was counted; a row with nothing but that says that nothing was given.
+CREATE FUNCTION access_log.given_to(credential bytea, organisation text)
+    RETURNS TABLE (counted_since timestamptz, purpose text, attribute text, times bigint, first_at timestamptz, last_at timestamptz)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    -- An entry an hour for more than a year. They lie scattered, so that this is what a page can wait for (some 30 ms).
+    entries_max CONSTANT integer := 10000;
+BEGIN
+    RETURN QUERY
+        WITH newest AS MATERIALIZED (
+            SELECT e.at, e.organisation_id, e.operation, e.purpose, e.attributes, e.outcome
+            FROM web.credential AS c
+            JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+            JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
+            JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+            JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
+            -- One more than is counted tells whether there are more.
+            CROSS JOIN LATERAL (SELECT x.* FROM access_log.entry AS x WHERE x.subject_id = r.id ORDER BY x.at DESC, x.id DESC LIMIT entries_max + 1) AS e
+            WHERE c.hash = given_to.credential AND web.is_live(c)
+            ORDER BY e.at DESC LIMIT entries_max + 1
+        ), given AS (
+            SELECT n.purpose, k.attribute, count(*) AS times, min(n.at) AS first_at, max(n.at) AS last_at
+            FROM newest AS n CROSS JOIN LATERAL unnest(n.attributes) AS k (attribute)
+            WHERE n.organisation_id = given_to.organisation AND n.outcome = 'permitted' AND n.operation IN ('disclose', 'predicate', 'list')
+            GROUP BY n.purpose, k.attribute
+        )
+        SELECT bound.since, g.purpose, g.attribute, g.times, g.first_at, g.last_at
+        FROM (SELECT CASE WHEN count(*) > entries_max THEN min(n.at) END AS since FROM newest AS n) AS bound
+        LEFT JOIN given AS g ON true
+        LEFT JOIN register.attribute AS known ON known.id = g.attribute
+        ORDER BY g.purpose, known.position;
+END
+$$;
+ALTER FUNCTION access_log.given_to(bytea, text) OWNER TO stoa_door;
+GRANT EXECUTE ON FUNCTION access_log.given_to(bytea, text), access_log.organisations_about(bytea), access_log.questioned_entry(bytea, uuid),
     access_log.usages_under(bytea, uuid, timestamptz, timestamptz), access_log.kept_since(),
     access_log.entries_about(bytea, timestamptz, uuid, integer, boolean, text, text, text, uuid) TO stoa_app;
 REVOKE CREATE ON SCHEMA access_log FROM stoa_door;

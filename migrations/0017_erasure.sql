@@ -26,6 +26,8 @@ BEGIN
     DELETE FROM register.lookup AS l WHERE l.resident_id = ANY (rows_of_person);
     DELETE FROM register.import_record AS i WHERE i.resident_id = ANY (rows_of_person);
     DELETE FROM exchange.pseudonym AS p WHERE p.resident_id = ANY (rows_of_person);
+    DELETE FROM register.guardianship AS g WHERE g.child_id = ANY (rows_of_person) OR g.guardian_id = ANY (rows_of_person);
+    DELETE FROM register.minor AS m WHERE m.resident_id = ANY (rows_of_person);
 
     UPDATE web.credential AS c SET revoked_at = public.stoa_now() FROM identity.account AS a
         WHERE a.resident_id = ANY (rows_of_person) AND c.account_id = a.id AND c.revoked_at IS NULL;

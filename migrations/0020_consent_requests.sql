@@ -16,7 +16,9 @@ GRANT SELECT, INSERT ON consent.request_message TO stoa_door;
 CREATE FUNCTION consent.outcome_of(request uuid) RETURNS TABLE (state text, attributes text[], at timestamptz)
     LANGUAGE sql STABLE
     BEGIN ATOMIC
-        SELECT CASE WHEN e.kind IN ('requested', 'deferred') THEN consent.state_at(e.kind, e.valid_until, public.stoa_now()) ELSE e.kind END,
+        -- That some of a family agreed and others did not yet is nobody else's business.
+        SELECT CASE WHEN e.kind IN ('requested', 'deferred', 'agreed')
+                THEN replace(consent.state_at(e.kind, e.valid_until, public.stoa_now()), 'agreed', 'requested') ELSE e.kind END,
             e.attributes, e.at
         FROM consent.event AS e WHERE e.request_id = outcome_of.request ORDER BY e.sequence DESC LIMIT 1;
     END;
@@ -112,7 +114,7 @@ BEGIN
         WHERE e.id = lock_open_request.request;
     RETURN EXISTS (SELECT FROM consent.state AS s JOIN consent.event AS e ON e.resident_id = s.resident_id AND e.activity_id = s.activity_id
         WHERE e.id = lock_open_request.request AND s.request_id = e.id
-          AND consent.state_at(s.state, s.valid_until, public.stoa_now()) IN ('requested', 'deferred'));
+          AND consent.state_at(s.state, s.valid_until, public.stoa_now()) IN ('requested', 'deferred', 'agreed'));
 END
 $$;
 ALTER FUNCTION consent.lock_open_request(uuid) OWNER TO stoa_door;
@@ -230,7 +232,7 @@ CREATE FUNCTION consent.receipt_of(credential bytea, activity uuid)
 BEGIN
     RETURN QUERY
         SELECT e.id, e.sequence, e.hash, held.state, e.policy_version,
-            CASE WHEN held.state IN ('given', 'renewed', 'expired') THEN s.attributes ELSE '{}' END,
+            consent.shown_attributes(s, held.state),
             CASE held.state WHEN 'expired' THEN s.valid_until ELSE s.since END, s.valid_until, e.capacity, e.method, e.language, p.pseudonym,
             public.stoa_now()
         FROM consent.decider(receipt_of.credential) AS d

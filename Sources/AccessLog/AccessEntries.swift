@@ -75,6 +75,12 @@ public struct AccessEntries: Sendable {
         try await database.query(OrganisationsAbout(credential: credential))
     }
 
+    /// What an organisation was given so far; empty also for one that there is not.
+    public func given(to organisation: String, of credential: CredentialHash) async throws -> GivenData {
+        try await logView(of: credential)
+        return GivenData(try await database.query(GivenTo(credential: credential, organisation: organisation)))
+    }
+
     private func newest(_ count: Int, _ filter: EntryFilter, before cursor: EntryCursor?, of credential: CredentialHash) async throws -> [AccessEntry] {
         try await database.query(EntriesAbout(credential: credential, filter: filter, before: cursor, pageSize: count))
     }

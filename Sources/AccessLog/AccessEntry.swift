@@ -38,6 +38,9 @@ public struct AccessEntry: Sendable {
     /// Who acted, where an auditor decided to tell the name.
     let releasedName: ReleasedName?
 
+    /// A guardian's look at what is shared of the child that the resident is (migrations/0023).
+    var isGuardianView: Bool { operation == "guardian_view" }
+
     /// Residents' views of their own data, which nobody else has to answer for.
     public var isOwnView: Bool { operation == AccessOperation.ownView.rawValue }
 }

@@ -20,6 +20,7 @@ public struct AccessLogRoutes: Sendable {
     public func add(to site: Site) {
         site.declare(pages: [AccessLogPage.self, EntryPageModel.self])
         site.addNavigation(.resident, path: "/access-log", textKey: "access_log.navigation")
+        site.addOwnData(OwnDataPart(name: "access_log", textKey: "access_log.own_data", scope: "access_log", read: readOwn))
         site.resident.get("/access-log", use: showEntries)
         site.resident.get("/access-log/{entry}", use: showEntry)
         site.resident.get("/access-log/{entry}/proof", use: showProof)
@@ -89,6 +90,12 @@ public struct AccessLogRoutes: Sendable {
             try await writer.finish(nil)
         }
         return Response(status: .ok, headers: export.headers, body: body)
+    }
+
+    @Sendable private func readOwn(_ reader: OwnDataReader, _ cursor: String?) async throws -> OwnDataPage {
+        let page = try await entries.page(
+            EntryFilter(withOwn: true), before: try EntryCursor(cursor), count: OwnDataPart.itemsPerRead, of: reader.credential)
+        return OwnDataPage(try page.entries.map { try JSONValue(encoding: AccessEntryBody($0, language: reader.language)) }, next: page.next?.description)
     }
 
     @Sendable func showProof(_ request: Request, _ context: ResidentContext) async throws -> Response {

@@ -159,13 +159,14 @@ struct EntryPageModel: PageModel {
 
     /// "Why?" in a sentence: the exact consent, law or refusal.
     private static func explanation(_ entry: AccessEntry, _ view: EntryView, _ context: ResidentContext) -> String {
-        let words = ["who": view.who, "purpose": view.purpose, "law": entry.law ?? "", "date": entry.consentAt.map { context.format.dateTime($0) } ?? ""]
+        let words = ["who": view.who, "purpose": view.purpose, "law": entry.law.map(context.lawName) ?? "", "date": entry.consentAt.map { context.format.dateTime($0) } ?? ""]
         if let refusal = entry.refusal {
             return context.text("access_log.entry.because_refused", ["refusal": context.text("access_log.refusal.\(refusal)")])
         }
         switch entry.legalBasis {
         case "consent": return context.text("access_log.entry.because_consent", words)
         case "own_data": return context.text("access_log.ground.own_data")
+        case _ where entry.isGuardianView: return context.text("access_log.entry.because_guardian", words)
         default: return context.text(entry.activityID == nil ? "access_log.entry.because_staff" : "access_log.entry.because_law", words)
         }
     }
@@ -243,7 +244,7 @@ public struct EntryView: ViewModel {
     ]
 
     public init(_ entry: AccessEntry, context: some PageContext) {
-        who = entry.organisationName?.text(context.language) ?? context.text("access_log.you")
+        who = entry.organisationName?.text(context.language) ?? context.text(entry.isGuardianView ? "access_log.guardian" : "access_log.you")
         let isRefused = entry.outcome == "refused"
         headline = context.text(
             "access_log.did.\(entry.operation).\(isRefused ? "refused" : entry.formEntered == false ? "unchanged" : "permitted")",
@@ -269,7 +270,7 @@ public struct EntryView: ViewModel {
         switch entry.operation {
         case "view", "search", "paper_entry", "break_glass", "log_view":
             if staffReasons.contains(entry.purpose) { return context.text("access_log.reason.\(entry.purpose)") }
-        case "usage": return context.text("access_log.reason.\(entry.purpose)")
+        case "usage", "guardian_view": return context.text("access_log.reason.\(entry.purpose)")
         case "own_view": return context.text("access_log.own.\(entry.purpose)")
         default: break
         }
@@ -288,11 +289,10 @@ public struct EntryView: ViewModel {
     /// As long as a purpose can be, which is the longer of the two kinds of names.
     private static let typedCharactersMax = 63
 
-    /// A name that somebody else chose, for the middle of a sentence: only what can be seen, and set apart (Unicode's isolates), so that it
-    /// neither turns the words around it in a text from right to left nor is turned by them.
+    /// A name that somebody else chose, for the middle of a sentence: only what can be seen, and set apart.
     private static func asTyped(_ name: String) -> String {
         let visible = name.unicodeScalars.filter { !$0.properties.isDefaultIgnorableCodePoint && !invisible.contains($0.properties.generalCategory) }
-        return "\u{2068}\(String(String.UnicodeScalarView(visible)).prefix(typedCharactersMax))\u{2069}"
+        return String(String(String.UnicodeScalarView(visible)).prefix(typedCharactersMax)).isolated
     }
 
     private static let invisible: Set<Unicode.GeneralCategory> = [
@@ -305,7 +305,7 @@ public struct EntryView: ViewModel {
         case "consent":
             return context.text("access_log.ground.consent", ["date": entry.consentAt.map { context.format.dateTime($0) } ?? ""])
         case "own_data": return context.text("access_log.ground.own_data")
-        default: return context.text("access_log.ground.law", ["law": entry.law ?? ""])
+        default: return context.text("access_log.ground.law", ["law": entry.law.map(context.lawName) ?? ""])
         }
     }
 }

@@ -18,12 +18,12 @@ struct EntryExport: Sendable {
 
     var headers: HTTPFields {
         [
-            .contentType: format == .csv ? "text/csv; charset=utf-8; header=present" : "application/json",
+            .contentType: format == .csv ? CSV.contentType : "application/json",
             .contentDisposition: "attachment; filename=\"who-looked-at-your-data.\(format.rawValue)\"",
         ]
     }
 
-    var beginning: [UInt8] { format == .csv ? Self.record(Self.columns) : Array("[".utf8) }
+    var beginning: [UInt8] { format == .csv ? CSV.record(Self.columns) : Array("[".utf8) }
     var end: [UInt8] { format == .csv ? [] : Array("]\n".utf8) }
 
     func lines(_ entries: [AccessEntry], isFirst: Bool) throws -> [UInt8] {
@@ -31,7 +31,7 @@ struct EntryExport: Sendable {
         for (position, entry) in entries.enumerated() {
             let body = AccessEntryBody(entry, language: language)
             if format == .csv {
-                bytes += Self.record(Self.values(body))
+                bytes += CSV.record(Self.values(body))
             } else {
                 if !isFirst || position > 0 { bytes += Array(",\n".utf8) }
                 bytes += try JSONEncoder().encode(body)
@@ -52,24 +52,5 @@ struct EntryExport: Sendable {
             body.helper ?? "", body.leafIndex.map(String.init) ?? "", body.count.map(String.init) ?? "", body.emergency ? "true" : "", body.finding ?? "",
             body.name ?? "",
         ]
-    }
-
-    /// What spreadsheets take for the beginning of a formula, in its wide forms too.
-    private static let formulaSigns: Set<Unicode.Scalar> = ["=", "+", "-", "@", "\u{FF1D}", "\u{FF0B}", "\u{FF0D}", "\u{FF20}", "\t", "\r"]
-
-    /// Every field in quotes. Spreadsheets run what begins like a formula, and organisations choose some of these texts: an apostrophe in front
-    /// keeps it a text. Some split at semicolons, so what stands behind one counts as a beginning.
-    private static func record(_ values: [String]) -> [UInt8] {
-        let fields = values.map { value in
-            var text = String.UnicodeScalarView()
-            var isBeginning = true
-            for scalar in value.unicodeScalars {
-                if isBeginning, formulaSigns.contains(scalar) { text.append("'") }
-                text.append(scalar)
-                isBeginning = scalar == ";" || (isBeginning && (scalar == " " || scalar == "\""))
-            }
-            return "\"" + String(text).replacingOccurrences(of: "\"", with: "\"\"") + "\""
-        }
-        return Array((fields.joined(separator: ",") + "\r\n").utf8)
     }
 }

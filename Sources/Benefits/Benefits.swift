@@ -33,8 +33,8 @@ public struct ReceivedBenefits: Sendable {
 
     /// Newest first, of the resident whom the credential names: a session, or an app's token with scope `payments`.
     /// - Parameter count: at most 200.
-    public func newest(_ count: Int, of credential: CredentialHash) async throws -> [ReceivedBenefit] {
-        try await database.query(ReceivedBy(credential: credential, count: count))
+    public func newest(_ count: Int, before cursor: MomentCursor?, of credential: CredentialHash) async throws -> [ReceivedBenefit] {
+        try await database.query(ReceivedBy(credential: credential, before: cursor, count: count))
     }
 }
 

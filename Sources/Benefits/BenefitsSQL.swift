@@ -166,12 +166,13 @@ struct Refuse: Query {
 /// `benefits.received_by`.
 struct ReceivedBy: Query {
     let credential: CredentialHash
+    let before: MomentCursor?
     let count: Int
 
     var sql: SQL {
         """
         SELECT disbursement_id, transfer_id, programme_name, law, currency, amount, reason, case_reference, paid_at
-        FROM benefits.received_by(\(credential.bytes), \(Int32(clamping: count)))
+        FROM benefits.received_by(\(credential.bytes), \(before?.at as Date?), \(before?.id as UUID?), \(Int32(clamping: count)))
         """
     }
 

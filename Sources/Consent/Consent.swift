@@ -28,6 +28,10 @@ public struct ProcessingActivity: Sendable, Hashable {
     public let legalBasis: LegalBasis
     /// The law that is named where consent is not the basis.
     public let law: String?
+    /// How long the organisation keeps what it received; nil where it has not said.
+    public let retention: LocalisedText?
+    /// The law that says so, if one does.
+    public let retentionLaw: String?
     public let policyVersion: Int
     /// For how many months an agreement to this version lasts; nil: until it is withdrawn.
     public let validMonths: Int?

@@ -12,6 +12,10 @@ public struct NewActivity: Sendable {
     public var legalBasis: LegalBasis
     /// Named to residents; nil exactly where consent is the basis.
     public var law: String?
+    /// How long the organisation keeps what it received, in words for residents; nil: it has not said.
+    public var retention: LocalisedText?
+    /// The law that says so; only beside `retention`.
+    public var retentionLaw: String?
     public var attributes: [String]
     public var title: LocalisedText
     /// What people read before they switch it on, or beside the law.
@@ -21,7 +25,7 @@ public struct NewActivity: Sendable {
 
     public init(
         id: ActivityID = .new(), organisationID: String, purpose: String, legalBasis: LegalBasis = .consent, law: String? = nil, attributes: [String],
-        title: LocalisedText, explanation: LocalisedText, validMonths: Int? = nil
+        title: LocalisedText, explanation: LocalisedText, validMonths: Int? = nil, retention: LocalisedText? = nil, retentionLaw: String? = nil
     ) {
         self.id = id
         self.organisationID = organisationID
@@ -32,6 +36,8 @@ public struct NewActivity: Sendable {
         self.title = title
         self.explanation = explanation
         self.validMonths = validMonths
+        self.retention = retention
+        self.retentionLaw = retentionLaw
     }
 }
 
@@ -59,8 +65,9 @@ public struct ConsentAdministration: Sendable {
         try await owner.transaction { transaction in
             let added = try await transaction.execute(
                 """
-                INSERT INTO consent.processing_activity (id, organisation_id, purpose, legal_basis, law)
-                VALUES (\(activity.id.uuid), \(activity.organisationID), \(activity.purpose), \(activity.legalBasis.rawValue), \(activity.law as String?))
+                INSERT INTO consent.processing_activity (id, organisation_id, purpose, legal_basis, law, retention, retention_law)
+                VALUES (\(activity.id.uuid), \(activity.organisationID), \(activity.purpose), \(activity.legalBasis.rawValue), \(activity.law as String?),
+                        \(activity.retention?.json as JSONText?), \(activity.retentionLaw as String?))
                 ON CONFLICT (organisation_id, purpose) DO NOTHING
                 """)
             guard added == 1 else { return false }

@@ -33,8 +33,7 @@ struct OrganisationCard: ViewModel {
     var purposes: [PurposeCard]
 
     static let fields: Fields<Self> = [
-        "id": .text(\.id), "name": .text(\.name), "purposes": .list(\.purposes), "stop_all": .link { Link("/consents/organisations/\($0.id)") },
-        "can_stop_all": .flag { $0.purposes.contains { $0.form?.isShared == true } },
+        "id": .text(\.id), "name": .text(\.name), "purposes": .list(\.purposes), "page": .link { Link(OrganisationPage.path(of: $0.id)) },
     ]
 }
 
@@ -91,11 +90,12 @@ struct PurposeCard: ViewModel {
         switch sharing.state {
         case nil:
             let basis = context.text("consent.basis.\(sharing.activity.legalBasis.rawValue)")
-            return context.text("consent.standing.law", ["basis": basis, "law": sharing.activity.law ?? ""])
+            return context.text("consent.standing.law", ["basis": basis, "law": sharing.activity.law.map(context.lawName) ?? ""])
         case .notGiven?: return context.text("consent.standing.not_given")
         case .requested?: return context.text("consent.standing.requested", ["date": since])
         case .deferred?: return context.text("consent.standing.deferred", ["date": since])
         case .refused?: return context.text("consent.standing.refused", ["date": since])
+        case .agreed?: return context.text("consent.standing.agreed", ["date": since])
         // Without attributes it was a request that nobody answered.
         case .expired? where sharing.held.attributes.isEmpty: return context.text("consent.standing.not_given")
         case .expired?: return context.text("consent.standing.expired", ["date": since])
@@ -160,31 +160,6 @@ struct SwitchForm: ViewModel {
     }
 }
 
-/// Stopping everything that one organisation reads by consent: what ends, what a law lets go on, and one button.
-struct StopAllPage: PageModel {
-    static let template = "consent/stop-all"
-    static let fields: Fields<Self> = [
-        "name": .text(\.name), "action": .link(\.action), "ends": .texts(\.ends), "has_ends": .flag { !$0.ends.isEmpty },
-        "goes_on": .list(\.goesOn), "has_rest": .flag { !$0.goesOn.isEmpty },
-    ]
-
-    var name: String
-    var action: Link
-    /// The titles of what is shared now.
-    var ends: [String]
-    /// What rests on a law.
-    var goesOn: [PurposeCard]
-
-    /// - Parameter sharings: those of one organisation, at least one.
-    init(_ sharings: [Sharing], context: ResidentContext) {
-        let organisation = sharings[0].activity
-        name = organisation.organisationName.text(context.language)
-        action = Link("/consents/organisations/\(organisation.organisationID)")
-        ends = sharings.filter { $0.state?.permits == true }.map { $0.activity.title.text(context.language) }
-        goesOn = sharings.filter { $0.state == nil }.map { PurposeCard($0, context: context) }
-    }
-}
-
 /// One tick box.
 struct AttributeChoice: ViewModel {
     var id: String
@@ -217,10 +192,12 @@ struct ConsentPage: PageModel {
     var receipt: Link?
 
     /// - Parameter form: what was posted and is wrong; nil when the page is just looked at.
-    init(_ sharing: Sharing, events: [RecordedEvent], change: PolicyChange?, form: FormState?, context: ResidentContext) {
+    init(
+        _ sharing: Sharing, events: [RecordedEvent], guardians: [Guardian], change: PolicyChange?, form: FormState?, context: ResidentContext
+    ) {
         purpose = PurposeCard(sharing, context: context)
         title = purpose.title
-        receipt = events.first.map { $0.state.isOpenRequest || ($0.state == .expired && $0.attributes.isEmpty) } ?? true ? nil : Link("/consents/\(sharing.activity.id)/receipt")
+        receipt = events.first.map { $0.state.isOpenRequest || $0.state == .agreed || ($0.state == .expired && $0.attributes.isEmpty) } ?? true ? nil : Link("/consents/\(sharing.activity.id)/receipt")
         organisation = sharing.activity.organisationName.text(context.language)
         self.change = change
         if let form {
@@ -228,7 +205,7 @@ struct ConsentPage: PageModel {
             errors = context.formView(FormState(typed: [:], errors: placed)).errors
             purpose.form?.comesBack(ticked: form.typed["attribute"] ?? [])
         }
-        self.events = events.map { EventLine($0, context: context) }
+        self.events = events.map { EventLine($0, guardians: guardians, context: context) }
     }
 
     /// An error under the id of what it is about on this page: the first tick box, or the card with the switch.
@@ -258,7 +235,7 @@ struct EventLine: ViewModel {
         "title": .model(\.title), "explanation": .model(\.explanation), "attributes": .texts(\.attributes),
     ]
 
-    init(_ event: RecordedEvent, context: some PageContext) {
+    init(_ event: RecordedEvent, guardians: [Guardian], context: some PageContext) {
         at = context.format.dateTime(event.at)
         timestamp = RFC3339.text(event.at)
         let names = context.format.list(event.attributes.map { context.attributeName($0) })
@@ -271,11 +248,20 @@ struct EventLine: ViewModel {
         }
         what = context.text("consent.event.\(key)", ["attributes": names])
         ends = event.state == .expired ? nil : event.validUntil.map { context.text("consent.ended", ["date": context.format.dateTime($0)]) }
-        capacity = context.text("consent.method.\(event.method)", ["reference": event.formReference ?? ""])
+        capacity = Self.capacity(event, guardians, context)
         version = String(event.policy.version)
         title = ShownText(event.policy.title, event.language)
         explanation = ShownText(event.policy.explanation, event.language)
         attributes = event.policy.attributes.map { context.attributeName($0) }
+    }
+}
+
+extension EventLine {
+    /// By whom, in words: a guardian by the name that the child knows them by.
+    fileprivate static func capacity(_ event: RecordedEvent, _ guardians: [Guardian], _ context: some PageContext) -> String {
+        guard let account = event.guardian else { return context.text("consent.method.\(event.method)", ["reference": event.formReference ?? ""]) }
+        let name = guardians.first { $0.accountID == account }?.name
+        return name.map { context.text("consent.by_guardian", ["name": $0.isolated]) } ?? context.text("consent.by_former_guardian")
     }
 }
 

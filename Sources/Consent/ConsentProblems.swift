@@ -13,6 +13,10 @@ extension DecisionOutcome {
         case .notConsent: .noSwitch(law: activity.law)
         case .activityUnknown: .notFound
         case .credentialInvalid: .tokenEnded
+        case .guardiansDecide: .guardiansDecide
+        case .inForce: .stopFirst
+        case .childUnknown: .notFound
+        case .childDecides: .childDecides
         }
     }
 }
@@ -34,6 +38,21 @@ extension Problem {
                 + (law.map { " The law that allows it: \($0)." } ?? ""),
             pageKey: "consent.problem.no_switch")
     }
+
+    /// Somebody of that age does not decide alone, or this guardian does not decide at all.
+    static let guardiansDecide = Problem(
+        "guardians-decide", status: .conflict, title: "Guardians decide",
+        detail: "The guardians of this resident decide together, and the resident with them from a certain age on. Everybody can stop.",
+        pageKey: "consent.problem.guardians_decide")
+
+    /// A guardian's word does not count any more.
+    static let childDecides = Problem(
+        "child-decides", status: .conflict, title: "The child decides", detail: "The child is old enough to decide alone.", pageKey: "consent.problem.child_decides")
+
+    /// A family changes what is shared by stopping it and agreeing anew.
+    static let stopFirst = Problem(
+        "stop-first", status: .conflict, title: "Stop first",
+        detail: "This is shared already. Send state withdrawn first; then everybody who must agree agrees to the new choice.", pageKey: "consent.problem.stop_first")
 
     /// There is no agreement that could be prolonged.
     static let notRenewable = Problem(

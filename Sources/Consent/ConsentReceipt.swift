@@ -29,7 +29,7 @@ struct ConsentReceipt: Sendable {
     let policyMonths: Int?
 
     /// Whether there is a decision: a request that waits, or that nobody answered, is none.
-    var isDecided: Bool { !state.isOpenRequest && (state != .expired || !attributes.isEmpty) }
+    var isDecided: Bool { !state.isOpenRequest && state != .agreed && (state != .expired || !attributes.isEmpty) }
 
     /// What was shown, as the bytes that its hash is over.
     private var shownText: JSONValue {
@@ -96,6 +96,7 @@ extension ConsentState {
         case .requested: "dpv:ConsentRequested"
         case .deferred: "dpv:ConsentRequestDeferred"
         case .refused: "dpv:ConsentRefused"
+        case .agreed: "dpv:ConsentUnknown"
         case .given: "dpv:ConsentGiven"
         case .renewed: "dpv:RenewedConsentGiven"
         case .expired: "dpv:ConsentExpired"
@@ -176,7 +177,7 @@ struct ConsentReceiptPage: PageModel {
         explanation = ShownText(receipt.policy.explanation, receipt.language)
         attributes = receipt.attributes.map { context.attributeName($0) }
         state = context.text("consent.receipt.state.\(receipt.state.rawValue)")
-        by = context.text("consent.method.\(receipt.method)", ["reference": ""])
+        by = receipt.capacity == "guardian" ? context.text("access_log.guardian") : context.text("consent.method.\(receipt.method)", ["reference": ""])
         since = context.format.dateTime(receipt.since)
         until = receipt.state.permits ? receipt.validUntil.map { context.format.dateTime($0) } : nil
         issued = context.format.dateTime(receipt.issuedAt)

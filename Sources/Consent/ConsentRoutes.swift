@@ -1,32 +1,35 @@
 // The switch of every sharing, for residents and for their apps: URL table first, handlers in the same order. Both faces call
-// DecideConsent.swift; pages are in ConsentPages.swift, JSON in ConsentViews.swift, refusals in ConsentProblems.swift.
+// DecideConsent.swift; pages are in ConsentPages.swift, JSON in ConsentViews.swift, refusals in ConsentProblems.swift. What concerns one organisation as
+// a whole is in OrganisationRoutes.swift.
 import Foundation
 import HTTPTypes
 import Hummingbird
 public import Postgres
 import Primitives
+public import Register
 public import Web
 
 public struct ConsentRoutes: Sendable {
     private let consents: Consents
+    private let guardians: Guardians
 
-    public init(database: Database) {
+    /// - Parameter vault: opens the names by which guardians and children know each other.
+    public init(database: Database, vault: ResidentVault) {
         consents = Consents(database: database)
+        guardians = Guardians(database: database, vault: vault)
     }
 
     /// URL table of the slice.
     public func add(to site: Site) {
-        site.declare(pages: [ConsentDashboard.self, ConsentPage.self, StopAllPage.self])
+        site.declare(pages: [ConsentDashboard.self, ConsentPage.self])
         site.addTasks(EndingConsents(consents: consents).tasks)
         site.addNavigation(.resident, path: "/consents", textKey: "consent.navigation")
+        site.addOwnData(OwnDataPart(name: "consents", textKey: "consent.own_data", scope: "consents", isPortable: true, read: readOwn))
         site.resident.get("/consents", use: showDashboard)
         site.resident.get("/consents/{activity}", use: showPurpose)
         site.resident.post("/consents/{activity}", use: moveSwitch)
-        site.resident.get("/consents/organisations/{organisation}", use: askToStopAll)
-        site.resident.post("/consents/organisations/{organisation}", use: stopAll)
         site.residentAPI.get("/api/v1/consents", use: list)
         site.residentAPI.put("/api/v1/consents/{id}", use: put)
-        site.residentAPI.put("/api/v1/consents/organisations/{organisation}", use: putAll)
     }
 
     // MARK: Pages
@@ -49,15 +52,18 @@ public struct ConsentRoutes: Sendable {
         case .decision(let decision):
             let outcome = try await consents.decide(
                 decision, on: sharing, credential: context.resident.credential, language: context.language)
-            return try await answer(to: outcome, decision, context: context)
+            return try await answer(to: outcome, decision, of: sharing.activity.organisationID, context: context)
         }
     }
 
-    private func answer(to outcome: DecisionOutcome, _ decision: ConsentDecision, context: ResidentContext) async throws -> Response {
+    private func answer(
+        to outcome: DecisionOutcome, _ decision: ConsentDecision, of organisation: String, context: ResidentContext
+    ) async throws -> Response {
         switch outcome {
         case .recorded, .unchanged:
             context.notice(decision.kind.notice)
-            return context.redirect(to: "/consents")
+            // Who stops is shown what was given before, and what may be kept of it.
+            return context.redirect(to: decision.kind == .withdrawn ? OrganisationPage.path(of: organisation) : "/consents")
         case .policyChanged, .attributesUnknown:
             // A new version was published between our look and the decision.
             let sharing = try await sharing(decision.activity, of: context.resident.credential)
@@ -66,37 +72,18 @@ public struct ConsentRoutes: Sendable {
         case .notConsent: throw Problem.noSwitch(law: nil)
         case .activityUnknown: throw Problem.notFound
         case .credentialInvalid: throw Redirection(to: "/sign-in?next=/consents")
+        case .guardiansDecide: throw Problem.guardiansDecide
+        case .inForce: throw Problem.stopFirst
+        case .childUnknown, .childDecides: throw Problem.notFound
         }
-    }
-
-    @Sendable func askToStopAll(_ request: Request, _ context: ResidentContext) async throws -> Response {
-        let sharings = try await sharings(from: context.parameter("organisation"), of: context.resident.credential)
-        let page = StopAllPage(sharings, context: context)
-        return try context.page(page, title: "consent.stop_all", ["name": page.name])
-    }
-
-    @Sendable func stopAll(_ request: Request, _ context: ResidentContext) async throws -> Response {
-        let credential = context.resident.credential
-        let organisation = try context.parameter("organisation", as: String.self)
-        _ = try await sharings(from: organisation, of: credential)
-        guard try await consents.withdrawAll(from: organisation, credential: credential, language: context.language) != nil else {
-            throw Redirection(to: "/sign-in?next=/consents")
-        }
-        context.notice("consent.notice.stopped_all")
-        return context.redirect(to: "/consents")
-    }
-
-    private func sharings(from organisation: String, of credential: CredentialHash) async throws -> [Sharing] {
-        let sharings = try await consents.all(from: organisation, of: credential)
-        guard !sharings.isEmpty else { throw Problem.notFound }
-        return sharings
     }
 
     private func purposePage(
         _ sharing: Sharing, change: PolicyChange? = nil, form: FormState? = nil, status: HTTPResponse.Status = .ok, context: ResidentContext
     ) async throws -> Response {
         let events = try await consents.history(of: sharing.activity.id, for: context.resident.credential)
-        let page = ConsentPage(sharing, events: events, change: change, form: form, context: context)
+        let named = events.contains { $0.guardian != nil } ? try await guardians.guardians(of: context.resident.credential) : []
+        let page = ConsentPage(sharing, events: events, guardians: named, change: change, form: form, context: context)
         return try context.page(page, title: "consent.purpose_page_title", ["purpose": page.title], status: status)
     }
 
@@ -121,6 +108,16 @@ public struct ConsentRoutes: Sendable {
         return .json(["items": .array(sharings.map { consentItem($0, language: language) }), "next_cursor": nil])
     }
 
+    /// Every sharing that anything ever happened to, with its events and the way to its receipt.
+    @Sendable private func readOwn(_ reader: OwnDataReader, _ cursor: String?) async throws -> OwnDataPage {
+        var items: [JSONValue] = []
+        for sharing in try await consents.all(of: reader.credential) where sharing.state != nil && sharing.state != .notGiven {
+            let events = try await consents.history(of: sharing.activity.id, for: reader.credential)
+            items.append(exportedSharing(sharing, events, language: reader.language))
+        }
+        return OwnDataPage(items)
+    }
+
     @Sendable func put(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
         try context.require(scope: "consents")
         let credential = context.resident.credential
@@ -132,19 +129,6 @@ public struct ConsentRoutes: Sendable {
         let outcome = try await consents.decide(decision, on: sharing, credential: credential, language: language)
         if let problem = outcome.problem(decision, on: sharing.activity) { throw problem }
         return .json(consentItem(try await self.sharing(sharing.activity.id, of: credential), language: language))
-    }
-
-    @Sendable func putAll(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
-        try context.require(scope: "consents")
-        let credential = context.resident.credential
-        var body = try await context.json(request)
-        try requireWithdrawal(&body)
-        let organisation = try context.parameter("organisation", as: String.self)
-        _ = try await sharings(from: organisation, of: credential)
-        let language = context.shownLanguage(request)
-        guard try await consents.withdrawAll(from: organisation, credential: credential, language: language) != nil else { throw Problem.tokenEnded }
-        let sharings = try await sharings(from: organisation, of: credential)
-        return .json(["items": .array(sharings.map { consentItem($0, language: language) }), "next_cursor": nil])
     }
 }
 

@@ -11,6 +11,8 @@ public enum ConsentState: String, Sendable, CaseIterable, Hashable {
     /// The resident wants to be asked later.
     case deferred
     case refused
+    /// Some who must agree have, others not yet: of a child (Guardians.swift).
+    case agreed
     case given
     /// Given before, and prolonged by the resident.
     case renewed
@@ -47,13 +49,14 @@ struct HeldConsent: Sendable, Hashable {
 
     /// How it stands at a moment: what has an end is expired from that instant on.
     func at(_ moment: Date) -> HeldConsent {
-        guard let validUntil, validUntil <= moment, state.permits || state.isOpenRequest else { return self }
-        return HeldConsent(state: .expired, attributes: attributes, policyVersion: policyVersion, since: validUntil, validUntil: validUntil)
+        guard let validUntil, validUntil <= moment, state.permits || state.isOpenRequest || state == .agreed else { return self }
+        // What others did not agree to in time was never shared.
+        return HeldConsent(state: .expired, attributes: state == .agreed ? [] : attributes, policyVersion: policyVersion, since: validUntil, validUntil: validUntil)
     }
 
-    /// Whether its resident can prolong it: agreed to, or run out, to the very text that stands today.
+    /// Whether its resident can prolong it: agreed to, or run out, to the very text that stands today. What has run out and has no term ended with a birthday.
     func isRenewable(_ offer: ConsentOffer) -> Bool {
-        (state.permits || state == .expired) && !attributes.isEmpty && offer.validMonths != nil && policyVersion == offer.policyVersion
+        (state == .expired || (state.permits && offer.validMonths != nil)) && !attributes.isEmpty && policyVersion == offer.policyVersion
     }
 }
 

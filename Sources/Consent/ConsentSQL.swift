@@ -7,7 +7,7 @@ import Web
 
 /// The columns that make a `ProcessingActivity`, of the version that stands today.
 let activityColumns: SQL = """
-    a.id, a.organisation_id, o.name, a.purpose, a.legal_basis, a.law, p.version, p.valid_months, p.attributes, p.title, p.explanation
+    a.id, a.organisation_id, o.name, a.purpose, a.legal_basis, a.law, a.retention, a.retention_law, p.version, p.valid_months, p.attributes, p.title, p.explanation
     """
 let activityTables: SQL = """
     consent.processing_activity AS a
@@ -26,6 +26,8 @@ struct AllActivities: Query {
 struct Sharing: Sendable {
     let activity: ProcessingActivity
     let held: HeldConsent
+    /// What guardians agreed to ended with a birthday, and the resident is asked whether to go on (migrations/0023).
+    let endedWithBirthday: Bool
     /// When the database was asked: what "now" means for this answer.
     let askedAt: Date
 
@@ -53,7 +55,7 @@ struct Sharings: Query {
 
     var sql: SQL {
         """
-        SELECT \(activityColumns), s.state, s.policy_version, s.attributes, s.since, s.valid_until, public.stoa_now()
+        SELECT \(activityColumns), s.state, s.policy_version, s.attributes, s.since, s.valid_until, coalesce(s.ended_with_birthday, false), public.stoa_now()
         FROM \(activityTables)
         LEFT JOIN consent.states_of(\(credential.bytes)) AS s ON s.activity_id = a.id
         WHERE \(activity as ActivityID?) IS NULL OR a.id = \(activity as ActivityID?)
@@ -61,18 +63,22 @@ struct Sharings: Query {
         """
     }
 
-    func decode(_ row: inout RowReader) throws -> Sharing {
+    func decode(_ row: inout RowReader) throws -> Sharing { try Sharing(&row) }
+}
+
+extension Sharing {
+    init(_ row: inout RowReader) throws {
         let activity = try ProcessingActivity(&row)
         let state = try row.next(String?.self)
         let version = try row.next(Int32?.self)
         let attributes = try row.next([String]?.self)
-        return Sharing(
+        self.init(
             activity: activity,
             held: HeldConsent(
                 // A word that this server does not know permits nothing.
                 state: state.map { ConsentState(rawValue: $0) ?? .invalidated } ?? .notGiven, attributes: attributes ?? [],
                 policyVersion: version.map(Int.init), since: try row.next(), validUntil: try row.next()),
-            askedAt: try row.next())
+            endedWithBirthday: try row.next(), askedAt: try row.next())
     }
 }
 
@@ -88,6 +94,8 @@ extension ProcessingActivity {
         }
         self.legalBasis = legalBasis
         law = try row.next()
+        retention = try row.next(JSONText?.self).map(LocalisedText.init)
+        retentionLaw = try row.next()
         policyVersion = Int(try row.next(Int32.self))
         validMonths = try row.next()
         attributes = try row.next()
@@ -132,13 +140,15 @@ struct RecordedEvent: Sendable {
     let state: ConsentState
     let attributes: [String]
     let at: Date
-    /// `self`, `paper`, `organisation` or `system`.
+    /// `self`, `guardian`, `paper`, `organisation` or `system`.
     let capacity: String
-    /// `page`, `app`, `paper_form`, `exchange`, `identity_linked` or `time_passed`.
+    /// `page`, `app`, `paper_form`, `exchange`, `identity_linked`, `guardian_entered` or `time_passed`.
     let method: String
     let formReference: String?
     /// The first instant at which it did not count any more; nil for what has no end.
     let validUntil: Date?
+    /// Whose guardian's word it was; nil for everything else.
+    let guardian: AccountID?
     /// In which the text was shown.
     let language: Language
     let policy: PolicyText
@@ -151,9 +161,9 @@ struct History: Query {
 
     var sql: SQL {
         """
-        SELECT h.kind, h.attributes, h.at, h.capacity, h.method, h.form_reference, h.valid_until, h.language, p.version, p.attributes, p.title, p.explanation
+        SELECT h.kind, h.attributes, h.at, h.capacity, h.method, h.form_reference, h.valid_until, h.account_id, h.language, p.version, p.attributes, p.title, p.explanation
         FROM consent.history_of(\(credential.bytes), \(activity)) WITH ORDINALITY
-            AS h (event_id, kind, policy_version, attributes, at, capacity, method, form_reference, language, valid_until, position)
+            AS h (event_id, kind, policy_version, attributes, at, capacity, method, form_reference, language, valid_until, account_id, position)
         JOIN consent.policy AS p ON p.activity_id = \(activity) AND p.version = h.policy_version
         ORDER BY h.position
         LIMIT \(historyEventsMax)
@@ -165,7 +175,7 @@ struct History: Query {
         return RecordedEvent(
             state: ConsentState(rawValue: state) ?? .invalidated, attributes: try row.next(), at: try row.next(), capacity: try row.next(),
             method: try row.next(), formReference: try row.next(), validUntil: try row.next(),
-            language: Language(rawValue: try row.next()) ?? .english, policy: try PolicyText(&row))
+            guardian: try row.next(UUID?.self).map { AccountID($0) }, language: Language(rawValue: try row.next()) ?? .english, policy: try PolicyText(&row))
     }
 }
 
@@ -182,6 +192,21 @@ enum DecisionOutcome: String, Sendable {
     case notConsent = "not_consent"
     case activityUnknown = "activity_unknown"
     case credentialInvalid = "credential_invalid"
+    /// Who asks may not decide about it alone, or not at all.
+    case guardiansDecide = "guardians_decide"
+    /// Of a child: what is shared must be stopped before something else is agreed to.
+    case inForce = "in_force"
+    /// The child is not, or not any more, in the care of who asks.
+    case childUnknown = "child_unknown"
+    case childDecides = "child_decides"
+
+    init(_ row: inout RowReader) throws {
+        let word = try row.next(String.self)
+        guard let outcome = DecisionOutcome(rawValue: word) else {
+            throw DatabaseError.decoding(column: "decide", reason: "is no outcome that this server knows")
+        }
+        self = outcome
+    }
 }
 
 /// Moves one switch. It waits for a lock, so it belongs on an exclusive connection.
@@ -197,13 +222,7 @@ struct Decide: Query {
         """
     }
 
-    func decode(_ row: inout RowReader) throws -> DecisionOutcome {
-        let word = try row.next(String.self)
-        guard let outcome = DecisionOutcome(rawValue: word) else {
-            throw DatabaseError.decoding(column: "decide", reason: "is no outcome that this server knows")
-        }
-        return outcome
-    }
+    func decode(_ row: inout RowReader) throws -> DecisionOutcome { try DecisionOutcome(&row) }
 }
 
 /// Stops everything that one organisation may read by consent. Gives the number of sharings stopped; nil when the credential ended.

@@ -1,4 +1,5 @@
 // JSON of the slice, in and out.
+import AccessLog
 import Foundation
 import Primitives
 import Web
@@ -18,6 +19,8 @@ func consentItem(_ sharing: Sharing, language: Language) -> JSONValue {
         "granted_attributes": .array(sharing.granted.map { .string($0) }),
         "legal_basis": .string(activity.legalBasis.rawValue),
         "law": activity.law.map { .string($0) } ?? nil,
+        "retention": activity.retention.map { .string($0.text(language)) } ?? nil,
+        "retention_law": activity.retentionLaw.map { .string($0) } ?? nil,
         "state": sharing.state.map { .string($0.rawValue) } ?? nil,
         "since": sharing.state == nil ? nil : sharing.held.since.map { .string(RFC3339.text($0)) } ?? nil,
         "valid_until": sharing.state?.permits == true ? sharing.held.validUntil.map { .string(RFC3339.text($0)) } ?? nil : nil,
@@ -25,6 +28,27 @@ func consentItem(_ sharing: Sharing, language: Language) -> JSONValue {
         // What a PUT should name; and what the resident agreed to, which may be older.
         "policy_version": .integer(Int64(activity.policyVersion)),
         "granted_policy_version": sharing.state?.permits == true ? sharing.held.policyVersion.map { .integer(Int64($0)) } ?? nil : nil,
+    ]
+}
+
+/// One sharing with everything that happened to it, newest first, for what residents take with them.
+func exportedSharing(_ sharing: Sharing, _ events: [RecordedEvent], language: Language) -> JSONValue {
+    guard case .object(let members) = consentItem(sharing, language: language) else { return nil }
+    return .object(
+        members + [
+            JSONMember("events", .array(events.map { exportedEvent($0) })),
+            JSONMember("receipt", .string("/api/v1/consents/\(sharing.activity.id)/receipt")),
+        ])
+}
+
+/// An event, with the text in the language in which it was shown.
+private func exportedEvent(_ event: RecordedEvent) -> JSONValue {
+    [
+        "state": .string(event.state.rawValue), "attributes": .array(event.attributes.map { .string($0) }), "at": .string(RFC3339.text(event.at)),
+        "capacity": .string(event.capacity), "method": .string(event.method), "form_reference": event.formReference.map { .string($0) } ?? nil,
+        "valid_until": event.validUntil.map { .string(RFC3339.text($0)) } ?? nil, "policy_version": .integer(Int64(event.policy.version)),
+        "title": .string(event.policy.title.text(event.language)), "explanation": .string(event.policy.explanation.text(event.language)),
+        "language": .string(event.policy.title.language(for: event.language).tag),
     ]
 }
 
@@ -68,6 +92,18 @@ func requireWithdrawal(_ body: inout JSONReader) throws {
         body.reject("state", code: "not_all", detail: "Only withdrawn can be said of all purposes together. Give consent to each with PUT /api/v1/consents/{id}.")
     }
     try body.finish()
+}
+
+/// What an organisation was given, a line for each purpose and kind of data. The purposes are those of `sharings`, in their order.
+func givenItems(_ given: GivenData, _ sharings: [Sharing]) -> [JSONValue] {
+    sharings.flatMap { sharing in
+        (given.kinds[sharing.activity.purpose] ?? []).map { kind in
+            [
+                "purpose": .string(sharing.activity.purpose), "attribute": .string(kind.attribute), "times": .integer(Int64(kind.times)),
+                "first_at": .string(RFC3339.text(kind.firstAt)), "last_at": .string(RFC3339.text(kind.lastAt)),
+            ]
+        }
+    }
 }
 
 /// As many as a policy can have (migrations/0003).

@@ -70,6 +70,8 @@ public struct ConsentRequestRoutes: Sendable {
         case .notConsent: throw Problem.noSwitch(law: nil)
         case .requestUnknown: throw Problem.notFound
         case .credentialInvalid: throw Redirection(to: "/sign-in?next=/consent-requests")
+        case .guardiansDecide: throw Problem.guardiansDecide
+        case .inForce: throw Problem.stopFirst
         }
     }
 

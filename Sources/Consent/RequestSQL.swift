@@ -70,6 +70,9 @@ enum AnswerOutcome: String, Sendable {
     /// The purpose rests on a law since.
     case notConsent = "not_consent"
     case credentialInvalid = "credential_invalid"
+    case guardiansDecide = "guardians_decide"
+    /// Of a child: something else is shared.
+    case inForce = "in_force"
 }
 
 /// Answers a request. It waits for a lock, so it belongs on an exclusive connection.

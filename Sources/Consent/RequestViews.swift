@@ -152,6 +152,8 @@ extension AnswerOutcome {
         case .notConsent: .noSwitch(law: request.activity.law)
         case .requestUnknown: .notFound
         case .credentialInvalid: .tokenEnded
+        case .guardiansDecide: .guardiansDecide
+        case .inForce: .stopFirst
         }
     }
 }

@@ -25,6 +25,18 @@ public enum MessageKind: String, Sendable, CaseIterable {
     case protectionLifted = "protection_lifted"
     case paymentReceived = "payment_received"
     case billPaid = "bill_paid"
+
+    /// Where there is something to look at, and the key of that page's name.
+    var page: (path: String, textKey: String)? {
+        switch self {
+        case .welcome: nil
+        case .identityProven, .codeChanged, .correctionReceived, .correctionAccepted, .correctionDeclined: ("/details", "messages.see.details")
+        case .consentOnPaper: ("/consents", "messages.see.sharing")
+        case .questionReceived, .questionAnswered: ("/access-log", "messages.see.log")
+        case .paymentReceived: ("/money", "messages.see.money")
+        case .billPaid: ("/bills", "messages.see.bills")
+        }
+    }
 }
 
 /// Sends messages to residents.

@@ -16,6 +16,7 @@ public struct MessagesRoutes: Sendable {
     public func add(to site: Site) {
         site.declare(pages: [MessagesPage.self])
         site.addNavigation(.resident, path: "/messages", textKey: "messages.navigation")
+        site.addOwnData(OwnDataPart(name: "messages", textKey: "messages.own_data", scope: "messages", read: readOwn))
         site.resident.get("/messages", use: show)
         site.residentAPI.get("/api/v1/messages", use: list)
     }
@@ -32,6 +33,11 @@ public struct MessagesRoutes: Sendable {
         try context.require(scope: "messages")
         let page = try await page(of: context.resident.credential, before: try context.query(request).value("cursor"), named: "cursor")
         return try .json(CursorList(items: page.messages.map { MessageBody($0, context) }, nextCursor: page.next?.description))
+    }
+
+    @Sendable private func readOwn(_ reader: OwnDataReader, _ cursor: String?) async throws -> OwnDataPage {
+        let page = try await page(of: reader.credential, before: cursor, named: "cursor")
+        return OwnDataPage(try page.messages.map { try JSONValue(encoding: MessageBody($0, reader.context)) }, next: page.next?.description)
     }
 
     private func page(
@@ -86,12 +92,25 @@ public struct MessageView: ViewModel {
     var text: String
     var at: String
     var timestamp: String
+    /// Where there is something to look at.
+    var about: MessageLink?
 
-    public static let fields: Fields<Self> = ["text": .text(\.text), "at": .text(\.at), "timestamp": .text(\.timestamp)]
+    public static let fields: Fields<Self> = [
+        "text": .text(\.text), "at": .text(\.at), "timestamp": .text(\.timestamp), "about": .optional(\.about),
+    ]
 
     public init(_ message: ReceivedMessage, _ context: some PageContext) {
         text = message.text(context)
         at = context.format.dateTime(message.sentAt)
         timestamp = RFC3339.text(message.sentAt)
+        about = MessageKind(rawValue: message.kind)?.page.map { MessageLink(page: Link($0.path), name: context.text($0.textKey)) }
     }
+}
+
+/// The page that a message is about.
+struct MessageLink: ViewModel {
+    var page: Link
+    var name: String
+
+    static let fields: Fields<Self> = ["page": .link(\.page), "name": .text(\.name)]
 }

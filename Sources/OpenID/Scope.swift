@@ -8,6 +8,8 @@ enum ScopeToken: String, CaseIterable, Sendable {
     case bills
     case payments
     case messages
+    /// All of it in one file; only together with the scopes of what is in it.
+    case export
     case exchangeRead = "exchange.read"
     /// For the portal that shows residents who looked at their data (DataTracker).
     case usageRead = "usage.read"
@@ -15,7 +17,7 @@ enum ScopeToken: String, CaseIterable, Sendable {
     case ledgerPost = "ledger.post"
 
     /// What an app that acts for a resident may hold.
-    static let ofApps: [ScopeToken] = [.profile, .consents, .accessLog, .bills, .payments, .messages]
+    static let ofApps: [ScopeToken] = [.profile, .consents, .accessLog, .bills, .payments, .messages, .export]
     /// What an organisation's client may hold.
     static let ofOrganisations: [ScopeToken] = [.exchangeRead, .usageRead, .ledgerPost]
 

@@ -27,6 +27,10 @@ public struct PaymentsRoutes: Sendable {
         site.declare(pages: [MoneyPage.self, BillsPage.self, BillPage.self, PayPage.self, ReceiptPage.self])
         site.addNavigation(.resident, path: "/money", textKey: "payments.navigation")
         site.addTasks(OpenBills(database: database, zone: zone).tasks)
+        let taken = OwnMoney(database: database, ledger: ledger, zone: zone)
+        site.addOwnData(OwnDataPart(name: "bills", textKey: "payments.own_data.bills", scope: "bills", read: taken.bills))
+        site.addOwnData(OwnDataPart(name: "wallet", textKey: "payments.own_data.wallet", scope: "payments", read: taken.walletEntries))
+        site.addOwnData(OwnDataPart(name: "benefits", textKey: "payments.own_data.benefits", scope: "payments", read: taken.benefits))
         site.resident.get("/money", use: money)
         site.resident.get("/bills", use: bills)
         site.resident.get("/bills/{id}", use: bill)
@@ -48,7 +52,7 @@ public struct PaymentsRoutes: Sendable {
     @Sendable func money(_ request: Request, _ context: ResidentContext) async throws -> Response {
         let credential = context.resident.credential
         async let bills = database.query(BillsOf(credential: credential, before: nil, count: Self.billsPerPage))
-        async let benefits = received.newest(Self.billsPerPage, of: credential)
+        async let benefits = received.newest(Self.billsPerPage, before: nil, of: credential)
         let wallets = try await ledger.wallets(of: credential)
         var entries: [WalletEntry] = []
         for wallet in wallets {

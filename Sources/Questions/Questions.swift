@@ -127,6 +127,13 @@ public struct Questions: Sendable {
         return try await database.optional(OwnQuestion(credential: credential, entry: entry)).map(open)
     }
 
+    /// All that the resident asked, newest first, each with the entry it is about.
+    /// - Parameter count: at most 200.
+    func own(_ count: Int, before cursor: MomentCursor?, of credential: CredentialHash) async throws -> [(question: Question, entry: AccessEntryID)] {
+        try await entries.logView(of: credential)
+        return try await database.query(OwnQuestions(credential: credential, before: cursor, count: count)).map { (try open($0.question), $0.entry) }
+    }
+
     /// The hundred most urgent that wait for this auditor; none for anybody else.
     func waiting(for session: CredentialHash) async throws -> [WaitingQuestion] {
         try await database.query(WaitingQuestions(credential: session))

@@ -15,6 +15,7 @@ public struct QuestionsRoutes: Sendable {
 
     public func add(to site: Site) {
         site.declare(pages: [AskPage.self, OwnQuestionPage.self, QueuePage.self, AnswerPage.self])
+        site.addOwnData(OwnDataPart(name: "questions", textKey: "questions.own_data", scope: "access_log", read: readOwn))
         site.resident.get("/access-log/{entry}/question", use: show)
         site.resident.post("/access-log/{entry}/question", use: ask)
         site.residentAPI.get("/api/v1/access-entries/{id}/question", use: getQuestion)
@@ -72,6 +73,15 @@ public struct QuestionsRoutes: Sendable {
         // The same question again is the same question; another one would have to take its place, and what was asked stays asked.
         guard question.words == words else { throw Problem.questionStands }
         return try .json(QuestionBody(question), status: outcome == .asked ? .created : .ok)
+    }
+
+    @Sendable private func readOwn(_ reader: OwnDataReader, _ cursor: String?) async throws -> OwnDataPage {
+        let count = OwnDataPart.itemsPerRead
+        let asked = try await questions.own(count + 1, before: cursor.flatMap(MomentCursor.init), of: reader.credential)
+        return try OwnDataPage(asked, count: count, cursor: { MomentCursor(at: $0.question.askedAt, id: $0.question.id.uuid) }) { asked in
+            guard case .object(let members) = try JSONValue(encoding: QuestionBody(asked.question)) else { return nil }
+            return .object([JSONMember("access_entry", .string(asked.entry.description))] + members)
+        }
     }
 
     // MARK: Auditors

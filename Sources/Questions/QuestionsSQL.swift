@@ -70,8 +70,32 @@ struct OwnQuestion: Query {
         """
     }
 
-    func decode(_ row: inout RowReader) throws -> SealedQuestion {
-        var question = try SealedQuestion(&row)
+    func decode(_ row: inout RowReader) throws -> SealedQuestion { try SealedQuestion(withAnswer: &row) }
+}
+
+/// `questions.own_questions`.
+struct OwnQuestions: Query {
+    let credential: CredentialHash
+    let before: MomentCursor?
+    let count: Int
+
+    var sql: SQL {
+        """
+        SELECT id, reference, sealed_question, asked_at, due_at, holder_id, key_id, wrapped_key, finding, sealed_answer, answered_at,
+            released_name, released_username, sealed_release, entry_id
+        FROM questions.own_questions(\(credential.bytes), \(before?.at as Date?), \(before?.id as UUID?), \(count)::integer)
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> (question: SealedQuestion, entry: AccessEntryID) {
+        (try SealedQuestion(withAnswer: &row), AccessEntryID(try row.next(UUID.self)))
+    }
+}
+
+extension SealedQuestion {
+    /// The columns `id` to `sealed_release`.
+    fileprivate init(withAnswer row: inout RowReader) throws {
+        self = try SealedQuestion(&row)
         let finding = try row.next(String?.self)
         let sealed = try row.next([UInt8]?.self)
         let at = try row.next(Date?.self)
@@ -79,9 +103,8 @@ struct OwnQuestion: Query {
         var released: (name: String, username: String, sealedReason: [UInt8])?
         if let name, let username, let reason { released = (name, username, reason) }
         if let finding, let sealed, let at {
-            question.answer = .init(finding: try known(finding, column: "finding"), sealed: sealed, at: at, released: released)
+            answer = .init(finding: try known(finding, column: "finding"), sealed: sealed, at: at, released: released)
         }
-        return question
     }
 }
 

@@ -145,8 +145,9 @@ public struct Corrections: Sendable {
     }
 
     /// The resident's own requests, newest first, once the view of their details is logged.
-    func own(of session: CredentialHash) async throws -> [OwnCorrection] {
-        try await database.query(OwnCorrections(credential: session)).map { row in
+    /// - Parameter count: at most 200.
+    func own(_ count: Int, before cursor: MomentCursor?, of credential: CredentialHash) async throws -> [OwnCorrection] {
+        try await database.query(OwnCorrections(credential: credential, before: cursor, count: count)).map { row in
             let request = try open(row.request)
             let key = try vault.unwrap(request.key)
             let answer = try row.answer.map { answer in

@@ -21,14 +21,19 @@ public struct RegisterRoutes: Sendable {
     public func add(to site: Site) {
         site.declare(pages: [DetailsPage.self, CorrectionPage.self])
         site.addNavigation(.resident, path: "/details", textKey: "register.navigation")
+        site.addOwnData(OwnDataPart(name: "details", textKey: "register.own_data.details", scope: "profile", isPortable: true, read: readDetails))
+        site.addOwnData(OwnDataPart(name: "corrections", textKey: "register.own_data.corrections", scope: "profile", read: readCorrections))
         site.resident.get("/details", use: show)
         site.resident.get("/details/corrections/{attribute}", use: showCorrection)
         site.resident.post("/details/corrections/{attribute}", use: requestCorrection)
     }
 
+    /// Requests for correction under the details: more than anybody makes in a year.
+    static let correctionsOnPage = 50
+
     @Sendable func show(_ request: Request, _ context: ResidentContext) async throws -> Response {
-        let record = try await ownRecord(context)
-        let requests = try await corrections.own(of: context.resident.credential)
+        let record = try await ownRecord(of: context.resident.credential)
+        let requests = try await corrections.own(Self.correctionsOnPage, before: nil, of: context.resident.credential)
         return try context.page(DetailsPage(try vault.open(record), requests, context), title: "register.title")
     }
 
@@ -47,21 +52,34 @@ public struct RegisterRoutes: Sendable {
                 CorrectionPage(attribute, context.formView(fields.state), context), title: "register.correction.title", status: .unprocessableContent)
         }
         try await corrections.request(
-            statement, about: attribute, id: id, of: try await ownRecord(context), session: context.resident.credential)
+            statement, about: attribute, id: id, of: try await ownRecord(of: context.resident.credential), session: context.resident.credential)
         context.notice("register.correction.received")
         return context.redirect(to: "/details")
     }
 
     /// The resident's own record, logged as an own view once a session.
-    private func ownRecord(_ context: ResidentContext) async throws -> ReleasedRecord {
+    private func ownRecord(of credential: CredentialHash) async throws -> ReleasedRecord {
         do {
             return try await door.read(
                 AccessRequest(
-                    credential: context.resident.credential, operation: .ownView, subject: .own, attributes: Attribute.all.map(\.rawValue),
+                    credential: credential, operation: .ownView, subject: .own, attributes: Attribute.all.map(\.rawValue),
                     purpose: "profile", caseReference: ""))
         } catch let refused as RefusedAccess {
             throw refused.problem(scope: "profile")
         }
+    }
+
+    /// What the register holds, as "my details" shows it.
+    @Sendable private func readDetails(_ reader: OwnDataReader, _ cursor: String?) async throws -> OwnDataPage {
+        OwnDataPage(try vault.open(try await ownRecord(of: reader.credential)).attributes.map(\.exported))
+    }
+
+    @Sendable private func readCorrections(_ reader: OwnDataReader, _ cursor: String?) async throws -> OwnDataPage {
+        // The requests are told after the view is logged, as on the page.
+        _ = try await ownRecord(of: reader.credential)
+        let count = OwnDataPart.itemsPerRead
+        let requests = try await corrections.own(count + 1, before: cursor.flatMap(MomentCursor.init), of: reader.credential)
+        return OwnDataPage(requests, count: count, cursor: { MomentCursor(at: $0.request.requestedAt, id: $0.request.id.uuid) }, item: \.exported)
     }
 
     private func knownAttribute(_ context: ResidentContext) throws -> Attribute {

@@ -96,9 +96,14 @@ struct OwnCorrections: Query {
     }
 
     let credential: CredentialHash
+    let before: MomentCursor?
+    let count: Int
 
     var sql: SQL {
-        "SELECT \(SealedCorrection.columns), decision, sealed_answer, answered_at FROM register.own_corrections(\(credential.bytes))"
+        """
+        SELECT \(SealedCorrection.columns), decision, sealed_answer, answered_at
+        FROM register.own_corrections(\(credential.bytes), \(before?.at as Date?), \(before?.id as UUID?), \(count)::integer)
+        """
     }
 
     func decode(_ row: inout RowReader) throws -> Row {

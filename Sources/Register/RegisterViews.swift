@@ -107,3 +107,22 @@ struct CorrectionPage: PageModel {
         statement = form.area("statement", label: "register.correction.statement", hint: "register.correction.hint")
     }
 }
+
+extension OpenedAttribute {
+    /// For programs, in what residents take with them.
+    var exported: JSONValue {
+        [
+            "attribute": .string(attribute.rawValue), "value": .string(value), "source": .string(source), "recorded_at": .string(RFC3339.text(recordedAt)),
+        ]
+    }
+}
+
+extension OwnCorrection {
+    var exported: JSONValue {
+        [
+            "reference": .string(request.reference), "attribute": .string(request.attribute.rawValue), "statement": .string(request.statement),
+            "requested_at": .string(RFC3339.text(request.requestedAt)), "decision": answer.map { .string($0.decision.rawValue) } ?? nil,
+            "answer": answer?.words.map { .string($0) } ?? nil, "answered_at": answer.map { .string(RFC3339.text($0.at)) } ?? nil,
+        ]
+    }
+}

@@ -4,6 +4,7 @@ import AccessLog
 import Benefits
 import Casework
 import Consent
+import DataExport
 import DataTracker
 import Exchange
 import Foundation
@@ -69,10 +70,12 @@ struct City {
         RegisterRoutes(door: door, vault: keys.vault, corrections: corrections).add(to: site)
         PaymentsRoutes(database: database, ledger: ledger, zone: configuration.city.timeZone).add(to: site)
         LedgerRoutes(ledger: ledger).add(to: site)
-        ConsentRoutes(database: database).add(to: site)
+        let entries = AccessEntries(database: database, door: door)
+        ConsentRoutes(database: database, vault: keys.vault).add(to: site)
+        GuardianRoutes(database: database, vault: keys.vault).add(to: site)
+        ConsentOrganisationRoutes(database: database, entries: entries).add(to: site)
         ConsentRequestRoutes(database: database).add(to: site)
         ConsentReceiptRoutes(database: database, signer: keys.logSigner).add(to: site)
-        let entries = AccessEntries(database: database, door: door)
         let heads = LogHeads(database: database, verifier: log, witnesses: configuration.logWitnesses.map(\.verifier))
         AccessLogRoutes(database: database, entries: entries, heads: heads).add(to: site)
         PublicLogRoutes(database: database, heads: heads).add(to: site)
@@ -80,6 +83,7 @@ struct City {
         QuestionsRoutes(questions: Questions(database: database, door: door, vault: keys.vault, entries: entries)).add(to: site)
         DataTrackerRoutes(database: database, door: door, lookup: keys.lookup).add(to: site)
         MessagesRoutes(database: database).add(to: site)
+        DataExportRoutes(database: database, door: door, signer: keys.logSigner).add(to: site)
         CaseworkRoutes(database: database, door: door, vault: keys.vault, lookup: keys.lookup, corrections: corrections).add(to: site)
         BreakGlassRoutes(glass: BreakGlass(database: database, door: door, vault: keys.vault)).add(to: site)
         AnomalyRoutes(anomalies: Anomalies(database: database, door: door)).add(to: site)

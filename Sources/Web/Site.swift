@@ -77,6 +77,7 @@ public final class Site {
     private let records = RouteRecords()
     private var taskSources: [TaskSource] = []
     private var staffTaskSources: [StaffTaskSource] = []
+    private var ownData: [OwnDataPart] = []
 
     /// HTML for anybody, signed in or not.
     public let everyone: RouteGroup<WebContext>
@@ -165,17 +166,23 @@ public final class Site {
         staffTaskSources.append(source)
     }
 
+    /// Adds a part to what residents can take with them.
+    public func addOwnData(_ part: OwnDataPart) {
+        ownData.append(part)
+    }
+
     /// Checks everything that was declared and freezes it.
     /// - Throws: `TemplateFailure` or `Catalogue.Failure`, naming what is to be mended.
     func makeServices() throws -> WebServices {
         for page in pageTypes { try files.templates.check(page) }
-        for item in navigation {
-            for (language, catalogue) in files.catalogues where catalogue.raw(item.textKey) == nil {
-                throw Catalogue.Failure.missingText(key: item.textKey, language: language.tag)
+        for key in navigation.map(\.textKey) + ownData.map(\.textKey) {
+            for (language, catalogue) in files.catalogues where catalogue.raw(key) == nil {
+                throw Catalogue.Failure.missingText(key: key, language: language.tag)
             }
         }
         return WebServices(
             configuration: configuration, files: files, resolve: resolve, navigation: navigation, taskSources: taskSources, staffTaskSources: staffTaskSources,
+            ownData: ownData,
             pageTypes: Set(pageTypes.map { ObjectIdentifier($0) }), routes: RouteTable(routes), rememberLanguage: rememberLanguage,
             readiness: readiness)
     }

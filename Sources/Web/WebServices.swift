@@ -15,6 +15,7 @@ final class WebServices: Sendable {
     let navigation: [NavigationItem]
     let taskSources: [TaskSource]
     let staffTaskSources: [StaffTaskSource]
+    let ownData: [OwnDataPart]
     let pageTypes: Set<ObjectIdentifier>
     let routes: RouteTable
     let rememberLanguage: LanguageMemory?
@@ -22,7 +23,7 @@ final class WebServices: Sendable {
 
     init(
         configuration: WebConfiguration, files: SiteFiles, resolve: @escaping CredentialResolver, navigation: [NavigationItem], taskSources: [TaskSource],
-        staffTaskSources: [StaffTaskSource], pageTypes: Set<ObjectIdentifier>, routes: RouteTable, rememberLanguage: LanguageMemory?,
+        staffTaskSources: [StaffTaskSource], ownData: [OwnDataPart], pageTypes: Set<ObjectIdentifier>, routes: RouteTable, rememberLanguage: LanguageMemory?,
         readiness: ReadinessProbe?
     ) {
         self.configuration = configuration
@@ -36,6 +37,7 @@ final class WebServices: Sendable {
         self.navigation = navigation
         self.taskSources = taskSources
         self.staffTaskSources = staffTaskSources
+        self.ownData = ownData
         self.pageTypes = pageTypes
         self.routes = routes
         self.rememberLanguage = rememberLanguage

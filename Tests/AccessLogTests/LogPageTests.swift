@@ -113,7 +113,7 @@ struct LogPageTests {
         let entry = try await asking.ask(for: ["phone"])
         let page = try await asking.get("/access-log/\(entry)")
         #expect(page.status == 200)
-        #expect(page.text.contains("It was refused, and no data was given out: You have not agreed."))
+        #expect(page.text.contains("It was refused, and no data was given out: You were not sharing this at that moment."))
         #expect(page.text.contains("href=\"/access-log/\(entry)/question\""))
         let other = try await asking.town.city.resident()
         #expect(try await asking.get("/access-log/\(entry)", by: other).status == 404)

@@ -70,6 +70,7 @@ def test_consent_exchange_and_access_log(person, demo, consented, base_url, orga
     title = purpose_title(base_url, app_token(resident), organisation, purpose, person.language)
     for stop in [n for n in person.tree() if n.role == "button" and n.name == person.t("consent.stop") and title in n.description]:
         person.activate(stop.name, "button", about=title)
+        person.visit("/consents")
     case = f"B-{uuid.uuid4().hex[:10]}"
     assert read(case) == 403
 
@@ -81,6 +82,9 @@ def test_consent_exchange_and_access_log(person, demo, consented, base_url, orga
     person.activate(person.t("consent.stop"), "button", about=title)
     person.expect("consent.notice.stopped")
     assert read(case) == 403
+    # What was given before stands below the notice.
+    person.expect("consent.organisation.how_often")
+    person.visit("/consents")
     person.activate(person.t("consent.more"), "link", about=title)
     person.expect("consent.event.withdrawn")
 

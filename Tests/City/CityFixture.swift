@@ -218,7 +218,7 @@ public struct CityFixture: Sendable {
             """
             INSERT INTO openid.client (id, kind, name, redirect_uris, scope)
             VALUES ('fixture-app', 'public', '{"en": "Fixture app"}', '{http://127.0.0.1/callback}',
-                    '{profile,consents,access_log,bills,payments,messages}')
+                    '{profile,consents,access_log,bills,payments,messages,export}')
             ON CONFLICT DO NOTHING
             """)
         let credential = FixtureCredential()

@@ -22,7 +22,7 @@ struct ConsentReceiptTests {
         let ada = try await city.resident()
         let signer = try Ed25519NoteSigner.generate(name: "city.example/log")
         try await city.serve({ site in
-            ConsentRoutes(database: city.app).add(to: site)
+            ConsentRoutes(database: city.app, vault: city.vault).add(to: site)
             ConsentReceiptRoutes(database: city.app, signer: signer).add(to: site)
         }) { try await body(city, care, ada, signer, $0) }
     }

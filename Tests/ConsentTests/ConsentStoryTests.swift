@@ -27,7 +27,7 @@ private struct Story {
     }
 
     func serve(_ body: @Sendable (Story, any TestClientProtocol) async throws -> Void) async throws {
-        try await city.serve({ ConsentRoutes(database: city.app).add(to: $0) }) { try await body(self, $0) }
+        try await city.serve({ ConsentRoutes(database: city.app, vault: city.vault).add(to: $0) }) { try await body(self, $0) }
     }
 
     func eventCount(_ resident: FixtureResident) async throws -> Int {

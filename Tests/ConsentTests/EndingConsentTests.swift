@@ -1,4 +1,5 @@
 // Agreements that end by themselves: until which instant they count, what the pages and the app say, renewing, and the chain of events.
+import AccessLog
 import City
 import Crypto
 import Foundation
@@ -46,7 +47,8 @@ private struct Town {
 
     func serve(_ body: @Sendable (Town, any TestClientProtocol) async throws -> Void) async throws {
         try await city.serve({ site in
-            ConsentRoutes(database: city.app).add(to: site)
+            ConsentRoutes(database: city.app, vault: city.vault).add(to: site)
+            ConsentOrganisationRoutes(database: city.app, entries: AccessEntries(database: city.app, door: Door(database: city.app))).add(to: site)
             // The home page's tasks, without the rest of the home page.
             site.resident.get("/tasks") { _, context in
                 let tasks = try await EndingConsents(consents: Consents(database: city.app)).tasks(of: context.resident, context.web)

@@ -72,4 +72,17 @@ struct MessagePagesTests {
             #expect(!others.contains("LETTER-") && !others.contains("/messages?before="))
         }
     }
+
+    @Test("A message leads to the page that it is about; one that is about none does not")
+    func links() async throws {
+        let city = try await CityFixture.make()
+        let ada = try await city.resident()
+        try await Messages.send(.questionAnswered, to: ada.id, ["reference": "ABC"], on: city.app)
+        try await Messages.send(.welcome, to: ada.id, on: city.app)
+        try await city.serve({ MessagesRoutes(database: city.app).add(to: $0) }) { client in
+            let page = try await CityBrowser(client, session: ada.session).get("/messages").text
+            #expect(page.contains("<a href=\"/access-log\">Who looked at your data</a>"))
+            #expect(page.matches(of: /<article/).count == 2 && page.matches(of: /<article class="card">\s*<p>[^<]+<\/p>\s*<p><a/).count == 1)
+        }
+    }
 }

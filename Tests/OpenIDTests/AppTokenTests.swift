@@ -79,7 +79,7 @@ struct AppTokenTests {
             #expect(answer.status == 200)
             #expect(answer.headers[.cacheControl] == "no-store")
             #expect(answer.json["expires_in"] == 3_600 && answer.json["token_type"] == "Bearer")
-            #expect(answer.json["scope"] == "profile consents access_log bills payments messages")
+            #expect(answer.json["scope"] == "profile consents access_log bills payments messages export")
             let part = App()
             let partAnswer = try await part.redeem(try await part.code(browser, ["scope": "bills consents"]), client)
             #expect(partAnswer.json["scope"] == "consents bills")

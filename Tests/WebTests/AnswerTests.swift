@@ -161,7 +161,7 @@ import Testing
                 body: ByteBuffer(string: "a=b")
             ) { response in
                 #expect(response.status == .forbidden)
-                #expect(response.text.contains("Ce formulaire n&#39;a pas pu être envoyé"))
+                #expect(response.text.contains("Ce formulaire n’a pas pu être envoyé"))
             }
         }
     }

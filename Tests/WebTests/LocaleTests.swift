@@ -87,6 +87,11 @@ import Testing
         }
     }
 
+    @Test func frenchApostrophesAreCurved() throws {
+        let catalogue = try #require(try Self.catalogues()[.french])
+        for key in catalogue.keys { #expect(!(catalogue.raw(key) ?? "").contains("'"), "\(key): \(catalogue.raw(key) ?? "")") }
+    }
+
     @Test func mistakesInACatalogueAreFoundWhenItIsRead() throws {
         let folder = NSTemporaryDirectory() + "catalogue-" + UUID().uuidString
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)

@@ -4,6 +4,7 @@ import Foundation
 import Identity
 import Logging
 import Primitives
+import Register
 import TransparencyLog
 import Web
 
@@ -42,6 +43,8 @@ struct StoaConfiguration: Sendable {
         var language: Language
         /// The towns whose residents live in the city, as the register writes them; empty: nobody can tell.
         var localities: [String]
+        /// From which ages on children are asked, decide alone and are of age.
+        var ages: AgesOfConsent
     }
 
     struct DatabaseSettings: Sendable {
@@ -79,6 +82,9 @@ struct StoaConfiguration: Sendable {
         static let timeZone = Setting("city.time_zone")
         static let language = Setting("city.language")
         static let localities = Setting("city.localities")
+        static let askedFrom = Setting("minors.asked_from_age")
+        static let aloneFrom = Setting("minors.alone_from_age")
+        static let ofAgeFrom = Setting("minors.of_age_from_age")
         static let url = Setting("database.url")
         static let migrationURL = Setting("database.migration_url")
         static let auditorURL = Setting("database.auditor_url")
@@ -104,8 +110,8 @@ struct StoaConfiguration: Sendable {
         static let logLevel = Setting("logging.level")
 
         static let all = [
-            baseURL, address, port, trustedProxies, stopSeconds, metricsAddress, metricsPort, dataDirectory, cityName, timeZone, language, localities, url,
-            migrationURL, auditorURL, sharedConnections, exclusiveConnections, encryptionFile, lookupFile, logSigningFile, witnessFile, encryption, lookup,
+            baseURL, address, port, trustedProxies, stopSeconds, metricsAddress, metricsPort, dataDirectory, cityName, timeZone, language, localities, askedFrom, aloneFrom,
+            ofAgeFrom, url, migrationURL, auditorURL, sharedConnections, exclusiveConnections, encryptionFile, lookupFile, logSigningFile, witnessFile, encryption, lookup,
             logSigning, witness, logOrigin, logWitnesses, witnessName, witnessedLogs, officeHours, peoplePerHour, passwordMemory, passwordPasses,
             passwordThreads, logLevel,
         ]
@@ -138,7 +144,8 @@ struct StoaConfiguration: Sendable {
             name: settings.text(Key.cityName) ?? "Stoa",
             timeZone: try settings.value(Key.timeZone, "a name of the tz database such as Europe/Paris") { TimeZone(identifier: $0) } ?? TimeZone(identifier: "UTC") ?? .gmt,
             language: try settings.value(Key.language, "en, fr or ar") { Language(rawValue: $0) } ?? .english,
-            localities: (settings.text(Key.localities) ?? "").split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) })
+            localities: (settings.text(Key.localities) ?? "").split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) },
+            ages: try Self.ages(settings))
         database = DatabaseSettings(
             url: settings.text(Key.url), migrationURL: settings.text(Key.migrationURL), auditorURL: settings.text(Key.auditorURL),
             // Four pipelined connections saturate two cores; transactions are few and short.
@@ -173,6 +180,17 @@ struct StoaConfiguration: Sendable {
             passes: UInt32(try settings.integer(Key.passwordPasses, in: 1...64) ?? Int(standard.passes)), lanes: standard.lanes)
         passwordThreads = try settings.integer(Key.passwordThreads, in: 1...256) ?? ProcessInfo.processInfo.activeProcessorCount
         logLevel = try settings.value(Key.logLevel, "trace, debug, info, notice, warning, error or critical") { Logger.Level(rawValue: $0) } ?? .info
+    }
+
+    /// The ages of minors, each at least the one before.
+    private static func ages(_ settings: SettingsReader) throws -> AgesOfConsent {
+        let asked = try settings.integer(Key.askedFrom, in: 0...25) ?? 13
+        let alone = try settings.integer(Key.aloneFrom, in: 0...25) ?? 16
+        let ofAge = try settings.integer(Key.ofAgeFrom, in: 0...25) ?? 18
+        guard asked <= alone, alone <= ofAge else {
+            throw SetupError("minors.asked_from_age, minors.alone_from_age and minors.of_age_from_age must not fall: a child is asked first, decides alone later, and is of age last.")
+        }
+        return AgesOfConsent(asked: asked, alone: alone, ofAge: ofAge)
     }
 }
 

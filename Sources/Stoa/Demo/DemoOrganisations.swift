@@ -28,7 +28,7 @@ extension DemoLoader {
                     NewActivity(
                         id: ActivityID(demoUUID("activity/\(organisation.id)/\(purpose.id)")), organisationID: organisation.id, purpose: purpose.id,
                         legalBasis: purpose.legalBasis, law: purpose.law, attributes: purpose.attributes, title: purpose.title,
-                        explanation: purpose.explanation, validMonths: purpose.validMonths))
+                        explanation: purpose.explanation, validMonths: purpose.validMonths, retention: purpose.retention, retentionLaw: purpose.retentionLaw))
             }
             let path = try await loadClient(organisation.id, organisation.name)
             let subjects = try await pseudonyms(of: residents, for: organisation.id)
@@ -85,7 +85,7 @@ extension DemoLoader {
 
     static let appClientID = "demo-app"
     /// Everything that an app can hold, as it is registered and told in demo.json.
-    static let appScope = "profile consents access_log bills payments messages"
+    static let appScope = "profile consents access_log bills payments messages export"
 }
 
 /// A request with its message. No row when it was made at an earlier start.

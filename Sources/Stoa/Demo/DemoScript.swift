@@ -43,6 +43,9 @@ enum DemoScript {
         let explanation: LocalisedText
         /// Nil: an agreement lasts until it is withdrawn.
         var validMonths: Int?
+        /// How long the organisation keeps what it received, and by which law; nil for one that has not said.
+        var retention: LocalisedText?
+        var retentionLaw: String?
     }
 
     struct Organisation: Sendable {
@@ -66,14 +69,22 @@ enum DemoScript {
                     explanation: text(
                         "The clinic fills in your file without asking you again, and can call you about an appointment.",
                         "La clinique remplit votre dossier sans vous redemander ces données et peut vous appeler pour un rendez-vous.",
-                        "تملأ العيادة ملفك دون أن تسألك مرة أخرى، ويمكنها الاتصال بك بشأن موعد.")),
+                        "تملأ العيادة ملفك دون أن تسألك مرة أخرى، ويمكنها الاتصال بك بشأن موعد."),
+                    retention: text(
+                        "Your patient file is kept for ten years after the last treatment, also when you stop sharing. Then it is destroyed.",
+                        "Votre dossier de patient est conservé dix ans après les derniers soins, même si vous arrêtez le partage. Puis il est détruit.",
+                        "يُحتفظ بملفك الطبي عشر سنوات بعد آخر علاج، حتى إذا أوقفت المشاركة. ثم يُتلف."), retentionLaw: "Patient Records Act § 12"),
                 Purpose(
                     id: "vaccination-reminders", legalBasis: .consent, law: nil, attributes: ["date_of_birth", "email", "preferred_language"],
                     title: text("Vaccination reminders", "Rappels de vaccination", "تذكير بالتطعيمات"),
                     explanation: text(
                         "The clinic writes to you when a vaccination is due at your age. It does nothing else with the data.",
                         "La clinique vous écrit quand un vaccin est recommandé à votre âge. Elle ne fait rien d’autre de ces données.",
-                        "تراسلك العيادة عندما يحين موعد تطعيم مناسب لعمرك، ولا تستخدم البيانات لأي شيء آخر.")),
+                        "تراسلك العيادة عندما يحين موعد تطعيم مناسب لعمرك، ولا تستخدم البيانات لأي شيء آخر."),
+                    retention: text(
+                        "Nothing is kept after you stop: the clinic deletes it within 30 days.",
+                        "Rien n’est conservé après l’arrêt : la clinique efface tout dans les 30 jours.",
+                        "لا يُحتفظ بشيء بعد الإيقاف: تحذف العيادة كل شيء خلال 30 يومًا.")),
             ]),
         Organisation(
             id: "quay-bank", kind: "bank", name: text("Quay Savings Bank", "Caisse d’épargne du Quai", "بنك الرصيف للادخار"),
@@ -85,7 +96,11 @@ enum DemoScript {
                     explanation: text(
                         "The bank takes your name, date of birth and address from here, so that you need no copies of papers.",
                         "La banque prend ici votre nom, votre date de naissance et votre adresse ; vous n’avez pas besoin de copies de papiers.",
-                        "يأخذ البنك اسمك وتاريخ ميلادك وعنوانك من هنا، فلا تحتاج إلى نسخ من الأوراق."))
+                        "يأخذ البنك اسمك وتاريخ ميلادك وعنوانك من هنا، فلا تحتاج إلى نسخ من الأوراق."),
+                    retention: text(
+                        "The bank must keep what it knows of a customer for five years after the account is closed.",
+                        "La banque doit conserver ce qu’elle sait d’un client pendant cinq ans après la clôture du compte.",
+                        "يجب على البنك الاحتفاظ بما يعرفه عن العميل خمس سنوات بعد إغلاق الحساب."), retentionLaw: "Money Laundering Act § 8")
             ]),
         Organisation(
             id: "housing-office", kind: "city_office", name: text("Housing Office", "Office du logement", "مكتب الإسكان"),
@@ -97,7 +112,11 @@ enum DemoScript {
                     explanation: text(
                         "The office checks who lives where before it pays an allowance. The law lets it do so without asking you.",
                         "L’office vérifie qui habite où avant de verser une allocation. La loi l’y autorise sans vous le demander.",
-                        "يتحقق المكتب ممن يسكن أين قبل دفع الإعانة. ويسمح له القانون بذلك دون سؤالك.")),
+                        "يتحقق المكتب ممن يسكن أين قبل دفع الإعانة. ويسمح له القانون بذلك دون سؤالك."),
+                    retention: text(
+                        "The file is kept for six years after the last payment.",
+                        "Le dossier est conservé six ans après le dernier versement.",
+                        "يُحتفظ بالملف ست سنوات بعد آخر دفعة."), retentionLaw: "Housing Act § 31"),
                 Purpose(
                     id: "tenant-survey", legalBasis: .consent, law: nil, attributes: ["email", "preferred_language"],
                     title: text("Survey of tenants", "Enquête auprès des locataires", "استبيان المستأجرين"),

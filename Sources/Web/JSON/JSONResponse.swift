@@ -40,6 +40,13 @@ private let encoder: JSONEncoder = {
     return encoder
 }()
 
+extension JSONValue {
+    /// A Codable view as an answer writes it.
+    public init(encoding body: some Encodable) throws {
+        self = try JSONScanner.scan(Array(encoder.encode(body)))
+    }
+}
+
 extension Response {
     /// A JSON answer from a Codable view. Dates become RFC 3339 in UTC.
     public static func json(_ body: some Encodable, status: HTTPResponse.Status = .ok, headers: HTTPFields = [:]) throws -> Response {
