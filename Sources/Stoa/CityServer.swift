@@ -54,9 +54,10 @@ struct CityServer {
     }
 
     private var loops: [(String, @Sendable () async -> Void)] {
-        let (database, sequencer, logger, say) = (city.database, city.sequencer, self.logger, self.say)
+        let (database, sequencer, noticeDelivery, logger, say) = (city.database, city.sequencer, city.noticeDelivery, self.logger, self.say)
         var loops: [(String, @Sendable () async -> Void)] = [
             ("sequencer", { await sequencer.run() }),
+            ("webhooks", { await noticeDelivery.run() }),
             (
                 "janitor",
                 {

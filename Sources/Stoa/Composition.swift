@@ -25,6 +25,7 @@ struct City {
     let database: Database
     let doorDatabase: Database
     let sequencer: Sequencer
+    let noticeDelivery: NoticeDelivery
     let identity: IdentityService
     let ledger: Ledger
 
@@ -45,6 +46,8 @@ struct City {
         doorDatabase = try Database(configuration: doorConfiguration, logger: logger)
         let door = Door(database: doorDatabase)
         sequencer = Sequencer(database: database, signer: keys.logSigner, logger: logger)
+        noticeDelivery = NoticeDelivery(
+            database: database, signer: keys.logSigner, permitsLoopback: configuration.permitsLoopbackWebhooks, logger: logger)
         identity = IdentityService(
             database: database, passwords: try PasswordHasher(cost: configuration.passwords, threadCount: configuration.passwordThreads),
             vault: keys.vault, lookup: keys.lookup)
@@ -77,6 +80,7 @@ struct City {
             door: door, vault: keys.vault, database: database,
             rules: DerivationRules(timeZone: configuration.city.timeZone, localities: configuration.city.localities)
         ).add(to: site)
+        NoticeRoutes(database: database, signer: keys.logSigner).add(to: site)
         OpenIDRoutes(database: database, door: door, vault: keys.vault, baseURL: configuration.baseURL).add(to: site)
     }
 }

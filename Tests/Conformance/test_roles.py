@@ -11,6 +11,7 @@ FORBIDDEN_TO_APP = [
     "SELECT * FROM register.resident", "SELECT * FROM access_log.entry", "SELECT * FROM access_log.queue",
     "SELECT * FROM consent.state", "INSERT INTO consent.state SELECT * FROM consent.state", "SELECT * FROM consent.event",
     "SELECT * FROM web.credential", "SELECT * FROM identity.account", "SELECT * FROM identity.sign_in_name",
+    "SELECT * FROM exchange.notice", "DELETE FROM exchange.notice_queue",
     "DELETE FROM access_log.entry", "UPDATE access_log.entry SET outcome = 'permitted'", "TRUNCATE access_log.leaf",
     "CREATE TABLE public.mine (x int)", "CREATE FUNCTION public.stoa_now() RETURNS int LANGUAGE sql AS 'SELECT 1'",
     "SET ROLE stoa_owner", "SET ROLE stoa_door", "COPY (SELECT 1) TO PROGRAM 'true'", "SELECT pg_read_file('/etc/passwd')",
