@@ -1,6 +1,7 @@
 -- What follows when a consent ends: the organisation that could read is told, says what it did with the data, and resident and auditor see
 -- whether it did. The notice is written by the transaction that ends the consent.
 GRANT CREATE ON SCHEMA consent, exchange TO stoa_door;
+GRANT USAGE ON SCHEMA exchange TO stoa_auditor;
 
 -- Within which an organisation must have acted on a notice: the month that GDPR Art. 12(3) gives it for whatever a person asks.
 CREATE FUNCTION exchange.notice_period() RETURNS interval LANGUAGE sql IMMUTABLE RETURN 30 * interval '24 hours';
@@ -306,7 +307,48 @@ END
 $$;
 ALTER FUNCTION exchange.recipients(bytea) OWNER TO stoa_door;
 
-GRANT EXECUTE ON FUNCTION exchange.notices_of(bytea, bigint, uuid, integer), exchange.acknowledge(bytea, uuid, text, text),
+-- What is kept of a read or list that was signed: digests and signatures, from which either side shows what was asked and answered if it kept
+-- the bodies. Stoa keeps none.
+CREATE TABLE exchange.signed_answer (
+    -- The access entry; of a list, that of its first subject.
+    entry_id uuid PRIMARY KEY,
+    client_id text NOT NULL REFERENCES openid.client,
+    at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    request_sha256 bytea NOT NULL CHECK (octet_length(request_sha256) = 32),
+    -- Signature-Input and the signature of the request, where it was signed.
+    request_input text CHECK (octet_length(request_input) <= 2000),
+    request_signature bytea CHECK (octet_length(request_signature) <= 2000),
+    status smallint NOT NULL CHECK (status BETWEEN 200 AND 599),
+    answer_sha256 bytea NOT NULL CHECK (octet_length(answer_sha256) = 32),
+    -- Signature-Input and Signature as they went out.
+    answer_input text NOT NULL CHECK (octet_length(answer_input) <= 4000),
+    answer_signature text NOT NULL CHECK (octet_length(answer_signature) <= 4000),
+    CHECK ((request_input IS NULL) = (request_signature IS NULL))
+);
+CREATE TRIGGER signed_answer_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON exchange.signed_answer
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+GRANT SELECT ON exchange.signed_answer TO stoa_auditor;
+GRANT SELECT, INSERT ON exchange.signed_answer TO stoa_door;
+
+-- Keeps it, beside an entry that the very client of the credential made.
+CREATE FUNCTION exchange.keep_proof(
+    credential bytea, entry uuid, request_sha256 bytea, request_input text, request_signature bytea, status smallint, answer_sha256 bytea,
+    answer_input text, answer_signature text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO exchange.signed_answer (entry_id, client_id, request_sha256, request_input, request_signature, status, answer_sha256, answer_input, answer_signature)
+        SELECT e.id, e.client_id, keep_proof.request_sha256, keep_proof.request_input, keep_proof.request_signature, keep_proof.status,
+            keep_proof.answer_sha256, keep_proof.answer_input, keep_proof.answer_signature
+        FROM web.credential AS c JOIN access_log.entry AS e ON e.client_id = c.client_id AND e.id = keep_proof.entry
+        WHERE c.hash = keep_proof.credential;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'this client made no such entry' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+END
+$$;
+ALTER FUNCTION exchange.keep_proof(bytea, uuid, bytea, text, bytea, smallint, bytea, text, text) OWNER TO stoa_door;
+
+GRANT EXECUTE ON FUNCTION exchange.keep_proof(bytea, uuid, bytea, text, bytea, smallint, bytea, text, text), exchange.notices_of(bytea, bigint, uuid, integer), exchange.acknowledge(bytea, uuid, text, text),
     consent.notices_about(bytea, uuid), exchange.recipients(bytea), exchange.take_deliveries(integer),
     exchange.note_delivery(uuid, smallint, boolean, text) TO stoa_app;
 REVOKE CREATE ON SCHEMA consent, exchange FROM stoa_door;

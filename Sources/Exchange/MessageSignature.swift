@@ -6,7 +6,6 @@ import TransparencyLog
 import Web
 
 extension HTTPField.Name {
-    static let contentDigest = HTTPField.Name("Content-Digest") ?? .eTag
     static let signature = HTTPField.Name("Signature") ?? .eTag
     static let signatureInput = HTTPField.Name("Signature-Input") ?? .eTag
 }

@@ -78,7 +78,7 @@ struct City {
         BenefitsRoutes(database: database, door: door).add(to: site)
         ExchangeRoutes(
             door: door, vault: keys.vault, database: database,
-            rules: DerivationRules(timeZone: configuration.city.timeZone, localities: configuration.city.localities)
+            rules: DerivationRules(timeZone: configuration.city.timeZone, localities: configuration.city.localities), signer: keys.logSigner, baseURL: configuration.baseURL
         ).add(to: site)
         NoticeRoutes(database: database, signer: keys.logSigner).add(to: site)
         OpenIDRoutes(database: database, door: door, vault: keys.vault, baseURL: configuration.baseURL).add(to: site)

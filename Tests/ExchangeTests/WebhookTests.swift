@@ -52,12 +52,14 @@ struct WebhookAddressTests {
             "fe80::1", "ff02::1", "2001:db8::1", "2001::1", "2002:7f00:1::", "100::1", "3fff::1",
         ])
     func notPublic(_ text: String) throws {
-        #expect(!(try #require(HostAddress(text))).isPublic)
+        let address = try #require(HostAddress(text))
+        #expect(!address.isPublic)
     }
 
     @Test("Everybody's addresses are public", arguments: ["8.8.8.8", "100.63.255.255", "172.32.0.1", "192.0.1.1", "1.1.1.1", "2a00:1450::1", "2606:4700::1111"])
     func isPublic(_ text: String) throws {
-        #expect(try #require(HostAddress(text)).isPublic)
+        let address = try #require(HostAddress(text))
+        #expect(address.isPublic)
     }
 
     @Test("Loopback is for the demo city and for tests; plain http leads nowhere else")
@@ -245,7 +247,8 @@ struct PostingTests {
             #expect(try await town.node().deliverOnce() == 1)
             try await town.at(seconds: seconds + 2_000_000)
             #expect(try await town.node().deliverOnce() == 0)
-            #expect(Set(try await town.outcomes()) == ["status 503", "status 200"])
+            let outcomes = try await town.outcomes()
+            #expect(Set(outcomes) == ["status 503", "status 200"])
         }
     }
 
