@@ -92,6 +92,7 @@ let package = Package(
         slice("OpenID", ["AccessLog", "Register", "Identity", jwtKit]),
         slice("Consent", ["TransparencyLog"]),
         slice("Exchange", ["AccessLog", "Register", "OpenID", "TransparencyLog", httpClient, structuredFields, nioPosix, nioHTTP1]),
+        slice("Catalogue"),
         slice("Ledger"),
         slice("Payments", ["Ledger", "Messages", "Benefits"]),
         slice("DataTracker", ["AccessLog", "Register"]),
@@ -103,7 +104,7 @@ let package = Package(
         .executableTarget(
             name: "Stoa",
             dependencies: [
-                "Primitives", "Postgres", "TransparencyLog", "Web", "AccessLog", "Register", "Messages", "Identity", "OpenID", "Consent", "Exchange",
+                "Primitives", "Postgres", "TransparencyLog", "Web", "AccessLog", "Register", "Messages", "Identity", "OpenID", "Consent", "Exchange", "Catalogue",
                 "Ledger", "Payments", "Benefits", "Casework", "Questions", "DataTracker", hummingbird, logging, metrics, lifecycle, unixSignals, configuration, arguments,
                 jwtKit, crypto, yams, nio, nioPosix,
             ], swiftSettings: strict),
@@ -124,6 +125,7 @@ let package = Package(
             path: "Tests/City", swiftSettings: strict),
         tests("Consent", ["City", "TestSupport", "TransparencyLog", "Postgres", "Primitives", "Web", hummingbird, hummingbirdTesting, crypto, logging, httpTypes]),
         tests("Exchange", ["City", "TestSupport", "Postgres", "Primitives", "Register", "AccessLog", "TransparencyLog", "Web", "Consent", hummingbird, hummingbirdTesting, crypto, httpTypes, nio, logging]),
+        tests("Catalogue", ["City", "TestSupport", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("AccessLog", ["City", "TestSupport", "Postgres", "Primitives", "Register", "TransparencyLog", "Web", hummingbirdTesting, crypto, httpTypes, nio, logging]),
         tests("Identity", ["City", "Messages", "Postgres", "Primitives", "Register", "Web", hummingbirdTesting]),
         tests("Messages", ["City", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),

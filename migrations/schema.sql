@@ -12,6 +12,10 @@ CREATE SCHEMA casework;
 
 ALTER SCHEMA casework OWNER TO stoa_owner;
 
+CREATE SCHEMA catalogue;
+
+ALTER SCHEMA catalogue OWNER TO stoa_owner;
+
 CREATE SCHEMA consent;
 
 ALTER SCHEMA consent OWNER TO stoa_owner;
@@ -1330,6 +1334,57 @@ $$;
 
 ALTER FUNCTION casework.prove_identity(credential bytea, opening_id uuid, evidence_id uuid, account_code text, evidence_kind text, language text) OWNER TO stoa_door;
 
+CREATE FUNCTION catalogue.count_min() RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    RETURN (20)::bigint;
+
+ALTER FUNCTION catalogue.count_min() OWNER TO stoa_door;
+
+CREATE FUNCTION catalogue.describe(credential bytea, kind text, subject text, read_version integer, owner_id text, steward text, classification text, schema text, retention text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    author uuid := (SELECT s.staff_id FROM web.staff_with(describe.credential, '{organisation_administrator}') AS s);
+    held catalogue.description;
+BEGIN
+    IF author IS NULL THEN RETURN 'not_allowed'; END IF;
+    IF NOT EXISTS (SELECT FROM catalogue.item AS i WHERE i.kind = describe.kind AND i.subject = describe.subject) THEN RETURN 'subject_unknown'; END IF;
+    IF NOT EXISTS (SELECT FROM consent.organisation AS o WHERE o.id = describe.owner_id) THEN RETURN 'owner_unknown'; END IF;
+    -- One after the other, so that who comes second is told.
+    PERFORM pg_advisory_xact_lock(hashtextextended('catalogue/' || describe.kind || '/' || describe.subject, 0));
+    SELECT d.* INTO held FROM catalogue.description AS d WHERE d.kind = describe.kind AND d.subject = describe.subject ORDER BY d.version DESC LIMIT 1;
+    IF (held.owner_id, held.steward, held.classification, held.schema, held.retention)
+        IS NOT DISTINCT FROM (describe.owner_id, describe.steward, describe.classification, describe.schema, describe.retention) THEN
+        RETURN 'unchanged';
+    END IF;
+    IF coalesce(held.version, 0) <> describe.read_version THEN RETURN 'stale'; END IF;
+    INSERT INTO catalogue.description (kind, subject, version, owner_id, steward, classification, schema, retention, staff_id)
+        VALUES (describe.kind, describe.subject, describe.read_version + 1, describe.owner_id, describe.steward, describe.classification, describe.schema,
+                describe.retention, author);
+    RETURN 'recorded';
+END
+$$;
+
+ALTER FUNCTION catalogue.describe(credential bytea, kind text, subject text, read_version integer, owner_id text, steward text, classification text, schema text, retention text) OWNER TO stoa_door;
+
+CREATE FUNCTION catalogue.history_of(credential bytea, kind text, subject text) RETURNS TABLE(version integer, owner_name jsonb, steward text, classification text, schema text, retention text, author text, at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT d.version, o.name, d.steward, d.classification, d.schema, d.retention, a.display_name, d.at
+        FROM web.staff_with(history_of.credential, '{organisation_administrator}') AS reader
+        CROSS JOIN catalogue.description AS d
+        JOIN consent.organisation AS o ON o.id = d.owner_id
+        JOIN identity.staff AS a ON a.id = d.staff_id
+        WHERE d.kind = history_of.kind AND d.subject = history_of.subject ORDER BY d.version DESC;
+END
+$$;
+
+ALTER FUNCTION catalogue.history_of(credential bytea, kind text, subject text) OWNER TO stoa_door;
+
 CREATE FUNCTION consent.answer(credential bytea, event_id uuid, request uuid, kind text, attributes text[], policy_version integer, language text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1713,6 +1768,20 @@ $$;
 
 ALTER FUNCTION consent.lock_open_request(request uuid) OWNER TO stoa_door;
 
+CREATE FUNCTION consent.notices_about(credential bytea, activity uuid) RETURNS TABLE(event_id uuid, made_at timestamp with time zone, due_at timestamp with time zone, state text, done text, law text, acknowledged_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT s.event_id, s.made_at, s.due_at, s.state, s.done, s.law, s.acknowledged_at
+        FROM consent.decider(notices_about.credential) AS d
+        JOIN exchange.standing AS s ON s.resident_id = d.resident_id AND s.activity_id = notices_about.activity;
+END
+$$;
+
+ALTER FUNCTION consent.notices_about(credential bytea, activity uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION consent.state_at(state text, valid_until timestamp with time zone, moment timestamp with time zone) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN ((valid_until <= moment) AND (state = ANY (ARRAY['requested'::text, 'deferred'::text, 'given'::text, 'renewed'::text]))) THEN 'expired'::text ELSE state END;
@@ -1961,16 +2030,252 @@ $$;
 
 ALTER FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) OWNER TO stoa_door;
 
+CREATE FUNCTION exchange.acknowledge(credential bytea, notice uuid, done text, law text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    asker record;
+BEGIN
+    SELECT a.* INTO asker FROM consent.asker(acknowledge.credential) AS a;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    IF NOT asker.may_ask THEN RETURN 'scope_missing'; END IF;
+    IF NOT EXISTS (SELECT FROM exchange.notice AS n WHERE n.id = acknowledge.notice AND n.organisation_id = asker.organisation_id) THEN
+        RETURN 'notice_unknown';
+    END IF;
+    INSERT INTO exchange.acknowledgement (notice_id, done, law, client_id)
+        VALUES (acknowledge.notice, acknowledge.done, acknowledge.law, asker.client_id)
+        ON CONFLICT (notice_id) DO NOTHING;
+    IF FOUND THEN RETURN 'recorded'; END IF;
+    RETURN (SELECT CASE WHEN k.done = acknowledge.done AND k.law IS NOT DISTINCT FROM acknowledge.law THEN 'unchanged' ELSE 'stands' END
+        FROM exchange.acknowledgement AS k WHERE k.notice_id = acknowledge.notice);
+END
+$$;
+
+ALTER FUNCTION exchange.acknowledge(credential bytea, notice uuid, done text, law text) OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.attempts_max() RETURNS smallint
+    LANGUAGE sql IMMUTABLE
+    RETURN (16)::smallint;
+
+ALTER FUNCTION exchange.attempts_max() OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.keep_proof(credential bytea, entry uuid, request_sha256 bytea, request_input text, request_signature bytea, status smallint, answer_sha256 bytea, answer_input text, answer_signature text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO exchange.signed_answer (entry_id, client_id, request_sha256, request_input, request_signature, status, answer_sha256, answer_input, answer_signature)
+        SELECT e.id, e.client_id, keep_proof.request_sha256, keep_proof.request_input, keep_proof.request_signature, keep_proof.status,
+            keep_proof.answer_sha256, keep_proof.answer_input, keep_proof.answer_signature
+        FROM web.credential AS c JOIN access_log.entry AS e ON e.client_id = c.client_id AND e.id = keep_proof.entry
+        WHERE c.hash = keep_proof.credential;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'this client made no such entry' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+END
+$$;
+
+ALTER FUNCTION exchange.keep_proof(credential bytea, entry uuid, request_sha256 bytea, request_input text, request_signature bytea, status smallint, answer_sha256 bytea, answer_input text, answer_signature text) OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.note_delivery(notice uuid, attempt smallint, delivered boolean, outcome text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE exchange.delivery AS d SET outcome = note_delivery.outcome,
+            delivered_at = CASE WHEN note_delivery.delivered THEN public.stoa_now() END, next_at = CASE WHEN NOT note_delivery.delivered THEN d.next_at END
+        WHERE d.notice_id = note_delivery.notice AND d.delivered_at IS NULL AND (note_delivery.delivered OR d.attempts = note_delivery.attempt);
+END
+$$;
+
+ALTER FUNCTION exchange.note_delivery(notice uuid, attempt smallint, delivered boolean, outcome text) OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.notice_period() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN ((30)::double precision * '24:00:00'::interval);
+
+ALTER FUNCTION exchange.notice_period() OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.notices_of(credential bytea, after_number bigint, notice uuid, notices_max integer) RETURNS TABLE(may_read boolean, number bigint, id uuid, organisation_id text, subject uuid, purpose text, reason text, attributes text[], since timestamp with time zone, made_at timestamp with time zone, due_at timestamp with time zone, state text, done text, law text, acknowledged_at timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    asker record;
+BEGIN
+    SELECT a.* INTO asker FROM consent.asker(notices_of.credential) AS a;
+    IF NOT FOUND THEN RETURN; END IF;
+    IF asker.may_ask THEN PERFORM exchange.number_notices(asker.organisation_id); END IF;
+    RETURN QUERY
+        SELECT asker.may_ask, x.number, s.id, s.organisation_id, s.subject, s.purpose, s.reason, s.attributes, s.since, s.made_at, s.due_at, s.state,
+            s.done, s.law, s.acknowledged_at
+        FROM (SELECT 1) AS answer
+        LEFT JOIN LATERAL (
+            SELECT n.number, n.notice_id FROM exchange.notice_number AS n
+            WHERE asker.may_ask AND n.organisation_id = asker.organisation_id AND n.number > notices_of.after_number
+              AND (notices_of.notice IS NULL OR n.notice_id = notices_of.notice)
+            ORDER BY n.number LIMIT notices_of.notices_max) AS x ON true
+        LEFT JOIN exchange.standing AS s ON s.id = x.notice_id
+        ORDER BY x.number;
+END
+$$;
+
+ALTER FUNCTION exchange.notices_of(credential bytea, after_number bigint, notice uuid, notices_max integer) OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.notify_recipient() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    ended text[];
+BEGIN
+    SELECT ARRAY(SELECT x.id FROM unnest(e.attributes) WITH ORDINALITY AS x (id, position)
+                 WHERE NEW.kind NOT IN ('given', 'renewed') OR x.id <> ALL (NEW.attributes) ORDER BY x.position)
+        INTO ended FROM consent.event AS e
+        WHERE e.resident_id = NEW.resident_id AND e.activity_id = NEW.activity_id AND e.sequence = NEW.sequence - 1 AND e.kind IN ('given', 'renewed');
+    IF coalesce(cardinality(ended), 0) > 0 THEN
+        -- Whose record was erased has no pseudonym any more: there is nobody to name.
+        WITH made AS (
+            INSERT INTO exchange.notice (event_id, organisation_id, subject, reason, attributes, since)
+            SELECT NEW.id, p.organisation_id, p.pseudonym, CASE WHEN NEW.kind IN ('given', 'renewed') THEN 'narrowed' ELSE NEW.kind END, ended,
+                CASE NEW.kind WHEN 'expired' THEN NEW.valid_until ELSE NEW.at END
+            FROM consent.processing_activity AS a
+            JOIN exchange.pseudonym AS p ON p.organisation_id = a.organisation_id AND p.resident_id = NEW.resident_id
+            WHERE a.id = NEW.activity_id
+            RETURNING id, organisation_id)
+        INSERT INTO exchange.notice_queue (notice_id, organisation_id) SELECT m.id, m.organisation_id FROM made AS m;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION exchange.notify_recipient() OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.number_notices(organisation text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM exchange.notice_queue AS q WHERE q.organisation_id = organisation) THEN RETURN; END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('notices/' || organisation, 0));
+    WITH taken AS (
+        DELETE FROM exchange.notice_queue AS q WHERE q.notice_id = ANY (ARRAY(
+            SELECT o.notice_id FROM exchange.notice_queue AS o WHERE o.organisation_id = organisation LIMIT exchange.numbers_per_call()))
+        RETURNING q.notice_id
+    ), posted AS (
+        INSERT INTO exchange.delivery (notice_id, next_at)
+        SELECT t.notice_id, public.stoa_now() FROM taken AS t JOIN exchange.webhook AS w ON w.organisation_id = organisation
+    )
+    INSERT INTO exchange.notice_number (organisation_id, number, notice_id)
+        SELECT organisation, last.number + row_number() OVER (ORDER BY n.made_at, n.id), n.id
+        FROM taken AS t JOIN exchange.notice AS n ON n.id = t.notice_id
+        CROSS JOIN (SELECT coalesce(max(x.number), 0) AS number FROM exchange.notice_number AS x WHERE x.organisation_id = organisation) AS last;
+END
+$$;
+
+ALTER FUNCTION exchange.number_notices(organisation text) OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.numbers_per_call() RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    RETURN 1000;
+
+ALTER FUNCTION exchange.numbers_per_call() OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.recipients(credential bytea) RETURNS TABLE(organisation_id text, name jsonb, open_count bigint, overdue_count bigint, first_due_at timestamp with time zone, unposted_count bigint, outcome text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT o.id, o.name, count(*) FILTER (WHERE s.state = 'open'), count(*) FILTER (WHERE s.state = 'overdue'), min(s.due_at),
+            count(*) FILTER (WHERE d.attempts > 0 AND d.delivered_at IS NULL), max(d.outcome) FILTER (WHERE d.delivered_at IS NULL)
+        FROM web.staff_with(recipients.credential, '{auditor}') AS auditor
+        CROSS JOIN exchange.standing AS s
+        JOIN consent.organisation AS o ON o.id = s.organisation_id
+        LEFT JOIN exchange.delivery AS d ON d.notice_id = s.id
+        WHERE s.state IN ('open', 'overdue')
+        GROUP BY o.id ORDER BY min(s.due_at), o.id;
+END
+$$;
+
+ALTER FUNCTION exchange.recipients(credential bytea) OWNER TO stoa_door;
+
 CREATE FUNCTION exchange.remove_past_volume() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    DELETE FROM exchange.volume AS v WHERE v.minute < public.stoa_now() - interval '1 hour';
+    WITH past AS (
+        DELETE FROM exchange.volume AS v WHERE v.minute < public.stoa_now() - interval '1 hour'
+        RETURNING v.organisation_id, v.minute, v.count
+    ), summed AS (
+        SELECT p.organisation_id, date_trunc('month', p.minute AT TIME ZONE 'UTC')::date AS month, sum(p.count) AS count
+        FROM past AS p GROUP BY 1, 2 ORDER BY 1, 2)
+    INSERT INTO catalogue.volume_of_month AS m (organisation_id, month, count) SELECT s.organisation_id, s.month, s.count FROM summed AS s
+        ON CONFLICT (organisation_id, month) DO UPDATE SET count = m.count + excluded.count;
 END
 $$;
 
 ALTER FUNCTION exchange.remove_past_volume() OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.retry_delay(attempt integer) RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN LEAST('06:00:00'::interval, (power((4)::double precision, ((LEAST(attempt, 10) - 1))::double precision) * '00:01:00'::interval));
+
+ALTER FUNCTION exchange.retry_delay(attempt integer) OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.set_webhook(organisation text, url text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF set_webhook.url IS NOT NULL THEN
+        INSERT INTO exchange.webhook AS w (organisation_id, url) VALUES (set_webhook.organisation, set_webhook.url)
+            ON CONFLICT (organisation_id) DO UPDATE SET url = excluded.url, set_at = excluded.set_at;
+    ELSE
+        DELETE FROM exchange.webhook AS w WHERE w.organisation_id = set_webhook.organisation;
+        UPDATE exchange.delivery AS d SET next_at = NULL, outcome = 'webhook removed' FROM exchange.notice AS n
+            WHERE n.id = d.notice_id AND n.organisation_id = set_webhook.organisation AND d.next_at IS NOT NULL;
+    END IF;
+END
+$$;
+
+ALTER FUNCTION exchange.set_webhook(organisation text, url text) OWNER TO stoa_owner;
+
+CREATE FUNCTION exchange.take_deliveries(deliveries_max integer) RETURNS TABLE(url text, attempt smallint, number bigint, id uuid, organisation_id text, subject uuid, purpose text, reason text, attributes text[], since timestamp with time zone, made_at timestamp with time zone, due_at timestamp with time zone, state text, done text, law text, acknowledged_at timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    organisation text;
+BEGIN
+    -- In one order, because each waits for whoever reads the same organisation's notices.
+    FOR organisation IN
+        SELECT w.organisation_id FROM exchange.webhook AS w
+        WHERE EXISTS (SELECT FROM exchange.notice_queue AS q WHERE q.organisation_id = w.organisation_id) ORDER BY w.organisation_id
+    LOOP
+        PERFORM exchange.number_notices(organisation);
+    END LOOP;
+    RETURN QUERY
+        WITH due AS (
+            SELECT d.notice_id FROM exchange.delivery AS d WHERE d.next_at <= public.stoa_now()
+            ORDER BY d.next_at LIMIT take_deliveries.deliveries_max FOR UPDATE SKIP LOCKED
+        ), taken AS (
+            UPDATE exchange.delivery AS d SET attempts = d.attempts + 1,
+                next_at = CASE WHEN d.attempts + 1 < exchange.attempts_max() THEN public.stoa_now() + exchange.retry_delay(d.attempts + 1) END
+            FROM due AS o WHERE d.notice_id = o.notice_id
+            RETURNING d.notice_id, d.attempts)
+        SELECT w.url, t.attempts, n.number, s.id, s.organisation_id, s.subject, s.purpose, s.reason, s.attributes, s.since, s.made_at, s.due_at, s.state,
+            s.done, s.law, s.acknowledged_at
+        FROM taken AS t
+        JOIN exchange.notice_number AS n ON n.notice_id = t.notice_id
+        JOIN exchange.standing AS s ON s.id = t.notice_id
+        JOIN exchange.webhook AS w ON w.organisation_id = s.organisation_id;
+END
+$$;
+
+ALTER FUNCTION exchange.take_deliveries(deliveries_max integer) OWNER TO stoa_door;
 
 CREATE FUNCTION exchange.volume_of(credential bytea) RETURNS TABLE(requests_max integer, requests_left integer, subjects_max integer, subjects_left integer, seconds_left integer)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -3530,6 +3835,140 @@ CREATE TABLE casework.printed_form (
 
 ALTER TABLE casework.printed_form OWNER TO stoa_owner;
 
+CREATE TABLE catalogue.description (
+    kind text NOT NULL,
+    subject text NOT NULL,
+    version integer NOT NULL,
+    owner_id text NOT NULL,
+    steward text NOT NULL,
+    classification text NOT NULL,
+    schema text NOT NULL,
+    retention text NOT NULL,
+    staff_id uuid NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT description_classification_check CHECK ((classification = ANY (ARRAY['open'::text, 'internal'::text, 'confidential'::text]))),
+    CONSTRAINT description_kind_check CHECK ((kind = ANY (ARRAY['attribute'::text, 'service'::text]))),
+    CONSTRAINT description_retention_check CHECK (((length(retention) >= 2) AND (length(retention) <= 300))),
+    CONSTRAINT description_schema_check CHECK (((length(schema) >= 2) AND (length(schema) <= 200))),
+    CONSTRAINT description_steward_check CHECK (((length(steward) >= 2) AND (length(steward) <= 100))),
+    CONSTRAINT description_version_check CHECK ((version >= 1))
+);
+
+ALTER TABLE catalogue.description OWNER TO stoa_owner;
+
+CREATE TABLE register.attribute (
+    id text NOT NULL,
+    "position" integer NOT NULL,
+    derived_from text,
+    rule text,
+    is_held boolean GENERATED ALWAYS AS ((derived_from IS NULL)) STORED NOT NULL,
+    base_is_held boolean GENERATED ALWAYS AS (
+CASE
+    WHEN (derived_from IS NOT NULL) THEN true
+    ELSE NULL::boolean
+END) STORED,
+    CONSTRAINT attribute_check CHECK (((derived_from IS NULL) = (rule IS NULL))),
+    CONSTRAINT attribute_id_check CHECK ((id ~ '^[a-z][a-z0-9_]{1,39}$'::text))
+);
+
+ALTER TABLE register.attribute OWNER TO stoa_owner;
+
+CREATE VIEW catalogue.item AS
+ SELECT i.kind,
+    i.subject,
+    i."position",
+    i.derived_from,
+    i.organisation_id,
+    i.organisation_name,
+    i.title,
+    i.explanation,
+    i.purpose,
+    i.legal_basis,
+    i.law,
+    i.attributes,
+    o.id AS owner_id,
+    o.name AS owner_name,
+    d.version,
+    d.steward,
+    d.classification,
+    d.schema,
+    d.retention
+   FROM ((( SELECT 'attribute'::text AS kind,
+            a.id AS subject,
+            a."position",
+            a.derived_from,
+            NULL::text AS organisation_id,
+            NULL::jsonb AS organisation_name,
+            NULL::jsonb AS title,
+            NULL::jsonb AS explanation,
+            NULL::text AS purpose,
+            NULL::text AS legal_basis,
+            NULL::text AS law,
+            '{}'::text[] AS attributes
+           FROM register.attribute a
+        UNION ALL
+         SELECT 'service'::text,
+            (s.id)::text AS id,
+            0,
+            NULL::text,
+            s.organisation_id,
+            o_1.name,
+            p.title,
+            p.explanation,
+            s.purpose,
+            s.legal_basis,
+            s.law,
+            p.attributes
+           FROM ((consent.processing_activity s
+             JOIN consent.organisation o_1 ON ((o_1.id = s.organisation_id)))
+             JOIN consent.policy p ON (((p.activity_id = s.id) AND (p.version = s.policy_version))))) i
+     LEFT JOIN LATERAL ( SELECT x.kind,
+            x.subject,
+            x.version,
+            x.owner_id,
+            x.steward,
+            x.classification,
+            x.schema,
+            x.retention,
+            x.staff_id,
+            x.at
+           FROM catalogue.description x
+          WHERE ((x.kind = i.kind) AND (x.subject = i.subject))
+          ORDER BY x.version DESC
+         LIMIT 1) d ON (true))
+     JOIN consent.organisation o ON ((o.id = COALESCE(d.owner_id, i.organisation_id, 'city'::text))));
+
+ALTER TABLE catalogue.item OWNER TO stoa_door;
+
+CREATE VIEW catalogue.owner AS
+ SELECT o.id AS owner_id,
+    o.name AS owner_name
+   FROM consent.organisation o;
+
+ALTER TABLE catalogue.owner OWNER TO stoa_door;
+
+CREATE TABLE catalogue.volume_of_month (
+    organisation_id text NOT NULL,
+    month date NOT NULL,
+    count bigint NOT NULL,
+    CONSTRAINT volume_of_month_month_check CHECK ((EXTRACT(day FROM month) = (1)::numeric))
+);
+
+ALTER TABLE catalogue.volume_of_month OWNER TO stoa_owner;
+
+CREATE VIEW catalogue.sharing_of_month AS
+ SELECT v.month,
+    o.name,
+        CASE
+            WHEN (v.count >= catalogue.count_min()) THEN ((v.count / 10) * 10)
+            ELSE NULL::bigint
+        END AS count
+   FROM (catalogue.volume_of_month v
+     JOIN consent.organisation o ON ((o.id = v.organisation_id)))
+  WHERE (((v.month + '1 mon'::interval) + '1 day'::interval) < (public.stoa_now() AT TIME ZONE 'UTC'::text));
+
+ALTER TABLE catalogue.sharing_of_month OWNER TO stoa_door;
+
 CREATE TABLE consent.request_message (
     request_id uuid NOT NULL,
     text text NOT NULL,
@@ -3557,6 +3996,65 @@ CREATE TABLE consent.state (
 
 ALTER TABLE consent.state OWNER TO stoa_owner;
 
+CREATE TABLE exchange.acknowledgement (
+    notice_id uuid NOT NULL,
+    done text NOT NULL,
+    law text,
+    client_id text NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT acknowledgement_check CHECK (((done = 'kept'::text) = (law IS NOT NULL))),
+    CONSTRAINT acknowledgement_done_check CHECK ((done = ANY (ARRAY['deleted'::text, 'kept'::text]))),
+    CONSTRAINT acknowledgement_law_check CHECK (((length(law) >= 3) AND (length(law) <= 200)))
+);
+
+ALTER TABLE exchange.acknowledgement OWNER TO stoa_owner;
+
+CREATE TABLE exchange.delivery (
+    notice_id uuid NOT NULL,
+    attempts smallint DEFAULT 0 NOT NULL,
+    next_at timestamp with time zone,
+    delivered_at timestamp with time zone,
+    outcome text,
+    CONSTRAINT delivery_attempts_check CHECK (((attempts >= 0) AND (attempts <= 16))),
+    CONSTRAINT delivery_check CHECK (((delivered_at IS NULL) OR (next_at IS NULL))),
+    CONSTRAINT delivery_outcome_check CHECK (((length(outcome) >= 1) AND (length(outcome) <= 40)))
+);
+
+ALTER TABLE exchange.delivery OWNER TO stoa_owner;
+
+CREATE TABLE exchange.notice (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    event_id uuid NOT NULL,
+    organisation_id text NOT NULL,
+    subject uuid NOT NULL,
+    reason text NOT NULL,
+    attributes text[] NOT NULL,
+    since timestamp with time zone NOT NULL,
+    made_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    due_at timestamp with time zone DEFAULT (public.stoa_now() + exchange.notice_period()) NOT NULL,
+    CONSTRAINT notice_attributes_check CHECK ((cardinality(attributes) > 0)),
+    CONSTRAINT notice_check CHECK ((due_at > made_at)),
+    CONSTRAINT notice_reason_check CHECK ((reason = ANY (ARRAY['withdrawn'::text, 'invalidated'::text, 'expired'::text, 'narrowed'::text])))
+);
+
+ALTER TABLE exchange.notice OWNER TO stoa_owner;
+
+CREATE TABLE exchange.notice_number (
+    organisation_id text NOT NULL,
+    number bigint NOT NULL,
+    notice_id uuid NOT NULL,
+    CONSTRAINT notice_number_number_check CHECK ((number >= 1))
+);
+
+ALTER TABLE exchange.notice_number OWNER TO stoa_owner;
+
+CREATE TABLE exchange.notice_queue (
+    notice_id uuid NOT NULL,
+    organisation_id text NOT NULL
+);
+
+ALTER TABLE exchange.notice_queue OWNER TO stoa_owner;
+
 CREATE TABLE exchange.pseudonym (
     organisation_id text NOT NULL,
     pseudonym uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -3565,6 +4063,62 @@ CREATE TABLE exchange.pseudonym (
 );
 
 ALTER TABLE exchange.pseudonym OWNER TO stoa_owner;
+
+CREATE TABLE exchange.signed_answer (
+    entry_id uuid NOT NULL,
+    client_id text NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    request_sha256 bytea NOT NULL,
+    request_input text,
+    request_signature bytea,
+    status smallint NOT NULL,
+    answer_sha256 bytea NOT NULL,
+    answer_input text NOT NULL,
+    answer_signature text NOT NULL,
+    CONSTRAINT signed_answer_answer_input_check CHECK ((octet_length(answer_input) <= 4000)),
+    CONSTRAINT signed_answer_answer_sha256_check CHECK ((octet_length(answer_sha256) = 32)),
+    CONSTRAINT signed_answer_answer_signature_check CHECK ((octet_length(answer_signature) <= 4000)),
+    CONSTRAINT signed_answer_check CHECK (((request_input IS NULL) = (request_signature IS NULL))),
+    CONSTRAINT signed_answer_request_input_check CHECK ((octet_length(request_input) <= 2000)),
+    CONSTRAINT signed_answer_request_sha256_check CHECK ((octet_length(request_sha256) = 32)),
+    CONSTRAINT signed_answer_request_signature_check CHECK ((octet_length(request_signature) <= 2000)),
+    CONSTRAINT signed_answer_status_check CHECK (((status >= 200) AND (status <= 599)))
+);
+
+ALTER TABLE exchange.signed_answer OWNER TO stoa_owner;
+
+CREATE VIEW exchange.standing AS
+ SELECT n.id,
+    n.event_id,
+    e.resident_id,
+    e.activity_id,
+    n.organisation_id,
+    n.subject,
+    a.purpose,
+    n.reason,
+    n.attributes,
+    n.since,
+    n.made_at,
+    n.due_at,
+    k.done,
+    k.law,
+    k.at AS acknowledged_at,
+        CASE
+            WHEN (k.notice_id IS NOT NULL) THEN 'acknowledged'::text
+            WHEN held.permits THEN 'allowed_again'::text
+            WHEN (n.due_at <= public.stoa_now()) THEN 'overdue'::text
+            ELSE 'open'::text
+        END AS state
+   FROM (((((exchange.notice n
+     JOIN consent.event e ON ((e.id = n.event_id)))
+     JOIN consent.processing_activity a ON ((a.id = e.activity_id)))
+     JOIN consent.policy p ON (((p.activity_id = a.id) AND (p.version = a.policy_version))))
+     LEFT JOIN exchange.acknowledgement k ON ((k.notice_id = n.id)))
+     LEFT JOIN LATERAL ( SELECT ((consent.state_at(s.state, s.valid_until, public.stoa_now()) = ANY (ARRAY['given'::text, 'renewed'::text])) AND (n.attributes <@ s.attributes) AND (n.attributes <@ p.attributes)) AS permits
+           FROM consent.state s
+          WHERE ((s.resident_id = e.resident_id) AND (s.activity_id = e.activity_id))) held ON (true));
+
+ALTER TABLE exchange.standing OWNER TO stoa_door;
 
 CREATE UNLOGGED TABLE exchange.volume (
     organisation_id text NOT NULL,
@@ -3575,6 +4129,15 @@ CREATE UNLOGGED TABLE exchange.volume (
 WITH (fillfactor='20');
 
 ALTER TABLE exchange.volume OWNER TO stoa_owner;
+
+CREATE TABLE exchange.webhook (
+    organisation_id text NOT NULL,
+    url text NOT NULL,
+    set_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT webhook_url_check CHECK (((length(url) <= 500) AND (url ~ '^(https://([a-z0-9.-]+|\[[0-9a-f:]+\])|http://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?/[!-~]*$'::text) AND (url !~ '[\\#"<>]'::text)))
+);
+
+ALTER TABLE exchange.webhook OWNER TO stoa_owner;
 
 CREATE TABLE identity.evidence (
     id uuid NOT NULL,
@@ -3802,23 +4365,6 @@ CREATE TABLE public.migration (
 ALTER TABLE public.migration OWNER TO stoa_owner;
 
 COMMENT ON TABLE public.migration IS 'The scripts of migrations/ that made this schema, and the SHA-256 of each.';
-
-CREATE TABLE register.attribute (
-    id text NOT NULL,
-    "position" integer NOT NULL,
-    derived_from text,
-    rule text,
-    is_held boolean GENERATED ALWAYS AS ((derived_from IS NULL)) STORED NOT NULL,
-    base_is_held boolean GENERATED ALWAYS AS (
-CASE
-    WHEN (derived_from IS NOT NULL) THEN true
-    ELSE NULL::boolean
-END) STORED,
-    CONSTRAINT attribute_check CHECK (((derived_from IS NULL) = (rule IS NULL))),
-    CONSTRAINT attribute_id_check CHECK ((id ~ '^[a-z][a-z0-9_]{1,39}$'::text))
-);
-
-ALTER TABLE register.attribute OWNER TO stoa_owner;
 
 CREATE TABLE register.correction_answer (
     request_id uuid NOT NULL,
@@ -4088,6 +4634,12 @@ ALTER TABLE ONLY casework.printed_form
 ALTER TABLE ONLY casework.printed_form
     ADD CONSTRAINT printed_form_reference_activity_id_key UNIQUE (reference, activity_id);
 
+ALTER TABLE ONLY catalogue.description
+    ADD CONSTRAINT description_pkey PRIMARY KEY (kind, subject, version);
+
+ALTER TABLE ONLY catalogue.volume_of_month
+    ADD CONSTRAINT volume_of_month_pkey PRIMARY KEY (organisation_id, month);
+
 ALTER TABLE ONLY consent.event
     ADD CONSTRAINT event_pkey PRIMARY KEY (id);
 
@@ -4112,14 +4664,41 @@ ALTER TABLE ONLY consent.request_message
 ALTER TABLE ONLY consent.state
     ADD CONSTRAINT state_pkey PRIMARY KEY (resident_id, activity_id);
 
+ALTER TABLE ONLY exchange.acknowledgement
+    ADD CONSTRAINT acknowledgement_pkey PRIMARY KEY (notice_id);
+
+ALTER TABLE ONLY exchange.delivery
+    ADD CONSTRAINT delivery_pkey PRIMARY KEY (notice_id);
+
+ALTER TABLE ONLY exchange.notice
+    ADD CONSTRAINT notice_event_id_key UNIQUE (event_id);
+
+ALTER TABLE ONLY exchange.notice_number
+    ADD CONSTRAINT notice_number_notice_id_key UNIQUE (notice_id);
+
+ALTER TABLE ONLY exchange.notice_number
+    ADD CONSTRAINT notice_number_pkey PRIMARY KEY (organisation_id, number);
+
+ALTER TABLE ONLY exchange.notice
+    ADD CONSTRAINT notice_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY exchange.notice_queue
+    ADD CONSTRAINT notice_queue_pkey PRIMARY KEY (notice_id);
+
 ALTER TABLE ONLY exchange.pseudonym
     ADD CONSTRAINT pseudonym_pkey PRIMARY KEY (organisation_id, pseudonym);
 
 ALTER TABLE ONLY exchange.pseudonym
     ADD CONSTRAINT pseudonym_resident_id_organisation_id_key UNIQUE (resident_id, organisation_id);
 
+ALTER TABLE ONLY exchange.signed_answer
+    ADD CONSTRAINT signed_answer_pkey PRIMARY KEY (entry_id);
+
 ALTER TABLE ONLY exchange.volume
     ADD CONSTRAINT volume_pkey PRIMARY KEY (organisation_id, is_of_lists, minute);
+
+ALTER TABLE ONLY exchange.webhook
+    ADD CONSTRAINT webhook_pkey PRIMARY KEY (organisation_id);
 
 ALTER TABLE ONLY identity.account
     ADD CONSTRAINT account_pkey PRIMARY KEY (id);
@@ -4275,6 +4854,12 @@ CREATE INDEX event_request ON consent.event USING btree (request_id) WHERE (requ
 
 CREATE INDEX state_ends ON consent.state USING btree (valid_until) WHERE ((state = ANY (ARRAY['requested'::text, 'deferred'::text, 'given'::text, 'renewed'::text])) AND (valid_until IS NOT NULL));
 
+CREATE INDEX delivery_due ON exchange.delivery USING btree (next_at) WHERE (next_at IS NOT NULL);
+
+CREATE INDEX notice_due ON exchange.notice USING btree (organisation_id, due_at);
+
+CREATE INDEX notice_queue_organisation ON exchange.notice_queue USING btree (organisation_id);
+
 CREATE INDEX failed_sign_in_at ON identity.failed_sign_in USING btree (at);
 
 CREATE INDEX failed_sign_in_recent ON identity.failed_sign_in USING btree (name_hmac, address_hmac, at);
@@ -4343,7 +4928,11 @@ CREATE TRIGGER paper_submission_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE O
 
 CREATE TRIGGER printed_form_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON casework.printed_form FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER description_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON catalogue.description FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE TRIGGER event_is_chained BEFORE INSERT ON consent.event FOR EACH ROW EXECUTE FUNCTION consent.chain_event();
+
+CREATE TRIGGER event_notifies_recipient AFTER INSERT ON consent.event FOR EACH ROW EXECUTE FUNCTION exchange.notify_recipient();
 
 CREATE TRIGGER event_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -4352,6 +4941,14 @@ CREATE TRIGGER policy_attributes_known BEFORE INSERT ON consent.policy FOR EACH 
 CREATE TRIGGER policy_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.policy FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER request_message_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.request_message FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER acknowledgement_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON exchange.acknowledgement FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER notice_number_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON exchange.notice_number FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER notice_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON exchange.notice FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER signed_answer_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON exchange.signed_answer FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER evidence_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON identity.evidence FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -4448,6 +5045,15 @@ ALTER TABLE ONLY casework.printed_form
 ALTER TABLE ONLY casework.printed_form
     ADD CONSTRAINT printed_form_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
 
+ALTER TABLE ONLY catalogue.description
+    ADD CONSTRAINT description_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES consent.organisation(id);
+
+ALTER TABLE ONLY catalogue.description
+    ADD CONSTRAINT description_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY catalogue.volume_of_month
+    ADD CONSTRAINT volume_of_month_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
+
 ALTER TABLE ONLY consent.event
     ADD CONSTRAINT event_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
 
@@ -4490,14 +5096,41 @@ ALTER TABLE ONLY consent.state
 ALTER TABLE ONLY consent.state
     ADD CONSTRAINT state_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
+ALTER TABLE ONLY exchange.acknowledgement
+    ADD CONSTRAINT acknowledgement_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
+
+ALTER TABLE ONLY exchange.acknowledgement
+    ADD CONSTRAINT acknowledgement_notice_id_fkey FOREIGN KEY (notice_id) REFERENCES exchange.notice(id);
+
+ALTER TABLE ONLY exchange.delivery
+    ADD CONSTRAINT delivery_notice_id_fkey FOREIGN KEY (notice_id) REFERENCES exchange.notice(id);
+
+ALTER TABLE ONLY exchange.notice
+    ADD CONSTRAINT notice_event_id_fkey FOREIGN KEY (event_id) REFERENCES consent.event(id);
+
+ALTER TABLE ONLY exchange.notice_number
+    ADD CONSTRAINT notice_number_notice_id_fkey FOREIGN KEY (notice_id) REFERENCES exchange.notice(id);
+
+ALTER TABLE ONLY exchange.notice
+    ADD CONSTRAINT notice_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
+
+ALTER TABLE ONLY exchange.notice_queue
+    ADD CONSTRAINT notice_queue_notice_id_fkey FOREIGN KEY (notice_id) REFERENCES exchange.notice(id);
+
 ALTER TABLE ONLY exchange.pseudonym
     ADD CONSTRAINT pseudonym_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
 
 ALTER TABLE ONLY exchange.pseudonym
     ADD CONSTRAINT pseudonym_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
+ALTER TABLE ONLY exchange.signed_answer
+    ADD CONSTRAINT signed_answer_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
+
 ALTER TABLE ONLY exchange.volume
     ADD CONSTRAINT volume_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
+
+ALTER TABLE ONLY exchange.webhook
+    ADD CONSTRAINT webhook_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
 
 ALTER TABLE ONLY identity.account
     ADD CONSTRAINT account_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
@@ -4633,12 +5266,17 @@ GRANT USAGE ON SCHEMA benefits TO stoa_door;
 GRANT USAGE ON SCHEMA casework TO stoa_app;
 GRANT USAGE ON SCHEMA casework TO stoa_door;
 
+GRANT USAGE ON SCHEMA catalogue TO stoa_app;
+GRANT USAGE ON SCHEMA catalogue TO stoa_auditor;
+GRANT USAGE ON SCHEMA catalogue TO stoa_door;
+
 GRANT USAGE ON SCHEMA consent TO stoa_app;
 GRANT USAGE ON SCHEMA consent TO stoa_auditor;
 GRANT USAGE ON SCHEMA consent TO stoa_door;
 
 GRANT USAGE ON SCHEMA exchange TO stoa_app;
 GRANT USAGE ON SCHEMA exchange TO stoa_door;
+GRANT USAGE ON SCHEMA exchange TO stoa_auditor;
 
 GRANT USAGE ON SCHEMA identity TO stoa_app;
 GRANT USAGE ON SCHEMA identity TO stoa_door;
@@ -4794,6 +5432,14 @@ GRANT ALL ON FUNCTION casework.printed_form_of(credential bytea, reference text)
 REVOKE ALL ON FUNCTION casework.prove_identity(credential bytea, opening_id uuid, evidence_id uuid, account_code text, evidence_kind text, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION casework.prove_identity(credential bytea, opening_id uuid, evidence_id uuid, account_code text, evidence_kind text, language text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION catalogue.count_min() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION catalogue.describe(credential bytea, kind text, subject text, read_version integer, owner_id text, steward text, classification text, schema text, retention text) FROM PUBLIC;
+GRANT ALL ON FUNCTION catalogue.describe(credential bytea, kind text, subject text, read_version integer, owner_id text, steward text, classification text, schema text, retention text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION catalogue.history_of(credential bytea, kind text, subject text) FROM PUBLIC;
+GRANT ALL ON FUNCTION catalogue.history_of(credential bytea, kind text, subject text) TO stoa_app;
+
 REVOKE ALL ON FUNCTION consent.answer(credential bytea, event_id uuid, request uuid, kind text, attributes text[], policy_version integer, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.answer(credential bytea, event_id uuid, request uuid, kind text, attributes text[], policy_version integer, language text) TO stoa_app;
 
@@ -4832,6 +5478,9 @@ GRANT ALL ON FUNCTION consent.history_of(credential bytea, activity uuid) TO sto
 
 REVOKE ALL ON FUNCTION consent.lock_open_request(request uuid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION consent.notices_about(credential bytea, activity uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.notices_about(credential bytea, activity uuid) TO stoa_app;
+
 REVOKE ALL ON FUNCTION consent.state_at(state text, valid_until timestamp with time zone, moment timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION consent.outcome_of(request uuid) FROM PUBLIC;
@@ -4867,8 +5516,40 @@ GRANT ALL ON FUNCTION consent.verify_chains() TO stoa_auditor;
 REVOKE ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION exchange.acknowledge(credential bytea, notice uuid, done text, law text) FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.acknowledge(credential bytea, notice uuid, done text, law text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION exchange.attempts_max() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION exchange.keep_proof(credential bytea, entry uuid, request_sha256 bytea, request_input text, request_signature bytea, status smallint, answer_sha256 bytea, answer_input text, answer_signature text) FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.keep_proof(credential bytea, entry uuid, request_sha256 bytea, request_input text, request_signature bytea, status smallint, answer_sha256 bytea, answer_input text, answer_signature text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION exchange.note_delivery(notice uuid, attempt smallint, delivered boolean, outcome text) FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.note_delivery(notice uuid, attempt smallint, delivered boolean, outcome text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION exchange.notice_period() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION exchange.notices_of(credential bytea, after_number bigint, notice uuid, notices_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.notices_of(credential bytea, after_number bigint, notice uuid, notices_max integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION exchange.notify_recipient() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION exchange.number_notices(organisation text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION exchange.numbers_per_call() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION exchange.recipients(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.recipients(credential bytea) TO stoa_app;
+
 REVOKE ALL ON FUNCTION exchange.remove_past_volume() FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.remove_past_volume() TO stoa_app;
+
+REVOKE ALL ON FUNCTION exchange.retry_delay(attempt integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION exchange.set_webhook(organisation text, url text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION exchange.take_deliveries(deliveries_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.take_deliveries(deliveries_max integer) TO stoa_app;
 
 REVOKE ALL ON FUNCTION exchange.volume_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.volume_of(credential bytea) TO stoa_app;
@@ -5066,13 +5747,42 @@ GRANT SELECT,INSERT,DELETE ON TABLE casework.opening TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE casework.printed_form TO stoa_door;
 
+GRANT SELECT,INSERT ON TABLE catalogue.description TO stoa_door;
+
+GRANT SELECT ON TABLE register.attribute TO stoa_app;
+GRANT SELECT ON TABLE register.attribute TO stoa_auditor;
+GRANT SELECT ON TABLE register.attribute TO stoa_door;
+
+GRANT SELECT ON TABLE catalogue.item TO stoa_app;
+
+GRANT SELECT ON TABLE catalogue.owner TO stoa_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE catalogue.volume_of_month TO stoa_door;
+
+GRANT SELECT ON TABLE catalogue.sharing_of_month TO stoa_app;
+
 GRANT SELECT,INSERT ON TABLE consent.request_message TO stoa_door;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE consent.state TO stoa_door;
 
+GRANT SELECT,INSERT ON TABLE exchange.acknowledgement TO stoa_door;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE exchange.delivery TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE exchange.notice TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE exchange.notice_number TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE ON TABLE exchange.notice_queue TO stoa_door;
+
 GRANT SELECT,INSERT ON TABLE exchange.pseudonym TO stoa_door;
 
+GRANT SELECT ON TABLE exchange.signed_answer TO stoa_auditor;
+GRANT SELECT,INSERT ON TABLE exchange.signed_answer TO stoa_door;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE exchange.volume TO stoa_door;
+
+GRANT SELECT ON TABLE exchange.webhook TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE identity.evidence TO stoa_door;
 
@@ -5114,10 +5824,6 @@ GRANT SELECT ON TABLE payments.payment TO stoa_auditor;
 
 GRANT SELECT ON TABLE public.migration TO stoa_app;
 GRANT SELECT ON TABLE public.migration TO stoa_auditor;
-
-GRANT SELECT ON TABLE register.attribute TO stoa_app;
-GRANT SELECT ON TABLE register.attribute TO stoa_auditor;
-GRANT SELECT ON TABLE register.attribute TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE register.correction_answer TO stoa_door;
 

@@ -3,6 +3,7 @@
 import AccessLog
 import Benefits
 import Casework
+import Catalogue
 import Consent
 import DataTracker
 import Exchange
@@ -81,6 +82,7 @@ struct City {
             rules: DerivationRules(timeZone: configuration.city.timeZone, localities: configuration.city.localities), signer: keys.logSigner, baseURL: configuration.baseURL
         ).add(to: site)
         NoticeRoutes(database: database, signer: keys.logSigner).add(to: site)
+        CatalogueRoutes(database: database, baseURL: configuration.baseURL, city: configuration.city.name).add(to: site)
         OpenIDRoutes(database: database, door: door, vault: keys.vault, baseURL: configuration.baseURL).add(to: site)
     }
 }
