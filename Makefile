@@ -4,9 +4,10 @@
 #   make test          builds, and runs every Swift test against a private PostgreSQL
 #   make conformance   drives a server with independent clients and with Chromium
 #   make bench         prints how fast it is, beside PostgreSQL's own pgbench
+#   make bench-scale   the same of a log of ten million entries (some 20 minutes, 8 GB)
 #   make schema        writes migrations/schema.sql from the migrations
 
-.PHONY: run test conformance bench schema dependencies
+.PHONY: run test conformance bench bench-scale schema dependencies
 
 run: dependencies .build/release/stoa
 	@.build/release/stoa demo
@@ -30,6 +31,10 @@ bench: dependencies
 	swift build -c release --product stoa
 	swift build -c release --product PointReads
 	Benchmarks/run
+
+bench-scale: dependencies
+	swift build -c release --product stoa
+	Benchmarks/run scale
 
 schema: dependencies
 	swift build --build-tests

@@ -3,6 +3,7 @@
 Our load and pgbench's alternate, round by round, so that a machine that slows down slows both; before each reference the queue
 of the access log is let run empty, so that the sequencer's work is never on the reference's bill."""
 import glob
+import hashlib
 import json
 import os
 import pathlib
@@ -11,8 +12,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
+import uuid
 
 import city
+import psycopg
 from harness.oauth import organisation_session
 from harness.pages import Visitor
 from harness.server import StoaServer, until
@@ -67,6 +71,22 @@ ENTRY_WIDTHS = """
 SELECT (SELECT avg(pg_column_size(e.*)) FROM pgbench.entry AS e),
     (SELECT avg(pg_column_size(e.*)) FROM access_log.entry AS e WHERE e.operation = 'disclose' AND e.case_reference = 'BENCH-1')
 """
+
+# From an entry's time to that of the first signed head that covers it, over the entries of one load. The head's transaction commits some
+# milliseconds after its time, the entry's too.
+SECONDS_TO_CHECKPOINT = """
+SELECT extract(epoch FROM percentile_disc(%(fraction)s) WITHIN GROUP (ORDER BY head.signed_at - e.at))
+FROM access_log.entry AS e
+LEFT JOIN access_log.leaf AS l ON l.entry_id = e.id
+LEFT JOIN LATERAL (SELECT c.signed_at FROM access_log.checkpoint AS c WHERE c.tree_size > l.index ORDER BY c.tree_size LIMIT 1) AS head ON true
+WHERE e.at BETWEEN %(from)s AND %(to)s
+"""
+AUTHORISE = """
+SELECT refusal FROM access_log.authorise(%b::uuid[], %b::bytea[], '{disclose}', '{pseudonym}', %b::text[], %b::text[], %b::text[], '{BENCH-1}')
+"""
+DECISIONS = 5_000
+DECISION_MS_MAX = 2
+SECONDS_TO_CHECKPOINT_MAX = 1
 
 
 def inserts(url, script):
@@ -187,6 +207,52 @@ def soak(server, loads):
     return samples, results
 
 
+def timed(server, load):
+    """What the load gives, and from when to when it ran by the database's clock."""
+    with server.connect() as connection:
+        start = connection.execute("SELECT clock_timestamp()").fetchone()[0]
+        result = load()
+        return result, (start, connection.execute("SELECT clock_timestamp()").fetchone()[0])
+
+
+def seconds_to_checkpoint(server, periods, fraction):
+    """Of entries made in these periods: the median of the periods. To be asked when the queue is empty."""
+    with server.connect() as connection:
+        return statistics.median(float(connection.execute(SECONDS_TO_CHECKPOINT, {"from": start, "to": end, "fraction": fraction}).fetchone()[0])
+                                 for start, end in periods)
+
+
+def decisions(server, token, subjects):
+    """Milliseconds of single decisions by the door, each committed with its entry, asked one after the other by the server's role."""
+    credential, attributes = hashlib.sha256(token.encode()).digest(), ",".join(city.ATTRIBUTES)
+    taken = []
+    with psycopg.connect(server.database_url("app"), autocommit=True) as connection, connection.cursor(binary=True) as cursor:
+        for number in range(DECISIONS):
+            binds = [uuid.uuid4()], [credential], [subjects[number % len(subjects)]], [attributes], [city.PURPOSE]
+            start = time.perf_counter()
+            cursor.execute(AUTHORISE, binds, prepare=True)
+            answer = cursor.fetchone()
+            taken.append((time.perf_counter() - start) * 1000)
+            assert answer == (None,), f"refused: {answer}"
+    return taken
+
+
+def latency_row(name, p50, p99, most):
+    """One line of the second table (milliseconds), and whether it holds."""
+    good = p99 < most
+    print(f"| {name} | {p50:.2f} | {p99:.2f} | {most:g} | {'ok' if good else 'FAILED'} |")
+    return good
+
+
+def latencies(decided, to_checkpoint):
+    print("\n| what | p50 ms | p99 ms | p99 under | |\n|---|--:|--:|--:|---|")
+    return all([
+        latency_row("one consent decision, its entry committed (database alone, one caller)", statistics.median(decided),
+                    statistics.quantiles(decided, n=100)[98], DECISION_MS_MAX),
+        latency_row("entry → signed checkpoint, while exchange reads load the machine", to_checkpoint[0] * 1000, to_checkpoint[1] * 1000,
+                    SECONDS_TO_CHECKPOINT_MAX * 1000)])
+
+
 def drain(server):
     def is_empty():
         with server.connect() as connection:
@@ -231,13 +297,16 @@ def measure(server, folder):
     city.check_reads(server.base_url, loads.token(), subjects, records)
 
     results = {name: [] for name in ("S", "points", "N", "reads", "inserts", "many reads", "lists", "live", "dashboard")}
+    periods = []
     for number in range(ROUNDS):
         say(f"round {number + 1} of {ROUNDS}")
         drain(server)
         results["S"].append(reference(url, "-S"))
         results["points"].append(point_reads(url))
         results["N"].append(reference(url, "-N"))
-        results["reads"].append(http(server.base_url, loads.reads(), threads=READ_THREADS))
+        read, period = timed(server, lambda: http(server.base_url, loads.reads(), threads=READ_THREADS))
+        results["reads"].append(read)
+        periods.append(period)
         drain(server)
         results["inserts"].append(inserts(url, script))
         results["many reads"].append(http(server.base_url, loads.reads(), connections=READ_CONNECTIONS_MANY, threads=READ_THREADS))
@@ -247,6 +316,10 @@ def measure(server, folder):
         results["dashboard"].append(http(server.base_url, loads.dashboard))
     city.check_reads(server.base_url, loads.token(), subjects, records)
     check_widths(server)
+    drain(server)
+    decided = decisions(server, loads.token(), subjects)
+    drain(server)
+    to_checkpoint = [seconds_to_checkpoint(server, periods, fraction) for fraction in (0.5, 0.99)]
 
     say(f"memory under {SOAK_SECONDS:.0f} s of reads and pages")
     samples, soaked = soak(server, loads)
@@ -265,7 +338,7 @@ def measure(server, folder):
         row(f"entries of lists of {city.SUBJECTS_PER_LIST:,} (times of a call) / the same inserts", results["lists"], results["inserts"], 2.0),
         row("consent dashboard, signed in / `/health/live`", results["dashboard"], results["live"], 0.05),
     ]
-    return all(verdicts) & memory(start_mib, samples, sum(r.errors for r in soaked))
+    return all(verdicts) & latencies(decided, to_checkpoint) & memory(start_mib, samples, sum(r.errors for r in soaked))
 
 
 def check_widths(server):

@@ -84,14 +84,10 @@ CREATE FUNCTION access_log.own_entry(credential bytea, entry_id uuid)
 BEGIN
     RETURN QUERY
         SELECT l.index, e.salt, access_log.canonical(e, l.subject_number, l.previous_commitment)
-        FROM web.credential AS c
-        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
-        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
-        JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
-        JOIN access_log.entry AS e ON e.subject_id = r.id
+        FROM access_log.log_holder AS h
+        JOIN access_log.entry AS e ON e.subject_id = h.resident_id
         LEFT JOIN access_log.leaf AS l ON l.entry_id = e.id
-        WHERE c.hash = own_entry.credential AND web.is_live(c) AND e.id = own_entry.entry_id;
+        WHERE h.credential = own_entry.credential AND e.id = own_entry.entry_id;
 END
 $$;
 ALTER FUNCTION access_log.own_entry(bytea, uuid) OWNER TO stoa_door;

@@ -79,9 +79,9 @@ private func reader(_ body: String) throws -> FormReader { FormReader(try Form(b
         let view = FormView(state: fields.state, catalogue: Catalogue(language: .english, texts: texts))
         let errors = view.errors
         let name = view.text("name", label: "label", hint: "hint", autocomplete: "username")
-        #expect(name.child(named: "value") as? String == "<b>")
-        #expect(name.child(named: "error") as? String == "x is taken")
-        #expect(name.child(named: "described_by") as? String == "name-hint name-error")
+        #expect((name.child(named: "value") as? ShownText)?.renderText == "<b>")
+        #expect((name.child(named: "error") as? ShownText)?.renderText == "x is taken")
+        #expect((name.child(named: "described_by") as? ShownText)?.renderText == "name-hint name-error")
         let colours = view.choices("colour", label: "label", options: [("blue", "Blue"), ("red", "Red")])
         #expect(colours.options.map(\.isChosen) == [false, true])
         #expect(colours.options.map(\.id) == ["colour", "colour-2"])

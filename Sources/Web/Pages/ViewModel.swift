@@ -33,12 +33,12 @@ public struct ViewField<Model>: Sendable {
 
     /// A text; always shown escaped. In a section it is always shown, even when empty: use `optionalText` for that.
     public static func text(_ value: @escaping @Sendable (Model) -> String) -> ViewField {
-        ViewField(shape: .text) { value($0) }
+        ViewField(shape: .text) { ShownText(renderText: value($0)) }
     }
 
     /// A text that may be absent: `{{#name}}…{{.}}…{{/name}}` shows its part only when there is one.
     public static func optionalText(_ value: @escaping @Sendable (Model) -> String?) -> ViewField {
-        ViewField(shape: .text) { value($0).map { $0 as Any } }
+        ViewField(shape: .text) { value($0).map(ShownText.init) }
     }
 
     /// A yes or no, for sections.
@@ -48,17 +48,17 @@ public struct ViewField<Model>: Sendable {
 
     /// An address: the only kind of field that may begin an `href`, `src` or `action`.
     public static func link(_ value: @escaping @Sendable (Model) -> Link) -> ViewField {
-        ViewField(shape: .link) { value($0).text }
+        ViewField(shape: .link) { ShownText(renderText: value($0).text) }
     }
 
     /// An address that may be absent.
     public static func optionalLink(_ value: @escaping @Sendable (Model) -> Link?) -> ViewField {
-        ViewField(shape: .link) { value($0).map { $0.text as Any } }
+        ViewField(shape: .link) { value($0).map { ShownText(renderText: $0.text) } }
     }
 
     /// A list of texts: `{{#names}}…{{.}}…{{/names}}`.
     public static func texts(_ value: @escaping @Sendable (Model) -> [String]) -> ViewField {
-        ViewField(shape: .texts) { value($0) }
+        ViewField(shape: .texts) { value($0).map(ShownText.init) }
     }
 
     /// A list of view models: `{{#items}}…{{.title}}…{{/items}}`.
@@ -75,6 +75,12 @@ public struct ViewField<Model>: Sendable {
     public static func optional<Child: ViewModel>(_ value: @escaping @Sendable (Model) -> Child?) -> ViewField {
         ViewField(shape: .model { Child.shapes }) { value($0).map { $0 as Any } }
     }
+}
+
+/// A text on its way into a page. A bare String would be tried against everything that Mustache can render, at each name.
+struct ShownText: MustacheCustomRenderable {
+    let renderText: String
+    var isNull: Bool { false }
 }
 
 /// What a template may do with a name. Children are looked up late, so that models may nest in themselves.
