@@ -5454,6 +5454,7 @@ REVOKE ALL ON FUNCTION casework.prove_identity(credential bytea, opening_id uuid
 GRANT ALL ON FUNCTION casework.prove_identity(credential bytea, opening_id uuid, evidence_id uuid, account_code text, evidence_kind text, language text) TO stoa_app;
 
 REVOKE ALL ON FUNCTION catalogue.count_min() FROM PUBLIC;
+GRANT ALL ON FUNCTION catalogue.count_min() TO stoa_app;
 
 REVOKE ALL ON FUNCTION catalogue.describe(credential bytea, kind text, subject text, read_version integer, owner_id text, steward text, classification text, schema text, retention text) FROM PUBLIC;
 GRANT ALL ON FUNCTION catalogue.describe(credential bytea, kind text, subject text, read_version integer, owner_id text, steward text, classification text, schema text, retention text) TO stoa_app;
