@@ -30,6 +30,7 @@ let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-htt
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let structuredFields = Target.Dependency.product(name: "RawStructuredFieldValues", package: "swift-http-structured-headers")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 
 /// A slice: what every one may use, and what it adds.
@@ -53,8 +54,9 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
         .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
-        // The way to witnesses, the only ones whom Stoa asks for anything over the network.
+        // The way to witnesses and to organisations' webhooks, the only ones to whom Stoa itself goes over the network.
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/apple/swift-http-structured-headers", from: "1.2.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
@@ -91,7 +93,8 @@ let package = Package(
         slice("Identity", ["CArgon2", "Register", "Messages"]),
         slice("OpenID", ["AccessLog", "Register", "Identity", jwtKit]),
         slice("Consent", ["AccessLog", "Register", "TransparencyLog"]),
-        slice("Exchange", ["AccessLog", "Register"]),
+        slice("Exchange", ["AccessLog", "Register", "OpenID", "TransparencyLog", httpClient, structuredFields, nioPosix, nioHTTP1]),
+        slice("Catalogue"),
         slice("Ledger"),
         slice("Payments", ["Ledger", "Messages", "Benefits"]),
         slice("DataExport", ["AccessLog", "TransparencyLog"]),
@@ -104,7 +107,7 @@ let package = Package(
         .executableTarget(
             name: "Stoa",
             dependencies: [
-                "Primitives", "Postgres", "TransparencyLog", "Web", "AccessLog", "Register", "Messages", "Identity", "OpenID", "Consent", "Exchange",
+                "Primitives", "Postgres", "TransparencyLog", "Web", "AccessLog", "Register", "Messages", "Identity", "OpenID", "Consent", "Exchange", "Catalogue",
                 "Ledger", "Payments", "Benefits", "Casework", "Questions", "DataTracker", "DataExport", "Witness", hummingbird, httpClient, logging, metrics, lifecycle, unixSignals, configuration, arguments,
                 jwtKit, crypto, yams, nio, nioPosix, nioHTTP1,
             ], swiftSettings: strict),
@@ -124,7 +127,8 @@ let package = Package(
             dependencies: ["TestSupport", "Postgres", "Primitives", "Register", "Web", hummingbird, hummingbirdTesting, httpTypes, nio, logging],
             path: "Tests/City", swiftSettings: strict),
         tests("Consent", ["City", "TestSupport", "AccessLog", "Register", "TransparencyLog", "Postgres", "Primitives", "Web", hummingbird, hummingbirdTesting, crypto, logging, httpTypes]),
-        tests("Exchange", ["City", "TestSupport", "Postgres", "Primitives", "Register", "AccessLog", "TransparencyLog", "Web", "Consent", hummingbirdTesting, httpTypes, logging]),
+        tests("Exchange", ["City", "TestSupport", "Postgres", "Primitives", "Register", "AccessLog", "TransparencyLog", "Web", "Consent", hummingbird, hummingbirdTesting, crypto, httpTypes, nio, logging]),
+        tests("Catalogue", ["City", "TestSupport", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("AccessLog", ["City", "TestSupport", "Postgres", "Primitives", "Register", "TransparencyLog", "Web", "Witness", hummingbirdTesting, crypto, httpTypes, nio, logging]),
         tests("Identity", ["City", "Messages", "Postgres", "Primitives", "Register", "Web", hummingbirdTesting]),
         tests("Messages", ["City", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),

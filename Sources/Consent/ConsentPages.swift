@@ -205,7 +205,7 @@ struct ConsentPage: PageModel {
             errors = context.formView(FormState(typed: [:], errors: placed)).errors
             purpose.form?.comesBack(ticked: form.typed["attribute"] ?? [])
         }
-        self.events = events.map { EventLine($0, guardians: guardians, context: context) }
+        self.events = events.map { [organisation] in EventLine($0, organisation: organisation, guardians: guardians, context: context) }
     }
 
     /// An error under the id of what it is about on this page: the first tick box, or the card with the switch.
@@ -224,6 +224,9 @@ struct EventLine: ViewModel {
     var capacity: String
     /// Until when it was to count.
     var ends: String?
+    /// That the organisation was told, and what it answered.
+    var told: String?
+    var isOverdue: Bool
     var version: String
     /// In the language in which they were shown, whichever the page is in.
     var title: ShownText
@@ -231,11 +234,12 @@ struct EventLine: ViewModel {
     var attributes: [String]
 
     static let fields: Fields<Self> = [
-        "at": .text(\.at), "timestamp": .text(\.timestamp), "what": .text(\.what), "capacity": .text(\.capacity), "ends": .optionalText(\.ends), "version": .text(\.version),
+        "at": .text(\.at), "timestamp": .text(\.timestamp), "what": .text(\.what), "capacity": .text(\.capacity), "ends": .optionalText(\.ends),
+        "told": .optionalText(\.told), "is_overdue": .flag(\.isOverdue), "version": .text(\.version),
         "title": .model(\.title), "explanation": .model(\.explanation), "attributes": .texts(\.attributes),
     ]
 
-    init(_ event: RecordedEvent, guardians: [Guardian], context: some PageContext) {
+    init(_ event: RecordedEvent, organisation: String, guardians: [Guardian], context: some PageContext) {
         at = context.format.dateTime(event.at)
         timestamp = RFC3339.text(event.at)
         let names = context.format.list(event.attributes.map { context.attributeName($0) })
@@ -253,6 +257,17 @@ struct EventLine: ViewModel {
         title = ShownText(event.policy.title, event.language)
         explanation = ShownText(event.policy.explanation, event.language)
         attributes = event.policy.attributes.map { context.attributeName($0) }
+        told = event.notice.map { Self.told($0, organisation, context) }
+        isOverdue = event.notice?.state == "overdue"
+    }
+
+    private static func told(_ notice: NoticeToRecipient, _ organisation: String, _ context: some PageContext) -> String {
+        // What it did is said in its own words: deleted, or kept because of a law.
+        let key = notice.state == "acknowledged" ? notice.done ?? notice.state : notice.state
+        return context.text("consent.told.\(key)", [
+            "name": organisation, "date": context.format.day(notice.toldAt), "due": context.format.day(notice.dueAt),
+            "answered": notice.answeredAt.map { context.format.day($0) } ?? "", "law": notice.law ?? "",
+        ])
     }
 }
 

@@ -81,10 +81,10 @@ struct ConsentReceipt: Sendable {
 
     /// The city's signature over the label, a line feed and the canonical bytes.
     func signature(by signer: Ed25519NoteSigner) throws -> [UInt8] {
-        try signer.sign(Array((Self.label + "\n").utf8) + (document.canonicalised() ?? []))
+        try signer.signature(label: Self.label, over: document.canonicalised() ?? [])
     }
 
-    /// Keeps what is signed here apart from everything else that the key signs: a head of the log begins with the log's name.
+    /// Keeps receipts apart from everything else that the key signs.
     static let label = "stoa consent receipt v1"
 }
 

@@ -152,6 +152,21 @@ struct RecordedEvent: Sendable {
     /// In which the text was shown.
     let language: Language
     let policy: PolicyText
+    /// What the organisation was told because of it; nil where it lost nothing.
+    let notice: NoticeToRecipient?
+}
+
+/// That an organisation was told what it may not read any more.
+struct NoticeToRecipient: Sendable {
+    /// `open`, `overdue`, `acknowledged` or `allowed_again`.
+    let state: String
+    let toldAt: Date
+    let dueAt: Date
+    /// `deleted` or `kept`; nil while it has not answered.
+    let done: String?
+    /// Which law lets it keep the data.
+    let law: String?
+    let answeredAt: Date?
 }
 
 /// Every event of one sharing, newest first, each with the text that was shown.
@@ -161,10 +176,12 @@ struct History: Query {
 
     var sql: SQL {
         """
-        SELECT h.kind, h.attributes, h.at, h.capacity, h.method, h.form_reference, h.valid_until, h.account_id, h.language, p.version, p.attributes, p.title, p.explanation
+        SELECT h.kind, h.attributes, h.at, h.capacity, h.method, h.form_reference, h.valid_until, h.account_id, h.language, p.version, p.attributes, p.title,
+            p.explanation, n.state, n.made_at, n.due_at, n.done, n.law, n.acknowledged_at
         FROM consent.history_of(\(credential.bytes), \(activity)) WITH ORDINALITY
             AS h (event_id, kind, policy_version, attributes, at, capacity, method, form_reference, language, valid_until, account_id, position)
         JOIN consent.policy AS p ON p.activity_id = \(activity) AND p.version = h.policy_version
+        LEFT JOIN consent.notices_about(\(credential.bytes), \(activity)) AS n ON n.event_id = h.event_id
         ORDER BY h.position
         LIMIT \(historyEventsMax)
         """
@@ -175,7 +192,20 @@ struct History: Query {
         return RecordedEvent(
             state: ConsentState(rawValue: state) ?? .invalidated, attributes: try row.next(), at: try row.next(), capacity: try row.next(),
             method: try row.next(), formReference: try row.next(), validUntil: try row.next(),
-            guardian: try row.next(UUID?.self).map { AccountID($0) }, language: Language(rawValue: try row.next()) ?? .english, policy: try PolicyText(&row))
+            guardian: try row.next(UUID?.self).map { AccountID($0) }, language: Language(rawValue: try row.next()) ?? .english, policy: try PolicyText(&row),
+            notice: try NoticeToRecipient(&row))
+    }
+}
+
+extension NoticeToRecipient {
+    /// Nil where there is none.
+    init?(_ row: inout RowReader) throws {
+        guard let state = try row.next(String?.self) else {
+            row.skip(5)
+            return nil
+        }
+        self.init(
+            state: state, toldAt: try row.next(), dueAt: try row.next(), done: try row.next(), law: try row.next(), answeredAt: try row.next())
     }
 }
 

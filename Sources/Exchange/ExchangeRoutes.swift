@@ -4,6 +4,7 @@ public import AccessLog
 import Hummingbird
 public import Postgres
 public import Register
+public import TransparencyLog
 public import Web
 
 public struct ExchangeRoutes: Sendable {
@@ -11,18 +12,23 @@ public struct ExchangeRoutes: Sendable {
     private let vault: ResidentVault
     private let database: Database
     private let rules: DerivationRules
+    private let signing: SignedExchange
 
-    public init(door: Door, vault: ResidentVault, database: Database, rules: DerivationRules) {
+    /// - Parameters:
+    ///   - signer: the city's key, for answers that a client wants signed.
+    ///   - baseURL: what signed requests were addressed to.
+    public init(door: Door, vault: ResidentVault, database: Database, rules: DerivationRules, signer: Ed25519NoteSigner, baseURL: BaseURL) {
         self.door = door
         self.vault = vault
         self.database = database
         self.rules = rules
+        signing = SignedExchange(database: database, signer: signer, origin: baseURL.origin)
     }
 
     /// URL table of the slice.
     public func add(to site: Site) {
-        site.bearerAPI.post("/api/v1/exchange/reads", use: read)
-        site.bearerAPI.post("/api/v1/exchange/lists", use: list)
+        site.bearerAPI.post("/api/v1/exchange/reads", use: signing.around(read))
+        site.bearerAPI.post("/api/v1/exchange/lists", use: signing.around(list))
     }
 
     /// The token is not looked up beforehand: the door derives the organisation from it in the statement that decides and logs.

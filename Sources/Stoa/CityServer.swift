@@ -1,6 +1,7 @@
 // The running server: the site on its port, the sequencer, what is cleaned up now and then, and a stop that finishes what was begun.
 import AccessLog
 import Consent
+import Exchange
 import Foundation
 import Hummingbird
 import Logging
@@ -54,9 +55,11 @@ struct CityServer {
     }
 
     private var loops: [(String, @Sendable () async -> Void)] {
-        let (database, sequencer, rules, logger, say) = (city.database, city.sequencer, configuration.anomalies, self.logger, self.say)
+        let (database, sequencer, noticeDelivery, rules, logger, say) = (
+            city.database, city.sequencer, city.noticeDelivery, configuration.anomalies, self.logger, self.say)
         var loops: [(String, @Sendable () async -> Void)] = [
             ("sequencer", { await sequencer.run() }),
+            ("webhooks", { await noticeDelivery.run() }),
             (
                 "janitor",
                 {

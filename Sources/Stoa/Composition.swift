@@ -3,6 +3,7 @@
 import AccessLog
 import Benefits
 import Casework
+import Catalogue
 import Consent
 import DataExport
 import DataTracker
@@ -29,6 +30,7 @@ struct City {
     let sequencer: Sequencer
     /// Nil where the log has no witnesses.
     let witnesses: AskWitnesses?
+    let noticeDelivery: NoticeDelivery
     let identity: IdentityService
     let ledger: Ledger
 
@@ -52,6 +54,8 @@ struct City {
         sequencer = Sequencer(database: database, signer: keys.logSigner, isWitnessed: !configuration.logWitnesses.isEmpty, logger: logger)
         witnesses = configuration.logWitnesses.isEmpty
             ? nil : AskWitnesses(database: database, verifier: log, witnesses: configuration.logWitnesses, logger: logger)
+        noticeDelivery = NoticeDelivery(
+            database: database, signer: keys.logSigner, permitsLoopback: configuration.permitsLoopbackWebhooks, logger: logger)
         identity = IdentityService(
             database: database, passwords: try PasswordHasher(cost: configuration.passwords, threadCount: configuration.passwordThreads),
             vault: keys.vault, lookup: keys.lookup)
@@ -90,8 +94,10 @@ struct City {
         BenefitsRoutes(database: database, door: door).add(to: site)
         ExchangeRoutes(
             door: door, vault: keys.vault, database: database,
-            rules: DerivationRules(timeZone: configuration.city.timeZone, localities: configuration.city.localities)
+            rules: DerivationRules(timeZone: configuration.city.timeZone, localities: configuration.city.localities), signer: keys.logSigner, baseURL: configuration.baseURL
         ).add(to: site)
+        NoticeRoutes(database: database, signer: keys.logSigner).add(to: site)
+        CatalogueRoutes(database: database, baseURL: configuration.baseURL, city: configuration.city.name).add(to: site)
         OpenIDRoutes(database: database, door: door, vault: keys.vault, baseURL: configuration.baseURL).add(to: site)
     }
 }

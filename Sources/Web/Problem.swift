@@ -1,7 +1,7 @@
 // What went wrong, as both faces say it: problem+json to machines, a page in the reader's language to people. Slices
 // throw these (`extension Problem { static … }` in one file a slice); ErrorPages turns them into responses.
 public import HTTPTypes
-import Hummingbird
+public import Hummingbird
 import NIOCore
 
 /// A refusal or failure by RFC 9457.
@@ -40,6 +40,9 @@ public struct Problem: Error, Sendable {
 extension PageContext {
     /// The `type` of a problem: for answers that tell about many things, some of which went wrong.
     public func problemType(_ problem: Problem) -> String { problem.type(baseURL: web.services.configuration.baseURL) }
+
+    /// The answer of the JSON face, for who has to see its bytes before it goes out; otherwise throw the problem.
+    public func response(to problem: Problem) -> Response { problem.response(baseURL: web.services.configuration.baseURL) }
 }
 
 /// What is wrong with one field of a JSON body.

@@ -11,6 +11,7 @@ FORBIDDEN_TO_APP = [
     "SELECT * FROM register.resident", "SELECT * FROM access_log.entry", "SELECT * FROM access_log.queue",
     "SELECT * FROM consent.state", "INSERT INTO consent.state SELECT * FROM consent.state", "SELECT * FROM consent.event",
     "SELECT * FROM web.credential", "SELECT * FROM identity.account", "SELECT * FROM identity.sign_in_name",
+    "SELECT * FROM exchange.notice", "DELETE FROM exchange.notice_queue",
     "DELETE FROM access_log.entry", "UPDATE access_log.entry SET outcome = 'permitted'", "TRUNCATE access_log.leaf",
     "DELETE FROM access_log.cosignature", "INSERT INTO access_log.halt (witness, tree_size) VALUES ('w', 1)", "SELECT access_log.end_halt('because')",
     "UPDATE witness.cosigned_head SET note = 'n'",

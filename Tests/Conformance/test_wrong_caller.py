@@ -64,6 +64,8 @@ def test_the_other_kind_of_token(operations, base_url, app_token, organisation_t
 
 def exchange_body(path):
     """A body that is right for this route of organisations, so that only the token is wrong."""
+    if path.endswith("/acknowledgement"):
+        return {"done": "deleted"}
     body = {"purpose": "x", "attributes": ["given_names"]}
     whom = {"subjects": [str(uuid.uuid4())]} if path.endswith("/lists") else {"subject": str(uuid.uuid4())}
     case = {} if "/consent-requests" in path else {"case_reference": "X-1"}
@@ -86,7 +88,7 @@ def test_another_residents_things_over_json(operations, base_url, app_token, dem
     checked = 0
     for method, template in protected(operations):
         parent = template.split("/{")[0]
-        if "{" not in template or parent not in lists:
+        if "{" not in template or parent not in lists or "/exchange/" in template:  # what organisations hold: test_notices.py
             continue
         for owner in apis:
             own_ids = {item["id"] for item in owner.items(parent)}

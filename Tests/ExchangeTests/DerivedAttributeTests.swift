@@ -38,7 +38,7 @@ private struct Cinema {
 
     func serve(rules: DerivationRules = utcRules, token: FixtureCredential? = nil, _ body: @Sendable (CityAPIClient) async throws -> Void) async throws {
         let door = Door(database: try city.appPool(sharedConnections: 1))
-        try await city.serve({ ExchangeRoutes(door: door, vault: city.vault, database: city.app, rules: rules).add(to: $0) }) {
+        try await city.serve({ ExchangeRoutes(door: door, vault: city.vault, database: city.app, rules: rules, signer: citySigner, baseURL: cityAddress).add(to: $0) }) {
             try await body(CityAPIClient($0, token: token ?? cinema.credential))
         }
     }

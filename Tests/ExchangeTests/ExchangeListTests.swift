@@ -63,7 +63,7 @@ private struct Fund {
 
     func serve(_ body: @Sendable (CityAPIClient) async throws -> Void) async throws {
         let door = Door(database: try city.appPool(sharedConnections: 1))
-        try await city.serve({ ExchangeRoutes(door: door, vault: city.vault, database: city.app, rules: utcRules).add(to: $0) }) {
+        try await city.serve({ ExchangeRoutes(door: door, vault: city.vault, database: city.app, rules: utcRules, signer: citySigner, baseURL: cityAddress).add(to: $0) }) {
             try await body(CityAPIClient($0, token: fund.credential))
         }
     }
@@ -93,7 +93,7 @@ struct ExchangeListTests {
         let fund = try await Fund()
         let wrongScope = try await fund.city.clientToken("fund", scope: ["voucher.redeem"])
         let door = Door(database: try fund.city.appPool(sharedConnections: 1))
-        try await fund.city.serve({ ExchangeRoutes(door: door, vault: fund.city.vault, database: fund.city.app, rules: utcRules).add(to: $0) }) { client in
+        try await fund.city.serve({ ExchangeRoutes(door: door, vault: fund.city.vault, database: fund.city.app, rules: utcRules, signer: citySigner, baseURL: cityAddress).add(to: $0) }) { client in
             for token in [nil, FixtureCredential()] {
                 let answer = try await CityAPIClient(client, token: token).post(address, fund.body([fund.adaAtFund]))
                 #expect(answer.status == 401 && answer.problem == "unauthorised")

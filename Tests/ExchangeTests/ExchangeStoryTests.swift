@@ -35,7 +35,7 @@ private struct Story {
 
     func serve(_ body: @Sendable (Story, any TestClientProtocol) async throws -> Void) async throws {
         let door = Door(database: try city.appPool(sharedConnections: 1))
-        try await city.serve({ ExchangeRoutes(door: door, vault: city.vault, database: city.app, rules: utcRules).add(to: $0) }) { try await body(self, $0) }
+        try await city.serve({ ExchangeRoutes(door: door, vault: city.vault, database: city.app, rules: utcRules, signer: citySigner, baseURL: cityAddress).add(to: $0) }) { try await body(self, $0) }
     }
 
     func body(

@@ -40,7 +40,7 @@ private struct Shop {
 
     func serve(_ body: @Sendable (CityAPIClient) async throws -> Void) async throws {
         let door = Door(database: try city.appPool(sharedConnections: 1))
-        try await city.serve({ ExchangeRoutes(door: door, vault: city.vault, database: city.app, rules: utcRules).add(to: $0) }) {
+        try await city.serve({ ExchangeRoutes(door: door, vault: city.vault, database: city.app, rules: utcRules, signer: citySigner, baseURL: cityAddress).add(to: $0) }) {
             try await body(CityAPIClient($0, token: shop.credential))
         }
     }

@@ -86,6 +86,25 @@ struct CityCommandTests {
         #expect(try await town.run(create + ["--new-private-key", town.file("key.json")] + town.ownerOptions) == "done")
     }
 
+    @Test("A webhook is set with the organisation or later, and ended; what can be none is refused before anything is entered")
+    func webhook() async throws {
+        let town = try await Town()
+        let create = ["organisation", "create", "--id", "harbour", "--name", "Harbour", "--new-private-key", try town.file("key.json")]
+        let set = ["organisation", "set", "--id", "harbour"]
+        let options = try town.ownerOptions
+        #expect(await town.run(create + ["--webhook", "http://harbour.example/"] + options).contains("cannot be a webhook"))
+        #expect(try await town.count("SELECT count(*) FROM consent.organisation WHERE id = 'harbour'") == 0)
+        #expect(await town.run(create + ["--webhook", "https://harbour.example/stoa"] + options) == "done")
+        let url = { try await town.city.owner.query(OneValue("SELECT url FROM exchange.webhook WHERE organisation_id = 'harbour'", of: String.self)) }
+        #expect(try await url() == ["https://harbour.example/stoa"])
+        #expect(await town.run(set + options).contains("Give either --webhook or --no-webhook."))
+        #expect(await town.run(set + ["--webhook", "https://harbour.example:8443/new"] + options) == "done")
+        #expect(try await url() == ["https://harbour.example:8443/new"])
+        #expect(await town.run(set + ["--no-webhook"] + options) == "done")
+        #expect(try await url() == [])
+        #expect(await town.run(["organisation", "set", "--id", "nobody", "--webhook", "https://harbour.example/"] + options).contains("There is no organisation"))
+    }
+
     @Test("Every kind of the register can be given")
     func kinds() async throws {
         let town = try await Town()

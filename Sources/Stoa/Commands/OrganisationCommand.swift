@@ -1,6 +1,7 @@
-// `stoa organisation create`: an organisation, its client and the client's key. What it may ask for comes next (PurposesCommand.swift).
+// `stoa organisation create` and `set`: an organisation, its client and the client's key, and where it is told things. What it may ask for comes next (PurposesCommand.swift).
 import ArgumentParser
 import Consent
+import Exchange
 import Foundation
 import OpenID
 import Postgres
@@ -11,7 +12,7 @@ import Web
 struct OrganisationCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "organisation", abstract: "Organisations that ask for data.",
-        subcommands: [OrganisationCreateCommand.self, OrganisationAddPurposesCommand.self])
+        subcommands: [OrganisationCreateCommand.self, OrganisationSetCommand.self, OrganisationAddPurposesCommand.self])
 }
 
 /// `stoa organisation create`
@@ -33,6 +34,7 @@ struct OrganisationCreateCommand: AsyncParsableCommand {
     var scope = ["exchange.read"]
     @Option(help: "A file with its public key as JWK or JWK set.", completion: .file()) var publicKey: String?
     @Option(help: "Where to write a new private key (JWK); the file must not exist.", completion: .file()) var newPrivateKey: String?
+    @Option(help: "Where notices of ended consents are posted to: \(WebhookAdministration.rule). It can read them without.") var webhook: String?
 
     /// As in `consent.organisation.kind`; a test compares the two.
     enum Kind: String, CaseIterable, ExpressibleByArgument {
@@ -44,6 +46,7 @@ struct OrganisationCreateCommand: AsyncParsableCommand {
         guard id.wholeMatch(of: /[a-z][a-z0-9-]{1,62}/) != nil else {
             throw ValidationError("\"\(id)\" cannot be an organisation's id. Write 2 to 63 small letters, digits and dashes, a letter first: harbour-clinic.")
         }
+        try checkWebhook(webhook)
         guard (publicKey == nil) != (newPrivateKey == nil) else { throw ValidationError("Give either --public-key or --new-private-key.") }
     }
 
@@ -51,7 +54,7 @@ struct OrganisationCreateCommand: AsyncParsableCommand {
         let configuration = try await common.load()
         let logger = configuration.makeLogger()
         let key = try clientKey()
-        let (id, kind, text) = (self.id, self.kind, LocalisedText(names))
+        let (id, kind, text, webhook) = (self.id, self.kind, LocalisedText(names), self.webhook)
         do {
             try await Installation.with(configuration, creatingData: true, say: sayToPerson) { installation in
                 try await installation.migrate()
@@ -62,6 +65,7 @@ struct OrganisationCreateCommand: AsyncParsableCommand {
                         }
                         try await ClientRegistration.registerOrganisationClient(
                             id: id, organisation: id, name: text, keySet: key.publicHalf, scope: scope, with: transaction)
+                        if let webhook { try await WebhookAdministration.set(webhook, of: id, with: transaction) }
                     }
                 }
             }
@@ -92,4 +96,44 @@ struct OrganisationCreateCommand: AsyncParsableCommand {
         try writePrivateFile(Array(pair.privateJWK.reveal().utf8), to: place)
         return (pair.publicJWK, place)
     }
+}
+
+/// `stoa organisation set`
+struct OrganisationSetCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "set", abstract: "Changes where an organisation is told about ended consents.",
+        discussion: "Notices that are made from now on are posted there, signed, again and again for three days; the organisation can always read them itself.")
+
+    @OptionGroup var common: CommonOptions
+    @Option(help: "The organisation's id.") var id: String
+    @Option(help: "\(WebhookAdministration.rule).") var webhook: String?
+    @Flag(help: "Posts no more notices.") var noWebhook = false
+
+    func validate() throws {
+        try checkWebhook(webhook)
+        guard (webhook != nil) != noWebhook else { throw ValidationError("Give either --webhook or --no-webhook.") }
+    }
+
+    func run() async throws {
+        let configuration = try await common.load()
+        let logger = configuration.makeLogger()
+        let (id, webhook) = (self.id, self.webhook)
+        try await Installation.with(configuration, creatingData: true, say: sayToPerson) { installation in
+            try await installation.migrate()
+            try await installation.withPool(.owner, logger: logger) { owner in
+                do {
+                    try await WebhookAdministration.set(webhook, of: id, with: owner)
+                } catch let error as DatabaseError where error.isForeignKeyViolation {
+                    throw SetupError("There is no organisation \"\(id)\".")
+                }
+            }
+        }
+        print(webhook.map { "Notices to \"\(id)\" are posted to \($0) from now on." } ?? "Notices to \"\(id)\" are posted no more. It can still read them.")
+    }
+}
+
+/// Before a database is opened for it.
+private func checkWebhook(_ webhook: String?) throws {
+    guard let webhook, !WebhookAdministration.isAddress(webhook) else { return }
+    throw ValidationError("\"\(webhook)\" cannot be a webhook. Write \(WebhookAdministration.rule).")
 }

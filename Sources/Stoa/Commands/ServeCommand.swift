@@ -40,6 +40,7 @@ struct DemoCommand: AsyncParsableCommand {
     func run() async throws {
         var configuration = try await common.load(portSetting(port))
         if configuration.city.localities.isEmpty { configuration.city.localities = [DemoScript.locality] }
+        configuration.permitsLoopbackWebhooks = true
         guard configuration.database.url == nil else {
             throw SetupError("The demo city lives in a database of its own. Remove database.url, or use `stoa serve`.")
         }

@@ -36,6 +36,8 @@ struct StoaConfiguration: Sendable {
     var logLevel: Logger.Level
     /// How long requests in flight may take once Stoa was told to stop.
     var stopSecondsMax: Int
+    /// Whether notices are posted to receivers on this machine. No setting: what only this machine reaches is nobody's webhook in a city.
+    var permitsLoopbackWebhooks = false
 
     struct City: Sendable {
         var name: String

@@ -1,8 +1,13 @@
 // Second of the middleware: what finally travels. Revalidation by ETag, gzip, and no body for HEAD.
 import Crypto
-import HTTPTypes
-import Hummingbird
-import NIOCore
+public import HTTPTypes
+public import Hummingbird
+public import NIOCore
+
+extension HTTPField.Name {
+    /// RFC 9530.
+    public static let contentDigest = HTTPField.Name("Content-Digest") ?? .eTag
+}
 
 /// Answers 304 when the browser has the same bytes, and compresses text that is worth it.
 struct Delivery: RouterMiddleware {
@@ -26,7 +31,7 @@ struct Delivery: RouterMiddleware {
         guard revalidates || compresses else {
             return Response(status: response.status, headers: headers, body: response.body)
         }
-        var body = try await Self.collect(response.body)
+        var body = try await response.body.collected()
         let tag = headers[.eTag] ?? Self.strongTag(of: body)
         if revalidates, Self.matches(request.headers[.ifNoneMatch], tag: tag) {
             headers[.eTag] = tag
@@ -52,6 +57,8 @@ struct Delivery: RouterMiddleware {
             return false
         }
         guard Self.acceptsGzip(request.headers[.acceptEncoding]) else { return false }
+        // A digest, and a signature over it, is of the bytes that travel (RFC 9530 §2).
+        guard !response.headers.contains(.contentDigest) else { return false }
         // Another site that makes a browser load our page could otherwise measure secrets by their compressed length.
         return !(request.headers[.cookie] != nil && request.headers[.secFetchSite] == "cross-site")
     }
@@ -94,13 +101,13 @@ struct Delivery: RouterMiddleware {
             return candidate == "*" || candidate == tag || candidate == compressedTag
         }
     }
+}
 
-    // MARK: Bytes of a body
-
+extension ResponseBody {
     /// The bytes of a body, which Hummingbird gives to a writer only.
-    private static func collect(_ body: ResponseBody) async throws -> ByteBuffer {
+    public func collected() async throws -> ByteBuffer {
         let collected = Collected()
-        try await body.write(CollectingWriter(collected: collected))
+        try await write(CollectingWriter(collected: collected))
         return collected.buffer
     }
 }
