@@ -12,6 +12,10 @@ CREATE SCHEMA casework;
 
 ALTER SCHEMA casework OWNER TO stoa_owner;
 
+CREATE SCHEMA catalogue;
+
+ALTER SCHEMA catalogue OWNER TO stoa_owner;
+
 CREATE SCHEMA consent;
 
 ALTER SCHEMA consent OWNER TO stoa_owner;
@@ -53,6 +57,10 @@ ALTER SCHEMA register OWNER TO stoa_owner;
 CREATE SCHEMA web;
 
 ALTER SCHEMA web OWNER TO stoa_owner;
+
+CREATE SCHEMA witness;
+
+ALTER SCHEMA witness OWNER TO stoa_owner;
 
 CREATE FUNCTION casework.working_days_after(start timestamp with time zone, days integer) RETURNS timestamp with time zone
     LANGUAGE sql STABLE
@@ -102,7 +110,7 @@ CASE
 END),
     CONSTRAINT entry_check3 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
     CONSTRAINT entry_check4 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
-    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'break_glass'::text, 'log_view'::text, 'usage'::text, 'own_view'::text]))),
+    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'break_glass'::text, 'log_view'::text, 'usage'::text, 'own_view'::text, 'guardian_view'::text]))),
     CONSTRAINT entry_outcome_check CHECK ((outcome = ANY (ARRAY['permitted'::text, 'refused'::text]))),
     CONSTRAINT entry_salt_check CHECK ((octet_length(salt) = 32))
 );
@@ -198,27 +206,27 @@ CREATE TABLE consent.event (
     request_id uuid,
     previous_hash bytea,
     hash bytea NOT NULL,
-    CONSTRAINT event_capacity_check CHECK ((capacity = ANY (ARRAY['self'::text, 'paper'::text, 'organisation'::text, 'system'::text]))),
+    CONSTRAINT event_capacity_check CHECK ((capacity = ANY (ARRAY['self'::text, 'guardian'::text, 'paper'::text, 'organisation'::text, 'system'::text]))),
     CONSTRAINT event_check CHECK (
 CASE
-    WHEN (kind = ANY (ARRAY['requested'::text, 'given'::text, 'renewed'::text])) THEN (cardinality(attributes) > 0)
+    WHEN (kind = ANY (ARRAY['requested'::text, 'agreed'::text, 'given'::text, 'renewed'::text])) THEN (cardinality(attributes) > 0)
     ELSE ((kind = 'expired'::text) OR (cardinality(attributes) = 0))
 END),
     CONSTRAINT event_check1 CHECK (
 CASE
-    WHEN (kind = ANY (ARRAY['requested'::text, 'deferred'::text, 'expired'::text])) THEN (valid_until IS NOT NULL)
+    WHEN (kind = ANY (ARRAY['requested'::text, 'deferred'::text, 'agreed'::text, 'expired'::text])) THEN (valid_until IS NOT NULL)
     ELSE ((kind = ANY (ARRAY['given'::text, 'renewed'::text])) OR (valid_until IS NULL))
 END),
-    CONSTRAINT event_check2 CHECK (((capacity = 'self'::text) = ((account_id IS NOT NULL) AND (staff_id IS NULL)))),
+    CONSTRAINT event_check2 CHECK (((capacity = ANY (ARRAY['self'::text, 'guardian'::text])) = ((account_id IS NOT NULL) AND (staff_id IS NULL)))),
     CONSTRAINT event_check3 CHECK (((capacity = 'paper'::text) = ((staff_id IS NOT NULL) AND (form_reference IS NOT NULL)))),
     CONSTRAINT event_check4 CHECK (((capacity = 'organisation'::text) = ((client_id IS NOT NULL) AND (account_id IS NULL)))),
     CONSTRAINT event_check5 CHECK (((kind <> 'requested'::text) OR ((capacity = 'organisation'::text) AND (request_id = id)))),
     CONSTRAINT event_check6 CHECK (((sequence = 1) = (previous_hash IS NULL))),
     CONSTRAINT event_form_reference_check CHECK (((length(form_reference) >= 1) AND (length(form_reference) <= 64))),
     CONSTRAINT event_hash_check CHECK ((octet_length(hash) = 32)),
-    CONSTRAINT event_kind_check CHECK ((kind = ANY (ARRAY['requested'::text, 'deferred'::text, 'refused'::text, 'given'::text, 'renewed'::text, 'expired'::text, 'withdrawn'::text, 'invalidated'::text]))),
+    CONSTRAINT event_kind_check CHECK ((kind = ANY (ARRAY['requested'::text, 'deferred'::text, 'refused'::text, 'agreed'::text, 'given'::text, 'renewed'::text, 'expired'::text, 'withdrawn'::text, 'invalidated'::text]))),
     CONSTRAINT event_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
-    CONSTRAINT event_method_check CHECK ((method = ANY (ARRAY['page'::text, 'app'::text, 'paper_form'::text, 'exchange'::text, 'identity_linked'::text, 'time_passed'::text]))),
+    CONSTRAINT event_method_check CHECK ((method = ANY (ARRAY['page'::text, 'app'::text, 'paper_form'::text, 'exchange'::text, 'identity_linked'::text, 'guardian_entered'::text, 'time_passed'::text]))),
     CONSTRAINT event_previous_hash_check CHECK ((octet_length(previous_hash) = 32)),
     CONSTRAINT event_sequence_check CHECK ((sequence >= 1))
 );
@@ -265,11 +273,16 @@ CREATE TABLE consent.processing_activity (
     legal_basis text NOT NULL,
     law text,
     policy_version integer DEFAULT 1 NOT NULL,
+    retention jsonb,
+    retention_law text,
     created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     CONSTRAINT processing_activity_check CHECK (((legal_basis = 'consent'::text) = (law IS NULL))),
     CONSTRAINT processing_activity_law_check CHECK (((length(law) >= 3) AND (length(law) <= 200))),
     CONSTRAINT processing_activity_legal_basis_check CHECK ((legal_basis = ANY (ARRAY['consent'::text, 'contract'::text, 'legal_obligation'::text, 'vital_interests'::text, 'public_task'::text, 'legitimate_interests'::text]))),
-    CONSTRAINT processing_activity_purpose_check CHECK ((purpose ~ '^[a-z][a-z0-9-]{1,62}$'::text))
+    CONSTRAINT processing_activity_purpose_check CHECK ((purpose ~ '^[a-z][a-z0-9-]{1,62}$'::text)),
+    CONSTRAINT processing_activity_retention_check CHECK (((retention IS NULL) OR COALESCE((jsonb_typeof((retention -> 'en'::text)) = 'string'::text), false))),
+    CONSTRAINT processing_activity_retention_law_check CHECK (((length(retention_law) >= 3) AND (length(retention_law) <= 200))),
+    CONSTRAINT retention_law_has_words CHECK (((retention_law IS NULL) OR (retention IS NOT NULL)))
 );
 
 ALTER TABLE consent.processing_activity OWNER TO stoa_owner;
@@ -813,6 +826,21 @@ $$;
 
 ALTER FUNCTION access_log.commitments(from_index bigint, end_index bigint) OWNER TO stoa_door;
 
+CREATE FUNCTION access_log.end_halt(authority text) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    ended integer;
+BEGIN
+    INSERT INTO access_log.halt_end (halt_id, authority) SELECT h.id, end_halt.authority FROM access_log.standing_halt AS h;
+    GET DIAGNOSTICS ended = ROW_COUNT;
+    RETURN ended;
+END
+$$;
+
+ALTER FUNCTION access_log.end_halt(authority text) OWNER TO stoa_owner;
+
 CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) RETURNS SETOF access_log.told_entry
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -956,6 +984,42 @@ $$;
 
 ALTER FUNCTION access_log.find_anomalies(zone text, opens_hour integer, closes_hour integer, people_per_hour_max integer) OWNER TO stoa_door;
 
+CREATE FUNCTION access_log.given_to(credential bytea, organisation text) RETURNS TABLE(counted_since timestamp with time zone, purpose text, attribute text, times bigint, first_at timestamp with time zone, last_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    -- An entry an hour for more than a year. They lie scattered, so that this is what a page can wait for (some 30 ms).
+    entries_max CONSTANT integer := 10000;
+BEGIN
+    RETURN QUERY
+        WITH newest AS MATERIALIZED (
+            SELECT e.at, e.organisation_id, e.operation, e.purpose, e.attributes, e.outcome
+            FROM web.credential AS c
+            JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+            JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
+            JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+            JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
+            -- One more than is counted tells whether there are more.
+            CROSS JOIN LATERAL (SELECT x.* FROM access_log.entry AS x WHERE x.subject_id = r.id ORDER BY x.at DESC, x.id DESC LIMIT entries_max + 1) AS e
+            WHERE c.hash = given_to.credential AND web.is_live(c)
+            ORDER BY e.at DESC LIMIT entries_max + 1
+        ), given AS (
+            SELECT n.purpose, k.attribute, count(*) AS times, min(n.at) AS first_at, max(n.at) AS last_at
+            FROM newest AS n CROSS JOIN LATERAL unnest(n.attributes) AS k (attribute)
+            WHERE n.organisation_id = given_to.organisation AND n.outcome = 'permitted' AND n.operation IN ('disclose', 'predicate', 'list')
+            GROUP BY n.purpose, k.attribute
+        )
+        SELECT bound.since, g.purpose, g.attribute, g.times, g.first_at, g.last_at
+        FROM (SELECT CASE WHEN count(*) > entries_max THEN min(n.at) END AS since FROM newest AS n) AS bound
+        LEFT JOIN given AS g ON true
+        LEFT JOIN register.attribute AS known ON known.id = g.attribute
+        ORDER BY g.purpose, known.position;
+END
+$$;
+
+ALTER FUNCTION access_log.given_to(credential bytea, organisation text) OWNER TO stoa_door;
+
 CREATE FUNCTION access_log.kept_since() RETURNS timestamp with time zone
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -966,6 +1030,40 @@ END
 $$;
 
 ALTER FUNCTION access_log.kept_since() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.log_guardian_view(credential bytea, entry_id uuid, child uuid) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    actor record;
+    is_permitted boolean;
+BEGIN
+    PERFORM access_log.check_moment();
+    SELECT d.* INTO actor FROM consent.decider(log_guardian_view.credential) AS d;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    is_permitted := register.is_guardian(actor.resident_id, log_guardian_view.child);
+    IF is_permitted AND EXISTS (SELECT FROM access_log.own_view AS v
+            WHERE v.credential = log_guardian_view.credential AND v.kind = 'child_consents' AND v.subject_id = log_guardian_view.child) THEN
+        RETURN 'permitted';
+    END IF;
+    INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, client_id, operation, attributes, purpose, legal_basis, law, outcome, refusal)
+        VALUES (log_guardian_view.entry_id, public.stoa_now(),
+            CASE WHEN is_permitted OR EXISTS (SELECT FROM register.guardianship AS g WHERE g.guardian_id = actor.resident_id AND g.child_id = log_guardian_view.child)
+                THEN log_guardian_view.child END,
+            'resident', actor.account_id::text, 'guardian', actor.client_id, 'guardian_view', '{}', 'child_consents',
+            CASE WHEN is_permitted THEN 'legal_obligation' END, CASE WHEN is_permitted THEN 'GDPR Art. 8' END,
+            CASE WHEN is_permitted THEN 'permitted' ELSE 'refused' END, CASE WHEN NOT is_permitted THEN 'guardian_missing' END);
+    INSERT INTO access_log.queue (entry_id) VALUES (log_guardian_view.entry_id);
+    IF NOT is_permitted THEN RETURN 'child_unknown'; END IF;
+    INSERT INTO access_log.own_view (credential, kind, subject_id, entry_id)
+        VALUES (log_guardian_view.credential, 'child_consents', log_guardian_view.child, log_guardian_view.entry_id)
+        ON CONFLICT DO NOTHING;
+    RETURN 'permitted';
+END
+$$;
+
+ALTER FUNCTION access_log.log_guardian_view(credential bytea, entry_id uuid, child uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.longest_wait_seconds() RETURNS bigint
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -1056,6 +1154,21 @@ END
 $$;
 
 ALTER FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.refuse_while_halted() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF EXISTS (SELECT FROM access_log.standing_halt) THEN
+        RAISE EXCEPTION 'the log has stopped: a witness has seen what this database does not hold'
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Look at access_log.standing_halt.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+ALTER FUNCTION access_log.refuse_while_halted() OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.release(entry_ids uuid[]) RETURNS TABLE(entry_id uuid, resident_id uuid, public_code text, identity_assurance smallint, holder_id uuid, key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[], sources text[], recorded_at timestamp with time zone[], at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -1188,6 +1301,25 @@ END
 $$;
 
 ALTER FUNCTION access_log.sequence(entries_max integer) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.stop(witness text, witness_size bigint) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    newest bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock(7308895158);
+    SELECT coalesce(max(c.tree_size), 0) INTO newest FROM access_log.checkpoint AS c;
+    IF stop.witness_size <= newest THEN RETURN false; END IF;
+    IF NOT EXISTS (SELECT FROM access_log.standing_halt AS h WHERE h.witness = stop.witness) THEN
+        INSERT INTO access_log.halt (witness, tree_size, witness_size) VALUES (stop.witness, newest, stop.witness_size);
+    END IF;
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION access_log.stop(witness text, witness_size bigint) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.store_tiles() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1374,7 +1506,7 @@ $$;
 
 ALTER FUNCTION benefits.prepare(credential bytea, disbursement uuid, access_entry uuid, programme text, amount bigint, reason text) OWNER TO stoa_door;
 
-CREATE FUNCTION benefits.received_by(credential bytea, page_size integer) RETURNS TABLE(disbursement_id uuid, transfer_id uuid, programme_name jsonb, law text, currency text, amount bigint, reason text, case_reference text, paid_at timestamp with time zone)
+CREATE FUNCTION benefits.received_by(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(disbursement_id uuid, transfer_id uuid, programme_name jsonb, law text, currency text, amount bigint, reason text, case_reference text, paid_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -1386,12 +1518,13 @@ BEGIN
         JOIN benefits.disbursement AS d ON d.resident_id = r.id
         JOIN benefits.decision AS x ON x.disbursement_id = d.id AND x.kind = 'approved'
         JOIN benefits.programme AS p ON p.id = d.programme_id
+        WHERE received_by.before_at IS NULL OR (x.decided_at, d.id) < (received_by.before_at, received_by.before_id)
         ORDER BY x.decided_at DESC, d.id DESC
         LIMIT LEAST(received_by.page_size, 200);
 END
 $$;
 
-ALTER FUNCTION benefits.received_by(credential bytea, page_size integer) OWNER TO stoa_door;
+ALTER FUNCTION benefits.received_by(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
 
 CREATE FUNCTION benefits.refuse(credential bytea, disbursement uuid, reason text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1791,6 +1924,57 @@ $$;
 
 ALTER FUNCTION casework.unreviewed(credential bytea, wanted text) OWNER TO stoa_door;
 
+CREATE FUNCTION catalogue.count_min() RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    RETURN (20)::bigint;
+
+ALTER FUNCTION catalogue.count_min() OWNER TO stoa_door;
+
+CREATE FUNCTION catalogue.describe(credential bytea, kind text, subject text, read_version integer, owner_id text, steward text, classification text, schema text, retention text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    author uuid := (SELECT s.staff_id FROM web.staff_with(describe.credential, '{organisation_administrator}') AS s);
+    held catalogue.description;
+BEGIN
+    IF author IS NULL THEN RETURN 'not_allowed'; END IF;
+    IF NOT EXISTS (SELECT FROM catalogue.item AS i WHERE i.kind = describe.kind AND i.subject = describe.subject) THEN RETURN 'subject_unknown'; END IF;
+    IF NOT EXISTS (SELECT FROM consent.organisation AS o WHERE o.id = describe.owner_id) THEN RETURN 'owner_unknown'; END IF;
+    -- One after the other, so that who comes second is told.
+    PERFORM pg_advisory_xact_lock(hashtextextended('catalogue/' || describe.kind || '/' || describe.subject, 0));
+    SELECT d.* INTO held FROM catalogue.description AS d WHERE d.kind = describe.kind AND d.subject = describe.subject ORDER BY d.version DESC LIMIT 1;
+    IF (held.owner_id, held.steward, held.classification, held.schema, held.retention)
+        IS NOT DISTINCT FROM (describe.owner_id, describe.steward, describe.classification, describe.schema, describe.retention) THEN
+        RETURN 'unchanged';
+    END IF;
+    IF coalesce(held.version, 0) <> describe.read_version THEN RETURN 'stale'; END IF;
+    INSERT INTO catalogue.description (kind, subject, version, owner_id, steward, classification, schema, retention, staff_id)
+        VALUES (describe.kind, describe.subject, describe.read_version + 1, describe.owner_id, describe.steward, describe.classification, describe.schema,
+                describe.retention, author);
+    RETURN 'recorded';
+END
+$$;
+
+ALTER FUNCTION catalogue.describe(credential bytea, kind text, subject text, read_version integer, owner_id text, steward text, classification text, schema text, retention text) OWNER TO stoa_door;
+
+CREATE FUNCTION catalogue.history_of(credential bytea, kind text, subject text) RETURNS TABLE(version integer, owner_name jsonb, steward text, classification text, schema text, retention text, author text, at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT d.version, o.name, d.steward, d.classification, d.schema, d.retention, a.display_name, d.at
+        FROM web.staff_with(history_of.credential, '{organisation_administrator}') AS reader
+        CROSS JOIN catalogue.description AS d
+        JOIN consent.organisation AS o ON o.id = d.owner_id
+        JOIN identity.staff AS a ON a.id = d.staff_id
+        WHERE d.kind = history_of.kind AND d.subject = history_of.subject ORDER BY d.version DESC;
+END
+$$;
+
+ALTER FUNCTION catalogue.history_of(credential bytea, kind text, subject text) OWNER TO stoa_door;
+
 CREATE FUNCTION consent.answer(credential bytea, event_id uuid, request uuid, kind text, attributes text[], policy_version integer, language text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1839,6 +2023,9 @@ DECLARE
     in_force boolean;
     is_open boolean;
     ends timestamptz;
+    -- A child's agreement that others have to give too is written as what it is.
+    word text := append.kind;
+    family record;
 BEGIN
     SELECT p.version, p.attributes, p.valid_months, a.legal_basis INTO policy
         FROM consent.processing_activity AS a JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
@@ -1862,12 +2049,23 @@ BEGIN
         SELECT s.* INTO held FROM consent.state AS s WHERE s.resident_id = append.resident AND s.activity_id = append.activity;
     END IF;
     in_force := coalesce(held.state IN ('given', 'renewed'), false);
-    is_open := coalesce(held.state IN ('requested', 'deferred'), false);
+    is_open := held.request_id IS NOT NULL;
     ends := (moment AT TIME ZONE 'UTC' + make_interval(months => policy.valid_months)) AT TIME ZONE 'UTC';
+
+    IF append.kind IN ('given', 'renewed') THEN
+        family := consent.family_verdict(append.resident, append.activity, append.kind, granted, policy.version, append.account, append.capacity, moment);
+        IF family.verdict IN ('guardians_decide', 'unchanged') THEN RETURN family.verdict; END IF;
+        ends := LEAST(ends, family.ends_by);
+    END IF;
 
     CASE append.kind
         WHEN 'given' THEN
             IF in_force AND held.attributes = granted AND held.policy_version = policy.version THEN RETURN 'unchanged'; END IF;
+            IF in_force AND family.verdict <> 'alone' THEN RETURN 'in_force'; END IF;
+            IF family.verdict = 'agreed' THEN
+                word := 'agreed';
+                ends := LEAST(moment + consent.request_lifetime(), family.ends_by);
+            END IF;
         WHEN 'renewed' THEN
             IF NOT (in_force OR coalesce(held.state = 'expired', false)) OR cardinality(held.attributes) = 0 THEN RETURN 'not_renewable'; END IF;
             IF held.policy_version <> policy.version THEN RETURN 'policy_changed'; END IF;
@@ -1878,22 +2076,24 @@ BEGIN
             IF append.capacity = 'organisation' THEN
                 -- An organisation takes back its request, never a resident's consent.
                 IF NOT is_open THEN RETURN 'no_request'; END IF;
-            ELSIF NOT in_force THEN
+            ELSIF NOT in_force AND held.state IS DISTINCT FROM 'agreed' THEN
                 RETURN 'unchanged';
             END IF;
             ends := NULL;
         WHEN 'expired' THEN
             IF held.state IS NULL OR consent.state_at(held.state, held.valid_until, moment) = held.state THEN RETURN 'unchanged'; END IF;
-            granted := held.attributes;
+            granted := CASE held.state WHEN 'agreed' THEN '{}' ELSE held.attributes END;
             policy.version := held.policy_version;
             ends := held.valid_until;
         WHEN 'requested' THEN
             IF in_force THEN RETURN 'in_force'; END IF;
-            IF is_open THEN RETURN 'already_requested'; END IF;
+            IF is_open OR coalesce(held.state = 'agreed', false) THEN RETURN 'already_requested'; END IF;
             IF held.state IN ('refused', 'withdrawn') AND held.since + consent.quiet_period() > moment THEN RETURN 'refused_recently'; END IF;
             ends := moment + consent.request_lifetime();
         WHEN 'deferred' THEN
             IF NOT is_open THEN RETURN 'no_request'; END IF;
+            -- What somebody agreed to already waits for the others.
+            IF held.state = 'agreed' THEN RETURN 'unchanged'; END IF;
             IF held.state = 'deferred' AND held.since + consent.deferral() > moment THEN RETURN 'unchanged'; END IF;
             ends := held.valid_until;
         WHEN 'refused' THEN
@@ -1904,18 +2104,18 @@ BEGIN
 
     INSERT INTO consent.event (id, resident_id, activity_id, policy_version, sequence, kind, attributes, at, account_id, staff_id, client_id,
                                capacity, method, language, form_reference, valid_until, request_id)
-        VALUES (append.event_id, append.resident, append.activity, policy.version, coalesce(held.sequence, 0) + 1, append.kind, granted, moment,
+        VALUES (append.event_id, append.resident, append.activity, policy.version, coalesce(held.sequence, 0) + 1, word, granted, moment,
                 append.account, append.staff, append.client, append.capacity, append.method, append.language, append.form_reference, ends,
                 CASE append.kind WHEN 'requested' THEN append.event_id ELSE held.request_id END);
     INSERT INTO consent.state (resident_id, activity_id, state, policy_version, attributes, event_id, sequence, since, valid_until, request_id)
         SELECT e.resident_id, e.activity_id, e.kind, e.policy_version, CASE e.kind WHEN 'requested' THEN '{}' ELSE e.attributes END, e.id, e.sequence,
             CASE e.kind WHEN 'expired' THEN e.valid_until ELSE e.at END, e.valid_until,
-            CASE WHEN e.kind IN ('requested', 'deferred') THEN e.request_id END
+            CASE WHEN e.kind IN ('requested', 'deferred', 'agreed') THEN e.request_id END
         FROM consent.event AS e WHERE e.id = append.event_id
         ON CONFLICT (resident_id, activity_id) DO UPDATE SET state = excluded.state, policy_version = excluded.policy_version,
             attributes = excluded.attributes, event_id = excluded.event_id, sequence = excluded.sequence, since = excluded.since,
             valid_until = excluded.valid_until, request_id = excluded.request_id;
-    IF append.kind = 'given' THEN
+    IF word = 'given' THEN
         INSERT INTO exchange.pseudonym (organisation_id, resident_id)
             SELECT a.organisation_id, append.resident FROM consent.processing_activity AS a WHERE a.id = append.activity
             ON CONFLICT (resident_id, organisation_id) DO NOTHING;
@@ -2101,6 +2301,25 @@ $$;
 
 ALTER FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) OWNER TO stoa_door;
 
+CREATE FUNCTION consent.decide_for_child(credential bytea, child uuid, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    actor record;
+BEGIN
+    SELECT d.* INTO actor FROM consent.decider(decide_for_child.credential) AS d;
+    IF actor IS NULL THEN RETURN 'credential_invalid'; END IF;
+    IF decide_for_child.kind NOT IN ('given', 'withdrawn') THEN RETURN 'kind_unknown'; END IF;
+    IF NOT register.is_guardian(actor.resident_id, decide_for_child.child) THEN RETURN 'child_unknown'; END IF;
+    IF EXISTS (SELECT FROM register.minor AS m WHERE m.resident_id = decide_for_child.child AND m.alone_from <= public.stoa_now()) THEN RETURN 'child_decides'; END IF;
+    RETURN consent.append(decide_for_child.event_id, decide_for_child.child, decide_for_child.activity, decide_for_child.kind, decide_for_child.attributes,
+        decide_for_child.policy_version, actor.account_id, NULL, actor.client_id, 'guardian', actor.method, decide_for_child.language, NULL);
+END
+$$;
+
+ALTER FUNCTION consent.decide_for_child(credential bytea, child uuid, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) OWNER TO stoa_door;
+
 CREATE TABLE identity.account (
     id uuid NOT NULL,
     resident_id uuid NOT NULL,
@@ -2137,19 +2356,61 @@ CREATE FUNCTION consent.deferral() RETURNS interval
 
 ALTER FUNCTION consent.deferral() OWNER TO stoa_door;
 
+CREATE FUNCTION consent.family_verdict(child uuid, activity uuid, kind text, attributes text[], policy_version integer, account uuid, capacity text, moment timestamp with time zone, OUT verdict text, OUT ends_by timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    minor register.minor;
+    party uuid := (SELECT a.resident_id FROM identity.account AS a WHERE a.id = family_verdict.account);
+    parties uuid[];
+    agreed uuid[];
+BEGIN
+    SELECT m.* INTO minor FROM register.minor AS m WHERE m.resident_id = family_verdict.child AND m.alone_from > family_verdict.moment;
+    IF NOT FOUND THEN verdict := 'alone'; RETURN; END IF;
+    ends_by := CASE WHEN minor.asked_from > family_verdict.moment THEN minor.asked_from ELSE minor.alone_from END;
+
+    IF family_verdict.kind = 'renewed' THEN
+        -- The child goes on with what the guardians agreed to before it was asked; they need not say it again.
+        verdict := CASE WHEN party = family_verdict.child AND EXISTS (
+                SELECT FROM consent.state AS s WHERE s.resident_id = family_verdict.child AND s.activity_id = family_verdict.activity AND s.state = 'expired'
+                    AND s.valid_until = minor.asked_from)
+            THEN 'complete' ELSE 'guardians_decide' END;
+        RETURN;
+    END IF;
+
+    parties := ARRAY(SELECT g.guardian_id FROM register.guardians_at(family_verdict.child, family_verdict.moment) AS g WHERE g.must_agree);
+    IF cardinality(parties) = 0 THEN verdict := 'guardians_decide'; RETURN; END IF;
+    IF minor.asked_from <= family_verdict.moment THEN parties := parties || family_verdict.child; END IF;
+    IF family_verdict.capacity NOT IN ('self', 'guardian') OR NOT coalesce(party = ANY (parties), false) THEN verdict := 'guardians_decide'; RETURN; END IF;
+    -- Who said the same since anything else happened.
+    agreed := ARRAY(
+        SELECT a.resident_id FROM consent.event AS e JOIN identity.account AS a ON a.id = e.account_id
+        WHERE e.resident_id = family_verdict.child AND e.activity_id = family_verdict.activity AND e.kind = 'agreed' AND e.valid_until > family_verdict.moment
+          AND e.sequence > coalesce((
+            SELECT max(x.sequence) FROM consent.event AS x
+            WHERE x.resident_id = family_verdict.child AND x.activity_id = family_verdict.activity
+              AND (x.kind <> 'agreed' OR x.attributes <> family_verdict.attributes OR x.policy_version <> family_verdict.policy_version)), 0));
+    verdict := CASE WHEN parties <@ (agreed || party) THEN 'complete' WHEN party = ANY (agreed) THEN 'unchanged' ELSE 'agreed' END;
+END
+$$;
+
+ALTER FUNCTION consent.family_verdict(child uuid, activity uuid, kind text, attributes text[], policy_version integer, account uuid, capacity text, moment timestamp with time zone, OUT verdict text, OUT ends_by timestamp with time zone) OWNER TO stoa_door;
+
 CREATE FUNCTION consent.hash_of(e consent.event) RETURNS bytea
     LANGUAGE sql STABLE
     RETURN sha256(('\x73746f6120636f6e73656e74206576656e742076310a'::bytea || consent.canonical(e)));
 
 ALTER FUNCTION consent.hash_of(e consent.event) OWNER TO stoa_door;
 
-CREATE FUNCTION consent.history_of(credential bytea, activity uuid) RETURNS TABLE(event_id uuid, kind text, policy_version integer, attributes text[], at timestamp with time zone, capacity text, method text, form_reference text, language text, valid_until timestamp with time zone)
+CREATE FUNCTION consent.history_of(credential bytea, activity uuid) RETURNS TABLE(event_id uuid, kind text, policy_version integer, attributes text[], at timestamp with time zone, capacity text, method text, form_reference text, language text, valid_until timestamp with time zone, account_id uuid)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT e.id, e.kind, e.policy_version, e.attributes, e.at, e.capacity, e.method, e.form_reference, e.language, e.valid_until
+        SELECT e.id, e.kind, e.policy_version, e.attributes, e.at, e.capacity, e.method, e.form_reference, e.language, e.valid_until,
+            CASE e.capacity WHEN 'guardian' THEN e.account_id END
         FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id JOIN consent.event AS e ON e.resident_id = a.resident_id
         WHERE c.hash = history_of.credential AND web.is_live(c) AND a.closed_at IS NULL AND (c.kind = 'session' OR 'consents' = ANY (c.scope))
           AND e.activity_id = history_of.activity
@@ -2168,15 +2429,29 @@ BEGIN
         WHERE e.id = lock_open_request.request;
     RETURN EXISTS (SELECT FROM consent.state AS s JOIN consent.event AS e ON e.resident_id = s.resident_id AND e.activity_id = s.activity_id
         WHERE e.id = lock_open_request.request AND s.request_id = e.id
-          AND consent.state_at(s.state, s.valid_until, public.stoa_now()) IN ('requested', 'deferred'));
+          AND consent.state_at(s.state, s.valid_until, public.stoa_now()) IN ('requested', 'deferred', 'agreed'));
 END
 $$;
 
 ALTER FUNCTION consent.lock_open_request(request uuid) OWNER TO stoa_door;
 
+CREATE FUNCTION consent.notices_about(credential bytea, activity uuid) RETURNS TABLE(event_id uuid, made_at timestamp with time zone, due_at timestamp with time zone, state text, done text, law text, acknowledged_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT s.event_id, s.made_at, s.due_at, s.state, s.done, s.law, s.acknowledged_at
+        FROM consent.decider(notices_about.credential) AS d
+        JOIN exchange.standing AS s ON s.resident_id = d.resident_id AND s.activity_id = notices_about.activity;
+END
+$$;
+
+ALTER FUNCTION consent.notices_about(credential bytea, activity uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION consent.state_at(state text, valid_until timestamp with time zone, moment timestamp with time zone) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN ((valid_until <= moment) AND (state = ANY (ARRAY['requested'::text, 'deferred'::text, 'given'::text, 'renewed'::text]))) THEN 'expired'::text ELSE state END;
+    RETURN CASE WHEN ((valid_until <= moment) AND (state = ANY (ARRAY['requested'::text, 'deferred'::text, 'agreed'::text, 'given'::text, 'renewed'::text]))) THEN 'expired'::text ELSE state END;
 
 ALTER FUNCTION consent.state_at(state text, valid_until timestamp with time zone, moment timestamp with time zone) OWNER TO stoa_door;
 
@@ -2185,7 +2460,7 @@ CREATE FUNCTION consent.outcome_of(request uuid) RETURNS TABLE(state text, attri
     BEGIN ATOMIC
  SELECT
          CASE
-             WHEN (e.kind = ANY (ARRAY['requested'::text, 'deferred'::text])) THEN consent.state_at(e.kind, e.valid_until, public.stoa_now())
+             WHEN (e.kind = ANY (ARRAY['requested'::text, 'deferred'::text, 'agreed'::text])) THEN replace(consent.state_at(e.kind, e.valid_until, public.stoa_now()), 'agreed'::text, 'requested'::text)
              ELSE e.kind
          END AS kind,
      e.attributes,
@@ -2211,7 +2486,7 @@ CREATE FUNCTION consent.receipt_of(credential bytea, activity uuid) RETURNS TABL
 BEGIN
     RETURN QUERY
         SELECT e.id, e.sequence, e.hash, held.state, e.policy_version,
-            CASE WHEN held.state IN ('given', 'renewed', 'expired') THEN s.attributes ELSE '{}' END,
+            consent.shown_attributes(s, held.state),
             CASE held.state WHEN 'expired' THEN s.valid_until ELSE s.since END, s.valid_until, e.capacity, e.method, e.language, p.pseudonym,
             public.stoa_now()
         FROM consent.decider(receipt_of.credential) AS d
@@ -2237,7 +2512,7 @@ BEGIN
     FOR ended IN
         SELECT due.resident_id, due.activity_id, e.language
         FROM (SELECT s.resident_id, s.activity_id, s.event_id FROM consent.state AS s
-              WHERE s.state IN ('requested', 'deferred', 'given', 'renewed') AND s.valid_until <= public.stoa_now()
+              WHERE s.state IN ('requested', 'deferred', 'agreed', 'given', 'renewed') AND s.valid_until <= public.stoa_now()
               ORDER BY s.valid_until LIMIT record_expiries.events_max) AS due
         JOIN consent.event AS e ON e.id = due.event_id
         ORDER BY due.resident_id, due.activity_id
@@ -2352,15 +2627,44 @@ $$;
 
 ALTER FUNCTION consent.retract(credential bytea, event_id uuid, request uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION consent.states_of(credential bytea) RETURNS TABLE(activity_id uuid, state text, policy_version integer, attributes text[], since timestamp with time zone, valid_until timestamp with time zone)
+CREATE TABLE consent.state (
+    resident_id uuid NOT NULL,
+    activity_id uuid NOT NULL,
+    state text NOT NULL,
+    policy_version integer NOT NULL,
+    attributes text[] NOT NULL,
+    event_id uuid NOT NULL,
+    sequence integer NOT NULL,
+    since timestamp with time zone NOT NULL,
+    valid_until timestamp with time zone,
+    request_id uuid,
+    CONSTRAINT state_check CHECK (
+CASE
+    WHEN (state = ANY (ARRAY['requested'::text, 'deferred'::text])) THEN (request_id IS NOT NULL)
+    ELSE ((state = 'agreed'::text) OR (request_id IS NULL))
+END),
+    CONSTRAINT state_state_check CHECK ((state = ANY (ARRAY['requested'::text, 'deferred'::text, 'refused'::text, 'agreed'::text, 'given'::text, 'renewed'::text, 'expired'::text, 'withdrawn'::text, 'invalidated'::text])))
+);
+
+ALTER TABLE consent.state OWNER TO stoa_owner;
+
+CREATE FUNCTION consent.shown_attributes(stored consent.state, state_now text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN ((state_now = ANY (ARRAY['agreed'::text, 'given'::text, 'renewed'::text])) OR ((state_now = 'expired'::text) AND ((stored).state <> 'agreed'::text))) THEN (stored).attributes ELSE '{}'::text[] END;
+
+ALTER FUNCTION consent.shown_attributes(stored consent.state, state_now text) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.states_of(credential bytea) RETURNS TABLE(activity_id uuid, state text, policy_version integer, attributes text[], since timestamp with time zone, valid_until timestamp with time zone, ended_with_birthday boolean)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
         SELECT s.activity_id, held.state, s.policy_version,
-            CASE WHEN held.state IN ('given', 'renewed', 'expired') THEN s.attributes ELSE '{}' END,
-            CASE held.state WHEN 'expired' THEN s.valid_until ELSE s.since END, s.valid_until
+            consent.shown_attributes(s, held.state),
+            CASE held.state WHEN 'expired' THEN s.valid_until ELSE s.since END, s.valid_until,
+            held.state = 'expired' AND EXISTS (
+                SELECT FROM register.minor AS m WHERE m.resident_id = s.resident_id AND s.valid_until IN (m.asked_from, m.alone_from))
         FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id JOIN consent.state AS s ON s.resident_id = a.resident_id
         CROSS JOIN LATERAL (SELECT consent.state_at(s.state, s.valid_until, public.stoa_now()) AS state) AS held
         WHERE c.hash = states_of.credential AND web.is_live(c) AND a.closed_at IS NULL AND (c.kind = 'session' OR 'consents' = ANY (c.scope));
@@ -2368,6 +2672,31 @@ END
 $$;
 
 ALTER FUNCTION consent.states_of(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.states_of_child(credential bytea, child uuid) RETURNS TABLE(activity_id uuid, state text, policy_version integer, attributes text[], since timestamp with time zone, valid_until timestamp with time zone, has_agreed boolean)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT s.activity_id, held.state, s.policy_version, consent.shown_attributes(s, held.state),
+            CASE held.state WHEN 'expired' THEN s.valid_until ELSE s.since END, s.valid_until,
+            held.state = 'agreed' AND EXISTS (
+                SELECT FROM consent.event AS e
+                WHERE e.resident_id = s.resident_id AND e.activity_id = s.activity_id AND e.kind = 'agreed' AND e.account_id = d.account_id
+                  AND e.attributes = s.attributes AND e.policy_version = s.policy_version
+                  AND e.sequence > coalesce((SELECT max(x.sequence) FROM consent.event AS x
+                      WHERE x.resident_id = s.resident_id AND x.activity_id = s.activity_id AND x.kind <> 'agreed'), 0))
+        FROM consent.decider(states_of_child.credential) AS d
+        JOIN access_log.own_view AS v ON v.credential = states_of_child.credential AND v.kind = 'child_consents' AND v.subject_id = states_of_child.child
+        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+        JOIN consent.state AS s ON s.resident_id = v.subject_id
+        CROSS JOIN LATERAL (SELECT consent.state_at(s.state, s.valid_until, public.stoa_now()) AS state) AS held
+        WHERE register.is_guardian(d.resident_id, states_of_child.child);
+END
+$$;
+
+ALTER FUNCTION consent.states_of_child(credential bytea, child uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION consent.verify_chains() RETURNS TABLE(resident_id uuid, activity_id uuid, sequence integer, finding text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -2409,7 +2738,7 @@ BEGIN
     -- In the same order in every tab, because each waits for the lock of consent.append.
     FOR activity IN
         SELECT s.activity_id FROM consent.state AS s JOIN consent.processing_activity AS a ON a.id = s.activity_id
-        WHERE s.resident_id = actor.resident_id AND a.organisation_id = withdraw_all.organisation AND s.state IN ('given', 'renewed') ORDER BY s.activity_id
+        WHERE s.resident_id = actor.resident_id AND a.organisation_id = withdraw_all.organisation AND s.state IN ('agreed', 'given', 'renewed') ORDER BY s.activity_id
     LOOP
         IF consent.append(gen_random_uuid(), actor.resident_id, activity, 'withdrawn', NULL, NULL,
             actor.account_id, NULL, actor.client_id, 'self', actor.method, withdraw_all.language, NULL) = 'recorded' THEN
@@ -2422,16 +2751,252 @@ $$;
 
 ALTER FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) OWNER TO stoa_door;
 
+CREATE FUNCTION exchange.acknowledge(credential bytea, notice uuid, done text, law text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    asker record;
+BEGIN
+    SELECT a.* INTO asker FROM consent.asker(acknowledge.credential) AS a;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    IF NOT asker.may_ask THEN RETURN 'scope_missing'; END IF;
+    IF NOT EXISTS (SELECT FROM exchange.notice AS n WHERE n.id = acknowledge.notice AND n.organisation_id = asker.organisation_id) THEN
+        RETURN 'notice_unknown';
+    END IF;
+    INSERT INTO exchange.acknowledgement (notice_id, done, law, client_id)
+        VALUES (acknowledge.notice, acknowledge.done, acknowledge.law, asker.client_id)
+        ON CONFLICT (notice_id) DO NOTHING;
+    IF FOUND THEN RETURN 'recorded'; END IF;
+    RETURN (SELECT CASE WHEN k.done = acknowledge.done AND k.law IS NOT DISTINCT FROM acknowledge.law THEN 'unchanged' ELSE 'stands' END
+        FROM exchange.acknowledgement AS k WHERE k.notice_id = acknowledge.notice);
+END
+$$;
+
+ALTER FUNCTION exchange.acknowledge(credential bytea, notice uuid, done text, law text) OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.attempts_max() RETURNS smallint
+    LANGUAGE sql IMMUTABLE
+    RETURN (16)::smallint;
+
+ALTER FUNCTION exchange.attempts_max() OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.keep_proof(credential bytea, entry uuid, request_sha256 bytea, request_input text, request_signature bytea, status smallint, answer_sha256 bytea, answer_input text, answer_signature text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO exchange.signed_answer (entry_id, client_id, request_sha256, request_input, request_signature, status, answer_sha256, answer_input, answer_signature)
+        SELECT e.id, e.client_id, keep_proof.request_sha256, keep_proof.request_input, keep_proof.request_signature, keep_proof.status,
+            keep_proof.answer_sha256, keep_proof.answer_input, keep_proof.answer_signature
+        FROM web.credential AS c JOIN access_log.entry AS e ON e.client_id = c.client_id AND e.id = keep_proof.entry
+        WHERE c.hash = keep_proof.credential;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'this client made no such entry' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+END
+$$;
+
+ALTER FUNCTION exchange.keep_proof(credential bytea, entry uuid, request_sha256 bytea, request_input text, request_signature bytea, status smallint, answer_sha256 bytea, answer_input text, answer_signature text) OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.note_delivery(notice uuid, attempt smallint, delivered boolean, outcome text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE exchange.delivery AS d SET outcome = note_delivery.outcome,
+            delivered_at = CASE WHEN note_delivery.delivered THEN public.stoa_now() END, next_at = CASE WHEN NOT note_delivery.delivered THEN d.next_at END
+        WHERE d.notice_id = note_delivery.notice AND d.delivered_at IS NULL AND (note_delivery.delivered OR d.attempts = note_delivery.attempt);
+END
+$$;
+
+ALTER FUNCTION exchange.note_delivery(notice uuid, attempt smallint, delivered boolean, outcome text) OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.notice_period() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN ((30)::double precision * '24:00:00'::interval);
+
+ALTER FUNCTION exchange.notice_period() OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.notices_of(credential bytea, after_number bigint, notice uuid, notices_max integer) RETURNS TABLE(may_read boolean, number bigint, id uuid, organisation_id text, subject uuid, purpose text, reason text, attributes text[], since timestamp with time zone, made_at timestamp with time zone, due_at timestamp with time zone, state text, done text, law text, acknowledged_at timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    asker record;
+BEGIN
+    SELECT a.* INTO asker FROM consent.asker(notices_of.credential) AS a;
+    IF NOT FOUND THEN RETURN; END IF;
+    IF asker.may_ask THEN PERFORM exchange.number_notices(asker.organisation_id); END IF;
+    RETURN QUERY
+        SELECT asker.may_ask, x.number, s.id, s.organisation_id, s.subject, s.purpose, s.reason, s.attributes, s.since, s.made_at, s.due_at, s.state,
+            s.done, s.law, s.acknowledged_at
+        FROM (SELECT 1) AS answer
+        LEFT JOIN LATERAL (
+            SELECT n.number, n.notice_id FROM exchange.notice_number AS n
+            WHERE asker.may_ask AND n.organisation_id = asker.organisation_id AND n.number > notices_of.after_number
+              AND (notices_of.notice IS NULL OR n.notice_id = notices_of.notice)
+            ORDER BY n.number LIMIT notices_of.notices_max) AS x ON true
+        LEFT JOIN exchange.standing AS s ON s.id = x.notice_id
+        ORDER BY x.number;
+END
+$$;
+
+ALTER FUNCTION exchange.notices_of(credential bytea, after_number bigint, notice uuid, notices_max integer) OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.notify_recipient() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    ended text[];
+BEGIN
+    SELECT ARRAY(SELECT x.id FROM unnest(e.attributes) WITH ORDINALITY AS x (id, position)
+                 WHERE NEW.kind NOT IN ('given', 'renewed') OR x.id <> ALL (NEW.attributes) ORDER BY x.position)
+        INTO ended FROM consent.event AS e
+        WHERE e.resident_id = NEW.resident_id AND e.activity_id = NEW.activity_id AND e.sequence = NEW.sequence - 1 AND e.kind IN ('given', 'renewed');
+    IF coalesce(cardinality(ended), 0) > 0 THEN
+        -- Whose record was erased has no pseudonym any more: there is nobody to name.
+        WITH made AS (
+            INSERT INTO exchange.notice (event_id, organisation_id, subject, reason, attributes, since)
+            SELECT NEW.id, p.organisation_id, p.pseudonym, CASE WHEN NEW.kind IN ('given', 'renewed') THEN 'narrowed' ELSE NEW.kind END, ended,
+                CASE NEW.kind WHEN 'expired' THEN NEW.valid_until ELSE NEW.at END
+            FROM consent.processing_activity AS a
+            JOIN exchange.pseudonym AS p ON p.organisation_id = a.organisation_id AND p.resident_id = NEW.resident_id
+            WHERE a.id = NEW.activity_id
+            RETURNING id, organisation_id)
+        INSERT INTO exchange.notice_queue (notice_id, organisation_id) SELECT m.id, m.organisation_id FROM made AS m;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION exchange.notify_recipient() OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.number_notices(organisation text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM exchange.notice_queue AS q WHERE q.organisation_id = organisation) THEN RETURN; END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('notices/' || organisation, 0));
+    WITH taken AS (
+        DELETE FROM exchange.notice_queue AS q WHERE q.notice_id = ANY (ARRAY(
+            SELECT o.notice_id FROM exchange.notice_queue AS o WHERE o.organisation_id = organisation LIMIT exchange.numbers_per_call()))
+        RETURNING q.notice_id
+    ), posted AS (
+        INSERT INTO exchange.delivery (notice_id, next_at)
+        SELECT t.notice_id, public.stoa_now() FROM taken AS t JOIN exchange.webhook AS w ON w.organisation_id = organisation
+    )
+    INSERT INTO exchange.notice_number (organisation_id, number, notice_id)
+        SELECT organisation, last.number + row_number() OVER (ORDER BY n.made_at, n.id), n.id
+        FROM taken AS t JOIN exchange.notice AS n ON n.id = t.notice_id
+        CROSS JOIN (SELECT coalesce(max(x.number), 0) AS number FROM exchange.notice_number AS x WHERE x.organisation_id = organisation) AS last;
+END
+$$;
+
+ALTER FUNCTION exchange.number_notices(organisation text) OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.numbers_per_call() RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    RETURN 1000;
+
+ALTER FUNCTION exchange.numbers_per_call() OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.recipients(credential bytea) RETURNS TABLE(organisation_id text, name jsonb, open_count bigint, overdue_count bigint, first_due_at timestamp with time zone, unposted_count bigint, outcome text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT o.id, o.name, count(*) FILTER (WHERE s.state = 'open'), count(*) FILTER (WHERE s.state = 'overdue'), min(s.due_at),
+            count(*) FILTER (WHERE d.attempts > 0 AND d.delivered_at IS NULL), max(d.outcome) FILTER (WHERE d.delivered_at IS NULL)
+        FROM web.staff_with(recipients.credential, '{auditor}') AS auditor
+        CROSS JOIN exchange.standing AS s
+        JOIN consent.organisation AS o ON o.id = s.organisation_id
+        LEFT JOIN exchange.delivery AS d ON d.notice_id = s.id
+        WHERE s.state IN ('open', 'overdue')
+        GROUP BY o.id ORDER BY min(s.due_at), o.id;
+END
+$$;
+
+ALTER FUNCTION exchange.recipients(credential bytea) OWNER TO stoa_door;
+
 CREATE FUNCTION exchange.remove_past_volume() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    DELETE FROM exchange.volume AS v WHERE v.minute < public.stoa_now() - interval '2 hours';
+    WITH past AS (
+        DELETE FROM exchange.volume AS v WHERE v.minute < public.stoa_now() - interval '1 hour'
+        RETURNING v.organisation_id, v.minute, v.count
+    ), summed AS (
+        SELECT p.organisation_id, date_trunc('month', p.minute AT TIME ZONE 'UTC')::date AS month, sum(p.count) AS count
+        FROM past AS p GROUP BY 1, 2 ORDER BY 1, 2)
+    INSERT INTO catalogue.volume_of_month AS m (organisation_id, month, count) SELECT s.organisation_id, s.month, s.count FROM summed AS s
+        ON CONFLICT (organisation_id, month) DO UPDATE SET count = m.count + excluded.count;
 END
 $$;
 
 ALTER FUNCTION exchange.remove_past_volume() OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.retry_delay(attempt integer) RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN LEAST('06:00:00'::interval, (power((4)::double precision, ((LEAST(attempt, 10) - 1))::double precision) * '00:01:00'::interval));
+
+ALTER FUNCTION exchange.retry_delay(attempt integer) OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.set_webhook(organisation text, url text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF set_webhook.url IS NOT NULL THEN
+        INSERT INTO exchange.webhook AS w (organisation_id, url) VALUES (set_webhook.organisation, set_webhook.url)
+            ON CONFLICT (organisation_id) DO UPDATE SET url = excluded.url, set_at = excluded.set_at;
+    ELSE
+        DELETE FROM exchange.webhook AS w WHERE w.organisation_id = set_webhook.organisation;
+        UPDATE exchange.delivery AS d SET next_at = NULL, outcome = 'webhook removed' FROM exchange.notice AS n
+            WHERE n.id = d.notice_id AND n.organisation_id = set_webhook.organisation AND d.next_at IS NOT NULL;
+    END IF;
+END
+$$;
+
+ALTER FUNCTION exchange.set_webhook(organisation text, url text) OWNER TO stoa_owner;
+
+CREATE FUNCTION exchange.take_deliveries(deliveries_max integer) RETURNS TABLE(url text, attempt smallint, number bigint, id uuid, organisation_id text, subject uuid, purpose text, reason text, attributes text[], since timestamp with time zone, made_at timestamp with time zone, due_at timestamp with time zone, state text, done text, law text, acknowledged_at timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    organisation text;
+BEGIN
+    -- In one order, because each waits for whoever reads the same organisation's notices.
+    FOR organisation IN
+        SELECT w.organisation_id FROM exchange.webhook AS w
+        WHERE EXISTS (SELECT FROM exchange.notice_queue AS q WHERE q.organisation_id = w.organisation_id) ORDER BY w.organisation_id
+    LOOP
+        PERFORM exchange.number_notices(organisation);
+    END LOOP;
+    RETURN QUERY
+        WITH due AS (
+            SELECT d.notice_id FROM exchange.delivery AS d WHERE d.next_at <= public.stoa_now()
+            ORDER BY d.next_at LIMIT take_deliveries.deliveries_max FOR UPDATE SKIP LOCKED
+        ), taken AS (
+            UPDATE exchange.delivery AS d SET attempts = d.attempts + 1,
+                next_at = CASE WHEN d.attempts + 1 < exchange.attempts_max() THEN public.stoa_now() + exchange.retry_delay(d.attempts + 1) END
+            FROM due AS o WHERE d.notice_id = o.notice_id
+            RETURNING d.notice_id, d.attempts)
+        SELECT w.url, t.attempts, n.number, s.id, s.organisation_id, s.subject, s.purpose, s.reason, s.attributes, s.since, s.made_at, s.due_at, s.state,
+            s.done, s.law, s.acknowledged_at
+        FROM taken AS t
+        JOIN exchange.notice_number AS n ON n.notice_id = t.notice_id
+        JOIN exchange.standing AS s ON s.id = t.notice_id
+        JOIN exchange.webhook AS w ON w.organisation_id = s.organisation_id;
+END
+$$;
+
+ALTER FUNCTION exchange.take_deliveries(deliveries_max integer) OWNER TO stoa_door;
 
 CREATE FUNCTION exchange.volume_of(credential bytea) RETURNS TABLE(requests_max integer, requests_left integer, subjects_max integer, subjects_left integer, seconds_left integer)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -3448,6 +4013,32 @@ $$;
 
 ALTER FUNCTION questions.own_question(credential bytea, entry uuid) OWNER TO stoa_door;
 
+CREATE FUNCTION questions.own_questions(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, reference text, sealed_question bytea, asked_at timestamp with time zone, due_at timestamp with time zone, holder_id uuid, key_id text, wrapped_key bytea, finding text, sealed_answer bytea, answered_at timestamp with time zone, released_name text, released_username text, sealed_release bytea, entry_id uuid)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key,
+            answer.finding, answer.sealed_answer, answer.answered_at, actor.display_name, actor.username, released.sealed_reason, q.entry_id
+        FROM web.credential AS c
+        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
+        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+        JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
+        JOIN questions.question AS q ON q.resident_id = r.id
+        JOIN register.data_key AS k ON k.resident_id = q.resident_id
+        LEFT JOIN questions.answer AS answer ON answer.question_id = q.id
+        LEFT JOIN questions.name_release AS released ON released.question_id = q.id
+        LEFT JOIN identity.staff AS actor ON actor.id = released.staff_id
+        WHERE c.hash = own_questions.credential AND web.is_live(c) AND (c.kind = 'session' OR 'access_log' = ANY (c.scope))
+          AND (own_questions.before_at IS NULL OR (q.asked_at, q.id) < (own_questions.before_at, own_questions.before_id))
+        ORDER BY q.asked_at DESC, q.id DESC LIMIT LEAST(own_questions.page_size, 200);
+END
+$$;
+
+ALTER FUNCTION questions.own_questions(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
+
 CREATE FUNCTION questions.question_under(credential bytea, view_entry uuid) RETURNS TABLE(id uuid, reference text, sealed_question bytea, asked_at timestamp with time zone, due_at timestamp with time zone, holder_id uuid, key_id text, wrapped_key bytea)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3520,6 +4111,37 @@ $$;
 
 ALTER FUNCTION questions.waiting(credential bytea, wanted text) OWNER TO stoa_door;
 
+CREATE FUNCTION register.add_guardianship(guardianship uuid, child uuid, guardian uuid, must_agree boolean, asked_from timestamp with time zone, alone_from timestamp with time zone, of_age_from timestamp with time zone, sealed_child_name bytea, sealed_guardian_name bytea, authority text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    activity uuid;
+BEGIN
+    IF add_guardianship.of_age_from <= public.stoa_now() THEN RETURN 'grown_up'; END IF;
+    -- The settings may have changed since another guardian was entered, or the birth date was wrong.
+    INSERT INTO register.minor AS m (resident_id, asked_from, alone_from, of_age_from)
+        VALUES (add_guardianship.child, add_guardianship.asked_from, add_guardianship.alone_from, add_guardianship.of_age_from)
+        ON CONFLICT (resident_id) DO UPDATE SET asked_from = excluded.asked_from, alone_from = excluded.alone_from, of_age_from = excluded.of_age_from;
+    INSERT INTO register.guardianship (id, child_id, guardian_id, must_agree, sealed_child_name, sealed_guardian_name, authority)
+        VALUES (add_guardianship.guardianship, add_guardianship.child, add_guardianship.guardian, add_guardianship.must_agree, add_guardianship.sealed_child_name,
+                add_guardianship.sealed_guardian_name, add_guardianship.authority)
+        ON CONFLICT (child_id, guardian_id) WHERE until IS NULL DO NOTHING;
+    IF NOT FOUND THEN RETURN 'unchanged'; END IF;
+    IF add_guardianship.must_agree AND add_guardianship.alone_from > public.stoa_now() THEN
+        FOR activity IN
+            SELECT s.activity_id FROM consent.state AS s
+            WHERE s.resident_id = add_guardianship.child AND s.state IN ('given', 'renewed', 'agreed') ORDER BY s.activity_id
+        LOOP
+            PERFORM consent.append(gen_random_uuid(), add_guardianship.child, activity, 'invalidated', NULL, NULL, NULL, NULL, NULL, 'system', 'guardian_entered', 'en', NULL);
+        END LOOP;
+    END IF;
+    RETURN 'recorded';
+END
+$$;
+
+ALTER FUNCTION register.add_guardianship(guardianship uuid, child uuid, guardian uuid, must_agree boolean, asked_from timestamp with time zone, alone_from timestamp with time zone, of_age_from timestamp with time zone, sealed_child_name bytea, sealed_guardian_name bytea, authority text) OWNER TO stoa_owner;
+
 CREATE FUNCTION register.answer_correction(credential bytea, opening_id uuid, request uuid, decision text, sealed_answer bytea, sealed_value bytea, name_and_birth_date_hmac bytea, OUT outcome text, OUT resident uuid, OUT reference text) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3565,6 +4187,25 @@ $$;
 
 ALTER FUNCTION register.answer_correction(credential bytea, opening_id uuid, request uuid, decision text, sealed_answer bytea, sealed_value bytea, name_and_birth_date_hmac bytea, OUT outcome text, OUT resident uuid, OUT reference text) OWNER TO stoa_door;
 
+CREATE FUNCTION register.children_of(credential bytea) RETURNS TABLE(child_id uuid, public_code text, must_agree boolean, decides_alone boolean, is_asked boolean, guardianship_id uuid, sealed_child_name bytea, holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT g.child_id, r.public_code, g.must_agree, m.alone_from <= public.stoa_now(), m.asked_from <= public.stoa_now(), g.id, g.sealed_child_name,
+            g.guardian_id, k.key_id, k.wrapped_key
+        FROM consent.decider(children_of.credential) AS d
+        JOIN register.guardianship AS g ON g.guardian_id = d.resident_id AND g.since <= public.stoa_now() AND (g.until IS NULL OR g.until > public.stoa_now())
+        JOIN register.minor AS m ON m.resident_id = g.child_id AND m.of_age_from > public.stoa_now()
+        JOIN register.resident AS r ON r.id = g.child_id
+        JOIN register.data_key AS k ON k.resident_id = g.guardian_id
+        ORDER BY m.of_age_from, g.child_id;
+END
+$$;
+
+ALTER FUNCTION register.children_of(credential bytea) OWNER TO stoa_door;
+
 CREATE FUNCTION register.corrections_about(credential bytea, view_entry uuid) RETURNS TABLE(id uuid, reference text, attribute text, sealed_statement bytea, requested_at timestamp with time zone, holder_id uuid, key_id text, wrapped_key bytea)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3586,6 +4227,19 @@ $$;
 
 ALTER FUNCTION register.corrections_about(credential bytea, view_entry uuid) OWNER TO stoa_door;
 
+CREATE FUNCTION register.end_guardianship(child uuid, guardian uuid, authority text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE register.guardianship AS g SET until = public.stoa_now(), end_authority = end_guardianship.authority
+        WHERE g.child_id = end_guardianship.child AND g.guardian_id = end_guardianship.guardian AND g.until IS NULL;
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION register.end_guardianship(child uuid, guardian uuid, authority text) OWNER TO stoa_owner;
+
 CREATE FUNCTION register.erase_resident(code text, authority text) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3603,6 +4257,8 @@ BEGIN
     DELETE FROM register.lookup AS l WHERE l.resident_id = ANY (rows_of_person);
     DELETE FROM register.import_record AS i WHERE i.resident_id = ANY (rows_of_person);
     DELETE FROM exchange.pseudonym AS p WHERE p.resident_id = ANY (rows_of_person);
+    DELETE FROM register.guardianship AS g WHERE g.child_id = ANY (rows_of_person) OR g.guardian_id = ANY (rows_of_person);
+    DELETE FROM register.minor AS m WHERE m.resident_id = ANY (rows_of_person);
 
     UPDATE web.credential AS c SET revoked_at = public.stoa_now() FROM identity.account AS a
         WHERE a.resident_id = ANY (rows_of_person) AND c.account_id = a.id AND c.revoked_at IS NULL;
@@ -3614,6 +4270,68 @@ END
 $_$;
 
 ALTER FUNCTION register.erase_resident(code text, authority text) OWNER TO stoa_owner;
+
+CREATE TABLE register.guardianship (
+    id uuid NOT NULL,
+    child_id uuid NOT NULL,
+    guardian_id uuid NOT NULL,
+    must_agree boolean NOT NULL,
+    sealed_child_name bytea NOT NULL,
+    sealed_guardian_name bytea NOT NULL,
+    authority text NOT NULL,
+    since timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    until timestamp with time zone,
+    end_authority text,
+    CONSTRAINT guardianship_authority_check CHECK (((length(authority) >= 3) AND (length(authority) <= 200))),
+    CONSTRAINT guardianship_check CHECK ((guardian_id <> child_id)),
+    CONSTRAINT guardianship_check1 CHECK ((until >= since)),
+    CONSTRAINT guardianship_check2 CHECK (((until IS NULL) = (end_authority IS NULL))),
+    CONSTRAINT guardianship_end_authority_check CHECK (((length(end_authority) >= 3) AND (length(end_authority) <= 200))),
+    CONSTRAINT guardianship_sealed_child_name_check CHECK (((octet_length(sealed_child_name) >= 28) AND (octet_length(sealed_child_name) <= 1024))),
+    CONSTRAINT guardianship_sealed_guardian_name_check CHECK (((octet_length(sealed_guardian_name) >= 28) AND (octet_length(sealed_guardian_name) <= 1024)))
+);
+
+ALTER TABLE register.guardianship OWNER TO stoa_owner;
+
+CREATE TABLE register.minor (
+    resident_id uuid NOT NULL,
+    asked_from timestamp with time zone NOT NULL,
+    alone_from timestamp with time zone NOT NULL,
+    of_age_from timestamp with time zone NOT NULL,
+    CONSTRAINT minor_check CHECK (((asked_from <= alone_from) AND (alone_from <= of_age_from)))
+);
+
+ALTER TABLE register.minor OWNER TO stoa_owner;
+
+CREATE FUNCTION register.guardians_at(child uuid, moment timestamp with time zone) RETURNS TABLE(guardian_id uuid, must_agree boolean, sealed_guardian_name bytea)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT g.guardian_id,
+     g.must_agree,
+     g.sealed_guardian_name
+    FROM (register.guardianship g
+      JOIN register.minor m ON (((m.resident_id = g.child_id) AND (m.of_age_from > guardians_at.moment))))
+   WHERE ((g.child_id = guardians_at.child) AND (g.since <= guardians_at.moment) AND ((g.until IS NULL) OR (g.until > guardians_at.moment)));
+END;
+
+ALTER FUNCTION register.guardians_at(child uuid, moment timestamp with time zone) OWNER TO stoa_door;
+
+CREATE FUNCTION register.guardians_of(credential bytea) RETURNS TABLE(guardianship_id uuid, account_id uuid, must_agree boolean, since timestamp with time zone, until timestamp with time zone, sealed_guardian_name bytea, holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT g.id, a.id, g.must_agree, g.since, g.until, g.sealed_guardian_name, g.child_id, k.key_id, k.wrapped_key
+        FROM consent.decider(guardians_of.credential) AS d
+        JOIN register.guardianship AS g ON g.child_id = d.resident_id
+        JOIN register.data_key AS k ON k.resident_id = g.child_id
+        LEFT JOIN identity.account AS a ON a.resident_id = g.guardian_id
+        ORDER BY g.since, g.id;
+END
+$$;
+
+ALTER FUNCTION register.guardians_of(credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION register.has_corrected_name(resident uuid) RETURNS boolean
     LANGUAGE sql STABLE
@@ -3646,6 +4364,12 @@ CREATE FUNCTION register.imported(national_number_hmacs bytea[]) RETURNS TABLE(n
 END;
 
 ALTER FUNCTION register.imported(national_number_hmacs bytea[]) OWNER TO stoa_door;
+
+CREATE FUNCTION register.is_guardian(guardian uuid, child uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN (EXISTS (SELECT FROM register.guardians_at(is_guardian.child, public.stoa_now()) g(guardian_id, must_agree, sealed_guardian_name) WHERE (g.guardian_id = is_guardian.guardian)));
+
+ALTER FUNCTION register.is_guardian(guardian uuid, child uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION register.merge_import(batch uuid, OUT inserted integer, OUT updated integer) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3706,7 +4430,7 @@ $$;
 
 ALTER FUNCTION register.open_corrections(credential bytea) OWNER TO stoa_door;
 
-CREATE FUNCTION register.own_corrections(credential bytea) RETURNS TABLE(id uuid, reference text, attribute text, sealed_statement bytea, requested_at timestamp with time zone, holder_id uuid, key_id text, wrapped_key bytea, decision text, sealed_answer bytea, answered_at timestamp with time zone)
+CREATE FUNCTION register.own_corrections(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, reference text, attribute text, sealed_statement bytea, requested_at timestamp with time zone, holder_id uuid, key_id text, wrapped_key bytea, decision text, sealed_answer bytea, answered_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -3722,12 +4446,13 @@ BEGIN
         JOIN register.correction_request AS r ON r.resident_id = holder.id
         JOIN register.data_key AS k ON k.resident_id = holder.id
         LEFT JOIN register.correction_answer AS answer ON answer.request_id = r.id
-        WHERE c.hash = own_corrections.credential AND c.kind = 'session' AND web.is_live(c)
-        ORDER BY r.requested_at DESC, r.id DESC LIMIT 50;
+        WHERE c.hash = own_corrections.credential AND (c.kind = 'session' OR 'profile' = ANY (c.scope)) AND web.is_live(c)
+          AND (own_corrections.before_at IS NULL OR (r.requested_at, r.id) < (own_corrections.before_at, own_corrections.before_id))
+        ORDER BY r.requested_at DESC, r.id DESC LIMIT LEAST(own_corrections.page_size, 200);
 END
 $$;
 
-ALTER FUNCTION register.own_corrections(credential bytea) OWNER TO stoa_door;
+ALTER FUNCTION register.own_corrections(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
 
 CREATE FUNCTION register.request_correction(credential bytea, id uuid, reference text, attribute text, sealed_statement bytea) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3744,6 +4469,20 @@ END
 $$;
 
 ALTER FUNCTION register.request_correction(credential bytea, id uuid, reference text, attribute text, sealed_statement bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION register.sealing_key(code text) RETURNS TABLE(resident_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT r.id,
+     k.key_id,
+     k.wrapped_key
+    FROM ((register.resident named
+      JOIN register.resident r ON ((r.id = COALESCE(named.superseded_by, named.id))))
+      JOIN register.data_key k ON ((k.resident_id = r.id)))
+   WHERE (named.public_code = sealing_key.code);
+END;
+
+ALTER FUNCTION register.sealing_key(code text) OWNER TO stoa_owner;
 
 CREATE FUNCTION web.choose_language(session_hash bytea, language text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4002,6 +4741,24 @@ CREATE TABLE access_log.checkpoint (
 
 ALTER TABLE access_log.checkpoint OWNER TO stoa_owner;
 
+CREATE TABLE access_log.confirmation (
+    server_started_at timestamp with time zone DEFAULT pg_postmaster_start_time() NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL
+);
+
+ALTER TABLE access_log.confirmation OWNER TO stoa_owner;
+
+CREATE TABLE access_log.cosignature (
+    witness text NOT NULL,
+    tree_size bigint NOT NULL,
+    signature bytea NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT cosignature_signature_check CHECK ((octet_length(signature) = 72)),
+    CONSTRAINT cosignature_witness_check CHECK (((length(witness) >= 1) AND (length(witness) <= 300)))
+);
+
+ALTER TABLE access_log.cosignature OWNER TO stoa_owner;
+
 CREATE TABLE access_log.erasure (
     entry_id uuid NOT NULL,
     authority text NOT NULL,
@@ -4010,6 +4767,36 @@ CREATE TABLE access_log.erasure (
 );
 
 ALTER TABLE access_log.erasure OWNER TO stoa_owner;
+
+CREATE TABLE access_log.halt (
+    id bigint NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    witness text NOT NULL,
+    tree_size bigint NOT NULL,
+    witness_size bigint,
+    CONSTRAINT halt_check CHECK ((witness_size > tree_size)),
+    CONSTRAINT halt_witness_check CHECK (((length(witness) >= 1) AND (length(witness) <= 300)))
+);
+
+ALTER TABLE access_log.halt OWNER TO stoa_owner;
+
+CREATE TABLE access_log.halt_end (
+    halt_id bigint NOT NULL,
+    authority text NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT halt_end_authority_check CHECK (((length(authority) >= 3) AND (length(authority) <= 200)))
+);
+
+ALTER TABLE access_log.halt_end OWNER TO stoa_owner;
+
+ALTER TABLE access_log.halt ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME access_log.halt_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE access_log.own_view (
     credential bytea NOT NULL,
@@ -4059,6 +4846,19 @@ CREATE TABLE access_log.staff_reason (
 );
 
 ALTER TABLE access_log.staff_reason OWNER TO stoa_owner;
+
+CREATE VIEW access_log.standing_halt AS
+ SELECT h.id,
+    h.at,
+    h.witness,
+    h.tree_size,
+    h.witness_size
+   FROM access_log.halt h
+  WHERE (NOT (EXISTS ( SELECT
+           FROM access_log.halt_end e
+          WHERE (e.halt_id = h.id))));
+
+ALTER TABLE access_log.standing_halt OWNER TO stoa_owner;
 
 CREATE TABLE access_log.subject_head (
     subject_id uuid NOT NULL,
@@ -4173,6 +4973,140 @@ CREATE TABLE casework.protection (
 
 ALTER TABLE casework.protection OWNER TO stoa_owner;
 
+CREATE TABLE catalogue.description (
+    kind text NOT NULL,
+    subject text NOT NULL,
+    version integer NOT NULL,
+    owner_id text NOT NULL,
+    steward text NOT NULL,
+    classification text NOT NULL,
+    schema text NOT NULL,
+    retention text NOT NULL,
+    staff_id uuid NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT description_classification_check CHECK ((classification = ANY (ARRAY['open'::text, 'internal'::text, 'confidential'::text]))),
+    CONSTRAINT description_kind_check CHECK ((kind = ANY (ARRAY['attribute'::text, 'service'::text]))),
+    CONSTRAINT description_retention_check CHECK (((length(retention) >= 2) AND (length(retention) <= 300))),
+    CONSTRAINT description_schema_check CHECK (((length(schema) >= 2) AND (length(schema) <= 200))),
+    CONSTRAINT description_steward_check CHECK (((length(steward) >= 2) AND (length(steward) <= 100))),
+    CONSTRAINT description_version_check CHECK ((version >= 1))
+);
+
+ALTER TABLE catalogue.description OWNER TO stoa_owner;
+
+CREATE TABLE register.attribute (
+    id text NOT NULL,
+    "position" integer NOT NULL,
+    derived_from text,
+    rule text,
+    is_held boolean GENERATED ALWAYS AS ((derived_from IS NULL)) STORED NOT NULL,
+    base_is_held boolean GENERATED ALWAYS AS (
+CASE
+    WHEN (derived_from IS NOT NULL) THEN true
+    ELSE NULL::boolean
+END) STORED,
+    CONSTRAINT attribute_check CHECK (((derived_from IS NULL) = (rule IS NULL))),
+    CONSTRAINT attribute_id_check CHECK ((id ~ '^[a-z][a-z0-9_]{1,39}$'::text))
+);
+
+ALTER TABLE register.attribute OWNER TO stoa_owner;
+
+CREATE VIEW catalogue.item AS
+ SELECT i.kind,
+    i.subject,
+    i."position",
+    i.derived_from,
+    i.organisation_id,
+    i.organisation_name,
+    i.title,
+    i.explanation,
+    i.purpose,
+    i.legal_basis,
+    i.law,
+    i.attributes,
+    o.id AS owner_id,
+    o.name AS owner_name,
+    d.version,
+    d.steward,
+    d.classification,
+    d.schema,
+    d.retention
+   FROM ((( SELECT 'attribute'::text AS kind,
+            a.id AS subject,
+            a."position",
+            a.derived_from,
+            NULL::text AS organisation_id,
+            NULL::jsonb AS organisation_name,
+            NULL::jsonb AS title,
+            NULL::jsonb AS explanation,
+            NULL::text AS purpose,
+            NULL::text AS legal_basis,
+            NULL::text AS law,
+            '{}'::text[] AS attributes
+           FROM register.attribute a
+        UNION ALL
+         SELECT 'service'::text,
+            (s.id)::text AS id,
+            0,
+            NULL::text,
+            s.organisation_id,
+            o_1.name,
+            p.title,
+            p.explanation,
+            s.purpose,
+            s.legal_basis,
+            s.law,
+            p.attributes
+           FROM ((consent.processing_activity s
+             JOIN consent.organisation o_1 ON ((o_1.id = s.organisation_id)))
+             JOIN consent.policy p ON (((p.activity_id = s.id) AND (p.version = s.policy_version))))) i
+     LEFT JOIN LATERAL ( SELECT x.kind,
+            x.subject,
+            x.version,
+            x.owner_id,
+            x.steward,
+            x.classification,
+            x.schema,
+            x.retention,
+            x.staff_id,
+            x.at
+           FROM catalogue.description x
+          WHERE ((x.kind = i.kind) AND (x.subject = i.subject))
+          ORDER BY x.version DESC
+         LIMIT 1) d ON (true))
+     JOIN consent.organisation o ON ((o.id = COALESCE(d.owner_id, i.organisation_id, 'city'::text))));
+
+ALTER TABLE catalogue.item OWNER TO stoa_door;
+
+CREATE VIEW catalogue.owner AS
+ SELECT o.id AS owner_id,
+    o.name AS owner_name
+   FROM consent.organisation o;
+
+ALTER TABLE catalogue.owner OWNER TO stoa_door;
+
+CREATE TABLE catalogue.volume_of_month (
+    organisation_id text NOT NULL,
+    month date NOT NULL,
+    count bigint NOT NULL,
+    CONSTRAINT volume_of_month_month_check CHECK ((EXTRACT(day FROM month) = (1)::numeric))
+);
+
+ALTER TABLE catalogue.volume_of_month OWNER TO stoa_owner;
+
+CREATE VIEW catalogue.sharing_of_month AS
+ SELECT v.month,
+    o.name,
+        CASE
+            WHEN (v.count >= catalogue.count_min()) THEN ((v.count / 10) * 10)
+            ELSE NULL::bigint
+        END AS count
+   FROM (catalogue.volume_of_month v
+     JOIN consent.organisation o ON ((o.id = v.organisation_id)))
+  WHERE (((v.month + '1 mon'::interval) + '1 day'::interval) < (public.stoa_now() AT TIME ZONE 'UTC'::text));
+
+ALTER TABLE catalogue.sharing_of_month OWNER TO stoa_door;
+
 CREATE TABLE consent.request_message (
     request_id uuid NOT NULL,
     text text NOT NULL,
@@ -4183,22 +5117,64 @@ CREATE TABLE consent.request_message (
 
 ALTER TABLE consent.request_message OWNER TO stoa_owner;
 
-CREATE TABLE consent.state (
-    resident_id uuid NOT NULL,
-    activity_id uuid NOT NULL,
-    state text NOT NULL,
-    policy_version integer NOT NULL,
-    attributes text[] NOT NULL,
-    event_id uuid NOT NULL,
-    sequence integer NOT NULL,
-    since timestamp with time zone NOT NULL,
-    valid_until timestamp with time zone,
-    request_id uuid,
-    CONSTRAINT state_check CHECK (((state = ANY (ARRAY['requested'::text, 'deferred'::text])) = (request_id IS NOT NULL))),
-    CONSTRAINT state_state_check CHECK ((state = ANY (ARRAY['requested'::text, 'deferred'::text, 'refused'::text, 'given'::text, 'renewed'::text, 'expired'::text, 'withdrawn'::text, 'invalidated'::text])))
+CREATE TABLE exchange.acknowledgement (
+    notice_id uuid NOT NULL,
+    done text NOT NULL,
+    law text,
+    client_id text NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT acknowledgement_check CHECK (((done = 'kept'::text) = (law IS NOT NULL))),
+    CONSTRAINT acknowledgement_done_check CHECK ((done = ANY (ARRAY['deleted'::text, 'kept'::text]))),
+    CONSTRAINT acknowledgement_law_check CHECK (((length(law) >= 3) AND (length(law) <= 200)))
 );
 
-ALTER TABLE consent.state OWNER TO stoa_owner;
+ALTER TABLE exchange.acknowledgement OWNER TO stoa_owner;
+
+CREATE TABLE exchange.delivery (
+    notice_id uuid NOT NULL,
+    attempts smallint DEFAULT 0 NOT NULL,
+    next_at timestamp with time zone,
+    delivered_at timestamp with time zone,
+    outcome text,
+    CONSTRAINT delivery_attempts_check CHECK (((attempts >= 0) AND (attempts <= 16))),
+    CONSTRAINT delivery_check CHECK (((delivered_at IS NULL) OR (next_at IS NULL))),
+    CONSTRAINT delivery_outcome_check CHECK (((length(outcome) >= 1) AND (length(outcome) <= 40)))
+);
+
+ALTER TABLE exchange.delivery OWNER TO stoa_owner;
+
+CREATE TABLE exchange.notice (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    event_id uuid NOT NULL,
+    organisation_id text NOT NULL,
+    subject uuid NOT NULL,
+    reason text NOT NULL,
+    attributes text[] NOT NULL,
+    since timestamp with time zone NOT NULL,
+    made_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    due_at timestamp with time zone DEFAULT (public.stoa_now() + exchange.notice_period()) NOT NULL,
+    CONSTRAINT notice_attributes_check CHECK ((cardinality(attributes) > 0)),
+    CONSTRAINT notice_check CHECK ((due_at > made_at)),
+    CONSTRAINT notice_reason_check CHECK ((reason = ANY (ARRAY['withdrawn'::text, 'invalidated'::text, 'expired'::text, 'narrowed'::text])))
+);
+
+ALTER TABLE exchange.notice OWNER TO stoa_owner;
+
+CREATE TABLE exchange.notice_number (
+    organisation_id text NOT NULL,
+    number bigint NOT NULL,
+    notice_id uuid NOT NULL,
+    CONSTRAINT notice_number_number_check CHECK ((number >= 1))
+);
+
+ALTER TABLE exchange.notice_number OWNER TO stoa_owner;
+
+CREATE TABLE exchange.notice_queue (
+    notice_id uuid NOT NULL,
+    organisation_id text NOT NULL
+);
+
+ALTER TABLE exchange.notice_queue OWNER TO stoa_owner;
 
 CREATE TABLE exchange.pseudonym (
     organisation_id text NOT NULL,
@@ -4209,6 +5185,62 @@ CREATE TABLE exchange.pseudonym (
 
 ALTER TABLE exchange.pseudonym OWNER TO stoa_owner;
 
+CREATE TABLE exchange.signed_answer (
+    entry_id uuid NOT NULL,
+    client_id text NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    request_sha256 bytea NOT NULL,
+    request_input text,
+    request_signature bytea,
+    status smallint NOT NULL,
+    answer_sha256 bytea NOT NULL,
+    answer_input text NOT NULL,
+    answer_signature text NOT NULL,
+    CONSTRAINT signed_answer_answer_input_check CHECK ((octet_length(answer_input) <= 4000)),
+    CONSTRAINT signed_answer_answer_sha256_check CHECK ((octet_length(answer_sha256) = 32)),
+    CONSTRAINT signed_answer_answer_signature_check CHECK ((octet_length(answer_signature) <= 4000)),
+    CONSTRAINT signed_answer_check CHECK (((request_input IS NULL) = (request_signature IS NULL))),
+    CONSTRAINT signed_answer_request_input_check CHECK ((octet_length(request_input) <= 2000)),
+    CONSTRAINT signed_answer_request_sha256_check CHECK ((octet_length(request_sha256) = 32)),
+    CONSTRAINT signed_answer_request_signature_check CHECK ((octet_length(request_signature) <= 2000)),
+    CONSTRAINT signed_answer_status_check CHECK (((status >= 200) AND (status <= 599)))
+);
+
+ALTER TABLE exchange.signed_answer OWNER TO stoa_owner;
+
+CREATE VIEW exchange.standing AS
+ SELECT n.id,
+    n.event_id,
+    e.resident_id,
+    e.activity_id,
+    n.organisation_id,
+    n.subject,
+    a.purpose,
+    n.reason,
+    n.attributes,
+    n.since,
+    n.made_at,
+    n.due_at,
+    k.done,
+    k.law,
+    k.at AS acknowledged_at,
+        CASE
+            WHEN (k.notice_id IS NOT NULL) THEN 'acknowledged'::text
+            WHEN held.permits THEN 'allowed_again'::text
+            WHEN (n.due_at <= public.stoa_now()) THEN 'overdue'::text
+            ELSE 'open'::text
+        END AS state
+   FROM (((((exchange.notice n
+     JOIN consent.event e ON ((e.id = n.event_id)))
+     JOIN consent.processing_activity a ON ((a.id = e.activity_id)))
+     JOIN consent.policy p ON (((p.activity_id = a.id) AND (p.version = a.policy_version))))
+     LEFT JOIN exchange.acknowledgement k ON ((k.notice_id = n.id)))
+     LEFT JOIN LATERAL ( SELECT ((consent.state_at(s.state, s.valid_until, public.stoa_now()) = ANY (ARRAY['given'::text, 'renewed'::text])) AND (n.attributes <@ s.attributes) AND (n.attributes <@ p.attributes)) AS permits
+           FROM consent.state s
+          WHERE ((s.resident_id = e.resident_id) AND (s.activity_id = e.activity_id))) held ON (true));
+
+ALTER TABLE exchange.standing OWNER TO stoa_door;
+
 CREATE UNLOGGED TABLE exchange.volume (
     organisation_id text NOT NULL,
     is_of_lists boolean NOT NULL,
@@ -4218,6 +5250,15 @@ CREATE UNLOGGED TABLE exchange.volume (
 WITH (fillfactor='20');
 
 ALTER TABLE exchange.volume OWNER TO stoa_owner;
+
+CREATE TABLE exchange.webhook (
+    organisation_id text NOT NULL,
+    url text NOT NULL,
+    set_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT webhook_url_check CHECK (((length(url) <= 500) AND (url ~ '^(https://([a-z0-9.-]+|\[[0-9a-f:]+\])|http://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?/[!-~]*$'::text) AND (url !~ '[\\#"<>]'::text)))
+);
+
+ALTER TABLE exchange.webhook OWNER TO stoa_owner;
 
 CREATE TABLE identity.evidence (
     id uuid NOT NULL,
@@ -4446,23 +5487,6 @@ ALTER TABLE public.migration OWNER TO stoa_owner;
 
 COMMENT ON TABLE public.migration IS 'The scripts of migrations/ that made this schema, and the SHA-256 of each.';
 
-CREATE TABLE register.attribute (
-    id text NOT NULL,
-    "position" integer NOT NULL,
-    derived_from text,
-    rule text,
-    is_held boolean GENERATED ALWAYS AS ((derived_from IS NULL)) STORED NOT NULL,
-    base_is_held boolean GENERATED ALWAYS AS (
-CASE
-    WHEN (derived_from IS NOT NULL) THEN true
-    ELSE NULL::boolean
-END) STORED,
-    CONSTRAINT attribute_check CHECK (((derived_from IS NULL) = (rule IS NULL))),
-    CONSTRAINT attribute_id_check CHECK ((id ~ '^[a-z][a-z0-9_]{1,39}$'::text))
-);
-
-ALTER TABLE register.attribute OWNER TO stoa_owner;
-
 CREATE TABLE register.correction_answer (
     request_id uuid NOT NULL,
     decision text NOT NULL,
@@ -4552,6 +5576,24 @@ CREATE TABLE web.idempotency_key (
 );
 
 ALTER TABLE web.idempotency_key OWNER TO stoa_owner;
+
+CREATE TABLE witness.cosigned_head (
+    witness text NOT NULL,
+    origin text NOT NULL,
+    tree_size bigint NOT NULL,
+    root bytea NOT NULL,
+    previous_size bigint,
+    note text NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT cosigned_head_check CHECK ((previous_size < tree_size)),
+    CONSTRAINT cosigned_head_note_check CHECK (((length(note) >= 1) AND (length(note) <= 20000))),
+    CONSTRAINT cosigned_head_origin_check CHECK (((length(origin) >= 1) AND (length(origin) <= 300))),
+    CONSTRAINT cosigned_head_root_check CHECK ((octet_length(root) = 32)),
+    CONSTRAINT cosigned_head_tree_size_check CHECK ((tree_size >= 0)),
+    CONSTRAINT cosigned_head_witness_check CHECK (((length(witness) >= 1) AND (length(witness) <= 300)))
+);
+
+ALTER TABLE witness.cosigned_head OWNER TO stoa_owner;
 
 ALTER TABLE ONLY ledger.account
     ADD CONSTRAINT account_pkey PRIMARY KEY (id);
@@ -4686,11 +5728,23 @@ ALTER TABLE ONLY access_log.batch
 ALTER TABLE ONLY access_log.checkpoint
     ADD CONSTRAINT checkpoint_pkey PRIMARY KEY (tree_size);
 
+ALTER TABLE ONLY access_log.confirmation
+    ADD CONSTRAINT confirmation_pkey PRIMARY KEY (server_started_at);
+
+ALTER TABLE ONLY access_log.cosignature
+    ADD CONSTRAINT cosignature_pkey PRIMARY KEY (witness, tree_size);
+
 ALTER TABLE ONLY access_log.entry
     ADD CONSTRAINT entry_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY access_log.erasure
     ADD CONSTRAINT erasure_pkey PRIMARY KEY (entry_id);
+
+ALTER TABLE ONLY access_log.halt_end
+    ADD CONSTRAINT halt_end_pkey PRIMARY KEY (halt_id);
+
+ALTER TABLE ONLY access_log.halt
+    ADD CONSTRAINT halt_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY access_log.leaf
     ADD CONSTRAINT leaf_entry_id_key UNIQUE (entry_id);
@@ -4764,6 +5818,12 @@ ALTER TABLE ONLY casework.printed_form
 ALTER TABLE ONLY casework.protection
     ADD CONSTRAINT protection_pkey PRIMARY KEY (entry_id);
 
+ALTER TABLE ONLY catalogue.description
+    ADD CONSTRAINT description_pkey PRIMARY KEY (kind, subject, version);
+
+ALTER TABLE ONLY catalogue.volume_of_month
+    ADD CONSTRAINT volume_of_month_pkey PRIMARY KEY (organisation_id, month);
+
 ALTER TABLE ONLY consent.event
     ADD CONSTRAINT event_pkey PRIMARY KEY (id);
 
@@ -4788,14 +5848,41 @@ ALTER TABLE ONLY consent.request_message
 ALTER TABLE ONLY consent.state
     ADD CONSTRAINT state_pkey PRIMARY KEY (resident_id, activity_id);
 
+ALTER TABLE ONLY exchange.acknowledgement
+    ADD CONSTRAINT acknowledgement_pkey PRIMARY KEY (notice_id);
+
+ALTER TABLE ONLY exchange.delivery
+    ADD CONSTRAINT delivery_pkey PRIMARY KEY (notice_id);
+
+ALTER TABLE ONLY exchange.notice
+    ADD CONSTRAINT notice_event_id_key UNIQUE (event_id);
+
+ALTER TABLE ONLY exchange.notice_number
+    ADD CONSTRAINT notice_number_notice_id_key UNIQUE (notice_id);
+
+ALTER TABLE ONLY exchange.notice_number
+    ADD CONSTRAINT notice_number_pkey PRIMARY KEY (organisation_id, number);
+
+ALTER TABLE ONLY exchange.notice
+    ADD CONSTRAINT notice_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY exchange.notice_queue
+    ADD CONSTRAINT notice_queue_pkey PRIMARY KEY (notice_id);
+
 ALTER TABLE ONLY exchange.pseudonym
     ADD CONSTRAINT pseudonym_pkey PRIMARY KEY (organisation_id, pseudonym);
 
 ALTER TABLE ONLY exchange.pseudonym
     ADD CONSTRAINT pseudonym_resident_id_organisation_id_key UNIQUE (resident_id, organisation_id);
 
+ALTER TABLE ONLY exchange.signed_answer
+    ADD CONSTRAINT signed_answer_pkey PRIMARY KEY (entry_id);
+
 ALTER TABLE ONLY exchange.volume
     ADD CONSTRAINT volume_pkey PRIMARY KEY (organisation_id, is_of_lists, minute);
+
+ALTER TABLE ONLY exchange.webhook
+    ADD CONSTRAINT webhook_pkey PRIMARY KEY (organisation_id);
 
 ALTER TABLE ONLY identity.account
     ADD CONSTRAINT account_pkey PRIMARY KEY (id);
@@ -4914,6 +6001,9 @@ ALTER TABLE ONLY register.data_key
 ALTER TABLE ONLY register.erasure
     ADD CONSTRAINT erasure_pkey PRIMARY KEY (resident_id);
 
+ALTER TABLE ONLY register.guardianship
+    ADD CONSTRAINT guardianship_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY register.import_record
     ADD CONSTRAINT import_record_pkey PRIMARY KEY (national_number_hmac);
 
@@ -4925,6 +6015,9 @@ ALTER TABLE ONLY register.key_check
 
 ALTER TABLE ONLY register.lookup
     ADD CONSTRAINT lookup_pkey PRIMARY KEY (kind, hmac, resident_id);
+
+ALTER TABLE ONLY register.minor
+    ADD CONSTRAINT minor_pkey PRIMARY KEY (resident_id);
 
 ALTER TABLE ONLY register.resident
     ADD CONSTRAINT resident_pkey PRIMARY KEY (id);
@@ -4940,6 +6033,12 @@ ALTER TABLE ONLY web.credential
 
 ALTER TABLE ONLY web.idempotency_key
     ADD CONSTRAINT idempotency_key_pkey PRIMARY KEY (actor, route, key);
+
+ALTER TABLE ONLY witness.cosigned_head
+    ADD CONSTRAINT cosigned_head_pkey PRIMARY KEY (witness, origin, tree_size);
+
+ALTER TABLE ONLY witness.cosigned_head
+    ADD CONSTRAINT cosigned_head_witness_origin_previous_size_key UNIQUE NULLS NOT DISTINCT (witness, origin, previous_size);
 
 CREATE INDEX anomaly_finding_anomaly ON access_log.anomaly_finding USING btree (anomaly_id, closed_at);
 
@@ -4965,7 +6064,13 @@ CREATE UNIQUE INDEX event_form ON consent.event USING btree (form_reference, act
 
 CREATE INDEX event_request ON consent.event USING btree (request_id) WHERE (request_id IS NOT NULL);
 
-CREATE INDEX state_ends ON consent.state USING btree (valid_until) WHERE ((state = ANY (ARRAY['requested'::text, 'deferred'::text, 'given'::text, 'renewed'::text])) AND (valid_until IS NOT NULL));
+CREATE INDEX state_ends ON consent.state USING btree (valid_until) WHERE ((state = ANY (ARRAY['requested'::text, 'deferred'::text, 'agreed'::text, 'given'::text, 'renewed'::text])) AND (valid_until IS NOT NULL));
+
+CREATE INDEX delivery_due ON exchange.delivery USING btree (next_at) WHERE (next_at IS NOT NULL);
+
+CREATE INDEX notice_due ON exchange.notice USING btree (organisation_id, due_at);
+
+CREATE INDEX notice_queue_organisation ON exchange.notice_queue USING btree (organisation_id);
 
 CREATE INDEX failed_sign_in_at ON identity.failed_sign_in USING btree (at);
 
@@ -4992,6 +6097,10 @@ CREATE INDEX attribute_derived ON register.attribute USING btree (id) INCLUDE (d
 CREATE INDEX correction_request_requested ON register.correction_request USING btree (requested_at);
 
 CREATE INDEX correction_request_resident ON register.correction_request USING btree (resident_id);
+
+CREATE UNIQUE INDEX guardianship_current ON register.guardianship USING btree (child_id, guardian_id) WHERE (until IS NULL);
+
+CREATE INDEX guardianship_guardian ON register.guardianship USING btree (guardian_id);
 
 CREATE INDEX import_staging_batch ON register.import_staging USING btree (batch_id);
 
@@ -5023,13 +6132,23 @@ CREATE TRIGGER checkpoint_covers_leaves BEFORE INSERT ON access_log.checkpoint F
 
 CREATE TRIGGER checkpoint_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.checkpoint FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER checkpoint_refused_while_halted BEFORE INSERT ON access_log.checkpoint FOR EACH ROW EXECUTE FUNCTION access_log.refuse_while_halted();
+
 CREATE TRIGGER closed_by_another BEFORE INSERT ON access_log.anomaly_finding FOR EACH ROW EXECUTE FUNCTION access_log.check_finding();
+
+CREATE TRIGGER confirmation_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.confirmation FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER cosignature_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.cosignature FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER entry_erased_on_authority BEFORE DELETE ON access_log.entry FOR EACH ROW EXECUTE FUNCTION access_log.check_erasure();
 
 CREATE TRIGGER entry_only_grows BEFORE UPDATE OR TRUNCATE ON access_log.entry FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER erasure_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.erasure FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER halt_end_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.halt_end FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER halt_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.halt FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER leaf_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.leaf FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -5057,7 +6176,11 @@ CREATE TRIGGER protection_told AFTER INSERT ON casework.protection FOR EACH ROW 
 
 CREATE TRIGGER reviewed_by_another BEFORE INSERT ON casework.break_glass_review FOR EACH ROW EXECUTE FUNCTION casework.check_review();
 
+CREATE TRIGGER description_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON catalogue.description FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE TRIGGER event_is_chained BEFORE INSERT ON consent.event FOR EACH ROW EXECUTE FUNCTION consent.chain_event();
+
+CREATE TRIGGER event_notifies_recipient AFTER INSERT ON consent.event FOR EACH ROW EXECUTE FUNCTION exchange.notify_recipient();
 
 CREATE TRIGGER event_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -5066,6 +6189,14 @@ CREATE TRIGGER policy_attributes_known BEFORE INSERT ON consent.policy FOR EACH 
 CREATE TRIGGER policy_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.policy FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER request_message_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.request_message FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER acknowledgement_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON exchange.acknowledgement FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER notice_number_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON exchange.notice_number FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER notice_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON exchange.notice FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER signed_answer_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON exchange.signed_answer FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER evidence_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON identity.evidence FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -5113,6 +6244,8 @@ CREATE TRIGGER erasure_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON registe
 
 CREATE TRIGGER wallet_follows_resident AFTER UPDATE OF superseded_by ON register.resident FOR EACH ROW WHEN (((new.superseded_by IS NOT NULL) AND (old.superseded_by IS NULL))) EXECUTE FUNCTION ledger.follow_resident();
 
+CREATE TRIGGER cosigned_head_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON witness.cosigned_head FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 ALTER TABLE ONLY access_log.anomaly_entry
     ADD CONSTRAINT anomaly_entry_anomaly_id_fkey FOREIGN KEY (anomaly_id) REFERENCES access_log.anomaly(id);
 
@@ -5124,6 +6257,12 @@ ALTER TABLE ONLY access_log.anomaly_finding
 
 ALTER TABLE ONLY access_log.batch
     ADD CONSTRAINT batch_tree_size_fkey FOREIGN KEY (tree_size) REFERENCES access_log.checkpoint(tree_size) DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE ONLY access_log.cosignature
+    ADD CONSTRAINT cosignature_tree_size_fkey FOREIGN KEY (tree_size) REFERENCES access_log.checkpoint(tree_size);
+
+ALTER TABLE ONLY access_log.halt_end
+    ADD CONSTRAINT halt_end_halt_id_fkey FOREIGN KEY (halt_id) REFERENCES access_log.halt(id);
 
 ALTER TABLE ONLY benefits.decision
     ADD CONSTRAINT decision_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES identity.staff(id);
@@ -5191,6 +6330,15 @@ ALTER TABLE ONLY casework.protection
 ALTER TABLE ONLY casework.protection
     ADD CONSTRAINT protection_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
+ALTER TABLE ONLY catalogue.description
+    ADD CONSTRAINT description_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES consent.organisation(id);
+
+ALTER TABLE ONLY catalogue.description
+    ADD CONSTRAINT description_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY catalogue.volume_of_month
+    ADD CONSTRAINT volume_of_month_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
+
 ALTER TABLE ONLY consent.event
     ADD CONSTRAINT event_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
 
@@ -5233,14 +6381,41 @@ ALTER TABLE ONLY consent.state
 ALTER TABLE ONLY consent.state
     ADD CONSTRAINT state_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
+ALTER TABLE ONLY exchange.acknowledgement
+    ADD CONSTRAINT acknowledgement_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
+
+ALTER TABLE ONLY exchange.acknowledgement
+    ADD CONSTRAINT acknowledgement_notice_id_fkey FOREIGN KEY (notice_id) REFERENCES exchange.notice(id);
+
+ALTER TABLE ONLY exchange.delivery
+    ADD CONSTRAINT delivery_notice_id_fkey FOREIGN KEY (notice_id) REFERENCES exchange.notice(id);
+
+ALTER TABLE ONLY exchange.notice
+    ADD CONSTRAINT notice_event_id_fkey FOREIGN KEY (event_id) REFERENCES consent.event(id);
+
+ALTER TABLE ONLY exchange.notice_number
+    ADD CONSTRAINT notice_number_notice_id_fkey FOREIGN KEY (notice_id) REFERENCES exchange.notice(id);
+
+ALTER TABLE ONLY exchange.notice
+    ADD CONSTRAINT notice_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
+
+ALTER TABLE ONLY exchange.notice_queue
+    ADD CONSTRAINT notice_queue_notice_id_fkey FOREIGN KEY (notice_id) REFERENCES exchange.notice(id);
+
 ALTER TABLE ONLY exchange.pseudonym
     ADD CONSTRAINT pseudonym_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
 
 ALTER TABLE ONLY exchange.pseudonym
     ADD CONSTRAINT pseudonym_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
+ALTER TABLE ONLY exchange.signed_answer
+    ADD CONSTRAINT signed_answer_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
+
 ALTER TABLE ONLY exchange.volume
     ADD CONSTRAINT volume_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
+
+ALTER TABLE ONLY exchange.webhook
+    ADD CONSTRAINT webhook_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
 
 ALTER TABLE ONLY identity.account
     ADD CONSTRAINT account_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
@@ -5347,11 +6522,20 @@ ALTER TABLE ONLY register.data_key
 ALTER TABLE ONLY register.erasure
     ADD CONSTRAINT erasure_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
+ALTER TABLE ONLY register.guardianship
+    ADD CONSTRAINT guardianship_child_id_fkey FOREIGN KEY (child_id) REFERENCES register.minor(resident_id);
+
+ALTER TABLE ONLY register.guardianship
+    ADD CONSTRAINT guardianship_guardian_id_fkey FOREIGN KEY (guardian_id) REFERENCES register.resident(id);
+
 ALTER TABLE ONLY register.import_record
     ADD CONSTRAINT import_record_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
 ALTER TABLE ONLY register.lookup
     ADD CONSTRAINT lookup_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY register.minor
+    ADD CONSTRAINT minor_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
 ALTER TABLE ONLY register.resident
     ADD CONSTRAINT resident_superseded_by_fkey FOREIGN KEY (superseded_by) REFERENCES register.resident(id);
@@ -5377,6 +6561,9 @@ ALTER TABLE ONLY web.credential
 ALTER TABLE ONLY web.credential
     ADD CONSTRAINT credential_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
 
+ALTER TABLE ONLY witness.cosigned_head
+    ADD CONSTRAINT cosigned_head_witness_origin_previous_size_fkey FOREIGN KEY (witness, origin, previous_size) REFERENCES witness.cosigned_head(witness, origin, tree_size);
+
 GRANT USAGE ON SCHEMA access_log TO stoa_app;
 GRANT USAGE ON SCHEMA access_log TO stoa_auditor;
 GRANT USAGE ON SCHEMA access_log TO stoa_door;
@@ -5388,12 +6575,17 @@ GRANT USAGE ON SCHEMA benefits TO stoa_door;
 GRANT USAGE ON SCHEMA casework TO stoa_app;
 GRANT USAGE ON SCHEMA casework TO stoa_door;
 
+GRANT USAGE ON SCHEMA catalogue TO stoa_app;
+GRANT USAGE ON SCHEMA catalogue TO stoa_auditor;
+GRANT USAGE ON SCHEMA catalogue TO stoa_door;
+
 GRANT USAGE ON SCHEMA consent TO stoa_app;
 GRANT USAGE ON SCHEMA consent TO stoa_auditor;
 GRANT USAGE ON SCHEMA consent TO stoa_door;
 
 GRANT USAGE ON SCHEMA exchange TO stoa_app;
 GRANT USAGE ON SCHEMA exchange TO stoa_door;
+GRANT USAGE ON SCHEMA exchange TO stoa_auditor;
 
 GRANT USAGE ON SCHEMA identity TO stoa_app;
 GRANT USAGE ON SCHEMA identity TO stoa_door;
@@ -5425,6 +6617,9 @@ GRANT USAGE ON SCHEMA register TO stoa_door;
 
 GRANT USAGE ON SCHEMA web TO stoa_app;
 GRANT USAGE ON SCHEMA web TO stoa_door;
+
+GRANT USAGE ON SCHEMA witness TO stoa_app;
+GRANT USAGE ON SCHEMA witness TO stoa_auditor;
 
 REVOKE ALL ON FUNCTION casework.working_days_after(start timestamp with time zone, days integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION casework.working_days_after(start timestamp with time zone, days integer) TO stoa_door;
@@ -5495,6 +6690,8 @@ GRANT ALL ON FUNCTION access_log.close_anomaly(credential bytea, wanted text, fi
 REVOKE ALL ON FUNCTION access_log.commitments(from_index bigint, end_index bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.commitments(from_index bigint, end_index bigint) TO stoa_app;
 
+REVOKE ALL ON FUNCTION access_log.end_halt(authority text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) TO stoa_app;
 
@@ -5510,8 +6707,14 @@ REVOKE ALL ON FUNCTION access_log.field(number_and_tag bytea, payload text) FROM
 REVOKE ALL ON FUNCTION access_log.find_anomalies(zone text, opens_hour integer, closes_hour integer, people_per_hour_max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.find_anomalies(zone text, opens_hour integer, closes_hour integer, people_per_hour_max integer) TO stoa_app;
 
+REVOKE ALL ON FUNCTION access_log.given_to(credential bytea, organisation text) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.given_to(credential bytea, organisation text) TO stoa_app;
+
 REVOKE ALL ON FUNCTION access_log.kept_since() FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.kept_since() TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.log_guardian_view(credential bytea, entry_id uuid, child uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.log_guardian_view(credential bytea, entry_id uuid, child uuid) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.longest_wait_seconds() FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.longest_wait_seconds() TO stoa_app;
@@ -5528,6 +6731,8 @@ GRANT ALL ON FUNCTION access_log.own_entry(credential bytea, entry_id uuid) TO s
 REVOKE ALL ON FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) TO stoa_app;
 
+REVOKE ALL ON FUNCTION access_log.refuse_while_halted() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION access_log.release(entry_ids uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.release(entry_ids uuid[]) TO stoa_app;
 
@@ -5535,6 +6740,9 @@ REVOKE ALL ON FUNCTION access_log.role_of(staff_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION access_log.sequence(entries_max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.sequence(entries_max integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.stop(witness text, witness_size bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.stop(witness text, witness_size bigint) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.store_tiles() FROM PUBLIC;
 
@@ -5552,8 +6760,8 @@ GRANT ALL ON FUNCTION benefits.disbursements_for(credential bytea, disbursement 
 REVOKE ALL ON FUNCTION benefits.prepare(credential bytea, disbursement uuid, access_entry uuid, programme text, amount bigint, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION benefits.prepare(credential bytea, disbursement uuid, access_entry uuid, programme text, amount bigint, reason text) TO stoa_app;
 
-REVOKE ALL ON FUNCTION benefits.received_by(credential bytea, page_size integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION benefits.received_by(credential bytea, page_size integer) TO stoa_app;
+REVOKE ALL ON FUNCTION benefits.received_by(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION benefits.received_by(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
 
 REVOKE ALL ON FUNCTION benefits.refuse(credential bytea, disbursement uuid, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION benefits.refuse(credential bytea, disbursement uuid, reason text) TO stoa_app;
@@ -5608,6 +6816,15 @@ REVOKE ALL ON FUNCTION casework.tell_of_review() FROM PUBLIC;
 REVOKE ALL ON FUNCTION casework.unreviewed(credential bytea, wanted text) FROM PUBLIC;
 GRANT ALL ON FUNCTION casework.unreviewed(credential bytea, wanted text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION catalogue.count_min() FROM PUBLIC;
+GRANT ALL ON FUNCTION catalogue.count_min() TO stoa_app;
+
+REVOKE ALL ON FUNCTION catalogue.describe(credential bytea, kind text, subject text, read_version integer, owner_id text, steward text, classification text, schema text, retention text) FROM PUBLIC;
+GRANT ALL ON FUNCTION catalogue.describe(credential bytea, kind text, subject text, read_version integer, owner_id text, steward text, classification text, schema text, retention text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION catalogue.history_of(credential bytea, kind text, subject text) FROM PUBLIC;
+GRANT ALL ON FUNCTION catalogue.history_of(credential bytea, kind text, subject text) TO stoa_app;
+
 REVOKE ALL ON FUNCTION consent.answer(credential bytea, event_id uuid, request uuid, kind text, attributes text[], policy_version integer, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.answer(credential bytea, event_id uuid, request uuid, kind text, attributes text[], policy_version integer, language text) TO stoa_app;
 
@@ -5631,6 +6848,9 @@ REVOKE ALL ON FUNCTION consent.check_policy_attributes() FROM PUBLIC;
 REVOKE ALL ON FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.decide(credential bytea, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION consent.decide_for_child(credential bytea, child uuid, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.decide_for_child(credential bytea, child uuid, event_id uuid, activity uuid, kind text, attributes text[], policy_version integer, language text) TO stoa_app;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE identity.account TO stoa_door;
 
 GRANT UPDATE(resident_id) ON TABLE identity.account TO stoa_door;
@@ -5639,12 +6859,17 @@ REVOKE ALL ON FUNCTION consent.decider(credential bytea) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION consent.deferral() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION consent.family_verdict(child uuid, activity uuid, kind text, attributes text[], policy_version integer, account uuid, capacity text, moment timestamp with time zone, OUT verdict text, OUT ends_by timestamp with time zone) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION consent.hash_of(e consent.event) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION consent.history_of(credential bytea, activity uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.history_of(credential bytea, activity uuid) TO stoa_app;
 
 REVOKE ALL ON FUNCTION consent.lock_open_request(request uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.notices_about(credential bytea, activity uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.notices_about(credential bytea, activity uuid) TO stoa_app;
 
 REVOKE ALL ON FUNCTION consent.state_at(state text, valid_until timestamp with time zone, moment timestamp with time zone) FROM PUBLIC;
 
@@ -5672,8 +6897,15 @@ GRANT ALL ON FUNCTION consent.requests_of(credential bytea, request uuid) TO sto
 REVOKE ALL ON FUNCTION consent.retract(credential bytea, event_id uuid, request uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.retract(credential bytea, event_id uuid, request uuid) TO stoa_app;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE consent.state TO stoa_door;
+
+REVOKE ALL ON FUNCTION consent.shown_attributes(stored consent.state, state_now text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION consent.states_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.states_of(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION consent.states_of_child(credential bytea, child uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.states_of_child(credential bytea, child uuid) TO stoa_app;
 
 REVOKE ALL ON FUNCTION consent.verify_chains() FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.verify_chains() TO stoa_auditor;
@@ -5681,8 +6913,40 @@ GRANT ALL ON FUNCTION consent.verify_chains() TO stoa_auditor;
 REVOKE ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION exchange.acknowledge(credential bytea, notice uuid, done text, law text) FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.acknowledge(credential bytea, notice uuid, done text, law text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION exchange.attempts_max() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION exchange.keep_proof(credential bytea, entry uuid, request_sha256 bytea, request_input text, request_signature bytea, status smallint, answer_sha256 bytea, answer_input text, answer_signature text) FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.keep_proof(credential bytea, entry uuid, request_sha256 bytea, request_input text, request_signature bytea, status smallint, answer_sha256 bytea, answer_input text, answer_signature text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION exchange.note_delivery(notice uuid, attempt smallint, delivered boolean, outcome text) FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.note_delivery(notice uuid, attempt smallint, delivered boolean, outcome text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION exchange.notice_period() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION exchange.notices_of(credential bytea, after_number bigint, notice uuid, notices_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.notices_of(credential bytea, after_number bigint, notice uuid, notices_max integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION exchange.notify_recipient() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION exchange.number_notices(organisation text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION exchange.numbers_per_call() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION exchange.recipients(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.recipients(credential bytea) TO stoa_app;
+
 REVOKE ALL ON FUNCTION exchange.remove_past_volume() FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.remove_past_volume() TO stoa_app;
+
+REVOKE ALL ON FUNCTION exchange.retry_delay(attempt integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION exchange.set_webhook(organisation text, url text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION exchange.take_deliveries(deliveries_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.take_deliveries(deliveries_max integer) TO stoa_app;
 
 REVOKE ALL ON FUNCTION exchange.volume_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.volume_of(credential bytea) TO stoa_app;
@@ -5794,6 +7058,9 @@ REVOKE ALL ON FUNCTION questions.check_answer() FROM PUBLIC;
 REVOKE ALL ON FUNCTION questions.own_question(credential bytea, entry uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION questions.own_question(credential bytea, entry uuid) TO stoa_app;
 
+REVOKE ALL ON FUNCTION questions.own_questions(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION questions.own_questions(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
+
 REVOKE ALL ON FUNCTION questions.question_under(credential bytea, view_entry uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION questions.question_under(credential bytea, view_entry uuid) TO stoa_app;
 
@@ -5804,13 +7071,29 @@ REVOKE ALL ON FUNCTION questions.viewed_by_auditor(credential bytea, view_entry 
 REVOKE ALL ON FUNCTION questions.waiting(credential bytea, wanted text) FROM PUBLIC;
 GRANT ALL ON FUNCTION questions.waiting(credential bytea, wanted text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION register.add_guardianship(guardianship uuid, child uuid, guardian uuid, must_agree boolean, asked_from timestamp with time zone, alone_from timestamp with time zone, of_age_from timestamp with time zone, sealed_child_name bytea, sealed_guardian_name bytea, authority text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION register.answer_correction(credential bytea, opening_id uuid, request uuid, decision text, sealed_answer bytea, sealed_value bytea, name_and_birth_date_hmac bytea, OUT outcome text, OUT resident uuid, OUT reference text) FROM PUBLIC;
 GRANT ALL ON FUNCTION register.answer_correction(credential bytea, opening_id uuid, request uuid, decision text, sealed_answer bytea, sealed_value bytea, name_and_birth_date_hmac bytea, OUT outcome text, OUT resident uuid, OUT reference text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION register.children_of(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION register.children_of(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION register.corrections_about(credential bytea, view_entry uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION register.corrections_about(credential bytea, view_entry uuid) TO stoa_app;
 
+REVOKE ALL ON FUNCTION register.end_guardianship(child uuid, guardian uuid, authority text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION register.erase_resident(code text, authority text) FROM PUBLIC;
+
+GRANT SELECT ON TABLE register.guardianship TO stoa_door;
+
+GRANT SELECT ON TABLE register.minor TO stoa_door;
+
+REVOKE ALL ON FUNCTION register.guardians_at(child uuid, moment timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION register.guardians_of(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION register.guardians_of(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION register.has_corrected_name(resident uuid) FROM PUBLIC;
 
@@ -5819,17 +7102,21 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.import_record TO stoa_door;
 REVOKE ALL ON FUNCTION register.imported(national_number_hmacs bytea[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION register.imported(national_number_hmacs bytea[]) TO stoa_app;
 
+REVOKE ALL ON FUNCTION register.is_guardian(guardian uuid, child uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION register.merge_import(batch uuid, OUT inserted integer, OUT updated integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION register.merge_import(batch uuid, OUT inserted integer, OUT updated integer) TO stoa_app;
 
 REVOKE ALL ON FUNCTION register.open_corrections(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION register.open_corrections(credential bytea) TO stoa_app;
 
-REVOKE ALL ON FUNCTION register.own_corrections(credential bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION register.own_corrections(credential bytea) TO stoa_app;
+REVOKE ALL ON FUNCTION register.own_corrections(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION register.own_corrections(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
 
 REVOKE ALL ON FUNCTION register.request_correction(credential bytea, id uuid, reference text, attribute text, sealed_statement bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION register.request_correction(credential bytea, id uuid, reference text, attribute text, sealed_statement bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION register.sealing_key(code text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION web.choose_language(session_hash bytea, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION web.choose_language(session_hash bytea, language text) TO stoa_app;
@@ -5874,8 +7161,19 @@ GRANT INSERT ON TABLE access_log.batch TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.checkpoint TO stoa_auditor;
 GRANT SELECT,INSERT ON TABLE access_log.checkpoint TO stoa_app;
+GRANT SELECT ON TABLE access_log.checkpoint TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE access_log.confirmation TO stoa_app;
+
+GRANT SELECT,INSERT ON TABLE access_log.cosignature TO stoa_app;
+GRANT SELECT ON TABLE access_log.cosignature TO stoa_auditor;
 
 GRANT SELECT ON TABLE access_log.erasure TO stoa_auditor;
+
+GRANT SELECT ON TABLE access_log.halt TO stoa_auditor;
+GRANT INSERT ON TABLE access_log.halt TO stoa_door;
+
+GRANT SELECT ON TABLE access_log.halt_end TO stoa_auditor;
 
 GRANT SELECT,INSERT ON TABLE access_log.own_view TO stoa_door;
 
@@ -5887,6 +7185,10 @@ GRANT SELECT,INSERT,DELETE ON TABLE access_log.queue TO stoa_door;
 GRANT SELECT ON TABLE access_log.staff_reason TO stoa_app;
 GRANT SELECT ON TABLE access_log.staff_reason TO stoa_auditor;
 GRANT SELECT ON TABLE access_log.staff_reason TO stoa_door;
+
+GRANT SELECT ON TABLE access_log.standing_halt TO stoa_app;
+GRANT SELECT ON TABLE access_log.standing_halt TO stoa_auditor;
+GRANT SELECT ON TABLE access_log.standing_halt TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.subject_head TO stoa_auditor;
 GRANT SELECT,INSERT,UPDATE ON TABLE access_log.subject_head TO stoa_door;
@@ -5911,13 +7213,40 @@ GRANT SELECT,INSERT ON TABLE casework.printed_form TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE casework.protection TO stoa_door;
 
+GRANT SELECT,INSERT ON TABLE catalogue.description TO stoa_door;
+
+GRANT SELECT ON TABLE register.attribute TO stoa_app;
+GRANT SELECT ON TABLE register.attribute TO stoa_auditor;
+GRANT SELECT ON TABLE register.attribute TO stoa_door;
+
+GRANT SELECT ON TABLE catalogue.item TO stoa_app;
+
+GRANT SELECT ON TABLE catalogue.owner TO stoa_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE catalogue.volume_of_month TO stoa_door;
+
+GRANT SELECT ON TABLE catalogue.sharing_of_month TO stoa_app;
+
 GRANT SELECT,INSERT ON TABLE consent.request_message TO stoa_door;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE consent.state TO stoa_door;
+GRANT SELECT,INSERT ON TABLE exchange.acknowledgement TO stoa_door;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE exchange.delivery TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE exchange.notice TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE exchange.notice_number TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE ON TABLE exchange.notice_queue TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE exchange.pseudonym TO stoa_door;
 
+GRANT SELECT ON TABLE exchange.signed_answer TO stoa_auditor;
+GRANT SELECT,INSERT ON TABLE exchange.signed_answer TO stoa_door;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE exchange.volume TO stoa_door;
+
+GRANT SELECT ON TABLE exchange.webhook TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE identity.evidence TO stoa_door;
 
@@ -5960,10 +7289,6 @@ GRANT SELECT ON TABLE payments.payment TO stoa_auditor;
 GRANT SELECT ON TABLE public.migration TO stoa_app;
 GRANT SELECT ON TABLE public.migration TO stoa_auditor;
 
-GRANT SELECT ON TABLE register.attribute TO stoa_app;
-GRANT SELECT ON TABLE register.attribute TO stoa_auditor;
-GRANT SELECT ON TABLE register.attribute TO stoa_door;
-
 GRANT SELECT,INSERT ON TABLE register.correction_answer TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE register.correction_request TO stoa_door;
@@ -5979,6 +7304,9 @@ GRANT DELETE ON TABLE web.idempotency_key TO stoa_app;
 GRANT SELECT,INSERT ON TABLE web.idempotency_key TO stoa_door;
 
 GRANT SELECT(created_at) ON TABLE web.idempotency_key TO stoa_app;
+
+GRANT SELECT,INSERT ON TABLE witness.cosigned_head TO stoa_app;
+GRANT SELECT ON TABLE witness.cosigned_head TO stoa_auditor;
 
 REVOKE ALL ON FUNCTION ledger.findings(count_max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.findings(count_max integer) TO stoa_auditor;

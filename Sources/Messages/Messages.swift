@@ -29,10 +29,10 @@ public enum MessageKind: String, Sendable, CaseIterable {
     /// Where there is something to look at, and the key of that page's name.
     var page: (path: String, textKey: String)? {
         switch self {
-        case .welcome: nil
+        case .welcome, .recordProtected, .protectionLifted: nil
         case .identityProven, .codeChanged, .correctionReceived, .correctionAccepted, .correctionDeclined: ("/details", "messages.see.details")
         case .consentOnPaper: ("/consents", "messages.see.sharing")
-        case .questionReceived, .questionAnswered: ("/access-log", "messages.see.log")
+        case .questionReceived, .questionAnswered, .glassBroken, .glassReviewed: ("/access-log", "messages.see.log")
         case .paymentReceived: ("/money", "messages.see.money")
         case .billPaid: ("/bills", "messages.see.bills")
         }

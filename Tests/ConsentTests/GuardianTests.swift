@@ -104,7 +104,7 @@ private struct Family {
             ConsentRoutes(database: city.app, vault: city.vault).add(to: site)
             GuardianRoutes(database: city.app, vault: city.vault).add(to: site)
             ConsentReceiptRoutes(database: city.app, signer: try Ed25519NoteSigner.generate(name: "city.example/log")).add(to: site)
-            AccessLogRoutes(database: city.app, entries: entries, verifier: try Ed25519NoteSigner.generate(name: "city.example/log").verifier).add(to: site)
+            AccessLogRoutes(database: city.app, entries: entries, heads: LogHeads(database: city.app, verifier: try Ed25519NoteSigner.generate(name: "city.example/log").verifier)).add(to: site)
         }) { try await body(self, $0) }
     }
 }

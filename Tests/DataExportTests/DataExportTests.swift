@@ -74,7 +74,7 @@ private struct Town {
         try await city.serve({ site in
             RegisterRoutes(door: door, vault: city.vault, corrections: Corrections(database: city.app, vault: city.vault, lookup: city.lookup)).add(to: site)
             ConsentRoutes(database: city.app, vault: city.vault).add(to: site)
-            AccessLogRoutes(database: city.app, entries: entries, verifier: signer.verifier).add(to: site)
+            AccessLogRoutes(database: city.app, entries: entries, heads: LogHeads(database: city.app, verifier: signer.verifier)).add(to: site)
             QuestionsRoutes(questions: Questions(database: city.app, door: door, vault: city.vault, entries: entries)).add(to: site)
             MessagesRoutes(database: city.app).add(to: site)
             PaymentsRoutes(database: city.app, ledger: Ledger(database: city.app), zone: .gmt).add(to: site)

@@ -48,7 +48,7 @@ private struct Town {
     func serve(_ body: @Sendable (Town, any TestClientProtocol) async throws -> Void) async throws {
         let routes = NoticeRoutes(database: city.app, signer: signer)
         try await city.serve({ site in
-            ConsentRoutes(database: city.app).add(to: site)
+            ConsentRoutes(database: city.app, vault: city.vault).add(to: site)
             ConsentRequestRoutes(database: city.app).add(to: site)
             routes.add(to: site)
             site.staff.get("/tasks") { _, context in
