@@ -105,7 +105,10 @@ struct OrganisationAccountOf: Query {
 
     func decode(_ row: inout RowReader) throws -> Result<OrganisationAccount, AccountRefusal> {
         let standing = try row.next(String.self)
-        if let refusal = AccountRefusal(rawValue: standing) { return .failure(refusal) }
+        if let refusal = AccountRefusal(rawValue: standing) {
+            row.skip(6)
+            return .failure(refusal)
+        }
         guard standing == "found" else { throw DatabaseError.decoding(column: "standing", reason: "is a word that this version does not know") }
         let kind = try row.next(String.self)
         let currency = try Currency(column: row.next())

@@ -8,12 +8,15 @@ private let readable: Set<String> = [
     "register.attribute",  // the list of kinds of data
     "register.key_check",  // a sealed test value, no person's
     "access_log.staff_reason", "access_log.checkpoint", "access_log.tile",  // public
+    "access_log.cosignature", "access_log.confirmation", "access_log.standing_halt",  // what witnesses said of public heads
     "consent.organisation", "consent.processing_activity", "consent.policy",  // what pages show to everybody
     "identity.failed_sign_in",  // keyed hashes and times
     "web.idempotency_key",  // the times alone
 ]
 /// Tables that it may insert into, and no more.
-private let insertable: Set<String> = ["register.import_staging", "access_log.checkpoint", "register.key_check"]
+private let insertable: Set<String> = [
+    "register.import_staging", "access_log.checkpoint", "access_log.cosignature", "access_log.confirmation", "register.key_check",
+]
 
 private let schemas = ["register", "access_log", "consent", "exchange", "questions", "web", "identity"]
 
@@ -26,7 +29,7 @@ struct DirectReadTests {
         let tables = try await city.owner.query(
             OneValue(
                 """
-                SELECT format('%I.%I %I %s %s', n.nspname, c.relname, (SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum = 1),
+                SELECT format('%I.%I %I %s %s', n.nspname, c.relname, (SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attgenerated = '' ORDER BY a.attnum DESC LIMIT 1),
                     c.relkind, pg_relation_is_updatable(c.oid, false) <> 0)
                 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
                 WHERE n.nspname = ANY (\(schemas)) AND c.relkind IN ('r', 'p', 'v', 'm')
