@@ -389,14 +389,14 @@ BEGIN
 END
 $$;
 
--- Who asks about an organisation's accounts: the client of a live access token, and whether the token may (scope ledger.post).
--- No row for anybody else.
+-- Who asks about an organisation's accounts: the client of a live access token, and whether it may (an organisation's, with the scope
+-- ledger.post). No row for anybody else.
 CREATE FUNCTION ledger.poster(credential bytea) RETURNS TABLE (client_id text, organisation_id text, may_post boolean)
     LANGUAGE sql STABLE
     BEGIN ATOMIC
-        SELECT c.client_id, c.organisation_id, 'ledger.post' = ANY (c.scope)
+        SELECT c.client_id, c.organisation_id, c.organisation_id IS NOT NULL AND 'ledger.post' = ANY (c.scope)
         FROM web.credential AS c
-        WHERE c.hash = poster.credential AND c.kind = 'access_token' AND c.organisation_id IS NOT NULL AND web.is_live(c);
+        WHERE c.hash = poster.credential AND c.kind = 'access_token' AND web.is_live(c);
     END;
 
 -- Posts for organisations: each transfer under the access token (scope ledger.post) of the organisation that holds both accounts.
@@ -460,7 +460,7 @@ DECLARE
     asker record;
 BEGIN
     SELECT p.organisation_id, p.may_post INTO asker FROM ledger.poster(open_organisation_account.credential) AS p;
-    IF asker.organisation_id IS NULL THEN RETURN 'credential_invalid'; END IF;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
     IF NOT asker.may_post THEN RETURN 'scope_missing'; END IF;
     INSERT INTO ledger.account (id, kind, currency, organisation_id, normal_side)
         VALUES (open_organisation_account.id, 'general', open_organisation_account.currency, asker.organisation_id, 'credit')

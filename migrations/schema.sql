@@ -3436,7 +3436,7 @@ DECLARE
     asker record;
 BEGIN
     SELECT p.organisation_id, p.may_post INTO asker FROM ledger.poster(open_organisation_account.credential) AS p;
-    IF asker.organisation_id IS NULL THEN RETURN 'credential_invalid'; END IF;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
     IF NOT asker.may_post THEN RETURN 'scope_missing'; END IF;
     INSERT INTO ledger.account (id, kind, currency, organisation_id, normal_side)
         VALUES (open_organisation_account.id, 'general', open_organisation_account.currency, asker.organisation_id, 'credit')
@@ -3614,9 +3614,9 @@ CREATE FUNCTION ledger.poster(credential bytea) RETURNS TABLE(client_id text, or
     BEGIN ATOMIC
  SELECT c.client_id,
      c.organisation_id,
-     ('ledger.post'::text = ANY (c.scope))
+     ((c.organisation_id IS NOT NULL) AND ('ledger.post'::text = ANY (c.scope)))
     FROM web.credential c
-   WHERE ((c.hash = poster.credential) AND (c.kind = 'access_token'::text) AND (c.organisation_id IS NOT NULL) AND web.is_live(c.*));
+   WHERE ((c.hash = poster.credential) AND (c.kind = 'access_token'::text) AND web.is_live(c.*));
 END;
 
 ALTER FUNCTION ledger.poster(credential bytea) OWNER TO stoa_door;

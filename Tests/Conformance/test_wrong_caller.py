@@ -55,15 +55,22 @@ def test_the_other_kind_of_token(operations, base_url, app_token, organisation_t
     """An organisation at the resident's routes, and the other way round."""
     app, organisation = API(base_url, app_token(resident)), API(base_url, organisation_token(demo["organisations"][0]))
     for method, path in protected(operations):
-        wrong = app if "/exchange/" in path else organisation
-        answer = wrong.call(method, filled(path), json=exchange_body(path) if "/exchange/" in path else {} if method != "GET" else None,
+        for_organisations = "/exchange/" in path or "/ledger/" in path
+        wrong = app if for_organisations else organisation
+        answer = wrong.call(method, filled(path), json=None if method == "GET" else organisation_body(path) if for_organisations else {},
                             headers={"Idempotency-Key": "wrong-caller"})
         assert answer.status_code == 403, f"{method} {path}: {answer.status_code} {answer.text[:300]}"
         assert_problem(answer, 403)
 
 
-def exchange_body(path):
+def organisation_body(path):
     """A body that is right for this route of organisations, so that only the token is wrong."""
+    if path.endswith("/ledger/accounts"):
+        return {"id": str(uuid.uuid4()), "kind": "general", "currency": "EUR"}
+    if "/ledger/" in path:
+        transfer = {"id": str(uuid.uuid4()), "kind": "post", "debit_account": str(uuid.uuid4()), "credit_account": str(uuid.uuid4()),
+                    "amount": 1, "currency": "EUR", "reference": "x"}
+        return transfer if path.endswith("/transfers") else {"transfers": [transfer], "atomic": False}
     if path.endswith("/acknowledgement"):
         return {"done": "deleted"}
     body = {"purpose": "x", "attributes": ["given_names"]}
