@@ -308,7 +308,7 @@ DECLARE
     found_now integer;
     found_more integer;
 BEGIN
-    IF NOT pg_try_advisory_xact_lock(7308895159) THEN RETURN 0; END IF;
+    IF NOT pg_try_advisory_xact_lock(7308895160) THEN RETURN 0; END IF;
     since := coalesce((SELECT date_trunc('hour', s.until - interval '5 minutes') FROM access_log.anomaly_search AS s), '-infinity');
 
     WITH looked AS (

@@ -76,12 +76,12 @@ CREATE VIEW catalogue.sharing_of_month AS
 ALTER VIEW catalogue.sharing_of_month OWNER TO stoa_door;
 GRANT SELECT ON catalogue.sharing_of_month TO stoa_app;
 
--- Removes minutes that are long over, and keeps what they add up to.
+-- Removes minutes that are long over, and keeps what they add up to. The hour before this one is kept whole: access_log.find_anomalies counts it.
 CREATE OR REPLACE FUNCTION exchange.remove_past_volume() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     WITH past AS (
-        DELETE FROM exchange.volume AS v WHERE v.minute < public.stoa_now() - interval '1 hour'
+        DELETE FROM exchange.volume AS v WHERE v.minute < public.stoa_now() - interval '2 hours'
         RETURNING v.organisation_id, v.minute, v.count
     ), summed AS (
         SELECT p.organisation_id, date_trunc('month', p.minute AT TIME ZONE 'UTC')::date AS month, sum(p.count) AS count

@@ -932,7 +932,7 @@ DECLARE
     found_now integer;
     found_more integer;
 BEGIN
-    IF NOT pg_try_advisory_xact_lock(7308895159) THEN RETURN 0; END IF;
+    IF NOT pg_try_advisory_xact_lock(7308895160) THEN RETURN 0; END IF;
     since := coalesce((SELECT date_trunc('hour', s.until - interval '5 minutes') FROM access_log.anomaly_search AS s), '-infinity');
 
     WITH looked AS (
@@ -2928,7 +2928,7 @@ CREATE FUNCTION exchange.remove_past_volume() RETURNS void
     AS $$
 BEGIN
     WITH past AS (
-        DELETE FROM exchange.volume AS v WHERE v.minute < public.stoa_now() - interval '1 hour'
+        DELETE FROM exchange.volume AS v WHERE v.minute < public.stoa_now() - interval '2 hours'
         RETURNING v.organisation_id, v.minute, v.count
     ), summed AS (
         SELECT p.organisation_id, date_trunc('month', p.minute AT TIME ZONE 'UTC')::date AS month, sum(p.count) AS count

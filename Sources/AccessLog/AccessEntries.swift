@@ -22,7 +22,7 @@ struct EntryFilter: Sendable, Hashable {
 /// One page of the log and where the next begins.
 struct EntryPage: Sendable {
     let entries: [AccessEntry]
-    let next: EntryCursor?
+    let next: MomentCursor?
 }
 
 /// An organisation that somebody's log names.
@@ -62,12 +62,12 @@ public struct AccessEntries: Sendable {
     }
 
     /// A page of entries, newest first.
-    func page(_ filter: EntryFilter, before cursor: EntryCursor?, count: Int, of credential: CredentialHash) async throws -> EntryPage {
+    func page(_ filter: EntryFilter, before cursor: MomentCursor?, count: Int, of credential: CredentialHash) async throws -> EntryPage {
         try await logView(of: credential)
         // One more than is shown tells whether there is another page.
         let entries = try await newest(count + 1, filter, before: cursor, of: credential)
         let shown = Array(entries.prefix(count))
-        return EntryPage(entries: shown, next: entries.count > count ? shown.last.map(EntryCursor.init) : nil)
+        return EntryPage(entries: shown, next: entries.count > count ? shown.last.map { MomentCursor(at: $0.at, id: $0.id.uuid) } : nil)
     }
 
     /// The organisations to choose from, by name.
@@ -81,7 +81,7 @@ public struct AccessEntries: Sendable {
         return GivenData(try await database.query(GivenTo(credential: credential, organisation: organisation)))
     }
 
-    private func newest(_ count: Int, _ filter: EntryFilter, before cursor: EntryCursor?, of credential: CredentialHash) async throws -> [AccessEntry] {
+    private func newest(_ count: Int, _ filter: EntryFilter, before cursor: MomentCursor?, of credential: CredentialHash) async throws -> [AccessEntry] {
         try await database.query(EntriesAbout(credential: credential, filter: filter, before: cursor, pageSize: count))
     }
 }

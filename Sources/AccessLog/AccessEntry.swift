@@ -68,27 +68,3 @@ struct ReleasedName: Sendable, CustomStringConvertible {
 
     var description: String { "\(name) (\(username))" }
 }
-
-/// Where a page of entries ended: the next one begins after it.
-struct EntryCursor: Sendable, LosslessStringConvertible {
-    let at: Date
-    let id: AccessEntryID
-
-    init(_ entry: AccessEntry) {
-        at = entry.at
-        id = entry.id
-    }
-
-    /// Reads what ``description`` wrote; nil for anything else.
-    init?(_ description: String) {
-        let parts = description.split(separator: "_", omittingEmptySubsequences: false)
-        guard parts.count == 2, let microseconds = Int64(parts[0]), let id = AccessEntryID(String(parts[1])) else { return nil }
-        // Halves of the range of Int64 are far beyond any date of the log and would only overflow.
-        guard (0...Int64(1) << 53).contains(microseconds) else { return nil }
-        at = Date(timeIntervalSince1970: Double(microseconds / 1_000_000) + Double(microseconds % 1_000_000) / 1_000_000)
-        self.id = id
-    }
-
-    /// Microseconds since 1970, which is what PostgreSQL stores, and the id.
-    var description: String { "\(Int64((at.timeIntervalSince1970 * 1_000_000).rounded()))_\(id)" }
-}

@@ -38,7 +38,7 @@ public struct AccessLogRoutes: Sendable {
     @Sendable func showEntries(_ request: Request, _ context: ResidentContext) async throws -> Response {
         let query = try context.query(request)
         let filter = try EntryFilter(query)
-        let page = try await entries.page(filter, before: try EntryCursor(query.value("before")), count: Self.entriesPerPage, of: context.resident.credential)
+        let page = try await entries.page(filter, before: try MomentCursor(parameter: query.value("before")), count: Self.entriesPerPage, of: context.resident.credential)
         let organisations = try await entries.organisations(of: context.resident.credential)
         return try context.page(AccessLogPage(page, filter, organisations, context), title: "access_log.title")
     }
@@ -52,7 +52,7 @@ public struct AccessLogRoutes: Sendable {
         try context.require(scope: "access_log")
         let query = try context.query(request)
         let page = try await entries.page(
-            try EntryFilter(query), before: try EntryCursor(query.value("cursor")), count: Self.entriesPerAnswer, of: context.resident.credential)
+            try EntryFilter(query), before: try MomentCursor(parameter: query.value("cursor")), count: Self.entriesPerAnswer, of: context.resident.credential)
         return try .json(CursorList(items: page.entries.map { AccessEntryBody($0, language: context.language) }, nextCursor: page.next?.description))
     }
 
@@ -78,7 +78,7 @@ public struct AccessLogRoutes: Sendable {
         let export = EntryExport(format: format, language: context.language)
         let body = ResponseBody { [entries] writer in
             try await writer.write(ByteBuffer(bytes: export.beginning))
-            var cursor: EntryCursor?
+            var cursor: MomentCursor?
             var isFirst = true
             repeat {
                 let page = try await entries.page(EntryFilter(withOwn: true), before: cursor, count: EntryExport.entriesPerRead, of: credential)
@@ -94,7 +94,7 @@ public struct AccessLogRoutes: Sendable {
 
     @Sendable private func readOwn(_ reader: OwnDataReader, _ cursor: String?) async throws -> OwnDataPage {
         let page = try await entries.page(
-            EntryFilter(withOwn: true), before: try EntryCursor(cursor), count: OwnDataPart.itemsPerRead, of: reader.credential)
+            EntryFilter(withOwn: true), before: try MomentCursor(parameter: cursor), count: OwnDataPart.itemsPerRead, of: reader.credential)
         return OwnDataPage(try page.entries.map { try JSONValue(encoding: AccessEntryBody($0, language: reader.language)) }, next: page.next?.description)
     }
 
@@ -143,15 +143,6 @@ extension EntryFilter {
         add("purpose", purpose)
         add("outcome", onlyRefused ? "refused" : nil)
         return items.joined(separator: "&")
-    }
-}
-
-extension EntryCursor {
-    /// - Throws: `Problem` 400 for what no page gave out; nil for none.
-    init?(_ text: String?) throws {
-        guard let text else { return nil }
-        guard let cursor = EntryCursor(text) else { throw Problem.malformedCursor() }
-        self = cursor
     }
 }
 

@@ -4,7 +4,7 @@
 public import Foundation
 public import Postgres
 import Primitives
-public import Web
+import Web
 
 /// What counts as unusual in this city.
 public struct AnomalyRules: Sendable {

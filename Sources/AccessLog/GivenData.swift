@@ -1,7 +1,7 @@
 // What one organisation was given of a resident's data so far, for the resident: out of the log, after that look is logged
 // (access_log.given_to, migrations/0016). The page is Consent's, beside the switches of that organisation.
 public import Foundation
-public import Postgres
+import Postgres
 import Web
 
 /// What an organisation received, by purpose.

@@ -68,13 +68,13 @@ struct Commitments: Query {
 struct EntriesAbout: Query {
     let credential: CredentialHash
     var filter = EntryFilter()
-    let before: EntryCursor?
+    let before: MomentCursor?
     let pageSize: Int
 
     var sql: SQL {
         """
         SELECT \(AccessEntry.columns) FROM access_log.entries_about(
-            \(credential.bytes), \(before?.at as Date?), \(before?.id.uuid as UUID?), \(pageSize)::integer, \(filter.withOwn),
+            \(credential.bytes), \(before?.at as Date?), \(before?.id as UUID?), \(pageSize)::integer, \(filter.withOwn),
             \(filter.organisation as String?), \(filter.purpose as String?), \((filter.onlyRefused ? "refused" : nil) as String?),
             \(filter.entry?.uuid as UUID?))
         """

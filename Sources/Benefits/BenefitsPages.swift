@@ -34,7 +34,7 @@ struct DisbursementsPage: PageModel {
         ]
     }
 
-    init(_ found: [Disbursement], next: DisbursementCursor?, mayPrepare: Bool, _ context: some PageContext) {
+    init(_ found: [Disbursement], next: MomentCursor?, mayPrepare: Bool, _ context: some PageContext) {
         items = found.map { one in
             Item(
                 link: Link("/staff/benefits/\(one.id)"), caseReference: one.caseReference, programme: one.programme.text(context.language),
@@ -141,20 +141,5 @@ struct DisbursementPage: PageModel {
         approve = Link("/staff/benefits/\(one.id)/approve")
         refuse = Link("/staff/benefits/\(one.id)/refuse")
         refusalReason = form.area("refusal_reason", label: "benefits.decide.refusal_reason", hint: "benefits.decide.refusal_hint")
-    }
-}
-
-/// Written as microseconds since 1970 and the payment's id: opaque to others, exact for the database.
-extension DisbursementCursor: LosslessStringConvertible {
-    private static let microsecondsPerSecond = 1_000_000.0
-
-    init?(_ description: String) {
-        let parts = description.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
-        guard parts.count == 2, let microseconds = Int64(parts[0]), let id = DisbursementID(String(parts[1])) else { return nil }
-        self.init(at: Date(timeIntervalSince1970: Double(microseconds) / Self.microsecondsPerSecond), id: id)
-    }
-
-    var description: String {
-        "\(Int64((at.timeIntervalSince1970 * Self.microsecondsPerSecond).rounded())).\(id)"
     }
 }

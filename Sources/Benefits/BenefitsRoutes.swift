@@ -42,16 +42,13 @@ public struct BenefitsRoutes: Sendable {
     static let disbursementsPerPage = 50
 
     @Sendable func list(_ request: Request, _ context: StaffContext) async throws -> Response {
-        let cursor = try context.query(request).value("before").map { text in
-            guard let cursor = DisbursementCursor(text) else { throw Problem.malformedCursor("before") }
-            return cursor
-        }
+        let cursor = try MomentCursor(parameter: context.query(request).value("before"), named: "before")
         // One more than is shown tells whether there is another page.
         var found = try await database.query(
             Disbursements(credential: context.staff.credential, before: cursor, count: Self.disbursementsPerPage + 1))
         let hasMore = found.count > Self.disbursementsPerPage
         if hasMore { found.removeLast() }
-        let next = hasMore ? found.last.map { DisbursementCursor(at: $0.preparedAt, id: $0.id) } : nil
+        let next = hasMore ? found.last.map { MomentCursor(at: $0.preparedAt, id: $0.id.uuid) } : nil
         let mayPrepare = !context.staff.roles.isDisjoint(with: BenefitsRules.mayPrepare)
         return try context.page(DisbursementsPage(found, next: next, mayPrepare: mayPrepare, context), title: "benefits.title")
     }

@@ -43,11 +43,6 @@ struct Disbursement: Sendable {
     let refusalReason: String?
 }
 
-struct DisbursementCursor: Sendable {
-    let at: Date
-    let id: DisbursementID
-}
-
 /// The payments that wait for this approver, those left out that they prepared themselves: `benefits.waiting_for`. Nil when none waits.
 struct WaitingForApproval: Query {
     let credential: CredentialHash
@@ -69,14 +64,14 @@ struct WaitingForApproval: Query {
 struct Disbursements: Query {
     let credential: CredentialHash
     var id: DisbursementID?
-    var before: DisbursementCursor?
+    var before: MomentCursor?
     let count: Int
 
     var sql: SQL {
         """
         SELECT id, programme_name, law, public_code, case_reference, currency, amount, reason, prepared_by_name, prepared_by_me, prepared_at,
                decision, decided_by_name, decided_at, refusal_reason
-        FROM benefits.disbursements_for(\(credential.bytes), \(id as DisbursementID?), \(before?.at as Date?), \(before?.id as DisbursementID?), \(Int32(clamping: count)))
+        FROM benefits.disbursements_for(\(credential.bytes), \(id as DisbursementID?), \(before?.at as Date?), \(before?.id as UUID?), \(Int32(clamping: count)))
         """
     }
 

@@ -1,11 +1,11 @@
 // Every statement of the slice. The functions behind them derive the member of staff from the session (migrations/0012_casework.sql).
-public import AccessLog
+import AccessLog
 import Consent
-public import Foundation
+import Foundation
 import Postgres
 public import Primitives
 import Register
-public import Web
+import Web
 
 public enum OpeningTag {}
 public typealias OpeningID = ID<OpeningTag>

@@ -44,44 +44,46 @@ struct ConsentReceipt: Sendable {
     }
 
     /// SHA-256 over the canonical bytes (RFC 8785) of what was shown.
-    var textHash: [UInt8] { Array(SHA256.hash(data: shownText.canonicalised() ?? [])) }
+    var textHash: [UInt8] { get throws { Array(SHA256.hash(data: try shownText.canonicalised())) } }
 
     /// The receipt as it is signed.
     var document: JSONValue {
-        [
-            "@context": [
-                "dct": "http://purl.org/dc/terms/", "dpv": "https://w3id.org/dpv#", "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
-                "stoa": "urn:stoa:consent-receipt:1:",
-            ],
-            "@type": "dpv:ConsentRecord",
-            "dct:identifier": .string(eventID.uuidString.lowercased()),
-            "dct:created": .string(RFC3339.text(issuedAt)),
-            "dct:language": .string(language.tag),
-            "dpv:hasDataSubject": ["dct:identifier": subject.map { .string($0.uuidString.lowercased()) } ?? .null],
-            "dpv:hasNotice": [
-                "@type": "dpv:ConsentNotice", "dct:identifier": .string("\(activity.id)/\(policy.version)"), "stoa:shown": shownText,
-                "stoa:sha256": .string(textHash.hexadecimal),
-            ],
-            "dpv:hasProcess": [
-                [
-                    "dpv:hasDataController": ["dct:identifier": .string(activity.organisationID), "dct:title": .string(activity.organisationName.text(language))],
-                    "dpv:hasPurpose": [["@type": "dpv:Purpose", "dct:identifier": .string(activity.purpose)]],
-                    "dpv:hasPersonalData": .array(attributes.map { .string($0) }),
-                    "dpv:hasLegalBasis": "dpv:Consent",
-                    "dpv:hasConsentStatus": [
-                        "@type": .string(state.privacyVocabulary), "dpv:isIndicatedAtTime": .string(RFC3339.text(since)),
-                        "stoa:capacity": .string(capacity), "stoa:method": .string(method),
-                    ],
-                    "dpv:hasDuration": validUntil.map { ["@type": "dpv:UntilTimeDuration", "rdf:value": .string(RFC3339.text($0))] } ?? .null,
-                ]
-            ],
-            "stoa:chain": ["sequence": .integer(Int64(sequence)), "sha256": .string(chainHead.hexadecimal)],
-        ]
+        get throws {
+            [
+                "@context": [
+                    "dct": "http://purl.org/dc/terms/", "dpv": "https://w3id.org/dpv#", "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
+                    "stoa": "urn:stoa:consent-receipt:1:",
+                ],
+                "@type": "dpv:ConsentRecord",
+                "dct:identifier": .string(eventID.uuidString.lowercased()),
+                "dct:created": .string(RFC3339.text(issuedAt)),
+                "dct:language": .string(language.tag),
+                "dpv:hasDataSubject": ["dct:identifier": subject.map { .string($0.uuidString.lowercased()) } ?? .null],
+                "dpv:hasNotice": [
+                    "@type": "dpv:ConsentNotice", "dct:identifier": .string("\(activity.id)/\(policy.version)"), "stoa:shown": shownText,
+                    "stoa:sha256": .string(try textHash.hexadecimal),
+                ],
+                "dpv:hasProcess": [
+                    [
+                        "dpv:hasDataController": ["dct:identifier": .string(activity.organisationID), "dct:title": .string(activity.organisationName.text(language))],
+                        "dpv:hasPurpose": [["@type": "dpv:Purpose", "dct:identifier": .string(activity.purpose)]],
+                        "dpv:hasPersonalData": .array(attributes.map { .string($0) }),
+                        "dpv:hasLegalBasis": "dpv:Consent",
+                        "dpv:hasConsentStatus": [
+                            "@type": .string(state.privacyVocabulary), "dpv:isIndicatedAtTime": .string(RFC3339.text(since)),
+                            "stoa:capacity": .string(capacity), "stoa:method": .string(method),
+                        ],
+                        "dpv:hasDuration": validUntil.map { ["@type": "dpv:UntilTimeDuration", "rdf:value": .string(RFC3339.text($0))] } ?? .null,
+                    ]
+                ],
+                "stoa:chain": ["sequence": .integer(Int64(sequence)), "sha256": .string(chainHead.hexadecimal)],
+            ]
+        }
     }
 
     /// The city's signature over the label, a line feed and the canonical bytes.
     func signature(by signer: Ed25519NoteSigner) throws -> [UInt8] {
-        try signer.signature(label: Self.label, over: document.canonicalised() ?? [])
+        try signer.signature(label: Self.label, over: try document.canonicalised())
     }
 
     /// Keeps receipts apart from everything else that the key signs.
@@ -171,7 +173,7 @@ struct ConsentReceiptPage: PageModel {
     var key: String
     var sharing: Link
 
-    init(_ receipt: ConsentReceipt, signature: [UInt8], key: String, context: some PageContext) {
+    init(_ receipt: ConsentReceipt, signature: [UInt8], key: String, context: some PageContext) throws {
         organisation = receipt.activity.organisationName.text(context.language)
         title = ShownText(receipt.policy.title, receipt.language)
         explanation = ShownText(receipt.policy.explanation, receipt.language)
@@ -182,7 +184,7 @@ struct ConsentReceiptPage: PageModel {
         until = receipt.state.permits ? receipt.validUntil.map { context.format.dateTime($0) } : nil
         issued = context.format.dateTime(receipt.issuedAt)
         version = String(receipt.policy.version)
-        textHash = receipt.textHash.hexadecimal
+        textHash = try receipt.textHash.hexadecimal
         chainHead = "\(receipt.sequence): \(receipt.chainHead.hexadecimal)"
         self.signature = Data(signature).base64EncodedString()
         self.key = key

@@ -43,7 +43,7 @@ public struct GuardianRoutes: Sendable {
         var fields = FormReader(context.form)
         guard let kind = fields.choice("state", of: ChildDecision.self) else { throw Problem.notFound }
         let version = fields.integer("policy_version", in: 1...Int(Int32.max))
-        let named = try context.form.values("attribute")
+        let named = context.form.values("attribute")
         let decision = ConsentDecision(
             activity: try context.parameter("activity"), kind: kind.decision, attributes: kind == .given && !named.isEmpty ? named : nil,
             readVersion: kind == .given ? version : nil)

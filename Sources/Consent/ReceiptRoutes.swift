@@ -24,7 +24,7 @@ public struct ConsentReceiptRoutes: Sendable {
 
     @Sendable func showReceipt(_ request: Request, _ context: ResidentContext) async throws -> Response {
         let receipt = try await find(context.parameter("activity"), context.resident.credential)
-        let page = ConsentReceiptPage(receipt, signature: try receipt.signature(by: signer), key: signer.verifier.vkey, context: context)
+        let page = try ConsentReceiptPage(receipt, signature: try receipt.signature(by: signer), key: signer.verifier.vkey, context: context)
         return try context.page(page, title: "consent.receipt.title")
     }
 
@@ -32,7 +32,7 @@ public struct ConsentReceiptRoutes: Sendable {
         try context.require(scope: "consents")
         let receipt = try await find(context.parameter("id"), context.resident.credential)
         return .json([
-            "receipt": receipt.document,
+            "receipt": try receipt.document,
             "signature": [
                 "algorithm": "Ed25519", "label": .string(ConsentReceipt.label), "vkey": .string(signer.verifier.vkey),
                 "value": .string(Data(try receipt.signature(by: signer)).base64EncodedString()),

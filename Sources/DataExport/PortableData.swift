@@ -23,8 +23,7 @@ struct PortableData {
     /// The document with its signature beside it.
     /// - Throws: what the signer throws; ``NotCanonical`` for a number that no signature can be made over.
     func signed(by signer: Ed25519NoteSigner) throws -> JSONValue {
-        guard let bytes = data.canonicalised() else { throw NotCanonical() }
-        let signature = try signer.sign(Array((Self.label + "\n").utf8) + bytes)
+        let signature = try signer.signature(label: Self.label, over: data.canonicalised())
         return [
             "data": data,
             "signature": [
@@ -32,6 +31,4 @@ struct PortableData {
             ],
         ]
     }
-
-    struct NotCanonical: Error {}
 }

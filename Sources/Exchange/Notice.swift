@@ -1,5 +1,5 @@
 // What an organisation is told when a consent ends, and what it answers: the document that the city signs, and the bodies around it. The rules
-// are in migrations/0024_events.sql; statements in NoticeSQL.swift, addresses in NoticeRoutes.swift.
+// are in migrations/0024_notices.sql; statements in NoticeSQL.swift, addresses in NoticeRoutes.swift.
 import Foundation
 import Primitives
 import TransparencyLog
@@ -58,7 +58,7 @@ struct Notice: Sendable {
 
     /// The notice as the organisation gets it, with the city's signature over the label, a line feed and the canonical bytes (RFC 8785) of `notice`.
     func item(signedBy signer: Ed25519NoteSigner) throws -> JSONValue {
-        let signature = try signer.signature(label: Self.label, over: document.canonicalised() ?? [])
+        let signature = try signer.signature(label: Self.label, over: document.canonicalised())
         return [
             "number": .integer(number),
             "notice": document,

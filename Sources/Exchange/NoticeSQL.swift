@@ -1,4 +1,4 @@
-// Every statement about notices. Which organisation asks is derived from the credential by the functions of migrations/0024_events.sql.
+// Every statement about notices. Which organisation asks is derived from the credential by the functions of migrations/0024_notices.sql.
 import Foundation
 import Postgres
 import Primitives

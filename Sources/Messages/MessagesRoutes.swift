@@ -42,16 +42,13 @@ public struct MessagesRoutes: Sendable {
 
     private func page(
         of credential: CredentialHash, before: String?, named parameter: String
-    ) async throws -> (messages: [ReceivedMessage], next: MessageCursor?) {
-        let cursor = try before.map { text in
-            guard let cursor = MessageCursor(text) else { throw Problem.malformedCursor(parameter) }
-            return cursor
-        }
+    ) async throws -> (messages: [ReceivedMessage], next: MomentCursor?) {
+        let cursor = try MomentCursor(parameter: before, named: parameter)
         // One more than is shown tells whether there is another page.
         var messages = try await database.query(MessagesOf(credential: credential, before: cursor, pageSize: Self.messagesPerPage + 1))
         let hasMore = messages.count > Self.messagesPerPage
         if hasMore { messages.removeLast() }
-        return (messages, hasMore ? messages.last.map(MessageCursor.init) : nil)
+        return (messages, hasMore ? messages.last.map { MomentCursor(at: $0.sentAt, id: $0.id.uuid) } : nil)
     }
 }
 
@@ -80,7 +77,7 @@ struct MessagesPage: PageModel {
 
     static let fields: Fields<Self> = ["messages": .list(\.messages), "is_empty": .flag(\.isEmpty), "older": .optionalLink(\.older)]
 
-    init(_ messages: [ReceivedMessage], next: MessageCursor?, _ context: some PageContext) {
+    init(_ messages: [ReceivedMessage], next: MomentCursor?, _ context: some PageContext) {
         self.messages = messages.map { MessageView($0, context) }
         isEmpty = messages.isEmpty
         older = next.map { Link("/messages?before=\($0)") }

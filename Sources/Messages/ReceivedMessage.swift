@@ -18,40 +18,16 @@ public struct ReceivedMessage: Sendable {
     }
 }
 
-/// Where the next page begins: after this message.
-struct MessageCursor: Sendable, LosslessStringConvertible {
-    let at: Date
-    let id: MessageID
-
-    init(_ message: ReceivedMessage) {
-        at = message.sentAt
-        id = message.id
-    }
-
-    /// Reads what ``description`` wrote; nil for anything else.
-    init?(_ description: String) {
-        let parts = description.split(separator: "_", omittingEmptySubsequences: false)
-        guard parts.count == 2, let microseconds = Int64(parts[0]), let id = MessageID(String(parts[1])) else { return nil }
-        // Far beyond any date of a message, and still exact in a Date.
-        guard (0...Int64(1) << 53).contains(microseconds) else { return nil }
-        at = Date(timeIntervalSince1970: Double(microseconds / 1_000_000) + Double(microseconds % 1_000_000) / 1_000_000)
-        self.id = id
-    }
-
-    /// Microseconds since 1970, which is what PostgreSQL stores, and the id.
-    var description: String { "\(Int64((at.timeIntervalSince1970 * 1_000_000).rounded()))_\(id)" }
-}
-
 /// One page of messages, newest first: `messages.messages_of`.
 struct MessagesOf: Query {
     let credential: CredentialHash
-    let before: MessageCursor?
+    let before: MomentCursor?
     let pageSize: Int
 
     var sql: SQL {
         """
         SELECT id, kind, parameters, sent_at
-        FROM messages.messages_of(\(credential.bytes), \(before?.at as Date?), \(before?.id.uuid as UUID?), \(pageSize)::integer)
+        FROM messages.messages_of(\(credential.bytes), \(before?.at as Date?), \(before?.id as UUID?), \(pageSize)::integer)
         """
     }
 

@@ -14,11 +14,11 @@ struct OwnMoney: Sendable {
 
     @Sendable func bills(_ reader: OwnDataReader, _ cursor: String?) async throws -> OwnDataPage {
         let count = OwnDataPart.itemsPerRead
-        let bills = try await database.query(BillsOf(credential: reader.credential, before: cursor.flatMap(BillCursor.init), count: count + 1))
+        let bills = try await database.query(BillsOf(credential: reader.credential, before: cursor.flatMap(MomentCursor.init), count: count + 1))
         let shown = bills.prefix(count)
         return OwnDataPage(
             try shown.map { try JSONValue(encoding: BillBody($0, lines: nil, zone: zone, reader.language)) },
-            next: bills.count > count ? shown.last.map { BillCursor(at: $0.createdAt, id: $0.id).description } : nil)
+            next: bills.count > count ? shown.last.map { MomentCursor(at: $0.createdAt, id: $0.id.uuid).description } : nil)
     }
 
     /// All of one wallet, then of the next: the cursor is its currency and the number of its last entry.

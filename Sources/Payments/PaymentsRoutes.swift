@@ -152,15 +152,12 @@ public struct PaymentsRoutes: Sendable {
     }
 
     private func billList(_ credential: CredentialHash, _ before: String?) async throws -> BillList {
-        let cursor = try before.map { text in
-            guard let cursor = BillCursor(text) else { throw Problem.malformedCursor() }
-            return cursor
-        }
+        let cursor = try MomentCursor(parameter: before)
         // One more than is shown tells whether there is another page.
         var bills = try await database.query(BillsOf(credential: credential, before: cursor, count: Self.billsPerPage + 1))
         let hasMore = bills.count > Self.billsPerPage
         if hasMore { bills.removeLast() }
-        return BillList(bills: bills, next: hasMore ? bills.last.map { BillCursor(at: $0.createdAt, id: $0.id) } : nil)
+        return BillList(bills: bills, next: hasMore ? bills.last.map { MomentCursor(at: $0.createdAt, id: $0.id.uuid) } : nil)
     }
 }
 

@@ -31,11 +31,6 @@ struct Payment: Sendable {
     let paidAt: Date
 }
 
-struct BillCursor: Sendable {
-    let at: Date
-    let id: BillID
-}
-
 private let billColumns: SQL = """
     id, kind, reference, title, currency, amount, issued_on, due_on, created_at, payment_id, gross, fee, net, receipt_code, transfer_id,
     paid_at, asked_at
@@ -44,13 +39,13 @@ private let billColumns: SQL = """
 /// Newest first.
 struct BillsOf: Query {
     let credential: CredentialHash
-    let before: BillCursor?
+    let before: MomentCursor?
     let count: Int
 
     var sql: SQL {
         """
         SELECT \(billColumns)
-        FROM payments.bills_of(\(credential.bytes), \(before?.at as Date?), \(before?.id as BillID?), \(Int32(clamping: count)))
+        FROM payments.bills_of(\(credential.bytes), \(before?.at as Date?), \(before?.id as UUID?), \(Int32(clamping: count)))
         """
     }
 

@@ -73,20 +73,5 @@ extension Bill {
 /// One page of bills and where the next begins.
 struct BillList: Sendable {
     let bills: [Bill]
-    let next: BillCursor?
-}
-
-/// Written as microseconds since 1970 and the bill's id: opaque to others, exact for the database.
-extension BillCursor: LosslessStringConvertible {
-    private static let microsecondsPerSecond = 1_000_000.0
-
-    init?(_ description: String) {
-        let parts = description.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
-        guard parts.count == 2, let microseconds = Int64(parts[0]), let id = BillID(String(parts[1])) else { return nil }
-        self.init(at: Date(timeIntervalSince1970: Double(microseconds) / Self.microsecondsPerSecond), id: id)
-    }
-
-    var description: String {
-        "\(Int64((at.timeIntervalSince1970 * Self.microsecondsPerSecond).rounded())).\(id)"
-    }
+    let next: MomentCursor?
 }

@@ -24,6 +24,8 @@ struct CityServer {
 
     /// How often what has ended is removed. Nothing depends on it: ended rows count for nothing before they go.
     private static let janitorInterval = Duration.seconds(60)
+    /// An unusual access becomes a task within a minute or so.
+    private static let anomalyInterval = Duration.seconds(60)
     /// How often the embedded cluster is looked at: an outage of the length of a slow page.
     private static let clusterInterval = Duration.seconds(1)
 
@@ -65,8 +67,15 @@ struct CityServer {
                 {
                     await every(Self.janitorInterval) {
                         try await removeEnded(from: database)
-                        try await AnomalySearch.run(in: database, rules: rules)
                     } onError: { logger.warning("cleaning up failed; will try again", metadata: ["error": "\($0)"]) }
+                }
+            ),
+            (
+                "anomalies",
+                {
+                    await every(Self.anomalyInterval) {
+                        try await AnomalySearch.run(in: database, rules: rules)
+                    } onError: { logger.error("unusual accesses were not looked for; will try again", metadata: ["error": "\($0)"]) }
                 }
             ),
         ]

@@ -21,6 +21,14 @@ public struct MomentCursor: Sendable, Hashable, LosslessStringConvertible {
         self.id = id
     }
 
+    /// Reads a parameter of an address.
+    /// - Throws: `Problem` 400 for what no page gave out; nil for none.
+    public init?(parameter text: String?, named name: String = "cursor") throws {
+        guard let text else { return nil }
+        guard let cursor = MomentCursor(text) else { throw Problem.malformedCursor(name) }
+        self = cursor
+    }
+
     /// Microseconds since 1970, which is what PostgreSQL stores, and the id.
     public var description: String { "\(Int64((at.timeIntervalSince1970 * 1_000_000).rounded()))_\(id.uuidString.lowercased())" }
 }

@@ -98,11 +98,11 @@ struct OwnViewTests {
         }
         _ = try await entries(door, city, resident.session.hash)
         var seen: [String] = []
-        var before: EntryCursor?
+        var before: MomentCursor?
         repeat {
             let page = try await city.app.query(EntriesAbout(credential: resident.session.hash, filter: EntryFilter(withOwn: false), before: before, pageSize: 4))
             seen += page.compactMap(\.caseReference)
-            before = try page.last.map { try #require(EntryCursor(EntryCursor($0).description)) }
+            before = try page.last.map { try #require(MomentCursor(MomentCursor(at: $0.at, id: $0.id.uuid).description)) }
             if page.count < 4 { break }
         } while true
         #expect(seen == (0..<9).reversed().map { "C-\($0)" })

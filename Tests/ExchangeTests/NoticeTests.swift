@@ -206,7 +206,7 @@ struct NoticeTests {
         try await Town().serve { town, client in
             try await town.giveAndWithdraw(town.ada)
             let item = try #require(try await town.list(client).first)
-            let document = try #require(item["notice"]?.canonicalised())
+            let document = try #require(item["notice"]).canonicalised()
             let signature = Array(try #require(item["signature"]?["value"]?.text.flatMap { Data(base64Encoded: $0) }))
             #expect(town.signer.verifier.isValid(signature, over: Array("stoa consent notice v1\n".utf8) + document))
             #expect(!town.signer.verifier.isValid(signature, over: Array("stoa consent receipt v1\n".utf8) + document))

@@ -211,6 +211,10 @@ struct VolumeTests {
         func rows() async throws -> Int64 { try await shop.city.owner.one(OneValue("SELECT count(*) FROM exchange.volume", of: Int64.self)) }
         try await shop.city.app.execute("SELECT exchange.remove_past_volume()")
         #expect(try await rows() == 1)
+        // The search for unusual accesses counts the hour before this one.
+        try await shop.city.stopClock(at: Date("2026-05-17T13:59:59Z", strategy: .iso8601))
+        try await shop.city.app.execute("SELECT exchange.remove_past_volume()")
+        #expect(try await rows() == 1)
         try await shop.city.stopClock(at: Date("2026-05-17T15:00:00Z", strategy: .iso8601))
         try await shop.city.app.execute("SELECT exchange.remove_past_volume()")
         #expect(try await rows() == 0)

@@ -54,9 +54,11 @@ struct PaymentsRulesTests {
 
     @Test("A cursor survives being written and read")
     func cursor() throws {
-        let cursor = BillCursor(at: Date(timeIntervalSince1970: 1_774_996_200.123456), id: .new())
-        let read = try #require(BillCursor(cursor.description))
+        let cursor = MomentCursor(at: Date(timeIntervalSince1970: 1_774_996_200.123456), id: UUID())
+        let read = try #require(MomentCursor(cursor.description))
         #expect(read.description == cursor.description && read.id == cursor.id)
-        for text in ["", "1", "1.", ".x", "x.00000000-0000-0000-0000-000000000000", "1.2.3"] { #expect(BillCursor(text) == nil, "\(text)") }
+        for text in [
+            "", "1", "1_", "_x", "x_00000000-0000-0000-0000-000000000000", "1_2_3", "-9000000000000000000_00000000-0000-0000-0000-000000000000",
+        ] { #expect(MomentCursor(text) == nil, "\(text)") }
     }
 }

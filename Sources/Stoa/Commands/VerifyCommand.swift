@@ -106,8 +106,8 @@ struct VerifyEntryCommand: AsyncParsableCommand {
             print("The entry stands: leaf \(proven.index), where leaf 0 is the first, of the \(proven.treeSize) that the log \(proven.origin) signed.")
             print(proven.witnessLine(of: Set(witnesses).count))
             for line in proven.lines { print(line) }
-        } catch let fault as EntryProofFault {
-            print("The entry does not stand: \(fault.explanation)")
+        } catch {
+            print("The entry does not stand: \(error.explanation)")
             throw ExitCode.failure
         }
     }

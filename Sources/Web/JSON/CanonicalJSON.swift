@@ -1,11 +1,15 @@
 // JSON as bytes in the one form that RFC 8785 defines, so that a signature over it can be checked by another program in another language.
 
+/// A value that no signature can be made over.
+public struct NotCanonical: Error, Sendable, Hashable {}
+
 extension JSONValue {
     /// The value as RFC 8785 (JSON Canonicalization Scheme) writes it.
-    /// - Returns: nil for a number that is no integer of at most 53 bits: its text would hang on how a program holds it.
-    public func canonicalised() -> [UInt8]? {
+    /// - Throws: ``NotCanonical`` for a number that is no integer of at most 53 bits: its text would hang on how a program holds it.
+    public func canonicalised() throws(NotCanonical) -> [UInt8] {
         var bytes: [UInt8] = []
-        return writeCanonical(into: &bytes) ? bytes : nil
+        guard writeCanonical(into: &bytes) else { throw NotCanonical() }
+        return bytes
     }
 
     private func writeCanonical(into bytes: inout [UInt8]) -> Bool {
