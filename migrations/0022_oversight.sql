@@ -101,6 +101,7 @@ CREATE FUNCTION casework.break_the_glass(credential bytea, entry uuid, opening_i
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     ticket record;
+    opened boolean;
 BEGIN
     SELECT e.id, e.subject_id, e.purpose, e.case_reference, s.staff_id INTO ticket
         FROM web.staff_with(break_the_glass.credential, '{caseworker}') AS s
@@ -111,10 +112,17 @@ BEGIN
     INSERT INTO casework.opening (id, staff_id, resident_id, reason, case_reference)
         VALUES (break_the_glass.opening_id, ticket.staff_id, ticket.subject_id, ticket.purpose, ticket.case_reference)
         ON CONFLICT DO NOTHING;
-    IF NOT FOUND THEN RETURN false; END IF;
+    opened := FOUND;
+    -- The same form again is the emergency that it declared before. Any other that stands in the log is told and reviewed, also where
+    -- somebody else's form keeps it from opening anything.
+    IF NOT opened AND EXISTS (
+        SELECT FROM casework.opening AS o
+        WHERE o.id = break_the_glass.opening_id AND o.staff_id = ticket.staff_id AND o.resident_id = ticket.subject_id) THEN
+        RETURN false;
+    END IF;
     INSERT INTO casework.break_glass (entry_id, reference, staff_id, resident_id, sealed_reason)
         VALUES (ticket.id, break_the_glass.reference, ticket.staff_id, ticket.subject_id, break_the_glass.sealed_reason);
-    RETURN true;
+    RETURN opened;
 END
 $$;
 ALTER FUNCTION casework.break_the_glass(bytea, uuid, uuid, text, bytea) OWNER TO stoa_door;

@@ -65,15 +65,19 @@ DECLARE
     activity uuid;
 BEGIN
     IF add_guardianship.of_age_from <= public.stoa_now() THEN RETURN 'grown_up'; END IF;
+    -- Two at once for the same child come one after the other.
+    PERFORM r.id FROM register.resident AS r WHERE r.id = add_guardianship.child FOR UPDATE;
+    IF EXISTS (SELECT FROM register.guardianship AS g
+               WHERE g.child_id = add_guardianship.child AND g.guardian_id = add_guardianship.guardian AND g.until IS NULL) THEN
+        RETURN 'unchanged';
+    END IF;
     -- The settings may have changed since another guardian was entered, or the birth date was wrong.
     INSERT INTO register.minor AS m (resident_id, asked_from, alone_from, of_age_from)
         VALUES (add_guardianship.child, add_guardianship.asked_from, add_guardianship.alone_from, add_guardianship.of_age_from)
         ON CONFLICT (resident_id) DO UPDATE SET asked_from = excluded.asked_from, alone_from = excluded.alone_from, of_age_from = excluded.of_age_from;
     INSERT INTO register.guardianship (id, child_id, guardian_id, must_agree, sealed_child_name, sealed_guardian_name, authority)
         VALUES (add_guardianship.guardianship, add_guardianship.child, add_guardianship.guardian, add_guardianship.must_agree, add_guardianship.sealed_child_name,
-                add_guardianship.sealed_guardian_name, add_guardianship.authority)
-        ON CONFLICT (child_id, guardian_id) WHERE until IS NULL DO NOTHING;
-    IF NOT FOUND THEN RETURN 'unchanged'; END IF;
+                add_guardianship.sealed_guardian_name, add_guardianship.authority);
     IF add_guardianship.must_agree AND add_guardianship.alone_from > public.stoa_now() THEN
         FOR activity IN
             SELECT s.activity_id FROM consent.state AS s

@@ -1589,6 +1589,7 @@ CREATE FUNCTION casework.break_the_glass(credential bytea, entry uuid, opening_i
     AS $$
 DECLARE
     ticket record;
+    opened boolean;
 BEGIN
     SELECT e.id, e.subject_id, e.purpose, e.case_reference, s.staff_id INTO ticket
         FROM web.staff_with(break_the_glass.credential, '{caseworker}') AS s
@@ -1599,10 +1600,17 @@ BEGIN
     INSERT INTO casework.opening (id, staff_id, resident_id, reason, case_reference)
         VALUES (break_the_glass.opening_id, ticket.staff_id, ticket.subject_id, ticket.purpose, ticket.case_reference)
         ON CONFLICT DO NOTHING;
-    IF NOT FOUND THEN RETURN false; END IF;
+    opened := FOUND;
+    -- The same form again is the emergency that it declared before. Any other that stands in the log is told and reviewed, also where
+    -- somebody else's form keeps it from opening anything.
+    IF NOT opened AND EXISTS (
+        SELECT FROM casework.opening AS o
+        WHERE o.id = break_the_glass.opening_id AND o.staff_id = ticket.staff_id AND o.resident_id = ticket.subject_id) THEN
+        RETURN false;
+    END IF;
     INSERT INTO casework.break_glass (entry_id, reference, staff_id, resident_id, sealed_reason)
         VALUES (ticket.id, break_the_glass.reference, ticket.staff_id, ticket.subject_id, break_the_glass.sealed_reason);
-    RETURN true;
+    RETURN opened;
 END
 $$;
 
@@ -4119,15 +4127,19 @@ DECLARE
     activity uuid;
 BEGIN
     IF add_guardianship.of_age_from <= public.stoa_now() THEN RETURN 'grown_up'; END IF;
+    -- Two at once for the same child come one after the other.
+    PERFORM r.id FROM register.resident AS r WHERE r.id = add_guardianship.child FOR UPDATE;
+    IF EXISTS (SELECT FROM register.guardianship AS g
+               WHERE g.child_id = add_guardianship.child AND g.guardian_id = add_guardianship.guardian AND g.until IS NULL) THEN
+        RETURN 'unchanged';
+    END IF;
     -- The settings may have changed since another guardian was entered, or the birth date was wrong.
     INSERT INTO register.minor AS m (resident_id, asked_from, alone_from, of_age_from)
         VALUES (add_guardianship.child, add_guardianship.asked_from, add_guardianship.alone_from, add_guardianship.of_age_from)
         ON CONFLICT (resident_id) DO UPDATE SET asked_from = excluded.asked_from, alone_from = excluded.alone_from, of_age_from = excluded.of_age_from;
     INSERT INTO register.guardianship (id, child_id, guardian_id, must_agree, sealed_child_name, sealed_guardian_name, authority)
         VALUES (add_guardianship.guardianship, add_guardianship.child, add_guardianship.guardian, add_guardianship.must_agree, add_guardianship.sealed_child_name,
-                add_guardianship.sealed_guardian_name, add_guardianship.authority)
-        ON CONFLICT (child_id, guardian_id) WHERE until IS NULL DO NOTHING;
-    IF NOT FOUND THEN RETURN 'unchanged'; END IF;
+                add_guardianship.sealed_guardian_name, add_guardianship.authority);
     IF add_guardianship.must_agree AND add_guardianship.alone_from > public.stoa_now() THEN
         FOR activity IN
             SELECT s.activity_id FROM consent.state AS s

@@ -29,7 +29,9 @@ struct SignedExchange: Sendable {
     /// The handler with signatures around it.
     func around(_ handler: @escaping Handler) -> Handler {
         { request, context in
-            guard request.headers.contains(.signature) || request.headers.contains(.acceptSignature) else { return try await handler(request, context) }
+            guard request.headers.contains(.signature) || request.headers.contains(.acceptSignature) || request.headers.contains(.signatureInput) else {
+                return try await handler(request, context)
+            }
             return try await exchange(request, context, handler)
         }
     }
@@ -61,7 +63,8 @@ struct SignedExchange: Sendable {
     /// - Returns: the request's signature; nil where it has none.
     private func check(_ request: Request, _ body: [UInt8], _ context: BearerContext) async throws -> SignedRequest? {
         if let field = request.headers[.contentDigest], !SignedRequest.isDigest(field, of: body) { throw Problem.contentDigestWrong }
-        guard request.headers.contains(.signature) else { return nil }
+        // Half a signature is none: something on the way took the other half, and the sender should know.
+        guard request.headers.contains(.signature) || request.headers.contains(.signatureInput) else { return nil }
         do {
             let signed = try SignedRequest(request, origin: origin)
             guard let keys = try await ClientMessageKeys.find(of: context.credential, in: database) else { throw BearerContext.invalidToken }

@@ -22,6 +22,8 @@ struct SignedRequest: Sendable {
     let base: SignatureBase
     let signature: [UInt8]
     let created: Date
+    /// From when on its sender does not stand behind it any more; nil: as long as it is young enough.
+    let expires: Date?
     let keyID: String?
     let algorithm: String?
 
@@ -37,11 +39,12 @@ struct SignedRequest: Sendable {
     ///   - origin: the site's, without a slash at the end: what `@target-uri` begins with, whatever a proxy in between made of it.
     /// - Throws: `SignatureRefusal`.
     init(_ request: Request, origin: String) throws(SignatureRefusal) {
-        guard let input = request.headers[.signatureInput], let field = request.headers[.signature], input.utf8.count + field.utf8.count <= Self.fieldBytesMax else {
-            throw SignatureRefusal("Send Signature together with Signature-Input, in at most \(Self.fieldBytesMax) bytes.")
-        }
-        let (inputs, signatures) = (Self.dictionary(input), Self.dictionary(field))
-        guard inputs.count == 1, signatures.count == 1, case (let label, .innerList(let list))? = inputs.first,
+        // Each once: which of two was meant could be disputed later.
+        guard case (let inputs, let fields) = (request.headers[values: .signatureInput], request.headers[values: .signature]), inputs.count == 1, fields.count == 1,
+            let input = inputs.first, let field = fields.first, input.utf8.count + field.utf8.count <= Self.fieldBytesMax
+        else { throw SignatureRefusal("Send Signature together with Signature-Input, each once, in at most \(Self.fieldBytesMax) bytes.") }
+        let (lists, signatures) = (Self.dictionary(input), Self.dictionary(field))
+        guard lists.count == 1, signatures.count == 1, case (let label, .innerList(let list))? = lists.first, Self.isOnce(label, in: input), Self.isOnce(label, in: field),
             case (label, .item(let item))? = signatures.first.map({ ($0.0, $0.1) }), case .undecodedByteSequence(let text) = item.rfc9651BareItem,
             let signature = Data(base64Encoded: text)
         else { throw SignatureRefusal("Send one signature, under the same label in Signature-Input and Signature.") }
@@ -58,6 +61,11 @@ struct SignedRequest: Sendable {
         base = SignatureBase(components, parameters: String(decoding: parameters, as: UTF8.self))
         guard case .integer(let seconds)? = list.rfc9651Parameters["created"] else { throw SignatureRefusal("The signature needs the parameter created.") }
         created = Date(timeIntervalSince1970: TimeInterval(seconds))
+        switch list.rfc9651Parameters["expires"] {
+        case nil: expires = nil
+        case .integer(let seconds): expires = Date(timeIntervalSince1970: TimeInterval(seconds))
+        default: throw SignatureRefusal("The parameter expires is a whole number of seconds since 1970.")
+        }
         keyID = Self.text(list.rfc9651Parameters["keyid"])
         algorithm = Self.text(list.rfc9651Parameters["alg"])
     }
@@ -68,6 +76,7 @@ struct SignedRequest: Sendable {
         guard abs(keys.now.timeIntervalSince(created)) <= Self.ageSecondsMax else {
             throw SignatureRefusal("The signature was created more than \(Int(Self.ageSecondsMax)) seconds ago or ahead. Sign each request anew, and set your clock.")
         }
+        if let expires, expires <= keys.now { throw SignatureRefusal("The signature has expired. Sign each request anew.") }
         guard keys.isValid(signature, over: base.bytes, keyID: keyID, algorithm: algorithm) else {
             throw SignatureRefusal("No registered P-256 or Ed25519 key of your client signed these lines: " + base.components.map(\.identifier).joined(separator: ", ") + ".")
         }
@@ -79,6 +88,16 @@ struct SignedRequest: Sendable {
     private static func dictionary(_ field: String) -> [(String, ItemOrInnerList)] {
         var parser = StructuredFieldValueParser(Array(field.utf8))
         return ((try? parser.parseDictionaryFieldValue()).map { $0.map { ($0.0, $0.1) } }) ?? []
+    }
+
+    /// Of a label that stands twice in one field the parser takes the last (RFC 9651 §4.2.2), and another reader perhaps the first.
+    private static func isOnce(_ label: String, in field: String) -> Bool {
+        var rest = Substring(field), count = 0
+        while let found = rest.firstRange(of: label + "=") {
+            count += 1
+            rest = rest[found.upperBound...]
+        }
+        return count == 1
     }
 
     private static func names(of list: InnerList) throws(SignatureRefusal) -> [String] {
@@ -115,10 +134,13 @@ struct SignedRequest: Sendable {
         if case .string(let text)? = item { text } else { nil }
     }
 
-    /// The label that `Accept-Signature` asks for (§5.1); nil where it cannot be read.
+    /// As long as anybody's name for a signature is; it stands twice in every answer and in what is kept of it.
+    private static let labelBytesMax = 64
+
+    /// The label that `Accept-Signature` asks for (§5.1); nil where it cannot be read or is too long.
     static func label(acceptedBy field: String) -> String? {
         let wishes = dictionary(field)
-        return wishes.count == 1 ? wishes[0].0 : nil
+        return wishes.count == 1 && wishes[0].0.utf8.count <= labelBytesMax ? wishes[0].0 : nil
     }
 
     /// Whether a `Content-Digest` is that of a body: by SHA-256 (RFC 9530 §2). Other algorithms beside it are not looked at.

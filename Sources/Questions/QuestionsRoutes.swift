@@ -111,6 +111,10 @@ public struct QuestionsRoutes: Sendable {
         let finding = fields.choice("finding", of: Finding.self)
         let words = fields.longText("words", charactersMax: Questions.wordsCharactersMax)
         let releaseReason = fields.flag("release") && atHand.actor != nil ? fields.longText("release_reason", charactersMax: Questions.wordsCharactersMax) : nil
+        // A reason without the tick: was the name to be told or not? It could not be mended afterwards.
+        if atHand.actor != nil, releaseReason == nil, !fields.flag("release"), fields.optionalLongText("release_reason", charactersMax: Questions.wordsCharactersMax) != nil {
+            fields.reject("release", "questions.release.unticked")
+        }
         guard fields.isValid, let finding else {
             return try context.page(
                 AnswerPage(atHand, context.formView(fields.state), context), title: "questions.answer.title", status: .unprocessableContent)

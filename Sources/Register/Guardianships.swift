@@ -33,6 +33,8 @@ public enum GuardianshipOutcome: String, Sendable {
     case recorded
     case unchanged
     case grownUp = "grown_up"
+    /// The register has another date of birth for whom the child's code names: a mistyped code would make somebody else a child.
+    case birthDiffers = "birth_differs"
     /// Nobody has one of the codes, or the resident was erased.
     case unknown
 }
@@ -80,12 +82,18 @@ public struct Guardianships: Sendable {
             let asked = AgesOfConsent.birthday(ages.asked, of: new.born, in: zone), let alone = AgesOfConsent.birthday(ages.alone, of: new.born, in: zone),
             let ofAge = AgesOfConsent.birthday(ages.ofAge, of: new.born, in: zone)
         else { return .unknown }
+        let childKey = try vault.unwrap(child.key, of: child.resident)
+        if let sealed = try await owner.optional(SealedBirthDate(resident: child.resident)),
+            try vault.open(sealed, as: .dateOfBirth, of: child.resident, under: childKey) != new.born.description
+        {
+            return .birthDiffers
+        }
         let id = UUID()
         let name = id.uuidString.lowercased()
         let childName = try vault.seal(
             new.childName, as: Attribute(rawValue: "child_name/\(name)"), of: guardian.resident, under: try vault.unwrap(guardian.key, of: guardian.resident))
         let guardianName = try vault.seal(
-            new.guardianName, as: Attribute(rawValue: "guardian_name/\(name)"), of: child.resident, under: try vault.unwrap(child.key, of: child.resident))
+            new.guardianName, as: Attribute(rawValue: "guardian_name/\(name)"), of: child.resident, under: childKey)
         return try await owner.exclusive { connection in
             try await connection.one(
                 AddGuardianship(
@@ -114,6 +122,17 @@ private struct SealingKeyOf: Query {
     func decode(_ row: inout RowReader) throws -> (resident: ResidentID, key: WrappedKey) {
         (ResidentID(try row.next(UUID.self)), WrappedKey(keyID: try row.next(), bytes: try row.next()))
     }
+}
+
+/// As the register holds it; no row where it does not.
+private struct SealedBirthDate: Query {
+    let resident: ResidentID
+
+    var sql: SQL {
+        "SELECT sealed_value FROM register.sealed_attribute WHERE resident_id = \(resident) AND attribute = \(Attribute.dateOfBirth.rawValue)"
+    }
+
+    func decode(_ row: inout RowReader) throws -> [UInt8] { try row.next() }
 }
 
 private struct AddGuardianship: Query {

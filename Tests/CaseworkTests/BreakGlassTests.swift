@@ -183,6 +183,11 @@ struct BreakGlassTests {
         #expect(try await town.city.owner.one(OneValue("SELECT count(*) FROM casework.break_glass", of: Int.self)) == 2)
         #expect(try await town.messages("glass_broken") == 2)
 
+        // With somebody else's form nothing opens, and what was declared is told and reviewed all the same.
+        await #expect(throws: Problem.self) { _ = try await town.breakGlass(by: town.both, opening: opening) }
+        #expect(try await town.city.owner.one(OneValue("SELECT count(*) FROM casework.break_glass", of: Int.self)) == 3)
+        #expect(try await town.messages("glass_broken") == 3)
+
         try await town.keepSessions()
         try await town.city.setClock(secondsAhead: 901)
         #expect(try await town.ask(.view, town.ada, by: town.caseworker) == .subjectProtected)

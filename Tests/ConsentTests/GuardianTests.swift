@@ -38,7 +38,7 @@ private struct Family {
         lina = try await city.resident(["given_names": "Lina", "locality": "Porto"])
         ada = try await city.resident()
         ben = try await city.resident()
-        aunt = try await city.resident()
+        aunt = try await city.resident(["given_names": "Tante"])
         eve = try await city.resident()
         for (guardian, name, mustAgree) in [(ada, "Mama <b>", true), (ben, "Papa", true), (aunt, "Tante", false)] {
             let outcome = try await guardianships.add(new(guardian, name, born: try Self.born(age), mustAgree: mustAgree), ages: Self.ages, in: .gmt)
@@ -273,13 +273,24 @@ struct GuardianTests {
     func entered() async throws {
         let city = try await CityFixture.make()
         let care = try await city.activity(city.organisation("clinic"), "care", attributes: ["locality"])
-        let (child, guardian) = (try await city.resident(), try await city.resident())
+        let (child, guardian) = (try await city.resident(["given_names": "Kim", "locality": "Porto"]), try await city.resident())
         try await city.decide("given", care, by: child)
         let new = Guardianships.New(
             child: child.publicCode, guardian: guardian.publicCode, childName: "Kim", guardianName: "Sam", born: try Family.born(9), mustAgree: true, authority: "Court 1")
         let guardianships = Guardianships(owner: city.owner, vault: city.vault)
         #expect(try await guardianships.add(new, ages: Family.ages, in: .gmt) == .recorded)
-        #expect(try await guardianships.add(new, ages: Family.ages, in: .gmt) == .unchanged)
+        // The same again with another date changes no age.
+        var younger = new
+        younger.born = try Family.born(5)
+        let ages: SQL = "SELECT array_agg(m::text)::text FROM register.minor AS m"
+        let before = try await city.owner.one(OneValue(ages, of: String.self))
+        #expect(try await guardianships.add(younger, ages: Family.ages, in: .gmt) == .unchanged)
+        #expect(try await city.owner.one(OneValue(ages, of: String.self)) == before)
+        // Whom the register knows with another date of birth a mistyped code does not make a child.
+        var adult = new
+        adult.child = guardian.publicCode
+        adult.guardian = child.publicCode
+        #expect(try await guardianships.add(adult, ages: Family.ages, in: .gmt) == .birthDiffers)
         let state = try await city.owner.one(OneValue("SELECT state FROM consent.state WHERE resident_id = \(child.id)", of: String.self))
         #expect(state == "invalidated")
     }

@@ -134,6 +134,10 @@ struct SignedExchangeTests {
                 ("another key id", try town.signed(body, parameters: ";created=\(now);keyid=\"e\"")),
                 ("another algorithm", try town.signed(body, parameters: ";created=\(now);keyid=\"p\";alg=\"ed25519\"")),
                 ("no date", try town.signed(body, parameters: ";keyid=\"p\"")),
+                ("expired", try town.signed(body, parameters: ";created=\(now - 20);expires=\(now - 10);keyid=\"p\"")),
+                ("no moment", try town.signed(body, parameters: ";created=\(now);expires=\"soon\";keyid=\"p\"")),
+                ("input alone", try town.signed(body).filter { $0.key != "Signature" }),
+                ("one label twice", try town.signed(body).merging([:]) { $1 }.mapValues { $0.hasPrefix("sig1=(") ? "sig1=(\"@method\");created=1;keyid=\"e\", " + $0 : $0 }),
                 ("too old", try town.signed(body, parameters: ";created=\(now - 400);keyid=\"p\"")),
                 ("of tomorrow", try town.signed(body, parameters: ";created=\(now + 86_400);keyid=\"p\"")),
                 ("without the digest", try town.signed(body, covered: #"("@method" "@target-uri")"#, lines: "\"@method\": POST\n\"@target-uri\": https://city.example\(reads)\n")),
@@ -162,6 +166,11 @@ struct SignedExchangeTests {
             #expect(unknown.status == 401 && unknown.problem == "unauthorised")
             #expect(try await town.send(client, "{", ["Accept-Signature": "sig=()"]).problem == "malformed-json")
             #expect(try await town.city.entryCount() == 0)
+            #expect(try await town.send(client, body, try town.signed(body, parameters: ";created=\(now);expires=\(now + 60);keyid=\"p\"")).status == 200)
+            // A label that nobody needs that long is not taken over.
+            let long = String(repeating: "l", count: 5_000)
+            let named = try await town.send(client, body, ["Accept-Signature": "\(long)=(\"@status\" \"content-digest\")"])
+            #expect(named.status == 200 && named.field("Signature")?.hasPrefix("stoa=:") == true)
             // Another organisation's key is nobody's key here.
             let shop = try await town.city.organisation("shop")
             #expect(try await town.send(client, body, try town.signed(body), token: shop.credential).problem == "signature-invalid")

@@ -71,6 +71,8 @@ struct GuardianshipAddCommand: AsyncParsableCommand {
         case .recorded: print("\(codes.guardian) is a guardian of \(codes.child) from now on.")
         case .unchanged: print("Nothing was changed: \(codes.guardian) is a guardian of \(codes.child) already.")
         case .grownUp: throw SetupError("Who was born on \(born) is of age. Nothing was changed.")
+        case .birthDiffers:
+            throw SetupError("The register has another date of birth for \(codes.child). Check the code and the date. Nothing was changed.")
         case .unknown: throw SetupError("Nobody has one of the codes, or the resident was erased. Nothing was changed.")
         }
     }
