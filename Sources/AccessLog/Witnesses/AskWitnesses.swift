@@ -69,23 +69,30 @@ public struct AskWitnesses: Sendable {
         // The turn is a lock of the session, so that no transaction stays open while others are slow.
         try await database.exclusive { connection in
             guard try await connection.one(TakeTurn()) else { return Round() }
-            let known = try await connection.one(KnownToWitnesses(witnesses: witnesses.map(\.verifier.vkey)))
-            guard let head = try await SignedHead.newest(verifier: verifier, query: connection.query) else { return Round() }
-            var round = Round(isConfirmed: known.isConfirmed)
-            await withTaskGroup(of: (LogWitness, WitnessOutcome).self) { group in
-                for witness in witnesses {
-                    group.addTask { (witness, await ask(witness, about: head, known, send)) }
-                }
-                for await (witness, outcome) in group { round.outcomes[witness] = outcome }
-            }
-            // One suffices, or a single witness that is away would hold up the log of a city. Of those that answered none may disagree.
-            if !known.isConfirmed, round.outcomes.values.contains(.cosigned), !round.outcomes.values.contains(.contradicts) {
-                // On the session that read the head: had the server been started anew since, this would fail.
-                try await connection.execute("INSERT INTO access_log.confirmation DEFAULT VALUES ON CONFLICT DO NOTHING")
-                round.isConfirmed = true
-            }
+            let round = try await round(send, on: connection)
+            // The turn ends here and not when the session is cleaned, or the next round might find it taken. After an error the cleaning ends it.
+            try await connection.execute("SELECT pg_advisory_unlock(\(unsafeRaw: turnLock))")
             return round
         }
+    }
+
+    private func round(_ send: @escaping WitnessTransport, on connection: ExclusiveConnection) async throws -> Round {
+        let known = try await connection.one(KnownToWitnesses(witnesses: witnesses.map(\.verifier.vkey)))
+        guard let head = try await SignedHead.newest(verifier: verifier, query: connection.query) else { return Round() }
+        var round = Round(isConfirmed: known.isConfirmed)
+        await withTaskGroup(of: (LogWitness, WitnessOutcome).self) { group in
+            for witness in witnesses {
+                group.addTask { (witness, await ask(witness, about: head, known, send)) }
+            }
+            for await (witness, outcome) in group { round.outcomes[witness] = outcome }
+        }
+        // One suffices, or a single witness that is away would hold up the log of a city. Of those that answered none may disagree.
+        if !known.isConfirmed, round.outcomes.values.contains(.cosigned), !round.outcomes.values.contains(.contradicts) {
+            // On the session that read the head: had the server been started anew since, this would fail.
+            try await connection.execute("INSERT INTO access_log.confirmation DEFAULT VALUES ON CONFLICT DO NOTHING")
+            round.isConfirmed = true
+        }
+        return round
     }
 
     private func ask(_ witness: LogWitness, about head: SignedHead, _ known: KnownToWitnesses.Row, _ send: WitnessTransport) async -> WitnessOutcome {
@@ -179,9 +186,12 @@ enum AskWitnessesError: Error {
     case treeIsNotThatOfItsHead(size: Int)
 }
 
-/// Whether this session asks the witnesses now. The number is the sequencer's, and one.
+/// The number of the lock: the sequencer's, and one.
+private let turnLock = "7308895159"
+
+/// Whether this session asks the witnesses now.
 private struct TakeTurn: Query {
-    var sql: SQL { "SELECT pg_try_advisory_lock(7308895159)" }
+    var sql: SQL { "SELECT pg_try_advisory_lock(\(unsafeRaw: turnLock))" }
     func decode(_ row: inout RowReader) throws -> Bool { try row.next() }
 }
 
