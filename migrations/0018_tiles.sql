@@ -51,7 +51,7 @@ BEGIN
         EXIT WHEN next_tile >= full_tiles;
         WHILE next_tile < full_tiles LOOP
             IF tile_level = 0 THEN
-                SELECT string_agg(sha256('\x00'::bytea || 'stoa access entry v1\012'::bytea || l.commitment), ''::bytea ORDER BY l.index)
+                SELECT string_agg(sha256('\x00'::bytea || access_log.leaf_label(l.kind) || l.commitment), ''::bytea ORDER BY l.index)
                     INTO tile_hashes FROM access_log.leaf AS l WHERE l.index >= next_tile * 256 AND l.index < (next_tile + 1) * 256;
             ELSE
                 SELECT string_agg(t.root, ''::bytea ORDER BY t.index) INTO tile_hashes FROM access_log.tile AS t

@@ -103,8 +103,10 @@ private struct Family {
         try await city.serve({ site in
             ConsentRoutes(database: city.app, vault: city.vault).add(to: site)
             GuardianRoutes(database: city.app, vault: city.vault).add(to: site)
-            ConsentReceiptRoutes(database: city.app, signer: try Ed25519NoteSigner.generate(name: "city.example/log")).add(to: site)
-            AccessLogRoutes(database: city.app, entries: entries, heads: LogHeads(database: city.app, verifier: try Ed25519NoteSigner.generate(name: "city.example/log").verifier)).add(to: site)
+            let signer = try Ed25519NoteSigner.generate(name: "city.example/log")
+            let heads = LogHeads(database: city.app, verifier: signer.verifier)
+            ConsentReceiptRoutes(database: city.app, signer: signer, heads: heads).add(to: site)
+            AccessLogRoutes(database: city.app, entries: entries, heads: heads).add(to: site)
         }) { try await body(self, $0) }
     }
 }
