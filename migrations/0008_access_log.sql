@@ -279,6 +279,33 @@ END
 $$;
 ALTER FUNCTION access_log.role_of(uuid) OWNER TO stoa_door;
 
+-- What staff are shown of people's words, and what they do about a record, is under a look of their own: the entry that its id names, permitted,
+-- committed by an earlier transaction, and no older than this. No row: there is no such look.
+CREATE FUNCTION access_log.look_of_staff(credential bytea, entry uuid, role text, operation text, age_max interval) RETURNS SETOF access_log.entry
+    LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN QUERY
+        SELECT e.* FROM web.staff_with(look_of_staff.credential, ARRAY[look_of_staff.role]) AS s
+        JOIN access_log.entry AS e ON e.id = look_of_staff.entry AND e.actor_kind = 'staff' AND e.actor_id = s.staff_id::text
+        WHERE e.operation = look_of_staff.operation AND e.outcome = 'permitted'
+          AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND e.at > public.stoa_now() - look_of_staff.age_max;
+END
+$$;
+ALTER FUNCTION access_log.look_of_staff(bytea, uuid, text, text, interval) OWNER TO stoa_door;
+
+-- Whether an auditor has looked into the log of one of these people (null: of anybody) for a reason and a case, within the hour before it is judged.
+CREATE FUNCTION access_log.has_looked(auditor uuid, subjects uuid[], reason text, reference text) RETURNS boolean
+    LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM access_log.entry AS e
+        WHERE e.actor_kind = 'staff' AND e.at > public.stoa_now() - interval '1 hour' AND e.actor_id = has_looked.auditor::text
+          AND e.operation = 'log_view' AND e.outcome = 'permitted' AND e.purpose = has_looked.reason AND e.case_reference = has_looked.reference
+          AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+          AND (has_looked.subjects IS NULL OR e.subject_id = ANY (has_looked.subjects)));
+END
+$$;
+ALTER FUNCTION access_log.has_looked(uuid, uuid[], text, text) OWNER TO stoa_door;
+
 -- Decides and logs. Arrays of equal length, one element a request:
 --   credentials      SHA-256 of the session or access token: actor, role and organisation follow from its row
 --   operations       disclose (an organisation reads; where it asks for nothing but derived attributes, the entry says predicate), list

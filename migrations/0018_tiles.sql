@@ -84,10 +84,10 @@ CREATE FUNCTION access_log.own_entry(credential bytea, entry_id uuid)
 BEGIN
     RETURN QUERY
         SELECT l.index, e.salt, access_log.canonical(e, l.subject_number, l.previous_commitment)
-        FROM access_log.log_holder AS h
+        FROM access_log.own_viewer AS h
         JOIN access_log.entry AS e ON e.subject_id = h.resident_id
         LEFT JOIN access_log.leaf AS l ON l.entry_id = e.id
-        WHERE h.credential = own_entry.credential AND e.id = own_entry.entry_id;
+        WHERE h.credential = own_entry.credential AND h.kind = 'access_log' AND e.id = own_entry.entry_id;
 END
 $$;
 ALTER FUNCTION access_log.own_entry(bytea, uuid) OWNER TO stoa_door;

@@ -131,6 +131,11 @@ public struct SealingKey: Sendable, Hashable {
         self.keyID = keyID
         self.wrappedKey = wrappedKey
     }
+
+    /// The columns `holder_id`, `key_id` and `wrapped_key`, which every function that gives out what is sealed gives in this order.
+    public init(_ row: inout RowReader) throws {
+        self.init(holderID: ResidentID(try row.next(UUID.self)), keyID: try row.next(), wrappedKey: try row.next())
+    }
 }
 
 /// One value, still sealed.

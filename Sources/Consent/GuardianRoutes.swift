@@ -68,14 +68,13 @@ public struct GuardianRoutes: Sendable {
     @Sendable func listChildren(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
         try context.require(scope: "consents")
         let children = try await guardians.children(of: context.resident.credential)
-        return .json([
-            "items": .array(children.map { child in
+        return .list(
+            children.map { child in
                 [
                     "id": .string(child.publicCode), "name": .string(child.name), "must_agree": .bool(child.mustAgree), "is_asked": .bool(child.isAsked),
                     "decides_alone": .bool(child.decidesAlone),
                 ]
-            }), "next_cursor": nil,
-        ])
+            })
     }
 
     @Sendable func listConsents(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
@@ -104,12 +103,11 @@ public struct GuardianRoutes: Sendable {
     private func answer(_ child: Child, _ request: Request, _ context: ResidentAPIContext) async throws -> Response {
         let sharings = try await guardians.sharings(of: child.id, for: context.resident.credential)
         let language = context.shownLanguage(request)
-        return .json([
-            "items": .array(sharings.map { item in
+        return .list(
+            sharings.map { item in
                 guard case .object(let members) = consentItem(item.sharing, language: language) else { return nil }
                 return .object(members + [JSONMember("has_agreed", .bool(item.hasAgreed))])
-            }), "next_cursor": nil,
-        ])
+            })
     }
 }
 

@@ -36,7 +36,7 @@ struct ChildrenOf: Query {
         Row(
             id: ResidentID(try row.next(UUID.self)), publicCode: try row.next(), mustAgree: try row.next(), decidesAlone: try row.next(), isAsked: try row.next(),
             guardianship: GuardianshipID(try row.next(UUID.self)), sealedName: try row.next(),
-            key: SealingKey(holderID: ResidentID(try row.next(UUID.self)), keyID: try row.next(), wrappedKey: try row.next()))
+            key: try SealingKey(&row))
     }
 }
 
@@ -64,7 +64,7 @@ struct GuardiansOf: Query {
         Row(
             guardianship: GuardianshipID(try row.next(UUID.self)), account: try row.next(UUID?.self).map { AccountID($0) }, mustAgree: try row.next(),
             since: try row.next(), until: try row.next(), sealedName: try row.next(),
-            key: SealingKey(holderID: ResidentID(try row.next(UUID.self)), keyID: try row.next(), wrappedKey: try row.next()))
+            key: try SealingKey(&row))
     }
 }
 
