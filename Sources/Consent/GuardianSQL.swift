@@ -85,7 +85,7 @@ struct ChildSharings: Query {
 
     var sql: SQL {
         """
-        SELECT \(activityColumns), s.state, s.policy_version, s.attributes, s.since, s.valid_until, false, public.stoa_now(), coalesce(s.has_agreed, false)
+        SELECT \(activityColumns), s.state, s.policy_version, s.attributes, s.since, s.valid_until, false, 'alone'::text, public.stoa_now(), coalesce(s.has_agreed, false)
         FROM \(activityTables)
         LEFT JOIN consent.states_of_child(\(credential.bytes), \(child)) AS s ON s.activity_id = a.id
         ORDER BY o.name ->> 'en', a.purpose

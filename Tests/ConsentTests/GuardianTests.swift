@@ -113,6 +113,22 @@ private struct Family {
 
 @Suite("Children and guardians")
 struct GuardianTests {
+    @Test("Guardian and child are told when a guardianship is entered and when it ends, once each")
+    func told() async throws {
+        let family = try await Family()
+        func messages(_ who: FixtureResident) async throws -> [String] {
+            try await family.city.owner.query(OneValue("SELECT kind FROM messages.message WHERE resident_id = \(who.id) ORDER BY sent_at, id", of: String.self))
+        }
+        #expect(try await messages(family.ada) == ["guardianship_entered"])
+        #expect(try await messages(family.lina) == Array(repeating: "guardian_entered", count: 3))
+        #expect(try await family.guardianships.add(family.new(family.ada, "Mama", born: try Family.born(10)), ages: Family.ages, in: .gmt) == .unchanged)
+        #expect(try await family.guardianships.end(child: family.lina.publicCode, guardian: family.ada.publicCode, authority: "Court order 9"))
+        #expect(try await !family.guardianships.end(child: family.lina.publicCode, guardian: family.ada.publicCode, authority: "Court order 9"))
+        #expect(try await messages(family.ada) == ["guardianship_entered", "guardianship_ended"])
+        #expect(try await messages(family.lina).filter { $0 == "guardian_ended" }.count == 1)
+        #expect(try await messages(family.aunt) == ["guardianship_entered"])
+    }
+
     @Test("Nobody decides for a child who is not its guardian, is not any more, or whose child is of age; and nobody is entered who is none")
     func strangers() async throws {
         let family = try await Family()
@@ -378,8 +394,14 @@ struct GuardianTests {
             #expect(try await child.post("/consents/\(family.care.id)", [("state", "withdrawn")]).status == 303)
             #expect(try await !family.isRead())
             _ = try await child.get("/consents")
+            let offered = try await child.get("/consents/\(family.care.id)").text
+            #expect(!offered.contains("name=\"state\" value=\"given\"") && offered.contains("Your guardians decide whether this is shared"))
             let alone = try await child.post("/consents/\(family.care.id)", [("state", "given"), ("policy_version", "1")])
             #expect(alone.status == 409 && alone.text.contains("Your guardians decide"))
+            // A child that is asked can say yes, with the others.
+            try await family.setAge(14)
+            #expect(try await child.get("/consents/\(family.care.id)").text.contains("name=\"state\" value=\"given\""))
+            try await family.setAge(10)
 
             let app = CityAPIClient(client, token: try await family.city.appToken(of: family.ada, scope: ["consents"]))
             #expect(try await app.get("/api/v1/children").json["items"] == [
