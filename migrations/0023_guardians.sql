@@ -175,6 +175,21 @@ END
 $$;
 ALTER FUNCTION register.children_of(bytea) OWNER TO stoa_door;
 
+-- The children at whose sharing the resident whom the credential names has not looked since their guardianship began.
+CREATE FUNCTION register.unseen_children(credential bytea) RETURNS TABLE (child_id uuid)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        SELECT g.child_id
+        FROM consent.decider(unseen_children.credential) AS d
+        JOIN register.guardianship AS g ON g.guardian_id = d.resident_id AND g.since <= public.stoa_now() AND (g.until IS NULL OR g.until > public.stoa_now())
+        JOIN register.minor AS m ON m.resident_id = g.child_id AND m.of_age_from > public.stoa_now()
+        WHERE NOT EXISTS (SELECT FROM access_log.entry AS e
+            WHERE e.subject_id = g.child_id AND e.operation = 'guardian_view' AND e.outcome = 'permitted' AND e.actor_id = d.account_id::text AND e.at >= g.since);
+END
+$$;
+ALTER FUNCTION register.unseen_children(bytea) OWNER TO stoa_door;
+
 -- Whether somebody is a child's guardian now.
 CREATE FUNCTION register.is_guardian(guardian uuid, child uuid) RETURNS boolean
     LANGUAGE sql STABLE
@@ -289,6 +304,6 @@ END
 $$;
 ALTER FUNCTION register.guardians_of(bytea) OWNER TO stoa_door;
 
-GRANT EXECUTE ON FUNCTION register.children_of(bytea), register.guardians_of(bytea), consent.way_to_agree(bytea), access_log.log_guardian_view(bytea, uuid, uuid), consent.states_of_child(bytea, uuid),
+GRANT EXECUTE ON FUNCTION register.children_of(bytea), register.unseen_children(bytea), register.guardians_of(bytea), consent.way_to_agree(bytea), access_log.log_guardian_view(bytea, uuid, uuid), consent.states_of_child(bytea, uuid),
     consent.decide_for_child(bytea, uuid, uuid, uuid, text, text[], integer, text) TO stoa_app;
 REVOKE CREATE ON SCHEMA register, access_log, consent FROM stoa_door;

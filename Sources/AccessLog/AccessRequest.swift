@@ -1,5 +1,6 @@
 // What somebody asks of the door, and what the door answers. The vocabulary is that of access_log.authorise (migrations/0008).
 public import Foundation
+public import Postgres
 public import Primitives
 public import Web
 

@@ -3,7 +3,7 @@
 // own views that are repeated in a session).
 import Foundation
 public import Postgres
-import Primitives
+public import Primitives
 public import Web
 
 /// Asks the database for personal data, on behalf of whoever a credential names.

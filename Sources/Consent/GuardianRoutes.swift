@@ -16,12 +16,22 @@ public struct GuardianRoutes: Sendable {
     /// URL table of children and guardians.
     public func add(to site: Site) {
         site.declare(pages: [ChildrenPage.self, ChildPage.self])
+        site.addTasks(tasks)
         site.resident.get("/children", use: showChildren)
         site.resident.get("/children/{child}", use: showChild)
         site.resident.post("/children/{child}/consents/{activity}", use: decide)
         site.residentAPI.get("/api/v1/children", use: listChildren)
         site.residentAPI.get("/api/v1/children/{id}/consents", use: listConsents)
         site.residentAPI.put("/api/v1/children/{id}/consents/{activity}", use: putConsent)
+    }
+
+    /// A child that came into somebody's care is to be looked at once.
+    @Sendable func tasks(of resident: ResidentCaller, _ context: WebContext) async throws -> [HomeTask] {
+        try await guardians.unseen(of: resident.credential).map { child in
+            HomeTask(
+                title: context.text("consent.child.task", ["name": child.name.isolated]), detail: context.text("consent.child.task_detail"),
+                path: ChildPage.path(of: child))
+        }
     }
 
     // MARK: Pages

@@ -68,6 +68,14 @@ struct GuardiansOf: Query {
     }
 }
 
+/// `register.unseen_children`.
+struct UnseenChildren: Query {
+    let credential: CredentialHash
+
+    var sql: SQL { "SELECT child_id FROM register.unseen_children(\(credential.bytes))" }
+    func decode(_ row: inout RowReader) throws -> ResidentID { ResidentID(try row.next(UUID.self)) }
+}
+
 /// `access_log.log_guardian_view`: the outcome's word.
 struct LogGuardianView: Query {
     let credential: CredentialHash

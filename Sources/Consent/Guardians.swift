@@ -51,6 +51,12 @@ struct Guardians: Sendable {
         }
     }
 
+    /// The children at whose sharing this guardian has not looked yet.
+    func unseen(of credential: CredentialHash) async throws -> [Child] {
+        let unseen = Set(try await database.query(UnseenChildren(credential: credential)))
+        return unseen.isEmpty ? [] : try await children(of: credential).filter { unseen.contains($0.id) }
+    }
+
     /// The guardians of the resident whom the credential names, also those of earlier.
     func guardians(of credential: CredentialHash) async throws -> [Guardian] {
         try await database.query(GuardiansOf(credential: credential)).map { row in

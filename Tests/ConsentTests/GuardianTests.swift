@@ -127,6 +127,10 @@ struct GuardianTests {
         #expect(try await messages(family.ada) == ["guardianship_entered", "guardianship_ended"])
         #expect(try await messages(family.lina).filter { $0 == "guardian_ended" }.count == 1)
         #expect(try await messages(family.aunt) == ["guardianship_entered"])
+        // Who has not looked yet has something to do, once; whose guardianship is over has not.
+        #expect(try await family.guardians.unseen(of: family.aunt.session.hash).map(\.id) == [family.lina.id])
+        _ = try await family.guardians.sharings(of: family.lina.id, for: family.aunt.session.hash)
+        for who in [family.aunt, family.ada, family.eve, family.lina] { #expect(try await family.guardians.unseen(of: who.session.hash).isEmpty) }
     }
 
     @Test("Nobody decides for a child who is not its guardian, is not any more, or whose child is of age; and nobody is entered who is none")
