@@ -398,16 +398,23 @@ struct RefundPage: PageModel {
     var decidedBy: String
     var decidedAt: String
     var isOwn: Bool
-    var decision: String
-    var approve: Link
-    var refuse: Link
-    var reason: TextField
+    /// To approve and to refuse; nil for whoever decided.
+    var forms: Forms?
+
+    struct Forms: ViewModel {
+        var decision: String
+        var approve: Link
+        var refuse: Link
+        var reason: TextField
+        static let fields: Fields<Self> = [
+            "decision": .text(\.decision), "approve": .link(\.approve), "refuse": .link(\.refuse), "reason": .model(\.reason),
+        ]
+    }
 
     static let fields: Fields<Self> = [
         "problem": .optionalText(\.problem), "errors": .optional(\.errors), "reference": .text(\.reference), "category": .text(\.category),
         "finding": .text(\.finding), "receipt_code": .text(\.receiptCode), "paid": .text(\.paid), "refund": .text(\.refund), "grounds": .text(\.grounds),
-        "decided_by": .text(\.decidedBy), "decided_at": .text(\.decidedAt), "is_own": .flag(\.isOwn), "decision": .text(\.decision),
-        "approve": .link(\.approve), "refuse": .link(\.refuse), "reason": .model(\.reason),
+        "decided_by": .text(\.decidedBy), "decided_at": .text(\.decidedAt), "is_own": .flag(\.isOwn), "forms": .optional(\.forms),
     ]
 
     init(_ waiting: WaitingRefund, problem: String?, _ form: FormView, _ context: some PageContext) {
@@ -423,10 +430,11 @@ struct RefundPage: PageModel {
         decidedBy = waiting.decidedBy
         decidedAt = context.format.dateTime(waiting.decidedAt)
         isOwn = waiting.decidedByViewer
-        decision = waiting.decision.description
-        approve = Link("/staff/disputes/refunds/\(waiting.reference)/approve")
-        refuse = Link("/staff/disputes/refunds/\(waiting.reference)/refuse")
-        reason = form.area("reason", label: "disputes.refund.reason", hint: "disputes.refund.reason_hint")
+        guard !isOwn else { return }
+        forms = Forms(
+            decision: waiting.decision.description, approve: Link("/staff/disputes/refunds/\(waiting.reference)/approve"),
+            refuse: Link("/staff/disputes/refunds/\(waiting.reference)/refuse"),
+            reason: form.area("reason", label: "disputes.refund.reason", hint: "disputes.refund.reason_hint"))
     }
 }
 
