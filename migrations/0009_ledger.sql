@@ -44,6 +44,8 @@ CREATE TABLE ledger.account (
     -- What its open holds reserve, those that have expired and nobody has ended yet among them.
     held bigint NOT NULL DEFAULT 0 CHECK (held BETWEEN 0 AND 9007199254740991),
     hold_entry_count bigint NOT NULL DEFAULT 0 CHECK (hold_entry_count >= 0),
+    -- When the newest entry was recorded.
+    newest_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     closed_at timestamptz,
     CHECK (num_nonnulls(resident_id, organisation_id) = 1),
@@ -91,9 +93,17 @@ CREATE TABLE ledger.entry (
     amount bigint NOT NULL CHECK (amount > 0),
     currency text NOT NULL,
     balance_after bigint NOT NULL,
+    -- Never falls along the numbers, also when the clock goes back, so that the balance of a moment is found without adding up.
+    recorded_at timestamptz NOT NULL,
+    -- That of the transfer: from when it counts.
+    effective_at timestamptz NOT NULL,
     PRIMARY KEY (account_id, number),
     UNIQUE (transfer_id, side)
 );
+-- Every 64th entry by time: from there a moment is 64 numbers away at most, and posting pays for one index row in 64.
+CREATE INDEX entry_mark ON ledger.entry (account_id, recorded_at, number) WHERE number % 64 = 0;
+-- What counts from another moment than that of its posting: the exceptions to the order of numbers.
+CREATE INDEX entry_dated ON ledger.entry (account_id, effective_at, number) WHERE effective_at <> recorded_at;
 
 -- What reserves and releases money of an account: the beginning of each hold, and its end.
 CREATE TABLE ledger.hold_entry (
@@ -124,6 +134,17 @@ CREATE TABLE ledger.open_hold (
 CREATE INDEX open_hold_account ON ledger.open_hold (account_id, expires_at);
 CREATE INDEX open_hold_due ON ledger.open_hold (expires_at) WHERE expires_at IS NOT NULL;
 
+-- Books that are closed: no transfer counts from before the latest of these moments any more. A finance officer closes them (0028_books.sql).
+CREATE TABLE ledger.period_close (
+    until timestamptz PRIMARY KEY,
+    closed_by uuid NOT NULL REFERENCES identity.staff,
+    closed_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    note text NOT NULL CHECK (length(note) BETWEEN 1 AND 500),
+    CONSTRAINT period_is_over CHECK (until <= closed_at)
+);
+
+CREATE TRIGGER period_close_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger.period_close
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 CREATE TRIGGER account_stays BEFORE DELETE OR TRUNCATE ON ledger.account
     FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 CREATE TRIGGER transfer_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger.transfer
@@ -183,7 +204,7 @@ CREATE FUNCTION ledger.check_entries() RETURNS trigger
 BEGIN
     IF EXISTS (
         SELECT FROM added AS e
-        WHERE (SELECT t.outcome = 'posted' AND t.amount = e.amount AND t.currency = e.currency
+        WHERE (SELECT t.outcome = 'posted' AND t.amount = e.amount AND t.currency = e.currency AND t.effective_at = e.effective_at
                    AND e.account_id = CASE e.side WHEN 'debit' THEN t.debit_account ELSE t.credit_account END
                FROM ledger.transfer AS t WHERE t.id = e.transfer_id) IS NOT TRUE
            OR (SELECT e.number <= a.entry_count FROM ledger.account AS a WHERE a.id = e.account_id) IS NOT TRUE)
@@ -254,8 +275,9 @@ BEGIN
         WHERE o.id IS NULL OR n.id IS NULL
            OR (n.kind, n.currency, n.normal_side, n.may_go_negative, n.organisation_id)
               IS DISTINCT FROM (o.kind, o.currency, o.normal_side, o.may_go_negative, o.organisation_id)
+           OR n.newest_at < o.newest_at OR (n.newest_at IS DISTINCT FROM o.newest_at AND n.entry_count = o.entry_count)
            OR (SELECT (count(*), coalesce(sum(CASE e.side WHEN n.normal_side THEN e.amount ELSE -e.amount END), 0))
-                      <> (n.entry_count - o.entry_count, (n.posted - o.posted)::numeric)
+                      <> (n.entry_count - o.entry_count, (n.posted - o.posted)::numeric) OR bool_and(e.recorded_at IS NOT DISTINCT FROM n.newest_at) IS FALSE
                FROM ledger.entry AS e WHERE e.account_id = n.id AND e.number > o.entry_count AND e.number <= n.entry_count)
            OR ((n.held, n.hold_entry_count) <> (o.held, o.hold_entry_count)
                AND (SELECT (count(*), coalesce(sum(CASE e.step WHEN 'held' THEN e.amount ELSE -e.amount END), 0))
@@ -285,9 +307,20 @@ CREATE TRIGGER account_opens_empty BEFORE INSERT ON ledger.account
 GRANT CREATE ON SCHEMA ledger TO stoa_door;
 GRANT SELECT, INSERT, UPDATE ON ledger.account TO stoa_door;
 GRANT SELECT, INSERT ON ledger.transfer, ledger.entry, ledger.hold_entry TO stoa_door;
+GRANT SELECT, INSERT ON ledger.period_close TO stoa_door;
 GRANT SELECT, INSERT, DELETE ON ledger.open_hold TO stoa_door;
-GRANT SELECT ON ledger.account, ledger.transfer, ledger.entry, ledger.hold_entry, ledger.open_hold TO stoa_auditor;
+GRANT SELECT ON ledger.account, ledger.transfer, ledger.entry, ledger.hold_entry, ledger.open_hold, ledger.period_close TO stoa_auditor;
 GRANT EXECUTE ON FUNCTION ledger.amount_max() TO stoa_app, stoa_auditor, stoa_door;
+
+-- Whoever posts shares this lock until the end of the transaction, so that whoever closes a period waits for what is on its way.
+CREATE FUNCTION ledger.closing_lock() RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 7310011;
+
+-- The moment before which nothing counts any more; null while no period was closed.
+CREATE FUNCTION ledger.closed_until() RETURNS timestamptz
+    LANGUAGE sql STABLE
+    RETURN (SELECT c.until FROM ledger.period_close AS c ORDER BY c.until DESC LIMIT 1);
 
 -- Posts a batch: arrays of equal length, one element a transfer. Not for stoa_app: the caller has decided who may.
 --
@@ -301,6 +334,7 @@ GRANT EXECUTE ON FUNCTION ledger.amount_max() TO stoa_app, stoa_auditor, stoa_do
 --   id_conflict          another transfer has the id; field names the first difference
 --   insufficient_funds, balance_overflow, limit_exceeded, account_closed    refused, and so it stays for this id
 --   account_unknown, currency_mismatch, invalid                             refused, field says where; the id stays free, as for all below
+--   period_closed                                  it would count from a moment of a closed period
 --   hold_unknown, hold_mismatch                    no such hold was ever held; the transfer does not fit it in the field
 --   hold_posted, hold_voided, hold_expired         it has ended (hold_expired also of a hold whose expires_at is past when it comes)
 --   original_unknown, reversal_mismatch, already_reversed                   likewise of what a reversal reverses
@@ -329,6 +363,7 @@ BEGIN
     IF array_ndims(amounts) > 1 THEN
         RAISE EXCEPTION 'amounts is a list, not a matrix' USING ERRCODE = 'array_subscript_error';
     END IF;
+    PERFORM pg_advisory_xact_lock_shared(ledger.closing_lock());
     PERFORM a.id FROM ledger.account AS a WHERE a.id = ANY (debit_accounts || credit_accounts) ORDER BY a.id FOR NO KEY UPDATE;
     FOR attempt IN 1 .. 3 LOOP
         SELECT array_agg(v.verdict ORDER BY v.item), array_agg(v.field ORDER BY v.item), array_agg(v.leader ORDER BY v.item), bool_and(v.certain)
@@ -357,7 +392,7 @@ BEGIN
         SELECT i.item::integer,
             CASE WHEN i.leader = i.item OR i.verdict IS NOT NULL THEN coalesce(i.verdict, 'created')
                  ELSE coalesce(verdicts[i.leader], 'exists') END,
-            i.field
+            coalesce(i.field, fields[NULLIF(i.leader, 0)])
         FROM unnest(verdicts, fields, leaders) WITH ORDINALITY AS i (verdict, field, leader, item);
 END
 $$;
@@ -405,7 +440,8 @@ BEGIN
                 WHEN r.known THEN CASE WHEN r.known_outcome IN ('posted', 'held', 'voided') THEN 'exists' ELSE r.known_outcome END
                 WHEN NOT r.debit_known OR NOT r.credit_known THEN 'account_unknown'
                 WHEN r.debit_currency <> r.currency OR r.credit_currency <> r.currency THEN 'currency_mismatch'
-                WHEN r.expires_at <= public.stoa_now() THEN 'hold_expired' END AS verdict
+                WHEN r.expires_at <= public.stoa_now() THEN 'hold_expired'
+                WHEN r.effective_at < (SELECT ledger.closed_until()) THEN 'period_closed' END AS verdict
         FROM request AS r
     ), led AS (
         -- The first of several with one id decides; the others follow it or contradict it.
@@ -446,6 +482,7 @@ BEGIN
              WHEN l.verdict = 'account_unknown' THEN CASE WHEN l.debit_known THEN 'credit_account' ELSE 'debit_account' END
              WHEN l.verdict = 'currency_mismatch' THEN 'currency'
              WHEN l.verdict = 'hold_expired' THEN 'expires_at'
+             WHEN l.verdict = 'period_closed' THEN 'effective_at'
              WHEN l.verdict IS NULL THEN l.difference END,
         -- What is known already has no leader, so that nothing is written for it.
         CASE WHEN l.known THEN 0 ELSE l.leader END, covered.certain
@@ -690,7 +727,8 @@ CREATE FUNCTION ledger.write_transfers(
     SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
 BEGIN
     WITH decided AS (
-        SELECT r.*, coalesce(r.verdict, CASE r.kind WHEN 'hold' THEN 'held' WHEN 'void_hold' THEN 'voided' ELSE 'posted' END) AS outcome
+        -- Should the clock have gone back behind a closed period, the next one has begun all the same.
+        SELECT r.*, coalesce(r.effective_at, GREATEST(public.stoa_now(), (SELECT ledger.closed_until()))) AS effective, coalesce(r.verdict, CASE r.kind WHEN 'hold' THEN 'held' WHEN 'void_hold' THEN 'voided' ELSE 'posted' END) AS outcome
         FROM unnest(ids, kinds, debit_accounts, credit_accounts, amounts, currencies, refs, effective_ats, actor_kinds, actor_ids, hold_ids,
                     reversal_ofs, expires_ats, verdicts, leaders, reserves, stay_open)
             WITH ORDINALITY AS r (id, kind, debit_account, credit_account, amount, currency, ref, effective_at, actor_kind, actor_id, hold_id,
@@ -701,22 +739,22 @@ BEGIN
     ), transfers AS (
         INSERT INTO ledger.transfer (id, kind, debit_account, credit_account, amount, currency, reference, effective_at, outcome,
                                      actor_kind, actor_id, hold_id, reversal_of, expires_at)
-        SELECT d.id, d.kind, d.debit_account, d.credit_account, d.amount, d.currency, d.ref, coalesce(d.effective_at, public.stoa_now()),
-            d.outcome, d.actor_kind, d.actor_id, d.hold_id, d.reversal_of, d.expires_at
+        SELECT d.id, d.kind, d.debit_account, d.credit_account, d.amount, d.currency, d.ref, d.effective, d.outcome, d.actor_kind, d.actor_id, d.hold_id, d.reversal_of, d.expires_at
         FROM decided AS d ORDER BY d.id
     ), side AS (
-        SELECT d.debit_account AS account_id, 'debit' AS side, d.id AS transfer_id, d.amount, d.currency, d.item
+        SELECT d.debit_account AS account_id, 'debit' AS side, d.id AS transfer_id, d.amount, d.currency, d.effective, d.item
         FROM decided AS d WHERE d.outcome = 'posted'
         UNION ALL
-        SELECT d.credit_account, 'credit', d.id, d.amount, d.currency, d.item FROM decided AS d WHERE d.outcome = 'posted'
+        SELECT d.credit_account, 'credit', d.id, d.amount, d.currency, d.effective, d.item FROM decided AS d WHERE d.outcome = 'posted'
     ), numbered AS (
-        SELECT s.*, CASE s.side WHEN a.normal_side THEN s.amount ELSE -s.amount END AS change, a.entry_count + row_number() OVER earlier AS number,
+        SELECT s.*, CASE s.side WHEN a.normal_side THEN s.amount ELSE -s.amount END AS change,
+            GREATEST(a.newest_at, public.stoa_now()) AS recorded_at, a.entry_count + row_number() OVER earlier AS number,
             (a.posted + sum(CASE s.side WHEN a.normal_side THEN s.amount ELSE -s.amount END) OVER earlier)::bigint AS balance_after
         FROM side AS s JOIN ledger.account AS a ON a.id = s.account_id
         WINDOW earlier AS (PARTITION BY s.account_id ORDER BY s.item ROWS UNBOUNDED PRECEDING)
     ), entries AS (
-        INSERT INTO ledger.entry (account_id, number, transfer_id, side, amount, currency, balance_after)
-        SELECT n.account_id, n.number, n.transfer_id, n.side, n.amount, n.currency, n.balance_after FROM numbered AS n
+        INSERT INTO ledger.entry (account_id, number, transfer_id, side, amount, currency, balance_after, recorded_at, effective_at)
+        SELECT n.account_id, n.number, n.transfer_id, n.side, n.amount, n.currency, n.balance_after, n.recorded_at, n.effective FROM numbered AS n
     ), reserved AS (
         SELECT d.debit_account AS account_id, d.id AS transfer_id, coalesce(d.hold_id, d.id) AS hold_id, d.outcome AS step, d.reserve AS amount,
             d.stays_open, d.expires_at, a.hold_entry_count + row_number() OVER earlier AS number,
@@ -734,7 +772,8 @@ BEGIN
         DELETE FROM ledger.open_hold AS o USING reserved AS r WHERE o.id = r.hold_id AND r.step <> 'held'
     )
     UPDATE ledger.account AS a
-    SET posted = a.posted + n.posted, entry_count = a.entry_count + n.entries, held = a.held + n.held, hold_entry_count = a.hold_entry_count + n.holds
+    SET posted = a.posted + n.posted, entry_count = a.entry_count + n.entries, held = a.held + n.held, hold_entry_count = a.hold_entry_count + n.holds,
+        newest_at = CASE WHEN n.entries > 0 THEN GREATEST(a.newest_at, public.stoa_now()) ELSE a.newest_at END
     FROM (SELECT m.account_id, sum(m.posted)::bigint AS posted, sum(m.entries)::bigint AS entries, sum(m.held)::bigint AS held, sum(m.holds)::bigint AS holds
           FROM (SELECT x.account_id, x.change AS posted, 1 AS entries, 0 AS held, 0 AS holds FROM numbered AS x
                 UNION ALL
@@ -1074,6 +1113,11 @@ CREATE FUNCTION ledger.findings(count_max integer)
             UNION ALL
             SELECT 'overdrawn', a.id::text, 'at least 0', (a.posted - a.held)::text FROM ledger.account AS a WHERE a.posted < a.held AND NOT a.may_go_negative
             UNION ALL
+            SELECT 'entry_times', b.account_id || ' #' || b.number, 'not before ' || b.earlier, b.recorded_at::text
+            FROM (SELECT e.account_id, e.number, e.recorded_at, lag(e.recorded_at) OVER (PARTITION BY e.account_id ORDER BY e.number) AS earlier
+                  FROM ledger.entry AS e) AS b
+            WHERE b.recorded_at < b.earlier
+            UNION ALL
             SELECT 'held', a.id::text, coalesce(s.amount, 0) || ' in ' || coalesce(s.count, 0), a.held || ' in ' || a.hold_entry_count
             FROM ledger.account AS a
             LEFT JOIN (SELECT e.account_id, count(*) AS count, sum(CASE e.step WHEN 'held' THEN e.amount ELSE -e.amount END) AS amount
@@ -1109,6 +1153,8 @@ ALTER FUNCTION ledger.judge(uuid[], text[], uuid[], uuid[], bigint[], text[], te
 ALTER FUNCTION ledger.judge_in_order(text[], text[], integer[], uuid[], text[], uuid[], uuid[], bigint[], integer[], uuid[], uuid[]) OWNER TO stoa_door;
 ALTER FUNCTION ledger.write_transfers(uuid[], text[], uuid[], uuid[], bigint[], text[], text[], timestamptz[], text[], text[], uuid[], uuid[], timestamptz[],
     text[], integer[], bigint[], boolean[]) OWNER TO stoa_door;
+ALTER FUNCTION ledger.closing_lock() OWNER TO stoa_door;
+ALTER FUNCTION ledger.closed_until() OWNER TO stoa_door;
 ALTER FUNCTION ledger.release_expired(uuid[], integer) OWNER TO stoa_door;
 ALTER FUNCTION ledger.expire_holds(integer) OWNER TO stoa_door;
 ALTER FUNCTION ledger.held_now(uuid, bigint) OWNER TO stoa_door;

@@ -200,8 +200,10 @@ struct LedgerModelTests {
         var chance = Chance(bank: bank, accounts: model.books.accounts.keys.sorted() + [.new()])  // the last is one that nobody opened
         var seen: [String: Int] = [:]
 
-        for _ in 0..<60 {
-            let batch = (0..<Int.random(in: 1...25, using: &random)).map { _ in chance.transfer(at: model.now, &random) }
+        for round in 0..<60 {
+            let opening = model.books.accounts.keys.sorted().filter { $0 != bank.funding }.map { bank.transfer(bank.funding, $0, 1_000) }
+            let batch =
+                round == 0 ? opening : (0..<Int.random(in: 1...25, using: &random)).map { _ in chance.transfer(at: model.now, &random) }
             let links = chance.links(batch.count, &random)
             let expected = model.post(batch, links)
             let outcomes = try await bank.ledger.post(batch, links: links, by: credential)
@@ -223,8 +225,7 @@ struct LedgerModelTests {
     }
 
     private static let common: Set<String> = [
-        "created", "exists", "id_conflict", "insufficient_funds", "account_unknown", "hold_unknown", "hold_mismatch", "hold_posted", "hold_expired",
-        "original_unknown", "already_reversed", "batch_refused",
+        "created", "exists", "id_conflict", "account_unknown", "hold_unknown", "hold_mismatch", "hold_posted", "original_unknown", "batch_refused",
     ]
 
     @Test("Concurrent callers that post, hold, end, reverse, link and retry leave a ledger that adds up, and no effect twice")
@@ -276,11 +277,11 @@ private struct Chance {
         return transfer
     }
 
-    /// Mostly none; or all; or chains at random.
+    /// Mostly none; sometimes all, or chains at random.
     func links(_ count: Int, _ random: inout some RandomNumberGenerator) -> TransferLinks {
-        switch Int.random(in: 0..<4, using: &random) {
+        switch Int.random(in: 0..<8, using: &random) {
         case 0: .all
-        case 1: .toNext((1...count).map { $0 < count && Int.random(in: 0..<3, using: &random) == 0 })
+        case 1, 2: .toNext((1...count).map { $0 < count && Int.random(in: 0..<3, using: &random) == 0 })
         default: .none
         }
     }
@@ -292,7 +293,9 @@ private struct Chance {
     }
 
     private func followUp(_ random: inout some RandomNumberGenerator) -> Transfer? {
-        guard Int.random(in: 0..<5, using: &random) < 2, let earlier = made.suffix(60).randomElement(using: &random) else { return nil }
+        let lately = made.suffix(60)
+        guard Int.random(in: 0..<5, using: &random) < 2, var earlier = lately.randomElement(using: &random) else { return nil }
+        if Bool.random(using: &random), let hold = lately.filter({ $0.kind == .hold }).randomElement(using: &random) { earlier = hold }
         if earlier.kind != .hold { return bank.reversal(of: earlier) }
         let amount = earlier.amount.minorUnits
         switch Int.random(in: 0..<6, using: &random) {
@@ -304,8 +307,10 @@ private struct Chance {
     }
 
     private func fresh(at now: Date, _ random: inout some RandomNumberGenerator) -> Transfer {
-        let debit = accounts[Int.random(in: 0..<accounts.count, using: &random)]
-        var credit = accounts[Int.random(in: 0..<accounts.count, using: &random)]
+        // The last account, which nobody opened in the test of the model, seldom.
+        let count = Int.random(in: 0..<12, using: &random) == 0 ? accounts.count : accounts.count - 1
+        let debit = accounts[Int.random(in: 0..<count, using: &random)]
+        var credit = accounts[Int.random(in: 0..<count, using: &random)]
         if credit == debit { credit = accounts[(accounts.firstIndex(of: debit).map { $0 + 1 } ?? 0) % accounts.count] }
         let amount = Int.random(in: 0..<40, using: &random) == 0 ? Transfer.minorUnitsMax - 10 : Int64.random(in: 1...200, using: &random)
         guard Int.random(in: 0..<3, using: &random) == 0 else { return bank.transfer(debit, credit, amount) }

@@ -137,10 +137,11 @@ struct LedgerRightsTests {
                     INSERT INTO ledger.transfer (\(columns), reversal_of)
                     VALUES (gen_random_uuid(), 'reversal', \(b), \(a), 9, 'EUR', '', now(), 'posted', 'system', 'test', \(paid.id)) RETURNING id
                 ), e AS (
-                    INSERT INTO ledger.entry SELECT \(b), 3, t.id, 'debit', 9, 'EUR', 101 FROM t
-                    UNION ALL SELECT \(a), 3, t.id, 'credit', 9, 'EUR', 99 FROM t
+                    INSERT INTO ledger.entry SELECT \(b), 3, t.id, 'debit', 9, 'EUR', 101, now(), now() FROM t
+                    UNION ALL SELECT \(a), 3, t.id, 'credit', 9, 'EUR', 99, now(), now() FROM t
                 )
-                UPDATE ledger.account SET posted = posted + CASE id WHEN \(a) THEN 9 ELSE -9 END, entry_count = entry_count + 1
+                UPDATE ledger.account
+                SET posted = posted + CASE id WHEN \(a) THEN 9 ELSE -9 END, entry_count = entry_count + 1, newest_at = now()
                 WHERE id IN (\(a), \(b))
                 """, "transfer_follows"
             ),
@@ -186,9 +187,9 @@ struct LedgerRightsTests {
     /// The transfer with entries in one statement, as the ledger itself writes them.
     private func entries(of transfer: SQL, _ rows: SQL) -> SQL {
         """
-        WITH t AS (\(transfer) RETURNING id)
-        INSERT INTO ledger.entry (account_id, number, transfer_id, side, amount, currency, balance_after)
-        SELECT r.account_id, r.number, t.id, r.side, r.amount, r.currency, r.balance_after
+        WITH t AS (\(transfer) RETURNING id, effective_at)
+        INSERT INTO ledger.entry (account_id, number, transfer_id, side, amount, currency, balance_after, recorded_at, effective_at)
+        SELECT r.account_id, r.number, t.id, r.side, r.amount, r.currency, r.balance_after, t.effective_at, t.effective_at
         FROM t, (VALUES \(rows)) AS r (account_id, number, side, amount, currency, balance_after)
         """
     }

@@ -3,6 +3,7 @@ public import Foundation
 import HTTPTypes
 public import Hummingbird
 import NIOCore
+import Postgres
 
 /// A page of a list: `{"items": […], "next_cursor": "…" | null}`.
 public struct CursorList<Item: Encodable & Sendable>: Encodable, Sendable {
@@ -103,11 +104,13 @@ public enum RFC3339 {
             let second = digits(2, &rest), hour < 24, minute < 60, second <= 60, let fraction = fraction(&rest),
             let offsetSeconds = offset(&rest), rest.isEmpty
         else { return nil }
-        let dayNumber = CityTime.dayNumber(year: year, month: month, day: day)
-        guard CityTime.civil(fromDayNumber: dayNumber) == (year, month, day) else { return nil }
-        let seconds = dayNumber * 86_400 + hour * 3_600 + minute * 60 + second - offsetSeconds
-        return Date(timeIntervalSince1970: Double(seconds) + fraction)
+        guard let calendarDay = CalendarDay(year: year, month: month, day: day) else { return nil }
+        let days = calendarDay.daysSince2000 + daysFrom1970To2000
+        let secondOfDay = hour * 3_600 + minute * 60 + second
+        return Date(timeIntervalSince1970: Double(days * 86_400 + secondOfDay - offsetSeconds) + fraction)
     }
+
+    private static let daysFrom1970To2000 = 10_957
 
     private static func digits(_ count: Int, _ rest: inout Substring.UTF8View) -> Int? {
         let taken = rest.prefix(count)
