@@ -15,6 +15,7 @@ let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package
 let hummingbirdTesting = Target.Dependency.product(name: "HummingbirdTesting", package: "hummingbird")
 let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
 let jwtKit = Target.Dependency.product(name: "JWTKit", package: "jwt-kit")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
@@ -91,7 +92,7 @@ let package = Package(
         slice("Witness", ["TransparencyLog"]),
         slice("Register", ["AccessLog", "Messages"]),
         slice("Identity", ["CArgon2", "Register", "Messages"]),
-        slice("OpenID", ["AccessLog", "Register", "Identity", jwtKit]),
+        slice("OpenID", ["AccessLog", "Register", "Identity", jwtKit, cryptoExtras]),
         slice("Consent", ["AccessLog", "Register", "TransparencyLog"]),
         slice("Exchange", ["AccessLog", "Register", "OpenID", "TransparencyLog", httpClient, structuredFields, nioPosix, nioHTTP1]),
         slice("Catalogue"),

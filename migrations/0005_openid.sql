@@ -11,10 +11,19 @@ CREATE TABLE openid.client (
     redirect_uris text[] NOT NULL DEFAULT '{}',
     jwks jsonb,
     scope text[] NOT NULL CHECK (cardinality(scope) >= 1),
+    -- What a service asks residents for when they sign in there: attributes of this activity's policy. Null: nothing but who they are to it.
+    activity_id uuid,
+    -- baseline, or fapi2: the FAPI 2.0 Security Profile.
+    profile text NOT NULL DEFAULT 'baseline' CHECK (profile IN ('baseline', 'fapi2')),
+    id_token_algorithm text NOT NULL DEFAULT 'ES256' CHECK (id_token_algorithm IN ('ES256', 'EdDSA', 'RS256')),
     created_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     closed_at timestamptz,
+    FOREIGN KEY (activity_id, organisation_id) REFERENCES consent.processing_activity (id, organisation_id),
     CHECK ((kind = 'confidential') = (jwks IS NOT NULL)),
-    CHECK (kind = 'public' OR organisation_id IS NOT NULL)
+    CHECK (kind = 'public' OR organisation_id IS NOT NULL),
+    -- The name under which a service knows a resident is its organisation's (exchange.pseudonym).
+    CHECK ('openid' <> ALL (scope) OR organisation_id IS NOT NULL),
+    CHECK (profile = 'baseline' OR kind = 'confidential')
 );
 GRANT SELECT ON openid.client TO stoa_app, stoa_door;
 
@@ -26,6 +35,18 @@ CREATE TABLE openid.authorization_request (
     scope text[] NOT NULL,
     state text CHECK (length(state) <= 1000),
     code_challenge text NOT NULL CHECK (code_challenge ~ '^[A-Za-z0-9_-]{43}$'),
+    -- Of services that residents sign in at (OpenID Connect Core §3.1.2.1); null and empty for a resident's app.
+    nonce text CHECK (length(nonce) BETWEEN 1 AND 500),
+    prompt text[] NOT NULL DEFAULT '{}' CHECK (prompt <@ '{none,login,consent,select_account}'),
+    max_age_seconds integer CHECK (max_age_seconds >= 0),
+    -- Assurance without which the service does not want the sign-in (`acr` as an essential claim, §5.5.1.1).
+    essential_acr text[] NOT NULL DEFAULT '{}',
+    -- The attributes that its claims are made of, and the names of claims that were asked for one by one (§5.5).
+    attributes text[] NOT NULL DEFAULT '{}' CHECK (cardinality(attributes) <= 50),
+    id_token_claims text[] NOT NULL DEFAULT '{}' CHECK (cardinality(id_token_claims) <= 50),
+    user_info_claims text[] NOT NULL DEFAULT '{}' CHECK (cardinality(user_info_claims) <= 50),
+    -- SHA-256 of the cookie of the browser that began it: nobody else's browser can be led into it.
+    browser bytea NOT NULL CHECK (octet_length(browser) = 32),
     created_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     expires_at timestamptz NOT NULL,
     answered_at timestamptz
@@ -37,8 +58,43 @@ CREATE TABLE openid.authorization_code (
     request_id uuid NOT NULL UNIQUE REFERENCES openid.authorization_request ON DELETE CASCADE,
     account_id uuid NOT NULL REFERENCES identity.account,
     authenticator_assurance smallint NOT NULL CHECK (authenticator_assurance BETWEEN 1 AND 3),
+    -- The session in which the resident answered, and when it was opened. No reference: ended sessions are cleared away.
+    session_hash bytea NOT NULL CHECK (octet_length(session_hash) = 32),
+    signed_in_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
     consumed_at timestamptz
+);
+
+-- A resident's signing in at a service, from the redeemed code on: its tokens belong to it, and end with it. Its id is the `sid` of the ID token.
+CREATE TABLE openid.sign_in (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    client_id text NOT NULL REFERENCES openid.client,
+    account_id uuid NOT NULL REFERENCES identity.account,
+    -- Whom the account was for, and the name under which the organisation knows that person (`sub`).
+    resident_id uuid NOT NULL REFERENCES register.resident,
+    subject uuid NOT NULL,
+    session_hash bytea NOT NULL CHECK (octet_length(session_hash) = 32),
+    signed_in_at timestamptz NOT NULL,
+    authenticator_assurance smallint NOT NULL CHECK (authenticator_assurance BETWEEN 1 AND 3),
+    scope text[] NOT NULL CHECK ('openid' = ANY (scope)),
+    user_info_claims text[] NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    ended_at timestamptz
+);
+CREATE INDEX sign_in_account ON openid.sign_in (account_id, client_id);
+CREATE INDEX sign_in_session ON openid.sign_in (session_hash) WHERE ended_at IS NULL;
+
+-- The services that a resident agreed to sign in at. Asked again where something new is asked for, or once it was ended.
+CREATE TABLE openid.connection (
+    account_id uuid NOT NULL REFERENCES identity.account,
+    client_id text NOT NULL REFERENCES openid.client,
+    scope text[] NOT NULL,
+    -- What the resident was asked to share and did not: not asked again at each sign-in.
+    declined text[] NOT NULL DEFAULT '{}',
+    connected_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    last_used_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    ended_at timestamptz,
+    PRIMARY KEY (account_id, client_id)
 );
 
 -- RFC 7523 §3: an assertion counts once.

@@ -17,6 +17,11 @@ struct OAuthError: Error {
         case unsupportedResponseType = "unsupported_response_type"
         case accessDenied = "access_denied"
         case temporarilyUnavailable = "temporarily_unavailable"
+        /// OpenID Connect Core §3.1.2.6: the prompt was none, and somebody would have to be asked.
+        case loginRequired = "login_required"
+        case consentRequired = "consent_required"
+        /// OpenID Connect Core Error Code unmet_authentication_requirements 1.0.
+        case unmetAuthenticationRequirements = "unmet_authentication_requirements"
     }
 
     var code: Code

@@ -20,6 +20,11 @@ public enum OpenIDJanitor {
              WHERE expires_at < public.stoa_now()
                 - make_interval(secs => CASE WHEN answered_at IS NULL THEN \(unansweredKeptSeconds) ELSE \(answeredKeptSeconds) END)
             """)
-        return assertions + requests
+        return assertions + requests + Int(try await database.one(RemovePastSignIns()))
     }
+}
+
+private struct RemovePastSignIns: Query {
+    var sql: SQL { "SELECT openid.remove_past_sign_ins()" }
+    func decode(_ row: inout RowReader) throws -> Int32 { try row.next() }
 }

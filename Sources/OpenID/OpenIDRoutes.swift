@@ -1,5 +1,5 @@
-// The authorization server: how organisations' systems and residents' apps get access tokens. The URL table first, then
-// the handlers in its order.
+// The authorization server and OpenID provider: how organisations' systems and residents' apps get access tokens, and how residents sign in at
+// services. The URL table first, then the handlers in its order.
 import HTTPTypes
 public import AccessLog
 import Hummingbird
@@ -12,13 +12,18 @@ public struct OpenIDRoutes: Sendable {
     let database: Database
     let server: ServerMetadata
     let ownProfile: OwnProfile
+    let keys: SigningKeys
+    let claims: ReadClaims
     let budget: RequestBudget
 
     /// - Parameters:
     ///   - door: the way to the resident's own attributes for `GET /api/v1/me`.
+    ///   - keys: what ID tokens and services' access tokens are signed with.
     ///   - baseURL: the issuer, and where the endpoints are.
-    public init(database: Database, door: Door, vault: ResidentVault, baseURL: BaseURL) {
+    public init(database: Database, door: Door, vault: ResidentVault, keys: SigningKeys, baseURL: BaseURL) {
         self.database = database
+        self.keys = keys
+        claims = ReadClaims(database: database, door: door, vault: vault, keys: keys)
         server = ServerMetadata(issuer: baseURL.origin)
         ownProfile = OwnProfile(door: door, vault: vault)
         budget = RequestBudget(requestsMax: Self.authorizationRequestsBurst, requestsPerSecond: Self.authorizationRequestsPerSecond)
@@ -31,15 +36,22 @@ public struct OpenIDRoutes: Sendable {
     static let authorizationRequestsPerSecond = 200
 
     public func add(to site: Site) {
-        site.declare(pages: [ApprovalPage.self, RefusalPage.self])
+        site.declare(pages: [ApprovalPage.self, ServicePage.self, SignInAgainPage.self, GoOnPage.self, RefusalPage.self])
         site.publicAPI.get(ServerMetadata.path, use: metadata)
+        site.publicAPI.get(ServerMetadata.openIDPath, use: metadata)
+        site.publicAPI.get(ServerMetadata.keysPath, use: keySet)
         site.publicAPI.post(ServerMetadata.tokenPath, use: token)
         site.publicAPI.post(ServerMetadata.revocationPath, use: revoke)
+        site.publicAPI.post(ServerMetadata.introspectionPath, use: introspect)
+        site.publicAPI.get(ServerMetadata.userInfoPath, use: userInfo)
+        site.publicAPI.post(ServerMetadata.userInfoPath, use: userInfo)
         site.everyone.get(ServerMetadata.authorizationPath, use: authorize)
         site.resident.get("/oauth/requests/{id}", use: showRequest)
         // Not in the group of signed-in residents: a session that ended while the page was open leads back to the request.
         site.everyone.post("/oauth/requests/{id}/allow", use: allow)
+        site.everyone.post("/oauth/requests/{id}/allow-without-sharing", use: allowWithoutSharing)
         site.everyone.post("/oauth/requests/{id}/refuse", use: refuse)
+        site.everyone.post("/oauth/requests/{id}/sign-in-again", use: signInAgain)
         site.residentAPI.get("/api/v1/me", use: me)
     }
 
@@ -47,19 +59,24 @@ public struct OpenIDRoutes: Sendable {
         Response.json(server.document, headers: [.cacheControl: ServerMetadata.cacheControl])
     }
 
+    @Sendable func keySet(_ request: Request, _ context: WebContext) async throws -> Response {
+        Response.json(try await keys.keySet(), headers: [.cacheControl: ServerMetadata.cacheControl])
+    }
+
     @Sendable func token(_ request: Request, _ context: WebContext) async throws -> Response {
         try await answering {
             let parameters = try await OAuthParameters.read(request, context)
             let named = try parameters.required("grant_type")
             let client = try await client(of: parameters, at: ServerMetadata.tokenPath, request, context)
-            let issue = IssueToken(database: database, logger: context.logger)
+            let issue = IssueToken(database: database, issuer: server.issuer, keys: keys, claims: claims, logger: context.logger)
             let issued =
                 switch IssueToken.Grant(rawValue: named) {
                 case .clientCredentials: try await issue.forClient(client, scope: parameters["scope"])
                 case .authorizationCode: try await issue.forCode(client, parameters)
-                case nil: throw OAuthError(.unsupportedGrantType, "The grant_type is client_credentials or authorization_code.")
+                case .refreshToken: try await issue.forRefresh(client, parameters)
+                case nil: throw OAuthError(.unsupportedGrantType, "The grant_type is client_credentials, authorization_code or refresh_token.")
                 }
-            return tokenResponse(issued.token, lifetimeSeconds: issued.lifetimeSeconds, scope: issued.scope)
+            return tokenResponse(issued)
         }
     }
 
@@ -67,17 +84,35 @@ public struct OpenIDRoutes: Sendable {
         try await answering {
             let parameters = try await OAuthParameters.read(request, context)
             let client = try await client(of: parameters, at: ServerMetadata.revocationPath, request, context)
-            try await RevokeToken(database: database).revoke(try parameters.required("token"), by: client)
+            try await RevokeToken(database: database, keys: keys).revoke(try parameters.required("token"), by: client)
             return Response(status: .ok, headers: OAuthError.neverStored)
         }
+    }
+
+    @Sendable func introspect(_ request: Request, _ context: WebContext) async throws -> Response {
+        try await answering {
+            let parameters = try await OAuthParameters.read(request, context)
+            let client = try await client(of: parameters, at: ServerMetadata.introspectionPath, request, context)
+            let introspect = IntrospectToken(database: database, keys: keys, issuer: server.issuer)
+            return Response.json(try await introspect.body(try parameters.required("token"), for: client), headers: OAuthError.neverStored)
+        }
+    }
+
+    @Sendable func userInfo(_ request: Request, _ context: WebContext) async throws -> Response {
+        guard let token = ServiceToken.bearer(request.headers) else { throw BearerContext.missingToken }
+        return Response.json(try await claims.userInfo(token))
     }
 
     @Sendable func authorize(_ request: Request, _ context: WebContext) async throws -> Response {
         do {
             if case .staff = context.caller { throw AuthorizationRefusal.staff }
             guard let query = try? context.query(request) else { throw AuthorizationRefusal.malformed }
-            let begin = BeginAuthorization(database: database, issuer: server.issuer, budget: budget)
-            return context.redirect(to: try await begin.location(for: OAuthParameters(query), logger: context.logger))
+            let parameters = OAuthParameters(query)
+            if let language = parameters.preferredLanguage { context.suggest(language, for: request) }
+            let begin = BeginAuthorization(
+                database: database, issuer: server.issuer, budget: budget, browser: LoginCookie.readOrIssue(request, in: context),
+                session: context.resident?.credential, language: context.language)
+            return context.redirect(to: try await begin.location(for: parameters, logger: context.logger))
         } catch let refusal as AuthorizationRefusal {
             return try refusalPage(refusal, context)
         }
@@ -85,24 +120,44 @@ public struct OpenIDRoutes: Sendable {
 
     @Sendable func showRequest(_ request: Request, _ context: ResidentContext) async throws -> Response {
         let id: AuthorizationRequestID = try context.parameter("id")
-        let asked: FindAuthorizationRequest.Row
         do {
-            asked = try await AnswerAuthorization(database: database, issuer: server.issuer).open(id)
+            let answers = answers(context)
+            let standing = try await answers.open(id, browser: LoginCookie.read(request, in: context), session: context.resident.credential)
+            switch SignInRules.step(standing) {
+            case .ask: return try askingPage(id, standing, context)
+            case .signInAgain:
+                return try context.page(SignInAgainPage(id, standing, context), title: "openid.again.title")
+            case .proceed:
+                return try goOn(to: try await answers.location(id, .proceed, session: context.resident.credential), standing, context)
+            case .unmet: return try goOn(to: try await answers.unmet(id, standing), standing, context)
+            }
         } catch let refusal as AuthorizationRefusal {
             return try refusalPage(refusal, context)
         }
-        context.allowFormAction(RedirectAddress.formActionSource(of: asked.redirectAddress))
-        return try context.page(
-            ApprovalPage(id, asked, resident: context.resident, context: context), title: "openid.approval.title",
-            ["client": asked.clientName.text(context.language)])
     }
 
     @Sendable func allow(_ request: Request, _ context: WebContext) async throws -> Response {
-        try await answer(.allow, context)
+        var fields = FormReader(context.form)
+        let version = fields.optionalText("policy_version", charactersMax: 10).flatMap { Int($0) }
+        return try await answer(.allow(policyVersion: version), request, context)
+    }
+
+    @Sendable func allowWithoutSharing(_ request: Request, _ context: WebContext) async throws -> Response {
+        try await answer(.allowWithoutSharing, request, context)
     }
 
     @Sendable func refuse(_ request: Request, _ context: WebContext) async throws -> Response {
-        try await answer(.refuse, context)
+        try await answer(.refuse, request, context)
+    }
+
+    /// Ends the session, because the service wants a new one, and leads by the sign-in page back to the request.
+    @Sendable func signInAgain(_ request: Request, _ context: WebContext) async throws -> Response {
+        let id: AuthorizationRequestID = try context.parameter("id")
+        if let resident = context.resident {
+            try await database.execute(OpenID.revoke(resident.credential))
+            SessionCookie.clear(in: context)
+        }
+        return context.redirect(to: "/sign-in?next=/oauth/requests/\(id)")
     }
 
     @Sendable func me(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
@@ -126,15 +181,23 @@ extension OpenIDRoutes {
         }
     }
 
-    private func answer(_ decision: AnswerAuthorization.Decision, _ context: WebContext) async throws -> Response {
+    private func answers(_ context: some PageContext) -> AnswerAuthorization {
+        AnswerAuthorization(database: database, issuer: server.issuer, language: context.language)
+    }
+
+    private func answer(_ decision: AnswerAuthorization.Decision, _ request: Request, _ context: WebContext) async throws -> Response {
         let id: AuthorizationRequestID = try context.parameter("id")
         switch context.caller {
         case .resident(let resident):
             do {
-                let answer = AnswerAuthorization(database: database, issuer: server.issuer)
-                return context.redirect(to: try await answer.location(id, decision, session: resident.credential))
+                let location = try await answers(context).location(
+                    id, decision, browser: LoginCookie.read(request, in: context), session: resident.credential)
+                return context.redirect(to: location)
             } catch is AnswerAuthorization.SessionEnded {
                 throw context.signInFirst()
+            } catch is AnswerAuthorization.ShowAgain {
+                context.notice("openid.changed")
+                return context.redirect(to: "/oauth/requests/\(id)")
             } catch let refusal as AuthorizationRefusal {
                 return try refusalPage(refusal, context)
             }
@@ -143,9 +206,47 @@ extension OpenIDRoutes {
         }
     }
 
+    private func askingPage(_ id: AuthorizationRequestID, _ standing: Standing, _ context: ResidentContext) throws -> Response {
+        context.allowFormAction(RedirectAddress.formActionSource(of: standing.redirectAddress))
+        let name = ["client": standing.clientName.text(context.language)]
+        guard standing.isService else {
+            return try context.page(ApprovalPage(id, standing, resident: context.resident, context: context), title: "openid.approval.title", name)
+        }
+        return try context.page(ServicePage(id, standing, resident: context.resident, context: context), title: "openid.service.title", name)
+    }
+
+    /// A page that goes on by itself, and a link for browsers that do not. It is no redirect, because the request before it may have been the form of the
+    /// sign-in page, whose policy lets that form lead nowhere else.
+    private func goOn(to location: String, _ standing: Standing, _ context: ResidentContext) throws -> Response {
+        var response = try context.page(GoOnPage(location, standing, context), title: "openid.go_on.title")
+        response.headers[.refresh] = "0; url=" + location
+        return response
+    }
+
     private func refusalPage(_ refusal: AuthorizationRefusal, _ context: some PageContext) throws -> Response {
         try context.page(RefusalPage(refusal, context: context), title: "openid.refusal.\(refusal.rawValue).title", status: refusal.status)
     }
+}
+
+extension WebContext {
+    /// The resident who is signed in, if one is.
+    fileprivate var resident: ResidentCaller? {
+        guard case .resident(let resident) = caller else { return nil }
+        return resident
+    }
+}
+
+extension ServiceToken {
+    /// The token of `Authorization: Bearer …`, of whatever length ours have.
+    static func bearer(_ headers: HTTPFields) -> String? {
+        guard let value = headers[.authorization], value.prefix(7).lowercased() == "bearer " else { return nil }
+        return String(value.dropFirst(7))
+    }
+}
+
+extension HTTPField.Name {
+    // A literal of this file; were it no header name, the answer would carry `Via` and the tests would see it.
+    fileprivate static let refresh = HTTPField.Name("Refresh") ?? .via
 }
 
 extension AuthorizationRefusal {
@@ -155,7 +256,7 @@ extension AuthorizationRefusal {
         case .malformed, .unknownClient, .unknownRedirect: .badRequest
         case .unknownRequest: .notFound
         case .expired, .answered: .gone
-        case .staff: .forbidden
+        case .staff, .otherBrowser: .forbidden
         }
     }
 }

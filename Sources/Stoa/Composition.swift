@@ -33,6 +33,8 @@ struct City {
     let noticeDelivery: NoticeDelivery
     let identity: IdentityService
     let ledger: Ledger
+    /// Of the OpenID provider.
+    let signingKeys: SigningKeys
 
     /// - Parameters:
     ///   - url: of the database, as the role that serves.
@@ -59,6 +61,7 @@ struct City {
         identity = IdentityService(
             database: database, passwords: try PasswordHasher(cost: configuration.passwords, threadCount: configuration.passwordThreads),
             vault: keys.vault, lookup: keys.lookup)
+        signingKeys = SigningKeys(database: database, vault: keys.vault)
         ledger = Ledger(database: database)
 
         site = try Site(configuration: configuration.web, resolve: Site.resolver(using: database))
@@ -98,7 +101,8 @@ struct City {
         ).add(to: site)
         NoticeRoutes(database: database, signer: keys.logSigner).add(to: site)
         CatalogueRoutes(database: database, baseURL: configuration.baseURL, city: configuration.city.name).add(to: site)
-        OpenIDRoutes(database: database, door: door, vault: keys.vault, baseURL: configuration.baseURL).add(to: site)
+        ConnectedServicesRoutes(database: database).add(to: site)
+        OpenIDRoutes(database: database, door: door, vault: keys.vault, keys: signingKeys, baseURL: configuration.baseURL).add(to: site)
     }
 }
 

@@ -272,7 +272,9 @@ struct OutageTests {
     func away() async throws {
         let city = try await CityFixture.make()
         let nowhere = try Database(configuration: Database.Configuration(url: "host=/nonexistent dbname=none"), logger: quiet)
-        let routes = OpenIDRoutes(database: nowhere, door: Door(database: nowhere), vault: city.vault, baseURL: try BaseURL(issuer))
+        let routes = OpenIDRoutes(
+                database: nowhere, door: Door(database: nowhere), vault: city.vault, keys: SigningKeys(database: nowhere, vault: city.vault),
+                baseURL: try BaseURL(issuer))
         try await city.serve({ routes.add(to: $0) }) { client in
             for answer in [
                 try await client.token(try AssertionMaker(client: "clinic-system").assertion()),

@@ -44,7 +44,10 @@ struct LogTests {
             baseURL: try BaseURL(issuer), rootDirectory: TestCluster.projectRoot.path,
             requestLog: { lines.add(String(decoding: $0, as: UTF8.self)) })
         let site = try Site(configuration: configuration, resolve: Site.resolver(using: town.city.app))
-        OpenIDRoutes(database: town.city.app, door: Door(database: town.city.app), vault: town.city.vault, baseURL: try BaseURL(issuer)).add(to: site)
+        OpenIDRoutes(
+            database: town.city.app, door: Door(database: town.city.app), vault: town.city.vault,
+            keys: SigningKeys(database: town.city.app, vault: town.city.vault), baseURL: try BaseURL(issuer)
+        ).add(to: site)
         var logger = Logger(label: "kept", factory: { _ in KeepingHandler(lines: lines) })
         logger.logLevel = .trace
         let ada = try await town.city.resident()

@@ -62,8 +62,11 @@ struct Town: Sendable {
         let town = try await make()
         let routes = OpenIDRoutes(
             database: town.city.app, door: Door(database: try town.city.appPool(sharedConnections: 1)), vault: town.city.vault,
-            baseURL: try BaseURL(issuer))
-        try await town.city.serve({ routes.add(to: $0) }) { try await body(town, $0) }
+            keys: SigningKeys(database: town.city.app, vault: town.city.vault), baseURL: try BaseURL(issuer))
+        try await town.city.serve({
+            routes.add(to: $0)
+            ConnectedServicesRoutes(database: town.city.app).add(to: $0)
+        }) { try await body(town, $0) }
     }
 
     /// How many access tokens there are that still stand.

@@ -11,6 +11,8 @@ enum AuthorizationRefusal: String, Error, CaseIterable, Sendable {
     case unknownRequest = "unknown_request"
     case expired
     case answered
+    /// Begun in another browser, or the cookie that ties it to this one is gone.
+    case otherBrowser = "other_browser"
     case staff
 }
 
@@ -21,6 +23,8 @@ struct AuthorizationParameters: Sendable {
     let state: String?
     let scope: [String]
     let codeChallenge: String
+    /// What a service asks for; nil for a resident's app.
+    let signIn: SignInParameters?
 
     /// The `state` column takes no more; apps send 20 to 200 characters.
     static let stateCharactersMax = 1_000
@@ -67,8 +71,15 @@ struct AuthorizationParameters: Sendable {
         clientID = client.id
         self.redirectAddress = redirectAddress
         state = parameters["state"]
-        scope = try ScopeRules.granted(requested: parameters["scope"], registered: client.scope)
         codeChallenge = challenge
+        guard client.isService else {
+            scope = try ScopeRules.granted(requested: parameters["scope"], registered: client.scope)
+            signIn = nil
+            return
+        }
+        scope = try ScopeRules.granted(requested: parameters["scope"], registered: client.scope(among: ScopeToken.ofServices))
+        guard scope.contains(ScopeToken.openID.rawValue) else { throw OAuthError(.invalidScope, "Ask for openid to sign somebody in.") }
+        signIn = try SignInParameters(parameters)
     }
 }
 

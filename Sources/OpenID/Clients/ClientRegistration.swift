@@ -13,6 +13,7 @@ public enum ClientRegistration {
         case badKeys(String)
         case idTaken(String)
         case unknownOrganisation(String)
+        case unknownPurpose(String)
 
         public var description: String {
             switch self {
@@ -23,6 +24,7 @@ public enum ClientRegistration {
             case .badKeys(let reason): "keys: \(reason)"
             case .idTaken(let id): "there is a client \"\(id)\" already"
             case .unknownOrganisation(let id): "there is no organisation \"\(id)\""
+            case .unknownPurpose(let id): "the organisation has no purpose \"\(id)\""
             }
         }
     }
@@ -61,8 +63,7 @@ public enum ClientRegistration {
     ) async throws {
         let scope = scope ?? ScopeToken.ofApps.map(\.rawValue)
         try check(id: id, scope: scope, allowed: ScopeToken.ofApps)
-        guard !redirectAddresses.isEmpty else { throw Refusal.badRedirectAddress("") }
-        for address in redirectAddresses where RedirectAddress(registered: address) == nil { throw Refusal.badRedirectAddress(address) }
+        try check(redirectAddresses: redirectAddresses)
         try await insert(id) {
             try await owner.execute(
                 """
@@ -70,6 +71,55 @@ public enum ClientRegistration {
                 VALUES (\(id), 'public', \(name.json), \(redirectAddresses), \(scope))
                 """)
         }
+    }
+
+    /// A service of an organisation that residents sign in at.
+    public struct Service: Sendable {
+        public var id: String
+        public var organisation: String
+        public var name: LocalisedText
+        public var redirectAddresses: [String]
+        /// Public keys for `private_key_jwt`; nil for an app that can keep none.
+        public var keySet: String?
+        /// `openid`, and what claims it may ask for.
+        public var scope: [String]
+        /// The organisation's purpose whose policy says which data it may ask for; nil: only who somebody is to it.
+        public var purpose: String?
+        /// `ES256`, `EdDSA` or `RS256`.
+        public var idTokenAlgorithm: String
+
+        public init(
+            id: String, organisation: String, name: LocalisedText, redirectAddresses: [String], keySet: String?, scope: [String] = ["openid"],
+            purpose: String? = nil, idTokenAlgorithm: String = "ES256"
+        ) {
+            self.id = id
+            self.organisation = organisation
+            self.name = name
+            self.redirectAddresses = redirectAddresses
+            self.keySet = keySet
+            self.scope = scope
+            self.purpose = purpose
+            self.idTokenAlgorithm = idTokenAlgorithm
+        }
+    }
+
+    /// Registers a service.
+    /// - Parameter owner: a connection of the owner's role.
+    /// - Throws: `Refusal`, `DatabaseError`.
+    public static func register(_ service: Service, with owner: some Executor) async throws {
+        let keys = try service.keySet.map { try checkedKeySet($0) }
+        try check(id: service.id, scope: service.scope, allowed: ScopeToken.ofServices)
+        guard service.scope.contains(ScopeToken.openID.rawValue) else { throw Refusal.badScope(service.scope.joined(separator: " ")) }
+        try check(redirectAddresses: service.redirectAddresses)
+        let outcome = try await insert(service.id, organisation: service.organisation) {
+            try await owner.one(AddService(service: service, keys: keys))
+        }
+        if outcome == "purpose_unknown" { throw Refusal.unknownPurpose(service.purpose ?? "") }
+    }
+
+    private static func check(redirectAddresses: [String]) throws {
+        guard !redirectAddresses.isEmpty else { throw Refusal.badRedirectAddress("") }
+        for address in redirectAddresses where RedirectAddress(registered: address) == nil { throw Refusal.badRedirectAddress(address) }
     }
 
     /// Puts other keys in place of a client's: the next assertion must be signed with one of them.
@@ -108,13 +158,30 @@ public enum ClientRegistration {
         return JSONText(json)
     }
 
-    private static func insert(_ id: String, organisation: String = "", _ statement: () async throws -> Int) async throws {
+    @discardableResult
+    private static func insert<Answer>(_ id: String, organisation: String = "", _ statement: () async throws -> Answer) async throws -> Answer {
         do {
-            _ = try await statement()
+            return try await statement()
         } catch let error as DatabaseError where error.isUniqueViolation {
             throw Refusal.idTaken(id)
         } catch let error as DatabaseError where error.isForeignKeyViolation {
             throw Refusal.unknownOrganisation(organisation)
         }
     }
+}
+
+/// `added`, or `purpose_unknown`.
+private struct AddService: Query {
+    let service: ClientRegistration.Service
+    let keys: JSONText?
+
+    var sql: SQL {
+        """
+        SELECT openid.add_service(
+            \(service.id), \(service.organisation), \(service.name.json), \(service.redirectAddresses), \(keys as JSONText?), \(service.scope),
+            \(service.purpose as String?), \(service.idTokenAlgorithm))
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> String { try row.next() }
 }

@@ -1,0 +1,120 @@
+// Use case: from a grant to an access token (RFC 6749 §4.1.3 and §4.4).
+import Logging
+import Postgres
+import Web
+
+/// The grants of the token endpoint.
+struct IssueToken: Sendable {
+    enum Grant: String, CaseIterable, Sendable {
+        case clientCredentials = "client_credentials"
+        case authorizationCode = "authorization_code"
+        case refreshToken = "refresh_token"
+    }
+
+    struct Issued: Sendable {
+        let accessToken: String
+        let scope: [String]
+        let lifetimeSeconds: Int
+        /// Of a sign-in at a service.
+        var idToken: String?
+        /// Of a sign-in that goes on without the resident.
+        var refreshToken: String?
+    }
+
+    let database: Database
+    let issuer: String
+    let keys: SigningKeys
+    let claims: ReadClaims
+    let logger: Logger
+
+    /// An organisation's system, for itself.
+    func forClient(_ client: RegisteredClient, scope requested: String?) async throws -> Issued {
+        guard !client.isPublic else { throw OAuthError(.unauthorizedClient, "A public client cannot use client_credentials.") }
+        let registered = client.scope(among: ScopeToken.ofOrganisations)
+        guard !registered.isEmpty else { throw OAuthError(.unauthorizedClient, "This client only signs residents in; it cannot use client_credentials.") }
+        let token = OpaqueToken()
+        let issued = Issued(
+            accessToken: token.characters, scope: try ScopeRules.granted(requested: requested, registered: registered),
+            lifetimeSeconds: AccessTokenLifetime.organisationSeconds)
+        do {
+            try await database.execute(
+                issueClientToken(hash: token.hash, client: client.id, scope: issued.scope, lifetimeSeconds: issued.lifetimeSeconds))
+        } catch let error as DatabaseError where error.isPermissionDenied {
+            // Closed since it was authenticated a moment ago.
+            throw OAuthError.invalidClient("This client was closed.")
+        }
+        return issued
+    }
+
+    /// A resident's app, for the resident who allowed it; or a service, for the resident who signed in there.
+    func forCode(_ client: RegisteredClient, _ parameters: OAuthParameters) async throws -> Issued {
+        guard client.isPublic || client.isService else { throw OAuthError(.unauthorizedClient, "This client cannot use authorization_code.") }
+        let code = try parameters.required("code")
+        let redirectAddress = try parameters.required("redirect_uri")
+        let verifier = try parameters.required("code_verifier")
+        guard OpaqueToken.isPossible(code) else { throw Self.codeInvalid }
+        guard PKCE.isVerifier(verifier) else { throw Self.codeInvalid }
+        let (appToken, serviceToken, refreshToken) = (OpaqueToken(), ServiceToken(), OpaqueToken())
+        // The function locks the code's row, so it waits for another redemption of the same code: not on a shared connection.
+        let row = try await database.exclusive { connection in
+            try await connection.one(
+                RedeemCode(
+                    code: CredentialHash(token: code), client: client.id, redirectAddress: redirectAddress, challenge: PKCE.challenge(of: verifier),
+                    token: client.isService ? serviceToken.hash : appToken.hash, lifetimeSeconds: AccessTokenLifetime.appSeconds,
+                    refreshToken: refreshToken.hash))
+        }
+        guard row.outcome == "issued", let scope = row.scope else {
+            logger.notice("authorization code refused", metadata: ["client_id": "\(client.id)", "outcome": "\(row.outcome)"])
+            throw Self.codeInvalid
+        }
+        guard let signIn = row.signIn else {
+            return Issued(accessToken: appToken.characters, scope: scope, lifetimeSeconds: AccessTokenLifetime.appSeconds)
+        }
+        let isLasting = scope.contains(ScopeToken.offlineAccess.rawValue)
+        return try await issued(signIn, serviceToken, client, scope, refreshToken: isLasting ? refreshToken.characters : nil)
+    }
+
+    /// A service, for the resident who signed in there before and agreed that it goes on (RFC 6749 §6).
+    func forRefresh(_ client: RegisteredClient, _ parameters: OAuthParameters) async throws -> Issued {
+        let token = try parameters.required("refresh_token")
+        guard client.isService, OpaqueToken.isPossible(token) else { throw Self.refreshInvalid }
+        let (accessToken, successor) = (ServiceToken(), OpaqueToken())
+        let scope = try parameters["scope"].map { asked throws(OAuthError) in try ScopeRules.granted(requested: asked, registered: client.scope(among: ScopeToken.ofServices)) }
+        // The function locks the sign-in's row, so it waits for another renewal: not on a shared connection.
+        let row = try await database.exclusive { connection in
+            try await connection.one(
+                RenewTokens(
+                    token: CredentialHash(token: token), client: client.id, scope: scope, accessToken: accessToken.hash,
+                    lifetimeSeconds: ServiceToken.lifetimeSeconds, successor: successor.hash))
+        }
+        if row.outcome == "scope_unknown" { throw OAuthError(.invalidScope, "Ask for no more than the resident agreed to.") }
+        guard row.outcome == "issued", let granted = row.scope, let signIn = row.signIn else {
+            logger.notice("refresh token refused", metadata: ["client_id": "\(client.id)", "outcome": "\(row.outcome)"])
+            throw Self.refreshInvalid
+        }
+        return try await issued(
+            signIn, accessToken, client, granted, refreshToken: row.hasRotated == true ? successor.characters : token)
+    }
+
+    /// The same words whatever was wrong, as of a code.
+    private static let refreshInvalid = OAuthError(
+        .invalidGrant, "The refresh token is unknown, used, expired or ended. Let the resident sign in again.")
+
+    /// The tokens of a sign-in whose access token is stored already.
+    private func issued(
+        _ signIn: SignIn, _ token: ServiceToken, _ client: RegisteredClient, _ scope: [String], refreshToken: String?
+    ) async throws -> Issued {
+        let accessToken = try token.characters(signIn, client: client, scope: scope, issuer: issuer, key: await keys.current(.es256))
+        let asked = Set(signIn.idTokenClaims.compactMap { Claim(rawValue: $0) })
+        let idToken = IDToken(signIn: signIn, claims: try await claims.claims(asked, token.hash, signIn: signIn.id))
+        return Issued(
+            accessToken: accessToken, scope: scope, lifetimeSeconds: ServiceToken.lifetimeSeconds,
+            idToken: try idToken.characters(
+                client: client, accessToken: accessToken, issuer: issuer, key: await keys.current(client.idTokenAlgorithm)),
+            refreshToken: refreshToken)
+    }
+
+    /// The same words whatever was wrong: who holds a stolen code learns nothing about it.
+    private static let codeInvalid = OAuthError(
+        .invalidGrant, "The code is unknown, used or expired, or redirect_uri or code_verifier do not belong to it. Start again.")
+}
