@@ -16,6 +16,8 @@ CREATE TABLE openid.client (
     -- baseline, or fapi2: the FAPI 2.0 Security Profile.
     profile text NOT NULL DEFAULT 'baseline' CHECK (profile IN ('baseline', 'fapi2')),
     id_token_algorithm text NOT NULL DEFAULT 'ES256' CHECK (id_token_algorithm IN ('ES256', 'EdDSA', 'RS256')),
+    -- The organisation's own interfaces that it may ask tokens for (RFC 8707).
+    resources text[] NOT NULL DEFAULT '{}' CHECK (cardinality(resources) <= 20),
     created_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     closed_at timestamptz,
     FOREIGN KEY (activity_id, organisation_id) REFERENCES consent.processing_activity (id, organisation_id),
@@ -23,7 +25,8 @@ CREATE TABLE openid.client (
     CHECK (kind = 'public' OR organisation_id IS NOT NULL),
     -- The name under which a service knows a resident is its organisation's (exchange.pseudonym).
     CHECK ('openid' <> ALL (scope) OR organisation_id IS NOT NULL),
-    CHECK (profile = 'baseline' OR kind = 'confidential')
+    -- FAPI 2.0 §5.4: keys to authenticate with, and no RSASSA-PKCS1-v1_5.
+    CHECK (profile = 'baseline' OR (kind = 'confidential' AND id_token_algorithm <> 'RS256'))
 );
 GRANT SELECT ON openid.client TO stoa_app, stoa_door;
 
@@ -45,13 +48,21 @@ CREATE TABLE openid.authorization_request (
     attributes text[] NOT NULL DEFAULT '{}' CHECK (cardinality(attributes) <= 50),
     id_token_claims text[] NOT NULL DEFAULT '{}' CHECK (cardinality(id_token_claims) <= 50),
     user_info_claims text[] NOT NULL DEFAULT '{}' CHECK (cardinality(user_info_claims) <= 50),
-    -- SHA-256 of the cookie of the browser that began it: nobody else's browser can be led into it.
-    browser bytea NOT NULL CHECK (octet_length(browser) = 32),
+    -- The interface that its access token is for (RFC 8707); null: the city's UserInfo.
+    resource text CHECK (length(resource) <= 2000),
+    -- Thumbprint of the key that the code is bound to (RFC 9449 §10).
+    key_thumbprint text CHECK (key_thumbprint ~ '^[A-Za-z0-9_-]{43}$'),
+    -- What was pushed (RFC 9126) and by which name it is begun, within the minute after.
+    pushed_hash bytea UNIQUE CHECK (octet_length(pushed_hash) = 32),
+    begin_until timestamptz,
+    -- SHA-256 of the cookie of the browser that began it: nobody else's browser can be led into it. Null only until what was pushed begins.
+    browser bytea CHECK (octet_length(browser) = 32),
+    CHECK ((pushed_hash IS NULL) = (begin_until IS NULL) AND (browser IS NOT NULL OR pushed_hash IS NOT NULL)),
     created_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     expires_at timestamptz NOT NULL,
     answered_at timestamptz
 );
-GRANT SELECT, INSERT, UPDATE (answered_at), DELETE ON openid.authorization_request TO stoa_app;
+GRANT SELECT, INSERT, UPDATE (answered_at, browser), DELETE ON openid.authorization_request TO stoa_app;
 
 CREATE TABLE openid.authorization_code (
     hash bytea PRIMARY KEY CHECK (octet_length(hash) = 32),
@@ -78,6 +89,9 @@ CREATE TABLE openid.sign_in (
     authenticator_assurance smallint NOT NULL CHECK (authenticator_assurance BETWEEN 1 AND 3),
     scope text[] NOT NULL CHECK ('openid' = ANY (scope)),
     user_info_claims text[] NOT NULL,
+    -- As in the request. With a key, a service that has no other proof renews with that key alone (RFC 9449 §5).
+    resource text,
+    key_thumbprint text CHECK (key_thumbprint ~ '^[A-Za-z0-9_-]{43}$'),
     created_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     ended_at timestamptz
 );
@@ -106,3 +120,13 @@ CREATE TABLE openid.client_assertion (
 );
 CREATE INDEX client_assertion_expires ON openid.client_assertion (expires_at);
 GRANT SELECT, INSERT, DELETE ON openid.client_assertion TO stoa_app;
+
+-- RFC 9449 §11.1: a proof of possession counts once.
+CREATE TABLE openid.key_proof (
+    key_thumbprint text NOT NULL CHECK (key_thumbprint ~ '^[A-Za-z0-9_-]{43}$'),
+    jti_hash bytea NOT NULL CHECK (octet_length(jti_hash) = 32),
+    expires_at timestamptz NOT NULL,
+    PRIMARY KEY (key_thumbprint, jti_hash)
+);
+CREATE INDEX key_proof_expires ON openid.key_proof (expires_at);
+GRANT SELECT, INSERT, DELETE ON openid.key_proof TO stoa_app;

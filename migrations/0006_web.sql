@@ -128,7 +128,7 @@ ALTER FUNCTION web.issue_authorization_code(bytea, uuid, bytea) OWNER TO stoa_do
 -- An app gets a token of the resident; a service one of its organisation, which belongs to a sign-in: what follows token_scope is for its ID token.
 CREATE FUNCTION web.redeem_authorization_code(
     code_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, refresh_hash bytea,
-    OUT outcome text, OUT scope text[], OUT sign_in_id uuid, OUT subject uuid, OUT nonce text, OUT signed_in_at timestamptz,
+    key_thumbprint text, OUT outcome text, OUT scope text[], OUT resource text, OUT sign_in_id uuid, OUT subject uuid, OUT nonce text, OUT signed_in_at timestamptz,
     OUT authenticator_assurance smallint, OUT identity_assurance smallint, OUT id_token_claims text[], OUT issued_at timestamptz)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -136,7 +136,7 @@ DECLARE
     service record;
 BEGIN
     SELECT a.account_id, a.authenticator_assurance, a.consumed_at, a.expires_at, a.session_hash, a.signed_in_at,
-        r.client_id, r.redirect_uri, r.code_challenge, r.scope, r.nonce, r.id_token_claims, r.user_info_claims
+        r.client_id, r.redirect_uri, r.code_challenge, r.scope, r.nonce, r.id_token_claims, r.user_info_claims, r.resource, r.key_thumbprint
         INTO code
         FROM openid.authorization_code AS a JOIN openid.authorization_request AS r ON r.id = a.request_id
         WHERE a.hash = redeem_authorization_code.code_hash
@@ -162,6 +162,9 @@ BEGIN
     ELSIF code.code_challenge IS DISTINCT FROM redeem_authorization_code.code_challenge THEN
         outcome := 'verifier_wrong';
         RETURN;
+    ELSIF code.key_thumbprint IS NOT NULL AND code.key_thumbprint IS DISTINCT FROM redeem_authorization_code.key_thumbprint THEN
+        outcome := 'key_differs';
+        RETURN;
     END IF;
     issued_at := public.stoa_now();
     IF NOT 'openid' = ANY (code.scope) THEN
@@ -185,9 +188,10 @@ BEGIN
     END IF;
     outcome := 'issued';
     redeem_authorization_code.scope := code.scope;
-    INSERT INTO openid.sign_in (client_id, account_id, resident_id, subject, session_hash, signed_in_at, authenticator_assurance, scope, user_info_claims)
+    INSERT INTO openid.sign_in (client_id, account_id, resident_id, subject, session_hash, signed_in_at, authenticator_assurance, scope, user_info_claims, resource,
+                                key_thumbprint)
     VALUES (code.client_id, code.account_id, service.resident_id, service.pseudonym, code.session_hash, code.signed_in_at,
-            code.authenticator_assurance, code.scope, code.user_info_claims)
+            code.authenticator_assurance, code.scope, code.user_info_claims, code.resource, redeem_authorization_code.key_thumbprint)
     RETURNING id INTO redeem_authorization_code.sign_in_id;
     INSERT INTO web.credential (hash, kind, organisation_id, client_id, scope, authenticator_assurance, authorization_code_hash, sign_in_id, expires_at)
     VALUES (token_hash, 'access_token', service.organisation_id, code.client_id, code.scope, code.authenticator_assurance,
@@ -197,6 +201,7 @@ BEGIN
         VALUES (refresh_hash, redeem_authorization_code.sign_in_id, token_hash, issued_at + openid.refresh_lifetime());
     END IF;
     subject := service.pseudonym;
+    redeem_authorization_code.resource := code.resource;
     nonce := code.nonce;
     signed_in_at := code.signed_in_at;
     redeem_authorization_code.authenticator_assurance := code.authenticator_assurance;
@@ -204,7 +209,7 @@ BEGIN
     redeem_authorization_code.id_token_claims := code.id_token_claims;
 END
 $$;
-ALTER FUNCTION web.redeem_authorization_code(bytea, text, text, text, bytea, integer, bytea) OWNER TO stoa_door;
+ALTER FUNCTION web.redeem_authorization_code(bytea, text, text, text, bytea, integer, bytea, text) OWNER TO stoa_door;
 
 -- Who asks, for one live credential; no row for any other. Notes the use of a session at most once a minute.
 CREATE FUNCTION web.resolve_credential(hash bytea) RETURNS TABLE (
@@ -268,6 +273,6 @@ CREATE TRIGGER closed_client_loses_tokens AFTER UPDATE OF closed_at ON openid.cl
 
 GRANT EXECUTE ON FUNCTION web.open_session(bytea, uuid, uuid, smallint, integer), web.revoke_credential(bytea),
     web.issue_client_token(bytea, text, text[], integer), web.issue_authorization_code(bytea, uuid, bytea),
-    web.redeem_authorization_code(bytea, text, text, text, bytea, integer, bytea), web.resolve_credential(bytea),
+    web.redeem_authorization_code(bytea, text, text, text, bytea, integer, bytea, text), web.resolve_credential(bytea),
     web.choose_language(bytea, text), web.remove_ended_credentials() TO stoa_app;
 REVOKE CREATE ON SCHEMA web FROM stoa_door;

@@ -66,16 +66,16 @@ $$;
 ALTER FUNCTION openid.remove_past_keys() OWNER TO stoa_door;
 
 -- Enters a service that residents sign in at. Outcomes: added, purpose_unknown.
-CREATE FUNCTION openid.add_service(id text, organisation text, name jsonb, redirect_uris text[], jwks jsonb, scope text[], purpose text, id_token_algorithm text)
-    RETURNS text
+CREATE FUNCTION openid.add_service(id text, organisation text, name jsonb, redirect_uris text[], jwks jsonb, scope text[], purpose text, id_token_algorithm text,
+    profile text, resources text[]) RETURNS text
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     activity uuid := (SELECT a.id FROM consent.processing_activity AS a WHERE a.organisation_id = add_service.organisation AND a.purpose = add_service.purpose);
 BEGIN
     IF add_service.purpose IS NOT NULL AND activity IS NULL THEN RETURN 'purpose_unknown'; END IF;
-    INSERT INTO openid.client (id, kind, organisation_id, name, redirect_uris, jwks, scope, activity_id, id_token_algorithm)
+    INSERT INTO openid.client (id, kind, organisation_id, name, redirect_uris, jwks, scope, activity_id, id_token_algorithm, profile, resources)
         VALUES (add_service.id, CASE WHEN add_service.jwks IS NULL THEN 'public' ELSE 'confidential' END, add_service.organisation, add_service.name,
-            add_service.redirect_uris, add_service.jwks, add_service.scope, activity, add_service.id_token_algorithm);
+            add_service.redirect_uris, add_service.jwks, add_service.scope, activity, add_service.id_token_algorithm, add_service.profile, add_service.resources);
     RETURN 'added';
 END
 $$;
@@ -181,11 +181,11 @@ $$;
 ALTER FUNCTION openid.connect(uuid, bytea, text, integer, text) OWNER TO stoa_door;
 
 -- The sign-in that a service's token belongs to, and the claims that it may ask for. No row when it has ended.
-CREATE FUNCTION openid.sign_in_of(token bytea) RETURNS TABLE (sign_in_id uuid, subject uuid, client_id text, scope text[], user_info_claims text[], has_claims boolean)
+CREATE FUNCTION openid.sign_in_of(token bytea) RETURNS TABLE (sign_in_id uuid, subject uuid, client_id text, scope text[], user_info_claims text[], has_claims boolean, now timestamptz)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
-        SELECT s.id, s.subject, s.client_id, c.scope, s.user_info_claims, k.activity_id IS NOT NULL
+        SELECT s.id, s.subject, s.client_id, c.scope, s.user_info_claims, k.activity_id IS NOT NULL, public.stoa_now()
         FROM web.credential AS c JOIN openid.sign_in AS s ON s.id = c.sign_in_id
         JOIN identity.account AS a ON a.id = s.account_id AND a.resident_id = s.resident_id AND a.closed_at IS NULL
         JOIN openid.client AS k ON k.id = s.client_id AND k.closed_at IS NULL
@@ -222,11 +222,11 @@ ALTER FUNCTION openid.refresh_lifetime() OWNER TO stoa_door;
 CREATE FUNCTION openid.refresh_grace() RETURNS interval LANGUAGE sql IMMUTABLE RETURN interval '60 seconds';
 ALTER FUNCTION openid.refresh_grace() OWNER TO stoa_door;
 
--- Renews the tokens of a sign-in. Outcomes: issued; unknown, expired, ended, scope_unknown; and reused, which ends the sign-in: somebody else holds the same token.
+-- Renews the tokens of a sign-in. Outcomes: issued; unknown, expired, ended, scope_unknown, key_differs; and reused, which ends the sign-in: somebody else holds the same token.
 -- has_rotated says whether the new refresh token counts: with FAPI 2.0 (§5.3.2.1) the old one stays. Whoever comes at the same moment waits.
 CREATE FUNCTION openid.refresh(
     token_hash bytea, client_id text, scope text[], access_hash bytea, lifetime_seconds integer, successor_hash bytea,
-    OUT outcome text, OUT has_rotated boolean, OUT granted text[], OUT sign_in_id uuid, OUT subject uuid, OUT nonce text, OUT signed_in_at timestamptz,
+    key_thumbprint text, OUT outcome text, OUT has_rotated boolean, OUT granted text[], OUT resource text, OUT sign_in_id uuid, OUT subject uuid, OUT nonce text, OUT signed_in_at timestamptz,
     OUT authenticator_assurance smallint, OUT identity_assurance smallint, OUT id_token_claims text[], OUT issued_at timestamptz)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -234,7 +234,7 @@ DECLARE
     token openid.refresh_token;
     successor openid.refresh_token;
 BEGIN
-    SELECT s.id, s.client_id, s.subject, s.signed_in_at, s.authenticator_assurance, s.scope, s.ended_at, k.profile, k.organisation_id, r.identity_assurance,
+    SELECT s.id, s.client_id, s.subject, s.signed_in_at, s.authenticator_assurance, s.scope, s.ended_at, s.resource, s.key_thumbprint, k.kind, k.profile, k.organisation_id, r.identity_assurance,
         a.closed_at IS NULL AND a.resident_id = s.resident_id AND k.closed_at IS NULL AS stands
         INTO held
         FROM openid.refresh_token AS t JOIN openid.sign_in AS s ON s.id = t.sign_in_id JOIN openid.client AS k ON k.id = s.client_id
@@ -254,6 +254,9 @@ BEGIN
         RETURN;
     ELSIF NOT coalesce(refresh.scope, held.scope) <@ held.scope THEN
         outcome := 'scope_unknown';
+        RETURN;
+    ELSIF held.kind = 'public' AND held.key_thumbprint IS NOT NULL AND held.key_thumbprint IS DISTINCT FROM refresh.key_thumbprint THEN
+        outcome := 'key_differs';
         RETURN;
     END IF;
     has_rotated := held.profile <> 'fapi2';
@@ -284,13 +287,14 @@ BEGIN
             refresh.issued_at + make_interval(secs => LEAST(lifetime_seconds, 600)));
     refresh.sign_in_id := held.id;
     refresh.subject := held.subject;
+    refresh.resource := held.resource;
     refresh.signed_in_at := held.signed_in_at;
     refresh.authenticator_assurance := held.authenticator_assurance;
     refresh.identity_assurance := held.identity_assurance;
     refresh.id_token_claims := '{}';
 END
 $$;
-ALTER FUNCTION openid.refresh(bytea, text, text[], bytea, integer, bytea) OWNER TO stoa_door;
+ALTER FUNCTION openid.refresh(bytea, text, text[], bytea, integer, bytea, text) OWNER TO stoa_door;
 
 -- A client gives a token back (RFC 7009): an access token ends alone, a refresh token with the sign-in that it renews. Outcomes: revoked, unknown (also of what has
 -- ended already), other_client.
@@ -420,6 +424,6 @@ CREATE INDEX sign_in_past ON openid.sign_in (created_at) WHERE NOT 'offline_acce
 
 GRANT EXECUTE ON FUNCTION openid.due_algorithms(), openid.add_signing_key(text, text, jsonb, text, bytea), openid.remove_past_keys(), openid.standing(uuid, bytea),
     openid.connect(uuid, bytea, text, integer, text), openid.sign_in_of(bytea),
-    openid.refresh(bytea, text, text[], bytea, integer, bytea), openid.revoke_token(bytea, text), openid.introspect(bytea, text), openid.connections_of(bytea),
+    openid.refresh(bytea, text, text[], bytea, integer, bytea, text), openid.revoke_token(bytea, text), openid.introspect(bytea, text), openid.connections_of(bytea),
     openid.disconnect(bytea, text, text), openid.remove_past_sign_ins() TO stoa_app;
 REVOKE CREATE ON SCHEMA openid FROM stoa_door;

@@ -14,6 +14,7 @@ public struct OpenIDRoutes: Sendable {
     let ownProfile: OwnProfile
     let keys: SigningKeys
     let claims: ReadClaims
+    let proofs: ProveKey
     let budget: RequestBudget
 
     /// - Parameters:
@@ -23,7 +24,8 @@ public struct OpenIDRoutes: Sendable {
     public init(database: Database, door: Door, vault: ResidentVault, keys: SigningKeys, baseURL: BaseURL) {
         self.database = database
         self.keys = keys
-        claims = ReadClaims(database: database, door: door, vault: vault, keys: keys)
+        claims = ReadClaims(database: database, door: door, vault: vault, keys: keys, issuer: baseURL.origin)
+        proofs = ProveKey(database: database, nonces: ProofNonce(key: vault.derivedKey(for: "openid/proof-nonce")))
         server = ServerMetadata(issuer: baseURL.origin)
         ownProfile = OwnProfile(door: door, vault: vault)
         budget = RequestBudget(requestsMax: Self.authorizationRequestsBurst, requestsPerSecond: Self.authorizationRequestsPerSecond)
@@ -41,6 +43,7 @@ public struct OpenIDRoutes: Sendable {
         site.publicAPI.get(ServerMetadata.openIDPath, use: metadata)
         site.publicAPI.get(ServerMetadata.keysPath, use: keySet)
         site.publicAPI.post(ServerMetadata.tokenPath, use: token)
+        site.publicAPI.post(ServerMetadata.pushPath, use: push)
         site.publicAPI.post(ServerMetadata.revocationPath, use: revoke)
         site.publicAPI.post(ServerMetadata.introspectionPath, use: introspect)
         site.publicAPI.get(ServerMetadata.userInfoPath, use: userInfo)
@@ -68,7 +71,10 @@ public struct OpenIDRoutes: Sendable {
             let parameters = try await OAuthParameters.read(request, context)
             let named = try parameters.required("grant_type")
             let client = try await client(of: parameters, at: ServerMetadata.tokenPath, request, context)
-            let issue = IssueToken(database: database, issuer: server.issuer, keys: keys, claims: claims, logger: context.logger)
+            let thumbprint = try await proofs.thumbprint(
+                request.headers, method: .post, address: server.issuer + ServerMetadata.tokenPath, now: client.now)
+            let issue = IssueToken(
+                database: database, issuer: server.issuer, keys: keys, claims: claims, keyThumbprint: thumbprint, logger: context.logger)
             let issued =
                 switch IssueToken.Grant(rawValue: named) {
                 case .clientCredentials: try await issue.forClient(client, scope: parameters["scope"])
@@ -77,6 +83,16 @@ public struct OpenIDRoutes: Sendable {
                 case nil: throw OAuthError(.unsupportedGrantType, "The grant_type is client_credentials, authorization_code or refresh_token.")
                 }
             return tokenResponse(issued)
+        }
+    }
+
+    @Sendable func push(_ request: Request, _ context: WebContext) async throws -> Response {
+        try await answering {
+            let parameters = try await OAuthParameters.read(request, context)
+            let client = try await client(of: parameters, at: ServerMetadata.pushPath, request, context)
+            let thumbprint = try await proofs.thumbprint(
+                request.headers, method: .post, address: server.issuer + ServerMetadata.pushPath, now: client.now)
+            return try await PushRequest(database: database, budget: budget).push(parameters, by: client, keyThumbprint: thumbprint)
         }
     }
 
@@ -99,8 +115,16 @@ public struct OpenIDRoutes: Sendable {
     }
 
     @Sendable func userInfo(_ request: Request, _ context: WebContext) async throws -> Response {
-        guard let token = ServiceToken.bearer(request.headers) else { throw BearerContext.missingToken }
-        return Response.json(try await claims.userInfo(token))
+        guard let token = ServiceToken.sent(request.headers) else { throw BearerContext.missingToken }
+        do {
+            let body = try await claims.userInfo(token) { now in
+                try await proofs.thumbprint(
+                    request.headers, method: request.method, address: server.issuer + ServerMetadata.userInfoPath, accessToken: token.characters, now: now)
+            }
+            return Response.json(body)
+        } catch let error as OAuthError {
+            return error.challenge
+        }
     }
 
     @Sendable func authorize(_ request: Request, _ context: WebContext) async throws -> Response {
@@ -168,7 +192,7 @@ public struct OpenIDRoutes: Sendable {
 
 extension OpenIDRoutes {
     private func client(of parameters: OAuthParameters, at path: String, _ request: Request, _ context: WebContext) async throws -> RegisteredClient {
-        try await AuthenticateClient(database: database, audiences: server.audiences(at: path))
+        try await AuthenticateClient(database: database, issuer: server.issuer, audiences: server.audiences(at: path))
             .client(of: parameters, headers: request.headers, logger: context.logger)
     }
 
@@ -237,10 +261,14 @@ extension WebContext {
 }
 
 extension ServiceToken {
-    /// The token of `Authorization: Bearer …`, of whatever length ours have.
-    static func bearer(_ headers: HTTPFields) -> String? {
-        guard let value = headers[.authorization], value.prefix(7).lowercased() == "bearer " else { return nil }
-        return String(value.dropFirst(7))
+    /// The token of `Authorization: Bearer …` or `DPoP …` (RFC 9449 §7.1), of whatever length ours have.
+    static func sent(_ headers: HTTPFields) -> (characters: String, isProven: Bool)? {
+        guard let value = headers[.authorization], let space = value.firstIndex(of: " ") else { return nil }
+        switch value[..<space].lowercased() {
+        case "bearer": return (String(value[value.index(after: space)...]), false)
+        case "dpop": return (String(value[value.index(after: space)...]), true)
+        default: return nil
+        }
     }
 }
 

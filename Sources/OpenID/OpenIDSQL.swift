@@ -20,6 +20,10 @@ struct RegisteredClient: Sendable {
     let keys: JSONText?
     /// What signs its ID tokens.
     let idTokenAlgorithm: SigningAlgorithm
+    /// Whether it keeps the FAPI 2.0 Security Profile: pushed requests, bound tokens, the issuer alone as audience.
+    let isFAPI: Bool
+    /// The organisation's interfaces that it may ask tokens for.
+    let resources: [String]
     /// The database's clock at this moment: the time against which an assertion is judged.
     let now: Date
 
@@ -35,7 +39,8 @@ struct FindClient: Query {
 
     var sql: SQL {
         """
-        SELECT c.id, c.kind = 'public', c.name, c.redirect_uris, c.scope, c.jwks, c.id_token_algorithm, public.stoa_now()
+        SELECT c.id, c.kind = 'public', c.name, c.redirect_uris, c.scope, c.jwks, c.id_token_algorithm, c.profile = 'fapi2', c.resources,
+               public.stoa_now()
           FROM openid.client AS c WHERE c.id = \(id) AND c.closed_at IS NULL
         """
     }
@@ -43,7 +48,7 @@ struct FindClient: Query {
     func decode(_ row: inout RowReader) throws -> RegisteredClient {
         try RegisteredClient(
             id: row.next(), isPublic: row.next(), name: LocalisedText(row.next(JSONText.self)), redirectAddresses: row.next(), scope: row.next(),
-            keys: row.next(), idTokenAlgorithm: SigningAlgorithm(rawValue: row.next()) ?? .es256, now: row.next())
+            keys: row.next(), idTokenAlgorithm: SigningAlgorithm(rawValue: row.next()) ?? .es256, isFAPI: row.next(), resources: row.next(), now: row.next())
     }
 }
 
@@ -69,9 +74,11 @@ struct RedeemCode: Query {
     let lifetimeSeconds: Int
     /// Stored where the code's scope has `offline_access`.
     let refreshToken: CredentialHash
+    /// Of the key that the client proved to hold.
+    let keyThumbprint: String?
 
     struct Row: Sendable {
-        /// `issued`, or why not: `unknown`, `replayed`, `expired`, `redirect_uri_differs`, `verifier_wrong`, `session_ended`.
+        /// `issued`, or why not: `unknown`, `replayed`, `expired`, `redirect_uri_differs`, `verifier_wrong`, `key_differs`, `session_ended`.
         let outcome: String
         let scope: [String]?
         /// Nil for a resident's app.
@@ -80,9 +87,10 @@ struct RedeemCode: Query {
 
     var sql: SQL {
         """
-        SELECT outcome, scope, sign_in_id, subject, nonce, signed_in_at, authenticator_assurance::bigint, identity_assurance::bigint, id_token_claims, issued_at
+        SELECT outcome, scope, resource, sign_in_id, subject, nonce, signed_in_at, authenticator_assurance::bigint, identity_assurance::bigint, id_token_claims, issued_at
           FROM web.redeem_authorization_code(
-            \(code.bytes), \(client), \(redirectAddress), \(challenge), \(token.bytes), \(Int32(lifetimeSeconds)), \(refreshToken.bytes))
+            \(code.bytes), \(client), \(redirectAddress), \(challenge), \(token.bytes), \(Int32(lifetimeSeconds)), \(refreshToken.bytes),
+            \(keyThumbprint as String?))
         """
     }
 
@@ -98,6 +106,8 @@ struct SignIn: Sendable {
     let id: UUID
     /// The name under which the organisation knows the resident.
     let subject: UUID
+    /// The interface that its access token is for; nil: the city's UserInfo.
+    let resource: String?
     let nonce: String?
     let signedInAt: Date
     let context: AuthenticationContext
@@ -106,6 +116,7 @@ struct SignIn: Sendable {
 
     /// - Returns: nil where the row is about an app's code, or about none.
     init?(_ row: inout RowReader) throws {
+        resource = try row.next()
         let (id, subject, nonce) = (try row.next(UUID?.self), try row.next(UUID?.self), try row.next(String?.self))
         let (signedInAt, authenticator, identity) = (try row.next(Date?.self), try row.next(Int?.self), try row.next(Int?.self))
         let (claims, issuedAt) = (try row.next([String]?.self), try row.next(Date?.self))
@@ -129,9 +140,10 @@ struct RenewTokens: Query {
     let accessToken: CredentialHash
     let lifetimeSeconds: Int
     let successor: CredentialHash
+    let keyThumbprint: String?
 
     struct Row: Sendable {
-        /// `issued`, or why not: `unknown`, `expired`, `ended`, `scope_unknown`, `reused`.
+        /// `issued`, or why not: `unknown`, `expired`, `ended`, `scope_unknown`, `key_differs`, `reused`.
         let outcome: String
         /// Whether the successor counts; otherwise the token that was sent goes on counting.
         let hasRotated: Bool?
@@ -141,9 +153,10 @@ struct RenewTokens: Query {
 
     var sql: SQL {
         """
-        SELECT outcome, has_rotated, granted, sign_in_id, subject, nonce, signed_in_at, authenticator_assurance::bigint, identity_assurance::bigint,
+        SELECT outcome, has_rotated, granted, resource, sign_in_id, subject, nonce, signed_in_at, authenticator_assurance::bigint, identity_assurance::bigint,
                id_token_claims, issued_at
-          FROM openid.refresh(\(token.bytes), \(client), \(scope as [String]?), \(accessToken.bytes), \(Int32(lifetimeSeconds)), \(successor.bytes))
+          FROM openid.refresh(\(token.bytes), \(client), \(scope as [String]?), \(accessToken.bytes), \(Int32(lifetimeSeconds)), \(successor.bytes),
+            \(keyThumbprint as String?))
         """
     }
 
@@ -190,19 +203,66 @@ struct InspectToken: Query {
 /// Ends a credential, a session too.
 func revoke(_ hash: CredentialHash) -> SQL { "SELECT web.revoke_credential(\(hash.bytes))" }
 
+/// By whom a request was begun, or will be.
+enum RequestOrigin: Sendable {
+    /// In this browser.
+    case browser(CredentialHash)
+    /// By the client, which will name it by this hash's secret (RFC 9126), in whatever browser comes with it first.
+    case pushed(CredentialHash, secondsToBegin: Int)
+}
+
 /// Keeps what was asked for; from here on the parameters come from the row and never from a page.
-func storeAuthorizationRequest(_ id: AuthorizationRequestID, _ asked: AuthorizationParameters, browser: CredentialHash, lifetimeSeconds: Int) -> SQL {
+func storeAuthorizationRequest(_ id: AuthorizationRequestID, _ asked: AuthorizationParameters, _ origin: RequestOrigin, lifetimeSeconds: Int) -> SQL {
     let signIn = asked.signIn ?? SignInParameters()
     let claims = asked.signIn == nil ? [] : signIn.claims.userInfo.union(signIn.claims.idToken).union(Claim.asked(by: asked.scope))
+    let (browser, pushed, secondsToBegin): (CredentialHash?, CredentialHash?, Int?) =
+        switch origin {
+        case .browser(let browser): (browser, nil, nil)
+        case .pushed(let hash, let seconds): (nil, hash, seconds)
+        }
     return """
         INSERT INTO openid.authorization_request
             (id, client_id, redirect_uri, scope, state, code_challenge, nonce, prompt, max_age_seconds, essential_acr, attributes, id_token_claims,
-             user_info_claims, browser, expires_at)
+             user_info_claims, resource, key_thumbprint, browser, pushed_hash, begin_until, expires_at)
         VALUES (\(id), \(asked.clientID), \(asked.redirectAddress), \(asked.scope), \(asked.state as String?), \(asked.codeChallenge),
                 \(signIn.nonce as String?), \(signIn.prompt.map(\.rawValue).sorted()), \(signIn.maxAgeSeconds.map { Int32($0) } as Int32?),
                 \(signIn.claims.essentialACR), \(Claim.attributes(of: claims).map(\.rawValue)), \(signIn.claims.idToken.map(\.rawValue).sorted()),
-                \(signIn.claims.userInfo.map(\.rawValue).sorted()), \(browser.bytes), public.stoa_now() + make_interval(secs => \(Int32(lifetimeSeconds))))
+                \(signIn.claims.userInfo.map(\.rawValue).sorted()), \(signIn.resource as String?), \(signIn.keyThumbprint as String?),
+                \(browser?.bytes as [UInt8]?), \(pushed?.bytes as [UInt8]?),
+                public.stoa_now() + make_interval(secs => \(secondsToBegin.map { Int32($0) } as Int32?)),
+                public.stoa_now() + make_interval(secs => \(Int32(lifetimeSeconds))))
         """
+}
+
+/// Ties what was pushed to the browser that comes with its name first; again there when the page is loaded again. No row for a name that is unknown, too old,
+/// another client's or another browser's.
+struct BeginPushedRequest: Query {
+    let name: CredentialHash
+    let client: String
+    let browser: CredentialHash
+
+    struct Row: Sendable {
+        let id: AuthorizationRequestID
+        let redirectAddress: String
+        let state: String?
+        let prompt: Set<SignInParameters.Prompt>
+        let isService: Bool
+    }
+
+    var sql: SQL {
+        """
+        UPDATE openid.authorization_request AS r SET browser = \(browser.bytes)
+         WHERE r.pushed_hash = \(name.bytes) AND r.client_id = \(client) AND r.answered_at IS NULL
+           AND CASE WHEN r.browser IS NULL THEN r.begin_until > public.stoa_now() ELSE r.browser = \(browser.bytes) END
+        RETURNING r.id, r.redirect_uri, r.state, r.prompt, 'openid' = ANY (r.scope)
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> Row {
+        try Row(
+            id: row.next(), redirectAddress: row.next(), state: row.next(),
+            prompt: Set(row.next([String].self).compactMap { SignInParameters.Prompt(rawValue: $0) }), isService: row.next())
+    }
 }
 
 /// How a request stands for whoever holds a session.
@@ -250,7 +310,7 @@ struct FindStanding: Query {
 
     var sql: SQL {
         """
-        SELECT client_name, organisation_name, registered_at, redirect_uri, scope, state, prompt, max_age_seconds::bigint, essential_acr, browser, created_at,
+        SELECT client_name, organisation_name, registered_at, redirect_uri, scope, state, prompt, max_age_seconds::bigint, essential_acr, coalesce(browser, ''), created_at,
                expires_at, is_expired, is_answered, legal_basis, law, purpose_title, purpose_explanation, policy_version::bigint, attributes, coalesce(shared, '{}'),
                declined, connected_scope, signed_in_at, coalesce(identity_assurance, 0)::bigint, coalesce(authenticator_assurance, 0)::bigint
           FROM openid.standing(\(request), \(session?.bytes as [UInt8]?))
@@ -302,14 +362,16 @@ struct FindSignIn: Query {
         let userInfoClaims: [String]
         /// Whether the service may ask for anything at all.
         let hasClaims: Bool
+        /// The database's clock.
+        let now: Date
     }
 
     var sql: SQL {
-        "SELECT sign_in_id, subject, client_id, scope, user_info_claims, has_claims FROM openid.sign_in_of(\(token.bytes))"
+        "SELECT sign_in_id, subject, client_id, scope, user_info_claims, has_claims, now FROM openid.sign_in_of(\(token.bytes))"
     }
 
     func decode(_ row: inout RowReader) throws -> Row {
-        try Row(id: row.next(), subject: row.next(), clientID: row.next(), scope: row.next(), userInfoClaims: row.next(), hasClaims: row.next())
+        try Row(id: row.next(), subject: row.next(), clientID: row.next(), scope: row.next(), userInfoClaims: row.next(), hasClaims: row.next(), now: row.next())
     }
 }
 

@@ -11,6 +11,7 @@ struct ServerMetadata: Sendable {
     static let userInfoPath = "/oauth/userinfo"
     static let tokenPath = "/oauth/token"
     static let authorizationPath = "/oauth/authorize"
+    static let pushPath = "/oauth/par"
     static let revocationPath = "/oauth/revoke"
     /// Clients may keep it for an hour: it changes with a release, and an old copy still works.
     static let cacheControl = "public, max-age=3600"
@@ -51,6 +52,9 @@ struct ServerMetadata: Sendable {
             "introspection_endpoint": .string(issuer + Self.introspectionPath),
             "introspection_endpoint_auth_methods_supported": ["private_key_jwt"],
             "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
+            "pushed_authorization_request_endpoint": .string(issuer + Self.pushPath),
+            "require_pushed_authorization_requests": false,
+            "dpop_signing_alg_values_supported": .array(KeyProof.algorithms.map { .string($0.rawValue) }),
             "code_challenge_methods_supported": [.string(PKCE.method)],
             "authorization_response_iss_parameter_supported": true,
             "ui_locales_supported": .array(Language.allCases.map { .string($0.tag) }),

@@ -1,6 +1,6 @@
 // Seals and opens personal data. Every resident has a data key; the city's key-encryption key wraps it. Erasing the wrapped key
 // erases the person, in the database and in every backup, while the logs stay whole.
-import Crypto
+public import Crypto
 import Foundation
 public import Primitives
 public import Web
@@ -91,6 +91,12 @@ public struct ResidentVault: Sendable {
         } catch {
             throw .notAuthentic
         }
+    }
+
+    /// A key of the city for one use, the same on every node: HKDF (RFC 5869) of the key-encryption key.
+    /// - Returns: 32 bytes.
+    public func derivedKey(for use: String) -> SymmetricKey {
+        HKDF<SHA256>.deriveKey(inputKeyMaterial: keyEncryptionKey, info: Data("stoa/derived-key/1 \(use)".utf8), outputByteCount: 32)
     }
 
     /// A value that only this key-encryption key opens: stored with an empty database, tried at every start.

@@ -24,7 +24,7 @@ struct AuthorizationParameters: Sendable {
     let scope: [String]
     let codeChallenge: String
     /// What a service asks for; nil for a resident's app.
-    let signIn: SignInParameters?
+    var signIn: SignInParameters?
 
     /// The `state` column takes no more; apps send 20 to 200 characters.
     static let stateCharactersMax = 1_000
@@ -48,15 +48,17 @@ struct AuthorizationParameters: Sendable {
     }
 
     /// Everything after client and redirect address.
+    /// - Parameter isPushed: whether the client itself sent them (RFC 9126), and not a browser.
     /// - Throws: `OAuthError`, to be sent to the redirect address.
-    init(_ parameters: OAuthParameters, client: RegisteredClient, redirectAddress: String) throws(OAuthError) {
+    init(_ parameters: OAuthParameters, client: RegisteredClient, redirectAddress: String, isPushed: Bool = false) throws(OAuthError) {
         try parameters.refuseDuplicates()
+        guard isPushed || !client.isFAPI else { throw OAuthError(.invalidRequest, "This client pushes its requests first (RFC 9126).") }
         guard try parameters.required("response_type") == "code" else {
             throw OAuthError(.unsupportedResponseType, "The response_type must be code.")
         }
         guard (parameters["response_mode"] ?? "query") == "query" else { throw OAuthError(.invalidRequest, "The response_mode must be query.") }
         guard parameters["request"] == nil, parameters["request_uri"] == nil else {
-            throw OAuthError(.invalidRequest, "Request objects are not accepted; send the parameters themselves.")
+            throw OAuthError(.invalidRequest, "Request objects are not accepted; send the parameters themselves, or push them first.")
         }
         guard parameters["state"].map(Self.isState) ?? true else {
             throw OAuthError(.invalidRequest, "The state has more than \(Self.stateCharactersMax) characters or some beyond ASCII.")
@@ -79,7 +81,7 @@ struct AuthorizationParameters: Sendable {
         }
         scope = try ScopeRules.granted(requested: parameters["scope"], registered: client.scope(among: ScopeToken.ofServices))
         guard scope.contains(ScopeToken.openID.rawValue) else { throw OAuthError(.invalidScope, "Ask for openid to sign somebody in.") }
-        signIn = try SignInParameters(parameters)
+        signIn = try SignInParameters(parameters, client: client)
     }
 }
 

@@ -24,6 +24,7 @@ struct BeginAuthorization: Sendable {
         guard let id = parameters["client_id"], id.utf8.count <= AuthenticateClient.clientIDCharactersMax,
             let client = try await database.optional(FindClient(id: id)), client.isPublic || client.isService
         else { throw AuthorizationRefusal.unknownClient }
+        if let name = parameters["request_uri"], PushRequest.isName(name) { return try await pushed(name, client) }
         let address = try AuthorizationParameters.redirectAddress(of: parameters, for: client)
         let response = AuthorizationResponse(redirectAddress: address, state: AuthorizationParameters.state(of: parameters), issuer: issuer)
         do {
@@ -34,18 +35,30 @@ struct BeginAuthorization: Sendable {
             }
             let request = AuthorizationRequestID.new()
             try await database.execute(
-                storeAuthorizationRequest(request, asked, browser: browser, lifetimeSeconds: Self.requestLifetimeSeconds))
-            return try await next(request, asked)
+                storeAuthorizationRequest(request, asked, .browser(browser), lifetimeSeconds: Self.requestLifetimeSeconds))
+            return try await next(request, isService: asked.signIn != nil, prompt: asked.signIn?.prompt ?? [])
         } catch let error as OAuthError {
             return response.error(error)
         }
     }
 
+    /// What the client pushed before; whatever else stands in the address counts for nothing (RFC 9126 §4).
+    private func pushed(_ name: String, _ client: RegisteredClient) async throws -> String {
+        let begin = BeginPushedRequest(name: CredentialHash(token: name), client: client.id, browser: browser)
+        // Two browsers that come at once wait for each other: not on a shared connection.
+        guard let request = try await database.exclusive({ try await $0.optional(begin) }) else { throw AuthorizationRefusal.unknownRequest }
+        do {
+            return try await next(request.id, isService: request.isService, prompt: request.prompt)
+        } catch let error as OAuthError {
+            return AuthorizationResponse(redirectAddress: request.redirectAddress, state: request.state, issuer: issuer).error(error)
+        }
+    }
+
     /// Where nothing is left to ask, the answer. Whoever asked for no page gets no page.
-    private func next(_ request: AuthorizationRequestID, _ asked: AuthorizationParameters) async throws -> String {
+    private func next(_ request: AuthorizationRequestID, isService: Bool, prompt: Set<SignInParameters.Prompt>) async throws -> String {
         let page = "/oauth/requests/\(request)"
-        let isSilent = asked.signIn?.prompt.contains(.none) ?? false
-        guard asked.signIn != nil, isSilent || session != nil else { return page }
+        let isSilent = prompt.contains(.none)
+        guard isService, isSilent || session != nil else { return page }
         let answer = AnswerAuthorization(database: database, issuer: issuer, language: language)
         let standing = try await answer.open(request, browser: browser, session: session)
         let step = standing.signedInAt == nil ? SignInStep.signInAgain : SignInRules.step(standing)

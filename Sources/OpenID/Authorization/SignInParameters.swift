@@ -16,6 +16,10 @@ struct SignInParameters: Sendable, Equatable {
     /// The sign-in may be this old.
     var maxAgeSeconds: Int?
     var claims = ClaimsRequest()
+    /// The interface that the access token is for (RFC 8707).
+    var resource: String?
+    /// Of the key that the code will be bound to (RFC 9449 §10).
+    var keyThumbprint: String?
 
     /// The `nonce` column takes no more; clients send 20 to 50 characters.
     static let nonceCharactersMax = 500
@@ -25,7 +29,7 @@ struct SignInParameters: Sendable, Equatable {
     init() {}
 
     /// - Throws: `OAuthError`, to be sent to the redirect address.
-    init(_ parameters: OAuthParameters) throws(OAuthError) {
+    init(_ parameters: OAuthParameters, client: RegisteredClient) throws(OAuthError) {
         nonce = parameters["nonce"]
         if let nonce, nonce.unicodeScalars.count > Self.nonceCharactersMax || nonce.utf8.contains(where: { $0 < 0x20 }) {
             throw OAuthError(.invalidRequest, "The nonce has more than \(Self.nonceCharactersMax) characters, or some that cannot be printed.")
@@ -42,5 +46,9 @@ struct SignInParameters: Sendable, Equatable {
             maxAgeSeconds = seconds
         }
         if let json = parameters["claims"] { claims = try ClaimsRequest(json) }
+        resource = parameters["resource"]
+        if let resource, !client.resources.contains(resource) { throw OAuthError(.invalidTarget, "This client may not ask tokens for this resource.") }
+        keyThumbprint = parameters["dpop_jkt"]
+        if let keyThumbprint, !PKCE.isChallenge(keyThumbprint) { throw OAuthError(.invalidRequest, "The dpop_jkt must be the SHA-256 thumbprint of a key, 43 characters.") }
     }
 }

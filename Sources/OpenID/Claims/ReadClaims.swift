@@ -11,17 +11,24 @@ struct ReadClaims: Sendable {
     let door: Door
     let vault: ResidentVault
     let keys: SigningKeys
+    let issuer: String
 
     /// The body of UserInfo.
-    /// - Parameter token: the characters of the access token.
-    /// - Throws: `BearerContext.invalidToken` for a token that is not ours, has expired, was revoked, or whose sign-in has ended.
-    func userInfo(_ token: String) async throws -> JSONValue {
-        guard let jti = try await keys.claims(of: token, type: ServiceToken.type)?["jti"]?.text,
-            let signIn = try await database.optional(FindSignIn(token: ServiceToken.hash(jti: jti)))
+    /// - Parameters:
+    ///   - token: the characters of the access token, and whether they came as a DPoP token.
+    ///   - prove: finds the thumbprint of the key that the request was proven with, at the moment that it is given.
+    /// - Throws: `BearerContext.invalidToken` for a token that is not ours, is for another interface, has expired, was revoked, whose sign-in has ended, or that is
+    ///   bound to a key and comes without its proof (RFC 9449 §7.1).
+    func userInfo(_ token: (characters: String, isProven: Bool), prove: (Date) async throws -> String?) async throws -> JSONValue {
+        guard let claims = try await keys.claims(of: token.characters, type: ServiceToken.type), claims["aud"]?.text == issuer,
+            let jti = claims["jti"]?.text, let signIn = try await database.optional(FindSignIn(token: ServiceToken.hash(jti: jti)))
         else { throw BearerContext.invalidToken }
+        let bound = claims["cnf"]?["jkt"]?.text
+        guard (bound != nil) == token.isProven else { throw BearerContext.invalidToken }
+        if let bound { guard try await prove(signIn.now) == bound else { throw BearerContext.invalidToken } }
         let wanted = Claim.asked(by: signIn.scope).union(signIn.userInfoClaims.compactMap { Claim(rawValue: $0) })
-        let claims = signIn.hasClaims ? try await claims(wanted, ServiceToken.hash(jti: jti), signIn: signIn.id) : []
-        return .object([JSONMember("sub", .string(signIn.subject.uuidString.lowercased()))] + claims)
+        let told = signIn.hasClaims ? try await self.claims(wanted, ServiceToken.hash(jti: jti), signIn: signIn.id) : []
+        return .object([JSONMember("sub", .string(signIn.subject.uuidString.lowercased()))] + told)
     }
 
     /// As many of some claims as the resident shares or a law allows, in the order of the standard's list.

@@ -14,6 +14,7 @@ public enum ClientRegistration {
         case idTaken(String)
         case unknownOrganisation(String)
         case unknownPurpose(String)
+        case badProfile(String)
 
         public var description: String {
             switch self {
@@ -24,6 +25,7 @@ public enum ClientRegistration {
             case .badKeys(let reason): "keys: \(reason)"
             case .idTaken(let id): "there is a client \"\(id)\" already"
             case .unknownOrganisation(let id): "there is no organisation \"\(id)\""
+            case .badProfile(let reason): "profile: \(reason)"
             case .unknownPurpose(let id): "the organisation has no purpose \"\(id)\""
             }
         }
@@ -87,10 +89,14 @@ public enum ClientRegistration {
         public var purpose: String?
         /// `ES256`, `EdDSA` or `RS256`.
         public var idTokenAlgorithm: String
+        /// Whether it keeps the FAPI 2.0 Security Profile.
+        public var isFAPI: Bool
+        /// The organisation's interfaces that it may ask tokens for (RFC 8707): absolute addresses.
+        public var resources: [String]
 
         public init(
             id: String, organisation: String, name: LocalisedText, redirectAddresses: [String], keySet: String?, scope: [String] = ["openid"],
-            purpose: String? = nil, idTokenAlgorithm: String = "ES256"
+            purpose: String? = nil, idTokenAlgorithm: String = "ES256", isFAPI: Bool = false, resources: [String] = []
         ) {
             self.id = id
             self.organisation = organisation
@@ -100,6 +106,8 @@ public enum ClientRegistration {
             self.scope = scope
             self.purpose = purpose
             self.idTokenAlgorithm = idTokenAlgorithm
+            self.isFAPI = isFAPI
+            self.resources = resources
         }
     }
 
@@ -111,10 +119,21 @@ public enum ClientRegistration {
         try check(id: service.id, scope: service.scope, allowed: ScopeToken.ofServices)
         guard service.scope.contains(ScopeToken.openID.rawValue) else { throw Refusal.badScope(service.scope.joined(separator: " ")) }
         try check(redirectAddresses: service.redirectAddresses)
+        try check(profileOf: service)
         let outcome = try await insert(service.id, organisation: service.organisation) {
             try await owner.one(AddService(service: service, keys: keys))
         }
         if outcome == "purpose_unknown" { throw Refusal.unknownPurpose(service.purpose ?? "") }
+    }
+
+    private static func check(profileOf service: Service) throws {
+        guard SigningAlgorithm(rawValue: service.idTokenAlgorithm) != nil else { throw Refusal.badProfile("ID tokens are signed with ES256, EdDSA or RS256") }
+        if service.isFAPI, service.keySet == nil || service.idTokenAlgorithm == SigningAlgorithm.rs256.rawValue {
+            throw Refusal.badProfile("fapi2 wants a key of the client, and ES256 or EdDSA")
+        }
+        for resource in service.resources where !resource.hasPrefix("https://") || RedirectAddress(registered: resource) == nil {
+            throw Refusal.badProfile("the resource \"\(resource)\" is no address https://host/path")
+        }
     }
 
     private static func check(redirectAddresses: [String]) throws {
@@ -179,7 +198,7 @@ private struct AddService: Query {
         """
         SELECT openid.add_service(
             \(service.id), \(service.organisation), \(service.name.json), \(service.redirectAddresses), \(keys as JSONText?), \(service.scope),
-            \(service.purpose as String?), \(service.idTokenAlgorithm))
+            \(service.purpose as String?), \(service.idTokenAlgorithm), \(service.isFAPI ? "fapi2" : "baseline"), \(service.resources))
         """
     }
 

@@ -29,7 +29,7 @@ enum AccessTokenLifetime {
 /// The success of RFC 6749 §5.1, with the ID token of OpenID Connect Core §3.1.3.3.
 func tokenResponse(_ issued: IssueToken.Issued) -> Response {
     let members: [JSONMember] = [
-        JSONMember("access_token", .string(issued.accessToken)), JSONMember("token_type", "Bearer"),
+        JSONMember("access_token", .string(issued.accessToken)), JSONMember("token_type", .string(issued.isBound ? "DPoP" : "Bearer")),
         JSONMember("expires_in", .integer(Int64(issued.lifetimeSeconds))), JSONMember("scope", .string(issued.scope.joined(separator: " "))),
     ]
     let more = [("refresh_token", issued.refreshToken), ("id_token", issued.idToken)].compactMap { name, value in value.map { JSONMember(name, .string($0)) } }

@@ -14,13 +14,14 @@ struct IntrospectToken: Sendable {
         guard let hash = try await keys.storedHash(of: token), let found = try await database.optional(InspectToken(token: hash, client: client.id)) else {
             return ["active": false]
         }
-        let type: [JSONMember] = found.isAccessToken ? [JSONMember("token_type", "Bearer")] : []
+        let binding = try await keys.claims(of: token, type: ServiceToken.type)?["cnf"]
+        let type: [JSONMember] = found.isAccessToken ? [JSONMember("token_type", binding == nil ? "Bearer" : "DPoP")] : []
         return .object(
             [
                 JSONMember("active", true), JSONMember("iss", .string(issuer)), JSONMember("client_id", .string(found.clientID)),
                 JSONMember("sub", .string(found.subject?.uuidString.lowercased() ?? found.clientID)),
                 JSONMember("scope", .string(found.scope.joined(separator: " "))), JSONMember("iat", .integer(found.issuedAt.seconds)),
                 JSONMember("exp", .integer(found.expiresAt.seconds)),
-            ] + type)
+            ] + type + (binding.map { [JSONMember("cnf", $0)] } ?? []))
     }
 }

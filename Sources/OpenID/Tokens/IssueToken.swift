@@ -19,12 +19,16 @@ struct IssueToken: Sendable {
         var idToken: String?
         /// Of a sign-in that goes on without the resident.
         var refreshToken: String?
+        /// Whether it counts only with proofs of the key that it is bound to (RFC 9449).
+        var isBound = false
     }
 
     let database: Database
     let issuer: String
     let keys: SigningKeys
     let claims: ReadClaims
+    /// Of the key that the client proved to hold with this request; nil without a proof.
+    let keyThumbprint: String?
     let logger: Logger
 
     /// An organisation's system, for itself.
@@ -52,6 +56,7 @@ struct IssueToken: Sendable {
         let code = try parameters.required("code")
         let redirectAddress = try parameters.required("redirect_uri")
         let verifier = try parameters.required("code_verifier")
+        try checkBinding(client, parameters)
         guard OpaqueToken.isPossible(code) else { throw Self.codeInvalid }
         guard PKCE.isVerifier(verifier) else { throw Self.codeInvalid }
         let (appToken, serviceToken, refreshToken) = (OpaqueToken(), ServiceToken(), OpaqueToken())
@@ -61,13 +66,14 @@ struct IssueToken: Sendable {
                 RedeemCode(
                     code: CredentialHash(token: code), client: client.id, redirectAddress: redirectAddress, challenge: PKCE.challenge(of: verifier),
                     token: client.isService ? serviceToken.hash : appToken.hash, lifetimeSeconds: AccessTokenLifetime.appSeconds,
-                    refreshToken: refreshToken.hash))
+                    refreshToken: refreshToken.hash, keyThumbprint: keyThumbprint))
         }
         guard row.outcome == "issued", let scope = row.scope else {
             logger.notice("authorization code refused", metadata: ["client_id": "\(client.id)", "outcome": "\(row.outcome)"])
             throw Self.codeInvalid
         }
         guard let signIn = row.signIn else {
+            // An app's token is looked up where it is used, and no key is asked for there: it is a plain one, and says so (RFC 9449 §5).
             return Issued(accessToken: appToken.characters, scope: scope, lifetimeSeconds: AccessTokenLifetime.appSeconds)
         }
         let isLasting = scope.contains(ScopeToken.offlineAccess.rawValue)
@@ -77,6 +83,7 @@ struct IssueToken: Sendable {
     /// A service, for the resident who signed in there before and agreed that it goes on (RFC 6749 §6).
     func forRefresh(_ client: RegisteredClient, _ parameters: OAuthParameters) async throws -> Issued {
         let token = try parameters.required("refresh_token")
+        try checkBinding(client, parameters)
         guard client.isService, OpaqueToken.isPossible(token) else { throw Self.refreshInvalid }
         let (accessToken, successor) = (ServiceToken(), OpaqueToken())
         let scope = try parameters["scope"].map { asked throws(OAuthError) in try ScopeRules.granted(requested: asked, registered: client.scope(among: ScopeToken.ofServices)) }
@@ -85,7 +92,7 @@ struct IssueToken: Sendable {
             try await connection.one(
                 RenewTokens(
                     token: CredentialHash(token: token), client: client.id, scope: scope, accessToken: accessToken.hash,
-                    lifetimeSeconds: ServiceToken.lifetimeSeconds, successor: successor.hash))
+                    lifetimeSeconds: ServiceToken.lifetimeSeconds, successor: successor.hash, keyThumbprint: keyThumbprint))
         }
         if row.outcome == "scope_unknown" { throw OAuthError(.invalidScope, "Ask for no more than the resident agreed to.") }
         guard row.outcome == "issued", let granted = row.scope, let signIn = row.signIn else {
@@ -104,14 +111,25 @@ struct IssueToken: Sendable {
     private func issued(
         _ signIn: SignIn, _ token: ServiceToken, _ client: RegisteredClient, _ scope: [String], refreshToken: String?
     ) async throws -> Issued {
-        let accessToken = try token.characters(signIn, client: client, scope: scope, issuer: issuer, key: await keys.current(.es256))
+        let accessToken = try token.characters(
+            signIn, client: client, scope: scope, keyThumbprint: keyThumbprint, issuer: issuer, key: await keys.current(.es256))
         let asked = Set(signIn.idTokenClaims.compactMap { Claim(rawValue: $0) })
         let idToken = IDToken(signIn: signIn, claims: try await claims.claims(asked, token.hash, signIn: signIn.id))
         return Issued(
             accessToken: accessToken, scope: scope, lifetimeSeconds: ServiceToken.lifetimeSeconds,
             idToken: try idToken.characters(
                 client: client, accessToken: accessToken, issuer: issuer, key: await keys.current(client.idTokenAlgorithm)),
-            refreshToken: refreshToken)
+            refreshToken: refreshToken, isBound: keyThumbprint != nil)
+    }
+
+    /// What a profile and RFC 8707 want of a service's token request besides its grant.
+    private func checkBinding(_ client: RegisteredClient, _ parameters: OAuthParameters) throws(OAuthError) {
+        if let resource = parameters["resource"], !client.resources.contains(resource) {
+            throw OAuthError(.invalidTarget, "This client may not ask tokens for this resource.")
+        }
+        // FAPI 2.0 §5.3.2.1: tokens are bound to a key.
+        guard client.isFAPI, keyThumbprint == nil else { return }
+        throw OAuthError(.invalidProof, "This client sends a DPoP proof with each token request.")
     }
 
     /// The same words whatever was wrong: who holds a stolen code learns nothing about it.

@@ -17,14 +17,19 @@ struct ServiceToken: Sendable {
     static func hash(jti: String) -> CredentialHash { CredentialHash(token: "jti:" + jti) }
 
     /// RFC 9068 §2.2.
-    func characters(_ signIn: SignIn, client: RegisteredClient, scope: [String], issuer: String, key: SigningKey) throws -> String {
-        try key.sign(
-            [
-                "iss": .string(issuer), "aud": .string(issuer), "sub": .string(signIn.subject.uuidString.lowercased()), "client_id": .string(client.id),
-                "iat": .integer(signIn.issuedAt.seconds), "exp": .integer(signIn.issuedAt.seconds + Int64(Self.lifetimeSeconds)),
-                "jti": .string(jti.characters), "auth_time": .integer(signIn.signedInAt.seconds), "acr": .string(signIn.context.acr),
-                "amr": .array(signIn.context.amr.map { .string($0) }), "scope": .string(scope.joined(separator: " ")),
-            ], type: Self.type)
+    /// - Parameter keyThumbprint: of the key that it is bound to (RFC 9449 §6.1).
+    func characters(
+        _ signIn: SignIn, client: RegisteredClient, scope: [String], keyThumbprint: String?, issuer: String, key: SigningKey
+    ) throws -> String {
+        let binding = keyThumbprint.map { [JSONMember("cnf", ["jkt": .string($0)])] } ?? []
+        let members: [JSONMember] = [
+            JSONMember("iss", .string(issuer)), JSONMember("aud", .string(signIn.resource ?? issuer)),
+            JSONMember("sub", .string(signIn.subject.uuidString.lowercased())), JSONMember("client_id", .string(client.id)),
+            JSONMember("iat", .integer(signIn.issuedAt.seconds)), JSONMember("exp", .integer(signIn.issuedAt.seconds + Int64(Self.lifetimeSeconds))),
+            JSONMember("jti", .string(jti.characters)), JSONMember("auth_time", .integer(signIn.signedInAt.seconds)), JSONMember("acr", .string(signIn.context.acr)),
+            JSONMember("amr", .array(signIn.context.amr.map { .string($0) })), JSONMember("scope", .string(scope.joined(separator: " "))),
+        ]
+        return try key.sign(.object(members + binding), type: Self.type)
     }
 }
 
