@@ -78,6 +78,7 @@ let package = Package(
         // Foundations, lowest first.
         .target(name: "Primitives", dependencies: [deque], swiftSettings: strict),
         .target(name: "Postgres", dependencies: ["CLibpq", "Primitives", logging, metrics, deque, atomics], swiftSettings: strict),
+        .target(name: "Outgoing", dependencies: [httpClient, httpTypes, nio, nioPosix, nioHTTP1], swiftSettings: strict),
         .target(name: "TransparencyLog", dependencies: [crypto], swiftSettings: strict),
         .target(
             name: "Web",
@@ -92,9 +93,9 @@ let package = Package(
         slice("Witness", ["TransparencyLog"]),
         slice("Register", ["AccessLog", "Messages"]),
         slice("Identity", ["CArgon2", "Register", "Messages"]),
-        slice("OpenID", ["AccessLog", "Register", "Identity", jwtKit, cryptoExtras]),
+        slice("OpenID", ["AccessLog", "Register", "Identity", "Outgoing", jwtKit, cryptoExtras]),
         slice("Consent", ["AccessLog", "Register", "TransparencyLog"]),
-        slice("Exchange", ["AccessLog", "Register", "OpenID", "TransparencyLog", httpClient, structuredFields, nioPosix, nioHTTP1]),
+        slice("Exchange", ["AccessLog", "Register", "OpenID", "Outgoing", "TransparencyLog", structuredFields]),
         slice("Catalogue"),
         slice("Ledger"),
         slice("Payments", ["Ledger", "Messages", "Benefits"]),
@@ -128,7 +129,7 @@ let package = Package(
             dependencies: ["TestSupport", "Postgres", "Primitives", "Register", "Web", hummingbird, hummingbirdTesting, httpTypes, nio, logging],
             path: "Tests/City", swiftSettings: strict),
         tests("Consent", ["City", "TestSupport", "AccessLog", "Register", "TransparencyLog", "Postgres", "Primitives", "Web", hummingbird, hummingbirdTesting, crypto, logging, httpTypes]),
-        tests("Exchange", ["City", "TestSupport", "Postgres", "Primitives", "Register", "AccessLog", "TransparencyLog", "Web", "Consent", hummingbird, hummingbirdTesting, crypto, httpTypes, nio, logging]),
+        tests("Exchange", ["City", "Outgoing", "TestSupport", "Postgres", "Primitives", "Register", "AccessLog", "TransparencyLog", "Web", "Consent", hummingbird, hummingbirdTesting, crypto, httpTypes, nio, logging]),
         tests("Catalogue", ["City", "TestSupport", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("AccessLog", ["City", "TestSupport", "Postgres", "Primitives", "Register", "TransparencyLog", "Web", "Witness", hummingbirdTesting, crypto, httpTypes, nio, logging]),
         tests("Identity", ["City", "Messages", "Postgres", "Primitives", "Register", "Web", hummingbirdTesting]),

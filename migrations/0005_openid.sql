@@ -18,6 +18,11 @@ CREATE TABLE openid.client (
     id_token_algorithm text NOT NULL DEFAULT 'ES256' CHECK (id_token_algorithm IN ('ES256', 'EdDSA', 'RS256')),
     -- The organisation's own interfaces that it may ask tokens for (RFC 8707).
     resources text[] NOT NULL DEFAULT '{}' CHECK (cardinality(resources) <= 20),
+    -- Where a browser may be sent when it has signed out (OpenID Connect RP-Initiated Logout §3.1), and where the service is told of a log-out (Back-Channel Logout §2.2).
+    post_logout_redirect_uris text[] NOT NULL DEFAULT '{}' CHECK (cardinality(post_logout_redirect_uris) <= 20),
+    backchannel_logout_uri text CHECK (length(backchannel_logout_uri) <= 500
+        AND backchannel_logout_uri ~ '^(https://([a-z0-9.-]+|\[[0-9a-f:]+\])|http://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?/[!-~]*$'
+        AND backchannel_logout_uri !~ '[\\#"<>]'),
     created_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     closed_at timestamptz,
     FOREIGN KEY (activity_id, organisation_id) REFERENCES consent.processing_activity (id, organisation_id),
@@ -69,8 +74,8 @@ CREATE TABLE openid.authorization_code (
     request_id uuid NOT NULL UNIQUE REFERENCES openid.authorization_request ON DELETE CASCADE,
     account_id uuid NOT NULL REFERENCES identity.account,
     authenticator_assurance smallint NOT NULL CHECK (authenticator_assurance BETWEEN 1 AND 3),
-    -- The session in which the resident answered, and when it was opened. No reference: ended sessions are cleared away.
-    session_hash bytea NOT NULL CHECK (octet_length(session_hash) = 32),
+    -- The session in which the resident answered, and when its password was last shown. No reference: ended sessions are cleared away.
+    session_id uuid NOT NULL,
     signed_in_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
     consumed_at timestamptz
@@ -84,7 +89,7 @@ CREATE TABLE openid.sign_in (
     -- Whom the account was for, and the name under which the organisation knows that person (`sub`).
     resident_id uuid NOT NULL REFERENCES register.resident,
     subject uuid NOT NULL,
-    session_hash bytea NOT NULL CHECK (octet_length(session_hash) = 32),
+    session_id uuid NOT NULL,
     signed_in_at timestamptz NOT NULL,
     authenticator_assurance smallint NOT NULL CHECK (authenticator_assurance BETWEEN 1 AND 3),
     scope text[] NOT NULL CHECK ('openid' = ANY (scope)),
@@ -96,7 +101,7 @@ CREATE TABLE openid.sign_in (
     ended_at timestamptz
 );
 CREATE INDEX sign_in_account ON openid.sign_in (account_id, client_id);
-CREATE INDEX sign_in_session ON openid.sign_in (session_hash) WHERE ended_at IS NULL;
+CREATE INDEX sign_in_session ON openid.sign_in (session_id) WHERE ended_at IS NULL;
 
 -- The services that a resident agreed to sign in at. Asked again where something new is asked for, or once it was ended.
 CREATE TABLE openid.connection (

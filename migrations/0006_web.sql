@@ -12,8 +12,11 @@ CREATE TABLE web.credential (
     client_id text REFERENCES openid.client,
     organisation_id text REFERENCES consent.organisation,
     scope text[] NOT NULL DEFAULT '{}',
+    -- What a list of sessions, and services that are told of a sign-out, call it: it stays when the secret of a session changes, and opens nothing.
+    id uuid NOT NULL DEFAULT gen_random_uuid(),
     -- AAL of NIST SP 800-63-4.
     authenticator_assurance smallint NOT NULL CHECK (authenticator_assurance BETWEEN 1 AND 3),
+    authenticated_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     authorization_code_hash bytea REFERENCES openid.authorization_code ON DELETE SET NULL,
     -- The sign-in that the token of a service belongs to. It opens that resident's claims and nothing else, so it holds no other scope.
     sign_in_id uuid REFERENCES openid.sign_in,
@@ -112,8 +115,8 @@ ALTER FUNCTION web.issue_client_token(bytea, text, text[], integer) OWNER TO sto
 CREATE FUNCTION web.issue_authorization_code(code_hash bytea, request_id uuid, session_hash bytea) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    INSERT INTO openid.authorization_code (hash, request_id, account_id, authenticator_assurance, session_hash, signed_in_at, expires_at)
-    SELECT code_hash, r.id, c.account_id, c.authenticator_assurance, c.hash, c.created_at, public.stoa_now() + interval '60 seconds'
+    INSERT INTO openid.authorization_code (hash, request_id, account_id, authenticator_assurance, session_id, signed_in_at, expires_at)
+    SELECT code_hash, r.id, c.account_id, c.authenticator_assurance, c.id, c.authenticated_at, public.stoa_now() + interval '60 seconds'
     FROM openid.authorization_request AS r, web.credential AS c
     WHERE r.id = issue_authorization_code.request_id AND r.expires_at > public.stoa_now()
       AND c.hash = session_hash AND c.kind = 'session' AND c.account_id IS NOT NULL AND web.is_live(c)
@@ -135,7 +138,7 @@ DECLARE
     code record;
     service record;
 BEGIN
-    SELECT a.account_id, a.authenticator_assurance, a.consumed_at, a.expires_at, a.session_hash, a.signed_in_at,
+    SELECT a.account_id, a.authenticator_assurance, a.consumed_at, a.expires_at, a.session_id, a.signed_in_at,
         r.client_id, r.redirect_uri, r.code_challenge, r.scope, r.nonce, r.id_token_claims, r.user_info_claims, r.resource, r.key_thumbprint
         INTO code
         FROM openid.authorization_code AS a JOIN openid.authorization_request AS r ON r.id = a.request_id
@@ -180,7 +183,7 @@ BEGIN
         FROM openid.client AS k JOIN identity.account AS a ON a.id = code.account_id AND a.closed_at IS NULL
         JOIN register.resident AS r ON r.id = a.resident_id
         JOIN exchange.pseudonym AS p ON p.resident_id = r.id AND p.organisation_id = k.organisation_id
-        JOIN web.credential AS c ON c.hash = code.session_hash AND web.is_live(c)
+        JOIN web.credential AS c ON c.account_id = code.account_id AND c.id = code.session_id AND c.kind = 'session' AND web.is_live(c)
         WHERE k.id = code.client_id;
     IF service IS NULL THEN
         outcome := 'session_ended';
@@ -188,9 +191,9 @@ BEGIN
     END IF;
     outcome := 'issued';
     redeem_authorization_code.scope := code.scope;
-    INSERT INTO openid.sign_in (client_id, account_id, resident_id, subject, session_hash, signed_in_at, authenticator_assurance, scope, user_info_claims, resource,
+    INSERT INTO openid.sign_in (client_id, account_id, resident_id, subject, session_id, signed_in_at, authenticator_assurance, scope, user_info_claims, resource,
                                 key_thumbprint)
-    VALUES (code.client_id, code.account_id, service.resident_id, service.pseudonym, code.session_hash, code.signed_in_at,
+    VALUES (code.client_id, code.account_id, service.resident_id, service.pseudonym, code.session_id, code.signed_in_at,
             code.authenticator_assurance, code.scope, code.user_info_claims, code.resource, redeem_authorization_code.key_thumbprint)
     RETURNING id INTO redeem_authorization_code.sign_in_id;
     INSERT INTO web.credential (hash, kind, organisation_id, client_id, scope, authenticator_assurance, authorization_code_hash, sign_in_id, expires_at)

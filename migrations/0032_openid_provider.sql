@@ -67,40 +67,80 @@ ALTER FUNCTION openid.remove_past_keys() OWNER TO stoa_door;
 
 -- Enters a service that residents sign in at. Outcomes: added, purpose_unknown.
 CREATE FUNCTION openid.add_service(id text, organisation text, name jsonb, redirect_uris text[], jwks jsonb, scope text[], purpose text, id_token_algorithm text,
-    profile text, resources text[]) RETURNS text
+    profile text, resources text[], post_logout_redirect_uris text[], backchannel_logout_uri text) RETURNS text
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     activity uuid := (SELECT a.id FROM consent.processing_activity AS a WHERE a.organisation_id = add_service.organisation AND a.purpose = add_service.purpose);
 BEGIN
     IF add_service.purpose IS NOT NULL AND activity IS NULL THEN RETURN 'purpose_unknown'; END IF;
-    INSERT INTO openid.client (id, kind, organisation_id, name, redirect_uris, jwks, scope, activity_id, id_token_algorithm, profile, resources)
+    INSERT INTO openid.client (id, kind, organisation_id, name, redirect_uris, jwks, scope, activity_id, id_token_algorithm, profile, resources,
+                               post_logout_redirect_uris, backchannel_logout_uri)
         VALUES (add_service.id, CASE WHEN add_service.jwks IS NULL THEN 'public' ELSE 'confidential' END, add_service.organisation, add_service.name,
-            add_service.redirect_uris, add_service.jwks, add_service.scope, activity, add_service.id_token_algorithm, add_service.profile, add_service.resources);
+            add_service.redirect_uris, add_service.jwks, add_service.scope, activity, add_service.id_token_algorithm, add_service.profile, add_service.resources,
+            add_service.post_logout_redirect_uris, add_service.backchannel_logout_uri);
     RETURN 'added';
 END
 $$;
 
--- Ends a sign-in at a service: its tokens are worth nothing from the commit on. True when it stood.
+-- Log-outs that services wait to be told of (OpenID Connect Back-Channel Logout §2.4). The id is the `jti` of the token.
+CREATE TABLE openid.logout_notice (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    client_id text NOT NULL REFERENCES openid.client,
+    sign_in_id uuid NOT NULL,
+    subject uuid NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    attempts smallint NOT NULL DEFAULT 0,
+    -- Null: told, or given up.
+    next_at timestamptz DEFAULT public.stoa_now(),
+    told_at timestamptz,
+    outcome text CHECK (length(outcome) <= 100),
+    CHECK (told_at IS NULL OR next_at IS NULL)
+);
+CREATE INDEX logout_notice_due ON openid.logout_notice (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX logout_notice_made ON openid.logout_notice (made_at);
+GRANT SELECT, INSERT, UPDATE, DELETE ON openid.logout_notice TO stoa_door;
+
+-- How often a service is told: for some eight hours, after which its own session is over too.
+CREATE FUNCTION openid.logout_attempts_max() RETURNS smallint LANGUAGE sql IMMUTABLE RETURN 10::smallint;
+ALTER FUNCTION openid.logout_attempts_max() OWNER TO stoa_door;
+-- How long after an attempt the next one follows: 1, 2, 4, 8, 16, 32 minutes, then every two hours. Longer than any post takes.
+CREATE FUNCTION openid.logout_retry_delay(attempt integer) RETURNS interval
+    LANGUAGE sql IMMUTABLE RETURN CASE WHEN attempt > 6 THEN interval '2 hours' ELSE power(2, attempt - 1) * interval '1 minute' END;
+ALTER FUNCTION openid.logout_retry_delay(integer) OWNER TO stoa_door;
+
+-- A service is to be told that somebody signed out, where it said how.
+CREATE FUNCTION openid.tell_logout(sign_in uuid) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO openid.logout_notice (client_id, sign_in_id, subject)
+        SELECT s.client_id, s.id, s.subject FROM openid.sign_in AS s JOIN openid.client AS k ON k.id = s.client_id
+        WHERE s.id = tell_logout.sign_in AND k.backchannel_logout_uri IS NOT NULL AND k.closed_at IS NULL;
+END
+$$;
+ALTER FUNCTION openid.tell_logout(uuid) OWNER TO stoa_door;
+
+-- Ends a sign-in at a service: its tokens are worth nothing from the commit on, and the service is told. True when it stood.
 CREATE FUNCTION openid.end_sign_in(sign_in uuid) RETURNS boolean
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    ended boolean;
 BEGIN
     UPDATE openid.sign_in AS s SET ended_at = public.stoa_now() WHERE s.id = end_sign_in.sign_in AND s.ended_at IS NULL;
-    ended := FOUND;
+    IF NOT FOUND THEN RETURN false; END IF;
     UPDATE web.credential AS c SET revoked_at = public.stoa_now() WHERE c.sign_in_id = end_sign_in.sign_in AND c.revoked_at IS NULL;
-    RETURN ended;
+    PERFORM openid.tell_logout(end_sign_in.sign_in);
+    RETURN true;
 END
 $$;
 ALTER FUNCTION openid.end_sign_in(uuid) OWNER TO stoa_door;
 
--- Signing out of the city signs out at every service, but where the resident agreed that it goes on without them (offline_access, OpenID Connect Core §11);
--- so does whatever else ends a session before its time.
+-- Signing out of the city signs out at every service; where the resident agreed that it goes on without them (offline_access, OpenID Connect Core §11), it is told, and
+-- its tokens stay. So does whatever else ends a session before its time.
 CREATE FUNCTION openid.end_sign_ins_of_session() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    PERFORM openid.tell_logout(s.id) FROM openid.sign_in AS s
+        WHERE s.session_id = NEW.id AND s.ended_at IS NULL AND 'offline_access' = ANY (s.scope);
     PERFORM openid.end_sign_in(s.id) FROM openid.sign_in AS s
-        WHERE s.session_hash = NEW.hash AND s.ended_at IS NULL AND NOT 'offline_access' = ANY (s.scope);
+        WHERE s.session_id = NEW.id AND s.ended_at IS NULL AND NOT 'offline_access' = ANY (s.scope);
     RETURN NULL;
 END
 $$;
@@ -108,6 +148,37 @@ ALTER FUNCTION openid.end_sign_ins_of_session() OWNER TO stoa_door;
 CREATE TRIGGER session_ends_sign_ins AFTER UPDATE OF revoked_at ON web.credential
     FOR EACH ROW WHEN (NEW.kind = 'session' AND NEW.account_id IS NOT NULL AND NEW.revoked_at IS NOT NULL AND OLD.revoked_at IS NULL)
     EXECUTE FUNCTION openid.end_sign_ins_of_session();
+
+-- Notices that are due, each to one node at a time: counting the attempt and setting the next one before anything is sent.
+CREATE FUNCTION openid.take_logouts(notices_max integer)
+    RETURNS TABLE (id uuid, attempt smallint, url text, client_id text, algorithm text, sign_in_id uuid, subject uuid, now timestamptz)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        WITH due AS (
+            SELECT n.id FROM openid.logout_notice AS n WHERE n.next_at <= public.stoa_now()
+            ORDER BY n.next_at LIMIT take_logouts.notices_max FOR UPDATE SKIP LOCKED
+        ), taken AS (
+            UPDATE openid.logout_notice AS n SET attempts = n.attempts + 1,
+                next_at = CASE WHEN n.attempts + 1 < openid.logout_attempts_max() THEN public.stoa_now() + openid.logout_retry_delay(n.attempts + 1) END
+            FROM due AS d WHERE n.id = d.id
+            RETURNING n.id, n.attempts, n.client_id, n.sign_in_id, n.subject)
+        SELECT t.id, t.attempts, k.backchannel_logout_uri, k.id, k.id_token_algorithm, t.sign_in_id, t.subject, public.stoa_now()
+        FROM taken AS t JOIN openid.client AS k ON k.id = t.client_id WHERE k.backchannel_logout_uri IS NOT NULL AND k.closed_at IS NULL;
+END
+$$;
+ALTER FUNCTION openid.take_logouts(integer) OWNER TO stoa_door;
+
+-- What came of an attempt. One that failed says nothing about a later one.
+CREATE FUNCTION openid.note_logout(notice uuid, attempt smallint, told boolean, outcome text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE openid.logout_notice AS n SET outcome = note_logout.outcome, told_at = CASE WHEN note_logout.told THEN public.stoa_now() END,
+            next_at = CASE WHEN NOT note_logout.told THEN n.next_at END
+        WHERE n.id = note_logout.notice AND n.told_at IS NULL AND (note_logout.told OR n.attempts = note_logout.attempt);
+END
+$$;
+ALTER FUNCTION openid.note_logout(uuid, smallint, boolean, text) OWNER TO stoa_door;
 
 -- How a request stands for whoever holds a session: what is asked, what is agreed to already, and who would sign in. A row for each request that there is;
 -- what is about the resident is null without a live session of one.
@@ -126,7 +197,7 @@ BEGIN
             act.legal_basis, act.law, p.title, p.explanation, p.version,
             ARRAY(SELECT a.id FROM register.attribute AS a WHERE a.id = ANY (r.attributes) AND a.id = ANY (p.attributes) ORDER BY a.position),
             CASE WHEN act.legal_basis <> 'consent' THEN p.attributes WHEN held.state IN ('given', 'renewed') THEN held.attributes ELSE '{}' END,
-            coalesce(x.declined, '{}'), x.scope, x.connected_at, c.created_at, c.authenticator_assurance, person.identity_assurance, public.stoa_now()
+            coalesce(x.declined, '{}'), x.scope, x.connected_at, c.authenticated_at, c.authenticator_assurance, person.identity_assurance, public.stoa_now()
         FROM openid.authorization_request AS r JOIN openid.client AS k ON k.id = r.client_id
         LEFT JOIN consent.organisation AS o ON o.id = k.organisation_id
         LEFT JOIN consent.processing_activity AS act ON act.id = k.activity_id
@@ -406,6 +477,7 @@ CREATE FUNCTION openid.remove_past_sign_ins() RETURNS integer
 DECLARE
     removed integer;
 BEGIN
+    DELETE FROM openid.logout_notice AS n WHERE n.made_at < public.stoa_now() - interval '1 day';
     WITH past AS (DELETE FROM openid.refresh_token AS t WHERE t.expires_at < public.stoa_now() RETURNING t.sign_in_id)
     UPDATE openid.sign_in AS s SET ended_at = public.stoa_now()
         WHERE s.id IN (SELECT p.sign_in_id FROM past AS p) AND s.ended_at IS NULL
@@ -425,5 +497,6 @@ CREATE INDEX sign_in_past ON openid.sign_in (created_at) WHERE NOT 'offline_acce
 GRANT EXECUTE ON FUNCTION openid.due_algorithms(), openid.add_signing_key(text, text, jsonb, text, bytea), openid.remove_past_keys(), openid.standing(uuid, bytea),
     openid.connect(uuid, bytea, text, integer, text), openid.sign_in_of(bytea),
     openid.refresh(bytea, text, text[], bytea, integer, bytea, text), openid.revoke_token(bytea, text), openid.introspect(bytea, text), openid.connections_of(bytea),
-    openid.disconnect(bytea, text, text), openid.remove_past_sign_ins() TO stoa_app;
+    openid.disconnect(bytea, text, text), openid.remove_past_sign_ins(), openid.take_logouts(integer),
+    openid.note_logout(uuid, smallint, boolean, text) TO stoa_app;
 REVOKE CREATE ON SCHEMA openid FROM stoa_door;

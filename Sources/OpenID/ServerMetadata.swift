@@ -7,6 +7,7 @@ struct ServerMetadata: Sendable {
     /// The same document, where OpenID clients look for it.
     static let openIDPath = "/.well-known/openid-configuration"
     static let keysPath = "/oauth/keys"
+    static let endSessionPath = "/oauth/end-session"
     static let introspectionPath = "/oauth/introspect"
     static let userInfoPath = "/oauth/userinfo"
     static let tokenPath = "/oauth/token"
@@ -31,6 +32,9 @@ struct ServerMetadata: Sendable {
             "token_endpoint": .string(issuer + Self.tokenPath),
             "revocation_endpoint": .string(issuer + Self.revocationPath),
             "userinfo_endpoint": .string(issuer + Self.userInfoPath),
+            "end_session_endpoint": .string(issuer + Self.endSessionPath),
+            "backchannel_logout_supported": true,
+            "backchannel_logout_session_supported": true,
             "jwks_uri": .string(issuer + Self.keysPath),
             "subject_types_supported": ["pairwise"],
             "id_token_signing_alg_values_supported": algorithms,

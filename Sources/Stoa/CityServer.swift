@@ -57,11 +57,12 @@ struct CityServer {
     }
 
     private var loops: [(String, @Sendable () async -> Void)] {
-        let (database, sequencer, noticeDelivery, signingKeys, rules, logger, say) = (
-            city.database, city.sequencer, city.noticeDelivery, city.signingKeys, configuration.anomalies, self.logger, self.say)
+        let (database, sequencer, noticeDelivery, logoutDelivery, signingKeys, rules, logger, say) = (
+            city.database, city.sequencer, city.noticeDelivery, city.logoutDelivery, city.signingKeys, configuration.anomalies, self.logger, self.say)
         var loops: [(String, @Sendable () async -> Void)] = [
             ("sequencer", { await sequencer.run() }),
             ("webhooks", { await noticeDelivery.run() }),
+            ("log-outs", { await logoutDelivery.run() }),
             (
                 "janitor",
                 {

@@ -35,6 +35,7 @@ struct City {
     let ledger: Ledger
     /// Of the OpenID provider.
     let signingKeys: SigningKeys
+    let logoutDelivery: LogoutDelivery
 
     /// - Parameters:
     ///   - url: of the database, as the role that serves.
@@ -62,6 +63,8 @@ struct City {
             database: database, passwords: try PasswordHasher(cost: configuration.passwords, threadCount: configuration.passwordThreads),
             vault: keys.vault, lookup: keys.lookup)
         signingKeys = SigningKeys(database: database, vault: keys.vault)
+        logoutDelivery = LogoutDelivery(
+            database: database, keys: signingKeys, baseURL: configuration.baseURL, permitsLoopback: configuration.permitsLoopbackWebhooks, logger: logger)
         ledger = Ledger(database: database)
 
         site = try Site(configuration: configuration.web, resolve: Site.resolver(using: database))
@@ -102,6 +105,7 @@ struct City {
         NoticeRoutes(database: database, signer: keys.logSigner).add(to: site)
         CatalogueRoutes(database: database, baseURL: configuration.baseURL, city: configuration.city.name).add(to: site)
         ConnectedServicesRoutes(database: database).add(to: site)
+        EndSessionRoutes(database: database, keys: signingKeys, baseURL: configuration.baseURL).add(to: site)
         OpenIDRoutes(database: database, door: door, vault: keys.vault, keys: signingKeys, baseURL: configuration.baseURL).add(to: site)
     }
 }

@@ -2,6 +2,7 @@
 public import Postgres
 public import Web
 import Foundation
+import Outgoing
 
 /// Registers OAuth clients.
 public enum ClientRegistration {
@@ -15,6 +16,7 @@ public enum ClientRegistration {
         case unknownOrganisation(String)
         case unknownPurpose(String)
         case badProfile(String)
+        case badLogoutAddress(String)
 
         public var description: String {
             switch self {
@@ -25,6 +27,7 @@ public enum ClientRegistration {
             case .badKeys(let reason): "keys: \(reason)"
             case .idTaken(let id): "there is a client \"\(id)\" already"
             case .unknownOrganisation(let id): "there is no organisation \"\(id)\""
+            case .badLogoutAddress(let address): "log-out address \"\(address)\": write https://host/path; plain http only for a receiver on this machine"
             case .badProfile(let reason): "profile: \(reason)"
             case .unknownPurpose(let id): "the organisation has no purpose \"\(id)\""
             }
@@ -93,10 +96,15 @@ public enum ClientRegistration {
         public var isFAPI: Bool
         /// The organisation's interfaces that it may ask tokens for (RFC 8707): absolute addresses.
         public var resources: [String]
+        /// Where a browser may go when it has signed out; written as redirect addresses are.
+        public var postLogoutAddresses: [String]
+        /// Where the service is told of a log-out: `https://…`, or loopback by plain http; nil: it is not told.
+        public var logoutAddress: String?
 
         public init(
             id: String, organisation: String, name: LocalisedText, redirectAddresses: [String], keySet: String?, scope: [String] = ["openid"],
-            purpose: String? = nil, idTokenAlgorithm: String = "ES256", isFAPI: Bool = false, resources: [String] = []
+            purpose: String? = nil, idTokenAlgorithm: String = "ES256", isFAPI: Bool = false, resources: [String] = [],
+            postLogoutAddresses: [String] = [], logoutAddress: String? = nil
         ) {
             self.id = id
             self.organisation = organisation
@@ -108,6 +116,8 @@ public enum ClientRegistration {
             self.idTokenAlgorithm = idTokenAlgorithm
             self.isFAPI = isFAPI
             self.resources = resources
+            self.postLogoutAddresses = postLogoutAddresses
+            self.logoutAddress = logoutAddress
         }
     }
 
@@ -120,6 +130,8 @@ public enum ClientRegistration {
         guard service.scope.contains(ScopeToken.openID.rawValue) else { throw Refusal.badScope(service.scope.joined(separator: " ")) }
         try check(redirectAddresses: service.redirectAddresses)
         try check(profileOf: service)
+        for address in service.postLogoutAddresses where RedirectAddress(registered: address) == nil { throw Refusal.badRedirectAddress(address) }
+        if let address = service.logoutAddress, WebhookAddress(address) == nil { throw Refusal.badLogoutAddress(address) }
         let outcome = try await insert(service.id, organisation: service.organisation) {
             try await owner.one(AddService(service: service, keys: keys))
         }
@@ -198,7 +210,8 @@ private struct AddService: Query {
         """
         SELECT openid.add_service(
             \(service.id), \(service.organisation), \(service.name.json), \(service.redirectAddresses), \(keys as JSONText?), \(service.scope),
-            \(service.purpose as String?), \(service.idTokenAlgorithm), \(service.isFAPI ? "fapi2" : "baseline"), \(service.resources))
+            \(service.purpose as String?), \(service.idTokenAlgorithm), \(service.isFAPI ? "fapi2" : "baseline"), \(service.resources),
+            \(service.postLogoutAddresses), \(service.logoutAddress as String?))
         """
     }
 

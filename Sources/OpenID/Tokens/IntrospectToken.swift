@@ -1,4 +1,5 @@
 // Use case: an organisation's interface asks what a token is worth at this moment (RFC 7662). It learns about tokens of its own organisation's clients alone.
+import Foundation
 import Postgres
 import Web
 
