@@ -141,7 +141,7 @@ let package = Package(
         tests("Ledger", ["City", "TestSupport", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes, logging]),
         tests("Payments", ["City", "Postgres", "Primitives", "Web", "Ledger", "Benefits", hummingbird, hummingbirdTesting, httpTypes, nio, logging]),
         tests("Benefits", ["City", "Postgres", "Primitives", "Web", "AccessLog", "Ledger", "Payments", hummingbird, hummingbirdTesting, httpTypes, logging]),
-        tests("OpenID", ["City", "TestSupport", "Postgres", "Primitives", "AccessLog", "Web", hummingbird, hummingbirdTesting, jwtKit, crypto, yams, logging, httpTypes, nio]),
+        tests("OpenID", ["City", "TestSupport", "Postgres", "Primitives", "AccessLog", "Register", "Web", hummingbird, hummingbirdTesting, jwtKit, crypto, yams, logging, httpTypes, nio]),
         tests("TransparencyLog", [crypto]),
         tests("Witness", ["City", "Postgres", "TransparencyLog", "Web", crypto, hummingbirdTesting, httpTypes, nio]),
         tests("Register", ["TestSupport", "Postgres", "Primitives", "Web", logging]),
