@@ -18,6 +18,8 @@ CREATE TABLE openid.client (
     id_token_algorithm text NOT NULL DEFAULT 'ES256' CHECK (id_token_algorithm IN ('ES256', 'EdDSA', 'RS256')),
     -- The organisation's own interfaces that it may ask tokens for (RFC 8707).
     resources text[] NOT NULL DEFAULT '{}' CHECK (cardinality(resources) <= 20),
+    -- Whether devices without a browser sign residents in for it (RFC 8628): kiosks, displays.
+    has_devices boolean NOT NULL DEFAULT false,
     -- Where a browser may be sent when it has signed out (OpenID Connect RP-Initiated Logout §3.1), and where the service is told of a log-out (Back-Channel Logout §2.2).
     post_logout_redirect_uris text[] NOT NULL DEFAULT '{}' CHECK (cardinality(post_logout_redirect_uris) <= 20),
     backchannel_logout_uri text CHECK (length(backchannel_logout_uri) <= 500

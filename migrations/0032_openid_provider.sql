@@ -67,17 +67,17 @@ ALTER FUNCTION openid.remove_past_keys() OWNER TO stoa_door;
 
 -- Enters a service that residents sign in at. Outcomes: added, purpose_unknown.
 CREATE FUNCTION openid.add_service(id text, organisation text, name jsonb, redirect_uris text[], jwks jsonb, scope text[], purpose text, id_token_algorithm text,
-    profile text, resources text[], post_logout_redirect_uris text[], backchannel_logout_uri text) RETURNS text
+    profile text, resources text[], post_logout_redirect_uris text[], backchannel_logout_uri text, has_devices boolean) RETURNS text
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     activity uuid := (SELECT a.id FROM consent.processing_activity AS a WHERE a.organisation_id = add_service.organisation AND a.purpose = add_service.purpose);
 BEGIN
     IF add_service.purpose IS NOT NULL AND activity IS NULL THEN RETURN 'purpose_unknown'; END IF;
     INSERT INTO openid.client (id, kind, organisation_id, name, redirect_uris, jwks, scope, activity_id, id_token_algorithm, profile, resources,
-                               post_logout_redirect_uris, backchannel_logout_uri)
+                               post_logout_redirect_uris, backchannel_logout_uri, has_devices)
         VALUES (add_service.id, CASE WHEN add_service.jwks IS NULL THEN 'public' ELSE 'confidential' END, add_service.organisation, add_service.name,
             add_service.redirect_uris, add_service.jwks, add_service.scope, activity, add_service.id_token_algorithm, add_service.profile, add_service.resources,
-            add_service.post_logout_redirect_uris, add_service.backchannel_logout_uri);
+            add_service.post_logout_redirect_uris, add_service.backchannel_logout_uri, add_service.has_devices);
     RETURN 'added';
 END
 $$;
@@ -477,6 +477,7 @@ CREATE FUNCTION openid.remove_past_sign_ins() RETURNS integer
 DECLARE
     removed integer;
 BEGIN
+    DELETE FROM openid.device_guess AS g WHERE g.at < public.stoa_now() - interval '10 minutes';
     DELETE FROM openid.logout_notice AS n WHERE n.made_at < public.stoa_now() - interval '1 day';
     WITH past AS (DELETE FROM openid.refresh_token AS t WHERE t.expires_at < public.stoa_now() RETURNING t.sign_in_id)
     UPDATE openid.sign_in AS s SET ended_at = public.stoa_now()
@@ -491,6 +492,80 @@ END
 $$;
 ALTER FUNCTION openid.remove_past_sign_ins() OWNER TO stoa_door;
 
+-- Devices without a browser of their own (RFC 8628): one shows a code, the resident answers on another device, the first one asks until then. The code that is shown
+-- is the name under which the request was pushed.
+CREATE TABLE openid.device_request (
+    -- Of the device code.
+    hash bytea PRIMARY KEY CHECK (octet_length(hash) = 32),
+    request_id uuid NOT NULL UNIQUE REFERENCES openid.authorization_request ON DELETE CASCADE,
+    -- How long the device waits between two questions; longer each time that it did not (§3.5).
+    interval_seconds integer NOT NULL DEFAULT 5 CHECK (interval_seconds BETWEEN 5 AND 3600),
+    asked_at timestamptz
+);
+GRANT INSERT, SELECT (request_id) ON openid.device_request TO stoa_app;
+GRANT SELECT, UPDATE ON openid.device_request TO stoa_door;
+
+-- Codes that somebody typed: they are short, so nobody may try many.
+CREATE TABLE openid.device_guess (
+    account_id uuid NOT NULL REFERENCES identity.account,
+    at timestamptz NOT NULL DEFAULT public.stoa_now()
+);
+CREATE INDEX device_guess_account ON openid.device_guess (account_id, at);
+GRANT SELECT, INSERT, DELETE ON openid.device_guess TO stoa_door;
+
+-- Counts a typed code before it is looked at. False when this account has tried ten in ten minutes, of 20^8 codes that there are.
+CREATE FUNCTION openid.count_device_guess(session bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    account uuid := (SELECT c.account_id FROM web.credential AS c WHERE c.hash = count_device_guess.session AND c.kind = 'session' AND web.is_live(c));
+BEGIN
+    IF account IS NULL THEN RETURN false; END IF;
+    -- One after the other, so that many at once count as many.
+    PERFORM pg_advisory_xact_lock(7308895160, hashtext(account::text));
+    INSERT INTO openid.device_guess (account_id) VALUES (account);
+    RETURN (SELECT count(*) <= 10 FROM openid.device_guess AS g WHERE g.account_id = account AND g.at > public.stoa_now() - interval '10 minutes');
+END
+$$;
+ALTER FUNCTION openid.count_device_guess(bytea) OWNER TO stoa_door;
+
+-- A device asks whether it was answered (§3.4, §3.5). Outcomes: pending, slow_down, refused, and those of web.redeem_authorization_code.
+CREATE FUNCTION openid.poll_device(
+    device_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, refresh_hash bytea, key_thumbprint text,
+    OUT outcome text, OUT scope text[], OUT resource text, OUT sign_in_id uuid, OUT subject uuid, OUT nonce text, OUT signed_in_at timestamptz,
+    OUT authenticator_assurance smallint, OUT identity_assurance smallint, OUT id_token_claims text[], OUT issued_at timestamptz)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    device record;
+    code bytea;
+BEGIN
+    SELECT d.interval_seconds, d.asked_at, r.id, r.client_id, r.answered_at, r.expires_at INTO device
+        FROM openid.device_request AS d JOIN openid.authorization_request AS r ON r.id = d.request_id
+        WHERE d.hash = poll_device.device_hash FOR UPDATE OF d;
+    IF device IS NULL OR device.client_id <> poll_device.client_id THEN
+        outcome := 'unknown';
+        RETURN;
+    END IF;
+    UPDATE openid.device_request AS d SET asked_at = public.stoa_now(),
+            interval_seconds = CASE WHEN device.asked_at > public.stoa_now() - make_interval(secs => device.interval_seconds)
+                THEN LEAST(d.interval_seconds + 5, 3600) ELSE d.interval_seconds END
+        WHERE d.hash = poll_device.device_hash;
+    IF device.answered_at IS NULL THEN
+        outcome := CASE WHEN device.expires_at <= public.stoa_now() THEN 'expired'
+            WHEN device.asked_at > public.stoa_now() - make_interval(secs => device.interval_seconds) THEN 'slow_down' ELSE 'pending' END;
+        RETURN;
+    END IF;
+    SELECT a.hash INTO code FROM openid.authorization_code AS a WHERE a.request_id = device.id;
+    IF code IS NULL THEN
+        outcome := 'refused';
+        RETURN;
+    END IF;
+    SELECT x.* INTO outcome, scope, resource, sign_in_id, subject, nonce, signed_in_at, authenticator_assurance, identity_assurance, id_token_claims, issued_at
+        FROM web.redeem_authorization_code(code, poll_device.client_id, poll_device.redirect_uri, poll_device.code_challenge, poll_device.token_hash,
+            poll_device.lifetime_seconds, poll_device.refresh_hash, poll_device.key_thumbprint) AS x;
+END
+$$;
+ALTER FUNCTION openid.poll_device(bytea, text, text, text, bytea, integer, bytea, text) OWNER TO stoa_door;
+
 GRANT DELETE ON openid.sign_in TO stoa_door;
 CREATE INDEX sign_in_past ON openid.sign_in (created_at) WHERE NOT 'offline_access' = ANY (scope) OR ended_at IS NOT NULL;
 
@@ -498,5 +573,6 @@ GRANT EXECUTE ON FUNCTION openid.due_algorithms(), openid.add_signing_key(text, 
     openid.connect(uuid, bytea, text, integer, text), openid.sign_in_of(bytea),
     openid.refresh(bytea, text, text[], bytea, integer, bytea, text), openid.revoke_token(bytea, text), openid.introspect(bytea, text), openid.connections_of(bytea),
     openid.disconnect(bytea, text, text), openid.remove_past_sign_ins(), openid.take_logouts(integer),
-    openid.note_logout(uuid, smallint, boolean, text) TO stoa_app;
+    openid.note_logout(uuid, smallint, boolean, text), openid.count_device_guess(bytea),
+    openid.poll_device(bytea, text, text, text, bytea, integer, bytea, text) TO stoa_app;
 REVOKE CREATE ON SCHEMA openid FROM stoa_door;

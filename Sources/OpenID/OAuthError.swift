@@ -17,6 +17,10 @@ struct OAuthError: Error {
         case unsupportedResponseType = "unsupported_response_type"
         case accessDenied = "access_denied"
         case temporarilyUnavailable = "temporarily_unavailable"
+        /// RFC 8628 §3.5.
+        case authorizationPending = "authorization_pending"
+        case slowDown = "slow_down"
+        case expiredToken = "expired_token"
         /// RFC 9449 §5, §8.
         case invalidProof = "invalid_dpop_proof"
         case useNonce = "use_dpop_nonce"

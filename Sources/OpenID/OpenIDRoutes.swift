@@ -44,6 +44,7 @@ public struct OpenIDRoutes: Sendable {
         site.publicAPI.get(ServerMetadata.keysPath, use: keySet)
         site.publicAPI.post(ServerMetadata.tokenPath, use: token)
         site.publicAPI.post(ServerMetadata.pushPath, use: push)
+        site.publicAPI.post(ServerMetadata.devicePath, use: beginDevice)
         site.publicAPI.post(ServerMetadata.revocationPath, use: revoke)
         site.publicAPI.post(ServerMetadata.introspectionPath, use: introspect)
         site.publicAPI.get(ServerMetadata.userInfoPath, use: userInfo)
@@ -80,7 +81,10 @@ public struct OpenIDRoutes: Sendable {
                 case .clientCredentials: try await issue.forClient(client, scope: parameters["scope"])
                 case .authorizationCode: try await issue.forCode(client, parameters)
                 case .refreshToken: try await issue.forRefresh(client, parameters)
-                case nil: throw OAuthError(.unsupportedGrantType, "The grant_type is client_credentials, authorization_code or refresh_token.")
+                case .deviceCode: try await issue.forDevice(client, parameters)
+                case nil:
+                    throw OAuthError(
+                        .unsupportedGrantType, "The grant_type is one of: " + IssueToken.Grant.allCases.map(\.rawValue).joined(separator: ", ") + ".")
                 }
             return tokenResponse(issued)
         }
@@ -93,6 +97,14 @@ public struct OpenIDRoutes: Sendable {
             let thumbprint = try await proofs.thumbprint(
                 request.headers, method: .post, address: server.issuer + ServerMetadata.pushPath, now: client.now)
             return try await PushRequest(database: database, budget: budget).push(parameters, by: client, keyThumbprint: thumbprint)
+        }
+    }
+
+    @Sendable func beginDevice(_ request: Request, _ context: WebContext) async throws -> Response {
+        try await answering {
+            let parameters = try await OAuthParameters.read(request, context)
+            let client = try await client(of: parameters, at: ServerMetadata.devicePath, request, context)
+            return try await DeviceGrant(database: database, issuer: server.issuer, budget: budget).begin(parameters, by: client)
         }
     }
 
@@ -231,7 +243,7 @@ extension OpenIDRoutes {
     }
 
     private func askingPage(_ id: AuthorizationRequestID, _ standing: Standing, _ context: ResidentContext) throws -> Response {
-        context.allowFormAction(RedirectAddress.formActionSource(of: standing.redirectAddress))
+        if !standing.isForDevice { context.allowFormAction(RedirectAddress.formActionSource(of: standing.redirectAddress)) }
         let name = ["client": standing.clientName.text(context.language)]
         guard standing.isService else {
             return try context.page(ApprovalPage(id, standing, resident: context.resident, context: context), title: "openid.approval.title", name)

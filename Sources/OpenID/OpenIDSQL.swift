@@ -24,6 +24,7 @@ struct RegisteredClient: Sendable {
     let isFAPI: Bool
     /// The organisation's interfaces that it may ask tokens for.
     let resources: [String]
+    let hasDevices: Bool
     /// The database's clock at this moment: the time against which an assertion is judged.
     let now: Date
 
@@ -40,6 +41,7 @@ struct FindClient: Query {
     var sql: SQL {
         """
         SELECT c.id, c.kind = 'public', c.name, c.redirect_uris, c.scope, c.jwks, c.id_token_algorithm, c.profile = 'fapi2', c.resources,
+               c.has_devices,
                public.stoa_now()
           FROM openid.client AS c WHERE c.id = \(id) AND c.closed_at IS NULL
         """
@@ -48,7 +50,7 @@ struct FindClient: Query {
     func decode(_ row: inout RowReader) throws -> RegisteredClient {
         try RegisteredClient(
             id: row.next(), isPublic: row.next(), name: LocalisedText(row.next(JSONText.self)), redirectAddresses: row.next(), scope: row.next(),
-            keys: row.next(), idTokenAlgorithm: SigningAlgorithm(rawValue: row.next()) ?? .es256, isFAPI: row.next(), resources: row.next(), now: row.next())
+            keys: row.next(), idTokenAlgorithm: SigningAlgorithm(rawValue: row.next()) ?? .es256, isFAPI: row.next(), resources: row.next(), hasDevices: row.next(), now: row.next())
     }
 }
 
@@ -299,6 +301,9 @@ struct Standing: Sendable {
     /// When the session was opened; nil without one.
     let signedInAt: Date?
     let context: AuthenticationContext
+
+    /// Whether the answer goes to a device that asks for it, and not to an address.
+    var isForDevice: Bool { redirectAddress == DeviceGrant.answeredPath }
 
     /// Whether residents sign in there, in contrast to an app that acts for them here.
     var isService: Bool { scope.contains(ScopeToken.openID.rawValue) }

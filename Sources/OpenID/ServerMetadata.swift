@@ -12,6 +12,7 @@ struct ServerMetadata: Sendable {
     static let userInfoPath = "/oauth/userinfo"
     static let tokenPath = "/oauth/token"
     static let authorizationPath = "/oauth/authorize"
+    static let devicePath = "/oauth/device"
     static let pushPath = "/oauth/par"
     static let revocationPath = "/oauth/revoke"
     /// Clients may keep it for an hour: it changes with a release, and an old copy still works.
@@ -56,6 +57,7 @@ struct ServerMetadata: Sendable {
             "introspection_endpoint": .string(issuer + Self.introspectionPath),
             "introspection_endpoint_auth_methods_supported": ["private_key_jwt"],
             "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
+            "device_authorization_endpoint": .string(issuer + Self.devicePath),
             "pushed_authorization_request_endpoint": .string(issuer + Self.pushPath),
             "require_pushed_authorization_requests": false,
             "dpop_signing_alg_values_supported": .array(KeyProof.algorithms.map { .string($0.rawValue) }),

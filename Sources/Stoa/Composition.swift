@@ -105,6 +105,7 @@ struct City {
         NoticeRoutes(database: database, signer: keys.logSigner).add(to: site)
         CatalogueRoutes(database: database, baseURL: configuration.baseURL, city: configuration.city.name).add(to: site)
         ConnectedServicesRoutes(database: database).add(to: site)
+        DeviceRoutes(database: database).add(to: site)
         EndSessionRoutes(database: database, keys: signingKeys, baseURL: configuration.baseURL).add(to: site)
         OpenIDRoutes(database: database, door: door, vault: keys.vault, keys: signingKeys, baseURL: configuration.baseURL).add(to: site)
     }

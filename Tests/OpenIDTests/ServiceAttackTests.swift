@@ -219,7 +219,7 @@ struct ServiceAttackTests {
             for statement in [
                 "SELECT id FROM openid.sign_in", "SELECT client_id FROM openid.connection", "INSERT INTO openid.sign_in (client_id) VALUES ('clinic-web')",
                 "UPDATE openid.signing_key SET signs_from = public.stoa_now()", "DELETE FROM openid.signing_key", "UPDATE openid.client SET scope = '{openid,exchange.read}'",
-                "SELECT openid.end_sign_in(gen_random_uuid())", "SELECT openid.add_service('x', 'clinic', '{}', '{}', NULL, '{}', NULL, 'ES256', 'baseline', '{}', '{}', NULL)",
+                "SELECT openid.end_sign_in(gen_random_uuid())", "SELECT openid.add_service('x', 'clinic', '{}', '{}', NULL, '{}', NULL, 'ES256', 'baseline', '{}', '{}', NULL, false)",
             ] as [SQL] {
                 await #expect(throws: DatabaseError.self) { try await story.city.app.execute(statement) }
             }

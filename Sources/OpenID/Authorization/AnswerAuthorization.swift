@@ -58,6 +58,7 @@ struct AnswerAuthorization: Sendable {
         }
         // Answered or run out in this instant.
         guard let closed else { throw AuthorizationRefusal.answered }
+        if closed.redirectAddress == DeviceGrant.answeredPath { return closed.redirectAddress }
         let response = AuthorizationResponse(redirectAddress: closed.redirectAddress, state: closed.state, issuer: issuer)
         if decision == .refuse { return response.error(OAuthError(.accessDenied, "The resident did not allow it.")) }
         return response.code(code)
@@ -66,6 +67,7 @@ struct AnswerAuthorization: Sendable {
     /// Closes a request that the sign-in cannot satisfy, and says where the browser goes with the error.
     func unmet(_ id: AuthorizationRequestID, _ standing: Standing) async throws -> String {
         guard try await database.optional(CloseAuthorizationRequest(id: id)) != nil else { throw AuthorizationRefusal.answered }
+        if standing.isForDevice { return standing.redirectAddress }
         return AuthorizationResponse(redirectAddress: standing.redirectAddress, state: standing.state, issuer: issuer).error(.unmet)
     }
 

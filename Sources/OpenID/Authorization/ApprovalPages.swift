@@ -40,6 +40,8 @@ struct ServicePage: PageModel {
     var client: String
     var organisation: String
     var host: String?
+    /// Whether a device waits that shows a code.
+    var isForDevice: Bool
     var since: String
     var publicCode: String
     /// What it wants to know beyond that this is the same person as last time.
@@ -52,7 +54,7 @@ struct ServicePage: PageModel {
     var refuse: Link
 
     static let fields: Fields<Self> = [
-        "client": .text(\.client), "organisation": .text(\.organisation), "host": .optionalText(\.host), "since": .text(\.since),
+        "client": .text(\.client), "organisation": .text(\.organisation), "host": .optionalText(\.host), "is_for_device": .flag(\.isForDevice), "since": .text(\.since),
         "public_code": .text(\.publicCode), "wish": .optional(\.wish), "is_nothing_asked": .flag(\.isNothingAsked), "is_lasting": .flag(\.isLasting), "until": .text(\.until),
         "allow": .link(\.allow), "refuse": .link(\.refuse),
     ]
@@ -82,7 +84,8 @@ struct ServicePage: PageModel {
         let path = "/oauth/requests/\(id.description)"
         client = standing.clientName.text(context.language)
         organisation = standing.organisationName?.text(context.language) ?? client
-        host = RedirectAddress.host(of: standing.redirectAddress)
+        isForDevice = standing.isForDevice
+        host = isForDevice ? nil : RedirectAddress.host(of: standing.redirectAddress)
         since = context.format.day(standing.registeredAt)
         publicCode = resident.publicCode
         until = context.format.dateTime(standing.expiresAt)

@@ -83,6 +83,18 @@ struct AuthorizationParameters: Sendable {
         guard scope.contains(ScopeToken.openID.rawValue) else { throw OAuthError(.invalidScope, "Ask for openid to sign somebody in.") }
         signIn = try SignInParameters(parameters, client: client)
     }
+
+    /// What a device asks for (RFC 8628 §3.1). The device code takes the place of the verifier: whoever asks for the tokens holds it.
+    /// - Throws: `OAuthError`.
+    init(_ parameters: OAuthParameters, client: RegisteredClient, deviceCode: OpaqueToken) throws(OAuthError) {
+        clientID = client.id
+        redirectAddress = DeviceGrant.answeredPath
+        state = nil
+        codeChallenge = PKCE.challenge(of: deviceCode.characters)
+        scope = try ScopeRules.granted(requested: parameters["scope"], registered: client.scope(among: ScopeToken.ofServices))
+        guard scope.contains(ScopeToken.openID.rawValue) else { throw OAuthError(.invalidScope, "Ask for openid to sign somebody in.") }
+        signIn = try SignInParameters(parameters, client: client)
+    }
 }
 
 /// The answer to an app, as an address to redirect to (RFC 6749 §4.1.2). Always names the issuer (RFC 9207), so that an

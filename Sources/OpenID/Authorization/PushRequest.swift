@@ -2,6 +2,7 @@
 import Hummingbird
 import Logging
 import Postgres
+import Primitives
 import Web
 
 struct PushRequest: Sendable {

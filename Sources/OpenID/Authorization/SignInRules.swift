@@ -20,6 +20,8 @@ enum SignInRules {
         guard standing.isService else { return .ask }
         if mustSignInAgain(standing) { return .signInAgain }
         if !standing.essentialACR.isEmpty, !standing.context.meets(standing.essentialACR) { return .unmet }
+        // Whose device it is that waits, only the resident can say: asked each time (RFC 8628 §5.4).
+        if standing.isForDevice { return .ask }
         if !standing.prompt.isDisjoint(with: [.consent, .selectAccount]) { return .ask }
         guard let connected = standing.connectedScope, Set(standing.scope).isSubset(of: connected) else { return .ask }
         return Set(standing.attributes).isSubset(of: standing.shared + standing.declined) ? .proceed : .ask

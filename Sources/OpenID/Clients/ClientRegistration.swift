@@ -100,11 +100,13 @@ public enum ClientRegistration {
         public var postLogoutAddresses: [String]
         /// Where the service is told of a log-out: `https://…`, or loopback by plain http; nil: it is not told.
         public var logoutAddress: String?
+        /// Whether devices without a browser sign residents in for it (RFC 8628). Such a service needs no redirect address.
+        public var hasDevices: Bool
 
         public init(
             id: String, organisation: String, name: LocalisedText, redirectAddresses: [String], keySet: String?, scope: [String] = ["openid"],
             purpose: String? = nil, idTokenAlgorithm: String = "ES256", isFAPI: Bool = false, resources: [String] = [],
-            postLogoutAddresses: [String] = [], logoutAddress: String? = nil
+            postLogoutAddresses: [String] = [], logoutAddress: String? = nil, hasDevices: Bool = false
         ) {
             self.id = id
             self.organisation = organisation
@@ -118,6 +120,7 @@ public enum ClientRegistration {
             self.resources = resources
             self.postLogoutAddresses = postLogoutAddresses
             self.logoutAddress = logoutAddress
+            self.hasDevices = hasDevices
         }
     }
 
@@ -128,7 +131,7 @@ public enum ClientRegistration {
         let keys = try service.keySet.map { try checkedKeySet($0) }
         try check(id: service.id, scope: service.scope, allowed: ScopeToken.ofServices)
         guard service.scope.contains(ScopeToken.openID.rawValue) else { throw Refusal.badScope(service.scope.joined(separator: " ")) }
-        try check(redirectAddresses: service.redirectAddresses)
+        if !service.hasDevices || !service.redirectAddresses.isEmpty { try check(redirectAddresses: service.redirectAddresses) }
         try check(profileOf: service)
         for address in service.postLogoutAddresses where RedirectAddress(registered: address) == nil { throw Refusal.badRedirectAddress(address) }
         if let address = service.logoutAddress, WebhookAddress(address) == nil { throw Refusal.badLogoutAddress(address) }
@@ -211,7 +214,7 @@ private struct AddService: Query {
         SELECT openid.add_service(
             \(service.id), \(service.organisation), \(service.name.json), \(service.redirectAddresses), \(keys as JSONText?), \(service.scope),
             \(service.purpose as String?), \(service.idTokenAlgorithm), \(service.isFAPI ? "fapi2" : "baseline"), \(service.resources),
-            \(service.postLogoutAddresses), \(service.logoutAddress as String?))
+            \(service.postLogoutAddresses), \(service.logoutAddress as String?), \(service.hasDevices))
         """
     }
 

@@ -5,7 +5,7 @@ import HTTPTypes
 public import Logging
 import Outgoing
 public import Postgres
-import Web
+public import Web
 
 /// The loop from log-outs to the services that wait to hear of them.
 public struct LogoutDelivery: Sendable {

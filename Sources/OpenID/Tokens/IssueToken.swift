@@ -9,6 +9,7 @@ struct IssueToken: Sendable {
         case clientCredentials = "client_credentials"
         case authorizationCode = "authorization_code"
         case refreshToken = "refresh_token"
+        case deviceCode = "urn:ietf:params:oauth:grant-type:device_code"
     }
 
     struct Issued: Sendable {
@@ -78,6 +79,32 @@ struct IssueToken: Sendable {
         }
         let isLasting = scope.contains(ScopeToken.offlineAccess.rawValue)
         return try await issued(signIn, serviceToken, client, scope, refreshToken: isLasting ? refreshToken.characters : nil)
+    }
+
+    /// A device of a service, for the resident who typed its code (RFC 8628 §3.4).
+    func forDevice(_ client: RegisteredClient, _ parameters: OAuthParameters) async throws -> Issued {
+        let code = try parameters.required("device_code")
+        try checkBinding(client, parameters)
+        guard client.isService, OpaqueToken.isPossible(code) else { throw Self.codeInvalid }
+        let (accessToken, refreshToken) = (ServiceToken(), OpaqueToken())
+        // The function locks the device's row, so it waits for another question about the same: not on a shared connection.
+        let row = try await database.exclusive { connection in
+            try await connection.one(
+                PollDevice(device: code, client: client.id, token: accessToken.hash, refreshToken: refreshToken.hash, keyThumbprint: keyThumbprint))
+        }
+        switch row.outcome {
+        case "pending": throw OAuthError(.authorizationPending, "The resident has not answered yet. Ask again after the interval.")
+        case "slow_down": throw OAuthError(.slowDown, "Wait five seconds longer between two questions from now on.")
+        case "refused": throw OAuthError(.accessDenied, "The resident did not allow it.")
+        case "expired": throw OAuthError(.expiredToken, "The code has run out. Begin again.")
+        case "issued":
+            guard let scope = row.scope, let signIn = row.signIn else { throw Self.codeInvalid }
+            let isLasting = scope.contains(ScopeToken.offlineAccess.rawValue)
+            return try await issued(signIn, accessToken, client, scope, refreshToken: isLasting ? refreshToken.characters : nil)
+        default:
+            logger.notice("device code refused", metadata: ["client_id": "\(client.id)", "outcome": "\(row.outcome)"])
+            throw Self.codeInvalid
+        }
     }
 
     /// A service, for the resident who signed in there before and agreed that it goes on (RFC 6749 §6).
