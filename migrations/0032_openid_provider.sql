@@ -180,6 +180,41 @@ END
 $$;
 ALTER FUNCTION openid.note_logout(uuid, smallint, boolean, text) OWNER TO stoa_door;
 
+-- With which an organisation registers services itself (RFC 7591 §3): made by the city, for one purpose, for so many and so long.
+CREATE TABLE openid.registration_token (
+    hash bytea PRIMARY KEY CHECK (octet_length(hash) = 32),
+    organisation_id text NOT NULL REFERENCES consent.organisation,
+    purpose text,
+    uses_left integer NOT NULL CHECK (uses_left >= 0),
+    made_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    expires_at timestamptz NOT NULL,
+    FOREIGN KEY (organisation_id, purpose) REFERENCES consent.processing_activity (organisation_id, purpose)
+);
+GRANT SELECT, UPDATE ON openid.registration_token TO stoa_door;
+GRANT INSERT ON openid.client TO stoa_door;
+ALTER FUNCTION openid.add_service(text, text, jsonb, text[], jsonb, text[], text, text, text, text[], text[], text, boolean) OWNER TO stoa_door;
+
+-- A service registers itself: the organisation and the purpose are the token's, never the request's. Outcomes: added, purpose_unknown, token_invalid.
+CREATE FUNCTION openid.register_service(
+    token_hash bytea, id text, name jsonb, redirect_uris text[], jwks jsonb, scope text[], id_token_algorithm text, post_logout_redirect_uris text[],
+    backchannel_logout_uri text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    token record;
+BEGIN
+    UPDATE openid.registration_token AS t SET uses_left = t.uses_left - 1
+        WHERE t.hash = register_service.token_hash AND t.uses_left > 0 AND t.expires_at > public.stoa_now()
+        RETURNING t.organisation_id, t.purpose INTO token;
+    IF token IS NULL THEN RETURN 'token_invalid'; END IF;
+    RETURN openid.add_service(register_service.id, token.organisation_id, register_service.name, register_service.redirect_uris, register_service.jwks,
+        register_service.scope, token.purpose, register_service.id_token_algorithm, 'baseline', '{}', register_service.post_logout_redirect_uris,
+        register_service.backchannel_logout_uri, false);
+END
+$$;
+ALTER FUNCTION openid.register_service(bytea, text, jsonb, text[], jsonb, text[], text, text[], text) OWNER TO stoa_door;
+GRANT EXECUTE ON FUNCTION openid.register_service(bytea, text, jsonb, text[], jsonb, text[], text, text[], text) TO stoa_app;
+GRANT EXECUTE ON FUNCTION openid.add_service(text, text, jsonb, text[], jsonb, text[], text, text, text, text[], text[], text, boolean) TO stoa_owner;
+
 -- How a request stands for whoever holds a session: what is asked, what is agreed to already, and who would sign in. A row for each request that there is;
 -- what is about the resident is null without a live session of one.
 CREATE FUNCTION openid.standing(request uuid, session bytea) RETURNS TABLE (

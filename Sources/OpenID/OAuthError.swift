@@ -17,6 +17,10 @@ struct OAuthError: Error {
         case unsupportedResponseType = "unsupported_response_type"
         case accessDenied = "access_denied"
         case temporarilyUnavailable = "temporarily_unavailable"
+        /// RFC 7591 §3.2.2.
+        case invalidRedirectURI = "invalid_redirect_uri"
+        case invalidClientMetadata = "invalid_client_metadata"
+        case invalidToken = "invalid_token"
         /// RFC 8628 §3.5.
         case authorizationPending = "authorization_pending"
         case slowDown = "slow_down"

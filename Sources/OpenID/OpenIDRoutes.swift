@@ -45,6 +45,7 @@ public struct OpenIDRoutes: Sendable {
         site.publicAPI.post(ServerMetadata.tokenPath, use: token)
         site.publicAPI.post(ServerMetadata.pushPath, use: push)
         site.publicAPI.post(ServerMetadata.devicePath, use: beginDevice)
+        site.publicAPI.post(ServerMetadata.registrationPath, use: register)
         site.publicAPI.post(ServerMetadata.revocationPath, use: revoke)
         site.publicAPI.post(ServerMetadata.introspectionPath, use: introspect)
         site.publicAPI.get(ServerMetadata.userInfoPath, use: userInfo)
@@ -105,6 +106,18 @@ public struct OpenIDRoutes: Sendable {
             let parameters = try await OAuthParameters.read(request, context)
             let client = try await client(of: parameters, at: ServerMetadata.devicePath, request, context)
             return try await DeviceGrant(database: database, issuer: server.issuer, budget: budget).begin(parameters, by: client)
+        }
+    }
+
+    @Sendable func register(_ request: Request, _ context: WebContext) async throws -> Response {
+        try await answering {
+            guard let token = ServiceToken.sent(request.headers), !token.isProven else { throw OAuthError.invalidToken }
+            do {
+                let metadata = try await context.jsonValue(request, bytesMax: RegisterService.bodyBytesMax).value
+                return try await RegisterService(database: database).register(metadata, token: token.characters)
+            } catch let problem as Problem where problem.status.kind == .clientError {
+                throw OAuthError(.invalidClientMetadata, problem.detail, status: problem.status == .unsupportedMediaType ? .badRequest : problem.status)
+            }
         }
     }
 

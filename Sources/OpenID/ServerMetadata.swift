@@ -12,6 +12,7 @@ struct ServerMetadata: Sendable {
     static let userInfoPath = "/oauth/userinfo"
     static let tokenPath = "/oauth/token"
     static let authorizationPath = "/oauth/authorize"
+    static let registrationPath = "/oauth/register"
     static let devicePath = "/oauth/device"
     static let pushPath = "/oauth/par"
     static let revocationPath = "/oauth/revoke"
@@ -57,6 +58,7 @@ struct ServerMetadata: Sendable {
             "introspection_endpoint": .string(issuer + Self.introspectionPath),
             "introspection_endpoint_auth_methods_supported": ["private_key_jwt"],
             "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
+            "registration_endpoint": .string(issuer + Self.registrationPath),
             "device_authorization_endpoint": .string(issuer + Self.devicePath),
             "pushed_authorization_request_endpoint": .string(issuer + Self.pushPath),
             "require_pushed_authorization_requests": false,

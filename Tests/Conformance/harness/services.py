@@ -21,8 +21,9 @@ def discovery(base_url):
 
 
 class Service:
-    def __init__(self, server, index=0, scope=None):
-        self.server, self.demo = server, server.demo()["services"][index]
+    def __init__(self, server, index=0, scope=None, demo=None):
+        """`demo`: a service as demo.json tells it; by default the one of this number there."""
+        self.server, self.demo = server, demo or server.demo()["services"][index]
         self.provider = discovery(server.base_url)
         self.redirect_uri = self.demo["redirect_uri"].replace("127.0.0.1", f"127.0.0.1:{REDIRECT_PORT}")
         jwk = private_key(self.demo, server)

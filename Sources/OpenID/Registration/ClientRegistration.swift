@@ -128,17 +128,23 @@ public enum ClientRegistration {
     /// - Parameter owner: a connection of the owner's role.
     /// - Throws: `Refusal`, `DatabaseError`.
     public static func register(_ service: Service, with owner: some Executor) async throws {
+        try check(service)
         let keys = try service.keySet.map { try checkedKeySet($0) }
+        let outcome = try await insert(service.id, organisation: service.organisation) {
+            try await owner.one(AddService(service: service, keys: keys))
+        }
+        if outcome == "purpose_unknown" { throw Refusal.unknownPurpose(service.purpose ?? "") }
+    }
+
+    /// Everything about a service that can be told without the database.
+    static func check(_ service: Service) throws {
+        if let keySet = service.keySet { _ = try checkedKeySet(keySet) }
         try check(id: service.id, scope: service.scope, allowed: ScopeToken.ofServices)
         guard service.scope.contains(ScopeToken.openID.rawValue) else { throw Refusal.badScope(service.scope.joined(separator: " ")) }
         if !service.hasDevices || !service.redirectAddresses.isEmpty { try check(redirectAddresses: service.redirectAddresses) }
         try check(profileOf: service)
         for address in service.postLogoutAddresses where RedirectAddress(registered: address) == nil { throw Refusal.badRedirectAddress(address) }
         if let address = service.logoutAddress, WebhookAddress(address) == nil { throw Refusal.badLogoutAddress(address) }
-        let outcome = try await insert(service.id, organisation: service.organisation) {
-            try await owner.one(AddService(service: service, keys: keys))
-        }
-        if outcome == "purpose_unknown" { throw Refusal.unknownPurpose(service.purpose ?? "") }
     }
 
     private static func check(profileOf service: Service) throws {
