@@ -284,7 +284,7 @@ struct OutageTests {
                 try await client.post("/oauth/token", form: [("grant_type", "refresh_token"), ("refresh_token", OpaqueToken().characters), ("client_id", "city-app")]),
                 try await client.post("/oauth/introspect", form: [("token", OpaqueToken().characters), ("client_id", "city-app")]),
                 try await client.post("/oauth/par", form: [("client_id", "city-app")]), try await client.post("/oauth/device", form: [("client_id", "city-app")]),
-                try await client.get("/oauth/keys"), try await client.get("/oauth/userinfo", bearer: "a.b.c"),
+                try await client.get("/oauth/keys"), try await client.get("/oauth/userinfo", bearer: try AssertionMaker(client: "x").assertion(header: ["typ": "at+jwt"])),
             ] {
                 #expect(answer.status == 503)
                 #expect(answer.headers[.retryAfter] != nil)
