@@ -74,6 +74,7 @@ struct OneServicePage: PageModel {
     var keyIDs: [String]
     var isFAPI: Bool
     var purpose: String?
+    var isNothingAsked: Bool
     var explanation: String
     var attributes: [String]
     var isOpen: Bool
@@ -83,7 +84,7 @@ struct OneServicePage: PageModel {
 
     static let fields: Fields<Self> = [
         "errors": .optional(\.errors), "name": .text(\.name), "organisation": .text(\.organisation), "id": .text(\.id), "since": .text(\.since),
-        "scope": .text(\.scope), "addresses": .texts(\.addresses), "key_ids": .texts(\.keyIDs), "is_fapi": .flag(\.isFAPI), "purpose": .optionalText(\.purpose),
+        "scope": .text(\.scope), "addresses": .texts(\.addresses), "key_ids": .texts(\.keyIDs), "is_fapi": .flag(\.isFAPI), "purpose": .optionalText(\.purpose), "is_nothing_asked": .flag(\.isNothingAsked),
         "explanation": .text(\.explanation), "attributes": .texts(\.attributes), "is_open": .flag(\.isOpen), "keys": .model(\.keys),
         "keys_action": .link(\.keysAction), "close_action": .link(\.closeAction),
     ]
@@ -99,6 +100,7 @@ struct OneServicePage: PageModel {
         keyIDs = row.keyIDs
         isFAPI = row.isFAPI
         purpose = row.purpose?.text(context.language)
+        isNothingAsked = purpose == nil
         explanation = row.explanation?.text(context.language) ?? ""
         attributes = row.attributes.map { context.text("attributes.\($0)") }
         isOpen = row.closedAt == nil
