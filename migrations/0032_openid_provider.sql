@@ -215,6 +215,92 @@ ALTER FUNCTION openid.register_service(bytea, text, jsonb, text[], jsonb, text[]
 GRANT EXECUTE ON FUNCTION openid.register_service(bytea, text, jsonb, text[], jsonb, text[], text, text[], text) TO stoa_app;
 GRANT EXECUTE ON FUNCTION openid.add_service(text, text, jsonb, text[], jsonb, text[], text, text, text, text[], text[], text, boolean) TO stoa_owner;
 
+-- What administrators did to services, and which one.
+CREATE TABLE openid.service_change (
+    client_id text NOT NULL REFERENCES openid.client,
+    staff_id uuid NOT NULL REFERENCES identity.staff,
+    what text NOT NULL CHECK (what IN ('entered', 'keys_replaced', 'closed')),
+    at timestamptz NOT NULL DEFAULT public.stoa_now()
+);
+CREATE INDEX service_change_client ON openid.service_change (client_id, at);
+CREATE TRIGGER service_change_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON openid.service_change
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+GRANT SELECT, INSERT ON openid.service_change TO stoa_door;
+GRANT UPDATE (jwks, closed_at) ON openid.client TO stoa_door;
+
+-- The services, for an organisation administrator, with what residents read about each. No row for anybody else.
+CREATE FUNCTION openid.services(credential bytea) RETURNS TABLE (
+    id text, name jsonb, organisation_name jsonb, purpose_title jsonb, purpose_explanation jsonb, attributes text[], redirect_uris text[], key_ids text[],
+    scope text[], is_fapi boolean, created_at timestamptz, closed_at timestamptz)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        SELECT k.id, k.name, o.name, p.title, p.explanation, coalesce(p.attributes, '{}'), k.redirect_uris,
+            ARRAY(SELECT coalesce(j.key ->> 'kid', '-') FROM jsonb_array_elements(coalesce(k.jwks -> 'keys', '[]')) AS j (key)),
+            k.scope, k.profile = 'fapi2', k.created_at, k.closed_at
+        FROM web.staff_with(services.credential, '{organisation_administrator}') AS administrator
+        CROSS JOIN openid.client AS k JOIN consent.organisation AS o ON o.id = k.organisation_id
+        LEFT JOIN consent.processing_activity AS a ON a.id = k.activity_id
+        LEFT JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
+        WHERE 'openid' = ANY (k.scope)
+        ORDER BY k.closed_at IS NOT NULL, k.id;
+END
+$$;
+ALTER FUNCTION openid.services(bytea) OWNER TO stoa_door;
+
+-- As openid.add_service, by an organisation administrator. Outcomes besides: role_missing.
+CREATE FUNCTION openid.add_service_by_staff(
+    credential bytea, id text, organisation text, name jsonb, redirect_uris text[], jwks jsonb, scope text[], purpose text, id_token_algorithm text, profile text,
+    resources text[], post_logout_redirect_uris text[], backchannel_logout_uri text, has_devices boolean) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    administrator uuid := (SELECT s.staff_id FROM web.staff_with(add_service_by_staff.credential, '{organisation_administrator}') AS s);
+    outcome text;
+BEGIN
+    IF administrator IS NULL THEN RETURN 'role_missing'; END IF;
+    outcome := openid.add_service(id, organisation, name, redirect_uris, jwks, scope, purpose, id_token_algorithm, profile, resources, post_logout_redirect_uris,
+        backchannel_logout_uri, has_devices);
+    IF outcome = 'added' THEN
+        INSERT INTO openid.service_change (client_id, staff_id, what) VALUES (add_service_by_staff.id, administrator, 'entered');
+    END IF;
+    RETURN outcome;
+END
+$$;
+ALTER FUNCTION openid.add_service_by_staff(bytea, text, text, jsonb, text[], jsonb, text[], text, text, text, text[], text[], text, boolean) OWNER TO stoa_door;
+
+-- Puts other keys in place of a service's: its next assertion is signed with one of them. False: no such service that is open and has keys, or no administrator.
+CREATE FUNCTION openid.replace_service_keys(credential bytea, id text, jwks jsonb) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    administrator uuid := (SELECT s.staff_id FROM web.staff_with(replace_service_keys.credential, '{organisation_administrator}') AS s);
+BEGIN
+    IF administrator IS NULL THEN RETURN false; END IF;
+    UPDATE openid.client AS k SET jwks = replace_service_keys.jwks
+        WHERE k.id = replace_service_keys.id AND k.kind = 'confidential' AND k.closed_at IS NULL AND 'openid' = ANY (k.scope);
+    IF NOT FOUND THEN RETURN false; END IF;
+    INSERT INTO openid.service_change (client_id, staff_id, what) VALUES (replace_service_keys.id, administrator, 'keys_replaced');
+    RETURN true;
+END
+$$;
+ALTER FUNCTION openid.replace_service_keys(bytea, text, jsonb) OWNER TO stoa_door;
+
+-- Closes a service, for good. False: it was closed before, there is none, or no administrator asks.
+CREATE FUNCTION openid.close_service(credential bytea, id text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    administrator uuid := (SELECT s.staff_id FROM web.staff_with(close_service.credential, '{organisation_administrator}') AS s);
+BEGIN
+    IF administrator IS NULL THEN RETURN false; END IF;
+    UPDATE openid.client AS k SET closed_at = public.stoa_now() WHERE k.id = close_service.id AND k.closed_at IS NULL AND 'openid' = ANY (k.scope);
+    IF NOT FOUND THEN RETURN false; END IF;
+    INSERT INTO openid.service_change (client_id, staff_id, what) VALUES (close_service.id, administrator, 'closed');
+    RETURN true;
+END
+$$;
+ALTER FUNCTION openid.close_service(bytea, text) OWNER TO stoa_door;
+GRANT EXECUTE ON FUNCTION openid.services(bytea), openid.replace_service_keys(bytea, text, jsonb), openid.close_service(bytea, text),
+    openid.add_service_by_staff(bytea, text, text, jsonb, text[], jsonb, text[], text, text, text, text[], text[], text, boolean) TO stoa_app;
+
 -- How a request stands for whoever holds a session: what is asked, what is agreed to already, and who would sign in. A row for each request that there is;
 -- what is about the resident is null without a live session of one.
 CREATE FUNCTION openid.standing(request uuid, session bytea) RETURNS TABLE (

@@ -106,6 +106,7 @@ struct City {
         CatalogueRoutes(database: database, baseURL: configuration.baseURL, city: configuration.city.name).add(to: site)
         ConnectedServicesRoutes(database: database).add(to: site)
         DeviceRoutes(database: database).add(to: site)
+        ServiceAdministrationRoutes(database: database).add(to: site)
         EndSessionRoutes(database: database, keys: signingKeys, baseURL: configuration.baseURL).add(to: site)
         OpenIDRoutes(database: database, door: door, vault: keys.vault, keys: signingKeys, baseURL: configuration.baseURL).add(to: site)
     }

@@ -188,7 +188,7 @@ struct FAPITests {
         }
     }
 
-    @Test("The audience of the client's assertion is the issuer alone, as one text; an RSA key does not serve; baseline takes the token endpoint too")
+    @Test("client assertion replay, wrong audience and audience as an array: with FAPI the issuer alone, as one text; baseline takes the token endpoint too")
     func audience() async throws {
         try await serve { story, service, client in
             for audience in [.string(issuer + "/oauth/token"), .string(issuer + "/oauth/par"), .array([.string(issuer)]), "https://other.example"] as [JSONValue] {

@@ -197,3 +197,55 @@ struct DynamicRegistrationTests {
         }
     }
 }
+
+@Suite("Services that administrators enter")
+struct ServiceAdministrationTests {
+    @Test("An organisation administrator enters a service, sees what residents will read, replaces its keys and closes it; nobody else does")
+    func story() async throws {
+        try await ServiceTown.serve { story, client in
+            let maker = AssertionMaker(client: "clinic-forms")
+            var fields: [(String, String)] = [
+                ("organisation", "clinic"), ("id", maker.client), ("name_en", "Forms <1>"), ("purpose", "sign-in"), ("redirect_uris", "https://forms.example/in\r\n"),
+                ("keys", keySet(maker.publicJWK)), ("scope", "openid"), ("scope", "profile"), ("id_token_algorithm", "ES256"),
+            ]
+            for roles in [[.caseworker], [.auditor]] as [[StaffRole]] {
+                let other = CityBrowser(client, session: try await story.city.staff(roles: roles).session)
+                for path in ["/staff/services", "/staff/services/new", "/staff/services/clinic-web"] { #expect(try await other.get(path).status == 403) }
+            }
+            let staff = try await story.city.staff(roles: [.organisationAdministrator])
+            let browser = CityBrowser(client, session: staff.session)
+            #expect(try await browser.get("/staff/services").text.contains("clinic &lt;on-line&gt;"))
+            #expect(try await browser.get("/staff/services/new").text.contains("Redirect addresses"))
+            for (name, value) in [
+                ("id", "clinic-web"), ("id", "X"), ("organisation", "nobody"), ("purpose", "nothing"), ("redirect_uris", "http://forms.example/in"), ("redirect_uris", ""),
+                ("keys", "{}"), ("backchannel_logout_uri", "http://10.0.0.1/"),
+            ] {
+                let bad = fields.filter { $0.0 != name } + [(name, value)]
+                let answer = try await browser.post("/staff/services/new", bad)
+                #expect(answer.status == 422 && answer.text.contains("Forms &lt;1&gt;"), "\(name): \(value)")
+            }
+            #expect(try await browser.post("/staff/services/new", fields).headers[.location] == "/staff/services/clinic-forms")
+            let shown = try await browser.get("/staff/services/clinic-forms")
+            for words in ["Forms &lt;1&gt;", "https://forms.example/in", "sign-in title 1", "sign-in explanation 1", "Given names", maker.keyID] {
+                #expect(shown.text.contains(words), "\(words)")
+            }
+            let service = Service(maker: maker, redirectAddress: "https://forms.example/in")
+            let resident = CityBrowser(client, session: try await story.city.resident().session)
+            #expect(try await service.tokens(resident, client, ["scope": "openid"]).status == 200)
+
+            let next = AssertionMaker(client: maker.client, keyID: "key-2")
+            #expect(try await browser.post("/staff/services/clinic-forms/keys", [("keys", "no keys")]).status == 422)
+            _ = try await browser.post("/staff/services/clinic-forms/keys", [("keys", keySet(next.publicJWK))])
+            #expect(try await Service(maker: maker, redirectAddress: "https://forms.example/in").tokens(resident, client, ["scope": "openid"]).error == "invalid_client")
+            let renewed = try await Service(maker: next, redirectAddress: "https://forms.example/in").tokens(resident, client, ["scope": "openid"])
+            #expect(renewed.status == 200)
+            _ = try await browser.get("/staff/services/clinic-forms")
+            for _ in 0..<2 { #expect(try await browser.post("/staff/services/clinic-forms/close", []).headers[.location] == "/staff/services") }
+            #expect(try await client.get("/oauth/userinfo", bearer: renewed.accessToken).status == 401)
+            let changes = try await story.city.owner.query(
+                OneValue("SELECT c.what FROM openid.service_change AS c WHERE c.staff_id = \(staff.id) ORDER BY c.at, c.what", of: String.self))
+            #expect(Set(changes) == ["entered", "keys_replaced", "closed"] && changes.count == 3)
+            fields.removeAll()
+        }
+    }
+}

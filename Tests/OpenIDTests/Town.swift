@@ -68,6 +68,7 @@ struct Town: Sendable {
             ConnectedServicesRoutes(database: town.city.app).add(to: $0)
             EndSessionRoutes(database: town.city.app, keys: keys, baseURL: baseURL).add(to: $0)
             DeviceRoutes(database: town.city.app).add(to: $0)
+            ServiceAdministrationRoutes(database: town.city.app).add(to: $0)
         }) { try await body(town, $0) }
     }
 

@@ -30,7 +30,7 @@ public struct DeviceRoutes: Sendable {
             fields.reject("user_code", "openid.device.too_many")
             return try page(context, fields.state, status: .tooManyRequests)
         }
-        guard let code = UserCode(typed: typed), let id = try await request(for: code, request, context) else {
+        guard let code = UserCode(typed: typed), let id = try await requestID(for: code, request, context) else {
             fields.reject("user_code", "openid.device.unknown")
             return try page(context, fields.state, status: .unprocessableContent)
         }
@@ -41,7 +41,7 @@ public struct DeviceRoutes: Sendable {
         try context.page(DeviceDonePage(), title: "openid.device.done_title")
     }
 
-    private func request(for code: UserCode, _ request: Request, _ context: ResidentContext) async throws -> AuthorizationRequestID? {
+    private func requestID(for code: UserCode, _ request: Request, _ context: ResidentContext) async throws -> AuthorizationRequestID? {
         let begin = BeginDeviceRequest(code: code, browser: LoginCookie.readOrIssue(request, in: context))
         return try await database.exclusive { try await $0.optional(begin) }
     }

@@ -129,11 +129,25 @@ public enum ClientRegistration {
     /// - Throws: `Refusal`, `DatabaseError`.
     public static func register(_ service: Service, with owner: some Executor) async throws {
         try check(service)
-        let keys = try service.keySet.map { try checkedKeySet($0) }
-        let outcome = try await insert(service.id, organisation: service.organisation) {
-            try await owner.one(AddService(service: service, keys: keys))
+        try await insert(service) { keys in try await owner.one(AddService(service: service, keys: keys, credential: nil)) }
+    }
+
+    /// The same, by an organisation administrator; what it was entered by is kept.
+    /// - Throws: `Refusal`, `DatabaseError`.
+    static func register(_ service: Service, by staff: CredentialHash, in database: Database) async throws {
+        try await insert(service) { keys in
+            try await database.exclusive { try await $0.one(AddService(service: service, keys: keys, credential: staff)) }
         }
-        if outcome == "purpose_unknown" { throw Refusal.unknownPurpose(service.purpose ?? "") }
+    }
+
+    private static func insert(_ service: Service, _ statement: (JSONText?) async throws -> String) async throws {
+        let keys = try service.keySet.map { try checkedKeySet($0) }
+        let outcome = try await insert(service.id, organisation: service.organisation) { try await statement(keys) }
+        switch outcome {
+        case "added": return
+        case "purpose_unknown": throw Refusal.unknownPurpose(service.purpose ?? "")
+        default: throw Problem.forbidden
+        }
     }
 
     /// Everything about a service that can be told without the database.
@@ -186,7 +200,7 @@ public enum ClientRegistration {
     }
 
     /// A set as it is stored; a key alone becomes a set of one.
-    private static func checkedKeySet(_ text: String) throws -> JSONText {
+    static func checkedKeySet(_ text: String) throws -> JSONText {
         guard let value = try? JSONScanner.scan(Array(text.utf8)) else { throw Refusal.badKeys("The text is not JSON.") }
         let set: JSONValue = value["keys"] == nil ? ["keys": [value]] : value
         let json = String(decoding: set.serialised(), as: UTF8.self)
@@ -210,18 +224,21 @@ public enum ClientRegistration {
     }
 }
 
-/// `added`, or `purpose_unknown`.
+/// `added`, `purpose_unknown`, or `role_missing`.
 private struct AddService: Query {
     let service: ClientRegistration.Service
     let keys: JSONText?
+    /// Of the administrator; nil with the owner's role.
+    let credential: CredentialHash?
 
     var sql: SQL {
-        """
-        SELECT openid.add_service(
+        let what: SQL = """
             \(service.id), \(service.organisation), \(service.name.json), \(service.redirectAddresses), \(keys as JSONText?), \(service.scope),
             \(service.purpose as String?), \(service.idTokenAlgorithm), \(service.isFAPI ? "fapi2" : "baseline"), \(service.resources),
-            \(service.postLogoutAddresses), \(service.logoutAddress as String?), \(service.hasDevices))
-        """
+            \(service.postLogoutAddresses), \(service.logoutAddress as String?), \(service.hasDevices)
+            """
+        guard let credential else { return "SELECT openid.add_service(\(what))" }
+        return "SELECT openid.add_service_by_staff(\(credential.bytes), \(what))"
     }
 
     func decode(_ row: inout RowReader) throws -> String { try row.next() }
