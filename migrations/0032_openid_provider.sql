@@ -642,7 +642,7 @@ DECLARE
 BEGIN
     IF account IS NULL THEN RETURN false; END IF;
     -- One after the other, so that many at once count as many.
-    PERFORM pg_advisory_xact_lock(7308895160, hashtext(account::text));
+    PERFORM pg_advisory_xact_lock(hashtextextended('openid.device_guess ' || account, 0));
     INSERT INTO openid.device_guess (account_id) VALUES (account);
     RETURN (SELECT count(*) <= 10 FROM openid.device_guess AS g WHERE g.account_id = account AND g.at > public.stoa_now() - interval '10 minutes');
 END
