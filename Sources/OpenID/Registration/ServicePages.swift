@@ -54,7 +54,7 @@ struct NewServicePage: PageModel {
         addresses = ["redirect_uris", "post_logout_redirect_uris", "keys"].map { name in
             form.area(name, label: "openid.admin.\(name)", hint: name == "post_logout_redirect_uris" ? nil : "openid.admin.\(name)_hint")
         }
-        scope = form.ticks("scope", label: "openid.admin.scope", options: ScopeToken.ofServices.map { ($0.rawValue, context.text($0.textKey)) })
+        scope = form.choices("scope", label: "openid.admin.scope", options: ScopeToken.ofServices.map { ($0.rawValue, context.text($0.textKey)) })
         algorithm = form.choices("id_token_algorithm", label: "openid.admin.algorithm", options: SigningAlgorithm.allCases.map { ($0.rawValue, $0.rawValue) })
         ticks = [form.tick("fapi", label: "openid.admin.fapi"), form.tick("devices", label: "openid.admin.devices")]
     }
