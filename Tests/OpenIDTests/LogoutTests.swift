@@ -76,7 +76,7 @@ struct LogoutTests {
                 let ada = try await story.city.resident()
                 let browser = CityBrowser(client, session: ada.session)
                 var last: Answer?
-                for _ in 0..<5 { last = try await Service(maker: desk.maker, redirectAddress: desk.redirectAddress).tokens(browser, client) }
+                for _ in 0..<5 { last = try await Service(maker: desk.maker, redirectAddress: desk.redirectAddress).tokens(browser, client, ["scope": "openid offline_access"]) }
                 try await story.city.revoke(ada.session)
                 let node = try delivery(story)
                 let told = try await withThrowingTaskGroup(of: Int.self) { group in
@@ -98,7 +98,7 @@ struct LogoutTests {
             }
             let desk = try await register(story, at: "https://10.0.0.1/out")
             let ada = try await story.city.resident()
-            _ = try await desk.tokens(CityBrowser(client, session: ada.session), client)
+            _ = try await desk.tokens(CityBrowser(client, session: ada.session), client, ["scope": "openid"])
             try await story.city.revoke(ada.session)
             #expect(try await delivery(story).deliverOnce() == 1)
             #expect(try await story.city.owner.one(OneValue("SELECT n.outcome FROM openid.logout_notice AS n", of: String.self)) == "address not public")

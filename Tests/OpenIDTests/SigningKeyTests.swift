@@ -21,10 +21,14 @@ struct SigningKeyTests {
         let city = try await CityFixture.make()
         let keys = SigningKeys(database: city.app, vault: city.vault)
         let day = 86_400
-        func at(_ seconds: Int) async throws -> (signing: String, published: Int) {
+        struct Moment: Equatable {
+            let signing: String
+            let published: Int
+        }
+        func at(_ seconds: Int) async throws -> Moment {
             try await city.setClock(secondsAhead: seconds)
             try await keys.rotate()
-            return (try await keys.current(.es256).keyID, try await keyIDs(keys).count)
+            return Moment(signing: try await keys.current(.es256).keyID, published: try await keyIDs(keys).count)
         }
         let first = try await at(0)
         #expect(first.published == 3, "one of each algorithm")
