@@ -60,7 +60,7 @@ public final class CityBrowser {
     public init(_ client: any TestClientProtocol, session: FixtureCredential? = nil, cookies: [String: String] = [:]) {
         self.client = client
         self.cookies = cookies
-        if let session { cookies["stoa_session"] = session.token }
+        if let session { self.cookies["stoa_session"] = session.token }
     }
 
     public func get(_ path: String) async throws -> CityAnswer {
