@@ -94,7 +94,7 @@ struct FAPITests {
     }
 
     /// The nonce that the server wants now.
-    private func nonce(_ service: Service, _ client: any TestClientProtocol) async throws -> String {
+    private func serverNonce(_ service: Service, _ client: any TestClientProtocol) async throws -> String {
         let answer = try await service.redeem(OpaqueToken().characters, proof: try Prover().proof("/oauth/token", nonce: nil), client)
         #expect(answer.status == 400 && answer.error == "use_dpop_nonce")
         return try #require(answer.headers[dpopNonce])
@@ -110,7 +110,7 @@ struct FAPITests {
     func wholeWay() async throws {
         try await serve { story, service, client in
             let browser = CityBrowser(client, session: try await story.city.resident().session)
-            let nonce = try await nonce(service, client)
+            let nonce = try await serverNonce(service, client)
             let prover = Prover()
             let code = try await service.pushedCode(browser, client, ["scope": "openid profile offline_access"])
             let tokens = try await service.redeem(code, proof: try prover.proof("/oauth/token", nonce: nonce), client)
@@ -150,7 +150,7 @@ struct FAPITests {
             let browser = CityBrowser(client, session: try await story.city.resident().session)
             let refused = parameters(of: try await browser.get(service.address(["scope": "openid"])).headers[.location])
             #expect(refused["error"] == "invalid_request" && refused["code"] == nil)
-            let nonce = try await nonce(service, client)
+            let nonce = try await serverNonce(service, client)
             let code = try await service.pushedCode(browser, client)
             #expect(try await service.redeem(code, proof: nil, client).error == "invalid_dpop_proof")
             let proof = try Prover().proof("/oauth/token", nonce: nonce)
@@ -164,7 +164,7 @@ struct FAPITests {
     func badProofs() async throws {
         try await serve { story, service, client in
             let prover = Prover()
-            let nonce = try await nonce(service, client)
+            let nonce = try await serverNonce(service, client)
             func proof(_ header: Changes = [:], _ claims: Changes = [:], _ signer: Signer? = nil) throws -> String {
                 try prover.proof("/oauth/token", nonce: nonce, header: header, claims: claims, signedBy: signer)
             }
@@ -240,7 +240,7 @@ struct FAPITests {
     func boundCode() async throws {
         try await serve { story, service, client in
             let browser = CityBrowser(client, session: try await story.city.resident().session)
-            let nonce = try await nonce(service, client)
+            let nonce = try await serverNonce(service, client)
             let prover = Prover()
             let code = try await service.pushedCode(browser, client, ["dpop_jkt": prover.thumbprint])
             #expect(try await service.redeem(code, proof: try Prover().proof("/oauth/token", nonce: nonce), client).error == "invalid_grant")
@@ -254,7 +254,7 @@ struct FAPITests {
     func resource() async throws {
         try await serve { story, service, client in
             let browser = CityBrowser(client, session: try await story.city.resident().session)
-            let nonce = try await nonce(service, client)
+            let nonce = try await serverNonce(service, client)
             let prover = Prover()
             let resource = "https://api.clinic.example/records"
             let code = try await service.pushedCode(browser, client, ["resource": resource])

@@ -59,8 +59,10 @@ struct LogoutTests {
                 let token = try #require(bodies.last?.split(separator: "=").last.map(String.init))
                 let (header, claims) = try await verified(token, client)
                 #expect(header["typ"] == "logout+jwt")
-                #expect(claims["iss"]?.text == issuer && claims["aud"] == "clinic-desk" && claims["sub"] == idToken["sub"] && claims["sid"] == idToken["sid"])
-                #expect(claims["events"] == ["http://schemas.openid.net/event/backchannel-logout": .object([])] && claims["nonce"] == nil && claims["jti"] != nil)
+                #expect(claims["iss"]?.text == issuer && claims["aud"]?.text == "clinic-desk")
+                #expect(claims["sub"] == idToken["sub"] && claims["sid"] == idToken["sid"])
+                #expect(claims["events"]?["http://schemas.openid.net/event/backchannel-logout"] == JSONValue.object([]))
+                #expect(claims["nonce"] == nil && claims["jti"] != nil)
                 guard case .integer(let issued)? = claims["iat"], case .integer(let expires)? = claims["exp"] else { Issue.record("no iat or exp"); return }
                 #expect(expires - issued == 120)
             }

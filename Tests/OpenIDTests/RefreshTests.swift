@@ -120,7 +120,9 @@ struct RefreshTests {
             let answers = try await inParallel(8) { _ in try await service.renew(first.refreshToken, client) }
             #expect(answers.allSatisfy { $0.status == 200 })
             var opening = 0
-            for answer in answers where try await client.get("/oauth/userinfo", bearer: answer.accessToken).status == 200 { opening += 1 }
+            for answer in answers {
+                if try await client.get("/oauth/userinfo", bearer: answer.accessToken).status == 200 { opening += 1 }
+            }
             #expect(opening == 1)
             let standing = try await story.city.owner.one(
                 OneValue("SELECT count(*) FROM openid.refresh_token AS t WHERE t.used_at IS NULL AND t.replaced_at IS NULL", of: Int64.self))
@@ -145,7 +147,7 @@ struct RefreshTests {
                 try await connection.one(
                     RenewTokens(
                         token: CredentialHash(token: second.refreshToken ?? ""), client: "clinic-web", scope: nil, accessToken: OpaqueToken().hash, lifetimeSeconds: 600,
-                        successor: OpaqueToken().hash))
+                        successor: OpaqueToken().hash, keyThumbprint: nil))
             }
             #expect(expired.outcome == "expired")
             #expect(try await OpenIDJanitor.removeEnded(from: story.city.app) > 0)

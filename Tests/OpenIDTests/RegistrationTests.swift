@@ -204,7 +204,7 @@ struct ServiceAdministrationTests {
     func story() async throws {
         try await ServiceTown.serve { story, client in
             let maker = AssertionMaker(client: "clinic-forms")
-            var fields: [(String, String)] = [
+            let fields: [(String, String)] = [
                 ("organisation", "clinic"), ("id", maker.client), ("name_en", "Forms <1>"), ("purpose", "sign-in"), ("redirect_uris", "https://forms.example/in\r\n"),
                 ("keys", keySet(maker.publicJWK)), ("scope", "openid"), ("scope", "profile"), ("id_token_algorithm", "ES256"),
             ]
@@ -245,7 +245,6 @@ struct ServiceAdministrationTests {
             let changes = try await story.city.owner.query(
                 OneValue("SELECT c.what FROM openid.service_change AS c WHERE c.staff_id = \(staff.id) ORDER BY c.at, c.what", of: String.self))
             #expect(Set(changes) == ["entered", "keys_replaced", "closed"] && changes.count == 3)
-            fields.removeAll()
         }
     }
 }

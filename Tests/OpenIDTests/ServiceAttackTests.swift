@@ -130,11 +130,11 @@ struct ServiceAttackTests {
             func made(_ header: JSONValue, _ signer: Signer) throws -> String { try own.compact(header: header.serialised(), claims: claims, signer: signer) }
             let forged: [String: String] = [
                 "none": try made(["alg": "none", "kid": keyID, "typ": "at+jwt"], .none),
-                "no signature": parts[0] + "." + parts[1] + ".",
+                "no signature": "\(parts[0]).\(parts[1]).",
                 "HS256": try made(["alg": "HS256", "kid": keyID, "typ": "at+jwt"], .hmac(Array(published.utf8))),
                 "own key": try made(["alg": "ES256", "kid": keyID, "typ": "at+jwt"], .es256(own.key)),
                 "embedded jwk": try made(["alg": "ES256", "jwk": own.publicJWK, "typ": "at+jwt"], .es256(own.key)),
-                "the ID token": try #require(answer.idToken), "changed": parts[0] + "." + parts[1].dropLast() + "A." + parts[2],
+                "the ID token": try #require(answer.idToken), "changed": "\(parts[0]).\(parts[1].dropLast())A.\(parts[2])",
                 "unknown crit": try made(["alg": "ES256", "kid": keyID, "typ": "at+jwt", "crit": ["x"], "x": 1], .es256(own.key)),
                 "its jti": try #require(try JSONScanner.scan(claims)["jti"]?.text), "an app's": try await story.city.appToken(of: try await story.city.resident(), scope: ["profile"]).token,
                 "an organisation's": story.clinic.credential.token, "nothing": "x",

@@ -39,7 +39,8 @@ struct ServiceSignInTests {
             let (header, claims) = try await verified(answer.idToken, client)
             #expect(header["alg"] == "ES256")
             #expect(claims["iss"]?.text == issuer && claims["aud"]?.text == "clinic-web" && claims["sub"]?.text == subject)
-            #expect(claims["nonce"]?.text == story.service.nonce && claims["acr"] == "http://eidas.europa.eu/LoA/low" && claims["amr"] == ["pwd"])
+            #expect(claims["nonce"]?.text == story.service.nonce && claims["acr"]?.text == "http://eidas.europa.eu/LoA/low")
+            #expect(claims["amr"] == JSONValue.array(["pwd"]))
             #expect(claims["sid"]?.text != nil && claims["auth_time"] != nil && claims["given_name"] == nil)
             guard case .integer(let issued)? = claims["iat"], case .integer(let expires)? = claims["exp"] else { Issue.record("no iat or exp"); return }
             #expect(expires - issued == 600 && abs(Double(issued) - Date().timeIntervalSince1970) < 60)
@@ -103,7 +104,8 @@ struct ServiceSignInTests {
             let answer = try await story.another.tokens(browser, client, pressing: "/allow-without-sharing")
             #expect(try await story.consents(ada) == nil)
             let user = try await client.get("/oauth/userinfo", bearer: answer.accessToken)
-            #expect(user.json == ["sub": .string(try await story.city.pseudonym(of: ada, for: story.clinic).uuidString.lowercased())])
+            let subject = try await story.city.pseudonym(of: ada, for: story.clinic).uuidString.lowercased()
+            #expect(user.json == JSONValue.object([JSONMember("sub", .string(subject))]))
             #expect(try await story.city.entryCount(where: "e.outcome = 'refused' AND e.refusal = 'consent_missing' AND e.subject_id = \(ada.id)") == 1)
             #expect(try await browser.get(story.another.address()).headers[.location]?.hasPrefix("https://clinic.example/signed-in?code=") == true)
         }
