@@ -15,6 +15,7 @@ let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package
 let hummingbirdTesting = Target.Dependency.product(name: "HummingbirdTesting", package: "hummingbird")
 let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
 let jwtKit = Target.Dependency.product(name: "JWTKit", package: "jwt-kit")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
@@ -77,6 +78,7 @@ let package = Package(
         // Foundations, lowest first.
         .target(name: "Primitives", dependencies: [deque], swiftSettings: strict),
         .target(name: "Postgres", dependencies: ["CLibpq", "Primitives", logging, metrics, deque, atomics], swiftSettings: strict),
+        .target(name: "Outgoing", dependencies: [httpClient, httpTypes, nio, nioPosix, nioHTTP1], swiftSettings: strict),
         .target(name: "TransparencyLog", dependencies: [crypto], swiftSettings: strict),
         .target(
             name: "Web",
@@ -91,9 +93,9 @@ let package = Package(
         slice("Witness", ["TransparencyLog"]),
         slice("Register", ["AccessLog", "Messages"]),
         slice("Identity", ["CArgon2", "Register", "Messages"]),
-        slice("OpenID", ["AccessLog", "Register", "Identity", jwtKit]),
+        slice("OpenID", ["AccessLog", "Register", "Identity", "Outgoing", jwtKit, cryptoExtras]),
         slice("Consent", ["AccessLog", "Register", "TransparencyLog"]),
-        slice("Exchange", ["AccessLog", "Register", "OpenID", "TransparencyLog", httpClient, structuredFields, nioPosix, nioHTTP1]),
+        slice("Exchange", ["AccessLog", "Register", "OpenID", "Outgoing", "TransparencyLog", structuredFields]),
         slice("Catalogue"),
         slice("Ledger"),
         slice("Payments", ["Ledger", "Messages", "Benefits"]),
@@ -128,7 +130,7 @@ let package = Package(
             dependencies: ["TestSupport", "Postgres", "Primitives", "Register", "Web", hummingbird, hummingbirdTesting, httpTypes, nio, logging],
             path: "Tests/City", swiftSettings: strict),
         tests("Consent", ["City", "TestSupport", "AccessLog", "Register", "TransparencyLog", "Postgres", "Primitives", "Web", hummingbird, hummingbirdTesting, crypto, logging, httpTypes]),
-        tests("Exchange", ["City", "TestSupport", "Postgres", "Primitives", "Register", "AccessLog", "TransparencyLog", "Web", "Consent", hummingbird, hummingbirdTesting, crypto, httpTypes, nio, logging]),
+        tests("Exchange", ["City", "Outgoing", "TestSupport", "Postgres", "Primitives", "Register", "AccessLog", "TransparencyLog", "Web", "Consent", hummingbird, hummingbirdTesting, crypto, httpTypes, nio, logging]),
         tests("Catalogue", ["City", "TestSupport", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("AccessLog", ["City", "TestSupport", "Postgres", "Primitives", "Register", "TransparencyLog", "Web", "Witness", hummingbirdTesting, crypto, httpTypes, nio, logging]),
         tests("Identity", ["City", "Messages", "Postgres", "Primitives", "Register", "Web", hummingbirdTesting]),
@@ -141,7 +143,7 @@ let package = Package(
         tests("Payments", ["City", "Postgres", "Primitives", "Web", "Ledger", "Benefits", hummingbird, hummingbirdTesting, httpTypes, nio, logging]),
         tests("Disputes", ["City", "AccessLog", "Benefits", "Ledger", "Messages", "Payments", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("Benefits", ["City", "Postgres", "Primitives", "Web", "AccessLog", "Ledger", "Payments", hummingbird, hummingbirdTesting, httpTypes, logging]),
-        tests("OpenID", ["City", "TestSupport", "Postgres", "Primitives", "AccessLog", "Web", hummingbird, hummingbirdTesting, jwtKit, crypto, yams, logging, httpTypes, nio]),
+        tests("OpenID", ["City", "TestSupport", "Postgres", "Primitives", "AccessLog", "Register", "Web", hummingbird, hummingbirdTesting, jwtKit, crypto, yams, logging, httpTypes, nio]),
         tests("TransparencyLog", [crypto]),
         tests("Witness", ["City", "Postgres", "TransparencyLog", "Web", crypto, hummingbirdTesting, httpTypes, nio]),
         tests("Register", ["TestSupport", "Postgres", "Primitives", "Web", logging]),

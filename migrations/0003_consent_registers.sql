@@ -31,6 +31,7 @@ CREATE TABLE consent.processing_activity (
     retention_law text CHECK (length(retention_law) BETWEEN 3 AND 200),
     created_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     UNIQUE (organisation_id, purpose),
+    UNIQUE (id, organisation_id),
     CHECK ((legal_basis = 'consent') = (law IS NULL)),
     CONSTRAINT retention_law_has_words CHECK (retention_law IS NULL OR retention IS NOT NULL)
 );

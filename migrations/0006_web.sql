@@ -12,9 +12,14 @@ CREATE TABLE web.credential (
     client_id text REFERENCES openid.client,
     organisation_id text REFERENCES consent.organisation,
     scope text[] NOT NULL DEFAULT '{}',
+    -- What a list of sessions, and services that are told of a sign-out, call it: it stays when the secret of a session changes, and opens nothing.
+    id uuid NOT NULL DEFAULT gen_random_uuid(),
     -- AAL of NIST SP 800-63-4.
     authenticator_assurance smallint NOT NULL CHECK (authenticator_assurance BETWEEN 1 AND 3),
+    authenticated_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     authorization_code_hash bytea REFERENCES openid.authorization_code ON DELETE SET NULL,
+    -- The sign-in that the token of a service belongs to. It opens that resident's claims and nothing else, so it holds no other scope.
+    sign_in_id uuid REFERENCES openid.sign_in,
     created_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     last_used_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     -- A session that nobody uses for this long has ended; null for tokens.
@@ -23,10 +28,12 @@ CREATE TABLE web.credential (
     revoked_at timestamptz,
     CHECK (num_nonnulls(account_id, staff_id, organisation_id) = 1),
     CHECK ((kind = 'session') = (idle_after IS NOT NULL)),
-    CHECK ((kind = 'access_token') = (client_id IS NOT NULL))
+    CHECK ((kind = 'access_token') = (client_id IS NOT NULL)),
+    CHECK (sign_in_id IS NULL OR (organisation_id IS NOT NULL AND scope <@ '{openid,profile,email,phone,address,offline_access}'))
 );
 CREATE INDEX credential_account ON web.credential (account_id) WHERE account_id IS NOT NULL;
 CREATE INDEX credential_expires ON web.credential (expires_at);
+CREATE INDEX credential_sign_in ON web.credential (sign_in_id) WHERE sign_in_id IS NOT NULL;
 CREATE INDEX credential_code ON web.credential (authorization_code_hash) WHERE authorization_code_hash IS NOT NULL;
 
 -- What a POST with an Idempotency-Key led to. Never the body: its hash, and where the result is.
@@ -49,6 +56,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON web.credential TO stoa_door;
 GRANT SELECT, UPDATE ON openid.authorization_code TO stoa_door;
 GRANT SELECT ON openid.authorization_request TO stoa_door;
 GRANT INSERT ON openid.authorization_code TO stoa_door;
+GRANT SELECT, INSERT, UPDATE ON openid.sign_in, openid.connection TO stoa_door;
 
 -- Whether a credential still stands at this moment.
 CREATE FUNCTION web.is_live(c web.credential) RETURNS boolean
@@ -107,8 +115,8 @@ ALTER FUNCTION web.issue_client_token(bytea, text, text[], integer) OWNER TO sto
 CREATE FUNCTION web.issue_authorization_code(code_hash bytea, request_id uuid, session_hash bytea) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    INSERT INTO openid.authorization_code (hash, request_id, account_id, authenticator_assurance, expires_at)
-    SELECT code_hash, r.id, c.account_id, c.authenticator_assurance, public.stoa_now() + interval '60 seconds'
+    INSERT INTO openid.authorization_code (hash, request_id, account_id, authenticator_assurance, session_id, signed_in_at, expires_at)
+    SELECT code_hash, r.id, c.account_id, c.authenticator_assurance, c.id, c.authenticated_at, public.stoa_now() + interval '60 seconds'
     FROM openid.authorization_request AS r, web.credential AS c
     WHERE r.id = issue_authorization_code.request_id AND r.expires_at > public.stoa_now()
       AND c.hash = session_hash AND c.kind = 'session' AND c.account_id IS NOT NULL AND web.is_live(c)
@@ -120,43 +128,91 @@ ALTER FUNCTION web.issue_authorization_code(bytea, uuid, bytea) OWNER TO stoa_do
 
 -- Redeems a code once (RFC 6749 §4.1.2, RFC 7636 §4.6): consumed and answered with a token in one transaction. A second
 -- redemption revokes what the first one issued. The challenge is what the server computed from the verifier that was sent.
+-- An app gets a token of the resident; a service one of its organisation, which belongs to a sign-in: what follows token_scope is for its ID token.
 CREATE FUNCTION web.redeem_authorization_code(
-    code_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer,
-    OUT outcome text, OUT scope text[])
+    code_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, refresh_hash bytea,
+    key_thumbprint text, OUT outcome text, OUT scope text[], OUT resource text, OUT sign_in_id uuid, OUT subject uuid, OUT nonce text, OUT signed_in_at timestamptz,
+    OUT authenticator_assurance smallint, OUT identity_assurance smallint, OUT id_token_claims text[], OUT issued_at timestamptz)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     code record;
+    service record;
 BEGIN
-    SELECT a.account_id, a.authenticator_assurance, a.consumed_at, a.expires_at, r.client_id, r.redirect_uri, r.code_challenge, r.scope
+    SELECT a.account_id, a.authenticator_assurance, a.consumed_at, a.expires_at, a.session_id, a.signed_in_at,
+        r.client_id, r.redirect_uri, r.code_challenge, r.scope, r.nonce, r.id_token_claims, r.user_info_claims, r.resource, r.key_thumbprint
         INTO code
         FROM openid.authorization_code AS a JOIN openid.authorization_request AS r ON r.id = a.request_id
         WHERE a.hash = redeem_authorization_code.code_hash
         FOR UPDATE OF a;
     IF code IS NULL OR code.client_id IS DISTINCT FROM redeem_authorization_code.client_id THEN
         outcome := 'unknown';
+        RETURN;
     ELSIF code.consumed_at IS NOT NULL THEN
+        PERFORM openid.end_sign_in(c.sign_in_id) FROM web.credential AS c
+            WHERE c.authorization_code_hash = redeem_authorization_code.code_hash AND c.sign_in_id IS NOT NULL;
         UPDATE web.credential AS c SET revoked_at = public.stoa_now()
             WHERE c.authorization_code_hash = redeem_authorization_code.code_hash AND c.revoked_at IS NULL;
         outcome := 'replayed';
-    ELSE
-        UPDATE openid.authorization_code AS a SET consumed_at = public.stoa_now() WHERE a.hash = redeem_authorization_code.code_hash;
-        IF code.expires_at <= public.stoa_now() THEN
-            outcome := 'expired';
-        ELSIF code.redirect_uri IS DISTINCT FROM redeem_authorization_code.redirect_uri THEN
-            outcome := 'redirect_uri_differs';
-        ELSIF code.code_challenge IS DISTINCT FROM redeem_authorization_code.code_challenge THEN
-            outcome := 'verifier_wrong';
-        ELSE
-            INSERT INTO web.credential (hash, kind, account_id, client_id, scope, authenticator_assurance, authorization_code_hash, expires_at)
-            VALUES (token_hash, 'access_token', code.account_id, code.client_id, code.scope, code.authenticator_assurance,
-                    redeem_authorization_code.code_hash, public.stoa_now() + make_interval(secs => LEAST(lifetime_seconds, 3600)));
-            outcome := 'issued';
-            redeem_authorization_code.scope := code.scope;
-        END IF;
+        RETURN;
     END IF;
+    UPDATE openid.authorization_code AS a SET consumed_at = public.stoa_now() WHERE a.hash = redeem_authorization_code.code_hash;
+    IF code.expires_at <= public.stoa_now() THEN
+        outcome := 'expired';
+        RETURN;
+    ELSIF code.redirect_uri IS DISTINCT FROM redeem_authorization_code.redirect_uri THEN
+        outcome := 'redirect_uri_differs';
+        RETURN;
+    ELSIF code.code_challenge IS DISTINCT FROM redeem_authorization_code.code_challenge THEN
+        outcome := 'verifier_wrong';
+        RETURN;
+    ELSIF code.key_thumbprint IS NOT NULL AND code.key_thumbprint IS DISTINCT FROM redeem_authorization_code.key_thumbprint THEN
+        outcome := 'key_differs';
+        RETURN;
+    END IF;
+    issued_at := public.stoa_now();
+    IF NOT 'openid' = ANY (code.scope) THEN
+        INSERT INTO web.credential (hash, kind, account_id, client_id, scope, authenticator_assurance, authorization_code_hash, expires_at)
+        VALUES (token_hash, 'access_token', code.account_id, code.client_id, code.scope, code.authenticator_assurance,
+                redeem_authorization_code.code_hash, issued_at + make_interval(secs => LEAST(lifetime_seconds, 3600)));
+        outcome := 'issued';
+        redeem_authorization_code.scope := code.scope;
+        RETURN;
+    END IF;
+    -- Whoever signed out within this minute is not signed in anywhere by it.
+    SELECT k.organisation_id, p.resident_id, p.pseudonym, r.identity_assurance INTO service
+        FROM openid.client AS k JOIN identity.account AS a ON a.id = code.account_id AND a.closed_at IS NULL
+        JOIN register.resident AS r ON r.id = a.resident_id
+        JOIN exchange.pseudonym AS p ON p.resident_id = r.id AND p.organisation_id = k.organisation_id
+        JOIN web.credential AS c ON c.account_id = code.account_id AND c.id = code.session_id AND c.kind = 'session' AND web.is_live(c)
+        WHERE k.id = code.client_id;
+    IF service IS NULL THEN
+        outcome := 'session_ended';
+        RETURN;
+    END IF;
+    outcome := 'issued';
+    redeem_authorization_code.scope := code.scope;
+    INSERT INTO openid.sign_in (client_id, account_id, resident_id, subject, session_id, signed_in_at, authenticator_assurance, scope, user_info_claims, resource,
+                                key_thumbprint)
+    VALUES (code.client_id, code.account_id, service.resident_id, service.pseudonym, code.session_id, code.signed_in_at,
+            code.authenticator_assurance, code.scope, code.user_info_claims, code.resource, redeem_authorization_code.key_thumbprint)
+    RETURNING id INTO redeem_authorization_code.sign_in_id;
+    INSERT INTO web.credential (hash, kind, organisation_id, client_id, scope, authenticator_assurance, authorization_code_hash, sign_in_id, expires_at)
+    VALUES (token_hash, 'access_token', service.organisation_id, code.client_id, code.scope, code.authenticator_assurance,
+            redeem_authorization_code.code_hash, redeem_authorization_code.sign_in_id, issued_at + make_interval(secs => LEAST(lifetime_seconds, 600)));
+    IF 'offline_access' = ANY (code.scope) THEN
+        INSERT INTO openid.refresh_token (hash, sign_in_id, access_hash, expires_at)
+        VALUES (refresh_hash, redeem_authorization_code.sign_in_id, token_hash, issued_at + openid.refresh_lifetime());
+    END IF;
+    subject := service.pseudonym;
+    redeem_authorization_code.resource := code.resource;
+    nonce := code.nonce;
+    signed_in_at := code.signed_in_at;
+    redeem_authorization_code.authenticator_assurance := code.authenticator_assurance;
+    redeem_authorization_code.identity_assurance := service.identity_assurance;
+    redeem_authorization_code.id_token_claims := code.id_token_claims;
 END
 $$;
-ALTER FUNCTION web.redeem_authorization_code(bytea, text, text, text, bytea, integer) OWNER TO stoa_door;
+ALTER FUNCTION web.redeem_authorization_code(bytea, text, text, text, bytea, integer, bytea, text) OWNER TO stoa_door;
 
 -- Who asks, for one live credential; no row for any other. Notes the use of a session at most once a minute.
 CREATE FUNCTION web.resolve_credential(hash bytea) RETURNS TABLE (
@@ -220,6 +276,6 @@ CREATE TRIGGER closed_client_loses_tokens AFTER UPDATE OF closed_at ON openid.cl
 
 GRANT EXECUTE ON FUNCTION web.open_session(bytea, uuid, uuid, smallint, integer), web.revoke_credential(bytea),
     web.issue_client_token(bytea, text, text[], integer), web.issue_authorization_code(bytea, uuid, bytea),
-    web.redeem_authorization_code(bytea, text, text, text, bytea, integer), web.resolve_credential(bytea),
+    web.redeem_authorization_code(bytea, text, text, text, bytea, integer, bytea, text), web.resolve_credential(bytea),
     web.choose_language(bytea, text), web.remove_ended_credentials() TO stoa_app;
 REVOKE CREATE ON SCHEMA web FROM stoa_door;

@@ -261,7 +261,7 @@ ALTER FUNCTION access_log.check_moment() OWNER TO stoa_door;
 
 -- Who a credential speaks for, as long as it lives. Read by the statements of the door alone: each probes it by the hash.
 CREATE VIEW access_log.actor AS
-    SELECT c.hash, c.kind AS credential_kind, c.scope, c.client_id, c.account_id, c.staff_id,
+    SELECT c.hash, c.kind AS credential_kind, c.scope, c.client_id, c.account_id, c.staff_id, c.sign_in_id,
         CASE WHEN c.account_id IS NOT NULL THEN 'resident' WHEN c.staff_id IS NOT NULL THEN 'staff' ELSE 'organisation' END AS kind,
         coalesce(c.account_id::text, c.staff_id::text, c.client_id) AS id,
         CASE WHEN c.staff_id IS NOT NULL THEN 'city' ELSE c.organisation_id END AS organisation_id,
@@ -310,9 +310,10 @@ ALTER FUNCTION access_log.has_looked(uuid, uuid[], text, text) OWNER TO stoa_doo
 --   credentials      SHA-256 of the session or access token: actor, role and organisation follow from its row
 --   operations       disclose (an organisation reads; where it asks for nothing but derived attributes, the entry says predicate), list
 --                    (the same of many people, in a call of its own), view, search and paper_entry (caseworkers; of a protected resident only
---                    while the glass is broken), break_glass (a caseworker begins to break it), log_view (auditors), usage (a portal that shows residents their log), own_view (a resident, of own data)
+--                    while the glass is broken), break_glass (a caseworker begins to break it), log_view (auditors), usage (a portal that shows residents their log), claims (a service, of the resident who
+--                    signed in there: the entry says disclose or predicate, and names what of it was permitted), own_view (a resident, of own data)
 --   subject_kinds    disclose and list: pseudonym; staff: resident, public_code, national_number, name_and_birth_date;
---                    usage: national_number; own_view: self.
+--                    usage: national_number; claims and own_view: self.
 --                    Any other names nobody: an own view can only be of the resident whose credential it is
 --   subject_keys     UUID, code, or the HMAC in hexadecimal; '' for self
 --   attribute_lists  attribute ids with commas between them
@@ -568,9 +569,72 @@ BEGIN
         SELECT d.id, d.id, d.refusal, '{}'::text[] FROM decided AS d;
     END IF;
 
+    -- Services, of the resident who signed in there: the claims of the OpenID provider. Claims are voluntary (OpenID Connect Core §5.5.1), so what of
+    -- them consent or law covers is given, and only where that is nothing the read is refused.
+    IF 'claims' = ANY (operations) THEN
+        RETURN QUERY
+        WITH request AS (
+            SELECT r.id, nullif(r.case_reference, '') AS case_reference, coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes,
+                c.kind, c.id AS actor_id, c.client_id, c.organisation_id, c.client_organisation_id, s.resident_id, s.activity_id
+            FROM unnest(entry_ids, credentials, operations, subject_kinds, attribute_lists, case_references)
+                AS r (id, credential, operation, subject_kind, attribute_list, case_reference)
+            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential AND x.sign_in_id IS NOT NULL OFFSET 0) AS c ON true
+            LEFT JOIN LATERAL (SELECT x.resident_id, k.activity_id
+                FROM openid.sign_in AS x JOIN openid.client AS k ON k.id = x.client_id JOIN identity.account AS a ON a.id = x.account_id
+                WHERE x.id = c.sign_in_id AND x.ended_at IS NULL AND a.resident_id = x.resident_id AND a.closed_at IS NULL AND r.subject_kind = 'self'
+                OFFSET 0) AS s ON true
+            WHERE r.operation = 'claims'
+        ), counted AS (
+            INSERT INTO exchange.volume AS v (organisation_id, is_of_lists, minute, count)
+            SELECT r.client_organisation_id, false, date_trunc('minute', public.stoa_now()), count(*)
+            FROM request AS r WHERE r.client_organisation_id IS NOT NULL GROUP BY r.client_organisation_id ORDER BY r.client_organisation_id
+            ON CONFLICT (organisation_id, is_of_lists, minute) DO UPDATE SET count = v.count + excluded.count
+            RETURNING v.organisation_id, v.count > (SELECT o.requests_per_minute_max FROM consent.organisation AS o WHERE o.id = v.organisation_id) AS is_over
+        ), decided AS (
+            SELECT r.id, r.kind, r.actor_id, r.client_id, r.organisation_id, r.case_reference, act.purpose, act.legal_basis, act.law,
+                CASE WHEN v.is_over IS NOT TRUE THEN r.resident_id END AS subject_id, r.attributes AS asked, st.event_id AS consent_event_id,
+                ARRAY(SELECT m.id FROM unnest(r.attributes) AS m (id)
+                      WHERE m.id = ANY (act.attributes) AND (act.legal_basis <> 'consent' OR (st.state IN ('given', 'renewed') AND m.id = ANY (st.attributes)))
+                     ) AS covered,
+                CASE
+                    WHEN r.kind IS NULL THEN 'credential_invalid'
+                    WHEN v.is_over THEN 'volume_exceeded'
+                    WHEN r.case_reference IS NULL THEN 'case_reference_missing'
+                    WHEN act.legal_basis IS NULL THEN 'purpose_unknown'
+                    WHEN cardinality(r.attributes) = 0 THEN 'attributes_missing'
+                    WHEN r.resident_id IS NULL THEN 'subject_unknown' END AS refusal
+            FROM request AS r
+            LEFT JOIN counted AS v ON v.organisation_id = r.client_organisation_id
+            LEFT JOIN LATERAL (SELECT x.id, x.purpose, x.legal_basis, x.law, y.attributes
+                FROM consent.processing_activity AS x JOIN consent.policy AS y ON y.activity_id = x.id AND y.version = x.policy_version
+                WHERE x.id = r.activity_id OFFSET 0) AS act ON true
+            LEFT JOIN LATERAL (SELECT consent.state_at(x.state, x.valid_until, public.stoa_now()) AS state, x.attributes, x.event_id FROM consent.state AS x
+                WHERE x.resident_id = r.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
+        ), judged AS (
+            SELECT d.id, d.kind, d.actor_id, d.client_id, d.organisation_id, d.case_reference, d.purpose, d.legal_basis, d.law, d.subject_id, d.consent_event_id,
+                coalesce(d.refusal, CASE WHEN cardinality(d.covered) = 0 THEN
+                    CASE d.legal_basis WHEN 'consent' THEN 'consent_missing' ELSE 'attributes_not_in_purpose' END END) AS refusal,
+                CASE WHEN d.refusal IS NULL AND cardinality(d.covered) > 0 THEN d.covered ELSE d.asked END AS attributes
+            FROM decided AS d
+        ), logged AS (
+            INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
+                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal)
+            SELECT j.id, public.stoa_now(), j.subject_id, j.kind, j.actor_id, j.kind, j.organisation_id, j.client_id,
+                CASE WHEN j.attributes <@ ARRAY(SELECT x.id FROM register.attribute AS x WHERE x.derived_from IS NOT NULL) THEN 'predicate' ELSE 'disclose' END,
+                j.attributes, coalesce(j.purpose, 'sign-in'), CASE WHEN j.refusal IS NULL THEN j.legal_basis END, CASE WHEN j.refusal IS NULL THEN j.law END,
+                CASE WHEN j.refusal IS NULL AND j.legal_basis = 'consent' THEN j.consent_event_id END,
+                j.case_reference, CASE WHEN j.refusal IS NULL THEN 'permitted' ELSE 'refused' END, j.refusal
+            FROM judged AS j WHERE j.kind IS NOT NULL
+            RETURNING entry.id
+        ), queued AS (
+            INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
+        )
+        SELECT j.id, j.id, j.refusal, '{}'::text[] FROM judged AS j;
+    END IF;
+
     RETURN QUERY
         SELECT r.id, r.id, 'operation_unknown', '{}'::text[] FROM unnest(entry_ids, operations) AS r (id, operation)
-        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'break_glass', 'log_view', 'usage', 'own_view');
+        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'break_glass', 'log_view', 'usage', 'claims', 'own_view');
 END
 $$;
 ALTER FUNCTION access_log.authorise(uuid[], bytea[], text[], text[], text[], text[], text[], text[]) OWNER TO stoa_door;

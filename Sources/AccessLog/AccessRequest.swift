@@ -64,6 +64,8 @@ public enum AccessOperation: String, Sendable, Hashable {
     case logView = "log_view"
     /// A portal shows a resident who looked at their data.
     case usage
+    /// A service receives claims about the resident who signed in there: as much of the attributes as consent or law covers.
+    case claims
     /// Residents look at their own data.
     case ownView = "own_view"
 }

@@ -2,6 +2,7 @@
 // the database gives each notice to one of them at a time.
 import Foundation
 public import Logging
+import Outgoing
 public import Postgres
 public import TransparencyLog
 
@@ -25,7 +26,7 @@ public struct NoticeDelivery: Sendable {
     ///   - permitsLoopback: whether receivers on this machine are posted to; never in a city.
     public init(database: Database, signer: Ed25519NoteSigner, permitsLoopback: Bool, logger: Logger) {
         self.database = database
-        post = NoticePost(signer: signer, permitsLoopback: permitsLoopback)
+        post = NoticePost(signer: signer, out: GuardedPost(permitsLoopback: permitsLoopback))
         self.logger = logger
     }
 

@@ -17,6 +17,24 @@ struct OAuthError: Error {
         case unsupportedResponseType = "unsupported_response_type"
         case accessDenied = "access_denied"
         case temporarilyUnavailable = "temporarily_unavailable"
+        /// RFC 7591 §3.2.2.
+        case invalidRedirectURI = "invalid_redirect_uri"
+        case invalidClientMetadata = "invalid_client_metadata"
+        case invalidToken = "invalid_token"
+        /// RFC 8628 §3.5.
+        case authorizationPending = "authorization_pending"
+        case slowDown = "slow_down"
+        case expiredToken = "expired_token"
+        /// RFC 9449 §5, §8.
+        case invalidProof = "invalid_dpop_proof"
+        case useNonce = "use_dpop_nonce"
+        /// RFC 8707 §2.
+        case invalidTarget = "invalid_target"
+        /// OpenID Connect Core §3.1.2.6: the prompt was none, and somebody would have to be asked.
+        case loginRequired = "login_required"
+        case consentRequired = "consent_required"
+        /// OpenID Connect Core Error Code unmet_authentication_requirements 1.0.
+        case unmetAuthenticationRequirements = "unmet_authentication_requirements"
     }
 
     var code: Code
@@ -54,6 +72,15 @@ struct OAuthError: Error {
         for field in OAuthError.neverStored { headers[field.name] = field.value }
         return Response.json(
             ["error": .string(code.rawValue), "error_description": .string(Self.printable(description))], status: status, headers: headers)
+    }
+
+    /// The answer where a token was to open something (RFC 9449 §7.1).
+    var challenge: Response {
+        var answer = response
+        answer.status = .unauthorized
+        let algorithms = KeyProof.algorithms.map(\.rawValue).joined(separator: " ")
+        answer.headers[.wwwAuthenticate] = "DPoP error=\"\(code.rawValue)\", error_description=\"\(Self.printable(description))\", algs=\"\(algorithms)\""
+        return answer
     }
 
     /// RFC 6749 §5.1 asks for both, also on errors.

@@ -53,3 +53,11 @@ extension OAuthParameters {
         }
     }
 }
+
+extension OAuthParameters {
+    /// The first of our languages among `ui_locales` (OpenID Connect Core §3.1.2.1): tags with spaces between, the best first.
+    var preferredLanguage: Language? {
+        (self["ui_locales"] ?? "").split(separator: " ").prefix(20).lazy
+            .compactMap { tag in tag.split(separator: "-").first.flatMap { Language(rawValue: $0.lowercased()) } }.first
+    }
+}

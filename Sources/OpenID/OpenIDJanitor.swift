@@ -14,12 +14,18 @@ public enum OpenIDJanitor {
     @discardableResult
     public static func removeEnded(from database: some Executor) async throws -> Int {
         let assertions = try await database.execute("DELETE FROM openid.client_assertion WHERE expires_at < public.stoa_now()")
+        let proofs = try await database.execute("DELETE FROM openid.key_proof WHERE expires_at < public.stoa_now()")
         let requests = try await database.execute(
             """
             DELETE FROM openid.authorization_request
              WHERE expires_at < public.stoa_now()
                 - make_interval(secs => CASE WHEN answered_at IS NULL THEN \(unansweredKeptSeconds) ELSE \(answeredKeptSeconds) END)
             """)
-        return assertions + requests
+        return assertions + proofs + requests + Int(try await database.one(RemovePastSignIns()))
     }
+}
+
+private struct RemovePastSignIns: Query {
+    var sql: SQL { "SELECT openid.remove_past_sign_ins()" }
+    func decode(_ row: inout RowReader) throws -> Int32 { try row.next() }
 }

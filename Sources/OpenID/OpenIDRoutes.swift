@@ -1,5 +1,5 @@
-// The authorization server: how organisations' systems and residents' apps get access tokens. The URL table first, then
-// the handlers in its order.
+// The authorization server and OpenID provider: how organisations' systems and residents' apps get access tokens, and how residents sign in at
+// services. The URL table first, then the handlers in its order.
 import HTTPTypes
 public import AccessLog
 import Hummingbird
@@ -12,13 +12,20 @@ public struct OpenIDRoutes: Sendable {
     let database: Database
     let server: ServerMetadata
     let ownProfile: OwnProfile
+    let keys: SigningKeys
+    let claims: ReadClaims
+    let proofs: ProveKey
     let budget: RequestBudget
 
     /// - Parameters:
     ///   - door: the way to the resident's own attributes for `GET /api/v1/me`.
+    ///   - keys: what ID tokens and services' access tokens are signed with.
     ///   - baseURL: the issuer, and where the endpoints are.
-    public init(database: Database, door: Door, vault: ResidentVault, baseURL: BaseURL) {
+    public init(database: Database, door: Door, vault: ResidentVault, keys: SigningKeys, baseURL: BaseURL) {
         self.database = database
+        self.keys = keys
+        claims = ReadClaims(database: database, door: door, vault: vault, keys: keys, issuer: baseURL.origin)
+        proofs = ProveKey(database: database, nonces: ProofNonce(key: vault.derivedKey(for: "openid/proof-nonce")))
         server = ServerMetadata(issuer: baseURL.origin)
         ownProfile = OwnProfile(door: door, vault: vault)
         budget = RequestBudget(requestsMax: Self.authorizationRequestsBurst, requestsPerSecond: Self.authorizationRequestsPerSecond)
@@ -31,15 +38,25 @@ public struct OpenIDRoutes: Sendable {
     static let authorizationRequestsPerSecond = 200
 
     public func add(to site: Site) {
-        site.declare(pages: [ApprovalPage.self, RefusalPage.self])
+        site.declare(pages: [ApprovalPage.self, ServicePage.self, SignInAgainPage.self, GoOnPage.self, RefusalPage.self])
         site.publicAPI.get(ServerMetadata.path, use: metadata)
+        site.publicAPI.get(ServerMetadata.openIDPath, use: metadata)
+        site.publicAPI.get(ServerMetadata.keysPath, use: keySet)
         site.publicAPI.post(ServerMetadata.tokenPath, use: token)
+        site.publicAPI.post(ServerMetadata.pushPath, use: push)
+        site.publicAPI.post(ServerMetadata.devicePath, use: beginDevice)
+        site.publicAPI.post(ServerMetadata.registrationPath, use: register)
         site.publicAPI.post(ServerMetadata.revocationPath, use: revoke)
+        site.publicAPI.post(ServerMetadata.introspectionPath, use: introspect)
+        site.publicAPI.get(ServerMetadata.userInfoPath, use: userInfo)
+        site.publicAPI.post(ServerMetadata.userInfoPath, use: userInfo)
         site.everyone.get(ServerMetadata.authorizationPath, use: authorize)
         site.resident.get("/oauth/requests/{id}", use: showRequest)
         // Not in the group of signed-in residents: a session that ended while the page was open leads back to the request.
         site.everyone.post("/oauth/requests/{id}/allow", use: allow)
+        site.everyone.post("/oauth/requests/{id}/allow-without-sharing", use: allowWithoutSharing)
         site.everyone.post("/oauth/requests/{id}/refuse", use: refuse)
+        site.everyone.post("/oauth/requests/{id}/sign-in-again", use: signInAgain)
         site.residentAPI.get("/api/v1/me", use: me)
     }
 
@@ -47,19 +64,60 @@ public struct OpenIDRoutes: Sendable {
         Response.json(server.document, headers: [.cacheControl: ServerMetadata.cacheControl])
     }
 
+    @Sendable func keySet(_ request: Request, _ context: WebContext) async throws -> Response {
+        Response.json(try await keys.keySet(), headers: [.cacheControl: ServerMetadata.cacheControl])
+    }
+
     @Sendable func token(_ request: Request, _ context: WebContext) async throws -> Response {
         try await answering {
             let parameters = try await OAuthParameters.read(request, context)
             let named = try parameters.required("grant_type")
             let client = try await client(of: parameters, at: ServerMetadata.tokenPath, request, context)
-            let issue = IssueToken(database: database, logger: context.logger)
+            let thumbprint = try await proofs.thumbprint(
+                request.headers, method: .post, address: server.issuer + ServerMetadata.tokenPath, now: client.now)
+            let issue = IssueToken(
+                database: database, issuer: server.issuer, keys: keys, claims: claims, keyThumbprint: thumbprint, logger: context.logger)
             let issued =
                 switch IssueToken.Grant(rawValue: named) {
                 case .clientCredentials: try await issue.forClient(client, scope: parameters["scope"])
                 case .authorizationCode: try await issue.forCode(client, parameters)
-                case nil: throw OAuthError(.unsupportedGrantType, "The grant_type is client_credentials or authorization_code.")
+                case .refreshToken: try await issue.forRefresh(client, parameters)
+                case .deviceCode: try await issue.forDevice(client, parameters)
+                case nil:
+                    throw OAuthError(
+                        .unsupportedGrantType, "The grant_type is one of: " + IssueToken.Grant.allCases.map(\.rawValue).joined(separator: ", ") + ".")
                 }
-            return tokenResponse(issued.token, lifetimeSeconds: issued.lifetimeSeconds, scope: issued.scope)
+            return tokenResponse(issued)
+        }
+    }
+
+    @Sendable func push(_ request: Request, _ context: WebContext) async throws -> Response {
+        try await answering {
+            let parameters = try await OAuthParameters.read(request, context)
+            let client = try await client(of: parameters, at: ServerMetadata.pushPath, request, context)
+            let thumbprint = try await proofs.thumbprint(
+                request.headers, method: .post, address: server.issuer + ServerMetadata.pushPath, now: client.now)
+            return try await PushRequest(database: database, budget: budget).push(parameters, by: client, keyThumbprint: thumbprint)
+        }
+    }
+
+    @Sendable func beginDevice(_ request: Request, _ context: WebContext) async throws -> Response {
+        try await answering {
+            let parameters = try await OAuthParameters.read(request, context)
+            let client = try await client(of: parameters, at: ServerMetadata.devicePath, request, context)
+            return try await DeviceGrant(database: database, issuer: server.issuer, budget: budget).begin(parameters, by: client)
+        }
+    }
+
+    @Sendable func register(_ request: Request, _ context: WebContext) async throws -> Response {
+        try await answering {
+            guard let token = ServiceToken.sent(request.headers), !token.isProven else { throw OAuthError.invalidToken }
+            do {
+                let metadata = try await context.jsonValue(request, bytesMax: RegisterService.bodyBytesMax).value
+                return try await RegisterService(database: database).register(metadata, token: token.characters)
+            } catch let problem as Problem where problem.status.kind == .clientError {
+                throw OAuthError(.invalidClientMetadata, problem.detail, status: problem.status == .unsupportedMediaType ? .badRequest : problem.status)
+            }
         }
     }
 
@@ -67,8 +125,30 @@ public struct OpenIDRoutes: Sendable {
         try await answering {
             let parameters = try await OAuthParameters.read(request, context)
             let client = try await client(of: parameters, at: ServerMetadata.revocationPath, request, context)
-            try await RevokeToken(database: database).revoke(try parameters.required("token"), by: client)
+            try await RevokeToken(database: database, keys: keys).revoke(try parameters.required("token"), by: client)
             return Response(status: .ok, headers: OAuthError.neverStored)
+        }
+    }
+
+    @Sendable func introspect(_ request: Request, _ context: WebContext) async throws -> Response {
+        try await answering {
+            let parameters = try await OAuthParameters.read(request, context)
+            let client = try await client(of: parameters, at: ServerMetadata.introspectionPath, request, context)
+            let introspect = IntrospectToken(database: database, keys: keys, issuer: server.issuer)
+            return Response.json(try await introspect.body(try parameters.required("token"), for: client), headers: OAuthError.neverStored)
+        }
+    }
+
+    @Sendable func userInfo(_ request: Request, _ context: WebContext) async throws -> Response {
+        guard let token = ServiceToken.sent(request.headers) else { throw BearerContext.missingToken }
+        do {
+            let body = try await claims.userInfo(token) { now in
+                try await proofs.thumbprint(
+                    request.headers, method: request.method, address: server.issuer + ServerMetadata.userInfoPath, accessToken: token.characters, now: now)
+            }
+            return Response.json(body)
+        } catch let error as OAuthError {
+            return error.challenge
         }
     }
 
@@ -76,8 +156,12 @@ public struct OpenIDRoutes: Sendable {
         do {
             if case .staff = context.caller { throw AuthorizationRefusal.staff }
             guard let query = try? context.query(request) else { throw AuthorizationRefusal.malformed }
-            let begin = BeginAuthorization(database: database, issuer: server.issuer, budget: budget)
-            return context.redirect(to: try await begin.location(for: OAuthParameters(query), logger: context.logger))
+            let parameters = OAuthParameters(query)
+            if let language = parameters.preferredLanguage { context.suggest(language, for: request) }
+            let begin = BeginAuthorization(
+                database: database, issuer: server.issuer, budget: budget, browser: LoginCookie.readOrIssue(request, in: context),
+                session: context.resident?.credential, language: context.language)
+            return context.redirect(to: try await begin.location(for: parameters, logger: context.logger))
         } catch let refusal as AuthorizationRefusal {
             return try refusalPage(refusal, context)
         }
@@ -85,24 +169,44 @@ public struct OpenIDRoutes: Sendable {
 
     @Sendable func showRequest(_ request: Request, _ context: ResidentContext) async throws -> Response {
         let id: AuthorizationRequestID = try context.parameter("id")
-        let asked: FindAuthorizationRequest.Row
         do {
-            asked = try await AnswerAuthorization(database: database, issuer: server.issuer).open(id)
+            let answers = answers(context)
+            let standing = try await answers.open(id, browser: LoginCookie.read(request, in: context), session: context.resident.credential)
+            switch SignInRules.step(standing) {
+            case .ask: return try askingPage(id, standing, context)
+            case .signInAgain:
+                return try context.page(SignInAgainPage(id, standing, context), title: "openid.again.title")
+            case .proceed:
+                return try goOn(to: try await answers.location(id, .proceed, session: context.resident.credential), standing, context)
+            case .unmet: return try goOn(to: try await answers.unmet(id, standing), standing, context)
+            }
         } catch let refusal as AuthorizationRefusal {
             return try refusalPage(refusal, context)
         }
-        context.allowFormAction(RedirectAddress.formActionSource(of: asked.redirectAddress))
-        return try context.page(
-            ApprovalPage(id, asked, resident: context.resident, context: context), title: "openid.approval.title",
-            ["client": asked.clientName.text(context.language)])
     }
 
     @Sendable func allow(_ request: Request, _ context: WebContext) async throws -> Response {
-        try await answer(.allow, context)
+        var fields = FormReader(context.form)
+        let version = fields.optionalText("policy_version", charactersMax: 10).flatMap { Int($0) }
+        return try await answer(.allow(policyVersion: version), request, context)
+    }
+
+    @Sendable func allowWithoutSharing(_ request: Request, _ context: WebContext) async throws -> Response {
+        try await answer(.allowWithoutSharing, request, context)
     }
 
     @Sendable func refuse(_ request: Request, _ context: WebContext) async throws -> Response {
-        try await answer(.refuse, context)
+        try await answer(.refuse, request, context)
+    }
+
+    /// Ends the session, because the service wants a new one, and leads by the sign-in page back to the request.
+    @Sendable func signInAgain(_ request: Request, _ context: WebContext) async throws -> Response {
+        let id: AuthorizationRequestID = try context.parameter("id")
+        if let resident = context.resident {
+            try await database.execute(OpenID.revoke(resident.credential))
+            SessionCookie.clear(in: context)
+        }
+        return context.redirect(to: "/sign-in?next=/oauth/requests/\(id)")
     }
 
     @Sendable func me(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
@@ -113,7 +217,7 @@ public struct OpenIDRoutes: Sendable {
 
 extension OpenIDRoutes {
     private func client(of parameters: OAuthParameters, at path: String, _ request: Request, _ context: WebContext) async throws -> RegisteredClient {
-        try await AuthenticateClient(database: database, audiences: server.audiences(at: path))
+        try await AuthenticateClient(database: database, issuer: server.issuer, audiences: server.audiences(at: path))
             .client(of: parameters, headers: request.headers, logger: context.logger)
     }
 
@@ -126,15 +230,23 @@ extension OpenIDRoutes {
         }
     }
 
-    private func answer(_ decision: AnswerAuthorization.Decision, _ context: WebContext) async throws -> Response {
+    private func answers(_ context: some PageContext) -> AnswerAuthorization {
+        AnswerAuthorization(database: database, issuer: server.issuer, language: context.language)
+    }
+
+    private func answer(_ decision: AnswerAuthorization.Decision, _ request: Request, _ context: WebContext) async throws -> Response {
         let id: AuthorizationRequestID = try context.parameter("id")
         switch context.caller {
         case .resident(let resident):
             do {
-                let answer = AnswerAuthorization(database: database, issuer: server.issuer)
-                return context.redirect(to: try await answer.location(id, decision, session: resident.credential))
+                let location = try await answers(context).location(
+                    id, decision, browser: LoginCookie.read(request, in: context), session: resident.credential)
+                return context.redirect(to: location)
             } catch is AnswerAuthorization.SessionEnded {
                 throw context.signInFirst()
+            } catch is AnswerAuthorization.ShowAgain {
+                context.notice("openid.changed")
+                return context.redirect(to: "/oauth/requests/\(id)")
             } catch let refusal as AuthorizationRefusal {
                 return try refusalPage(refusal, context)
             }
@@ -143,9 +255,51 @@ extension OpenIDRoutes {
         }
     }
 
+    private func askingPage(_ id: AuthorizationRequestID, _ standing: Standing, _ context: ResidentContext) throws -> Response {
+        if !standing.isForDevice { context.allowFormAction(RedirectAddress.formActionSource(of: standing.redirectAddress)) }
+        let name = ["client": standing.clientName.text(context.language)]
+        guard standing.isService else {
+            return try context.page(ApprovalPage(id, standing, resident: context.resident, context: context), title: "openid.approval.title", name)
+        }
+        return try context.page(ServicePage(id, standing, resident: context.resident, context: context), title: "openid.service.title", name)
+    }
+
+    /// A page that goes on by itself, and a link for browsers that do not. It is no redirect, because the request before it may have been the form of the
+    /// sign-in page, whose policy lets that form lead nowhere else.
+    private func goOn(to location: String, _ standing: Standing, _ context: ResidentContext) throws -> Response {
+        var response = try context.page(GoOnPage(location, standing, context), title: "openid.go_on.title")
+        response.headers[.refresh] = "0; url=" + location
+        return response
+    }
+
     private func refusalPage(_ refusal: AuthorizationRefusal, _ context: some PageContext) throws -> Response {
         try context.page(RefusalPage(refusal, context: context), title: "openid.refusal.\(refusal.rawValue).title", status: refusal.status)
     }
+}
+
+extension WebContext {
+    /// The resident who is signed in, if one is.
+    fileprivate var resident: ResidentCaller? {
+        guard case .resident(let resident) = caller else { return nil }
+        return resident
+    }
+}
+
+extension ServiceToken {
+    /// The token of `Authorization: Bearer …` or `DPoP …` (RFC 9449 §7.1), of whatever length ours have.
+    static func sent(_ headers: HTTPFields) -> (characters: String, isProven: Bool)? {
+        guard let value = headers[.authorization], let space = value.firstIndex(of: " ") else { return nil }
+        switch value[..<space].lowercased() {
+        case "bearer": return (String(value[value.index(after: space)...]), false)
+        case "dpop": return (String(value[value.index(after: space)...]), true)
+        default: return nil
+        }
+    }
+}
+
+extension HTTPField.Name {
+    // A literal of this file; were it no header name, the answer would carry `Via` and the tests would see it.
+    fileprivate static let refresh = HTTPField.Name("Refresh") ?? .via
 }
 
 extension AuthorizationRefusal {
@@ -155,7 +309,7 @@ extension AuthorizationRefusal {
         case .malformed, .unknownClient, .unknownRedirect: .badRequest
         case .unknownRequest: .notFound
         case .expired, .answered: .gone
-        case .staff: .forbidden
+        case .staff, .otherBrowser: .forbidden
         }
     }
 }

@@ -1,6 +1,6 @@
 // Seals and opens personal data. Every resident has a data key; the city's key-encryption key wraps it. Erasing the wrapped key
 // erases the person, in the database and in every backup, while the logs stay whole.
-import Crypto
+public import Crypto
 import Foundation
 public import Primitives
 public import Web
@@ -77,6 +77,28 @@ public struct ResidentVault: Sendable {
         }
     }
 
+    /// A secret of the city itself, such as a key that signs, as it is stored.
+    /// - Parameter name: what it is; it opens under no other name.
+    public func wrap(secret: [UInt8], named name: String) throws -> WrappedKey {
+        WrappedKey(keyID: keyID, bytes: try AES.GCM.seal(Data(secret), using: keyEncryptionKey, authenticating: secretContext(name)).allBytes)
+    }
+
+    /// Opens a secret of the city. Throws ``VaultError``.
+    public func unwrap(secret wrapped: WrappedKey, named name: String) throws(VaultError) -> [UInt8] {
+        guard wrapped.keyID == keyID else { throw .unknownKey(keyID: wrapped.keyID) }
+        do {
+            return Array(try AES.GCM.open(AES.GCM.SealedBox(combined: wrapped.bytes), using: keyEncryptionKey, authenticating: secretContext(name)))
+        } catch {
+            throw .notAuthentic
+        }
+    }
+
+    /// A key of the city for one use, the same on every node: HKDF (RFC 5869) of the key-encryption key.
+    /// - Returns: 32 bytes.
+    public func derivedKey(for use: String) -> SymmetricKey {
+        HKDF<SHA256>.deriveKey(inputKeyMaterial: keyEncryptionKey, info: Data("stoa/derived-key/1 \(use)".utf8), outputByteCount: 32)
+    }
+
     /// A value that only this key-encryption key opens: stored with an empty database, tried at every start.
     public func sealTestValue() throws -> [UInt8] {
         try AES.GCM.seal(testValue, using: keyEncryptionKey, authenticating: Data("stoa/key-check/1".utf8)).allBytes
@@ -102,6 +124,8 @@ private func dataKeyContext(_ resident: ResidentID) -> [UInt8] {
 private func valueContext(_ resident: ResidentID, _ attribute: String) -> [UInt8] {
     boundBytes("stoa/attribute/1", resident, attribute)
 }
+
+private func secretContext(_ name: String) -> [UInt8] { Array("stoa/secret/1".utf8) + Array(name.utf8) }
 
 private func boundBytes(_ label: StaticString, _ resident: ResidentID, _ suffix: String = "") -> [UInt8] {
     var bytes: [UInt8] = []

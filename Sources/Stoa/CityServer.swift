@@ -59,17 +59,26 @@ struct CityServer {
     }
 
     private var loops: [(String, @Sendable () async -> Void)] {
-        let (database, sequencer, noticeDelivery, rules, logger, say) = (
-            city.database, city.sequencer, city.noticeDelivery, configuration.anomalies, self.logger, self.say)
+        let (database, sequencer, noticeDelivery, logoutDelivery, signingKeys, rules, logger, say) = (
+            city.database, city.sequencer, city.noticeDelivery, city.logoutDelivery, city.signingKeys, configuration.anomalies, self.logger, self.say)
         var loops: [(String, @Sendable () async -> Void)] = [
             ("sequencer", { await sequencer.run() }),
             ("webhooks", { await noticeDelivery.run() }),
+            ("log-outs", { await logoutDelivery.run() }),
             (
                 "janitor",
                 {
                     await every(Self.janitorInterval) {
                         try await removeEnded(from: database)
                     } onError: { logger.warning("cleaning up failed; will try again", metadata: ["error": "\($0)"]) }
+                }
+            ),
+            (
+                "signing keys",
+                {
+                    await every(Self.janitorInterval) {
+                        try await signingKeys.rotate()
+                    } onError: { logger.error("the provider's keys were not rotated; will try again", metadata: ["error": "\($0)"]) }
                 }
             ),
             (

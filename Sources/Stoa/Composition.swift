@@ -34,6 +34,9 @@ struct City {
     let noticeDelivery: NoticeDelivery
     let identity: IdentityService
     let ledger: Ledger
+    /// Of the OpenID provider.
+    let signingKeys: SigningKeys
+    let logoutDelivery: LogoutDelivery
 
     /// - Parameters:
     ///   - url: of the database, as the role that serves.
@@ -60,6 +63,9 @@ struct City {
         identity = IdentityService(
             database: database, passwords: try PasswordHasher(cost: configuration.passwords, threadCount: configuration.passwordThreads),
             vault: keys.vault, lookup: keys.lookup)
+        signingKeys = SigningKeys(database: database, vault: keys.vault)
+        logoutDelivery = LogoutDelivery(
+            database: database, keys: signingKeys, baseURL: configuration.baseURL, permitsLoopback: configuration.permitsLoopbackWebhooks, logger: logger)
         ledger = Ledger(database: database)
 
         site = try Site(configuration: configuration.web, resolve: Site.resolver(using: database))
@@ -102,7 +108,11 @@ struct City {
         ).add(to: site)
         NoticeRoutes(database: database, signer: keys.logSigner).add(to: site)
         CatalogueRoutes(database: database, baseURL: configuration.baseURL, city: configuration.city.name).add(to: site)
-        OpenIDRoutes(database: database, door: door, vault: keys.vault, baseURL: configuration.baseURL).add(to: site)
+        ConnectedServicesRoutes(database: database).add(to: site)
+        DeviceRoutes(database: database).add(to: site)
+        ServiceAdministrationRoutes(database: database).add(to: site)
+        EndSessionRoutes(database: database, keys: signingKeys, baseURL: configuration.baseURL).add(to: site)
+        OpenIDRoutes(database: database, door: door, vault: keys.vault, keys: signingKeys, baseURL: configuration.baseURL).add(to: site)
     }
 }
 

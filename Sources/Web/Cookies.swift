@@ -2,6 +2,7 @@
 // sign-out use `SessionCookie`; the other cookies are read by the middleware and set by contexts (notice) and `POST /language`.
 import Foundation
 import HTTPTypes
+public import Hummingbird
 
 /// Names and attributes of every cookie, decided by whether the site is reached over https.
 ///
@@ -11,6 +12,8 @@ public struct CookieNames: Sendable, Hashable {
     public let csrf: String
     public let language: String
     public let notice: String
+    /// Ties requests of services and apps to the browser that began them.
+    let login: String
     private let attributes: String
 
     public init(baseURL: BaseURL) {
@@ -19,6 +22,7 @@ public struct CookieNames: Sendable, Hashable {
         csrf = prefix + "stoa_csrf"
         language = "stoa_language"
         notice = prefix + "stoa_notice"
+        login = prefix + "stoa_login"
         // Lax, not Strict: a link in a letter or an e-mail must arrive signed in.
         attributes = "; Path=/; HttpOnly; SameSite=Lax" + (baseURL.isSecure ? "; Secure" : "")
     }
@@ -77,5 +81,24 @@ public enum SessionCookie {
         web.state.setCookie(web.services.cookies.clearCookie(web.services.cookies.session), named: web.services.cookies.session)
         web.state.nextSessionToken = nil
         web.state.forgetCSRF(web.services.cookies)
+    }
+}
+
+/// The cookie of a browser in which somebody is on the way through a sign-in for a service or an app. It names no person and opens nothing: without it
+/// an address of such a sign-in could be prepared by one and finished by another.
+public enum LoginCookie {
+    /// What the browser sent, as it is stored; nil without a cookie that can be one of ours.
+    public static func read(_ request: Request, in context: some PageContext) -> CredentialHash? {
+        guard let value = request.headers.cookie(context.web.services.cookies.login), value.utf8.count == 43, Base64URL.decode(value) != nil else { return nil }
+        return CredentialHash(token: value)
+    }
+
+    /// The browser's cookie, or a new one that goes out with the answer.
+    public static func readOrIssue(_ request: Request, in context: some PageContext) -> CredentialHash {
+        if let hash = read(request, in: context) { return hash }
+        let value = SessionCookie.newToken()
+        let web = context.web
+        web.state.setCookie(web.services.cookies.setCookie(web.services.cookies.login, value), named: web.services.cookies.login)
+        return CredentialHash(token: value)
     }
 }

@@ -96,6 +96,14 @@ extension PageContext {
         web.state.allowFormAction(origin)
     }
 
+    /// Speaks a language from this answer on, where nobody has chosen one here: whoever sends people to this site may know it. It lasts until the browser closes.
+    public func suggest(_ language: Language, for request: Request) {
+        let cookies = web.services.cookies
+        guard request.headers.cookie(cookies.language) == nil, web.caller.language == nil else { return }
+        web.state.language = language
+        web.state.setCookie(cookies.setCookie(cookies.language, language.tag), named: cookies.language)
+    }
+
     /// A page inside the layout.
     /// - Parameters:
     ///   - model: what it shows; its type was declared with `Site.declare(pages:)`.

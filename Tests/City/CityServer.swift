@@ -49,14 +49,18 @@ public struct CityAnswer: Sendable {
 /// A browser without scripts: keeps cookies, and sends a form with the token of the page that it saw last.
 public final class CityBrowser {
     private let client: any TestClientProtocol
-    private var cookies: [String: String] = [:]
+    /// What it holds at this moment, for another tab.
+    public private(set) var cookies: [String: String] = [:]
     private var formToken: String?
     public var acceptLanguage: String?
 
-    /// - Parameter session: of somebody who is signed in already.
-    public init(_ client: any TestClientProtocol, session: FixtureCredential? = nil) {
+    /// - Parameters:
+    ///   - session: of somebody who is signed in already.
+    ///   - cookies: of the browser of which this is another tab, or the next visit.
+    public init(_ client: any TestClientProtocol, session: FixtureCredential? = nil, cookies: [String: String] = [:]) {
         self.client = client
-        if let session { cookies["stoa_session"] = session.token }
+        self.cookies = cookies
+        if let session { self.cookies["stoa_session"] = session.token }
     }
 
     public func get(_ path: String) async throws -> CityAnswer {

@@ -268,17 +268,23 @@ struct RevocationTests {
 
 @Suite("Without a database")
 struct OutageTests {
-    @Test("Nothing is reported as done while the database is away: 503, and when to come back")
+    @Test("storage errors never reported as success: while the database is away, 503 and when to come back")
     func away() async throws {
         let city = try await CityFixture.make()
         let nowhere = try Database(configuration: Database.Configuration(url: "host=/nonexistent dbname=none"), logger: quiet)
-        let routes = OpenIDRoutes(database: nowhere, door: Door(database: nowhere), vault: city.vault, baseURL: try BaseURL(issuer))
+        let routes = OpenIDRoutes(
+            database: nowhere, door: Door(database: nowhere), vault: city.vault, keys: SigningKeys(database: nowhere, vault: city.vault),
+            baseURL: try BaseURL(issuer))
         try await city.serve({ routes.add(to: $0) }) { client in
             for answer in [
                 try await client.token(try AssertionMaker(client: "clinic-system").assertion()),
                 try await App().redeem(OpaqueToken().characters, client),
                 try await client.post("/oauth/revoke", form: [("token", OpaqueToken().characters), ("client_id", "city-app")]),
                 try await client.get(App().address()),
+                try await client.post("/oauth/token", form: [("grant_type", "refresh_token"), ("refresh_token", OpaqueToken().characters), ("client_id", "city-app")]),
+                try await client.post("/oauth/introspect", form: [("token", OpaqueToken().characters), ("client_id", "city-app")]),
+                try await client.post("/oauth/par", form: [("client_id", "city-app")]), try await client.post("/oauth/device", form: [("client_id", "city-app")]),
+                try await client.get("/oauth/keys"), try await client.get("/oauth/userinfo", bearer: try AssertionMaker(client: "x").assertion(header: ["typ": "at+jwt"])),
             ] {
                 #expect(answer.status == 503)
                 #expect(answer.headers[.retryAfter] != nil)

@@ -133,7 +133,8 @@ struct AuthorizationRequestTests {
     func flood() async throws {
         try await Town.serve { town, _ in
             let begin = BeginAuthorization(
-                database: town.city.app, issuer: issuer, budget: RequestBudget(requestsMax: 2, requestsPerSecond: 1))
+                database: town.city.app, issuer: issuer, budget: RequestBudget(requestsMax: 2, requestsPerSecond: 1),
+                browser: CredentialHash(token: "browser"), session: nil, language: .english)
             func parameters(_ app: App) throws -> OAuthParameters {
                 OAuthParameters(try Form(bytes: app.address().drop { $0 != "?" }.dropFirst().utf8))
             }
@@ -159,7 +160,7 @@ struct AuthorizationAnswerTests {
             #expect(answer.status == 303)
             #expect(answer.headers[.location]?.removingPercentEncoding == "/sign-in?next=" + page)
             let ada = try await town.city.resident()
-            #expect(try await CityBrowser(client, session: ada.session).get(page).status == 200)
+            #expect(try await CityBrowser(client, session: ada.session, cookies: stranger.cookies).get(page).status == 200)
         }
     }
 
@@ -234,11 +235,13 @@ struct AuthorizationAnswerTests {
     func tabs() async throws {
         try await Town.serve { town, client in
             let ada = try await town.city.resident()
-            let page = try await App().begin(CityBrowser(client, session: ada.session))
+            let browser = CityBrowser(client, session: ada.session)
+            let page = try await App().begin(browser)
+            let cookies = browser.cookies
             let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
                 for _ in 0..<8 {
                     group.addTask {
-                        let tab = CityBrowser(client, session: ada.session)
+                        let tab = CityBrowser(client, cookies: cookies)
                         _ = try await tab.get(page)
                         return try await tab.post(page + "/allow", []).status
                     }
@@ -259,7 +262,7 @@ struct AuthorizationAnswerTests {
             let shown = try await ada.get(page)
             let token = try #require(shown.text.firstMatch(of: /name="form_token" value="([^"]+)"/)?.1)
             let eve = CityBrowser(client, session: try await town.city.resident().session)
-            _ = try await eve.get(page)
+            _ = try await eve.get(try await App().begin(eve))
             #expect(try await eve.post(page + "/allow", [("form_token", String(token))]).status == 403)
             #expect(try await codes(town) == 0)
         }
@@ -314,7 +317,7 @@ struct AuthorizationAnswerTests {
             #expect(answer.headers[.location] == "/sign-in?next=" + page)
             #expect(answer.headers[values: .setCookie].contains { $0.hasPrefix("stoa_notice=web.not_saved;") })
             #expect(try await codes(town) == 0)
-            let again = CityBrowser(client, session: try await town.city.session(of: ada.accountID))
+            let again = CityBrowser(client, session: try await town.city.session(of: ada.accountID), cookies: browser.cookies)
             #expect(try await again.get(page).status == 200)
             #expect(try await again.post(page + "/allow", []).headers[.location]?.hasPrefix(Town.redirectAddress) == true)
         }
@@ -324,12 +327,16 @@ struct AuthorizationAnswerTests {
     func sessionRace() async throws {
         try await Town.serve { town, client in
             let ada = try await town.city.resident()
-            let page = try await App().begin(CityBrowser(client, session: ada.session))
+            let browser = CityBrowser(client, session: ada.session)
+            let page = try await App().begin(browser)
+            let cookie = CredentialHash(token: try #require(browser.cookies["stoa_login"]))
             let id = try #require(AuthorizationRequestID(String(page.split(separator: "/").last ?? "")))
             try await town.city.revoke(ada.session)
-            let answer = AnswerAuthorization(database: town.city.app, issuer: issuer)
-            await #expect(throws: AnswerAuthorization.SessionEnded.self) { try await answer.location(id, .allow, session: ada.session.hash) }
-            #expect(try await answer.open(id).isAnswered == false)
+            let answer = AnswerAuthorization(database: town.city.app, issuer: issuer, language: .english)
+            await #expect(throws: AnswerAuthorization.SessionEnded.self) {
+                try await answer.location(id, .allow(policyVersion: nil), session: ada.session.hash)
+            }
+            #expect(try await answer.open(id, browser: cookie, session: nil).isAnswered == false)
             #expect(try await codes(town) == 0)
         }
     }
@@ -345,7 +352,8 @@ struct AuthorizationAnswerTests {
             #expect(try await browser.get(page).status == 403)
             let id = try #require(AuthorizationRequestID(String(page.split(separator: "/").last ?? "")))
             await #expect(throws: AnswerAuthorization.SessionEnded.self) {
-                try await AnswerAuthorization(database: town.city.app, issuer: issuer).location(id, .allow, session: clerk.session.hash)
+                try await AnswerAuthorization(database: town.city.app, issuer: issuer, language: .english)
+                    .location(id, .allow(policyVersion: nil), session: clerk.session.hash)
             }
             #expect(try await codes(town) == 0)
         }

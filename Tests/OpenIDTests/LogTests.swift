@@ -44,7 +44,10 @@ struct LogTests {
             baseURL: try BaseURL(issuer), rootDirectory: TestCluster.projectRoot.path,
             requestLog: { lines.add(String(decoding: $0, as: UTF8.self)) })
         let site = try Site(configuration: configuration, resolve: Site.resolver(using: town.city.app))
-        OpenIDRoutes(database: town.city.app, door: Door(database: town.city.app), vault: town.city.vault, baseURL: try BaseURL(issuer)).add(to: site)
+        OpenIDRoutes(
+            database: town.city.app, door: Door(database: town.city.app), vault: town.city.vault,
+            keys: SigningKeys(database: town.city.app, vault: town.city.vault), baseURL: try BaseURL(issuer)
+        ).add(to: site)
         var logger = Logger(label: "kept", factory: { _ in KeepingHandler(lines: lines) })
         logger.logLevel = .trace
         let ada = try await town.city.resident()
@@ -67,5 +70,43 @@ struct LogTests {
         for secret in secrets + [app.verifier, app.challenge, app.state, escaped(app.state), assertion, ada.session.token, "Ada", "Byron"] {
             #expect(!lines.text.contains(secret))
         }
+    }
+
+    @Test("nothing sensitive in a URL, cookie or log: of a sign-in at a service the address bar sees the code alone, and the log none of it")
+    func serviceSignIn() async throws {
+        let town = try await Town.make()
+        let lines = Lines()
+        let configuration = WebConfiguration(
+            baseURL: try BaseURL(issuer), rootDirectory: TestCluster.projectRoot.path, requestLog: { lines.add(String(decoding: $0, as: UTF8.self)) })
+        let site = try Site(configuration: configuration, resolve: Site.resolver(using: town.city.app))
+        OpenIDRoutes(
+            database: town.city.app, door: Door(database: town.city.app), vault: town.city.vault,
+            keys: SigningKeys(database: town.city.app, vault: town.city.vault), baseURL: try BaseURL(issuer)
+        ).add(to: site)
+        var logger = Logger(label: "kept", factory: { _ in KeepingHandler(lines: lines) })
+        logger.logLevel = .trace
+        let ada = try await town.city.resident()
+        let maker = AssertionMaker(client: "clinic-web")
+        try await ClientRegistration.register(
+            .init(
+                id: maker.client, organisation: "clinic", name: LocalisedText([.english: "Clinic"]), redirectAddresses: ["https://clinic.example/signed-in"],
+                keySet: keySet(maker.publicJWK), scope: ["openid", "offline_access"]), with: town.city.owner)
+        let service = Service(maker: maker)
+        let scope: [String: String?] = ["scope": "openid offline_access"]
+        let secrets = try await WebApplication.build(site: site, logger: logger).test(.router) { client in
+            let browser = CityBrowser(client, session: ada.session)
+            let answered = try await service.signIn(browser, scope)
+            #expect(Set(answered.keys) == ["code", "state", "iss"])
+            let code = try #require(answered["code"])
+            let answer = try await service.redeem(code, client)
+            let (token, refresh, idToken) = (try #require(answer.accessToken), try #require(answer.json["refresh_token"]?.text), try #require(answer.idToken))
+            _ = try await client.get("/oauth/userinfo", bearer: token)
+            _ = try await service.redeem(code, client)
+            _ = try await client.get("/oauth/userinfo", bearer: token)
+            // What the browser keeps: its session, its form secret and the cookie of the sign-in; nothing of the service's.
+            #expect(Set(browser.cookies.keys).isSubset(of: ["stoa_session", "stoa_csrf", "stoa_login"]))
+            return [code, token, refresh, idToken] + browser.cookies.values
+        }
+        for secret in secrets + [service.verifier, service.challenge, service.state, service.nonce, "Ada", "Byron"] { #expect(!lines.text.contains(secret)) }
     }
 }

@@ -60,10 +60,16 @@ struct Town: Sendable {
     /// Runs a story against the served slice.
     static func serve(_ body: @Sendable (Town, any TestClientProtocol) async throws -> Void) async throws {
         let town = try await make()
+        let (keys, baseURL) = (SigningKeys(database: town.city.app, vault: town.city.vault), try BaseURL(issuer))
         let routes = OpenIDRoutes(
-            database: town.city.app, door: Door(database: try town.city.appPool(sharedConnections: 1)), vault: town.city.vault,
-            baseURL: try BaseURL(issuer))
-        try await town.city.serve({ routes.add(to: $0) }) { try await body(town, $0) }
+            database: town.city.app, door: Door(database: try town.city.appPool(sharedConnections: 1)), vault: town.city.vault, keys: keys, baseURL: baseURL)
+        try await town.city.serve({
+            routes.add(to: $0)
+            ConnectedServicesRoutes(database: town.city.app).add(to: $0)
+            EndSessionRoutes(database: town.city.app, keys: keys, baseURL: baseURL).add(to: $0)
+            DeviceRoutes(database: town.city.app).add(to: $0)
+            ServiceAdministrationRoutes(database: town.city.app).add(to: $0)
+        }) { try await body(town, $0) }
     }
 
     /// How many access tokens there are that still stand.

@@ -17,7 +17,7 @@ struct CommandTests {
         let names = Set(Self.all.map { $0.joined(separator: " ") })
         for name in [
             "demo", "serve", "migrate", "import residents", "staff create", "organisation create",
-            "organisation add-purposes", "erase resident", "verify ledger", "verify log", "verify entry", "log vkey", "log resume", "witness vkey", "database url",
+            "organisation add-purposes", "organisation add-service", "organisation registration-token", "erase resident", "verify ledger", "verify log", "verify entry", "log vkey", "log resume", "witness vkey", "database url",
         ] { #expect(names.contains(name)) }
     }
 

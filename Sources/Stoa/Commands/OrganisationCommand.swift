@@ -12,7 +12,8 @@ import Web
 struct OrganisationCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "organisation", abstract: "Organisations that ask for data.",
-        subcommands: [OrganisationCreateCommand.self, OrganisationSetCommand.self, OrganisationAddPurposesCommand.self])
+        subcommands: [OrganisationCreateCommand.self, OrganisationSetCommand.self, OrganisationAddPurposesCommand.self, OrganisationAddServiceCommand.self,
+            OrganisationRegistrationTokenCommand.self])
 }
 
 /// `stoa organisation create`

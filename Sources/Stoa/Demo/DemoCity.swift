@@ -31,6 +31,7 @@ struct DemoCity: Sendable {
     var residents: [DemoPerson] = []
     var staff: [DemoPerson] = []
     var organisations: [DemoOrganisationFile] = []
+    var services: [DemoService] = []
     var ledgerClient: DemoLedgerClient?
     var logVerifierKey: String
 
@@ -93,6 +94,7 @@ struct DemoLoader {
         city.residents = try await loadResidents()
         city.organisations = try await loadOrganisations(residents: city.residents)
         try await loadApp()
+        city.services = try await loadServices()
         try await loadMoney(residents: city.residents, staff: city.staff)
         city.ledgerClient = try await loadLedgerClient()
         return city

@@ -12,6 +12,7 @@ extension DemoCity {
             "staff": .array(staff.map(\.json)),
             "organisations": .array(organisations.map(\.json)),
             "app_client": ["client_id": .string(DemoLoader.appClientID), "scope": .string(DemoLoader.appScope)],
+            "services": .array(services.map(\.json)),
             "ledger_client": ledgerClient?.json ?? .null,
             "log_vkey": .string(logVerifierKey),
         ]

@@ -50,8 +50,17 @@ extension DemoLoader {
         guard outcome == nil || outcome == "recorded" else { throw SetupError("The demo city cannot make a request: \(outcome ?? "").") }
     }
 
-    /// The client and its key file. When one of the two is missing, a new key replaces whatever there was.
+    /// An organisation's client for its own system.
     func loadClient(_ id: String, _ name: LocalisedText, scope: [String]? = nil) async throws -> String {
+        try await clientKey(id) { keySet in
+            try await ClientRegistration.registerOrganisationClient(id: id, organisation: id, name: name, keySet: keySet, scope: scope, with: owner)
+        }
+    }
+
+    /// A client and its key file. When one of the two is missing, a new key replaces whatever there was.
+    /// - Parameter register: enters the client with its public key.
+    /// - Returns: where the private key is.
+    func clientKey(_ id: String, _ register: (_ keySet: String) async throws -> Void) async throws -> String {
         let path = "\(installation.data.keys)/\(id).jwk.json"
         let isRegistered = try await owner.one(ClientExists(id: id))
         if isRegistered, FileManager.default.fileExists(atPath: path) { return path }
@@ -60,8 +69,7 @@ extension DemoLoader {
         if isRegistered {
             try await ClientRegistration.replaceKeys(of: id, keySet: pair.publicJWK, with: owner)
         } else {
-            try await ClientRegistration.registerOrganisationClient(
-                id: id, organisation: id, name: name, keySet: pair.publicJWK, scope: scope, with: owner)
+            try await register(pair.publicJWK)
         }
         return path
     }

@@ -70,4 +70,6 @@ public struct BearerContext: ChildRequestContext, PageContext {
 
     /// What to throw when the door says that the token is unknown, expired or revoked.
     public static let invalidToken = Problem.unauthorised("invalid_token")
+    /// What to throw when there is no token at all.
+    public static let missingToken = Problem.unauthorised(nil)
 }

@@ -67,7 +67,7 @@ public struct WebResponder: HTTPResponder {
     /// The face of a path before any route is known, and of paths that no route has.
     static func face(ofPath path: String) -> Face {
         // Where an app sends its resident, and where anybody checks a proof: pages for people among the addresses of programs.
-        let people = ["/oauth/authorize", "/oauth/requests/", "/log/verify"]
+        let people = ["/oauth/authorize", "/oauth/requests/", "/oauth/end-session", "/log/verify"]
         if people.contains(where: { path.hasPrefix($0) }) { return .page }
         let programs = ["/api/", "/oauth/", "/.well-known/", "/health/", "/log/", "/witness/", "/v2/"]
         return programs.contains { path.hasPrefix($0) || path == $0.dropLast() } ? .json : .page

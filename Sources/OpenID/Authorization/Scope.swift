@@ -15,13 +15,22 @@ enum ScopeToken: String, CaseIterable, Sendable {
     case usageRead = "usage.read"
     /// For accounts of the organisation in the ledger (Ledger/LedgerRoutes).
     case ledgerPost = "ledger.post"
+    /// Signing residents in at the organisation's service, and claims about them (OpenID Connect Core §5.4); `profile` is one of these too.
+    case openID = "openid"
+    case email
+    case phone
+    case address
+    /// The service goes on when the resident has left: refresh tokens (OpenID Connect Core §11).
+    case offlineAccess = "offline_access"
 
     /// What an app that acts for a resident may hold.
     static let ofApps: [ScopeToken] = [.profile, .consents, .accessLog, .bills, .payments, .messages, .export]
     /// What an organisation's client may hold.
     static let ofOrganisations: [ScopeToken] = [.exchangeRead, .usageRead, .ledgerPost]
+    /// What an organisation's client may hold besides, when residents sign in there. Never part of a token of the organisation itself.
+    static let ofServices: [ScopeToken] = [.openID, .profile, .email, .phone, .address, .offlineAccess]
 
-    /// Key of the plain words for the approval page; the dot of `exchange.read` would open a group in the catalogue.
+    /// Key of the plain words for the page on which residents allow an app; the dot of `exchange.read` would open a group in the catalogue.
     var textKey: String { "openid.scope." + rawValue.replacing(".", with: "_") }
 }
 

@@ -60,6 +60,11 @@ struct RedirectAddress: Sendable, Hashable {
         return "https://" + rest.prefix { $0 != "/" }
     }
 
+    /// The host that a person is told; nil for an address on their own device.
+    static func host(of address: String) -> String? {
+        address.hasPrefix(loopbackPrefix) ? nil : String(formActionSource(of: address).dropFirst("https://".count))
+    }
+
     /// The address with parameters of the answer added (RFC 6749 §4.1.2), behind those that it was registered with.
     static func adding(_ parameters: [(name: String, value: String)], to address: String) -> String {
         let query = parameters.map { "\($0.name)=\(percentEncoded($0.value))" }.joined(separator: "&")

@@ -1,21 +1,21 @@
-// Pure rules of webhooks: which addresses are written, and which network addresses they may lead to. A webhook is an address that somebody
+// Pure rules of addresses that somebody outside chose (webhooks, back-channel log-outs): which are written, and which network addresses they may lead to. A webhook is an address that somebody
 // outside chose and this server connects to, so what only this server can reach must never be behind it (server-side request forgery).
 import Foundation
 
-/// Where an organisation wants its notices, taken apart. The rule of `exchange.webhook.url` holds the same.
-struct WebhookAddress: Sendable, Hashable {
-    let text: String
-    let isSecure: Bool
+/// Where an organisation wants to be posted to, taken apart. The rules of `exchange.webhook.url` and of `openid.client.backchannel_logout_uri` hold the same.
+public struct WebhookAddress: Sendable, Hashable {
+    public let text: String
+    public let isSecure: Bool
     /// In small letters; IPv6 without its brackets.
-    let host: String
-    let port: Int
+    public let host: String
+    public let port: Int
 
     /// As long as the column takes.
     private static let charactersMax = 500
     private static let loopbackHosts: Set<String> = ["localhost", "127.0.0.1", "::1"]
 
     /// - Returns: nil unless it is `https://host[:port]/path`, or the same with http for a loopback host. Strict, so that no other parser reads another host.
-    init?(_ text: String) {
+    public init?(_ text: String) {
         let pattern = /(https?):\/\/(?:([a-z0-9.-]+)|\[([0-9a-f:]+)\])(?::([0-9]{1,5}))?\/[!-~]*/
         guard text.utf8.count <= Self.charactersMax, !text.utf8.contains(where: { "\\#\"<>".utf8.contains($0) }),
             let match = text.wholeMatch(of: pattern), let host = match.2 ?? match.3
@@ -29,19 +29,19 @@ struct WebhookAddress: Sendable, Hashable {
     }
 
     /// What is signed as `@target-uri`, and `@authority`: the default port is left out (RFC 9421 §2.2.2, §2.2.3).
-    var authority: String {
+    public var authority: String {
         let written = host.contains(":") ? "[\(host)]" : host
         return port == (isSecure ? 443 : 80) ? written : "\(written):\(port)"
     }
 }
 
 /// An IPv4 or IPv6 address that a name led to.
-struct HostAddress: Sendable, Hashable {
+public struct HostAddress: Sendable, Hashable {
     /// 4 or 16 bytes.
-    let bytes: [UInt8]
+    public let bytes: [UInt8]
 
     /// - Parameter text: without brackets, port or zone.
-    init?(_ text: String) {
+    public init?(_ text: String) {
         var v4 = in_addr()
         var v6 = in6_addr()
         if inet_pton(AF_INET, text, &v4) == 1 {
@@ -62,15 +62,15 @@ struct HostAddress: Sendable, Hashable {
     }
 
     /// As it is written in an address: `192.0.2.1`, `2001:db8:0:…`.
-    var text: String {
+    public var text: String {
         if bytes.count == 4 { return bytes.map(String.init).joined(separator: ".") }
         return stride(from: 0, to: 16, by: 2).map { String(UInt16(bytes[$0]) << 8 | UInt16(bytes[$0 + 1]), radix: 16) }.joined(separator: ":")
     }
 
-    var isLoopback: Bool { bytes.count == 4 ? bytes[0] == 127 : bytes == [UInt8](repeating: 0, count: 15) + [1] }
+    public var isLoopback: Bool { bytes.count == 4 ? bytes[0] == 127 : bytes == [UInt8](repeating: 0, count: 15) + [1] }
 
     /// Whether everybody can reach it: in no network of the special-purpose registries of IANA (RFC 6890), and not an IPv4 address in disguise.
-    var isPublic: Bool { bytes.count == 4 ? !Self.special4.contains { holds($0) } : Self.global6.contains { holds($0) } && !Self.special6.contains { holds($0) } }
+    public var isPublic: Bool { bytes.count == 4 ? !Self.special4.contains { holds($0) } : Self.global6.contains { holds($0) } && !Self.special6.contains { holds($0) } }
 
     private typealias Network = (bytes: [UInt8], bits: Int)
 

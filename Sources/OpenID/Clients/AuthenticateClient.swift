@@ -18,7 +18,8 @@ struct AuthenticateClient: Sendable {
     private static let notPublic = "There is no public client of this client_id. A client with keys authenticates with private_key_jwt."
 
     let database: Database
-    /// What the assertion may be addressed to: `ServerMetadata.audiences(at:)`.
+    let issuer: String
+    /// What the assertion may be addressed to: `ServerMetadata.audiences(at:)`. With FAPI 2.0 that is the issuer alone (§5.3.2.1).
     let audiences: Set<String>
 
     /// - Throws: `OAuthError` `invalid_client` (401), or `invalid_request` for two methods at once.
@@ -50,7 +51,8 @@ struct AuthenticateClient: Sendable {
             guard let client = try await find(assertion.subject), !client.isPublic, let keys = client.keys else { throw Self.notProven }
             // First, so that what the claims are told apart by is told to nobody but the client itself.
             guard try await ClientKeys(keys.text).signed(assertion) else { throw Self.notProven }
-            try assertion.check(audiences: audiences, now: client.now)
+            guard !client.isFAPI || assertion.algorithm != .rs256 else { throw AssertionRefusal("This client signs with ES256 or EdDSA.") }
+            try assertion.check(audiences: client.isFAPI ? [issuer] : audiences, now: client.now)
             // Last, so that a stranger's guesses cannot use up a client's jti.
             let isFirst = try await database.execute(rememberAssertion(client: client.id, jti: assertion.jti, until: assertion.rememberedUntil)) == 1
             guard isFirst else { throw AssertionRefusal("This assertion was used before. Sign a new one, with a new jti, for each request.") }

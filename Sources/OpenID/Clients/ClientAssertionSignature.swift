@@ -16,6 +16,11 @@ extension ClientKey {
     /// Whether this key signed the assertion, with its own algorithm.
     func signed(_ assertion: ClientAssertion) async -> Bool {
         guard assertion.algorithm == algorithm else { return false }
+        return await signed(assertion.compact)
+    }
+
+    /// Whether this key signed a token in compact form whose header names its algorithm.
+    func signed(_ compact: String) async -> Bool {
         // A collection of one key: nothing in the header can lead to another.
         let keys = JWTKeyCollection()
         switch material {
@@ -23,7 +28,7 @@ extension ClientKey {
         case .ed25519(let key): await keys.add(eddsa: key)
         case .rsa(let key): await keys.add(rsa: key, digestAlgorithm: .sha256)
         }
-        return await (try? keys.verify(assertion.compact, as: UnreadClaims.self)) != nil
+        return await (try? keys.verify(compact, as: UnreadClaims.self)) != nil
     }
 }
 

@@ -11,6 +11,8 @@ enum AuthorizationRefusal: String, Error, CaseIterable, Sendable {
     case unknownRequest = "unknown_request"
     case expired
     case answered
+    /// Begun in another browser, or the cookie that ties it to this one is gone.
+    case otherBrowser = "other_browser"
     case staff
 }
 
@@ -21,6 +23,8 @@ struct AuthorizationParameters: Sendable {
     let state: String?
     let scope: [String]
     let codeChallenge: String
+    /// What a service asks for; nil for a resident's app.
+    var signIn: SignInParameters?
 
     /// The `state` column takes no more; apps send 20 to 200 characters.
     static let stateCharactersMax = 1_000
@@ -44,15 +48,17 @@ struct AuthorizationParameters: Sendable {
     }
 
     /// Everything after client and redirect address.
+    /// - Parameter isPushed: whether the client itself sent them (RFC 9126), and not a browser.
     /// - Throws: `OAuthError`, to be sent to the redirect address.
-    init(_ parameters: OAuthParameters, client: RegisteredClient, redirectAddress: String) throws(OAuthError) {
+    init(_ parameters: OAuthParameters, client: RegisteredClient, redirectAddress: String, isPushed: Bool = false) throws(OAuthError) {
         try parameters.refuseDuplicates()
+        guard isPushed || !client.isFAPI else { throw OAuthError(.invalidRequest, "This client pushes its requests first (RFC 9126).") }
         guard try parameters.required("response_type") == "code" else {
             throw OAuthError(.unsupportedResponseType, "The response_type must be code.")
         }
         guard (parameters["response_mode"] ?? "query") == "query" else { throw OAuthError(.invalidRequest, "The response_mode must be query.") }
         guard parameters["request"] == nil, parameters["request_uri"] == nil else {
-            throw OAuthError(.invalidRequest, "Request objects are not accepted; send the parameters themselves.")
+            throw OAuthError(.invalidRequest, "Request objects are not accepted; send the parameters themselves, or push them first.")
         }
         guard parameters["state"].map(Self.isState) ?? true else {
             throw OAuthError(.invalidRequest, "The state has more than \(Self.stateCharactersMax) characters or some beyond ASCII.")
@@ -67,8 +73,27 @@ struct AuthorizationParameters: Sendable {
         clientID = client.id
         self.redirectAddress = redirectAddress
         state = parameters["state"]
-        scope = try ScopeRules.granted(requested: parameters["scope"], registered: client.scope)
         codeChallenge = challenge
+        guard client.isService else {
+            scope = try ScopeRules.granted(requested: parameters["scope"], registered: client.scope)
+            signIn = nil
+            return
+        }
+        scope = try ScopeRules.granted(requested: parameters["scope"], registered: client.scope(among: ScopeToken.ofServices))
+        guard scope.contains(ScopeToken.openID.rawValue) else { throw OAuthError(.invalidScope, "Ask for openid to sign somebody in.") }
+        signIn = try SignInParameters(parameters, client: client)
+    }
+
+    /// What a device asks for (RFC 8628 §3.1). The device code takes the place of the verifier: whoever asks for the tokens holds it.
+    /// - Throws: `OAuthError`.
+    init(_ parameters: OAuthParameters, client: RegisteredClient, deviceCode: OpaqueToken) throws(OAuthError) {
+        clientID = client.id
+        redirectAddress = DeviceGrant.answeredPath
+        state = nil
+        codeChallenge = PKCE.challenge(of: deviceCode.characters)
+        scope = try ScopeRules.granted(requested: parameters["scope"], registered: client.scope(among: ScopeToken.ofServices))
+        guard scope.contains(ScopeToken.openID.rawValue) else { throw OAuthError(.invalidScope, "Ask for openid to sign somebody in.") }
+        signIn = try SignInParameters(parameters, client: client)
     }
 }
 
