@@ -25,6 +25,8 @@ public enum MessageKind: String, Sendable, CaseIterable {
     case protectionLifted = "protection_lifted"
     case paymentReceived = "payment_received"
     case billPaid = "bill_paid"
+    case transferReceived = "transfer_received"
+    case billOverpaid = "bill_overpaid"
 
     /// Where there is something to look at, and the key of that page's name.
     var page: (path: String, textKey: String)? {
@@ -33,8 +35,8 @@ public enum MessageKind: String, Sendable, CaseIterable {
         case .identityProven, .codeChanged, .correctionReceived, .correctionAccepted, .correctionDeclined: ("/details", "messages.see.details")
         case .consentOnPaper: ("/consents", "messages.see.sharing")
         case .questionReceived, .questionAnswered, .glassBroken, .glassReviewed: ("/access-log", "messages.see.log")
-        case .paymentReceived: ("/money", "messages.see.money")
-        case .billPaid: ("/bills", "messages.see.bills")
+        case .paymentReceived, .billOverpaid: ("/money", "messages.see.money")
+        case .billPaid, .transferReceived: ("/bills", "messages.see.bills")
         }
     }
 }
