@@ -61,11 +61,11 @@ CREATE TABLE payments.payment (
     gross bigint NOT NULL CHECK (gross > 0),
     fee bigint NOT NULL CHECK (fee >= 0),
     net bigint NOT NULL CHECK (net > 0),
-    method text NOT NULL CHECK (method IN ('wallet', 'bank_transfer')),
+    method text NOT NULL CHECK (method IN ('wallet', 'bank_transfer', 'cash')),
     transfer_id uuid NOT NULL REFERENCES ledger.transfer,
     -- Short enough to read out on the telephone.
     receipt_code text NOT NULL CHECK (receipt_code ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'),
-    -- Whose wallet it was; nobody is known for sure behind a bank transfer.
+    -- Whose wallet it was; nobody is known for sure behind a bank transfer or cash.
     account_id uuid REFERENCES identity.account,
     client_id text REFERENCES openid.client,
     paid_at timestamptz NOT NULL DEFAULT public.stoa_now(),

@@ -1,4 +1,5 @@
--- The city's bank accounts: what the bank's files say, what of it happened, and which bill it was for.
+-- Money from outside: the city's bank accounts, that is what the bank's files say, what of it happened, and which bill it was for; and, at the end,
+-- tills at counters.
 --
 -- A file (ISO 20022 camt.053 or camt.054) is kept as reports and their entries, as the bank told them. Several entries may tell of one movement:
 -- a notification comes before the statement, statements overlap, the bank changes its reference from one to the other. So a movement is a
@@ -840,4 +841,272 @@ GRANT EXECUTE ON FUNCTION payments.import_bank_file(bytea, bytea, jsonb), paymen
     payments.assign_item(bytea, uuid, text, text), payments.propose_return(bytea, uuid, uuid, text), payments.decide_return(bytea, uuid, text),
     payments.bank_items_for(bytea, uuid, integer), payments.bank_item_history_for(bytea, uuid), payments.bank_reports_for(bytea, uuid, integer),
     payments.collecting_account(text), payments.bank_waiting_for(bytea) TO stoa_app;
+REVOKE CREATE ON SCHEMA payments FROM stoa_door;
+
+-- Tills: cash at a counter. A clerk opens one with a float out of the city's cash, takes payments to bills, and counts at the end. What was counted
+-- goes back to the city's cash; a difference is explained by who counted and approved by another, and only then is it booked.
+CREATE TABLE payments.till (
+    id uuid PRIMARY KEY,
+    opened_by uuid NOT NULL REFERENCES identity.staff,
+    counter text NOT NULL CHECK (length(counter) BETWEEN 1 AND 60),
+    currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    opening_float bigint NOT NULL CHECK (opening_float BETWEEN 0 AND 9007199254740991),
+    -- The cash in it, in the ledger.
+    ledger_account uuid NOT NULL UNIQUE REFERENCES ledger.account,
+    opened_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    UNIQUE (id, opened_by)
+);
+CREATE INDEX till_opened ON payments.till (opened_by, opened_at);
+
+-- A payment that was taken there.
+CREATE TABLE payments.till_payment (
+    payment_id uuid PRIMARY KEY REFERENCES payments.payment,
+    till_id uuid NOT NULL REFERENCES payments.till
+);
+CREATE INDEX till_payment_till ON payments.till_payment (till_id);
+
+CREATE TABLE payments.till_closing (
+    till_id uuid PRIMARY KEY,
+    closed_by uuid NOT NULL,
+    expected bigint NOT NULL CHECK (expected >= 0),
+    counted bigint NOT NULL CHECK (counted BETWEEN 0 AND 9007199254740991),
+    explanation text CHECK (length(explanation) BETWEEN 3 AND 500),
+    closed_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    -- The clerk who had the till counts it.
+    FOREIGN KEY (till_id, closed_by) REFERENCES payments.till (id, opened_by),
+    UNIQUE (till_id, closed_by),
+    CONSTRAINT difference_is_explained CHECK (counted = expected OR explanation IS NOT NULL)
+);
+CREATE TABLE payments.till_approval (
+    till_id uuid PRIMARY KEY,
+    closed_by uuid NOT NULL,
+    approved_by uuid NOT NULL REFERENCES identity.staff,
+    approved_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    CONSTRAINT till_approved_by_another CHECK (approved_by <> closed_by),
+    FOREIGN KEY (till_id, closed_by) REFERENCES payments.till_closing (till_id, closed_by)
+);
+
+-- A closed till takes nothing more. The row of the till is locked by whoever takes or counts.
+CREATE FUNCTION payments.check_till_payment() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM payments.lock_till(NEW.till_id);
+    IF EXISTS (SELECT FROM payments.till_closing AS c WHERE c.till_id = NEW.till_id) THEN
+        RAISE EXCEPTION 'a closed till takes nothing' USING ERRCODE = 'check_violation', CONSTRAINT = 'till_is_open';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER till_is_open AFTER INSERT ON payments.till_payment FOR EACH ROW EXECUTE FUNCTION payments.check_till_payment();
+
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['till', 'till_payment', 'till_closing', 'till_approval'] LOOP
+        EXECUTE format('CREATE TRIGGER %I BEFORE UPDATE OR DELETE OR TRUNCATE ON payments.%I FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change()',
+                       name || '_only_grows', name);
+        EXECUTE format('GRANT SELECT, INSERT ON payments.%I TO stoa_door', name);
+        EXECUTE format('GRANT SELECT ON payments.%I TO stoa_auditor', name);
+    END LOOP;
+END
+$$;
+-- To lock a row; nobody changes one.
+GRANT UPDATE (id) ON payments.till TO stoa_door;
+GRANT CREATE ON SCHEMA payments TO stoa_door;
+
+CREATE FUNCTION payments.lock_till(till uuid) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM FROM payments.till AS t WHERE t.id = lock_till.till FOR NO KEY UPDATE;
+END
+$$;
+
+-- The city's cash of a currency outside of tills, and what tills had too much (credit) or too little, opened when first needed.
+CREATE FUNCTION payments.cash_account(currency text, is_difference boolean) RETURNS uuid
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    account uuid := payments.derived_id(CASE WHEN is_difference THEN 'cash differences ' ELSE 'cash ' END || cash_account.currency);
+BEGIN
+    IF NOT ledger.open_account(account, CASE WHEN is_difference THEN 'suspense' ELSE 'funding' END, cash_account.currency, NULL, 'city',
+                               CASE WHEN is_difference THEN 'credit' ELSE 'debit' END, true) THEN
+        RAISE EXCEPTION 'the ledger has another account under this id' USING ERRCODE = 'check_violation', CONSTRAINT = 'cash_account_in_ledger';
+    END IF;
+    RETURN account;
+END
+$$;
+
+-- Moves cash between two accounts under an id; nothing for an amount of zero.
+CREATE FUNCTION payments.move_cash(transfer uuid, debit uuid, credit uuid, amount bigint, currency text, reference text, staff uuid) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    posted text;
+BEGIN
+    IF amount = 0 THEN RETURN; END IF;
+    SELECT t.outcome INTO posted FROM ledger.post_transfers(ARRAY[transfer], '{post}', ARRAY[debit], ARRAY[credit], ARRAY[amount], ARRAY[currency],
+        ARRAY[reference], '{NULL}', '{staff}', ARRAY[staff::text]) AS t;
+    IF posted <> 'created' THEN
+        RAISE EXCEPTION 'the ledger refused cash: %', posted USING ERRCODE = 'check_violation', CONSTRAINT = 'cash_posted';
+    END IF;
+END
+$$;
+
+-- A clerk (a caseworker at a counter) opens a till. Outcomes: opened, exists (the same again), already_open (another of theirs), role_missing.
+CREATE FUNCTION payments.open_till(credential bytea, till uuid, counter text, currency text, opening_float bigint) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    clerk uuid;
+    account uuid := payments.derived_id('till ' || open_till.till);
+BEGIN
+    SELECT s.staff_id INTO clerk FROM web.staff_with(open_till.credential, '{caseworker}') AS s;
+    IF NOT FOUND THEN RETURN 'role_missing'; END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('payments.till of ' || clerk, 0));
+    IF EXISTS (SELECT FROM payments.till AS t WHERE t.id = open_till.till AND t.opened_by = clerk) THEN RETURN 'exists'; END IF;
+    IF EXISTS (SELECT FROM payments.till AS t WHERE t.opened_by = clerk AND NOT EXISTS (SELECT FROM payments.till_closing AS c WHERE c.till_id = t.id)) THEN
+        RETURN 'already_open';
+    END IF;
+    IF NOT ledger.open_account(account, 'funding', open_till.currency, NULL, 'city', 'debit', false) THEN
+        RAISE EXCEPTION 'the ledger has another account under this id' USING ERRCODE = 'check_violation', CONSTRAINT = 'cash_account_in_ledger';
+    END IF;
+    INSERT INTO payments.till (id, opened_by, counter, currency, opening_float, ledger_account)
+        VALUES (open_till.till, clerk, open_till.counter, open_till.currency, open_till.opening_float, account);
+    PERFORM payments.move_cash(payments.derived_id('till float ' || open_till.till), account, payments.cash_account(open_till.currency, false), open_till.opening_float,
+        open_till.currency, 'TILL FLOAT', clerk);
+    RETURN 'opened';
+END
+$$;
+
+-- Takes cash for a bill, named by either of its references, into the clerk's open till. Outcomes in {"outcome"}: paid (with "reference", "outstanding" and
+-- "notices"), exists (this payment was taken before), bill_unknown, currency_differs, nothing_due, too_much (change is given, not kept), till_closed (or none
+-- of theirs), role_missing.
+CREATE FUNCTION payments.take_cash(credential bytea, till uuid, payment uuid, bill_reference text, amount bigint, receipt_code text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    clerk uuid;
+    place record;
+    owed record;
+    due bigint;
+BEGIN
+    SELECT s.staff_id INTO clerk FROM web.staff_with(take_cash.credential, '{caseworker}') AS s;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'role_missing'); END IF;
+    SELECT t.id, t.currency, t.ledger_account INTO place FROM payments.till AS t WHERE t.id = take_cash.till AND t.opened_by = clerk;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'till_closed'); END IF;
+    SELECT b.id, b.currency, b.reference, b.pays_into INTO owed FROM payments.bill AS b
+        WHERE b.reference = take_cash.bill_reference OR b.creditor_reference = take_cash.bill_reference;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'bill_unknown'); END IF;
+    IF owed.currency <> place.currency THEN RETURN jsonb_build_object('outcome', 'currency_differs'); END IF;
+    PERFORM payments.lock_till(place.id);
+    IF EXISTS (SELECT FROM payments.till_payment AS p WHERE p.payment_id = take_cash.payment AND p.till_id = place.id) THEN
+        RETURN jsonb_build_object('outcome', 'exists', 'reference', owed.reference);
+    END IF;
+    IF EXISTS (SELECT FROM payments.till_closing AS c WHERE c.till_id = place.id) THEN RETURN jsonb_build_object('outcome', 'till_closed'); END IF;
+    PERFORM payments.lock_bill(owed.id);
+    due := payments.outstanding(owed.id);
+    IF due <= 0 THEN RETURN jsonb_build_object('outcome', 'nothing_due'); END IF;
+    IF take_cash.amount > due THEN RETURN jsonb_build_object('outcome', 'too_much', 'outstanding', due); END IF;
+    PERFORM payments.move_cash(take_cash.payment, place.ledger_account, owed.pays_into, take_cash.amount, owed.currency, owed.reference, clerk);
+    INSERT INTO payments.payment (id, bill_id, currency, gross, fee, net, method, transfer_id, receipt_code)
+        VALUES (take_cash.payment, owed.id, owed.currency, take_cash.amount, 0, take_cash.amount, 'cash', take_cash.payment, take_cash.receipt_code);
+    INSERT INTO payments.till_payment (payment_id, till_id) VALUES (take_cash.payment, place.id);
+    RETURN jsonb_build_object('outcome', 'paid', 'reference', owed.reference, 'outstanding', due - take_cash.amount,
+        'notices', payments.notices(jsonb_build_array(jsonb_build_object('bill', owed.id, 'amount', take_cash.amount, 'is_payment', true))));
+END
+$$;
+
+-- The clerk counts. Without a difference all of it goes back to the city's cash at once. Outcomes: closed, waits (for approval), explanation_missing,
+-- already_closed, till_unknown, role_missing.
+CREATE FUNCTION payments.close_till(credential bytea, till uuid, counted bigint, explanation text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    clerk uuid;
+    place record;
+    expected bigint;
+BEGIN
+    SELECT s.staff_id INTO clerk FROM web.staff_with(close_till.credential, '{caseworker}') AS s;
+    IF NOT FOUND THEN RETURN 'role_missing'; END IF;
+    SELECT t.id, t.currency, t.ledger_account INTO place FROM payments.till AS t WHERE t.id = close_till.till AND t.opened_by = clerk;
+    IF NOT FOUND THEN RETURN 'till_unknown'; END IF;
+    PERFORM payments.lock_till(place.id);
+    IF EXISTS (SELECT FROM payments.till_closing AS c WHERE c.till_id = place.id) THEN RETURN 'already_closed'; END IF;
+    SELECT a.posted INTO expected FROM ledger.account AS a WHERE a.id = place.ledger_account;
+    IF close_till.counted <> expected AND close_till.explanation IS NULL THEN RETURN 'explanation_missing'; END IF;
+    INSERT INTO payments.till_closing (till_id, closed_by, expected, counted, explanation)
+        VALUES (place.id, clerk, expected, close_till.counted, CASE WHEN close_till.counted <> expected THEN close_till.explanation END);
+    IF close_till.counted <> expected THEN RETURN 'waits'; END IF;
+    PERFORM payments.move_cash(payments.derived_id('till closing ' || place.id), payments.cash_account(place.currency, false), place.ledger_account, expected,
+        place.currency, 'TILL CLOSING', clerk);
+    RETURN 'closed';
+END
+$$;
+
+-- Another approves a difference: it is booked, and what was counted goes back to the city's cash. Outcomes: approved, already_approved, no_difference,
+-- self_approval, till_unknown, role_missing.
+CREATE FUNCTION payments.approve_till(credential bytea, till uuid) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    approver uuid;
+    closing record;
+    cash uuid;
+    differences uuid;
+BEGIN
+    SELECT s.staff_id INTO approver FROM web.staff_with(approve_till.credential, '{finance_officer,approver}') AS s;
+    IF NOT FOUND THEN RETURN 'role_missing'; END IF;
+    PERFORM payments.lock_till(approve_till.till);
+    SELECT c.till_id, c.closed_by, c.expected, c.counted, t.currency, t.ledger_account INTO closing
+        FROM payments.till_closing AS c JOIN payments.till AS t ON t.id = c.till_id WHERE c.till_id = approve_till.till;
+    IF NOT FOUND THEN RETURN 'till_unknown'; END IF;
+    IF closing.counted = closing.expected THEN RETURN 'no_difference'; END IF;
+    IF EXISTS (SELECT FROM payments.till_approval AS a WHERE a.till_id = closing.till_id) THEN RETURN 'already_approved'; END IF;
+    IF closing.closed_by = approver THEN RETURN 'self_approval'; END IF;
+    INSERT INTO payments.till_approval (till_id, closed_by, approved_by) VALUES (closing.till_id, closing.closed_by, approver);
+    cash := payments.cash_account(closing.currency, false);
+    differences := payments.cash_account(closing.currency, true);
+    IF closing.counted > closing.expected THEN
+        PERFORM payments.move_cash(payments.derived_id('till difference ' || closing.till_id), closing.ledger_account, differences,
+            closing.counted - closing.expected, closing.currency, 'TILL OVER', approver);
+    ELSE
+        PERFORM payments.move_cash(payments.derived_id('till difference ' || closing.till_id), differences, closing.ledger_account,
+            closing.expected - closing.counted, closing.currency, 'TILL SHORT', approver);
+    END IF;
+    PERFORM payments.move_cash(payments.derived_id('till closing ' || closing.till_id), cash, closing.ledger_account, closing.counted, closing.currency,
+        'TILL CLOSING', approver);
+    RETURN 'approved';
+END
+$$;
+
+-- Tills, newest first: to a clerk their own, to finance officers, approvers and auditors all; one, where its id is given.
+CREATE FUNCTION payments.tills_for(credential bytea, till uuid, page_size integer)
+    RETURNS TABLE (id uuid, clerk text, is_mine boolean, counter text, currency text, opening_float bigint, taken bigint, payment_count bigint, opened_at timestamptz,
+                   closed_at timestamptz, expected bigint, counted bigint, explanation text, approved_by text, approved_at timestamptz)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        SELECT t.id, opener.display_name, t.opened_by = s.staff_id, t.counter, t.currency, t.opening_float, paid.sum, paid.count, t.opened_at, c.closed_at, c.expected,
+            c.counted, c.explanation, approver.display_name, a.approved_at
+        FROM web.staff_with(tills_for.credential, '{caseworker,finance_officer,approver,auditor}') AS s
+        JOIN payments.till AS t ON t.opened_by = s.staff_id
+            OR EXISTS (SELECT FROM web.staff_with(tills_for.credential, '{finance_officer,approver,auditor}'))
+        JOIN identity.staff AS opener ON opener.id = t.opened_by
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(p.gross), 0)::bigint AS sum, count(*) AS count
+            FROM payments.till_payment AS x JOIN payments.payment AS p ON p.id = x.payment_id WHERE x.till_id = t.id) AS paid
+        LEFT JOIN payments.till_closing AS c ON c.till_id = t.id
+        LEFT JOIN payments.till_approval AS a ON a.till_id = t.id
+        LEFT JOIN identity.staff AS approver ON approver.id = a.approved_by
+        WHERE tills_for.till IS NULL OR t.id = tills_for.till
+        ORDER BY t.opened_at DESC, t.id DESC
+        LIMIT LEAST(tills_for.page_size, 201);
+END
+$$;
+
+ALTER FUNCTION payments.lock_till(uuid) OWNER TO stoa_door;
+ALTER FUNCTION payments.cash_account(text, boolean) OWNER TO stoa_door;
+ALTER FUNCTION payments.move_cash(uuid, uuid, uuid, bigint, text, text, uuid) OWNER TO stoa_door;
+ALTER FUNCTION payments.open_till(bytea, uuid, text, text, bigint) OWNER TO stoa_door;
+ALTER FUNCTION payments.take_cash(bytea, uuid, uuid, text, bigint, text) OWNER TO stoa_door;
+ALTER FUNCTION payments.close_till(bytea, uuid, bigint, text) OWNER TO stoa_door;
+ALTER FUNCTION payments.approve_till(bytea, uuid) OWNER TO stoa_door;
+ALTER FUNCTION payments.tills_for(bytea, uuid, integer) OWNER TO stoa_door;
+GRANT EXECUTE ON FUNCTION payments.open_till(bytea, uuid, text, text, bigint), payments.take_cash(bytea, uuid, uuid, text, bigint, text),
+    payments.close_till(bytea, uuid, bigint, text), payments.approve_till(bytea, uuid), payments.tills_for(bytea, uuid, integer) TO stoa_app;
 REVOKE CREATE ON SCHEMA payments FROM stoa_door;

@@ -26,6 +26,7 @@ public enum MessageKind: String, Sendable, CaseIterable {
     case paymentReceived = "payment_received"
     case billPaid = "bill_paid"
     case transferReceived = "transfer_received"
+    case cashReceived = "cash_received"
     case billOverpaid = "bill_overpaid"
 
     /// Where there is something to look at, and the key of that page's name.
@@ -36,7 +37,7 @@ public enum MessageKind: String, Sendable, CaseIterable {
         case .consentOnPaper: ("/consents", "messages.see.sharing")
         case .questionReceived, .questionAnswered, .glassBroken, .glassReviewed: ("/access-log", "messages.see.log")
         case .paymentReceived, .billOverpaid: ("/money", "messages.see.money")
-        case .billPaid, .transferReceived: ("/bills", "messages.see.bills")
+        case .billPaid, .transferReceived, .cashReceived: ("/bills", "messages.see.bills")
         }
     }
 }

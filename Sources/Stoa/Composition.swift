@@ -74,6 +74,7 @@ struct City {
         RegisterRoutes(door: door, vault: keys.vault, corrections: corrections).add(to: site)
         PaymentsRoutes(database: database, ledger: ledger, zone: configuration.city.timeZone).add(to: site)
         BankRoutes(database: database).add(to: site)
+        TillRoutes(database: database).add(to: site)
         LedgerRoutes(ledger: ledger).add(to: site)
         let entries = AccessEntries(database: database, door: door)
         ConsentRoutes(database: database, vault: keys.vault).add(to: site)

@@ -97,9 +97,9 @@ extension ImportedReport {
     }
 }
 
-/// Tells residents what a bank transfer did for their bill.
+/// Tells residents what a bank transfer, or cash, did for their bill.
 enum BankNotices {
-    static func send(_ notices: [BankAnswer], on executor: some Executor) async throws {
+    static func send(_ notices: [BankAnswer], as kind: MessageKind = .transferReceived, on executor: some Executor) async throws {
         for notice in notices {
             guard let resident = notice["resident"]?.text.flatMap({ ResidentID($0) }), let reference = notice["reference"]?.text,
                 let currency = notice["currency"]?.text.flatMap({ Currency(code: $0) })
@@ -107,7 +107,7 @@ enum BankNotices {
             let language = notice["language"]?.text ?? "en"
             let amount = Money(minorUnits: Int64(notice.integer("amount")), currency: currency).formatted(locale: language)
             try await Messages.send(
-                notice["is_payment"] == .bool(true) ? .transferReceived : .billOverpaid, to: resident, ["amount": amount, "reference": reference], on: executor)
+                notice["is_payment"] == .bool(true) ? kind : .billOverpaid, to: resident, ["amount": amount, "reference": reference], on: executor)
         }
     }
 }

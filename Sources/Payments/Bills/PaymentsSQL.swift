@@ -29,6 +29,7 @@ struct Bill: Sendable {
 enum PaymentMethod: String, Sendable, CaseIterable {
     case wallet
     case bankTransfer = "bank_transfer"
+    case cash
 }
 
 /// What was paid for a bill.
