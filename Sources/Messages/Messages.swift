@@ -28,6 +28,12 @@ public enum MessageKind: String, Sendable, CaseIterable {
     case transferReceived = "transfer_received"
     case cashReceived = "cash_received"
     case billOverpaid = "bill_overpaid"
+    case disputeReceived = "dispute_received"
+    case disputeReply = "dispute_reply"
+    // Written by disputes.escalate (migrations/0036).
+    case disputeLate = "dispute_late"
+    case disputeDecided = "dispute_decided"
+    case disputeRefunded = "dispute_refunded"
 
     /// Where there is something to look at, and the key of that page's name.
     var page: (path: String, textKey: String)? {
@@ -38,6 +44,7 @@ public enum MessageKind: String, Sendable, CaseIterable {
         case .questionReceived, .questionAnswered, .glassBroken, .glassReviewed: ("/access-log", "messages.see.log")
         case .paymentReceived, .billOverpaid: ("/money", "messages.see.money")
         case .billPaid, .transferReceived, .cashReceived: ("/bills", "messages.see.bills")
+        case .disputeReceived, .disputeReply, .disputeLate, .disputeDecided, .disputeRefunded: ("/disputes", "messages.see.disputes")
         }
     }
 }

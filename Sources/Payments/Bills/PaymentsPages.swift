@@ -71,6 +71,8 @@ struct BillPage: PageModel {
     var pay: Link?
     var receipt: Link?
     var transfer: TransferDetails?
+    /// The payment, once the bill is paid; the bill before.
+    var dispute: Link
 
     struct Line: ViewModel {
         var description: String
@@ -80,7 +82,7 @@ struct BillPage: PageModel {
 
     static let fields: Fields<Self> = [
         "summary": .model(\.summary), "kind": .text(\.kind), "issued_on": .text(\.issuedOn), "lines": .list(\.lines), "pay": .optionalLink(\.pay),
-        "receipt": .optionalLink(\.receipt), "transfer": .optional(\.transfer), "total": .text { $0.summary.amount }, "title": .text { $0.summary.title },
+        "receipt": .optionalLink(\.receipt), "dispute": .link(\.dispute), "transfer": .optional(\.transfer), "total": .text { $0.summary.amount }, "title": .text { $0.summary.title },
         "reference": .text { $0.summary.reference },
     ]
 
@@ -95,6 +97,7 @@ struct BillPage: PageModel {
         pay = bill.isPaid ? nil : Link("/bills/\(bill.id)/pay")
         receipt = bill.payment == nil ? nil : Link("/bills/\(bill.id)/receipt")
         transfer = bill.isPaid ? nil : account.map { TransferDetails(bill, $0, context) }
+        dispute = bill.payment.flatMap { bill.isPaid ? Link("/disputes/new?about=payment&id=\($0.id)") : nil } ?? Link("/disputes/new?about=bill&id=\(bill.id)")
     }
 }
 
@@ -197,10 +200,11 @@ struct Receipt: ViewModel {
     var gross: String
     var fee: String
     var net: String
+    var dispute: Link
 
     static let fields: Fields<Self> = [
         "receipt_code": .text(\.receiptCode), "method": .text(\.method), "is_from_wallet": .flag(\.isFromWallet), "paid_at": .text(\.paidAt),
-        "timestamp": .text(\.timestamp), "gross": .text(\.gross), "fee": .text(\.fee), "net": .text(\.net),
+        "timestamp": .text(\.timestamp), "gross": .text(\.gross), "fee": .text(\.fee), "net": .text(\.net), "dispute": .link(\.dispute),
     ]
 
     init(_ payment: Payment, _ context: some PageContext) {
@@ -212,6 +216,7 @@ struct Receipt: ViewModel {
         gross = payment.gross.formatted(locale: context.language.tag)
         fee = payment.fee.formatted(locale: context.language.tag)
         net = payment.net.formatted(locale: context.language.tag)
+        dispute = Link("/disputes/new?about=payment&id=\(payment.id)")
     }
 }
 
@@ -238,10 +243,11 @@ struct MoneyPage: PageModel {
         var caseReference: String
         var at: String
         var timestamp: String
+        var dispute: Link
 
         static let fields: Fields<Self> = [
             "programme": .text(\.programme), "amount": .text(\.amount), "reason": .text(\.reason), "law": .text(\.law),
-            "case_reference": .text(\.caseReference), "at": .text(\.at), "timestamp": .text(\.timestamp),
+            "case_reference": .text(\.caseReference), "at": .text(\.at), "timestamp": .text(\.timestamp), "dispute": .link(\.dispute),
         ]
 
         init(_ benefit: ReceivedBenefit, _ context: some PageContext) {
@@ -252,6 +258,7 @@ struct MoneyPage: PageModel {
             caseReference = benefit.caseReference
             at = context.format.dateTime(benefit.paidAt)
             timestamp = RFC3339.text(benefit.paidAt)
+            dispute = Link("/disputes/new?about=benefit&id=\(benefit.id)")
         }
     }
 
