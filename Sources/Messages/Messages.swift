@@ -27,6 +27,9 @@ public enum MessageKind: String, Sendable, CaseIterable {
     case billPaid = "bill_paid"
     case transferReceived = "transfer_received"
     case cashReceived = "cash_received"
+    case billWaived = "bill_waived"
+    case billDueSoon = "bill_due_soon"
+    case billOverdue = "bill_overdue"
     case billOverpaid = "bill_overpaid"
     case disputeReceived = "dispute_received"
     case disputeReply = "dispute_reply"
@@ -43,7 +46,7 @@ public enum MessageKind: String, Sendable, CaseIterable {
         case .consentOnPaper: ("/consents", "messages.see.sharing")
         case .questionReceived, .questionAnswered, .glassBroken, .glassReviewed: ("/access-log", "messages.see.log")
         case .paymentReceived, .billOverpaid: ("/money", "messages.see.money")
-        case .billPaid, .transferReceived, .cashReceived: ("/bills", "messages.see.bills")
+        case .billPaid, .transferReceived, .cashReceived, .billWaived, .billDueSoon, .billOverdue: ("/bills", "messages.see.bills")
         case .disputeReceived, .disputeReply, .disputeLate, .disputeDecided, .disputeRefunded: ("/disputes", "messages.see.disputes")
         }
     }

@@ -71,8 +71,9 @@ public struct PaymentsRoutes: Sendable {
         let bill = try await find(context, context.resident.credential)
         let lines = try await database.query(BillLinesOf(credential: context.resident.credential, bill: bill.id))
         let account = try await database.optional(CollectingAccountFor(currency: bill.amount.currency))
+        let forgone = try await database.query(ForgoneOf(credential: context.resident.credential, bill: bill.id))
         return try context.page(
-            BillPage(bill, lines, account, zone: zone, context), title: "payments.bill.title", ["title": bill.title.text(context.language)])
+            BillPage(bill, lines, forgone: forgone, account, zone: zone, context), title: "payments.bill.title", ["title": bill.title.text(context.language)])
     }
 
     @Sendable func confirm(_ request: Request, _ context: ResidentContext) async throws -> Response {

@@ -76,6 +76,7 @@ struct City {
         PaymentsRoutes(database: database, ledger: ledger, zone: configuration.city.timeZone).add(to: site)
         BankRoutes(database: database).add(to: site)
         TillRoutes(database: database).add(to: site)
+        WaiverRoutes(database: database).add(to: site)
         LedgerRoutes(ledger: ledger).add(to: site)
         let disputes = Disputes(database: database, door: door, vault: keys.vault)
         DisputesRoutes(disputes: disputes).add(to: site)

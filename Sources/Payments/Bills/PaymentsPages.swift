@@ -34,7 +34,9 @@ struct BillSummary: ViewModel {
         isPaid = status == .paid
         if !bill.isPaid, bill.outstanding != bill.amount { outstanding = bill.outstanding.formatted(locale: context.language.tag) }
         let day = bill.isPaid ? bill.payment.map { context.format.day($0.paidAt) } : nil
-        when = context.text("payments.when.\(status.rawValue)", ["day": day ?? context.format.date(bill.dueOn)])
+        // Settled without a payment: the city forgoes all of it.
+        let word = bill.isPaid && bill.payment == nil ? "settled" : status.rawValue
+        when = context.text("payments.when.\(word)", ["day": day ?? context.format.date(bill.dueOn)])
     }
 }
 
@@ -68,6 +70,8 @@ struct BillPage: PageModel {
     var kind: String
     var issuedOn: String
     var lines: [Line]
+    /// What the city forgoes, and why.
+    var forgone: [Line]
     var pay: Link?
     var receipt: Link?
     var transfer: TransferDetails?
@@ -81,12 +85,14 @@ struct BillPage: PageModel {
     }
 
     static let fields: Fields<Self> = [
-        "summary": .model(\.summary), "kind": .text(\.kind), "issued_on": .text(\.issuedOn), "lines": .list(\.lines), "pay": .optionalLink(\.pay),
+        "summary": .model(\.summary), "kind": .text(\.kind), "issued_on": .text(\.issuedOn), "lines": .list(\.lines), "forgone": .list(\.forgone), "has_forgone": .flag { !$0.forgone.isEmpty }, "pay": .optionalLink(\.pay),
         "receipt": .optionalLink(\.receipt), "dispute": .link(\.dispute), "transfer": .optional(\.transfer), "total": .text { $0.summary.amount }, "title": .text { $0.summary.title },
         "reference": .text { $0.summary.reference },
     ]
 
-    init(_ bill: Bill, _ lines: [BillLine], _ account: CollectingAccount?, zone: TimeZone, _ context: some PageContext) {
+    init(
+        _ bill: Bill, _ lines: [BillLine], forgone: [ForgoneOf.Row], _ account: CollectingAccount?, zone: TimeZone, _ context: some PageContext
+    ) {
         summary = BillSummary(bill, zone: zone, context)
         kind = context.text("payments.kind.\(bill.kind.rawValue)")
         issuedOn = context.format.date(bill.issuedOn)
@@ -94,6 +100,7 @@ struct BillPage: PageModel {
             let amount = Money(minorUnits: line.minorUnits, currency: bill.amount.currency)
             return Line(description: line.description.text(context.language), amount: amount.formatted(locale: context.language.tag))
         }
+        self.forgone = forgone.map { Line(description: $0.reason, amount: $0.amount.formatted(locale: context.language.tag)) }
         pay = bill.isPaid ? nil : Link("/bills/\(bill.id)/pay")
         receipt = bill.payment == nil ? nil : Link("/bills/\(bill.id)/receipt")
         transfer = bill.isPaid ? nil : account.map { TransferDetails(bill, $0, context) }

@@ -1,6 +1,7 @@
 // Cash at a counter: opening a till, taking payments, counting, and the second pair of eyes for a difference. The rules are in migrations/0029.
 import Foundation
 import Ledger
+import Messages
 import Postgres
 import Primitives
 import Web
