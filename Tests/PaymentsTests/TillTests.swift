@@ -1,6 +1,7 @@
 // Tills: who may, cash for bills, counting, and a difference that another approves.
 import City
 import Foundation
+import HTTPTypes
 import HummingbirdTesting
 import Ledger
 import Postgres

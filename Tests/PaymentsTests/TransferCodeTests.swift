@@ -10,8 +10,9 @@ struct TransferCodeTests {
 
     @Test("The lines of EPC069-12, with nothing where nothing is said")
     func lines() throws {
+        let reference = try #require(reference)
         let code = try #require(
-            TransferCode(holder: "Ville d’Été", account: "GB82WEST12345698765432", amount: Money(minorUnits: 1_205, currency: .eur), reference: try #require(reference)))
+            TransferCode(holder: "Ville d’Été", account: "GB82WEST12345698765432", amount: Money(minorUnits: 1_205, currency: .eur), reference: reference))
         #expect(code.text == "BCD\n002\n1\nSCT\n\nVille d’Été\nGB82WEST12345698765432\nEUR12.05\n\nRF18539007547034")
         let drawing = try #require(code.drawing())
         #expect(drawing.path.hasPrefix("M4 4.5h7"))

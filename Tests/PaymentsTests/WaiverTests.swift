@@ -1,6 +1,7 @@
 // What the city forgoes of a bill, and whom it reminds.
 import City
 import Foundation
+import HTTPTypes
 import HummingbirdTesting
 import Postgres
 import Primitives

@@ -132,7 +132,7 @@ struct BankImportTests {
         guard case .imported(let reports) = try await home.take(Household.statement([Told()], closing: 1)), let report = reports.first else { return #expect(Bool(false)) }
         #expect(report.problems == ["balances_differ"] && report.booked == 0)
         #expect(try await home.count("payments.bank_movement") == 0)
-        let decide = { (staff: FixtureStaff, decision: String) in
+        let decide = { @Sendable (staff: FixtureStaff, decision: String) in
             try await home.word("SELECT payments.decide_report(\(staff.session.hash.bytes), \(report.id), \(decision), 'Asked the bank') ->> 'outcome'")
         }
         #expect(try await decide(clerk, "booked") == "role_missing")
@@ -254,7 +254,7 @@ struct BankMatchingTests {
         let bill = try await home.bill(home.ada, "AS-1", 3_000)
         try await home.take(Household.notification([Told(text: "rent")]))
         let item = try await home.city.owner.one(OneValue("SELECT id FROM payments.bank_item", of: UUID.self))
-        let assign = { (staff: FixtureStaff, reference: String) in
+        let assign = { @Sendable (staff: FixtureStaff, reference: String) in
             try await home.word("SELECT payments.assign_item(\(staff.session.hash.bytes), \(item), \(reference), \(PublicCode.random().description)) ->> 'outcome'")
         }
         #expect(try await assign(clerk, "AS-1") == "role_missing")
@@ -276,7 +276,7 @@ struct BankMatchingTests {
         try await home.take(Household.notification([Told(text: "rent")]))
         let item = try await home.city.owner.one(OneValue("SELECT id FROM payments.bank_item", of: UUID.self))
         let propose = { (id: UUID) in try await home.word("SELECT payments.propose_return(\(officer.session.hash.bytes), \(item), \(id), 'Not for us')") }
-        let decide = { (staff: FixtureStaff, id: UUID, decision: String) in
+        let decide = { @Sendable (staff: FixtureStaff, id: UUID, decision: String) in
             try await home.word("SELECT payments.decide_return(\(staff.session.hash.bytes), \(id), \(decision))")
         }
         let (first, second) = (UUID(), UUID())
