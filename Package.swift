@@ -73,12 +73,15 @@ let package = Package(
         // System libraries: module maps only. `make` installs what is missing.
         .systemLibrary(name: "CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CArgon2", pkgConfig: "libargon2", providers: [.apt(["libargon2-dev"])]),
+        .systemLibrary(name: "CQrencode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
         // Foundations, lowest first.
         .target(name: "Primitives", dependencies: [deque], swiftSettings: strict),
         .target(name: "Postgres", dependencies: ["CLibpq", "Primitives", logging, metrics, deque, atomics], swiftSettings: strict),
         .target(name: "Outgoing", dependencies: [httpClient, httpTypes, nio, nioPosix, nioHTTP1], swiftSettings: strict),
+        // What banks send: account reports of ISO 20022, read strictly. No I/O.
+        .target(name: "ISO20022", dependencies: ["Primitives"], swiftSettings: strict),
         .target(name: "TransparencyLog", dependencies: [crypto], swiftSettings: strict),
         .target(
             name: "Web",
@@ -98,7 +101,7 @@ let package = Package(
         slice("Exchange", ["AccessLog", "Register", "OpenID", "Outgoing", "TransparencyLog", structuredFields]),
         slice("Catalogue"),
         slice("Ledger"),
-        slice("Payments", ["Ledger", "Messages", "Benefits"]),
+        slice("Payments", ["CQrencode", "Ledger", "Messages", "Benefits", "ISO20022"]),
         slice("DataExport", ["AccessLog", "TransparencyLog"]),
         slice("DataTracker", ["AccessLog", "Register"]),
         slice("Questions", ["AccessLog", "Register", "Messages"]),
@@ -111,7 +114,7 @@ let package = Package(
             name: "Stoa",
             dependencies: [
                 "Primitives", "Postgres", "TransparencyLog", "Web", "AccessLog", "Register", "Messages", "Identity", "OpenID", "Consent", "Exchange", "Catalogue",
-                "Ledger", "Payments", "Disputes", "Benefits", "Casework", "Questions", "DataTracker", "DataExport", "Witness", hummingbird, httpClient, logging, metrics, lifecycle, unixSignals, configuration, arguments,
+                "Ledger", "Payments", "Disputes", "ISO20022", "Benefits", "Casework", "Questions", "DataTracker", "DataExport", "Witness", hummingbird, httpClient, logging, metrics, lifecycle, unixSignals, configuration, arguments,
                 jwtKit, crypto, yams, nio, nioPosix, nioHTTP1,
             ], swiftSettings: strict),
 
@@ -124,6 +127,8 @@ let package = Package(
         tests("Postgres", ["TestSupport", "Primitives", logging]),
         tests("Web", ["TestSupport", "Primitives", "Postgres", hummingbird, hummingbirdTesting, mustache, logging, metricsCore, lifecycle, httpTypes, nio]),
         tests("Primitives"),
+        .testTarget(
+            name: "ISO20022Tests", dependencies: ["ISO20022", "Primitives"], exclude: ["Samples"], swiftSettings: strict),
         // A small city in a migrated database, for the tests of slices.
         .target(
             name: "City",
@@ -140,7 +145,7 @@ let package = Package(
         tests("Questions", ["City", "AccessLog", "Messages", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting]),
         tests("Casework", ["City", "AccessLog", "Consent", "Messages", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting]),
         tests("Ledger", ["City", "TestSupport", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes, logging]),
-        tests("Payments", ["City", "Postgres", "Primitives", "Web", "Ledger", "Benefits", hummingbird, hummingbirdTesting, httpTypes, nio, logging]),
+        tests("Payments", ["City", "ISO20022", "Postgres", "Primitives", "Web", "Ledger", "Benefits", hummingbird, hummingbirdTesting, httpTypes, nio, logging]),
         tests("Disputes", ["City", "AccessLog", "Benefits", "Ledger", "Messages", "Payments", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("Benefits", ["City", "Postgres", "Primitives", "Web", "AccessLog", "Ledger", "Payments", hummingbird, hummingbirdTesting, httpTypes, logging]),
         tests("OpenID", ["City", "TestSupport", "Postgres", "Primitives", "AccessLog", "Register", "Web", hummingbird, hummingbirdTesting, jwtKit, crypto, yams, logging, httpTypes, nio]),

@@ -30,6 +30,12 @@ public enum MessageKind: String, Sendable, CaseIterable {
     case guardianEnded = "guardian_ended"
     case paymentReceived = "payment_received"
     case billPaid = "bill_paid"
+    case transferReceived = "transfer_received"
+    case cashReceived = "cash_received"
+    case billWaived = "bill_waived"
+    case billDueSoon = "bill_due_soon"
+    case billOverdue = "bill_overdue"
+    case billOverpaid = "bill_overpaid"
     case disputeReceived = "dispute_received"
     case disputeReply = "dispute_reply"
     // Written by disputes.escalate (migrations/0036).
@@ -45,8 +51,8 @@ public enum MessageKind: String, Sendable, CaseIterable {
         case .identityProven, .codeChanged, .correctionReceived, .correctionAccepted, .correctionDeclined: ("/details", "messages.see.details")
         case .consentOnPaper: ("/consents", "messages.see.sharing")
         case .questionReceived, .questionAnswered, .glassBroken, .glassReviewed: ("/access-log", "messages.see.log")
-        case .paymentReceived: ("/money", "messages.see.money")
-        case .billPaid: ("/bills", "messages.see.bills")
+        case .paymentReceived, .billOverpaid: ("/money", "messages.see.money")
+        case .billPaid, .transferReceived, .cashReceived, .billWaived, .billDueSoon, .billOverdue: ("/bills", "messages.see.bills")
         case .disputeReceived, .disputeReply, .disputeLate, .disputeDecided, .disputeRefunded: ("/disputes", "messages.see.disputes")
         }
     }

@@ -70,13 +70,15 @@ public struct PaymentsRoutes: Sendable {
     @Sendable func bill(_ request: Request, _ context: ResidentContext) async throws -> Response {
         let bill = try await find(context, context.resident.credential)
         let lines = try await database.query(BillLinesOf(credential: context.resident.credential, bill: bill.id))
+        let account = try await database.optional(CollectingAccountFor(currency: bill.amount.currency))
+        let forgone = try await database.query(ForgoneOf(credential: context.resident.credential, bill: bill.id))
         return try context.page(
-            BillPage(bill, lines, zone: zone, context), title: "payments.bill.title", ["title": bill.title.text(context.language)])
+            BillPage(bill, lines, forgone: forgone, account, zone: zone, context), title: "payments.bill.title", ["title": bill.title.text(context.language)])
     }
 
     @Sendable func confirm(_ request: Request, _ context: ResidentContext) async throws -> Response {
         let bill = try await find(context, context.resident.credential)
-        if bill.payment != nil { return context.redirect(to: "/bills/\(bill.id)/receipt") }
+        if bill.isPaid { return context.redirect(to: "/bills/\(bill.id)/receipt") }
         return try await confirm(bill, context)
     }
 
@@ -98,14 +100,15 @@ public struct PaymentsRoutes: Sendable {
 
     @Sendable func receipt(_ request: Request, _ context: ResidentContext) async throws -> Response {
         let bill = try await find(context, context.resident.credential)
-        guard let payment = bill.payment else { return context.redirect(to: "/bills/\(bill.id)") }
-        return try context.page(ReceiptPage(bill, payment, context), title: "payments.receipt.title")
+        if bill.payment == nil { return context.redirect(to: "/bills/\(bill.id)") }
+        let payments = try await database.query(PaymentsOf(credential: context.resident.credential, bill: bill.id))
+        return try context.page(ReceiptPage(bill, payments, context), title: "payments.receipt.title")
     }
 
     private func confirm(_ bill: Bill, _ context: ResidentContext, status: HTTPResponse.Status = .ok) async throws -> Response {
         let wallets = try await ledger.wallets(of: context.resident.credential)
         let balance = wallets.first { $0.balance.currency == bill.amount.currency }?.balance
-        let page = PayPage(bill, balance: balance, cover: try PaymentsRules.cover(of: bill.amount, by: balance), context)
+        let page = PayPage(bill, balance: balance, cover: try PaymentsRules.cover(of: bill.outstanding, by: balance), context)
         return try context.page(page, title: "payments.pay.title", status: status)
     }
 

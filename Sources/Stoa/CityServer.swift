@@ -9,6 +9,7 @@ import Ledger
 import Logging
 import NIOCore
 import OpenID
+import Payments
 import Postgres
 import ServiceLifecycle
 import UnixSignals
@@ -28,6 +29,8 @@ struct CityServer {
     private static let janitorInterval = Duration.seconds(60)
     /// An unusual access becomes a task within a minute or so.
     private static let anomalyInterval = Duration.seconds(60)
+    /// Reminders go by days, so minutes do not matter.
+    private static let reminderInterval = Duration.seconds(600)
     /// How often the embedded cluster is looked at: an outage of the length of a slow page.
     private static let clusterInterval = Duration.seconds(1)
 
@@ -79,6 +82,14 @@ struct CityServer {
                     await every(Self.janitorInterval) {
                         try await signingKeys.rotate()
                     } onError: { logger.error("the provider's keys were not rotated; will try again", metadata: ["error": "\($0)"]) }
+                }
+            ),
+            (
+                "reminders",
+                { [zone = configuration.city.timeZone] in
+                    await every(Self.reminderInterval) {
+                        try await BillReminders.run(in: database, zone: zone)
+                    } onError: { logger.warning("reminding of bills failed; will try again", metadata: ["error": "\($0)"]) }
                 }
             ),
             (

@@ -19,7 +19,7 @@ struct StoaCommand: AsyncParsableCommand {
             """,
         version: version,
         subcommands: [
-            DemoCommand.self, ServeCommand.self, MigrateCommand.self, ImportCommand.self, StaffCommand.self, OrganisationCommand.self,
+            DemoCommand.self, ServeCommand.self, MigrateCommand.self, ImportCommand.self, BankAccountCommand.self, StaffCommand.self, OrganisationCommand.self,
             EraseCommand.self, GuardianshipCommand.self, VerifyCommand.self, LogCommand.self, WitnessCommand.self, DatabaseCommand.self,
         ])
 }

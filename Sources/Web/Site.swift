@@ -54,6 +54,8 @@ public struct RouteRecord: Sendable, Hashable {
     /// With `{name}` for parameters, as in OpenAPI.
     public let path: String
     public let audience: Audience
+    /// The largest form that it takes from staff, where that is more than every form may have.
+    public var formBytesMax: Int?
 }
 
 /// Remembers a language for an account, so that it is chosen at the next sign-in too.
@@ -204,11 +206,13 @@ public struct RouteGroup<Context: RequestContext> {
 
     public func get(_ path: String, use handler: @escaping Handler) { add(.get, path, handler) }
     public func post(_ path: String, use handler: @escaping Handler) { add(.post, path, handler) }
+    /// A form of staff that is larger than forms are, because a file is pasted into it. From others the usual limit holds.
+    public func post(_ path: String, formBytesMax: Int, use handler: @escaping Handler) { add(.post, path, formBytesMax: formBytesMax, handler) }
     public func put(_ path: String, use handler: @escaping Handler) { add(.put, path, handler) }
     public func delete(_ path: String, use handler: @escaping Handler) { add(.delete, path, handler) }
 
-    private func add(_ method: HTTPRequest.Method, _ path: String, _ handler: @escaping Handler) {
-        records.add(RouteRecord(method: method, path: path, audience: audience))
+    private func add(_ method: HTTPRequest.Method, _ path: String, formBytesMax: Int? = nil, _ handler: @escaping Handler) {
+        records.add(RouteRecord(method: method, path: path, audience: audience, formBytesMax: formBytesMax))
         group.on(RouterPath(path), method: method, use: handler)
     }
 }

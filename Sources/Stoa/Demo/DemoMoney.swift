@@ -29,6 +29,9 @@ extension DemoLoader {
         try await ledger.open(Self.funding, kind: .funding, currency: euro)
         try await ledger.open(Self.treasury, kind: .treasury, currency: euro)
         try await ledger.open(Self.revenue, kind: .revenue, currency: euro)
+        // An IBAN that is sound and belongs to nobody.
+        try await BankAdministration(owner: owner).open(
+            NewBankAccount(identification: "GB82WEST12345698765432", holder: "City of Stoa", currency: euro, collects: true))
         var transfers = [transfer("opening/treasury", to: Self.treasury, Money(minorUnits: 50_000_000, currency: euro), "OPENING BALANCE")]
         for (position, resident) in residents.enumerated() where position < 3 {
             let id = try await owner.one(AccountFacts(nameHMAC: keys.lookup.signInName(resident.username))).id

@@ -99,10 +99,11 @@ struct ErrorPage: PageModel {
 
 /// Finds out for which methods a path exists. A plain list is enough: it is asked only when something went wrong.
 struct RouteTable: Sendable {
-    private let routes: [(method: String, parts: [Substring], audience: Audience)]
+    private typealias Route = (method: String, parts: [Substring], audience: Audience, formBytesMax: Int?)
+    private let routes: [Route]
 
     init(_ records: [RouteRecord]) {
-        routes = records.map { ($0.method.rawValue, $0.path.split(separator: "/").map { Substring($0) }, $0.audience) }
+        routes = records.map { ($0.method.rawValue, $0.path.split(separator: "/").map { Substring($0) }, $0.audience, $0.formBytesMax) }
     }
 
     /// The methods that the path answers, sorted, HEAD wherever GET is; empty when there is no such path.
@@ -120,6 +121,11 @@ struct RouteTable: Sendable {
         matching(path.split(separator: "/")).contains { $0.method == method.rawValue && $0.audience.needsSession }
     }
 
+    /// What a form of staff may hold at this path; nil where it is what every form may.
+    func formBytesMax(_ method: HTTPRequest.Method, path: String) -> Int? {
+        matching(path.split(separator: "/")).first { $0.method == method.rawValue }?.formBytesMax
+    }
+
     /// The page that a form of this path stands on: the path itself, or what is nearest above it, among what GET answers. Nil when only
     /// the home page is.
     func page(ofForm path: String) -> String? {
@@ -131,7 +137,7 @@ struct RouteTable: Sendable {
         return nil
     }
 
-    private func matching(_ parts: [Substring]) -> [(method: String, parts: [Substring], audience: Audience)] {
+    private func matching(_ parts: [Substring]) -> [Route] {
         routes.filter { route in
             route.parts.count == parts.count && zip(route.parts, parts).allSatisfy { $0.hasPrefix("{") || $0 == $1 }
         }

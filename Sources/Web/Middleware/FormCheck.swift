@@ -13,7 +13,9 @@ struct FormCheck: RouterMiddleware {
     func handle(_ request: Request, context: WebContext, next: (Request, WebContext) async throws -> Response) async throws -> Response {
         if request.method == .get || request.method == .head { return try await next(request, context) }
         var context = context
-        context.form = try await context.form(request)
+        var bytesMax: Int?
+        if case .staff = context.caller { bytesMax = context.services.routes.formBytesMax(request.method, path: context.state.path) }
+        context.form = try await context.form(request, bytesMax: bytesMax)
         // Signing out takes the form token along, so whoever did it in another window would be told of the token only.
         if context.caller.isAnonymous, context.services.routes.needsSession(request.method, path: context.state.path) {
             throw context.signInFirst()

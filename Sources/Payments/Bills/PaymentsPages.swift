@@ -16,10 +16,12 @@ struct BillSummary: ViewModel {
     var when: String
     var isOverdue: Bool
     var isPaid: Bool
+    /// What is still to be paid, where a part was.
+    var outstanding: String?
 
     static let fields: Fields<Self> = [
         "link": .link(\.link), "title": .text(\.title), "reference": .text(\.reference), "amount": .text(\.amount), "when": .text(\.when),
-        "is_overdue": .flag(\.isOverdue), "is_paid": .flag(\.isPaid),
+        "is_overdue": .flag(\.isOverdue), "is_paid": .flag(\.isPaid), "outstanding": .optionalText(\.outstanding),
     ]
 
     init(_ bill: Bill, zone: TimeZone, _ context: some PageContext) {
@@ -30,8 +32,11 @@ struct BillSummary: ViewModel {
         amount = bill.amount.formatted(locale: context.language.tag)
         isOverdue = status == .overdue
         isPaid = status == .paid
-        let day = bill.payment.map { context.format.day($0.paidAt) } ?? context.format.date(bill.dueOn)
-        when = context.text("payments.when.\(status.rawValue)", ["day": day])
+        if !bill.isPaid, bill.outstanding != bill.amount { outstanding = bill.outstanding.formatted(locale: context.language.tag) }
+        let day = bill.isPaid ? bill.payment.map { context.format.day($0.paidAt) } : nil
+        // Settled without a payment: the city forgoes all of it.
+        let word = bill.isPaid && bill.payment == nil ? "settled" : status.rawValue
+        when = context.text("payments.when.\(word)", ["day": day ?? context.format.date(bill.dueOn)])
     }
 }
 
@@ -50,8 +55,8 @@ struct BillsPage: PageModel {
     ]
 
     init(_ list: BillList, zone: TimeZone, _ context: some PageContext) {
-        due = list.bills.filter { $0.payment == nil }.sorted { $0.dueOn < $1.dueOn }.map { BillSummary($0, zone: zone, context) }
-        paid = list.bills.filter { $0.payment != nil }.map { BillSummary($0, zone: zone, context) }
+        due = list.bills.filter { !$0.isPaid }.sorted { $0.dueOn < $1.dueOn }.map { BillSummary($0, zone: zone, context) }
+        paid = list.bills.filter(\.isPaid).map { BillSummary($0, zone: zone, context) }
         older = list.next.map { Link("/bills?before=\($0)") }
         isEmpty = list.bills.isEmpty
     }
@@ -65,9 +70,12 @@ struct BillPage: PageModel {
     var kind: String
     var issuedOn: String
     var lines: [Line]
+    /// What the city forgoes, and why.
+    var forgone: [Line]
     var pay: Link?
     var receipt: Link?
-    /// The payment, or else the bill.
+    var transfer: TransferDetails?
+    /// The payment, once the bill is paid; the bill before.
     var dispute: Link
 
     struct Line: ViewModel {
@@ -77,12 +85,14 @@ struct BillPage: PageModel {
     }
 
     static let fields: Fields<Self> = [
-        "summary": .model(\.summary), "kind": .text(\.kind), "issued_on": .text(\.issuedOn), "lines": .list(\.lines), "pay": .optionalLink(\.pay),
-        "receipt": .optionalLink(\.receipt), "dispute": .link(\.dispute), "total": .text { $0.summary.amount }, "title": .text { $0.summary.title },
+        "summary": .model(\.summary), "kind": .text(\.kind), "issued_on": .text(\.issuedOn), "lines": .list(\.lines), "forgone": .list(\.forgone), "has_forgone": .flag { !$0.forgone.isEmpty }, "pay": .optionalLink(\.pay),
+        "receipt": .optionalLink(\.receipt), "dispute": .link(\.dispute), "transfer": .optional(\.transfer), "total": .text { $0.summary.amount }, "title": .text { $0.summary.title },
         "reference": .text { $0.summary.reference },
     ]
 
-    init(_ bill: Bill, _ lines: [BillLine], zone: TimeZone, _ context: some PageContext) {
+    init(
+        _ bill: Bill, _ lines: [BillLine], forgone: [ForgoneOf.Row], _ account: CollectingAccount?, zone: TimeZone, _ context: some PageContext
+    ) {
         summary = BillSummary(bill, zone: zone, context)
         kind = context.text("payments.kind.\(bill.kind.rawValue)")
         issuedOn = context.format.date(bill.issuedOn)
@@ -90,9 +100,36 @@ struct BillPage: PageModel {
             let amount = Money(minorUnits: line.minorUnits, currency: bill.amount.currency)
             return Line(description: line.description.text(context.language), amount: amount.formatted(locale: context.language.tag))
         }
-        pay = bill.payment == nil ? Link("/bills/\(bill.id)/pay") : nil
+        self.forgone = forgone.map { Line(description: $0.reason, amount: $0.amount.formatted(locale: context.language.tag)) }
+        pay = bill.isPaid ? nil : Link("/bills/\(bill.id)/pay")
         receipt = bill.payment == nil ? nil : Link("/bills/\(bill.id)/receipt")
-        dispute = bill.payment.map { Link("/disputes/new?about=payment&id=\($0.id)") } ?? Link("/disputes/new?about=bill&id=\(bill.id)")
+        transfer = bill.isPaid ? nil : account.map { TransferDetails(bill, $0, context) }
+        dispute = bill.payment.flatMap { bill.isPaid ? Link("/disputes/new?about=payment&id=\($0.id)") : nil } ?? Link("/disputes/new?about=bill&id=\(bill.id)")
+    }
+}
+
+/// What a bank needs for a transfer that finds its bill.
+struct TransferDetails: ViewModel {
+    var holder: String
+    /// An IBAN in groups of four.
+    var account: String
+    var amount: String
+    var reference: String
+    /// The same for a bank's app to read, where there is a code for it.
+    var code: TransferDrawing?
+
+    static let fields: Fields<Self> = [
+        "holder": .text(\.holder), "account": .text(\.account), "amount": .text(\.amount), "reference": .text(\.reference), "code": .optional(\.code),
+    ]
+
+    init(_ bill: Bill, _ account: CollectingAccount, _ context: some PageContext) {
+        holder = account.holder
+        self.account = stride(from: 0, to: account.identification.count, by: 4)
+            .map { account.identification.dropFirst($0).prefix(4) }.joined(separator: " ")
+        amount = bill.outstanding.formatted(locale: context.language.tag)
+        reference = bill.creditorReference.printed
+        code = TransferCode(
+            holder: account.holder, account: account.identification, amount: bill.outstanding, reference: bill.creditorReference)?.drawing()
     }
 }
 
@@ -122,7 +159,8 @@ struct PayPage: PageModel {
         let write = { (amount: Money) in amount.formatted(locale: context.language.tag) }
         title = bill.title.text(context.language)
         reference = bill.reference
-        amount = write(bill.amount)
+        amount = write(bill.outstanding)
+        // Paying from the wallet costs nothing.
         fee = write(.zero(bill.amount.currency))
         self.balance = write(balance ?? .zero(bill.amount.currency))
         switch cover {
@@ -134,36 +172,57 @@ struct PayPage: PageModel {
     }
 }
 
-/// `/bills/{id}/receipt`
+/// `/bills/{id}/receipt`: every payment of a bill.
 struct ReceiptPage: PageModel {
     static let template = "payments/receipt"
 
     var title: String
     var reference: String
+    var receipts: [Receipt]
+    /// What is still to be paid.
+    var outstanding: String?
+    var bill: Link
+
+    static let fields: Fields<Self> = [
+        "title": .text(\.title), "reference": .text(\.reference), "receipts": .list(\.receipts), "outstanding": .optionalText(\.outstanding),
+        "bill": .link(\.bill),
+    ]
+
+    init(_ bill: Bill, _ payments: [Payment], _ context: some PageContext) {
+        title = bill.title.text(context.language)
+        reference = bill.reference
+        receipts = payments.map { Receipt($0, context) }
+        outstanding = bill.isPaid ? nil : bill.outstanding.formatted(locale: context.language.tag)
+        self.bill = Link("/bills/\(bill.id)")
+    }
+}
+
+/// One payment, as its receipt states it.
+struct Receipt: ViewModel {
     var receiptCode: String
+    var method: String
+    var isFromWallet: Bool
     var paidAt: String
     var timestamp: String
     var gross: String
     var fee: String
     var net: String
-    var bill: Link
     var dispute: Link
 
     static let fields: Fields<Self> = [
-        "title": .text(\.title), "reference": .text(\.reference), "receipt_code": .text(\.receiptCode), "paid_at": .text(\.paidAt),
-        "timestamp": .text(\.timestamp), "gross": .text(\.gross), "fee": .text(\.fee), "net": .text(\.net), "bill": .link(\.bill), "dispute": .link(\.dispute),
+        "receipt_code": .text(\.receiptCode), "method": .text(\.method), "is_from_wallet": .flag(\.isFromWallet), "paid_at": .text(\.paidAt),
+        "timestamp": .text(\.timestamp), "gross": .text(\.gross), "fee": .text(\.fee), "net": .text(\.net), "dispute": .link(\.dispute),
     ]
 
-    init(_ bill: Bill, _ payment: Payment, _ context: some PageContext) {
-        title = bill.title.text(context.language)
-        reference = bill.reference
+    init(_ payment: Payment, _ context: some PageContext) {
+        method = context.text("payments.method.\(payment.method.rawValue)")
+        isFromWallet = payment.method == .wallet
         receiptCode = payment.receiptCode
         paidAt = context.format.dateTime(payment.paidAt)
         timestamp = RFC3339.text(payment.paidAt)
         gross = payment.gross.formatted(locale: context.language.tag)
         fee = payment.fee.formatted(locale: context.language.tag)
         net = payment.net.formatted(locale: context.language.tag)
-        self.bill = Link("/bills/\(bill.id)")
         dispute = Link("/disputes/new?about=payment&id=\(payment.id)")
     }
 }
@@ -231,7 +290,7 @@ struct MoneyPage: PageModel {
     ) {
         let write = { (amount: Money) in amount.formatted(locale: context.language.tag) }
         balances = wallets.map { write($0.balance) }
-        due = bills.filter { $0.payment == nil }.sorted { $0.dueOn < $1.dueOn }.map { BillSummary($0, zone: zone, context) }
+        due = bills.filter { !$0.isPaid }.sorted { $0.dueOn < $1.dueOn }.map { BillSummary($0, zone: zone, context) }
         received = benefits.map { Received($0, context) }
         let billOf = Dictionary(bills.compactMap { bill in bill.payment.map { ($0.transferID, bill) } }, uniquingKeysWith: { first, _ in first })
         let benefitOf = Dictionary(benefits.map { ($0.transferID, $0) }, uniquingKeysWith: { first, _ in first })

@@ -10,19 +10,32 @@ struct Bill: Sendable {
     let id: BillID
     let kind: BillKind
     let reference: String
+    /// What a bank transfer carries (ISO 11649).
+    let creditorReference: CreditorReference
     let title: LocalisedText
     let amount: Money
+    /// What is still to be paid.
+    let outstanding: Money
     let issuedOn: CalendarDay
     let dueOn: CalendarDay
     let createdAt: Date
+    /// The newest.
     let payment: Payment?
     /// When the database was asked: what "today" means for this answer.
     let askedAt: Date
 }
 
+/// How a payment came.
+enum PaymentMethod: String, Sendable, CaseIterable {
+    case wallet
+    case bankTransfer = "bank_transfer"
+    case cash
+}
+
 /// What was paid for a bill.
 struct Payment: Sendable {
     let id: PaymentID
+    let method: PaymentMethod
     let gross: Money
     let fee: Money
     let net: Money
@@ -32,8 +45,8 @@ struct Payment: Sendable {
 }
 
 private let billColumns: SQL = """
-    id, kind, reference, title, currency, amount, issued_on, due_on, created_at, payment_id, gross, fee, net, receipt_code, transfer_id,
-    paid_at, asked_at
+    id, kind, reference, creditor_reference, title, currency, amount, outstanding, issued_on, due_on, created_at, payment_id, method, gross, fee, net,
+    receipt_code, transfer_id, paid_at, asked_at
     """
 
 /// Newest first.
@@ -69,9 +82,14 @@ extension Bill {
         }
         self.kind = kind
         reference = try row.next()
+        guard let creditorReference = CreditorReference(try row.next(String.self)) else {
+            throw DatabaseError.decoding(column: "creditor_reference", reason: "is no reference of ISO 11649")
+        }
+        self.creditorReference = creditorReference
         title = try LocalisedText(row.next())
         let currency = try Currency(column: row.next())
         amount = Money(minorUnits: try row.next(), currency: currency)
+        outstanding = Money(minorUnits: try row.next(), currency: currency)
         issuedOn = try row.next()
         dueOn = try row.next()
         createdAt = try row.next()
@@ -84,16 +102,59 @@ extension Payment {
     /// Nil when the bill has none: then all its columns are NULL.
     fileprivate init?(_ row: inout RowReader, in currency: Currency) throws {
         guard let id = try row.next(UUID?.self) else {
-            row.skip(6)
+            row.skip(7)
             return nil
         }
-        self.id = PaymentID(id)
+        try self.init(PaymentID(id), &row, in: currency)
+    }
+
+    fileprivate init(_ id: PaymentID, _ row: inout RowReader, in currency: Currency) throws {
+        self.id = id
+        guard let method = PaymentMethod(rawValue: try row.next()) else {
+            throw DatabaseError.decoding(column: "method", reason: "is a way of paying that this version does not know")
+        }
+        self.method = method
         gross = Money(minorUnits: try row.next(), currency: currency)
         fee = Money(minorUnits: try row.next(), currency: currency)
         net = Money(minorUnits: try row.next(), currency: currency)
         receiptCode = try row.next()
         transferID = TransferID(try row.next(UUID.self))
         paidAt = try row.next()
+    }
+}
+
+/// What was paid for a bill, oldest first.
+struct PaymentsOf: Query {
+    let credential: CredentialHash
+    let bill: BillID
+
+    var sql: SQL {
+        """
+        SELECT id, currency, method, gross, fee, net, receipt_code, transfer_id, paid_at FROM payments.payments_of(\(credential.bytes), \(bill))
+        ORDER BY paid_at, id
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> Payment {
+        let id = PaymentID(try row.next(UUID.self))
+        let currency = try Currency(column: row.next())
+        return try Payment(id, &row, in: currency)
+    }
+}
+
+/// Where bills of a currency can be paid by bank transfer: `payments.collecting_account`.
+struct CollectingAccount: Sendable {
+    let identification: String
+    let holder: String
+}
+
+struct CollectingAccountFor: Query {
+    let currency: Currency
+
+    var sql: SQL { "SELECT identification, holder FROM payments.collecting_account(\(currency.code))" }
+
+    func decode(_ row: inout RowReader) throws -> CollectingAccount {
+        CollectingAccount(identification: try row.next(), holder: try row.next())
     }
 }
 
