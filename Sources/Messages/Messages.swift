@@ -25,6 +25,13 @@ public enum MessageKind: String, Sendable, CaseIterable {
     case protectionLifted = "protection_lifted"
     case paymentReceived = "payment_received"
     case billPaid = "bill_paid"
+    // Written by the functions that change how a resident signs in (migrations/0030, 0031).
+    case appAdded = "app_added"
+    case codeSheetMade = "code_sheet_made"
+    case recoveryCodesMade = "recovery_codes_made"
+    case recoveryCodeUsed = "recovery_code_used"
+    case factorRemoved = "factor_removed"
+    case passwordChanged = "password_changed"
 
     /// Where there is something to look at, and the key of that page's name.
     var page: (path: String, textKey: String)? {
@@ -35,6 +42,7 @@ public enum MessageKind: String, Sendable, CaseIterable {
         case .questionReceived, .questionAnswered, .glassBroken, .glassReviewed: ("/access-log", "messages.see.log")
         case .paymentReceived: ("/money", "messages.see.money")
         case .billPaid: ("/bills", "messages.see.bills")
+        case .appAdded, .codeSheetMade, .recoveryCodesMade, .recoveryCodeUsed, .factorRemoved, .passwordChanged: ("/security", "messages.see.security")
         }
     }
 }

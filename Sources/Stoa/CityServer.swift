@@ -102,7 +102,7 @@ private func removeEnded(from database: Database) async throws {
     try await database.execute("SELECT web.remove_ended_credentials()")
     try await OpenIDJanitor.removeEnded(from: database)
     try await database.execute("SELECT exchange.remove_past_volume()")
-    try await database.execute("DELETE FROM identity.failed_sign_in WHERE at < public.stoa_now() - interval '1 day'")
+    try await database.execute("SELECT identity.remove_ended()")
     try await ConsentJanitor.recordExpiries(in: database)
     // Twice the time that a client may sensibly take to ask again with the same key.
     try await database.execute("DELETE FROM web.idempotency_key WHERE created_at < public.stoa_now() - interval '2 days'")

@@ -58,7 +58,8 @@ struct City {
             database: database, signer: keys.logSigner, permitsLoopback: configuration.permitsLoopbackWebhooks, logger: logger)
         identity = IdentityService(
             database: database, passwords: try PasswordHasher(cost: configuration.passwords, threadCount: configuration.passwordThreads),
-            vault: keys.vault, lookup: keys.lookup)
+            vault: keys.vault, lookup: keys.lookup,
+            settings: IdentitySettings(city: configuration.city.name, staffNeedSecondFactor: configuration.staffNeedSecondFactor))
         ledger = Ledger(database: database)
 
         site = try Site(configuration: configuration.web, resolve: Site.resolver(using: database))
@@ -124,6 +125,7 @@ extension StoaConfiguration {
         web.trustedProxies = trustedProxies
         web.metricsAddress = metricsAddress
         web.defaultLanguage = city.language
+        web.neutralSite = neutralSite
         return web
     }
 }
