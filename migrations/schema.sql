@@ -2193,7 +2193,13 @@ CREATE TABLE web.credential (
     client_id text,
     organisation_id text,
     scope text[] DEFAULT '{}'::text[] NOT NULL,
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
     authenticator_assurance smallint NOT NULL,
+    first_factor text,
+    authenticated_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    second_factor text,
+    second_factor_at timestamp with time zone,
+    is_shared boolean DEFAULT false NOT NULL,
     authorization_code_hash bytea,
     created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     last_used_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
@@ -2203,9 +2209,13 @@ CREATE TABLE web.credential (
     CONSTRAINT credential_authenticator_assurance_check CHECK (((authenticator_assurance >= 1) AND (authenticator_assurance <= 3))),
     CONSTRAINT credential_check CHECK ((num_nonnulls(account_id, staff_id, organisation_id) = 1)),
     CONSTRAINT credential_check1 CHECK (((kind = 'session'::text) = (idle_after IS NOT NULL))),
-    CONSTRAINT credential_check2 CHECK (((kind = 'access_token'::text) = (client_id IS NOT NULL))),
+    CONSTRAINT credential_check2 CHECK (((second_factor IS NULL) = (second_factor_at IS NULL))),
+    CONSTRAINT credential_check3 CHECK (((kind <> 'session'::text) OR ((authenticator_assurance = 1) = (second_factor IS NULL)))),
+    CONSTRAINT credential_check4 CHECK (((kind = 'access_token'::text) = (client_id IS NOT NULL))),
+    CONSTRAINT credential_first_factor_check CHECK ((first_factor = ANY (ARRAY['password'::text, 'passkey'::text, 'recovery_code'::text, 'letter'::text, 'counter'::text]))),
     CONSTRAINT credential_hash_check CHECK ((octet_length(hash) = 32)),
-    CONSTRAINT credential_kind_check CHECK ((kind = ANY (ARRAY['session'::text, 'access_token'::text])))
+    CONSTRAINT credential_kind_check CHECK ((kind = ANY (ARRAY['session'::text, 'access_token'::text]))),
+    CONSTRAINT credential_second_factor_check CHECK ((second_factor = ANY (ARRAY['totp'::text, 'code_sheet'::text, 'recovery_codes'::text, 'passkey'::text])))
 );
 
 ALTER TABLE web.credential OWNER TO stoa_owner;
@@ -3027,23 +3037,511 @@ $$;
 
 ALTER FUNCTION exchange.volume_of(credential bytea) OWNER TO stoa_door;
 
-CREATE FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) RETURNS boolean
+CREATE FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) RETURNS TABLE(outcome text, wait_minutes integer, factor_id uuid, sealed_secret bytea, salt bytea, number smallint, at timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+BEGIN
+    SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(begin_factor_attempt.credential) AS h;
+    IF NOT FOUND THEN RETURN; END IF;
+    RETURN QUERY
+        SELECT t.outcome, t.wait_minutes, f.id, f.sealed_secret, f.salt,
+            (SELECT min(c.number) FROM identity.factor_code AS c WHERE c.factor_id = f.id AND c.used_at IS NULL AND f.kind = 'code_sheet'),
+            public.stoa_now()
+        FROM identity.count_attempt(who.subject, begin_factor_attempt.kind, begin_factor_attempt.address_hmac) AS t
+        LEFT JOIN identity.factor AS f
+            ON t.outcome = 'counted' AND (f.account_id = who.account_id OR f.staff_id = who.staff_id) AND f.kind = begin_factor_attempt.kind
+            AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL;
+END
+$$;
+
+ALTER FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.begin_password_check(credential bytea, address_hmac bytea) RETURNS TABLE(outcome text, wait_minutes integer, password_hash text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+BEGIN
+    SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(begin_password_check.credential) AS h WHERE h.is_session;
+    IF NOT FOUND THEN RETURN; END IF;
+    RETURN QUERY
+        SELECT t.outcome, t.wait_minutes, CASE WHEN t.outcome = 'counted' THEN coalesce(a.password_hash, s.password_hash) END
+        FROM identity.count_attempt(who.subject, 'password', begin_password_check.address_hmac) AS t
+        LEFT JOIN identity.account AS a ON a.id = who.account_id
+        LEFT JOIN identity.staff AS s ON s.id = who.staff_id;
+END
+$$;
+
+ALTER FUNCTION identity.begin_password_check(credential bytea, address_hmac bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.begin_registration(address_hmac bytea, attempts_max integer, window_minutes integer) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('identity.attempt ' || encode(begin_attempt.name_hmac || begin_attempt.address_hmac, 'hex'), 0));
-    -- A statement after the lock sees what the attempt before it wrote.
-    INSERT INTO identity.failed_sign_in (name_hmac, address_hmac)
-    SELECT begin_attempt.name_hmac, begin_attempt.address_hmac
-    WHERE (SELECT count(*) FROM identity.failed_sign_in AS f
-           WHERE f.name_hmac = begin_attempt.name_hmac AND f.address_hmac = begin_attempt.address_hmac
-             AND f.at > public.stoa_now() - make_interval(mins => begin_attempt.window_minutes)) < begin_attempt.attempts_max;
+    PERFORM pg_advisory_xact_lock(hashtextextended('identity.registration ' || encode(begin_registration.address_hmac, 'hex'), 0));
+    INSERT INTO identity.registration_attempt (address_hmac)
+    SELECT begin_registration.address_hmac
+    WHERE (SELECT count(*) FROM identity.registration_attempt AS r
+           WHERE r.address_hmac = begin_registration.address_hmac
+             AND r.at > public.stoa_now() - make_interval(mins => begin_registration.window_minutes)) < begin_registration.attempts_max;
     RETURN FOUND;
 END
 $$;
 
-ALTER FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) OWNER TO stoa_door;
+ALTER FUNCTION identity.begin_registration(address_hmac bytea, attempts_max integer, window_minutes integer) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.begin_sign_in(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT password_hash text) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    person record;
+BEGIN
+    SELECT coalesce(a.id, s.id) AS id, coalesce(a.password_hash, s.password_hash) AS password_hash INTO person
+        FROM identity.sign_in_name AS n
+        LEFT JOIN identity.account AS a ON a.id = n.account_id AND a.closed_at IS NULL
+        LEFT JOIN identity.staff AS s ON s.id = n.staff_id AND s.closed_at IS NULL
+        WHERE n.hmac = begin_sign_in.name_hmac AND num_nonnulls(a.id, s.id) = 1;
+    SELECT c.outcome, c.wait_minutes INTO outcome, wait_minutes
+        FROM identity.count_attempt(coalesce(uuid_send(person.id), begin_sign_in.name_hmac), 'password', begin_sign_in.address_hmac) AS c;
+    IF outcome = 'counted' THEN password_hash := person.password_hash; END IF;
+END
+$$;
+
+ALTER FUNCTION identity.begin_sign_in(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT password_hash text) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.begin_totp(credential bytea, factor_id uuid, sealed_secret bytea) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    needs text := identity.factor_change_needs(begin_totp.credential);
+BEGIN
+    IF needs IS DISTINCT FROM 'nothing' THEN RETURN needs; END IF;
+    DELETE FROM identity.factor AS f USING identity.holder(begin_totp.credential) AS h
+        WHERE (f.account_id = h.account_id OR f.staff_id = h.staff_id) AND f.confirmed_at IS NULL;
+    INSERT INTO identity.factor (id, account_id, staff_id, kind, sealed_secret)
+        SELECT begin_totp.factor_id, h.account_id, h.staff_id, 'totp', begin_totp.sealed_secret FROM identity.holder(begin_totp.credential) AS h;
+    RETURN 'begun';
+END
+$$;
+
+ALTER FUNCTION identity.begin_totp(credential bytea, factor_id uuid, sealed_secret bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+BEGIN
+    SELECT h.account_id, h.staff_id INTO who FROM identity.holder(change_password.credential) AS h WHERE h.is_session;
+    PERFORM identity.lock_factors(who.account_id, who.staff_id);
+    IF NOT identity.confirm_password(change_password.credential, change_password.old_password_hash, change_password.address_hmac, change_password.new_hash)
+    THEN RETURN false; END IF;
+    UPDATE identity.account AS a SET password_hash = change_password.new_password_hash WHERE a.id = who.account_id;
+    UPDATE identity.staff AS s SET password_hash = change_password.new_password_hash WHERE s.id = who.staff_id;
+    PERFORM identity.end_sessions(who.account_id, who.staff_id, change_password.new_hash);
+    PERFORM identity.tell_of_factor(who.account_id, 'password_changed');
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.confirm_password(credential bytea, password_hash text, address_hmac bytea, new_hash bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+BEGIN
+    SELECT h.subject INTO who FROM identity.holder(confirm_password.credential) AS h
+        LEFT JOIN identity.account AS a ON a.id = h.account_id
+        LEFT JOIN identity.staff AS s ON s.id = h.staff_id
+        WHERE h.is_session AND coalesce(a.password_hash, s.password_hash) = confirm_password.password_hash;
+    IF NOT FOUND THEN RETURN false; END IF;
+    PERFORM identity.forgive(who.subject, 'password', confirm_password.address_hmac);
+    UPDATE web.credential AS c
+        SET hash = confirm_password.new_hash, first_factor = 'password', authenticated_at = public.stoa_now(), last_used_at = public.stoa_now()
+        WHERE c.hash = confirm_password.credential AND c.kind = 'session' AND web.is_live(c);
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION identity.confirm_password(credential bytea, password_hash text, address_hmac bytea, new_hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.confirm_totp(credential bytea, factor_id uuid, step bigint, new_hash bytea) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+    needs text;
+BEGIN
+    SELECT h.account_id, h.staff_id INTO who FROM identity.holder(confirm_totp.credential) AS h;
+    PERFORM identity.lock_factors(who.account_id, who.staff_id);
+    needs := identity.factor_change_needs(confirm_totp.credential);
+    IF needs IS DISTINCT FROM 'nothing' THEN RETURN needs; END IF;
+    PERFORM FROM identity.pending_totp(confirm_totp.credential) AS p WHERE p.factor_id = confirm_totp.factor_id;
+    IF NOT FOUND THEN RETURN 'unknown'; END IF;
+    PERFORM identity.end_factor(f.id) FROM identity.factor AS f
+        WHERE (f.account_id = who.account_id OR f.staff_id = who.staff_id) AND f.kind = 'totp' AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL;
+    UPDATE identity.factor AS f SET confirmed_at = public.stoa_now(), last_used_at = public.stoa_now(), last_step = confirm_totp.step
+        WHERE f.id = confirm_totp.factor_id;
+    PERFORM identity.tell_of_factor(who.account_id, 'app_added');
+    PERFORM identity.raise_assurance(confirm_totp.credential, 'totp', confirm_totp.new_hash);
+    RETURN 'confirmed';
+END
+$$;
+
+ALTER FUNCTION identity.confirm_totp(credential bytea, factor_id uuid, step bigint, new_hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.count_attempt(subject bytea, factor text, address_hmac bytea, OUT outcome text, OUT wait_minutes integer) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    in_a_row integer;
+    here record;
+    from_here integer;
+BEGIN
+    INSERT INTO identity.factor_failures (subject, factor) VALUES (count_attempt.subject, count_attempt.factor) ON CONFLICT DO NOTHING;
+    SELECT f.failures INTO in_a_row FROM identity.factor_failures AS f
+        WHERE f.subject = count_attempt.subject AND f.factor = count_attempt.factor FOR UPDATE;
+    -- A statement after the lock sees what the attempt before it wrote.
+    SELECT a.failures, a.last_at, a.wait_until INTO here FROM identity.address_failures AS a
+        WHERE a.subject = count_attempt.subject AND a.factor = count_attempt.factor AND a.address_hmac = count_attempt.address_hmac;
+    wait_minutes := 0;
+    IF in_a_row >= 100 THEN
+        outcome := 'closed';
+    ELSIF here.wait_until > public.stoa_now() THEN
+        outcome := 'wait';
+        -- One that was sent before the failure that it waited for would be told a minute too many.
+        wait_minutes := LEAST(ceil(extract(epoch FROM here.wait_until - public.stoa_now()) / 60), identity.wait_minutes(here.failures));
+    ELSE
+        outcome := 'counted';
+        -- A day without a failure is a new beginning for the address, though not for the hundred.
+        from_here := CASE WHEN here.last_at > public.stoa_now() - interval '1 day' THEN here.failures ELSE 0 END + 1;
+        INSERT INTO identity.address_failures AS a (subject, factor, address_hmac, failures, last_at, wait_until)
+            VALUES (count_attempt.subject, count_attempt.factor, count_attempt.address_hmac, from_here, public.stoa_now(),
+                    public.stoa_now() + make_interval(mins => identity.wait_minutes(from_here)))
+            ON CONFLICT ON CONSTRAINT address_failures_pkey
+            DO UPDATE SET failures = excluded.failures, last_at = excluded.last_at, wait_until = excluded.wait_until;
+        UPDATE identity.factor_failures AS f SET failures = in_a_row + 1, last_at = public.stoa_now()
+            WHERE f.subject = count_attempt.subject AND f.factor = count_attempt.factor;
+    END IF;
+END
+$$;
+
+ALTER FUNCTION identity.count_attempt(subject bytea, factor text, address_hmac bytea, OUT outcome text, OUT wait_minutes integer) OWNER TO stoa_door;
+
+CREATE TABLE identity.factor (
+    id uuid NOT NULL,
+    account_id uuid,
+    staff_id uuid,
+    kind text NOT NULL,
+    sealed_secret bytea,
+    last_step bigint,
+    salt bytea,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    confirmed_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    removed_at timestamp with time zone,
+    CONSTRAINT factor_check CHECK ((num_nonnulls(account_id, staff_id) = 1)),
+    CONSTRAINT factor_check1 CHECK (((kind = 'totp'::text) = (salt IS NULL))),
+    CONSTRAINT factor_check2 CHECK ((((kind = 'totp'::text) AND (removed_at IS NULL)) = (sealed_secret IS NOT NULL))),
+    CONSTRAINT factor_kind_check CHECK ((kind = ANY (ARRAY['totp'::text, 'code_sheet'::text, 'recovery_codes'::text]))),
+    CONSTRAINT factor_salt_check CHECK ((octet_length(salt) = 16)),
+    CONSTRAINT factor_sealed_secret_check CHECK ((octet_length(sealed_secret) >= 28))
+);
+
+ALTER TABLE identity.factor OWNER TO stoa_owner;
+
+CREATE TABLE identity.factor_code (
+    factor_id uuid NOT NULL,
+    number smallint NOT NULL,
+    hash bytea NOT NULL,
+    used_at timestamp with time zone,
+    CONSTRAINT factor_code_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT factor_code_number_check CHECK (((number >= 1) AND (number <= 100)))
+);
+
+ALTER TABLE identity.factor_code OWNER TO stoa_owner;
+
+CREATE FUNCTION identity.end_factor(factor_id uuid) RETURNS void
+    LANGUAGE sql
+    BEGIN ATOMIC
+ UPDATE identity.factor AS f SET removed_at = public.stoa_now(), sealed_secret = NULL::bytea
+   WHERE (f.id = end_factor.factor_id);
+ DELETE FROM identity.factor_code AS c
+   WHERE (c.factor_id = end_factor.factor_id);
+END;
+
+ALTER FUNCTION identity.end_factor(factor_id uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.end_sessions(account_id uuid, staff_id uuid, kept bytea) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    ended integer;
+BEGIN
+    DELETE FROM identity.sign_in AS i WHERE i.account_id = end_sessions.account_id OR i.staff_id = end_sessions.staff_id;
+    UPDATE web.credential AS c SET revoked_at = public.stoa_now()
+        WHERE (c.account_id = end_sessions.account_id OR c.staff_id = end_sessions.staff_id) AND c.kind = 'session'
+          AND c.hash IS DISTINCT FROM end_sessions.kept AND web.is_live(c);
+    GET DIAGNOSTICS ended = ROW_COUNT;
+    RETURN ended;
+END
+$$;
+
+ALTER FUNCTION identity.end_sessions(account_id uuid, staff_id uuid, kept bytea) OWNER TO stoa_door;
+
+CREATE TABLE identity.sign_in (
+    hash bytea NOT NULL,
+    account_id uuid,
+    staff_id uuid,
+    is_shared boolean NOT NULL,
+    password_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT sign_in_check CHECK ((num_nonnulls(account_id, staff_id) = 1)),
+    CONSTRAINT sign_in_hash_check CHECK ((octet_length(hash) = 32))
+);
+
+ALTER TABLE identity.sign_in OWNER TO stoa_owner;
+
+CREATE FUNCTION identity.holder(credential bytea) RETURNS TABLE(account_id uuid, staff_id uuid, subject bytea, is_session boolean, authenticated_at timestamp with time zone, second_factor_at timestamp with time zone, is_shared boolean)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT c.account_id,
+     c.staff_id,
+     uuid_send(COALESCE(c.account_id, c.staff_id)) AS uuid_send,
+     true,
+     c.authenticated_at,
+     c.second_factor_at,
+     c.is_shared
+    FROM ((web.credential c
+      LEFT JOIN identity.account a ON ((a.id = c.account_id)))
+      LEFT JOIN identity.staff s ON ((s.id = c.staff_id)))
+   WHERE ((c.hash = holder.credential) AND (c.kind = 'session'::text) AND web.is_live(c.*) AND (a.closed_at IS NULL) AND (s.closed_at IS NULL))
+ UNION ALL
+  SELECT i.account_id,
+     i.staff_id,
+     uuid_send(COALESCE(i.account_id, i.staff_id)) AS uuid_send,
+     false,
+     i.password_at,
+     NULL::timestamp with time zone,
+     i.is_shared
+    FROM ((identity.sign_in i
+      LEFT JOIN identity.account a ON ((a.id = i.account_id)))
+      LEFT JOIN identity.staff s ON ((s.id = i.staff_id)))
+   WHERE ((i.hash = holder.credential) AND (i.password_at > (public.stoa_now() - '00:10:00'::interval)) AND (a.closed_at IS NULL) AND (s.closed_at IS NULL));
+END;
+
+ALTER FUNCTION identity.holder(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.end_other_sessions(credential bytea) RETURNS integer
+    LANGUAGE sql SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT COALESCE((sum(identity.end_sessions(h.account_id, h.staff_id, end_other_sessions.credential)))::integer, 0) AS "coalesce"
+    FROM identity.holder(end_other_sessions.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared)
+   WHERE h.is_session;
+END;
+
+ALTER FUNCTION identity.end_other_sessions(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.end_session(credential bytea, id uuid) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE web.credential AS c SET revoked_at = public.stoa_now() FROM identity.holder(end_session.credential) AS h
+        WHERE h.is_session AND (c.account_id = h.account_id OR c.staff_id = h.staff_id) AND c.kind = 'session' AND c.id = end_session.id AND web.is_live(c);
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION identity.end_session(credential bytea, id uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.second_factors(account_id uuid, staff_id uuid) RETURNS TABLE(id uuid, kind text)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT f.id,
+     f.kind
+    FROM identity.factor f
+   WHERE (((f.account_id = second_factors.account_id) OR (f.staff_id = second_factors.staff_id)) AND (f.confirmed_at IS NOT NULL) AND (f.removed_at IS NULL) AND ((f.kind = 'totp'::text) OR ((f.kind = 'code_sheet'::text) AND (EXISTS ( SELECT
+            FROM identity.factor_code c
+           WHERE ((c.factor_id = f.id) AND (c.used_at IS NULL)))))));
+END;
+
+ALTER FUNCTION identity.second_factors(account_id uuid, staff_id uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.factor_change_needs(credential bytea) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT
+         CASE
+             WHEN (EXISTS ( SELECT
+                FROM identity.second_factors(h.account_id, h.staff_id) second_factors(id, kind))) THEN
+             CASE
+                 WHEN (h.second_factor_at > (public.stoa_now() - '00:15:00'::interval)) THEN 'nothing'::text
+                 ELSE 'second_factor'::text
+             END
+             WHEN (h.authenticated_at > (public.stoa_now() - '00:05:00'::interval)) THEN 'nothing'::text
+             ELSE 'password'::text
+         END AS "case"
+    FROM identity.holder(factor_change_needs.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared);
+END;
+
+ALTER FUNCTION identity.factor_change_needs(credential bytea) OWNER TO stoa_door;
+
+CREATE TABLE identity.factor_failures (
+    subject bytea NOT NULL,
+    factor text NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    last_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT factor_failures_factor_check CHECK ((factor = ANY (ARRAY['password'::text, 'totp'::text, 'code_sheet'::text, 'recovery_codes'::text, 'passkey'::text]))),
+    CONSTRAINT factor_failures_failures_check CHECK (((failures >= 0) AND (failures <= 100))),
+    CONSTRAINT factor_failures_subject_check CHECK ((octet_length(subject) = ANY (ARRAY[16, 32])))
+);
+
+ALTER TABLE identity.factor_failures OWNER TO stoa_owner;
+
+CREATE FUNCTION identity.factors_of(credential bytea) RETURNS TABLE(id uuid, kind text, created_at timestamp with time zone, last_used_at timestamp with time zone, is_closed boolean, codes_left integer, next_number smallint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT f.id,
+     f.kind,
+     f.created_at,
+     f.last_used_at,
+     COALESCE((t.failures >= 100), false) AS "coalesce",
+     ( SELECT (count(*))::integer AS count
+            FROM identity.factor_code c
+           WHERE ((c.factor_id = f.id) AND (c.used_at IS NULL))) AS count,
+     ( SELECT min(c.number) AS min
+            FROM identity.factor_code c
+           WHERE ((c.factor_id = f.id) AND (c.used_at IS NULL))) AS min
+    FROM ((identity.holder(factors_of.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared)
+      JOIN identity.factor f ON (((f.account_id = h.account_id) OR (f.staff_id = h.staff_id))))
+      LEFT JOIN identity.factor_failures t ON (((t.subject = h.subject) AND (t.factor = f.kind))))
+   WHERE ((f.confirmed_at IS NOT NULL) AND (f.removed_at IS NULL))
+   ORDER BY (array_position(ARRAY['totp'::text, 'code_sheet'::text, 'recovery_codes'::text], f.kind));
+END;
+
+ALTER FUNCTION identity.factors_of(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.forgive(subject bytea, factor text, address_hmac bytea) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE identity.factor_failures AS f SET failures = 0 WHERE f.subject = forgive.subject AND f.factor = forgive.factor;
+    DELETE FROM identity.address_failures AS a
+        WHERE a.subject = forgive.subject AND a.factor = forgive.factor AND a.address_hmac = forgive.address_hmac;
+END
+$$;
+
+ALTER FUNCTION identity.forgive(subject bytea, factor text, address_hmac bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.lock_factors(account_id uuid, staff_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM FROM identity.account AS a WHERE a.id = lock_factors.account_id FOR UPDATE;
+    PERFORM FROM identity.staff AS s WHERE s.id = lock_factors.staff_id FOR UPDATE;
+END
+$$;
+
+ALTER FUNCTION identity.lock_factors(account_id uuid, staff_id uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+    needs text;
+BEGIN
+    SELECT h.account_id, h.staff_id INTO who FROM identity.holder(make_codes.credential) AS h;
+    PERFORM identity.lock_factors(who.account_id, who.staff_id);
+    needs := identity.factor_change_needs(make_codes.credential);
+    IF needs IS DISTINCT FROM 'nothing' THEN RETURN needs; END IF;
+    PERFORM identity.end_factor(f.id) FROM identity.factor AS f
+        WHERE (f.account_id = who.account_id OR f.staff_id = who.staff_id) AND f.kind = make_codes.kind AND f.removed_at IS NULL;
+    INSERT INTO identity.factor (id, account_id, staff_id, kind, salt, confirmed_at)
+        VALUES (make_codes.factor_id, who.account_id, who.staff_id, make_codes.kind, make_codes.salt, public.stoa_now());
+    INSERT INTO identity.factor_code (factor_id, number, hash)
+        SELECT make_codes.factor_id, h.number, h.hash FROM unnest(make_codes.hashes) WITH ORDINALITY AS h (hash, number);
+    PERFORM identity.tell_of_factor(who.account_id, CASE make_codes.kind WHEN 'code_sheet' THEN 'code_sheet_made' ELSE 'recovery_codes_made' END);
+    RETURN 'made';
+END
+$$;
+
+ALTER FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.open_session(token_hash bytea, account_id uuid, staff_id uuid, first_factor text, authenticated_at timestamp with time zone, second_factor text, is_shared boolean) RETURNS void
+    LANGUAGE sql
+    BEGIN ATOMIC
+ INSERT INTO web.credential (hash, kind, account_id, staff_id, authenticator_assurance, first_factor, authenticated_at, second_factor, second_factor_at, is_shared, idle_after, expires_at)
+   VALUES (open_session.token_hash, 'session'::text, open_session.account_id, open_session.staff_id,
+         CASE
+             WHEN (open_session.second_factor IS NULL) THEN 1
+             ELSE 2
+         END, open_session.first_factor, open_session.authenticated_at, open_session.second_factor,
+         CASE
+             WHEN (open_session.second_factor IS NOT NULL) THEN public.stoa_now()
+             ELSE NULL::timestamp with time zone
+         END, open_session.is_shared,
+         CASE
+             WHEN open_session.is_shared THEN '00:05:00'::interval
+             ELSE '00:15:00'::interval
+         END, (public.stoa_now() + '12:00:00'::interval));
+END;
+
+ALTER FUNCTION identity.open_session(token_hash bytea, account_id uuid, staff_id uuid, first_factor text, authenticated_at timestamp with time zone, second_factor text, is_shared boolean) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.pending_totp(credential bytea) RETURNS TABLE(factor_id uuid, sealed_secret bytea, at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT f.id,
+     f.sealed_secret,
+     public.stoa_now() AS stoa_now
+    FROM (identity.holder(pending_totp.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared)
+      JOIN identity.factor f ON (((f.account_id = h.account_id) OR (f.staff_id = h.staff_id))))
+   WHERE ((f.confirmed_at IS NULL) AND (f.removed_at IS NULL) AND (f.created_at > (public.stoa_now() - '01:00:00'::interval)));
+END;
+
+ALTER FUNCTION identity.pending_totp(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.raise_assurance(credential bytea, second_factor text, new_hash bytea) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    half record;
+BEGIN
+    DELETE FROM identity.sign_in AS i WHERE i.hash = raise_assurance.credential
+        RETURNING i.account_id, i.staff_id, i.password_at, i.is_shared INTO half;
+    IF FOUND THEN
+        PERFORM identity.open_session(
+            raise_assurance.new_hash, half.account_id, half.staff_id, 'password', half.password_at, raise_assurance.second_factor, half.is_shared);
+        RETURN true;
+    END IF;
+    UPDATE web.credential AS c
+        SET hash = raise_assurance.new_hash, authenticator_assurance = 2, second_factor = raise_assurance.second_factor,
+            second_factor_at = public.stoa_now(), last_used_at = public.stoa_now()
+        WHERE c.hash = raise_assurance.credential AND c.kind = 'session' AND web.is_live(c);
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION identity.raise_assurance(credential bytea, second_factor text, new_hash bytea) OWNER TO stoa_door;
 
 CREATE TABLE identity.sign_in_name (
     hmac bytea NOT NULL,
@@ -3056,20 +3554,6 @@ CREATE TABLE identity.sign_in_name (
 );
 
 ALTER TABLE identity.sign_in_name OWNER TO stoa_owner;
-
-CREATE FUNCTION identity.find_sign_in(name_hmac bytea) RETURNS TABLE(account_id uuid, staff_id uuid, password_hash text)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
- SELECT a.id,
-     s.id,
-     COALESCE(a.password_hash, s.password_hash) AS "coalesce"
-    FROM ((identity.sign_in_name n
-      LEFT JOIN identity.account a ON (((a.id = n.account_id) AND (a.closed_at IS NULL))))
-      LEFT JOIN identity.staff s ON (((s.id = n.staff_id) AND (s.closed_at IS NULL))))
-   WHERE ((n.hmac = find_sign_in.name_hmac) AND (num_nonnulls(a.id, s.id) = 1));
-END;
-
-ALTER FUNCTION identity.find_sign_in(name_hmac bytea) OWNER TO stoa_door;
 
 CREATE TABLE register.data_key (
     resident_id uuid NOT NULL,
@@ -3130,6 +3614,204 @@ CREATE FUNCTION identity.register_account(account_id uuid, resident_id uuid, pub
 END;
 
 ALTER FUNCTION identity.register_account(account_id uuid, resident_id uuid, public_code text, password_hash text, language text, name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) OWNER TO stoa_door;
+
+CREATE TABLE identity.address_failures (
+    subject bytea NOT NULL,
+    factor text NOT NULL,
+    address_hmac bytea NOT NULL,
+    failures integer NOT NULL,
+    last_at timestamp with time zone NOT NULL,
+    wait_until timestamp with time zone NOT NULL,
+    CONSTRAINT address_failures_address_hmac_check CHECK ((octet_length(address_hmac) = 32)),
+    CONSTRAINT address_failures_factor_check CHECK ((factor = ANY (ARRAY['password'::text, 'totp'::text, 'code_sheet'::text, 'recovery_codes'::text, 'passkey'::text]))),
+    CONSTRAINT address_failures_failures_check CHECK ((failures > 0)),
+    CONSTRAINT address_failures_subject_check CHECK ((octet_length(subject) = ANY (ARRAY[16, 32])))
+);
+
+ALTER TABLE identity.address_failures OWNER TO stoa_owner;
+
+CREATE TABLE identity.registration_attempt (
+    address_hmac bytea NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT registration_attempt_address_hmac_check CHECK ((octet_length(address_hmac) = 32))
+);
+
+ALTER TABLE identity.registration_attempt OWNER TO stoa_owner;
+
+CREATE FUNCTION identity.remove_ended() RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    BEGIN ATOMIC
+ DELETE FROM identity.sign_in AS i
+   WHERE (i.password_at < (public.stoa_now() - '01:00:00'::interval));
+ DELETE FROM identity.factor AS f
+   WHERE ((f.confirmed_at IS NULL) AND (f.created_at < (public.stoa_now() - '1 day'::interval)));
+ DELETE FROM identity.address_failures AS a
+   WHERE (a.last_at < (public.stoa_now() - '1 day'::interval));
+ DELETE FROM identity.registration_attempt AS r
+   WHERE (r.at < (public.stoa_now() - '1 day'::interval));
+ DELETE FROM identity.factor_failures AS f
+   WHERE ((octet_length(f.subject) = 32) AND (f.last_at < (public.stoa_now() - '30 days'::interval)));
+END;
+
+ALTER FUNCTION identity.remove_ended() OWNER TO stoa_door;
+
+CREATE FUNCTION identity.remove_factor(credential bytea, factor_id uuid) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+    needs text;
+BEGIN
+    SELECT h.account_id, h.staff_id INTO who FROM identity.holder(remove_factor.credential) AS h;
+    PERFORM identity.lock_factors(who.account_id, who.staff_id);
+    needs := identity.factor_change_needs(remove_factor.credential);
+    IF needs IS DISTINCT FROM 'nothing' THEN RETURN needs; END IF;
+    PERFORM FROM identity.factor AS f WHERE f.id = remove_factor.factor_id AND (f.account_id = who.account_id OR f.staff_id = who.staff_id)
+        AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL;
+    IF NOT FOUND THEN RETURN 'unknown'; END IF;
+    PERFORM identity.end_factor(remove_factor.factor_id);
+    PERFORM identity.tell_of_factor(who.account_id, 'factor_removed');
+    RETURN 'removed';
+END
+$$;
+
+ALTER FUNCTION identity.remove_factor(credential bytea, factor_id uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.sessions_of(credential bytea) RETURNS TABLE(id uuid, created_at timestamp with time zone, last_used_at timestamp with time zone, second_factor text, is_shared boolean, is_this boolean)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT c.id,
+     c.created_at,
+     c.last_used_at,
+     c.second_factor,
+     c.is_shared,
+     (c.hash = sessions_of.credential)
+    FROM (identity.holder(sessions_of.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared)
+      JOIN web.credential c ON ((((c.account_id = h.account_id) OR (c.staff_id = h.staff_id)) AND (c.kind = 'session'::text) AND web.is_live(c.*))))
+   WHERE h.is_session
+   ORDER BY c.created_at DESC, c.id
+  LIMIT 100;
+END;
+
+ALTER FUNCTION identity.sessions_of(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.sign_in(name_hmac bytea, password_hash text, address_hmac bytea, token_hash bytea, is_shared boolean, staff_need_second_factor boolean) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    person record;
+    outcome text;
+BEGIN
+    SELECT a.id AS account_id, s.id AS staff_id INTO person
+        FROM identity.sign_in_name AS n
+        LEFT JOIN identity.account AS a ON a.id = n.account_id AND a.closed_at IS NULL
+        LEFT JOIN identity.staff AS s ON s.id = n.staff_id AND s.closed_at IS NULL
+        WHERE n.hmac = sign_in.name_hmac AND coalesce(a.password_hash, s.password_hash) = sign_in.password_hash;
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    PERFORM identity.forgive(uuid_send(coalesce(person.account_id, person.staff_id)), 'password', sign_in.address_hmac);
+    outcome := CASE
+        WHEN EXISTS (SELECT FROM identity.second_factors(person.account_id, person.staff_id)) THEN 'second_factor'
+        WHEN person.staff_id IS NOT NULL AND sign_in.staff_need_second_factor THEN 'enrolment'
+        ELSE 'session' END;
+    IF outcome = 'session' THEN
+        PERFORM identity.open_session(sign_in.token_hash, person.account_id, person.staff_id, 'password', public.stoa_now(), NULL, sign_in.is_shared);
+    ELSE
+        INSERT INTO identity.sign_in (hash, account_id, staff_id, is_shared)
+            VALUES (sign_in.token_hash, person.account_id, person.staff_id, sign_in.is_shared);
+    END IF;
+    RETURN outcome;
+END
+$$;
+
+ALTER FUNCTION identity.sign_in(name_hmac bytea, password_hash text, address_hmac bytea, token_hash bytea, is_shared boolean, staff_need_second_factor boolean) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.sign_out(credential bytea) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM identity.end_sessions(h.account_id, h.staff_id, sign_out.credential) FROM identity.holder(sign_out.credential) AS h
+        WHERE h.is_session AND h.is_shared;
+    PERFORM web.revoke_credential(sign_out.credential);
+    DELETE FROM identity.sign_in AS i WHERE i.hash = sign_out.credential;
+END
+$$;
+
+ALTER FUNCTION identity.sign_out(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.taken_names(name_hmacs bytea[]) RETURNS SETOF bytea
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT n.hmac
+    FROM identity.sign_in_name n
+   WHERE (n.hmac = ANY (taken_names.name_hmacs));
+END;
+
+ALTER FUNCTION identity.taken_names(name_hmacs bytea[]) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.tell_of_factor(account_id uuid, message text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO messages.message (id, resident_id, kind)
+        SELECT gen_random_uuid(), a.resident_id, tell_of_factor.message FROM identity.account AS a WHERE a.id = tell_of_factor.account_id;
+END
+$$;
+
+ALTER FUNCTION identity.tell_of_factor(account_id uuid, message text) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.use_listed_code(credential bytea, factor_id uuid, number smallint, code_hash bytea, address_hmac bytea, new_hash bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+    list record;
+BEGIN
+    SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(use_listed_code.credential) AS h;
+    SELECT f.kind INTO list FROM identity.factor AS f
+        WHERE f.id = use_listed_code.factor_id AND (f.account_id = who.account_id OR f.staff_id = who.staff_id)
+          AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL;
+    UPDATE identity.factor_code AS c SET used_at = public.stoa_now()
+        WHERE c.factor_id = use_listed_code.factor_id AND c.hash = use_listed_code.code_hash AND c.used_at IS NULL
+          AND (list.kind = 'recovery_codes' OR list.kind = 'code_sheet' AND c.number = use_listed_code.number);
+    IF NOT FOUND THEN RETURN false; END IF;
+    UPDATE identity.factor AS f SET last_used_at = public.stoa_now() WHERE f.id = use_listed_code.factor_id;
+    PERFORM identity.forgive(who.subject, list.kind, use_listed_code.address_hmac);
+    IF list.kind = 'recovery_codes' THEN PERFORM identity.tell_of_factor(who.account_id, 'recovery_code_used'); END IF;
+    RETURN identity.raise_assurance(use_listed_code.credential, list.kind, use_listed_code.new_hash);
+END
+$$;
+
+ALTER FUNCTION identity.use_listed_code(credential bytea, factor_id uuid, number smallint, code_hash bytea, address_hmac bytea, new_hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+BEGIN
+    SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(use_totp.credential) AS h;
+    UPDATE identity.factor AS f SET last_step = use_totp.step, last_used_at = public.stoa_now()
+        WHERE f.id = use_totp.factor_id AND f.kind = 'totp' AND (f.account_id = who.account_id OR f.staff_id = who.staff_id)
+          AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL AND f.last_step < use_totp.step;
+    IF NOT FOUND THEN RETURN false; END IF;
+    PERFORM identity.forgive(who.subject, 'totp', use_totp.address_hmac);
+    RETURN identity.raise_assurance(use_totp.credential, 'totp', use_totp.new_hash);
+END
+$$;
+
+ALTER FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.wait_minutes(failures integer) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN (failures < 5) THEN 0 ELSE (ARRAY[1, 2, 4, 8, 15, 30, 60])[LEAST((failures - 4), 7)] END;
+
+ALTER FUNCTION identity.wait_minutes(failures integer) OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.amount_max() RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -4274,6 +4956,8 @@ BEGIN
 
     UPDATE web.credential AS c SET revoked_at = public.stoa_now() FROM identity.account AS a
         WHERE a.resident_id = ANY (rows_of_person) AND c.account_id = a.id AND c.revoked_at IS NULL;
+    DELETE FROM identity.factor AS f USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND f.account_id = a.id;
+    DELETE FROM identity.sign_in AS i USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND i.account_id = a.id;
     DELETE FROM identity.sign_in_name AS n USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND n.account_id = a.id;
     UPDATE identity.account AS a SET closed_at = public.stoa_now(), password_hash = '$argon2id$erased'
         WHERE a.resident_id = ANY (rows_of_person);
@@ -4545,15 +5229,6 @@ $$;
 
 ALTER FUNCTION web.issue_client_token(token_hash bytea, client_id text, scope text[], lifetime_seconds integer) OWNER TO stoa_door;
 
-CREATE FUNCTION web.open_session(hash bytea, account_id uuid, staff_id uuid, authenticator_assurance smallint, idle_minutes integer) RETURNS void
-    LANGUAGE sql SECURITY DEFINER
-    BEGIN ATOMIC
- INSERT INTO web.credential (hash, kind, account_id, staff_id, authenticator_assurance, idle_after, expires_at)
-   VALUES (open_session.hash, 'session'::text, open_session.account_id, open_session.staff_id, open_session.authenticator_assurance, make_interval(mins => LEAST(open_session.idle_minutes, 15)), (public.stoa_now() + '12:00:00'::interval));
-END;
-
-ALTER FUNCTION web.open_session(hash bytea, account_id uuid, staff_id uuid, authenticator_assurance smallint, idle_minutes integer) OWNER TO stoa_door;
-
 CREATE FUNCTION web.redeem_authorization_code(code_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, OUT outcome text, OUT scope text[]) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4608,7 +5283,7 @@ $$;
 
 ALTER FUNCTION web.remove_ended_credentials() OWNER TO stoa_door;
 
-CREATE FUNCTION web.resolve_credential(hash bytea) RETURNS TABLE(kind text, actor_kind text, account_id uuid, resident_id uuid, staff_id uuid, display_name text, roles text[], organisation_id text, client_id text, scope text[], language text, expires_at timestamp with time zone, authenticator_assurance smallint, identity_assurance smallint, public_code text)
+CREATE FUNCTION web.resolve_credential(hash bytea) RETURNS TABLE(kind text, actor_kind text, account_id uuid, resident_id uuid, staff_id uuid, display_name text, roles text[], organisation_id text, client_id text, scope text[], language text, expires_at timestamp with time zone, authenticator_assurance smallint, identity_assurance smallint, public_code text, id uuid, authenticated_at timestamp with time zone, second_factor text, second_factor_at timestamp with time zone, ends_at timestamp with time zone, is_shared boolean)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -4618,7 +5293,8 @@ BEGIN
     RETURN QUERY
         SELECT c.kind, CASE WHEN c.account_id IS NOT NULL THEN 'resident' WHEN c.staff_id IS NOT NULL THEN 'staff' ELSE 'organisation' END,
             a.id, a.resident_id, s.id, s.display_name, coalesce(s.roles, '{}'), c.organisation_id, c.client_id, c.scope,
-            coalesce(a.language, s.language), c.expires_at, c.authenticator_assurance, r.identity_assurance, r.public_code
+            coalesce(a.language, s.language), c.expires_at, c.authenticator_assurance, r.identity_assurance, r.public_code,
+            c.id, c.authenticated_at, c.second_factor, c.second_factor_at, LEAST(c.last_used_at + c.idle_after, c.expires_at), c.is_shared
         FROM web.credential AS c
         LEFT JOIN identity.account AS a ON a.id = c.account_id
         LEFT JOIN register.resident AS r ON r.id = a.resident_id
@@ -5286,16 +5962,6 @@ CREATE TABLE identity.evidence (
 
 ALTER TABLE identity.evidence OWNER TO stoa_owner;
 
-CREATE TABLE identity.failed_sign_in (
-    name_hmac bytea NOT NULL,
-    address_hmac bytea NOT NULL,
-    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT failed_sign_in_address_hmac_check CHECK ((octet_length(address_hmac) = 32)),
-    CONSTRAINT failed_sign_in_name_hmac_check CHECK ((octet_length(name_hmac) = 32))
-);
-
-ALTER TABLE identity.failed_sign_in OWNER TO stoa_owner;
-
 CREATE TABLE ledger.account (
     id uuid NOT NULL,
     kind text NOT NULL,
@@ -5902,11 +6568,26 @@ ALTER TABLE ONLY identity.account
 ALTER TABLE ONLY identity.account
     ADD CONSTRAINT account_resident_id_key UNIQUE (resident_id);
 
+ALTER TABLE ONLY identity.address_failures
+    ADD CONSTRAINT address_failures_pkey PRIMARY KEY (subject, factor, address_hmac);
+
 ALTER TABLE ONLY identity.evidence
     ADD CONSTRAINT evidence_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY identity.factor_code
+    ADD CONSTRAINT factor_code_pkey PRIMARY KEY (factor_id, number);
+
+ALTER TABLE ONLY identity.factor_failures
+    ADD CONSTRAINT factor_failures_pkey PRIMARY KEY (subject, factor);
+
+ALTER TABLE ONLY identity.factor
+    ADD CONSTRAINT factor_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY identity.sign_in_name
     ADD CONSTRAINT sign_in_name_pkey PRIMARY KEY (hmac);
+
+ALTER TABLE ONLY identity.sign_in
+    ADD CONSTRAINT sign_in_pkey PRIMARY KEY (hash);
 
 ALTER TABLE ONLY identity.staff
     ADD CONSTRAINT staff_pkey PRIMARY KEY (id);
@@ -6084,9 +6765,25 @@ CREATE INDEX notice_due ON exchange.notice USING btree (organisation_id, due_at)
 
 CREATE INDEX notice_queue_organisation ON exchange.notice_queue USING btree (organisation_id);
 
-CREATE INDEX failed_sign_in_at ON identity.failed_sign_in USING btree (at);
+CREATE INDEX address_failures_last ON identity.address_failures USING btree (last_at);
 
-CREATE INDEX failed_sign_in_recent ON identity.failed_sign_in USING btree (name_hmac, address_hmac, at);
+CREATE INDEX factor_account ON identity.factor USING btree (account_id) WHERE (account_id IS NOT NULL);
+
+CREATE INDEX factor_failures_unknown ON identity.factor_failures USING btree (last_at) WHERE (octet_length(subject) = 32);
+
+CREATE UNIQUE INDEX factor_of_account ON identity.factor USING btree (account_id, kind) WHERE ((account_id IS NOT NULL) AND (confirmed_at IS NOT NULL) AND (removed_at IS NULL));
+
+CREATE UNIQUE INDEX factor_of_staff ON identity.factor USING btree (staff_id, kind) WHERE ((staff_id IS NOT NULL) AND (confirmed_at IS NOT NULL) AND (removed_at IS NULL));
+
+CREATE INDEX factor_pending ON identity.factor USING btree (created_at) WHERE (confirmed_at IS NULL);
+
+CREATE INDEX factor_staff ON identity.factor USING btree (staff_id) WHERE (staff_id IS NOT NULL);
+
+CREATE INDEX registration_attempt_at ON identity.registration_attempt USING btree (at);
+
+CREATE INDEX registration_attempt_recent ON identity.registration_attempt USING btree (address_hmac, at);
+
+CREATE INDEX sign_in_at ON identity.sign_in USING btree (password_at);
 
 CREATE INDEX sign_in_name_account ON identity.sign_in_name USING btree (account_id) WHERE (account_id IS NOT NULL);
 
@@ -6127,6 +6824,8 @@ CREATE INDEX credential_account ON web.credential USING btree (account_id) WHERE
 CREATE INDEX credential_code ON web.credential USING btree (authorization_code_hash) WHERE (authorization_code_hash IS NOT NULL);
 
 CREATE INDEX credential_expires ON web.credential USING btree (expires_at);
+
+CREATE INDEX credential_staff ON web.credential USING btree (staff_id) WHERE (staff_id IS NOT NULL);
 
 CREATE INDEX idempotency_key_created ON web.idempotency_key USING btree (created_at);
 
@@ -6441,11 +7140,26 @@ ALTER TABLE ONLY identity.evidence
 ALTER TABLE ONLY identity.evidence
     ADD CONSTRAINT evidence_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
 
+ALTER TABLE ONLY identity.factor
+    ADD CONSTRAINT factor_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY identity.factor_code
+    ADD CONSTRAINT factor_code_factor_id_fkey FOREIGN KEY (factor_id) REFERENCES identity.factor(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY identity.factor
+    ADD CONSTRAINT factor_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY identity.sign_in
+    ADD CONSTRAINT sign_in_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
 ALTER TABLE ONLY identity.sign_in_name
     ADD CONSTRAINT sign_in_name_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
 
 ALTER TABLE ONLY identity.sign_in_name
     ADD CONSTRAINT sign_in_name_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY identity.sign_in
+    ADD CONSTRAINT sign_in_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
 
 ALTER TABLE ONLY identity.staff
     ADD CONSTRAINT staff_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
@@ -6668,6 +7382,8 @@ GRANT SELECT ON TABLE consent.processing_activity TO stoa_auditor;
 GRANT SELECT ON TABLE consent.processing_activity TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE identity.staff TO stoa_door;
+
+GRANT UPDATE(password_hash) ON TABLE identity.staff TO stoa_door;
 
 GRANT UPDATE(language) ON TABLE identity.staff TO stoa_door;
 
@@ -6963,13 +7679,75 @@ GRANT ALL ON FUNCTION exchange.take_deliveries(deliveries_max integer) TO stoa_a
 REVOKE ALL ON FUNCTION exchange.volume_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.volume_of(credential bytea) TO stoa_app;
 
-REVOKE ALL ON FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) TO stoa_app;
+REVOKE ALL ON FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.begin_password_check(credential bytea, address_hmac bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.begin_password_check(credential bytea, address_hmac bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.begin_registration(address_hmac bytea, attempts_max integer, window_minutes integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.begin_registration(address_hmac bytea, attempts_max integer, window_minutes integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.begin_sign_in(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT password_hash text) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.begin_sign_in(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT password_hash text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.begin_totp(credential bytea, factor_id uuid, sealed_secret bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.begin_totp(credential bytea, factor_id uuid, sealed_secret bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.confirm_password(credential bytea, password_hash text, address_hmac bytea, new_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.confirm_password(credential bytea, password_hash text, address_hmac bytea, new_hash bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.confirm_totp(credential bytea, factor_id uuid, step bigint, new_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.confirm_totp(credential bytea, factor_id uuid, step bigint, new_hash bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.count_attempt(subject bytea, factor text, address_hmac bytea, OUT outcome text, OUT wait_minutes integer) FROM PUBLIC;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.factor TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.factor_code TO stoa_door;
+
+REVOKE ALL ON FUNCTION identity.end_factor(factor_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.end_sessions(account_id uuid, staff_id uuid, kept bytea) FROM PUBLIC;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.sign_in TO stoa_door;
+
+REVOKE ALL ON FUNCTION identity.holder(credential bytea) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.end_other_sessions(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.end_other_sessions(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.end_session(credential bytea, id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.end_session(credential bytea, id uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.second_factors(account_id uuid, staff_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.factor_change_needs(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.factor_change_needs(credential bytea) TO stoa_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.factor_failures TO stoa_door;
+
+REVOKE ALL ON FUNCTION identity.factors_of(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.factors_of(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.forgive(subject bytea, factor text, address_hmac bytea) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.lock_factors(account_id uuid, staff_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.open_session(token_hash bytea, account_id uuid, staff_id uuid, first_factor text, authenticated_at timestamp with time zone, second_factor text, is_shared boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.pending_totp(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.pending_totp(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.raise_assurance(credential bytea, second_factor text, new_hash bytea) FROM PUBLIC;
 
 GRANT SELECT,INSERT ON TABLE identity.sign_in_name TO stoa_door;
-
-REVOKE ALL ON FUNCTION identity.find_sign_in(name_hmac bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.find_sign_in(name_hmac bytea) TO stoa_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.data_key TO stoa_door;
 
@@ -6979,6 +7757,38 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.sealed_attribute TO stoa_doo
 
 REVOKE ALL ON FUNCTION identity.register_account(account_id uuid, resident_id uuid, public_code text, password_hash text, language text, name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.register_account(account_id uuid, resident_id uuid, public_code text, password_hash text, language text, name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) TO stoa_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.address_failures TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.registration_attempt TO stoa_door;
+
+REVOKE ALL ON FUNCTION identity.remove_ended() FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.remove_ended() TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.remove_factor(credential bytea, factor_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.remove_factor(credential bytea, factor_id uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.sessions_of(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.sessions_of(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.sign_in(name_hmac bytea, password_hash text, address_hmac bytea, token_hash bytea, is_shared boolean, staff_need_second_factor boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.sign_in(name_hmac bytea, password_hash text, address_hmac bytea, token_hash bytea, is_shared boolean, staff_need_second_factor boolean) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.sign_out(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.sign_out(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.taken_names(name_hmacs bytea[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.taken_names(name_hmacs bytea[]) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.tell_of_factor(account_id uuid, message text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.use_listed_code(credential bytea, factor_id uuid, number smallint, code_hash bytea, address_hmac bytea, new_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.use_listed_code(credential bytea, factor_id uuid, number smallint, code_hash bytea, address_hmac bytea, new_hash bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.wait_minutes(failures integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.amount_max() FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.amount_max() TO stoa_app;
@@ -7139,9 +7949,6 @@ GRANT ALL ON FUNCTION web.issue_authorization_code(code_hash bytea, request_id u
 REVOKE ALL ON FUNCTION web.issue_client_token(token_hash bytea, client_id text, scope text[], lifetime_seconds integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION web.issue_client_token(token_hash bytea, client_id text, scope text[], lifetime_seconds integer) TO stoa_app;
 
-REVOKE ALL ON FUNCTION web.open_session(hash bytea, account_id uuid, staff_id uuid, authenticator_assurance smallint, idle_minutes integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION web.open_session(hash bytea, account_id uuid, staff_id uuid, authenticator_assurance smallint, idle_minutes integer) TO stoa_app;
-
 REVOKE ALL ON FUNCTION web.redeem_authorization_code(code_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, OUT outcome text, OUT scope text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION web.redeem_authorization_code(code_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, OUT outcome text, OUT scope text[]) TO stoa_app;
 
@@ -7261,9 +8068,6 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE exchange.volume TO stoa_door;
 GRANT SELECT ON TABLE exchange.webhook TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE identity.evidence TO stoa_door;
-
-GRANT SELECT,DELETE ON TABLE identity.failed_sign_in TO stoa_app;
-GRANT SELECT,INSERT ON TABLE identity.failed_sign_in TO stoa_door;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE ledger.account TO stoa_door;
 GRANT SELECT ON TABLE ledger.account TO stoa_auditor;

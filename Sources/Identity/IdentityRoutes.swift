@@ -98,7 +98,7 @@ extension FormReader {
     mutating func reject(_ field: String, _ error: SignInError, wrong: String, in context: some PageContext) {
         switch error {
         case .wrongNameOrPassword: reject(field, wrong)
-        case .tooManyAttempts(let minutes): reject(field, "identity.wait.\(minutes == 1 ? "one" : "more")", ["minutes": context.format.number(minutes)])
+        case .tooManyAttempts(let minutes): reject(field, "identity.wait.\(minutes == 1 ? "minute" : "minutes")", ["minutes": context.format.number(minutes)])
         case .closed: reject(field, "identity.closed")
         }
     }
