@@ -32,6 +32,12 @@ public enum MessageKind: String, Sendable, CaseIterable {
     case recoveryCodeUsed = "recovery_code_used"
     case factorRemoved = "factor_removed"
     case passwordChanged = "password_changed"
+    case disputeReceived = "dispute_received"
+    case disputeReply = "dispute_reply"
+    // Written by disputes.escalate (migrations/0036).
+    case disputeLate = "dispute_late"
+    case disputeDecided = "dispute_decided"
+    case disputeRefunded = "dispute_refunded"
 
     /// Where there is something to look at, and the key of that page's name.
     var page: (path: String, textKey: String)? {
@@ -43,6 +49,7 @@ public enum MessageKind: String, Sendable, CaseIterable {
         case .paymentReceived: ("/money", "messages.see.money")
         case .billPaid: ("/bills", "messages.see.bills")
         case .appAdded, .codeSheetMade, .recoveryCodesMade, .recoveryCodeUsed, .factorRemoved, .passwordChanged: ("/security", "messages.see.security")
+        case .disputeReceived, .disputeReply, .disputeLate, .disputeDecided, .disputeRefunded: ("/disputes", "messages.see.disputes")
         }
     }
 }
