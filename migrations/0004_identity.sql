@@ -51,20 +51,43 @@ CREATE TABLE identity.evidence (
 CREATE TRIGGER evidence_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON identity.evidence
     FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
--- Attempts to sign in that were not (yet) right, by the HMAC of the name that was typed (it may not exist) and of the address, so that
--- guessing slows down alike for all. Attempts to register are counted here too, under one name that nobody can have.
-CREATE TABLE identity.failed_sign_in (
-    name_hmac bytea NOT NULL CHECK (octet_length(name_hmac) = 32),
+-- Attempts with a factor that were not (yet) right. Whom they are about is an account or a member of staff (16 bytes), whichever name was
+-- typed and on whichever page, or the HMAC of a name that opens nothing (32 bytes): so a guesser meets the same limits, and is told the same,
+-- whether the name exists or not. From one address the waits grow; over all addresses a hundred in a row close that factor and no other.
+CREATE TABLE identity.address_failures (
+    subject bytea NOT NULL CHECK (octet_length(subject) IN (16, 32)),
+    factor text NOT NULL CHECK (factor IN ('password', 'totp', 'code_sheet', 'recovery_codes', 'passkey')),
+    address_hmac bytea NOT NULL CHECK (octet_length(address_hmac) = 32),
+    failures integer NOT NULL CHECK (failures > 0),
+    last_at timestamptz NOT NULL,
+    wait_until timestamptz NOT NULL,
+    PRIMARY KEY (subject, factor, address_hmac)
+);
+CREATE INDEX address_failures_last ON identity.address_failures (last_at);
+
+CREATE TABLE identity.factor_failures (
+    subject bytea NOT NULL CHECK (octet_length(subject) IN (16, 32)),
+    factor text NOT NULL CHECK (factor IN ('password', 'totp', 'code_sheet', 'recovery_codes', 'passkey')),
+    -- In a row, since the last time that it was right (SP 800-63B-4 §3.2.2 allows no more than 100).
+    failures integer NOT NULL DEFAULT 0 CHECK (failures BETWEEN 0 AND 100),
+    last_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    PRIMARY KEY (subject, factor)
+);
+CREATE INDEX factor_failures_unknown ON identity.factor_failures (last_at) WHERE octet_length(subject) = 32;
+
+-- Attempts to register, by the HMAC of the address: each costs a password hash and tells whether names are taken.
+CREATE TABLE identity.registration_attempt (
     address_hmac bytea NOT NULL CHECK (octet_length(address_hmac) = 32),
     at timestamptz NOT NULL DEFAULT public.stoa_now()
 );
-CREATE INDEX failed_sign_in_recent ON identity.failed_sign_in (name_hmac, address_hmac, at);
-CREATE INDEX failed_sign_in_at ON identity.failed_sign_in (at);
-GRANT SELECT, DELETE ON identity.failed_sign_in TO stoa_app;
+CREATE INDEX registration_attempt_recent ON identity.registration_attempt (address_hmac, at);
+CREATE INDEX registration_attempt_at ON identity.registration_attempt (at);
 
 GRANT CREATE ON SCHEMA identity TO stoa_door;
 GRANT SELECT, INSERT, UPDATE ON identity.account TO stoa_door;
-GRANT SELECT, INSERT ON identity.sign_in_name, identity.staff, identity.evidence, identity.failed_sign_in TO stoa_door;
+GRANT SELECT, INSERT ON identity.sign_in_name, identity.staff, identity.evidence TO stoa_door;
+GRANT UPDATE (password_hash) ON identity.staff TO stoa_door;
+GRANT SELECT, INSERT, UPDATE, DELETE ON identity.address_failures, identity.factor_failures, identity.registration_attempt TO stoa_door;
 
 -- A new account, with a resident of its own that no register record stands behind.
 CREATE FUNCTION identity.register_account(
@@ -88,35 +111,106 @@ CREATE FUNCTION identity.register_account(
 ALTER FUNCTION identity.register_account(uuid, uuid, text, text, text, text[], bytea[], text, bytea, text[], bytea[]) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION identity.register_account(uuid, uuid, text, text, text, text[], bytea[], text, bytea, text[], bytea[]) TO stoa_app;
 
--- What is needed to check a password; nothing else of the account.
-CREATE FUNCTION identity.find_sign_in(name_hmac bytea) RETURNS TABLE (account_id uuid, staff_id uuid, password_hash text)
+-- Which of these names open an account or belong to staff: nobody else can have them.
+CREATE FUNCTION identity.taken_names(name_hmacs bytea[]) RETURNS SETOF bytea
     LANGUAGE sql STABLE SECURITY DEFINER
     BEGIN ATOMIC
-        SELECT a.id, s.id, coalesce(a.password_hash, s.password_hash)
+        SELECT n.hmac FROM identity.sign_in_name AS n WHERE n.hmac = ANY (taken_names.name_hmacs);
+    END;
+ALTER FUNCTION identity.taken_names(bytea[]) OWNER TO stoa_door;
+
+-- How long an address waits after so many failures in a row, in minutes. Five are free, for somebody who tries the passwords they know; then
+-- every failure costs more, up to an hour (SP 800-63B-4 §3.2.2): some 25 guesses a day.
+CREATE FUNCTION identity.wait_minutes(failures integer) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN failures < 5 THEN 0 ELSE (ARRAY[1, 2, 4, 8, 15, 30, 60])[LEAST(failures - 4, 7)] END;
+ALTER FUNCTION identity.wait_minutes(integer) OWNER TO stoa_door;
+
+-- Counts an attempt before anybody looks whether it is right; one that is right is taken back by identity.forgive. `outcome` is `counted` (look at
+-- it), `wait` (for so many minutes) or `closed`; the two others are not looked at and count for nothing. Attempts with one factor of one person take
+-- turns, wherever they come from, so that those sent at the same moment count one after the other.
+CREATE FUNCTION identity.count_attempt(subject bytea, factor text, address_hmac bytea, OUT outcome text, OUT wait_minutes integer)
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    in_a_row integer;
+    here record;
+    from_here integer;
+BEGIN
+    INSERT INTO identity.factor_failures (subject, factor) VALUES (count_attempt.subject, count_attempt.factor) ON CONFLICT DO NOTHING;
+    SELECT f.failures INTO in_a_row FROM identity.factor_failures AS f
+        WHERE f.subject = count_attempt.subject AND f.factor = count_attempt.factor FOR UPDATE;
+    -- A statement after the lock sees what the attempt before it wrote.
+    SELECT a.failures, a.last_at, a.wait_until INTO here FROM identity.address_failures AS a
+        WHERE a.subject = count_attempt.subject AND a.factor = count_attempt.factor AND a.address_hmac = count_attempt.address_hmac;
+    wait_minutes := 0;
+    IF in_a_row >= 100 THEN
+        outcome := 'closed';
+    ELSIF here.wait_until > public.stoa_now() THEN
+        outcome := 'wait';
+        -- One that was sent before the failure that it waited for would be told a minute too many.
+        wait_minutes := LEAST(ceil(extract(epoch FROM here.wait_until - public.stoa_now()) / 60), identity.wait_minutes(here.failures));
+    ELSE
+        outcome := 'counted';
+        -- A day without a failure is a new beginning for the address, though not for the hundred.
+        from_here := CASE WHEN here.last_at > public.stoa_now() - interval '1 day' THEN here.failures ELSE 0 END + 1;
+        INSERT INTO identity.address_failures AS a (subject, factor, address_hmac, failures, last_at, wait_until)
+            VALUES (count_attempt.subject, count_attempt.factor, count_attempt.address_hmac, from_here, public.stoa_now(),
+                    public.stoa_now() + make_interval(mins => identity.wait_minutes(from_here)))
+            ON CONFLICT ON CONSTRAINT address_failures_pkey
+            DO UPDATE SET failures = excluded.failures, last_at = excluded.last_at, wait_until = excluded.wait_until;
+        UPDATE identity.factor_failures AS f SET failures = in_a_row + 1, last_at = public.stoa_now()
+            WHERE f.subject = count_attempt.subject AND f.factor = count_attempt.factor;
+    END IF;
+END
+$$;
+ALTER FUNCTION identity.count_attempt(bytea, text, bytea) OWNER TO stoa_door;
+
+-- It was right: what failed before from this address, and in a row, no longer counts.
+CREATE FUNCTION identity.forgive(subject bytea, factor text, address_hmac bytea) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE identity.factor_failures AS f SET failures = 0 WHERE f.subject = forgive.subject AND f.factor = forgive.factor;
+    DELETE FROM identity.address_failures AS a
+        WHERE a.subject = forgive.subject AND a.factor = forgive.factor AND a.address_hmac = forgive.address_hmac;
+END
+$$;
+ALTER FUNCTION identity.forgive(bytea, text, bytea) OWNER TO stoa_door;
+
+-- Counts an attempt to sign in with a name and a password, and gives what is needed to check the password; nothing else of the account. No hash for
+-- a name that opens nothing, and none unless the attempt was counted.
+CREATE FUNCTION identity.begin_sign_in(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT password_hash text)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    person record;
+BEGIN
+    SELECT coalesce(a.id, s.id) AS id, coalesce(a.password_hash, s.password_hash) AS password_hash INTO person
         FROM identity.sign_in_name AS n
         LEFT JOIN identity.account AS a ON a.id = n.account_id AND a.closed_at IS NULL
         LEFT JOIN identity.staff AS s ON s.id = n.staff_id AND s.closed_at IS NULL
-        WHERE n.hmac = name_hmac AND num_nonnulls(a.id, s.id) = 1;
-    END;
-ALTER FUNCTION identity.find_sign_in(bytea) OWNER TO stoa_door;
-GRANT EXECUTE ON FUNCTION identity.find_sign_in(bytea) TO stoa_app;
+        WHERE n.hmac = begin_sign_in.name_hmac AND num_nonnulls(a.id, s.id) = 1;
+    SELECT c.outcome, c.wait_minutes INTO outcome, wait_minutes
+        FROM identity.count_attempt(coalesce(uuid_send(person.id), begin_sign_in.name_hmac), 'password', begin_sign_in.address_hmac) AS c;
+    IF outcome = 'counted' THEN password_hash := person.password_hash; END IF;
+END
+$$;
+ALTER FUNCTION identity.begin_sign_in(bytea, bytea) OWNER TO stoa_door;
 
--- Counts and notes an attempt before its password is looked at. False, and nothing is noted, when the address has had all its attempts
--- for this name. Those for one name from one address take turns, so that guesses sent at the same moment count one after the other.
-CREATE FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) RETURNS boolean
+-- Counts and notes an attempt to register. False, and nothing is noted, when the address has had all its attempts. Those from one address take
+-- turns, so that what is sent at the same moment counts one after the other.
+CREATE FUNCTION identity.begin_registration(address_hmac bytea, attempts_max integer, window_minutes integer) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('identity.attempt ' || encode(begin_attempt.name_hmac || begin_attempt.address_hmac, 'hex'), 0));
-    -- A statement after the lock sees what the attempt before it wrote.
-    INSERT INTO identity.failed_sign_in (name_hmac, address_hmac)
-    SELECT begin_attempt.name_hmac, begin_attempt.address_hmac
-    WHERE (SELECT count(*) FROM identity.failed_sign_in AS f
-           WHERE f.name_hmac = begin_attempt.name_hmac AND f.address_hmac = begin_attempt.address_hmac
-             AND f.at > public.stoa_now() - make_interval(mins => begin_attempt.window_minutes)) < begin_attempt.attempts_max;
+    PERFORM pg_advisory_xact_lock(hashtextextended('identity.registration ' || encode(begin_registration.address_hmac, 'hex'), 0));
+    INSERT INTO identity.registration_attempt (address_hmac)
+    SELECT begin_registration.address_hmac
+    WHERE (SELECT count(*) FROM identity.registration_attempt AS r
+           WHERE r.address_hmac = begin_registration.address_hmac
+             AND r.at > public.stoa_now() - make_interval(mins => begin_registration.window_minutes)) < begin_registration.attempts_max;
     RETURN FOUND;
 END
 $$;
-ALTER FUNCTION identity.begin_attempt(bytea, bytea, integer, integer) OWNER TO stoa_door;
-GRANT EXECUTE ON FUNCTION identity.begin_attempt(bytea, bytea, integer, integer) TO stoa_app;
+ALTER FUNCTION identity.begin_registration(bytea, integer, integer) OWNER TO stoa_door;
+GRANT EXECUTE ON FUNCTION identity.taken_names(bytea[]), identity.begin_sign_in(bytea, bytea), identity.begin_registration(bytea, integer, integer)
+    TO stoa_app;
 
 REVOKE CREATE ON SCHEMA identity FROM stoa_door;

@@ -14,9 +14,14 @@ CREATE TABLE web.credential (
     scope text[] NOT NULL DEFAULT '{}',
     -- What a list of sessions, and services that are told of a sign-out, call it: it stays when the secret of a session changes, and opens nothing.
     id uuid NOT NULL DEFAULT gen_random_uuid(),
-    -- AAL of NIST SP 800-63-4.
+    -- AAL of NIST SP 800-63-4, and what earned it in a session: what was shown first and when it was last shown; and second, where there was a second.
     authenticator_assurance smallint NOT NULL CHECK (authenticator_assurance BETWEEN 1 AND 3),
+    first_factor text CHECK (first_factor IN ('password', 'passkey', 'recovery_code', 'letter', 'counter')),
     authenticated_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    second_factor text CHECK (second_factor IN ('totp', 'code_sheet', 'recovery_codes', 'passkey')),
+    second_factor_at timestamptz,
+    -- On a computer that others use too.
+    is_shared boolean NOT NULL DEFAULT false,
     authorization_code_hash bytea REFERENCES openid.authorization_code ON DELETE SET NULL,
     -- The sign-in that the token of a service belongs to. It opens that resident's claims and nothing else, so it holds no other scope.
     sign_in_id uuid REFERENCES openid.sign_in,
@@ -28,10 +33,13 @@ CREATE TABLE web.credential (
     revoked_at timestamptz,
     CHECK (num_nonnulls(account_id, staff_id, organisation_id) = 1),
     CHECK ((kind = 'session') = (idle_after IS NOT NULL)),
+    CHECK ((second_factor IS NULL) = (second_factor_at IS NULL)),
+    CHECK (kind <> 'session' OR (authenticator_assurance = 1) = (second_factor IS NULL)),
     CHECK ((kind = 'access_token') = (client_id IS NOT NULL)),
     CHECK (sign_in_id IS NULL OR (organisation_id IS NOT NULL AND scope <@ '{openid,profile,email,phone,address,offline_access}'))
 );
 CREATE INDEX credential_account ON web.credential (account_id) WHERE account_id IS NOT NULL;
+CREATE INDEX credential_staff ON web.credential (staff_id) WHERE staff_id IS NOT NULL;
 CREATE INDEX credential_expires ON web.credential (expires_at);
 CREATE INDEX credential_sign_in ON web.credential (sign_in_id) WHERE sign_in_id IS NOT NULL;
 CREATE INDEX credential_code ON web.credential (authorization_code_hash) WHERE authorization_code_hash IS NOT NULL;
@@ -74,16 +82,6 @@ CREATE FUNCTION web.staff_with(credential bytea, roles text[]) RETURNS TABLE (st
         WHERE c.hash = staff_with.credential AND c.kind = 'session' AND web.is_live(c) AND s.closed_at IS NULL AND s.roles && staff_with.roles;
     END;
 ALTER FUNCTION web.staff_with(bytea, text[]) OWNER TO stoa_door;
-
--- A session of a resident or of a staff member (one of both), after the password was right. Idle and absolute limits: NIST SP 800-63B-4 §2.
-CREATE FUNCTION web.open_session(hash bytea, account_id uuid, staff_id uuid, authenticator_assurance smallint, idle_minutes integer) RETURNS void
-    LANGUAGE sql VOLATILE SECURITY DEFINER
-    BEGIN ATOMIC
-        INSERT INTO web.credential (hash, kind, account_id, staff_id, authenticator_assurance, idle_after, expires_at)
-        VALUES (open_session.hash, 'session', open_session.account_id, open_session.staff_id, open_session.authenticator_assurance,
-                make_interval(mins => LEAST(open_session.idle_minutes, 15)), public.stoa_now() + interval '12 hours');
-    END;
-ALTER FUNCTION web.open_session(bytea, uuid, uuid, smallint, integer) OWNER TO stoa_door;
 
 -- Ends a session or revokes an access token. True when it was live.
 CREATE FUNCTION web.revoke_credential(hash bytea) RETURNS boolean
@@ -214,11 +212,11 @@ END
 $$;
 ALTER FUNCTION web.redeem_authorization_code(bytea, text, text, text, bytea, integer, bytea, text) OWNER TO stoa_door;
 
--- Who asks, for one live credential; no row for any other. Notes the use of a session at most once a minute.
+-- Who asks, for one live credential; no row for any other. Notes the use of a session at most once a minute. `ends_at` is when it ends if nobody uses it.
 CREATE FUNCTION web.resolve_credential(hash bytea) RETURNS TABLE (
     kind text, actor_kind text, account_id uuid, resident_id uuid, staff_id uuid, display_name text, roles text[], organisation_id text,
     client_id text, scope text[], language text, expires_at timestamptz, authenticator_assurance smallint, identity_assurance smallint,
-    public_code text)
+    public_code text, id uuid, authenticated_at timestamptz, second_factor text, second_factor_at timestamptz, ends_at timestamptz, is_shared boolean)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE web.credential AS c SET last_used_at = public.stoa_now()
@@ -226,7 +224,8 @@ BEGIN
     RETURN QUERY
         SELECT c.kind, CASE WHEN c.account_id IS NOT NULL THEN 'resident' WHEN c.staff_id IS NOT NULL THEN 'staff' ELSE 'organisation' END,
             a.id, a.resident_id, s.id, s.display_name, coalesce(s.roles, '{}'), c.organisation_id, c.client_id, c.scope,
-            coalesce(a.language, s.language), c.expires_at, c.authenticator_assurance, r.identity_assurance, r.public_code
+            coalesce(a.language, s.language), c.expires_at, c.authenticator_assurance, r.identity_assurance, r.public_code,
+            c.id, c.authenticated_at, c.second_factor, c.second_factor_at, LEAST(c.last_used_at + c.idle_after, c.expires_at), c.is_shared
         FROM web.credential AS c
         LEFT JOIN identity.account AS a ON a.id = c.account_id
         LEFT JOIN register.resident AS r ON r.id = a.resident_id
@@ -274,7 +273,7 @@ ALTER FUNCTION web.revoke_tokens_of_closed_client() OWNER TO stoa_door;
 CREATE TRIGGER closed_client_loses_tokens AFTER UPDATE OF closed_at ON openid.client
     FOR EACH ROW WHEN (NEW.closed_at IS NOT NULL) EXECUTE FUNCTION web.revoke_tokens_of_closed_client();
 
-GRANT EXECUTE ON FUNCTION web.open_session(bytea, uuid, uuid, smallint, integer), web.revoke_credential(bytea),
+GRANT EXECUTE ON FUNCTION web.revoke_credential(bytea),
     web.issue_client_token(bytea, text, text[], integer), web.issue_authorization_code(bytea, uuid, bytea),
     web.redeem_authorization_code(bytea, text, text, text, bytea, integer, bytea, text), web.resolve_credential(bytea),
     web.choose_language(bytea, text), web.remove_ended_credentials() TO stoa_app;

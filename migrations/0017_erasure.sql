@@ -31,6 +31,8 @@ BEGIN
 
     UPDATE web.credential AS c SET revoked_at = public.stoa_now() FROM identity.account AS a
         WHERE a.resident_id = ANY (rows_of_person) AND c.account_id = a.id AND c.revoked_at IS NULL;
+    DELETE FROM identity.factor AS f USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND f.account_id = a.id;
+    DELETE FROM identity.sign_in AS i USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND i.account_id = a.id;
     DELETE FROM identity.sign_in_name AS n USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND n.account_id = a.id;
     UPDATE identity.account AS a SET closed_at = public.stoa_now(), password_hash = '$argon2id$erased'
         WHERE a.resident_id = ANY (rows_of_person);

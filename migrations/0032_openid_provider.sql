@@ -40,7 +40,7 @@ ALTER FUNCTION openid.due_algorithms() OWNER TO stoa_door;
 CREATE FUNCTION openid.add_signing_key(kid text, algorithm text, public_jwk jsonb, key_id text, wrapped_private_key bytea) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(7308895159);
+    PERFORM pg_advisory_xact_lock(7308895161);
     IF NOT EXISTS (SELECT FROM openid.due_algorithms() AS d (name) WHERE d.name = add_signing_key.algorithm) THEN RETURN false; END IF;
     INSERT INTO openid.signing_key (kid, algorithm, public_jwk, key_id, wrapped_private_key, signs_from)
         VALUES (add_signing_key.kid, add_signing_key.algorithm, add_signing_key.public_jwk, add_signing_key.key_id, add_signing_key.wrapped_private_key,

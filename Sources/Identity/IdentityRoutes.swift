@@ -1,7 +1,7 @@
-// Home, registering, signing in and out.
+// Home, registering, signing in and out, and what people do about their own factors and sessions. The handlers stand in the folders, in the order of
+// this table.
 import Foundation
 import Hummingbird
-import HTTPTypes
 import Messages
 public import Postgres
 import Primitives
@@ -9,8 +9,8 @@ public import Web
 
 /// URL table of the slice.
 public struct IdentityRoutes: Sendable {
-    private let identity: IdentityService
-    private let passwordRules: PasswordRules
+    let identity: IdentityService
+    let passwordRules: PasswordRules
     private let database: Database
 
     public init(identity: IdentityService, passwordRules: PasswordRules, database: Database) {
@@ -20,13 +20,45 @@ public struct IdentityRoutes: Sendable {
     }
 
     public func add(to site: Site) {
-        site.declare(pages: [VisitorHomePage.self, ResidentHomePage.self, RegisterPage.self, SignInPage.self])
+        site.declare(pages: [
+            VisitorHomePage.self, ResidentHomePage.self, RegisterPage.self, SignInPage.self, SecondFactorPage.self, EnrolmentPage.self, AppPage.self,
+            CodesPage.self, ConfirmPasswordPage.self, SecurityPage.self, NewPasswordPage.self,
+        ])
         site.everyone.get("/", use: home)
         site.everyone.get("/register", use: showRegister)
         site.everyone.post("/register", use: register)
+
         site.everyone.get("/sign-in", use: showSignIn)
         site.everyone.post("/sign-in", use: signIn)
         site.everyone.post("/sign-out", use: signOut)
+        site.everyone.post("/leave", use: leave)
+
+        // A sign-in is under way: the password was right, and there is no session yet.
+        site.everyone.get("/sign-in/second-factor", use: showSecondFactor)
+        site.everyone.post("/sign-in/second-factor", use: finishSignIn)
+        site.everyone.get("/sign-in/enrolment", use: showEnrolment)
+        site.everyone.post("/sign-in/enrolment/app", use: beginAppAtSignIn)
+        site.everyone.get("/sign-in/enrolment/app", use: showAppAtSignIn)
+        site.everyone.post("/sign-in/enrolment/app/code", use: confirmAppAtSignIn)
+        site.everyone.post("/sign-in/enrolment/code-sheet", use: makeSheetAtSignIn)
+
+        // Signed in, and something wants more than that.
+        site.signedIn.get("/confirm-password", use: showConfirmPassword)
+        site.signedIn.post("/confirm-password", use: confirmPassword)
+        site.signedIn.get("/confirm-factor", use: showConfirmFactor)
+        site.signedIn.post("/confirm-factor", use: confirmFactor)
+
+        site.signedIn.get("/security", use: security)
+        site.signedIn.post("/security/app", use: beginApp)
+        site.signedIn.get("/security/app", use: showApp)
+        site.signedIn.post("/security/app/code", use: confirmApp)
+        site.signedIn.post("/security/code-sheet", use: makeSheet)
+        site.signedIn.post("/security/recovery-codes", use: makeRecoveryCodes)
+        site.signedIn.post("/security/factors/{id}/remove", use: removeFactor)
+        site.signedIn.get("/security/password", use: showNewPassword)
+        site.signedIn.post("/security/password", use: changePassword)
+        site.signedIn.post("/security/sessions/others/end", use: endOtherSessions)
+        site.signedIn.post("/security/sessions/{id}/end", use: endSession)
     }
 
     /// Messages on the home page: the newest few; the rest are a link away.
@@ -44,109 +76,41 @@ public struct IdentityRoutes: Sendable {
             return try context.page(ResidentHomePage(resident, tasks, messages, context), title: "identity.home.title")
         }
     }
+}
 
-    @Sendable func showRegister(_ request: Request, _ context: WebContext) async throws -> Response {
-        if case .resident = context.caller { return context.redirect(to: "/") }
-        return try context.page(RegisterPage(context.formView()), title: "identity.register.title")
-    }
+extension PageContext {
+    /// `next` of the query or the form: a path of this site, or home.
+    func next(_ typed: String?) -> String { Link.localPath(typed) ?? "/" }
+}
 
-    @Sendable func register(_ request: Request, _ context: WebContext) async throws -> Response {
-        var form = RegistrationForm(context, rules: passwordRules)
-        guard let registration = form.registration else { return try again(form, context) }
-        do {
-            try await identity.countRegistration(from: context.clientAddress)
-            let account = try await identity.register(registration)
-            try await leaveSession(context)
-            SessionCookie.issue(try await identity.openSession(of: account, isSharedComputer: form.isSharedComputer), in: context)
-            return context.redirect(to: "/")
-        } catch RegistrationError.namesTaken(let kinds) {
-            form.reject(taken: kinds)
-            return try again(form, context)
-        } catch RegistrationError.tooManyAttempts(let minutes) {
-            throw Problem.tooManyAttempts(waitMinutes: minutes)
-        } catch PasswordHasherError.busy {
-            throw Problem.busy()
-        }
-    }
-
-    @Sendable func showSignIn(_ request: Request, _ context: WebContext) async throws -> Response {
-        let next = Link.localPath(try context.query(request).value("next"))
-        switch context.caller {
-        case .resident, .staff: return context.redirect(to: next ?? "/")
-        case .anonymous, .organisation:
-            return try context.page(SignInPage(context.formView(), next: next), title: "identity.sign_in.title")
-        }
-    }
-
-    @Sendable func signIn(_ request: Request, _ context: WebContext) async throws -> Response {
-        var fields = FormReader(context.form)
-        let name = fields.text("username", charactersMax: SignInName.charactersMax)
-        let password = fields.secret("password")
-        let isShared = fields.flag("shared_computer")
-        let next = Link.localPath(fields.optionalText("next", charactersMax: 2000))
-        guard fields.isValid, let password else { return try signInAgain(fields, next, context) }
-        do {
-            return try await openSession(typedName: name, password: password, next: next, isShared: isShared, context)
-        } catch SignInError.wrongNameOrPassword {
-            fields.reject("username", "identity.sign_in.wrong")
-        } catch SignInError.tooManyAttempts(let minutes) {
-            fields.reject("username", "identity.sign_in.too_many", ["minutes": context.format.number(minutes)])
-            var response = try signInAgain(fields, next, context, status: .tooManyRequests)
-            response.headers[.retryAfter] = Problem.retryAfter(minutes: minutes)
-            return response
-        } catch PasswordHasherError.busy {
-            throw Problem.busy()
-        }
-        return try signInAgain(fields, next, context)
-    }
-
-    /// Works without a session too, so that a page left open overnight still signs out politely.
-    @Sendable func signOut(_ request: Request, _ context: WebContext) async throws -> Response {
-        try await leaveSession(context)
-        SessionCookie.clear(in: context)
-        context.notice("identity.signed_out")
-        return context.redirect(to: "/")
-    }
-
-    private func openSession(
-        typedName: String, password: Redacted<String>, next: String?, isShared: Bool, _ context: WebContext
-    ) async throws -> Response {
-        try await leaveSession(context)
-        let (token, who) = try await identity.signIn(
-            typedName: typedName, password: password, address: context.clientAddress, isSharedComputer: isShared)
-        SessionCookie.issue(token, in: context)
-        if case .staff = who { return context.redirect(to: next ?? "/staff") }
-        return context.redirect(to: next ?? "/")
-    }
-
-    /// Whoever was signed in here before is not any more: a session never changes hands.
-    private func leaveSession(_ context: WebContext) async throws {
-        switch context.caller {
-        case .resident(let resident): try await identity.signOut(resident.credential)
-        case .staff(let staff): try await identity.signOut(staff.credential)
-        case .anonymous, .organisation: break
-        }
-    }
-
-    private func again(_ form: RegistrationForm, _ context: WebContext) throws -> Response {
-        try context.page(RegisterPage(context.formView(form.fields.state)), title: "identity.register.title", status: .unprocessableContent)
-    }
-
-    private func signInAgain(
-        _ fields: FormReader, _ next: String?, _ context: WebContext, status: HTTPResponse.Status = .unprocessableContent
-    ) throws -> Response {
-        try context.page(SignInPage(context.formView(fields.state), next: next), title: "identity.sign_in.title", status: status)
+extension Link {
+    /// `path?next=…`, to come back from a detour.
+    static func path(_ path: String, next: String) -> String {
+        guard next != "/" else { return path }
+        let allowed = CharacterSet(charactersIn: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
+        return path + "?next=" + (next.addingPercentEncoding(withAllowedCharacters: allowed) ?? "/")
     }
 }
 
-extension Problem {
-    /// The answer to one who registers too often.
-    fileprivate static func tooManyAttempts(waitMinutes: Int) -> Problem {
-        Problem(
-            "too-many-attempts", status: .tooManyRequests, title: "Too many attempts",
-            detail: "There were too many attempts from here. Wait \(waitMinutes) minutes.", headers: [.retryAfter: retryAfter(minutes: waitMinutes)])
+extension FormReader {
+    /// Says at a field why an attempt was not looked at, or was wrong.
+    /// - Parameter wrong: key of what is said of a wrong one.
+    mutating func reject(_ field: String, _ error: SignInError, wrong: String, in context: some PageContext) {
+        switch error {
+        case .wrongNameOrPassword: reject(field, wrong)
+        case .tooManyAttempts(let minutes): reject(field, "identity.wait.\(minutes == 1 ? "minute" : "minutes")", ["minutes": context.format.number(minutes)])
+        case .closed: reject(field, "identity.closed")
+        }
     }
+}
 
-    /// The longest that the wait can be, in the seconds of the header.
-    fileprivate static func retryAfter(minutes: Int) -> String { String(minutes * 60) }
+extension SignInError {
+    /// The status of the page that comes back, and how long to wait in the seconds of `Retry-After`.
+    var status: (HTTPResponse.Status, retryAfterSeconds: Int?) {
+        switch self {
+        case .wrongNameOrPassword: (.unprocessableContent, nil)
+        case .tooManyAttempts(let minutes): (.tooManyRequests, minutes * 60)
+        case .closed: (.forbidden, nil)
+        }
+    }
 }

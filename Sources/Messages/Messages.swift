@@ -36,6 +36,13 @@ public enum MessageKind: String, Sendable, CaseIterable {
     case billDueSoon = "bill_due_soon"
     case billOverdue = "bill_overdue"
     case billOverpaid = "bill_overpaid"
+    // Written by the functions that change how a resident signs in (migrations/0030, 0031).
+    case appAdded = "app_added"
+    case codeSheetMade = "code_sheet_made"
+    case recoveryCodesMade = "recovery_codes_made"
+    case recoveryCodeUsed = "recovery_code_used"
+    case factorRemoved = "factor_removed"
+    case passwordChanged = "password_changed"
     case disputeReceived = "dispute_received"
     case disputeReply = "dispute_reply"
     // Written by disputes.escalate (migrations/0036).
@@ -53,6 +60,7 @@ public enum MessageKind: String, Sendable, CaseIterable {
         case .questionReceived, .questionAnswered, .glassBroken, .glassReviewed: ("/access-log", "messages.see.log")
         case .paymentReceived, .billOverpaid: ("/money", "messages.see.money")
         case .billPaid, .transferReceived, .cashReceived, .billWaived, .billDueSoon, .billOverdue: ("/bills", "messages.see.bills")
+        case .appAdded, .codeSheetMade, .recoveryCodesMade, .recoveryCodeUsed, .factorRemoved, .passwordChanged: ("/security", "messages.see.security")
         case .disputeReceived, .disputeReply, .disputeLate, .disputeDecided, .disputeRefunded: ("/disputes", "messages.see.disputes")
         }
     }

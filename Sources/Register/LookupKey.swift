@@ -28,9 +28,14 @@ public struct LookupKey: Sendable {
         hmac("sign_in_name", normalForm)
     }
 
-    /// A staff user name or network address, so that lists of failed attempts hold neither.
+    /// A network address and the like, so that lists of failed attempts hold none.
     public func attempt(_ kind: String, _ value: String) -> [UInt8] {
         hmac("attempt/" + kind, value)
+    }
+
+    /// A code of somebody's list of one-time codes, hashed already: nothing can be tried out by whoever has the database alone.
+    public func listedCode(_ hash: [UInt8]) -> [UInt8] {
+        Array(HMAC<SHA256>.authenticationCode(for: Data("listed_code".utf8) + [0] + Data(hash), using: key))
     }
 
     /// The content of a register record, to tell whether an import would change it.

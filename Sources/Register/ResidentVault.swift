@@ -1,7 +1,7 @@
 // Seals and opens personal data. Every resident has a data key; the city's key-encryption key wraps it. Erasing the wrapped key
 // erases the person, in the database and in every backup, while the logs stay whole.
 public import Crypto
-import Foundation
+public import Foundation
 public import Primitives
 public import Web
 
@@ -93,6 +93,23 @@ public struct ResidentVault: Sendable {
         }
     }
 
+    /// Seals a secret that is no resident's data, under the key-encryption key itself: such as what an authenticator app makes its codes of.
+    /// - Parameters:
+    ///   - label: what kind of secret it is; none can take the place of one of another kind.
+    ///   - id: of the row that holds it; none can be moved to another row.
+    public func sealSecret(_ secret: [UInt8], as label: StaticString, id: UUID) throws -> [UInt8] {
+        try AES.GCM.seal(secret, using: keyEncryptionKey, authenticating: secretContext(label, id)).allBytes
+    }
+
+    /// Opens what ``sealSecret(_:as:id:)`` sealed. Throws ``VaultError``.
+    public func openSecret(_ sealed: [UInt8], as label: StaticString, id: UUID) throws(VaultError) -> [UInt8] {
+        do {
+            return Array(try AES.GCM.open(try AES.GCM.SealedBox(combined: sealed), using: keyEncryptionKey, authenticating: secretContext(label, id)))
+        } catch {
+            throw .notAuthentic
+        }
+    }
+
     /// A key of the city for one use, the same on every node: HKDF (RFC 5869) of the key-encryption key.
     /// - Returns: 32 bytes.
     public func derivedKey(for use: String) -> SymmetricKey {
@@ -125,7 +142,12 @@ private func valueContext(_ resident: ResidentID, _ attribute: String) -> [UInt8
     boundBytes("stoa/attribute/1", resident, attribute)
 }
 
-private func secretContext(_ name: String) -> [UInt8] { Array("stoa/secret/1".utf8) + Array(name.utf8) }
+private func secretContext(_ name: String) -> [UInt8] { Array("stoa/named-secret/1".utf8) + Array(name.utf8) }
+
+private func secretContext(_ label: StaticString, _ id: UUID) -> [UInt8] {
+    // The id comes first: its length is fixed, so no two contexts look alike.
+    label.withUTF8Buffer { label in Array("stoa/secret/1".utf8) + withUnsafeBytes(of: id.uuid) { Array($0) } + Array(label) }
+}
 
 private func boundBytes(_ label: StaticString, _ resident: ResidentID, _ suffix: String = "") -> [UInt8] {
     var bytes: [UInt8] = []

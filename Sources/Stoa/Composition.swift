@@ -62,7 +62,8 @@ struct City {
             database: database, signer: keys.logSigner, permitsLoopback: configuration.permitsLoopbackWebhooks, logger: logger)
         identity = IdentityService(
             database: database, passwords: try PasswordHasher(cost: configuration.passwords, threadCount: configuration.passwordThreads),
-            vault: keys.vault, lookup: keys.lookup)
+            vault: keys.vault, lookup: keys.lookup,
+            settings: IdentitySettings(city: configuration.city.name, staffNeedSecondFactor: configuration.staffNeedSecondFactor))
         signingKeys = SigningKeys(database: database, vault: keys.vault)
         logoutDelivery = LogoutDelivery(
             database: database, keys: signingKeys, baseURL: configuration.baseURL, permitsLoopback: configuration.permitsLoopbackWebhooks, logger: logger)
@@ -141,6 +142,7 @@ extension StoaConfiguration {
         web.trustedProxies = trustedProxies
         web.metricsAddress = metricsAddress
         web.defaultLanguage = city.language
+        web.neutralSite = neutralSite
         return web
     }
 }

@@ -9,6 +9,8 @@ public import Hummingbird
 /// Over https the prefix `__Host-` makes browsers refuse the cookie from another host, path or plain http (RFC 6265bis §4.1.3.2).
 public struct CookieNames: Sendable, Hashable {
     public let session: String
+    /// Of a sign-in that is under way: the password was right, and something else is missing.
+    public let signIn: String
     public let csrf: String
     public let language: String
     public let notice: String
@@ -19,6 +21,7 @@ public struct CookieNames: Sendable, Hashable {
     public init(baseURL: BaseURL) {
         let prefix = baseURL.isSecure ? "__Host-" : ""
         session = prefix + "stoa_session"
+        signIn = prefix + "stoa_sign_in"
         csrf = prefix + "stoa_csrf"
         language = "stoa_language"
         notice = prefix + "stoa_notice"
@@ -100,5 +103,28 @@ public enum LoginCookie {
         let web = context.web
         web.state.setCookie(web.services.cookies.setCookie(web.services.cookies.login, value), named: web.services.cookies.login)
         return CredentialHash(token: value)
+    }
+}
+
+/// The cookie of a sign-in that is under way. It opens nothing: the token behind it is no session, and only Identity's own pages look at it.
+public enum SignInCookie {
+    /// - Parameter token: what `SessionCookie.newToken` made; its hash is in the database already.
+    public static func issue(_ token: String, in context: some PageContext) {
+        let web = context.web
+        let cookies = web.services.cookies
+        web.state.setCookie(cookies.setCookie(cookies.signIn, token), named: cookies.signIn)
+    }
+
+    public static func clear(in context: some PageContext) {
+        let web = context.web
+        web.state.setCookie(web.services.cookies.clearCookie(web.services.cookies.signIn), named: web.services.cookies.signIn)
+    }
+
+    /// What the browser sent, hashed; nil without such a cookie.
+    public static func read(_ request: Request, in context: some PageContext) -> CredentialHash? {
+        guard let token = request.headers.cookie(context.web.services.cookies.signIn), token.utf8.count <= tokenCharactersMax,
+            token.utf8.allSatisfy(isTokenCharacter)
+        else { return nil }
+        return CredentialHash(token: token)
     }
 }

@@ -8,6 +8,8 @@ import Logging
 /// Who a route is for. The comparison with the OpenAPI document and the walk with the wrong caller go by it.
 public enum Audience: Sendable, Hashable, CustomStringConvertible {
     case everyone
+    /// Residents and staff alike.
+    case signedIn
     case resident
     case staff
     /// Staff who hold one of the roles.
@@ -22,14 +24,14 @@ public enum Audience: Sendable, Hashable, CustomStringConvertible {
     public var isAPI: Bool {
         switch self {
         case .publicAPI, .residentAPI, .bearerAPI: true
-        case .everyone, .resident, .staff, .staffWith, .files: false
+        case .everyone, .signedIn, .resident, .staff, .staffWith, .files: false
         }
     }
 
     /// Whether somebody without a session is sent to sign in first.
     var needsSession: Bool {
         switch self {
-        case .resident, .staff, .staffWith: true
+        case .signedIn, .resident, .staff, .staffWith: true
         case .everyone, .publicAPI, .residentAPI, .bearerAPI, .files: false
         }
     }
@@ -37,6 +39,7 @@ public enum Audience: Sendable, Hashable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .everyone: "everyone"
+        case .signedIn: "everyone with a session"
         case .resident: "resident"
         case .staff: "staff"
         case .staffWith(let roles): "staff: " + roles.map(\.rawValue).sorted().joined(separator: ", ")
@@ -83,6 +86,8 @@ public final class Site {
 
     /// HTML for anybody, signed in or not.
     public let everyone: RouteGroup<WebContext>
+    /// HTML for residents and staff with a session, about their own account.
+    public let signedIn: RouteGroup<SignedInContext>
     /// HTML for residents with a session.
     public let resident: RouteGroup<ResidentContext>
     /// HTML for staff with a session, of any role.
@@ -129,6 +134,7 @@ public final class Site {
         let open = router.group().addMiddleware { APIFace() }
         self.pages = pages
         everyone = RouteGroup(pages, audience: .everyone, records: records)
+        signedIn = RouteGroup(pages.group(context: SignedInContext.self), audience: .signedIn, records: records)
         resident = RouteGroup(pages.group(context: ResidentContext.self), audience: .resident, records: records)
         staff = RouteGroup(pages.group(context: StaffContext.self), audience: .staff, records: records)
         staticFiles = RouteGroup(open, audience: .files, records: records)

@@ -21,9 +21,33 @@ public struct WebConfiguration: Sendable {
     public var metricsAddress: MetricsAddress?
     /// The language of visitors who prefer none that we have.
     public var defaultLanguage: Language
+    /// Where the browser goes of somebody who must not be seen here: a site that says nothing about them.
+    public var neutralSite: WebOrigin
     public var limits: WebLimits
     /// Takes each line of the request log, without its line end.
     public var requestLog: @Sendable ([UInt8]) -> Void
+
+    /// Another site, reached at its front page.
+    public struct WebOrigin: Sendable, Hashable {
+        /// `https://www.example.org`, without a path.
+        public let origin: String
+
+        /// Known everywhere, quick to load, and in everybody's history.
+        public static let usualNeutralSite = WebOrigin(origin: "https://www.wikipedia.org")
+
+        /// - Parameter address: `https://` and a host name, perhaps with a slash at the end; nil for anything else.
+        public init?(_ address: String) {
+            guard let parts = URLComponents(string: address), parts.scheme == "https", let host = parts.host, !host.isEmpty,
+                host.utf8.allSatisfy({ $0 < 0x80 }), parts.port == nil, parts.user == nil, parts.query == nil, parts.fragment == nil,
+                parts.path.isEmpty || parts.path == "/"
+            else { return nil }
+            self.init(origin: "https://" + host)
+        }
+
+        private init(origin: String) {
+            self.origin = origin
+        }
+    }
 
     /// Host and TCP port of the metrics listener.
     public struct MetricsAddress: Sendable, Hashable {
@@ -38,7 +62,8 @@ public struct WebConfiguration: Sendable {
 
     public init(
         baseURL: BaseURL, cityName: String = "Stoa", timeZone: TimeZone = .gmt, rootDirectory: String = ".", host: String = "127.0.0.1",
-        port: Int = 8080, trustedProxies: TrustedProxies = .none, metricsAddress: MetricsAddress? = nil, defaultLanguage: Language = .english, limits: WebLimits = WebLimits(),
+        port: Int = 8080, trustedProxies: TrustedProxies = .none, metricsAddress: MetricsAddress? = nil, defaultLanguage: Language = .english,
+        neutralSite: WebOrigin = .usualNeutralSite, limits: WebLimits = WebLimits(),
         requestLog: @escaping @Sendable ([UInt8]) -> Void = { LineWriter.standardOutput.write($0) }
     ) {
         self.baseURL = baseURL
@@ -50,6 +75,7 @@ public struct WebConfiguration: Sendable {
         self.trustedProxies = trustedProxies
         self.metricsAddress = metricsAddress
         self.defaultLanguage = defaultLanguage
+        self.neutralSite = neutralSite
         self.limits = limits
         self.requestLog = requestLog
     }

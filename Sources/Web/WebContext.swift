@@ -82,6 +82,11 @@ extension PageContext {
         Response(status: .seeOther, headers: [.location: location])
     }
 
+    /// 303 to a site that says nothing about this one (setting `identity.leave_to`).
+    public func redirectToNeutralSite() -> Response {
+        Response(status: .seeOther, headers: [.location: web.services.configuration.neutralSite.origin + "/"])
+    }
+
     /// Leaves a one-time notice for the next page that this browser sees.
     /// - Parameter key: of a text without placeholders in the catalogue.
     public func notice(_ key: String) {
@@ -211,6 +216,8 @@ extension WebContext {
     /// Renders a page. Pages that show a person's data, or hold this browser's form token, are never kept by a cache.
     func render(_ model: some PageModel, title: String, status: HTTPResponse.Status) throws -> Response {
         guard services.pageTypes.contains(ObjectIdentifier(type(of: model))) else { throw UndeclaredPage(type: "\(type(of: model))") }
+        // The way out leads to another site, and browsers hold a redirect after a form against form-action too.
+        if !caller.isAnonymous { state.allowFormAction(services.configuration.neutralSite.origin) }
         let heading = status == .unprocessableContent ? text("web.error_title", ["title": title]) : title
         let root = PageRoot(page: model, web: self)
         let layout = PageRoot(page: layout(title: heading), web: self)
@@ -231,7 +238,7 @@ extension WebContext {
         return LayoutModel(
             language: language.tag, direction: language.direction, title: title, city: services.configuration.cityName, home: "/",
             stylesheet: Link(services.assets.path("stoa.css")), navigation: navigation, hasNavigation: !navigation.isEmpty,
-            account: caller.accountBox, signIn: state.caller?.isAnonymous == true ? "/sign-in" : nil,
+            account: accountBox, signIn: state.caller?.isAnonymous == true ? "/sign-in" : nil,
             notice: takeNotice(),
             languages: Language.allCases.map { LanguageChoice(code: $0.tag, name: $0.ownName, isCurrent: $0 == language) },
             returnTo: returnPath)
@@ -257,12 +264,14 @@ struct UndeclaredPage: Error, CustomStringConvertible {
     var description: String { "page model \(type) was not declared with Site.declare(pages:)" }
 }
 
-extension Caller {
+extension WebContext {
     fileprivate var accountBox: AccountBox? {
-        switch self {
-        case .anonymous, .organisation: nil
-        case .resident(let resident): AccountBox(name: resident.publicCode, signOut: "/sign-out")
-        case .staff(let staff): AccountBox(name: staff.name, signOut: "/sign-out")
+        let (name, authentication): (String, Authentication)
+        switch caller {
+        case .anonymous, .organisation: return nil
+        case .resident(let resident): (name, authentication) = (resident.publicCode, resident.authentication)
+        case .staff(let staff): (name, authentication) = (staff.name, staff.authentication)
         }
+        return AccountBox(name: name, signOut: "/sign-out", until: text("web.signed_in_until", ["time": format.time(authentication.endsAt)]))
     }
 }

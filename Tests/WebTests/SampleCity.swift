@@ -77,17 +77,22 @@ enum Token {
     static let organisation = "organisation-access-token"
 }
 
+/// With a password, at one moment.
+private let byPassword = Authentication(
+    sessionID: UUID(), level: 1, at: Date(timeIntervalSince1970: 1_900_000_000), secondFactor: nil, secondFactorAt: nil,
+    endsAt: Date(timeIntervalSince1970: 1_900_000_900), isShared: false)
+
 /// What these people's rows would say; the statement itself is tested against PostgreSQL.
 private let people: [CredentialHash: (kind: CredentialKind, caller: Caller)] = {
     func resident(_ token: String, scope: Set<String>, language: Language?) -> Caller {
         .resident(
             ResidentCaller(
                 accountID: AccountID(UUID(uuidString: "0191aaaa-0000-7000-8000-000000000001")!), residentID: .new(),
-                publicCode: "A<b>-A&A", identityAssurance: 1, authenticatorAssurance: 1, language: language, scope: scope,
+                publicCode: "A<b>-A&A", identityAssurance: 1, authentication: byPassword, language: language, scope: scope,
                 clientID: scope.isEmpty ? nil : "app", credential: CredentialHash(token: token)))
     }
     func staff(_ token: String, _ roles: Set<StaffRole>) -> Caller {
-        .staff(StaffCaller(staffID: .new(), name: "Noor", roles: roles, language: nil, credential: CredentialHash(token: token)))
+        .staff(StaffCaller(staffID: .new(), name: "Noor", roles: roles, language: nil, authentication: byPassword, credential: CredentialHash(token: token)))
     }
     let organisation = Caller.organisation(
         OrganisationCaller(

@@ -31,6 +31,10 @@ struct StoaConfiguration: Sendable {
     var witnessName: String?
     /// The keys of the logs whose heads this city signs; none: it is no witness.
     var witnessedLogs: [Ed25519NoteVerifier]
+    /// Whether staff without a second factor must make one before they come in.
+    var staffNeedSecondFactor: Bool
+    /// Where the browser goes of somebody who must not be seen here.
+    var neutralSite: WebConfiguration.WebOrigin
     var passwords: PasswordCost
     var passwordThreads: Int
     var logLevel: Logger.Level
@@ -106,6 +110,8 @@ struct StoaConfiguration: Sendable {
         static let logWitnesses = Setting("log.witnesses")
         static let witnessName = Setting("witness.name")
         static let witnessedLogs = Setting("witness.logs")
+        static let staffSecondFactor = Setting("identity.staff_second_factor")
+        static let leaveTo = Setting("identity.leave_to")
         static let passwordMemory = Setting("passwords.memory_kibibytes")
         static let passwordPasses = Setting("passwords.passes")
         static let passwordThreads = Setting("passwords.threads")
@@ -114,7 +120,7 @@ struct StoaConfiguration: Sendable {
         static let all = [
             baseURL, address, port, trustedProxies, stopSeconds, metricsAddress, metricsPort, dataDirectory, cityName, timeZone, language, localities, askedFrom, aloneFrom,
             ofAgeFrom, url, migrationURL, auditorURL, sharedConnections, exclusiveConnections, encryptionFile, lookupFile, logSigningFile, witnessFile, encryption, lookup,
-            logSigning, witness, logOrigin, logWitnesses, witnessName, witnessedLogs, officeHours, peoplePerHour, passwordMemory, passwordPasses,
+            logSigning, witness, logOrigin, logWitnesses, witnessName, witnessedLogs, officeHours, peoplePerHour, staffSecondFactor, leaveTo, passwordMemory, passwordPasses,
             passwordThreads, logLevel,
         ]
     }
@@ -175,6 +181,10 @@ struct StoaConfiguration: Sendable {
         witnessName = settings.text(Key.witnessName)
         witnessedLogs =
             try settings.value(Key.witnessedLogs, "verifier keys of logs with commas between: city.example/log+…") { try list($0) { try Ed25519NoteVerifier(setting: $0) } } ?? []
+        staffNeedSecondFactor = try settings.value(Key.staffSecondFactor, "required or optional") { ["required": true, "optional": false][$0] } ?? true
+        neutralSite =
+            try settings.value(Key.leaveTo, "an https address without a path, like https://www.wikipedia.org") { WebConfiguration.WebOrigin($0) }
+            ?? .usualNeutralSite
         let standard = PasswordCost.standard
         // Floors of OWASP's table for argon2id: less would be no protection, and a typing error should not weaken every password.
         passwords = PasswordCost(

@@ -23,6 +23,8 @@ struct DemoPerson: Sendable {
     let roles: [String]
     /// What there is to see as this person.
     let hint: String
+    /// What their authenticator app makes its codes of, in base 32; nil for those who have none.
+    var totpSecret: String?
 }
 
 /// The loaded city, as the start-up message and demo.json tell it.
@@ -97,6 +99,10 @@ struct DemoLoader {
         city.services = try await loadServices()
         try await loadMoney(residents: city.residents, staff: city.staff)
         city.ledgerClient = try await loadLedgerClient()
+        // Last: until now the clerk signs in with the password alone.
+        if installation.configuration.staffNeedSecondFactor {
+            for index in city.staff.indices { city.staff[index].totpSecret = try await giveApp(to: city.staff[index].username) }
+        }
         return city
     }
 
@@ -111,9 +117,7 @@ struct DemoLoader {
     // MARK: Staff
 
     private func loadStaff() async throws -> [DemoPerson] {
-        let administration = StaffAdministration(
-            owner: owner, passwords: passwords, lookup: keys.lookup,
-            rules: try PasswordRules(rootDirectory: installation.configuration.rootDirectory))
+        let administration = try staffAdministration()
         var people: [DemoPerson] = []
         for (username, name, roles, hint) in DemoScript.staff {
             let person = DemoPerson(
@@ -127,6 +131,18 @@ struct DemoLoader {
             people.append(person)
         }
         return people
+    }
+
+    /// An authenticator app whose secret is this installation's, as the password is.
+    private func giveApp(to username: String) async throws -> String {
+        let secret = Array(keys.lookup.attempt("demo app", username).prefix(20))
+        return try await staffAdministration().giveApp(to: username, secret: secret, vault: keys.vault)
+    }
+
+    private func staffAdministration() throws -> StaffAdministration {
+        StaffAdministration(
+            owner: owner, passwords: passwords, lookup: keys.lookup,
+            rules: try PasswordRules(rootDirectory: installation.configuration.rootDirectory))
     }
 
     // MARK: Residents
@@ -158,8 +174,9 @@ struct DemoLoader {
     /// The first caseworker proves the identity at the counter, as on any other day; it stands in the resident's log.
     private func prove(_ nationalNumber: String, account: PublicCode) async throws {
         let clerk = DemoScript.staff[0].username
-        let (token, _) = try await identity.signIn(
-            typedName: clerk, password: Redacted(password(clerk)), address: "", isSharedComputer: true)
+        guard case .session(let token) = try await identity.signIn(
+            typedName: clerk, password: Redacted(password(clerk)), address: "", isSharedComputer: false)
+        else { throw SetupError("The demo city was interrupted before its accounts were linked. Remove its data directory and start again.") }
         let session = CredentialHash(token: token)
         let outcome = try await Counter(database: app, door: Door(database: app)).proveIdentity(
             session: session, record: .nationalNumber(keys.lookup.nationalNumber(nationalNumber)), accountCode: account,

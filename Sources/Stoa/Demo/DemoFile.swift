@@ -24,7 +24,7 @@ extension DemoPerson {
     fileprivate var json: JSONValue {
         [
             "name": .string(name), "username": .string(username), "password": .string(password), "public_code": .string(publicCode),
-            "roles": .array(roles.map { .string($0) }),
+            "roles": .array(roles.map { .string($0) }), "totp_secret": totpSecret.map(JSONValue.string) ?? .null,
         ]
     }
 }

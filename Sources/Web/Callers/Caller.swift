@@ -1,5 +1,5 @@
 // Who is asking: the answer of one statement to one credential. Contexts turn it into types that handlers can rely on.
-import Foundation
+public import Foundation
 public import Primitives
 
 /// What `ID` names: an account, a resident's register record, a staff account.
@@ -19,6 +19,33 @@ public enum StaffRole: String, Sendable, CaseIterable, Hashable {
     case organisationAdministrator = "organisation_administrator"
 }
 
+/// How and when the person behind a credential proved who they are (NIST SP 800-63B-4): what a service may ask for, and a page may ask to be raised.
+public struct Authentication: Sendable, Hashable {
+    /// Names the session where its secret must not be told, such as to services that are told of a sign-out. It opens nothing.
+    public let sessionID: UUID
+    /// Authenticator assurance level 1–3.
+    public let level: Int
+    /// When the password, or what stands in its place, was last right.
+    public let at: Date
+    /// What raised the level: `totp`, `code_sheet`, `recovery_codes` or `passkey`.
+    public let secondFactor: String?
+    public let secondFactorAt: Date?
+    /// When it ends if nobody uses it until then.
+    public let endsAt: Date
+    /// On a computer that others use too.
+    public let isShared: Bool
+
+    public init(sessionID: UUID, level: Int, at: Date, secondFactor: String?, secondFactorAt: Date?, endsAt: Date, isShared: Bool) {
+        self.sessionID = sessionID
+        self.level = level
+        self.at = at
+        self.secondFactor = secondFactor
+        self.secondFactorAt = secondFactorAt
+        self.endsAt = endsAt
+        self.isShared = isShared
+    }
+}
+
 /// A resident's account, signed in or acting through an app.
 public struct ResidentCaller: Sendable {
     public let accountID: AccountID
@@ -28,8 +55,8 @@ public struct ResidentCaller: Sendable {
     public let publicCode: String
     /// Identity assurance level 0–3 (NIST SP 800-63A-4).
     public let identityAssurance: Int
-    /// Authenticator assurance level 1–3 of this sign-in (NIST SP 800-63B-4).
-    public let authenticatorAssurance: Int
+    /// How and when they signed in.
+    public let authentication: Authentication
     /// The language chosen for the account, if one was.
     public let language: Language?
     /// The OAuth scope of an access token; empty for a web session, which is not limited by scope.
@@ -37,6 +64,9 @@ public struct ResidentCaller: Sendable {
     /// The OAuth client that acts, for an access token.
     public let clientID: String?
     public let credential: CredentialHash
+
+    /// Authenticator assurance level 1–3 of this sign-in (NIST SP 800-63B-4).
+    public var authenticatorAssurance: Int { authentication.level }
 }
 
 /// A member of staff, signed in.
@@ -45,6 +75,8 @@ public struct StaffCaller: Sendable {
     public let name: String
     public let roles: Set<StaffRole>
     public let language: Language?
+    /// How and when they signed in.
+    public let authentication: Authentication
     public let credential: CredentialHash
 }
 

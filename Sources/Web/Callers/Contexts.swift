@@ -19,6 +19,30 @@ public struct ResidentContext: ChildRequestContext, PageContext {
     }
 }
 
+/// Anybody with a web session, a resident or a member of staff: what concerns their account and not their work.
+public struct SignedInContext: ChildRequestContext, PageContext {
+    public var coreContext: CoreRequestContextStorage
+    public let web: WebContext
+    public let credential: CredentialHash
+    public let authentication: Authentication
+    /// How the person knows this account: a resident by their code, staff by their name.
+    public let accountName: String
+    public let isStaff: Bool
+
+    public init(context: WebContext) throws {
+        switch context.caller {
+        case .resident(let resident):
+            (credential, authentication, accountName, isStaff) = (resident.credential, resident.authentication, resident.publicCode, false)
+        case .staff(let staff):
+            (credential, authentication, accountName, isStaff) = (staff.credential, staff.authentication, staff.name, true)
+        case .anonymous, .organisation:
+            throw context.signInFirst()
+        }
+        coreContext = context.coreContext
+        web = context
+    }
+}
+
 /// A member of staff with a web session. Routes that need a role use `site.staff([.caseworker])`.
 public struct StaffContext: ChildRequestContext, PageContext {
     public var coreContext: CoreRequestContextStorage

@@ -20,16 +20,16 @@ struct ResolveCredential: Query {
         var clientID: String?
         var scope: [String]
         var language: String?
-        var authenticatorAssurance: Int
         var identityAssurance: Int
         var publicCode: String?
+        var authentication: Authentication
     }
 
     var sql: SQL {
         """
         SELECT kind, actor_kind, account_id, resident_id, staff_id, display_name, coalesce(roles, '{}'), organisation_id, client_id,
-               coalesce(scope, '{}'), language, coalesce(authenticator_assurance, 0)::bigint, coalesce(identity_assurance, 0)::bigint,
-               public_code
+               coalesce(scope, '{}'), language, coalesce(identity_assurance, 0)::bigint, public_code,
+               id, authenticator_assurance, authenticated_at, second_factor, second_factor_at, ends_at, is_shared
           FROM web.resolve_credential(\(hash.bytes))
         """
     }
@@ -38,7 +38,10 @@ struct ResolveCredential: Query {
         try Row(
             kind: row.next(), actorKind: row.next(), accountID: row.next(), residentID: row.next(), staffID: row.next(),
             displayName: row.next(), roles: row.next(), organisationID: row.next(), clientID: row.next(), scope: row.next(),
-            language: row.next(), authenticatorAssurance: row.next(), identityAssurance: row.next(), publicCode: row.next())
+            language: row.next(), identityAssurance: row.next(), publicCode: row.next(),
+            authentication: Authentication(
+                sessionID: row.next(), level: row.next(), at: row.next(), secondFactor: row.next(), secondFactorAt: row.next(), endsAt: row.next(),
+                isShared: row.next()))
     }
 }
 
@@ -52,14 +55,14 @@ extension ResolveCredential.Row {
             return .resident(
                 ResidentCaller(
                     accountID: AccountID(accountID), residentID: ResidentID(residentID),
-                    publicCode: publicCode ?? "", identityAssurance: identityAssurance, authenticatorAssurance: authenticatorAssurance,
+                    publicCode: publicCode ?? "", identityAssurance: identityAssurance, authentication: authentication,
                     language: language.flatMap { Language(rawValue: $0) }, scope: Set(scope), clientID: clientID, credential: credential))
         case "staff":
             guard let staffID else { return nil }
             return .staff(
                 StaffCaller(
                     staffID: StaffID(staffID), name: displayName ?? "", roles: Set(roles.compactMap { StaffRole(rawValue: $0) }),
-                    language: language.flatMap { Language(rawValue: $0) }, credential: credential))
+                    language: language.flatMap { Language(rawValue: $0) }, authentication: authentication, credential: credential))
         case "organisation":
             guard let organisationID, let clientID else { return nil }
             return .organisation(

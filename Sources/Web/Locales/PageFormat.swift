@@ -11,9 +11,12 @@ public struct PageFormat: Sendable {
     /// A moment, like "21 November 2026, 16:05".
     public func dateTime(_ moment: Date) -> String {
         let parts = zone.parts(of: moment)
-        let clock = Self.two(parts.hour) + ":" + Self.two(parts.minute)
+        let clock = Self.clock(parts)
         return catalogue.text("web.format.date_time", ["date": date(year: parts.year, month: parts.month, day: parts.day), "time": clock])
     }
+
+    /// The time of day of a moment in the city, like "16:05".
+    public func time(_ moment: Date) -> String { Self.clock(zone.parts(of: moment)) }
 
     /// The day of a moment in the city, like "21 November 2026".
     public func day(_ moment: Date) -> String {
@@ -47,6 +50,7 @@ public struct PageFormat: Sendable {
         return catalogue.text("web.format.list_end", ["items": items.dropLast().joined(separator: separator), "last": last])
     }
 
+    private static func clock(_ parts: CityTime.Parts) -> String { two(parts.hour) + ":" + two(parts.minute) }
     private static func two(_ number: Int) -> String { number < 10 ? "0\(number)" : String(number) }
 }
 

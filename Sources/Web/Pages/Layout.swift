@@ -34,12 +34,14 @@ struct NavigationLink: ViewModel {
     static let fields: Fields<Self> = ["link": .link(\.link), "text": .text(\.text), "is_current": .flag(\.isCurrent)]
 }
 
-/// Who is signed in, with the way out.
+/// Who is signed in, with the ways out.
 struct AccountBox: ViewModel {
     var name: String
     var signOut: Link
+    /// Until when they are, if they do nothing.
+    var until: String
 
-    static let fields: Fields<Self> = ["name": .text(\.name), "sign_out": .link(\.signOut)]
+    static let fields: Fields<Self> = ["name": .text(\.name), "sign_out": .link(\.signOut), "until": .text(\.until)]
 }
 
 /// One button of the language switch.

@@ -102,7 +102,7 @@ public struct Link: Sendable, Hashable, ExpressibleByStringLiteral, ExpressibleB
     /// What stands in the attribute; `#` when the given address was not safe, which leads nowhere.
     public let text: String
 
-    /// - Parameter address: `/path`, `#fragment`, `?query`, `https:`, `mailto:`, `tel:`, or `http:` for loopback clients.
+    /// - Parameter address: `/path`, `#fragment`, `?query`, `https:`, `mailto:`, `tel:`, `otpauth:` (an authenticator app), or `http:` for loopback clients.
     public init(_ address: String) {
         text = Self.isSafe(address) ? address : "#"
     }
@@ -116,7 +116,7 @@ public struct Link: Sendable, Hashable, ExpressibleByStringLiteral, ExpressibleB
         if address.hasPrefix("/") { return !address.hasPrefix("//") }
         if address.hasPrefix("#") || address.hasPrefix("?") { return true }
         let lowered = address.lowercased()
-        return ["https://", "http://", "mailto:", "tel:"].contains { lowered.hasPrefix($0) }
+        return ["https://", "http://", "mailto:", "tel:", "otpauth://"].contains { lowered.hasPrefix($0) }
     }
 
     /// A path of this site that may be returned to after a detour (`?next=…`), nil for anything else.

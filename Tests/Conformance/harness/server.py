@@ -37,13 +37,14 @@ def free_port():
 class StoaServer:
     """`stoa demo` under a name for its log. `stop` and `kill` may be followed by another `start` on the same data."""
 
-    def __init__(self, data=None, binary=None):
+    def __init__(self, data=None, binary=None, settings=None):
+        """`settings`: environment variables of this server alone."""
         # A parent that the postgres user can enter (mkdtemp makes 0700): the cluster then lies inside it.
         self.data = pathlib.Path(data or tempfile.mkdtemp(prefix="stoa-conformance-"))
         self.data.chmod(0o755)
         self.port = free_port()
         self.binary = str(binary or os.environ["STOA_BINARY"])
-        self.environment = {**os.environ, "PORT": str(self.port), "STOA_DATA": str(self.data)}
+        self.environment = {**os.environ, "PORT": str(self.port), "STOA_DATA": str(self.data), **(settings or {})}
         self.log_path = self.data.with_name(self.data.name + ".log")
         self.process = None
 

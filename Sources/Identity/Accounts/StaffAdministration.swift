@@ -36,11 +36,13 @@ public enum StaffAdministrationError: Error, Hashable, Sendable, CustomStringCon
     /// Nobody has this code, or another member of staff has this record.
     case recordUnknown(PublicCode)
     case passwordRefused(PasswordRefusal)
+    case usernameUnknown(String)
 
     public var description: String {
         switch self {
         case .usernameMalformed(let name): "\"\(name)\" is no user name: write \(SignInName.usernameCharacters.lowerBound) to \(SignInName.usernameCharacters.upperBound) small letters, digits, dots, dashes or underscores, a letter first."
         case .usernameTaken(let name): "\"\(name)\" is taken, by a resident or by another member of staff. Choose another user name."
+        case .usernameUnknown(let name): "No member of staff signs in as \"\(name)\"."
         case .noRole: "Give at least one role."
         case .recordUnknown(let code): "No record has the code \(code), or it is another member of staff’s already."
         case .passwordRefused(.short): "Give a password of at least \(passwordCharactersMin) characters."
@@ -100,5 +102,25 @@ public struct StaffAdministration: Sendable {
             throw StaffAdministrationError.usernameTaken(staff.username)
         }
         return id
+    }
+
+    /// Gives a member of staff an authenticator app with a secret that they are told apart from this, unless they have one.
+    /// - Returns: the secret in base 32.
+    /// - Throws: ``StaffAdministrationError/usernameUnknown(_:)``, `DatabaseError`.
+    public func giveApp(to username: String, secret: [UInt8], vault: ResidentVault) async throws -> String {
+        let id = FactorID.new()
+        let sealed = try vault.sealSecret(secret, as: totpLabel, id: id.uuid)
+        try await owner.transaction { transaction in
+            guard try await transaction.execute("SELECT FROM identity.staff AS s WHERE s.username = \(username)") == 1 else {
+                throw StaffAdministrationError.usernameUnknown(username)
+            }
+            try await transaction.execute(
+                """
+                INSERT INTO identity.factor (id, staff_id, kind, sealed_secret, confirmed_at, last_step)
+                SELECT \(id.uuid), s.id, 'totp', \(sealed), public.stoa_now(), 0 FROM identity.staff AS s WHERE s.username = \(username)
+                ON CONFLICT DO NOTHING
+                """)
+        }
+        return Base32.encode(secret)
     }
 }

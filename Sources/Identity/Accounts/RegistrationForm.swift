@@ -22,12 +22,7 @@ struct RegistrationForm {
         }
         if isEmpty { fields.reject("username", "identity.register.name_missing") }
         let password = fields.secret("password")
-        switch password.flatMap({ rules.refusal(of: $0.reveal(), names: names) }) {
-        case .short: fields.reject("password", "identity.register.password_short", ["count": context.format.number(passwordCharactersMin)])
-        case .common: fields.reject("password", "identity.register.password_common")
-        case .holdsName: fields.reject("password", "identity.register.password_holds_name")
-        case nil: break
-        }
+        if let password { fields.reject("password", rules.refusal(of: password.reveal(), names: names), in: context) }
         isSharedComputer = fields.flag("shared_computer")
         registration = fields.isValid ? password.map { Registration(names: names, password: $0, language: context.language) } : nil
         self.fields = fields
@@ -42,4 +37,16 @@ struct RegistrationForm {
     private static let nameFields: [(SignInName.Kind, @Sendable (String) -> SignInName?)] = [
         (.username, { SignInName.username($0) }), (.email, { SignInName.email($0) }), (.phone, { SignInName.phone($0) }),
     ]
+}
+
+extension FormReader {
+    /// Says at a field why a password cannot be chosen; nothing when it can.
+    mutating func reject(_ field: String, _ refusal: PasswordRefusal?, in context: some PageContext) {
+        switch refusal {
+        case .short: reject(field, "identity.register.password_short", ["count": context.format.number(passwordCharactersMin)])
+        case .common: reject(field, "identity.register.password_common")
+        case .holdsName: reject(field, "identity.register.password_holds_name")
+        case nil: break
+        }
+    }
 }

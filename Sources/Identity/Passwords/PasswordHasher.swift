@@ -61,7 +61,7 @@ public final class PasswordHasher: Sendable {
         }
     }
 
-    private func onOwnThread<T: Sendable>(_ work: @escaping @Sendable () throws -> T) async throws -> T {
+    func onOwnThread<T: Sendable>(_ work: @escaping @Sendable () throws -> T) async throws -> T {
         try waiting.withLock { count in
             guard count < Self.waitingMax else { throw PasswordHasherError.busy }
             count += 1

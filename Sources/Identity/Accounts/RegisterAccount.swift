@@ -30,6 +30,8 @@ public enum RegistrationError: Error, Sendable, Hashable {
 /// names are taken. A class in a library's computer room, or a block of flats behind one address, stays below it; who wants to know
 /// which of a million addresses have accounts needs a year.
 let registrationAttemptsMax = 30
+/// The window in which they are counted, and so the longest wait.
+let registrationWindowMinutes = 15
 
 /// Three random codes in a row were taken: the source of randomness is broken.
 struct NoFreePublicCode: Error {}
@@ -39,6 +41,9 @@ public struct RegisteredAccount: Sendable {
     public let accountID: AccountID
     public let residentID: ResidentID
     public let publicCode: PublicCode
+    /// By these it signs in for the first time.
+    let nameHMAC: [UInt8]
+    let passwordHash: String
 }
 
 extension IdentityService {
@@ -46,11 +51,8 @@ extension IdentityService {
     /// - Parameter address: what attempts from the same place have in common (`PageContext.clientAddress`).
     /// - Throws: ``RegistrationError/tooManyAttempts(waitMinutes:)``, `DatabaseError`.
     func countRegistration(from address: String) async throws {
-        // Counted like attempts for one name, which nobody can have.
-        let attempt = BeginAttempt(
-            nameHMAC: lookup.attempt("registration", ""), addressHMAC: lookup.attempt("address", address), attemptsMax: registrationAttemptsMax)
-        guard try await database.exclusive({ try await $0.one(attempt) }) else {
-            throw RegistrationError.tooManyAttempts(waitMinutes: signInWaitMinutes)
+        guard try await database.exclusive({ try await $0.one(BeginRegistration(addressHMAC: addressHMAC(address))) }) else {
+            throw RegistrationError.tooManyAttempts(waitMinutes: registrationWindowMinutes)
         }
     }
 
@@ -71,10 +73,11 @@ extension IdentityService {
                 nameHMACs: registration.names.map { lookup.signInName($0.normalForm) }, wrappedKey: wrapped, sealed: sealed)
             do {
                 try await database.transaction { transaction in
-                    try await transaction.execute(IdentityStatements.register(new, passwordHash: passwordHash))
+                    try await transaction.execute(new.insert(passwordHash: passwordHash))
                     try await Messages.send(.welcome, to: residentID, on: transaction)
                 }
-                return RegisteredAccount(accountID: new.accountID, residentID: residentID, publicCode: new.publicCode)
+                return RegisteredAccount(
+                    accountID: new.accountID, residentID: residentID, publicCode: new.publicCode, nameHMAC: new.nameHMACs.first ?? [], passwordHash: passwordHash)
             } catch let error as DatabaseError where error.constraint == "sign_in_name_pkey" {
                 throw RegistrationError.namesTaken(try await taken(among: registration.names))
             } catch let error as DatabaseError where error.constraint == "resident_public_code_key" {
@@ -86,10 +89,8 @@ extension IdentityService {
 
     /// Which names are taken. All of them when the one that was in the way has gone since.
     private func taken(among names: [SignInName]) async throws -> Set<SignInName.Kind> {
-        var taken: Set<SignInName.Kind> = []
-        for name in names where try await database.optional(FindSignIn(nameHMAC: lookup.signInName(name.normalForm))) != nil {
-            taken.insert(name.kind)
-        }
+        let hmacs = Set(try await database.query(TakenNames(nameHMACs: names.map { lookup.signInName($0.normalForm) })))
+        let taken = Set(names.filter { hmacs.contains(lookup.signInName($0.normalForm)) }.map(\.kind))
         return taken.isEmpty ? Set(names.map(\.kind)) : taken
     }
 }

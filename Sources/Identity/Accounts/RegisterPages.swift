@@ -1,0 +1,71 @@
+// Registering: the form and what becomes of it.
+import Foundation
+import Hummingbird
+import HTTPTypes
+import Primitives
+import Web
+
+/// `/register`.
+struct RegisterPage: PageModel {
+    static let template = "identity/register"
+
+    var errors: ErrorSummary?
+    var username: TextField
+    var email: TextField
+    var phone: TextField
+    var password: TextField
+    var sharedComputer: TickField
+
+    static let fields: Fields<Self> = [
+        "errors": .optional(\.errors), "username": .model(\.username), "email": .model(\.email), "phone": .model(\.phone),
+        "password": .model(\.password), "shared_computer": .model(\.sharedComputer),
+    ]
+
+    init(_ form: FormView) {
+        errors = form.errors
+        username = form.text("username", label: "identity.username", hint: "identity.register.username_hint", autocomplete: "username")
+        email = form.text("email", label: "identity.email", hint: "identity.register.optional", type: "email", autocomplete: "email")
+        phone = form.text("phone", label: "identity.phone", hint: "identity.register.phone_hint", type: "tel", autocomplete: "tel")
+        password = form.password("password", label: "identity.password", hint: "identity.register.password_hint", autocomplete: "new-password")
+        sharedComputer = form.tick("shared_computer", label: "identity.shared_computer")
+    }
+}
+
+extension IdentityRoutes {
+    @Sendable func showRegister(_ request: Request, _ context: WebContext) async throws -> Response {
+        if case .resident = context.caller { return context.redirect(to: "/") }
+        return try context.page(RegisterPage(context.formView()), title: "identity.register.title")
+    }
+
+    @Sendable func register(_ request: Request, _ context: WebContext) async throws -> Response {
+        var form = RegistrationForm(context, rules: passwordRules)
+        guard let registration = form.registration else { return try again(form, context) }
+        do {
+            try await identity.countRegistration(from: context.clientAddress)
+            let account = try await identity.register(registration)
+            try await leaveSession(context)
+            SessionCookie.issue(try await identity.openSession(of: account, isSharedComputer: form.isSharedComputer), in: context)
+            return context.redirect(to: "/")
+        } catch RegistrationError.namesTaken(let kinds) {
+            form.reject(taken: kinds)
+            return try again(form, context)
+        } catch RegistrationError.tooManyAttempts(let minutes) {
+            throw Problem.tooManyAttempts(waitMinutes: minutes)
+        } catch PasswordHasherError.busy {
+            throw Problem.busy()
+        }
+    }
+
+    private func again(_ form: RegistrationForm, _ context: WebContext) throws -> Response {
+        try context.page(RegisterPage(context.formView(form.fields.state)), title: "identity.register.title", status: .unprocessableContent)
+    }
+}
+
+extension Problem {
+    /// The answer to one who registers too often.
+    fileprivate static func tooManyAttempts(waitMinutes: Int) -> Problem {
+        Problem(
+            "too-many-attempts", status: .tooManyRequests, title: "Too many attempts",
+            detail: "There were too many attempts from here. Wait \(waitMinutes) minutes.", headers: [.retryAfter: String(waitMinutes * 60)])
+    }
+}

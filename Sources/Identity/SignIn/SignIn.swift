@@ -1,0 +1,71 @@
+// Use case: name and password open a session, or lead to the second factor. The same words and the same time whether the name exists or not.
+import Foundation
+import Postgres
+public import Primitives
+import Register
+public import Web
+
+public enum SignInError: Error, Sendable, Hashable {
+    /// Unknown name or wrong password; nobody is told which.
+    case wrongNameOrPassword
+    /// Too many failures from this address. Other ways and other addresses are not affected.
+    case tooManyAttempts(waitMinutes: Int)
+    /// A hundred failures in a row, from wherever: this factor is closed until the account is recovered. Other ways are not affected.
+    case closed
+}
+
+/// What the right password led to. The token is for a cookie; only its hash is stored.
+public enum SignedIn: Sendable, Hashable {
+    case session(token: String)
+    /// A sign-in is under way, and its token goes into the `SignInCookie`: a second factor is missing.
+    case needsSecondFactor(token: String)
+    /// Likewise: a member of staff must make a second factor first.
+    case needsEnrolment(token: String)
+}
+
+extension IdentityService {
+    /// Checks name and password.
+    /// - Parameters:
+    ///   - address: what attempts from the same place have in common (`PageContext.clientAddress`).
+    ///   - isSharedComputer: the session ends after 5 instead of 15 idle minutes.
+    /// - Throws: ``SignInError``, ``PasswordHasherError``, `DatabaseError`.
+    public func signIn(typedName: String, password: Redacted<String>, address: String, isSharedComputer: Bool) async throws -> SignedIn {
+        // What can be no name is looked up all the same, and found by nobody.
+        let nameHMAC = lookup.signInName(SignInName.any(typedName)?.normalForm ?? typedName)
+        let addressHMAC = addressHMAC(address)
+        let attempt = try await database.exclusive { try await $0.one(BeginSignIn(nameHMAC: nameHMAC, addressHMAC: addressHMAC)) }
+        if let refusal = attempt.outcome.refusal { throw refusal }
+        guard try await passwords.check(password, against: attempt.passwordHash), let passwordHash = attempt.passwordHash,
+            let signedIn = try await open(nameHMAC, passwordHash, addressHMAC, isSharedComputer: isSharedComputer)
+        else { throw SignInError.wrongNameOrPassword }
+        return signedIn
+    }
+
+    /// Opens a session for somebody who has just made an account. Attempts at its name from before it existed do not count.
+    /// - Returns: the session's token, for the cookie; only its hash is stored.
+    func openSession(of account: RegisteredAccount, isSharedComputer: Bool) async throws -> String {
+        guard case .session(let token)? = try await open(
+            account.nameHMAC, account.passwordHash, addressHMAC(""), isSharedComputer: isSharedComputer)
+        else { throw SignInError.wrongNameOrPassword }
+        return token
+    }
+
+    /// - Returns: nil when the password was changed since it was checked.
+    private func open(_ nameHMAC: [UInt8], _ passwordHash: String, _ addressHMAC: [UInt8], isSharedComputer: Bool) async throws -> SignedIn? {
+        let token = SessionCookie.newToken()
+        let statement = OpenSignIn(
+            nameHMAC: nameHMAC, passwordHash: passwordHash, addressHMAC: addressHMAC, tokenHash: CredentialHash(token: token),
+            isShared: isSharedComputer, staffNeedSecondFactor: settings.staffNeedSecondFactor)
+        switch try await database.exclusive({ try await $0.one(statement) }) {
+        case .session: return .session(token: token)
+        case .secondFactor: return .needsSecondFactor(token: token)
+        case .enrolment: return .needsEnrolment(token: token)
+        case nil: return nil
+        }
+    }
+
+    /// Ends a session now, on every node; on a shared computer all sessions of the person.
+    public func signOut(_ session: CredentialHash) async throws {
+        try await database.execute("SELECT identity.sign_out(\(session.bytes))")
+    }
+}

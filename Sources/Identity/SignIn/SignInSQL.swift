@@ -1,0 +1,75 @@
+// The statements about signing in. The functions behind them are in migrations/0004_identity.sql and 0030_factors.sql. They wait for others that try the
+// same factor of the same person, so they belong on an exclusive connection.
+import Foundation
+import Postgres
+import Primitives
+import Register
+import Web
+
+/// Whether an attempt is looked at.
+enum AttemptOutcome: Sendable {
+    case counted
+    case wait(minutes: Int)
+    case closed
+
+    init(_ word: String, waitMinutes: Int) throws {
+        switch word {
+        case "counted": self = .counted
+        case "wait": self = .wait(minutes: waitMinutes)
+        case "closed": self = .closed
+        default: throw DatabaseError.decoding(column: "outcome", reason: "is a word that this server does not know")
+        }
+    }
+
+    /// What is told to somebody whose attempt is not looked at.
+    var refusal: SignInError? {
+        switch self {
+        case .counted: nil
+        case .wait(let minutes): .tooManyAttempts(waitMinutes: minutes)
+        case .closed: .closed
+        }
+    }
+}
+
+/// `identity.begin_sign_in`: counts an attempt, and gives the hash that its password is checked against, if the name opens anything.
+struct BeginSignIn: Query {
+    let nameHMAC: [UInt8]
+    let addressHMAC: [UInt8]
+
+    var sql: SQL { "SELECT outcome, wait_minutes, password_hash FROM identity.begin_sign_in(\(nameHMAC), \(addressHMAC))" }
+
+    func decode(_ row: inout RowReader) throws -> (outcome: AttemptOutcome, passwordHash: String?) {
+        (try AttemptOutcome(try row.next(), waitMinutes: try row.next()), try row.next())
+    }
+}
+
+/// `identity.sign_in`: nil when the password was changed meanwhile.
+struct OpenSignIn: Query {
+    let nameHMAC: [UInt8]
+    let passwordHash: String
+    let addressHMAC: [UInt8]
+    let tokenHash: CredentialHash
+    let isShared: Bool
+    let staffNeedSecondFactor: Bool
+
+    enum Outcome: String, Sendable {
+        case session
+        case secondFactor = "second_factor"
+        case enrolment
+    }
+
+    var sql: SQL {
+        """
+        SELECT identity.sign_in(
+            \(nameHMAC), \(passwordHash), \(addressHMAC), \(tokenHash.bytes), \(isShared), \(staffNeedSecondFactor))
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> Outcome? { try row.next(String?.self).map { try known($0, column: "sign_in") } }
+}
+
+/// A word of the database that this server must know.
+func known<Word: RawRepresentable>(_ text: String, column: String) throws -> Word where Word.RawValue == String {
+    guard let word = Word(rawValue: text) else { throw DatabaseError.decoding(column: column, reason: "is a word that this server does not know") }
+    return word
+}
