@@ -97,6 +97,7 @@ let package = Package(
         slice("Catalogue"),
         slice("Ledger"),
         slice("Payments", ["Ledger", "Messages", "Benefits"]),
+        slice("Payouts", ["AccessLog", "Register", "Ledger", "Messages"]),
         slice("DataExport", ["AccessLog", "TransparencyLog"]),
         slice("DataTracker", ["AccessLog", "Register"]),
         slice("Questions", ["AccessLog", "Register", "Messages"]),
@@ -108,7 +109,7 @@ let package = Package(
             name: "Stoa",
             dependencies: [
                 "Primitives", "Postgres", "TransparencyLog", "Web", "AccessLog", "Register", "Messages", "Identity", "OpenID", "Consent", "Exchange", "Catalogue",
-                "Ledger", "Payments", "Benefits", "Casework", "Questions", "DataTracker", "DataExport", "Witness", hummingbird, httpClient, logging, metrics, lifecycle, unixSignals, configuration, arguments,
+                "Ledger", "Payments", "Payouts", "Benefits", "Casework", "Questions", "DataTracker", "DataExport", "Witness", hummingbird, httpClient, logging, metrics, lifecycle, unixSignals, configuration, arguments,
                 jwtKit, crypto, yams, nio, nioPosix, nioHTTP1,
             ], swiftSettings: strict),
 
@@ -138,6 +139,7 @@ let package = Package(
         tests("Casework", ["City", "AccessLog", "Consent", "Messages", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting]),
         tests("Ledger", ["City", "TestSupport", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes, logging]),
         tests("Payments", ["City", "Postgres", "Primitives", "Web", "Ledger", "Benefits", hummingbird, hummingbirdTesting, httpTypes, nio, logging]),
+        tests("Payouts", ["City", "TestSupport", "Postgres", "Primitives", "Web", "AccessLog", "Ledger", "Messages", "Register", hummingbirdTesting, crypto, httpTypes, logging]),
         tests("Benefits", ["City", "Postgres", "Primitives", "Web", "AccessLog", "Ledger", "Payments", hummingbird, hummingbirdTesting, httpTypes, logging]),
         tests("OpenID", ["City", "TestSupport", "Postgres", "Primitives", "AccessLog", "Web", hummingbird, hummingbirdTesting, jwtKit, crypto, yams, logging, httpTypes, nio]),
         tests("TransparencyLog", [crypto]),

@@ -25,6 +25,9 @@ public enum MessageKind: String, Sendable, CaseIterable {
     case protectionLifted = "protection_lifted"
     case paymentReceived = "payment_received"
     case billPaid = "bill_paid"
+    case payoutAccountGiven = "payout_account_given"
+    // Written by payouts.apply_report, with what it is about (migrations/0035).
+    case payoutFailed = "payout_failed"
 
     /// Where there is something to look at, and the key of that page's name.
     var page: (path: String, textKey: String)? {
@@ -35,6 +38,8 @@ public enum MessageKind: String, Sendable, CaseIterable {
         case .questionReceived, .questionAnswered, .glassBroken, .glassReviewed: ("/access-log", "messages.see.log")
         case .paymentReceived: ("/money", "messages.see.money")
         case .billPaid: ("/bills", "messages.see.bills")
+        case .payoutAccountGiven: ("/payout-account", "messages.see.payout_account")
+        case .payoutFailed: ("/money-out", "messages.see.money_out")
         }
     }
 }

@@ -57,11 +57,12 @@ struct CityServer {
     }
 
     private var loops: [(String, @Sendable () async -> Void)] {
-        let (database, sequencer, noticeDelivery, rules, logger, say) = (
-            city.database, city.sequencer, city.noticeDelivery, configuration.anomalies, self.logger, self.say)
+        let (database, sequencer, noticeDelivery, paymentFiles, rules, logger, say) = (
+            city.database, city.sequencer, city.noticeDelivery, city.paymentFiles, configuration.anomalies, self.logger, self.say)
         var loops: [(String, @Sendable () async -> Void)] = [
             ("sequencer", { await sequencer.run() }),
             ("webhooks", { await noticeDelivery.run() }),
+            ("payment files", { await paymentFiles.run() }),
             (
                 "janitor",
                 {

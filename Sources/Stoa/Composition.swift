@@ -15,6 +15,7 @@ import Logging
 import Messages
 import OpenID
 import Payments
+import Payouts
 import Postgres
 import Questions
 import Register
@@ -31,6 +32,7 @@ struct City {
     /// Nil where the log has no witnesses.
     let witnesses: AskWitnesses?
     let noticeDelivery: NoticeDelivery
+    let paymentFiles: PaymentFileService
     let identity: IdentityService
     let ledger: Ledger
 
@@ -60,6 +62,8 @@ struct City {
             database: database, passwords: try PasswordHasher(cost: configuration.passwords, threadCount: configuration.passwordThreads),
             vault: keys.vault, lookup: keys.lookup)
         ledger = Ledger(database: database)
+        let payoutFiles = PaymentFiles(database: database, vault: keys.vault, folder: configuration.payoutsFolder)
+        paymentFiles = PaymentFileService(files: payoutFiles, logger: logger)
 
         site = try Site(configuration: configuration.web, resolve: Site.resolver(using: database))
         site.readiness = { try await database.one(IsLogHalted()) ? ["log-halted"] : [] }
@@ -73,6 +77,8 @@ struct City {
         IdentityRoutes(identity: identity, passwordRules: passwordRules, database: database).add(to: site)
         RegisterRoutes(door: door, vault: keys.vault, corrections: corrections).add(to: site)
         PaymentsRoutes(database: database, ledger: ledger, zone: configuration.city.timeZone).add(to: site)
+        let payoutAccounts = PayoutAccounts(database: database, door: door, vault: keys.vault)
+        MoneyOutRoutes(database: database, ledger: ledger, accounts: payoutAccounts).add(to: site)
         LedgerRoutes(ledger: ledger).add(to: site)
         let entries = AccessEntries(database: database, door: door)
         ConsentRoutes(database: database, vault: keys.vault).add(to: site)
@@ -92,6 +98,7 @@ struct City {
         BreakGlassRoutes(glass: BreakGlass(database: database, door: door, vault: keys.vault)).add(to: site)
         AnomalyRoutes(anomalies: Anomalies(database: database, door: door)).add(to: site)
         BenefitsRoutes(database: database, door: door).add(to: site)
+        PayoutBatchRoutes(database: database, files: payoutFiles, zone: configuration.city.timeZone).add(to: site)
         ExchangeRoutes(
             door: door, vault: keys.vault, database: database,
             rules: DerivationRules(timeZone: configuration.city.timeZone, localities: configuration.city.localities), signer: keys.logSigner, baseURL: configuration.baseURL
