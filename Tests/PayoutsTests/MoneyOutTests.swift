@@ -250,7 +250,7 @@ struct MoneyOutTests {
         try await ledger.post(
             [Transfer(id: .new(), debit: office.funding, credit: treasury, amount: Money(minorUnits: 900, currency: .eur), reference: "Budget")], occasion: "test")
         let disbursement = UUID()
-        func instruct(_ id: UUID) async throws -> String {
+        @Sendable func instruct(_ id: UUID) async throws -> String {
             try await office.city.owner.exclusive {
                 try await $0.one(
                     OneValue(
