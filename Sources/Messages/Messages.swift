@@ -28,6 +28,12 @@ public enum MessageKind: String, Sendable, CaseIterable {
     case payoutAccountGiven = "payout_account_given"
     // Written by payouts.apply_report, with what it is about (migrations/0035).
     case payoutFailed = "payout_failed"
+    case disputeReceived = "dispute_received"
+    case disputeReply = "dispute_reply"
+    // Written by disputes.escalate (migrations/0036).
+    case disputeLate = "dispute_late"
+    case disputeDecided = "dispute_decided"
+    case disputeRefunded = "dispute_refunded"
 
     /// Where there is something to look at, and the key of that page's name.
     var page: (path: String, textKey: String)? {
@@ -40,6 +46,7 @@ public enum MessageKind: String, Sendable, CaseIterable {
         case .billPaid: ("/bills", "messages.see.bills")
         case .payoutAccountGiven: ("/payout-account", "messages.see.payout_account")
         case .payoutFailed: ("/money-out", "messages.see.money_out")
+        case .disputeReceived, .disputeReply, .disputeLate, .disputeDecided, .disputeRefunded: ("/disputes", "messages.see.disputes")
         }
     }
 }

@@ -1,6 +1,7 @@
 // The running server: the site on its port, the sequencer, what is cleaned up now and then, and a stop that finishes what was begun.
 import AccessLog
 import Consent
+import Disputes
 import Exchange
 import Foundation
 import Hummingbird
@@ -105,6 +106,7 @@ private func removeEnded(from database: Database) async throws {
     try await database.execute("SELECT exchange.remove_past_volume()")
     try await database.execute("DELETE FROM identity.failed_sign_in WHERE at < public.stoa_now() - interval '1 day'")
     try await ConsentJanitor.recordExpiries(in: database)
+    try await DisputeEscalation.run(in: database)
     // Twice the time that a client may sensibly take to ask again with the same key.
     try await database.execute("DELETE FROM web.idempotency_key WHERE created_at < public.stoa_now() - interval '2 days'")
 }

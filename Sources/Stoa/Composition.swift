@@ -7,6 +7,7 @@ import Catalogue
 import Consent
 import DataExport
 import DataTracker
+import Disputes
 import Exchange
 import Foundation
 import Identity
@@ -80,6 +81,8 @@ struct City {
         let payoutAccounts = PayoutAccounts(database: database, door: door, vault: keys.vault)
         MoneyOutRoutes(database: database, ledger: ledger, accounts: payoutAccounts).add(to: site)
         LedgerRoutes(ledger: ledger).add(to: site)
+        let disputes = Disputes(database: database, door: door, vault: keys.vault)
+        DisputesRoutes(disputes: disputes).add(to: site)
         let entries = AccessEntries(database: database, door: door)
         ConsentRoutes(database: database, vault: keys.vault).add(to: site)
         GuardianRoutes(database: database, vault: keys.vault).add(to: site)
@@ -99,6 +102,7 @@ struct City {
         AnomalyRoutes(anomalies: Anomalies(database: database, door: door)).add(to: site)
         BenefitsRoutes(database: database, door: door).add(to: site)
         PayoutBatchRoutes(database: database, files: payoutFiles, zone: configuration.city.timeZone).add(to: site)
+        DisputeStaffRoutes(disputes: disputes).add(to: site)
         ExchangeRoutes(
             door: door, vault: keys.vault, database: database,
             rules: DerivationRules(timeZone: configuration.city.timeZone, localities: configuration.city.localities), signer: keys.logSigner, baseURL: configuration.baseURL
