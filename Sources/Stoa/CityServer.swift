@@ -8,6 +8,7 @@ import Hummingbird
 import Logging
 import NIOCore
 import OpenID
+import Payouts
 import Postgres
 import ServiceLifecycle
 import UnixSignals

@@ -35,7 +35,7 @@ public struct IBAN: Hashable, Sendable {
             groups.append(rest.prefix(4))
             rest = rest.dropFirst(4)
         }
-        return groups.joined(separator: "\u{A0}")
+        return groups.joined(separator: " ")
     }
 
     /// The last four characters: enough to tell one's own accounts apart.

@@ -115,7 +115,7 @@ struct MoneyOutPage: PageModel {
             isFailed = own.state == .rejected || own.state == .returned
             nextStep = context.text("payouts.next.\(own.state.rawValue)")
             reason = own.reason.map { code in
-                let words = knownReasons.contains(code) ? context.text("payouts.reason.\(code.lowercased())") : context.text("payouts.reason.other")
+                let words = knownReasons.contains(code) ? context.text("payouts.reason.\(code.lowercased())") : context.text("payouts.reason.unknown")
                 return context.text("payouts.reason.with_code", ["words": words, "code": code.isolated])
             }
             again = own.mayIssueAgain ? Link("/money-out/\(own.id)/again") : nil

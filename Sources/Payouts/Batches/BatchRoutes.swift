@@ -60,10 +60,10 @@ public struct PayoutBatchRoutes: Sendable {
     }
 
     @Sendable func prepare(_ request: Request, _ context: StaffContext) async throws -> Response {
-        let plans = try await dryRun(context)
         var fields = FormReader(context.form)
         let id = fields.optionalText("id", charactersMax: 36).flatMap { PayoutBatchID($0) } ?? .new()
-        let code = fields.choice("currency", from: plans.map(\.total.currency.code))
+        // Not from what is ready now: the form that is sent twice finds the batch that it prepared.
+        let code = fields.text("currency", charactersMax: 3)
         let day = fields.date("execute_on")
         if fields.isValid, let currency = Currency(code: code), let day {
             let statement = PrepareBatch(credential: context.staff.credential, id: id, currency: currency, executeOn: day)

@@ -75,6 +75,9 @@ struct UnresolvedReport: Sendable, Hashable {
         if let place = bytes.firstRange(of: Array("<!DOCTYPE".utf8))?.lowerBound ?? bytes.firstRange(of: Array("<!ENTITY".utf8))?.lowerBound {
             throw StatusReportFault(line: 1 + bytes[..<place].count(where: { $0 == 10 }), reason: "a document type is not allowed")
         }
+        if let place = Self.foreignReference(in: bytes) {
+            throw StatusReportFault(line: 1 + bytes[..<place].count(where: { $0 == 10 }), reason: "an entity is not allowed")
+        }
         let reader = ReportReader()
         let parser = XMLParser(data: Data(bytes))
         parser.shouldProcessNamespaces = true
@@ -82,7 +85,8 @@ struct UnresolvedReport: Sendable, Hashable {
         parser.delegate = reader
         let isWhole = parser.parse()
         if let fault = reader.fault { throw fault }
-        guard isWhole else { throw StatusReportFault(line: max(1, parser.lineNumber), reason: "the file is not well-formed XML or ends too early") }
+        // The parser takes a document that ends too early for a whole one, so the end is looked for.
+        guard isWhole, reader.isComplete else { throw StatusReportFault(line: max(1, parser.lineNumber), reason: "the file is not well-formed XML or ends too early") }
         guard let messageID = reader.messageID, let batchReference = reader.batchReference else {
             throw StatusReportFault(line: max(1, parser.lineNumber), reason: "GrpHdr/MsgId or OrgnlGrpInfAndSts/OrgnlMsgId is missing")
         }
@@ -93,6 +97,18 @@ struct UnresolvedReport: Sendable, Hashable {
         groupStatus = reader.groupStatus
         groupReason = reader.groupReason
         payments = reader.payments
+    }
+
+    /// The first `&` that begins neither one of XML's own five entities nor the number of a character: the parser passes over others without a word.
+    private static func foreignReference(in bytes: [UInt8]) -> Int? {
+        var start = bytes.startIndex
+        while let place = bytes[start...].firstIndex(of: UInt8(ascii: "&")) {
+            let name = bytes[(place + 1)...].prefix(10).prefix { $0 != UInt8(ascii: ";") }
+            let isOwn = ["amp", "lt", "gt", "quot", "apos"].contains { name.elementsEqual($0.utf8) }
+            guard isOwn || name.first == UInt8(ascii: "#") else { return place }
+            start = place + 1
+        }
+        return nil
     }
 
     /// What the report says in the currency of its batch.
@@ -157,6 +173,9 @@ private final class ReportReader: NSObject, XMLParserDelegate {
     private(set) var groupReason: String?
     private(set) var payments: [UnresolvedReport.NamedPayment] = []
 
+    /// Whether the document came to its end.
+    private(set) var isComplete = false
+
     private var path: [String] = []
     private var text = ""
     private var currency: String?
@@ -166,6 +185,7 @@ private final class ReportReader: NSObject, XMLParserDelegate {
         _ parser: XMLParser, didStartElement name: String, namespaceURI: String?, qualifiedName: String?, attributes: [String: String]
     ) {
         guard fault == nil else { return }
+        if isComplete { return refuse(parser, "something follows the end of the document") }
         if namespaceURI != UnresolvedReport.namespace { return refuse(parser, "the file is no pain.002.001.10, or holds something of another kind (\(name.prefix(20)))") }
         path.append(name)
         if path.count > UnresolvedReport.depthMax { return refuse(parser, "elements lie too deep in one another") }
@@ -187,9 +207,15 @@ private final class ReportReader: NSObject, XMLParserDelegate {
 
     func parser(_ parser: XMLParser, didEndElement name: String, namespaceURI: String?, qualifiedName: String?) {
         guard fault == nil else { return }
+        guard path.last == name else { return refuse(parser, "the elements do not close one another") }
         take(parser)
         path.removeLast()
         text = ""
+        isComplete = path.isEmpty
+    }
+
+    func parser(_ parser: XMLParser, parseErrorOccurred parseError: any Error) {
+        if fault == nil { fault = StatusReportFault(line: max(1, parser.lineNumber), reason: "the file is not well-formed XML or ends too early") }
     }
 
     /// Where the parser is, below the message.
