@@ -5,6 +5,7 @@ import Disputes
 import Exchange
 import Foundation
 import Hummingbird
+import Ledger
 import Logging
 import NIOCore
 import OpenID
@@ -107,6 +108,7 @@ private func removeEnded(from database: Database) async throws {
     try await database.execute("SELECT exchange.remove_past_volume()")
     try await database.execute("DELETE FROM identity.failed_sign_in WHERE at < public.stoa_now() - interval '1 day'")
     try await ConsentJanitor.recordExpiries(in: database)
+    try await LedgerJanitor.expireHolds(in: database)
     try await DisputeEscalation.run(in: database)
     // Twice the time that a client may sensibly take to ask again with the same key.
     try await database.execute("DELETE FROM web.idempotency_key WHERE created_at < public.stoa_now() - interval '2 days'")
