@@ -102,6 +102,7 @@ let package = Package(
         slice("Catalogue"),
         slice("Ledger"),
         slice("Payments", ["CQrencode", "Ledger", "Messages", "Benefits", "ISO20022"]),
+        slice("Payouts", ["AccessLog", "Register", "Ledger", "Messages"]),
         slice("DataExport", ["AccessLog", "TransparencyLog"]),
         slice("DataTracker", ["AccessLog", "Register"]),
         slice("Questions", ["AccessLog", "Register", "Messages"]),
@@ -114,7 +115,7 @@ let package = Package(
             name: "Stoa",
             dependencies: [
                 "Primitives", "Postgres", "TransparencyLog", "Web", "AccessLog", "Register", "Messages", "Identity", "OpenID", "Consent", "Exchange", "Catalogue",
-                "Ledger", "Payments", "Disputes", "ISO20022", "Benefits", "Casework", "Questions", "DataTracker", "DataExport", "Witness", hummingbird, httpClient, logging, metrics, lifecycle, unixSignals, configuration, arguments,
+                "Ledger", "Payments", "Payouts", "Disputes", "ISO20022", "Benefits", "Casework", "Questions", "DataTracker", "DataExport", "Witness", hummingbird, httpClient, logging, metrics, lifecycle, unixSignals, configuration, arguments,
                 jwtKit, crypto, yams, nio, nioPosix, nioHTTP1,
             ], swiftSettings: strict),
 
@@ -146,6 +147,7 @@ let package = Package(
         tests("Casework", ["City", "AccessLog", "Consent", "Messages", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting]),
         tests("Ledger", ["City", "TestSupport", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes, logging]),
         tests("Payments", ["City", "ISO20022", "Postgres", "Primitives", "Web", "Ledger", "Benefits", hummingbird, hummingbirdTesting, httpTypes, nio, logging]),
+        tests("Payouts", ["City", "TestSupport", "Postgres", "Primitives", "Web", "AccessLog", "Ledger", "Messages", "Register", hummingbirdTesting, crypto, httpTypes, logging]),
         tests("Disputes", ["City", "AccessLog", "Benefits", "Ledger", "Messages", "Payments", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("Benefits", ["City", "Postgres", "Primitives", "Web", "AccessLog", "Ledger", "Payments", hummingbird, hummingbirdTesting, httpTypes, logging]),
         tests("OpenID", ["City", "TestSupport", "Postgres", "Primitives", "AccessLog", "Register", "Web", hummingbird, hummingbirdTesting, jwtKit, crypto, yams, logging, httpTypes, nio]),

@@ -17,7 +17,7 @@ import city
 import ledger
 import psycopg
 from harness.oauth import organisation_session
-from harness.pages import Visitor
+from harness.pages import Page, Visitor
 from harness.server import StoaServer, until
 from loads import (CONNECTIONS, ROUNDS, SECONDS, WRK_THREADS, Result, http, http_result, latency_row, pgbench, pgbench_result, row, say, table_head,
                    wrk_command, wrk_environment)
@@ -254,6 +254,9 @@ def measure(server, folder):
     say(f"memory under {SOAK_SECONDS:.0f} s of reads and pages")
     samples, soaked = soak(server, loads)
     drain(server)
+    say(f"{PAYMENTS:,} outgoing payments")
+    paid = outgoing_payments(server)
+    drain(server)
     for what in ("log", "ledger"):
         server.run("verify", what)
 
@@ -268,7 +271,60 @@ def measure(server, folder):
         row(f"entries of lists of {city.SUBJECTS_PER_LIST:,} (times of a call) / the same inserts", results["lists"], results["inserts"], 2.0),
         row("consent dashboard, signed in / `/health/live`", results["dashboard"], results["live"], 0.05),
     ]
-    return all(verdicts) & latencies(decided, to_checkpoint) & memory(start_mib, samples, sum(r.errors for r in soaked))
+    return all(verdicts) & latencies(decided, to_checkpoint) & payments_row(paid) & memory(start_mib, samples, sum(r.errors for r in soaked))
+
+
+# The largest batch of outgoing payments, and how long it may take from its preparation to its finished file.
+PAYMENTS, PAYMENTS_SECONDS_MAX, PAYMENTS_GROWTH_MIB_MAX = 100_000, 60, 64
+# Money that the city owes to one resident with a bank account (the server alone can seal others), a hundred thousand times, set aside as one transfer:
+# instructing is not what is measured. Entries of as many people would add some two seconds (20 ms a thousand).
+OWE = (
+    """SELECT ledger.post_transfers(ARRAY[gen_random_uuid()], '{post}', ARRAY[c.bank], ARRAY[c.set_aside], ARRAY[%(sum)s::bigint], ARRAY[c.currency],
+        '{BENCHMARK}', '{NULL}', '{system}', '{benchmark}') FROM payouts.channel AS c WHERE c.currency = 'EUR'""",
+    """INSERT INTO payouts.instruction (id, kind, pays, issue, resident_id, source, currency, amount, end_to_end_id)
+        SELECT x.id, 'benefit', x.id, 1, (SELECT resident_id FROM payouts.destination ORDER BY id LIMIT 1), c.bank, 'EUR', 1000 + x.n, 'P' || lpad(upper(to_hex(x.n)), 16, '0')
+        FROM payouts.channel AS c, (SELECT gen_random_uuid() AS id, n FROM generate_series(1, %(count)s) AS n) AS x WHERE c.currency = 'EUR'""",
+    "INSERT INTO payouts.event (instruction_id, number, state) SELECT id, 1, 'waiting' FROM payouts.instruction WHERE amount > 1000 AND kind = 'benefit'",
+)
+
+
+def outgoing_payments(server):
+    """Seconds of one batch of 100,000 from the button to the file and its hash, and by how much the server grew meanwhile. Two people press the buttons."""
+    with server.connect() as connection:
+        for statement in OWE:
+            connection.execute(statement, {"sum": sum(1000 + n for n in range(1, PAYMENTS + 1)), "count": PAYMENTS})
+    staff = server.demo()["staff"]
+    officer = next(s for s in staff if "finance_officer" in s["roles"])
+    approver = next(s for s in staff if "approver" in s["roles"] and s["username"] != officer["username"])
+    visitors = []
+    for person in (officer, approver):
+        visitor = Visitor(server.base_url)
+        visitor.sign_in(person["username"], person["password"])
+        visitors.append(visitor)
+    form = next(f for f in visitors[0].page("/staff/payouts").forms if f.action == "/staff/payouts")
+    before = rss_mib(server.process.pid)
+    began = time.monotonic()
+    prepared = visitors[0].session.post(server.base_url + form.action, dict(form.values()), timeout=70)
+    page = visitors[1].get(prepared.url)
+    approve = next(f for f in Page(page.text).forms if f.action.endswith("/approve"))
+    visitors[1].session.post(server.base_url + approve.action, dict(approve.values()), timeout=70)
+    most = before
+
+    def is_written():
+        nonlocal most
+        most = max(most, rss_mib(server.process.pid))
+        with server.connect() as connection:
+            return connection.execute("SELECT f.bytes FROM payouts.file AS f JOIN payouts.batch AS b ON b.id = f.batch_id WHERE b.count = %s", [PAYMENTS]).fetchone()
+    size = until(is_written, 10 * PAYMENTS_SECONDS_MAX, "a payment file")[0]
+    return time.monotonic() - began, most - before, size
+
+
+def payments_row(measured):
+    seconds, growth, size = measured
+    good = seconds < PAYMENTS_SECONDS_MAX and growth < PAYMENTS_GROWTH_MIB_MAX
+    print(f"\nA batch of {PAYMENTS:,} outgoing payments, prepared, approved, posted and written ({size / 2**20:.0f} MiB): {seconds:.1f} s (at most {PAYMENTS_SECONDS_MAX}); "
+          f"the server grew by {growth:.0f} MiB (at most {PAYMENTS_GROWTH_MIB_MAX}): {'ok' if good else 'FAILED'}")
+    return good
 
 
 def check_widths(server):

@@ -40,7 +40,7 @@ CREATE TABLE access_log.entry (
     client_id text,
     operation text NOT NULL CHECK (
         operation IN ('disclose', 'predicate', 'list', 'view', 'search', 'paper_entry', 'break_glass', 'log_view', 'usage', 'own_view',
-            'guardian_view')),
+            'guardian_view', 'payout')),
     attributes text[] NOT NULL,
     purpose text NOT NULL,
     legal_basis text,
@@ -49,7 +49,8 @@ CREATE TABLE access_log.entry (
     case_reference text,
     outcome text NOT NULL CHECK (outcome IN ('permitted', 'refused')),
     refusal text,
-    -- How many people the list was about that this entry is one of. A thousand: the sequencer's batch, some 40 ms of work.
+    -- How many people the list was about that this entry is one of. A thousand: the sequencer's batch, some 40 ms of work. Of a payout: how many
+    -- payments the batch holds (0035).
     count integer,
     -- The entry by which the glass of this protected record was broken (casework.break_glass); of that one itself its own id.
     break_glass uuid,
@@ -57,7 +58,8 @@ CREATE TABLE access_log.entry (
     -- Two random UUIDs carry 244 random bits; without them a commitment cannot be tried out.
     salt bytea NOT NULL DEFAULT sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) CHECK (octet_length(salt) = 32),
     CHECK ((outcome = 'refused') = (refusal IS NOT NULL)),
-    CHECK (CASE operation WHEN 'list' THEN coalesce(count BETWEEN 1 AND 1000, false) ELSE count IS NULL END),
+    CHECK (CASE operation WHEN 'list' THEN coalesce(count BETWEEN 1 AND 1000, false) WHEN 'payout' THEN coalesce(count BETWEEN 1 AND 100000, false)
+        ELSE count IS NULL END),
     CHECK (CASE WHEN operation = 'break_glass' AND outcome = 'permitted' THEN coalesce(break_glass = id, false)
         ELSE break_glass IS NULL OR (outcome = 'permitted' AND operation IN ('view', 'search', 'paper_entry')) END),
     -- What an entry can be long: the limits of the forms and of the exchange. Without them one huge entry would stop the sequencer.

@@ -270,7 +270,7 @@ public struct EntryView: ViewModel {
         switch entry.operation {
         case "view", "search", "paper_entry", "break_glass", "log_view":
             if staffReasons.contains(entry.purpose) { return context.text("access_log.reason.\(entry.purpose)") }
-        case "usage", "guardian_view": return context.text("access_log.reason.\(entry.purpose)")
+        case "usage", "guardian_view", "payout": return context.text("access_log.reason.\(entry.purpose)")
         case "own_view": return context.text("access_log.own.\(entry.purpose)")
         default: break
         }
@@ -315,8 +315,8 @@ let staffReasons: Set<String> = [
     "identity_proofing", "application", "correction", "complaint", "assistance", "question", "break_glass_review", "anomaly", "protection",
 ]
 
-/// The kinds of data of `register.attribute`, which have a text each.
+/// The kinds of data of `register.attribute`, and what payouts hold (migrations/0035), which have a text each.
 let knownAttributes: Set<String> = [
     "given_names", "family_name", "date_of_birth", "national_number", "street", "postcode", "locality", "phone", "email", "preferred_language",
-    "username", "contact_email", "contact_phone", "is_over_18", "lives_in_city",
+    "username", "contact_email", "contact_phone", "is_over_18", "lives_in_city", "bank_account",
 ]

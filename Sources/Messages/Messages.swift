@@ -43,6 +43,9 @@ public enum MessageKind: String, Sendable, CaseIterable {
     case recoveryCodeUsed = "recovery_code_used"
     case factorRemoved = "factor_removed"
     case passwordChanged = "password_changed"
+    case payoutAccountGiven = "payout_account_given"
+    // Written by payouts.apply_report, with what it is about (migrations/0035).
+    case payoutFailed = "payout_failed"
     case disputeReceived = "dispute_received"
     case disputeReply = "dispute_reply"
     // Written by disputes.escalate (migrations/0036).
@@ -61,6 +64,8 @@ public enum MessageKind: String, Sendable, CaseIterable {
         case .paymentReceived, .billOverpaid: ("/money", "messages.see.money")
         case .billPaid, .transferReceived, .cashReceived, .billWaived, .billDueSoon, .billOverdue: ("/bills", "messages.see.bills")
         case .appAdded, .codeSheetMade, .recoveryCodesMade, .recoveryCodeUsed, .factorRemoved, .passwordChanged: ("/security", "messages.see.security")
+        case .payoutAccountGiven: ("/payout-account", "messages.see.payout_account")
+        case .payoutFailed: ("/money-out", "messages.see.money_out")
         case .disputeReceived, .disputeReply, .disputeLate, .disputeDecided, .disputeRefunded: ("/disputes", "messages.see.disputes")
         }
     }

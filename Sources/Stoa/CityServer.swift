@@ -10,6 +10,7 @@ import Logging
 import NIOCore
 import OpenID
 import Payments
+import Payouts
 import Postgres
 import ServiceLifecycle
 import UnixSignals
@@ -62,12 +63,13 @@ struct CityServer {
     }
 
     private var loops: [(String, @Sendable () async -> Void)] {
-        let (database, sequencer, noticeDelivery, logoutDelivery, signingKeys, rules, logger, say) = (
-            city.database, city.sequencer, city.noticeDelivery, city.logoutDelivery, city.signingKeys, configuration.anomalies, self.logger, self.say)
+        let (database, sequencer, noticeDelivery, logoutDelivery, signingKeys, paymentFiles, rules, logger, say) = (
+            city.database, city.sequencer, city.noticeDelivery, city.logoutDelivery, city.signingKeys, city.paymentFiles, configuration.anomalies, self.logger, self.say)
         var loops: [(String, @Sendable () async -> Void)] = [
             ("sequencer", { await sequencer.run() }),
             ("webhooks", { await noticeDelivery.run() }),
             ("log-outs", { await logoutDelivery.run() }),
+            ("payment files", { await paymentFiles.run() }),
             (
                 "janitor",
                 {

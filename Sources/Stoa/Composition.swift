@@ -16,6 +16,7 @@ import Logging
 import Messages
 import OpenID
 import Payments
+import Payouts
 import Postgres
 import Questions
 import Register
@@ -32,6 +33,7 @@ struct City {
     /// Nil where the log has no witnesses.
     let witnesses: AskWitnesses?
     let noticeDelivery: NoticeDelivery
+    let paymentFiles: PaymentFileService
     let identity: IdentityService
     let ledger: Ledger
     /// Of the OpenID provider.
@@ -68,6 +70,8 @@ struct City {
         logoutDelivery = LogoutDelivery(
             database: database, keys: signingKeys, baseURL: configuration.baseURL, permitsLoopback: configuration.permitsLoopbackWebhooks, logger: logger)
         ledger = Ledger(database: database)
+        let payoutFiles = PaymentFiles(database: database, vault: keys.vault, folder: configuration.payoutsFolder)
+        paymentFiles = PaymentFileService(files: payoutFiles, logger: logger)
 
         site = try Site(configuration: configuration.web, resolve: Site.resolver(using: database))
         site.readiness = { try await database.one(IsLogHalted()) ? ["log-halted"] : [] }
@@ -84,6 +88,8 @@ struct City {
         BankRoutes(database: database).add(to: site)
         TillRoutes(database: database).add(to: site)
         WaiverRoutes(database: database).add(to: site)
+        let payoutAccounts = PayoutAccounts(database: database, door: door, vault: keys.vault)
+        MoneyOutRoutes(database: database, ledger: ledger, accounts: payoutAccounts).add(to: site)
         LedgerRoutes(ledger: ledger).add(to: site)
         let disputes = Disputes(database: database, door: door, vault: keys.vault)
         DisputesRoutes(disputes: disputes).add(to: site)
@@ -105,6 +111,7 @@ struct City {
         BreakGlassRoutes(glass: BreakGlass(database: database, door: door, vault: keys.vault)).add(to: site)
         AnomalyRoutes(anomalies: Anomalies(database: database, door: door)).add(to: site)
         BenefitsRoutes(database: database, door: door).add(to: site)
+        PayoutBatchRoutes(database: database, files: payoutFiles, zone: configuration.city.timeZone).add(to: site)
         DisputeStaffRoutes(disputes: disputes).add(to: site)
         ExchangeRoutes(
             door: door, vault: keys.vault, database: database,

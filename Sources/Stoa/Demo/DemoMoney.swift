@@ -4,6 +4,7 @@ import Consent
 import Foundation
 import Ledger
 import Payments
+import Payouts
 import Postgres
 import Primitives
 import Register
@@ -41,6 +42,25 @@ extension DemoLoader {
         }
         try await ledger.post(transfers, occasion: "demo city")
         try await prepareBenefit(for: residents[0], euro)
+        try await openPayouts(for: residents, euro)
+    }
+
+    /// The city's bank, and a bank account of each of the first two residents that has waited its time.
+    private func openPayouts(for residents: [DemoPerson], _ currency: Currency) async throws {
+        // The example account numbers of the IBAN registry: they fit their checks and belong to nobody.
+        guard let cityIBAN = IBAN("FR14 2004 1010 0505 0001 3M02 606"), let town = SEPAText(DemoScript.locality, charactersMax: 35),
+            let city = SEPAText("City of Marisport", charactersMax: 70),
+            let debtor = BankAccount(holder: city, iban: cityIBAN, town: town, country: "FR")
+        else { throw SetupError("The demo city has no bank account.") }
+        let administration = PayoutsAdministration(owner: owner)
+        try await administration.set(PayoutChannel(currency: currency, debtor: debtor, bic: nil, bank: Self.funding))
+        for (resident, number) in zip(residents, ["DE89370400440532013000", "BE68539007547034"]) {
+            guard let iban = IBAN(number), let holder = SEPAText(resident.name, charactersMax: 70),
+                let account = BankAccount(holder: holder, iban: iban, town: town, country: "FR")
+            else { throw SetupError("\(resident.username) has no bank account.") }
+            let id = try await owner.one(AccountFacts(nameHMAC: keys.lookup.signInName(resident.username))).id
+            try await administration.addAccount(account, PayoutAccountID(demoUUID("payout-account/\(resident.username)")), of: id, vault: keys.vault)
+        }
     }
 
     /// The trams keep their tickets' money in accounts of their own.
