@@ -12,8 +12,10 @@ struct NoticePost: Sendable {
 
     /// - Parameter now: the moment that the signature names.
     func post(_ notice: Notice, to url: String, now: Date = Date()) async -> PostOutcome {
-        let body = Array(notice.item(signedBy: signer).serialised())
-        return await out.post(body, to: url) { try fields(of: body, to: $0, now: now) }
+        await out.post(to: url) { address in
+            let body = Array(try notice.item(signedBy: signer).serialised())
+            return (body, try fields(of: body, to: address, now: now))
+        }
     }
 
     /// What is signed is whom it is for, what it is, and that it is whole (RFC 9421 §7.2.1, §7.2.2).

@@ -32,14 +32,15 @@ public struct GuardedPost: Sendable {
 
     /// - Parameters:
     ///   - url: as it was registered.
-    ///   - fields: the headers, made for the address taken apart.
-    public func post(_ body: [UInt8], to url: String, fields: (WebhookAddress) throws -> HTTPFields) async -> PostOutcome {
+    ///   - message: what to send, made for the address taken apart.
+    public func post(to url: String, _ message: (WebhookAddress) throws -> (body: [UInt8], fields: HTTPFields)) async -> PostOutcome {
         guard let address = WebhookAddress(url) else { return .refused("address malformed") }
         let found = await Self.addresses(of: address)
         guard !found.isEmpty else { return .refused("host unknown") }
         guard let target = found.first(where: { mayConnect(to: $0, securely: address.isSecure) }) else { return .refused("address not public") }
         do {
-            return try await send(body, to: address, at: target, fields: try fields(address))
+            let (body, fields) = try message(address)
+            return try await send(body, to: address, at: target, fields: fields)
         } catch let error as HTTPClientError where error == .connectTimeout || error == .deadlineExceeded || error == .readTimeout {
             return .refused("timed out")
         } catch {

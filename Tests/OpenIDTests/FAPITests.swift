@@ -58,7 +58,8 @@ extension Service {
     fileprivate func pushedCode(_ browser: CityBrowser, _ client: any TestClientProtocol, _ changes: [String: String?] = [:]) async throws -> String {
         let pushed = try await push(client, changes)
         try #require(pushed.status == 201, "\(pushed.text)")
-        var location = try #require(try await browser.get(address(pushed: try #require(pushed.json["request_uri"]?.text))).headers[.location])
+        let name = try #require(pushed.json["request_uri"]?.text)
+        var location = try #require(try await browser.get(address(pushed: name)).headers[.location])
         if location.hasPrefix("/oauth/requests/") {
             _ = try await browser.get(location)
             location = try #require(try await browser.post(location + "/allow", [("policy_version", "1")]).headers[.location])

@@ -61,8 +61,8 @@ public struct LogoutDelivery: Sendable {
     private func deliver(_ notice: LogoutNotice) async throws {
         let token = try LogoutToken(notice: notice, issuer: issuer).characters(key: await keys.current(notice.algorithm))
         // The characters of a token need no escaping in a form.
-        let outcome = await out.post(Array("logout_token=\(token)".utf8), to: notice.url) { _ in
-            [.contentType: "application/x-www-form-urlencoded", .userAgent: "Stoa"]
+        let outcome = await out.post(to: notice.url) { _ in
+            (Array("logout_token=\(token)".utf8), [.contentType: "application/x-www-form-urlencoded", .userAgent: "Stoa"])
         }
         if !outcome.isDelivered {
             logger.notice(
