@@ -4609,6 +4609,232 @@ $$;
 
 ALTER FUNCTION messages.messages_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
 
+CREATE FUNCTION payments.approve_till(credential bytea, till uuid) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    approver uuid;
+    closing record;
+    cash uuid;
+    differences uuid;
+BEGIN
+    SELECT s.staff_id INTO approver FROM web.staff_with(approve_till.credential, '{finance_officer,approver}') AS s;
+    IF NOT FOUND THEN RETURN 'role_missing'; END IF;
+    PERFORM payments.lock_till(approve_till.till);
+    SELECT c.till_id, c.closed_by, c.expected, c.counted, t.currency, t.ledger_account INTO closing
+        FROM payments.till_closing AS c JOIN payments.till AS t ON t.id = c.till_id WHERE c.till_id = approve_till.till;
+    IF NOT FOUND THEN RETURN 'till_unknown'; END IF;
+    IF closing.counted = closing.expected THEN RETURN 'no_difference'; END IF;
+    IF EXISTS (SELECT FROM payments.till_approval AS a WHERE a.till_id = closing.till_id) THEN RETURN 'already_approved'; END IF;
+    IF closing.closed_by = approver THEN RETURN 'self_approval'; END IF;
+    INSERT INTO payments.till_approval (till_id, closed_by, approved_by) VALUES (closing.till_id, closing.closed_by, approver);
+    cash := payments.cash_account(closing.currency, false);
+    differences := payments.cash_account(closing.currency, true);
+    IF closing.counted > closing.expected THEN
+        PERFORM payments.move_cash(payments.derived_id('till difference ' || closing.till_id), closing.ledger_account, differences,
+            closing.counted - closing.expected, closing.currency, 'TILL OVER', approver);
+    ELSE
+        PERFORM payments.move_cash(payments.derived_id('till difference ' || closing.till_id), differences, closing.ledger_account,
+            closing.expected - closing.counted, closing.currency, 'TILL SHORT', approver);
+    END IF;
+    PERFORM payments.move_cash(payments.derived_id('till closing ' || closing.till_id), cash, closing.ledger_account, closing.counted, closing.currency,
+        'TILL CLOSING', approver);
+    RETURN 'approved';
+END
+$$;
+
+ALTER FUNCTION payments.approve_till(credential bytea, till uuid) OWNER TO stoa_door;
+
+CREATE TABLE payments.bank_report (
+    id uuid NOT NULL,
+    file_sha256 bytea NOT NULL,
+    "position" integer NOT NULL,
+    account_id uuid NOT NULL,
+    kind text NOT NULL,
+    reported_id text NOT NULL,
+    sequence_number bigint,
+    period_from timestamp with time zone,
+    period_to timestamp with time zone,
+    opening bigint,
+    opening_currency text,
+    opening_on date,
+    closing bigint,
+    closing_currency text,
+    closing_on date,
+    problems text[] NOT NULL,
+    CONSTRAINT bank_report_check CHECK ((num_nulls(opening, opening_currency, opening_on) = ANY (ARRAY[0, 3]))),
+    CONSTRAINT bank_report_check1 CHECK ((num_nulls(closing, closing_currency, closing_on) = ANY (ARRAY[0, 3]))),
+    CONSTRAINT bank_report_kind_check CHECK ((kind = ANY (ARRAY['statement'::text, 'notification'::text]))),
+    CONSTRAINT bank_report_position_check CHECK (("position" >= 1)),
+    CONSTRAINT bank_report_problems_check CHECK ((problems <@ ARRAY['opening_missing'::text, 'closing_missing'::text, 'balances_differ'::text, 'currency'::text, 'day_missing'::text])),
+    CONSTRAINT bank_report_reported_id_check CHECK ((length(reported_id) <= 500))
+);
+
+ALTER TABLE payments.bank_report OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.are_apart(one payments.bank_report, other payments.bank_report) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN (num_nulls((one).period_from, (one).period_to, (other).period_from, (other).period_to) = 0) THEN (((one).period_to <= (other).period_from) OR ((other).period_to <= (one).period_from)) WHEN (((one).sequence_number = (other).sequence_number) OR (((one).opening = (other).opening) AND ((one).closing = (other).closing))) THEN false ELSE (COALESCE((((one).closing = (other).opening) AND ((one).closing_on <= (other).opening_on)), false) OR COALESCE((((other).closing = (one).opening) AND ((other).closing_on <= (one).opening_on)), false)) END;
+
+ALTER FUNCTION payments.are_apart(one payments.bank_report, other payments.bank_report) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.assign_item(credential bytea, item uuid, bill_reference text, receipt_code text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    officer uuid;
+    part record;
+    owed record;
+    rest bigint;
+    net bigint;
+    allocations jsonb;
+BEGIN
+    SELECT s.staff_id INTO officer FROM web.staff_with(assign_item.credential, '{finance_officer}') AS s;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'role_missing'); END IF;
+    SELECT i.id, i.currency, m.direction, a.suspense_account INTO part
+        FROM payments.bank_item AS i JOIN payments.bank_movement AS m ON m.id = i.movement_id JOIN payments.bank_account AS a ON a.id = m.account_id
+        WHERE i.id = assign_item.item;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'item_unknown'); END IF;
+    IF part.direction <> 'credit' THEN RETURN jsonb_build_object('outcome', 'not_received'); END IF;
+    SELECT b.id, b.currency, b.reference INTO owed FROM payments.bill AS b
+        WHERE b.reference = assign_item.bill_reference OR b.creditor_reference = assign_item.bill_reference;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'bill_unknown'); END IF;
+    IF owed.currency <> part.currency THEN RETURN jsonb_build_object('outcome', 'currency_differs'); END IF;
+
+    PERFORM payments.lock_item(part.id);
+    rest := payments.item_rest(part.id);
+    IF rest <= 0 THEN RETURN jsonb_build_object('outcome', 'nothing_left'); END IF;
+    PERFORM payments.lock_bill(owed.id);
+    net := GREATEST(0, LEAST(rest, payments.outstanding(owed.id)));
+    allocations := payments.plan_allocation(part.id, owed.id, rest, net, assign_item.receipt_code);
+    PERFORM payments.post_from_suspense(part.currency, '{}', '{}', '{}', '{}', '{}', allocations, part.suspense_account, officer, 'staff', officer::text);
+    RETURN jsonb_build_object('outcome', 'assigned', 'amount', net, 'surplus', rest - net, 'reference', owed.reference, 'notices', payments.notices(allocations));
+END
+$$;
+
+ALTER FUNCTION payments.assign_item(credential bytea, item uuid, bill_reference text, receipt_code text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.bank_item_history_for(credential bytea, item uuid) RETURNS TABLE(kind text, amount bigint, currency text, reference text, reason text, staff_name text, at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT h.kind, h.amount, i.currency, h.reference, h.reason, s.display_name, h.at
+        FROM payments.bank_item AS i
+        CROSS JOIN LATERAL (
+            SELECT 'received' AS kind, i.amount, NULL::text AS reference, NULL::text AS reason, NULL::uuid AS staff_id, i.recorded_at AS at, 0 AS step
+            UNION ALL
+            SELECT CASE WHEN a.payment_id IS NULL THEN 'credited' WHEN a.assigned_by IS NULL THEN 'matched' ELSE 'assigned' END, a.amount, b.reference, NULL,
+                a.assigned_by, a.allocated_at, CASE WHEN a.payment_id IS NULL THEN 2 ELSE 1 END
+            FROM payments.bank_allocation AS a JOIN payments.bill AS b ON b.id = a.bill_id WHERE a.item_id = i.id
+            UNION ALL
+            SELECT 'return_proposed', r.amount, NULL, r.reason, r.proposed_by, r.proposed_at, 3 FROM payments.bank_return AS r WHERE r.item_id = i.id
+            UNION ALL
+            SELECT 'return_' || d.kind, r.amount, NULL, NULL, d.decided_by, d.decided_at, 4
+            FROM payments.bank_return AS r JOIN payments.bank_return_decision AS d ON d.return_id = r.id WHERE r.item_id = i.id) AS h
+        LEFT JOIN identity.staff AS s ON s.id = h.staff_id
+        WHERE i.id = bank_item_history_for.item
+          AND EXISTS (SELECT FROM web.staff_with(bank_item_history_for.credential, '{finance_officer,approver,auditor}'))
+        ORDER BY h.at, h.step;
+END
+$$;
+
+ALTER FUNCTION payments.bank_item_history_for(credential bytea, item uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.bank_items_for(credential bytea, item uuid, page_size integer) RETURNS TABLE(id uuid, account text, direction text, is_reversal boolean, amount bigint, rest bigint, currency text, booked_on date, bank_reference text, creditor_reference text, payer_name text, payer_account text, remittance text, return_id uuid, return_reason text, return_amount bigint, returned_by_me boolean)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT i.id, a.identification, m.direction, m.is_reversal, i.amount, remains.amount, i.currency, m.booked_on, e.bank_reference,
+            part.value ->> 'creditor_reference', part.value ->> 'payer_name', part.value ->> 'payer_account', part.value ->> 'text',
+            r.id, r.reason, r.amount, r.proposed_by = s.staff_id
+        FROM web.staff_with(bank_items_for.credential, '{finance_officer,approver,auditor}') AS s
+        JOIN payments.bank_item AS i ON CASE WHEN bank_items_for.item IS NULL THEN i.id IN (SELECT w.item_id FROM payments.bank_item_waiting AS w)
+                                             ELSE i.id = bank_items_for.item END
+        JOIN payments.bank_movement AS m ON m.id = i.movement_id
+        JOIN payments.bank_account AS a ON a.id = m.account_id
+        JOIN payments.bank_entry AS e ON (e.report_id, e.position) = (m.report_id, m.position)
+        CROSS JOIN LATERAL (SELECT e.parts -> (i.number - 1) AS value) AS part
+        CROSS JOIN LATERAL (SELECT payments.item_rest(i.id) AS amount) AS remains
+        LEFT JOIN payments.bank_return AS r ON r.item_id = i.id
+            AND NOT EXISTS (SELECT FROM payments.bank_return_decision AS d WHERE d.return_id = r.id)
+        WHERE (r.id IS NOT NULL OR EXISTS (SELECT FROM web.staff_with(bank_items_for.credential, '{finance_officer,auditor}')))
+        ORDER BY m.booked_on, i.id
+        LIMIT LEAST(bank_items_for.page_size, 201);
+END
+$$;
+
+ALTER FUNCTION payments.bank_items_for(credential bytea, item uuid, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.bank_reports_for(credential bytea, report uuid, page_size integer) RETURNS TABLE(id uuid, account text, currency text, kind text, reported_id text, imported_at timestamp with time zone, imported_by text, opening bigint, opening_currency text, opening_on date, closing bigint, closing_currency text, closing_on date, entry_count bigint, came_in bigint, went_out bigint, problems text[], decision text, decision_reason text, decided_by text, decided_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT r.id, a.identification, a.currency, r.kind, r.reported_id, f.imported_at, importer.display_name, r.opening, r.opening_currency, r.opening_on, r.closing,
+            r.closing_currency, r.closing_on, e.count, e.came_in, e.went_out, r.problems, d.kind, d.reason, decider.display_name, d.decided_at
+        FROM web.staff_with(bank_reports_for.credential, '{finance_officer,auditor}') AS s
+        CROSS JOIN payments.bank_report AS r
+        JOIN payments.bank_account AS a ON a.id = r.account_id
+        JOIN payments.bank_file AS f ON f.sha256 = r.file_sha256
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS count, coalesce(sum(x.amount) FILTER (WHERE x.direction = 'credit'), 0)::bigint AS came_in,
+                coalesce(sum(x.amount) FILTER (WHERE x.direction = 'debit'), 0)::bigint AS went_out
+            FROM payments.bank_entry AS x WHERE x.report_id = r.id AND x.status = 'BOOK') AS e
+        LEFT JOIN identity.staff AS importer ON importer.id = f.imported_by
+        LEFT JOIN payments.bank_report_decision AS d ON d.report_id = r.id
+        LEFT JOIN identity.staff AS decider ON decider.id = d.decided_by
+        WHERE bank_reports_for.report IS NULL OR r.id = bank_reports_for.report
+        ORDER BY f.imported_at DESC, r.position
+        LIMIT LEAST(bank_reports_for.page_size, 201);
+END
+$$;
+
+ALTER FUNCTION payments.bank_reports_for(credential bytea, report uuid, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.bank_waiting_for(credential bytea) RETURNS TABLE(count bigint, oldest timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT count(*), min(w.at) FROM (
+            SELECT i.recorded_at AS at
+            FROM payments.bank_item_waiting AS q JOIN payments.bank_item AS i ON i.id = q.item_id
+            WHERE EXISTS (SELECT FROM web.staff_with(bank_waiting_for.credential, '{finance_officer}'))
+               OR EXISTS (SELECT FROM web.staff_with(bank_waiting_for.credential, '{approver}') AS s
+                          JOIN payments.bank_return AS r ON r.item_id = i.id AND r.proposed_by <> s.staff_id
+                          WHERE NOT EXISTS (SELECT FROM payments.bank_return_decision AS d WHERE d.return_id = r.id))
+            UNION ALL
+            SELECT f.imported_at
+            FROM payments.bank_report AS r JOIN payments.bank_file AS f ON f.sha256 = r.file_sha256
+            WHERE r.problems <> '{}' AND NOT EXISTS (SELECT FROM payments.bank_report_decision AS d WHERE d.report_id = r.id)
+              AND EXISTS (SELECT FROM web.staff_with(bank_waiting_for.credential, '{finance_officer}'))) AS w;
+END
+$$;
+
+ALTER FUNCTION payments.bank_waiting_for(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.bill_for(credential bytea, bill_reference text) RETURNS TABLE(id uuid, kind text, reference text, title jsonb, currency text, amount bigint, outstanding bigint, issued_on date, due_on date)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT b.id, b.kind, b.reference, b.title, b.currency, b.amount, payments.outstanding(b.id), b.issued_on, b.due_on
+        FROM web.staff_with(bill_for.credential, '{finance_officer,approver,auditor}') AS s
+        JOIN payments.bill AS b ON b.reference = bill_for.bill_reference OR b.creditor_reference = bill_for.bill_reference;
+END
+$$;
+
+ALTER FUNCTION payments.bill_for(credential bytea, bill_reference text) OWNER TO stoa_door;
+
 CREATE FUNCTION payments.bill_lines_of(credential bytea, bill uuid) RETURNS TABLE("position" integer, description jsonb, amount bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4623,36 +4849,36 @@ $$;
 
 ALTER FUNCTION payments.bill_lines_of(credential bytea, bill uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION payments.bill_of(credential bytea, bill uuid) RETURNS TABLE(id uuid, kind text, reference text, title jsonb, currency text, amount bigint, issued_on date, due_on date, created_at timestamp with time zone, payment_id uuid, gross bigint, fee bigint, net bigint, receipt_code text, transfer_id uuid, paid_at timestamp with time zone, asked_at timestamp with time zone)
+CREATE FUNCTION payments.bill_of(credential bytea, bill uuid) RETURNS TABLE(id uuid, kind text, reference text, creditor_reference text, title jsonb, currency text, amount bigint, outstanding bigint, issued_on date, due_on date, created_at timestamp with time zone, payment_id uuid, method text, gross bigint, fee bigint, net bigint, receipt_code text, transfer_id uuid, paid_at timestamp with time zone, asked_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT b.id, b.kind, b.reference, b.title, b.currency, b.amount, b.issued_on, b.due_on, b.created_at,
-            p.id, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at, public.stoa_now()
+        SELECT b.id, b.kind, b.reference, b.creditor_reference, b.title, b.currency, b.amount, payments.outstanding(b.id), b.issued_on, b.due_on,
+            b.created_at, p.id, p.method, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at, public.stoa_now()
         FROM ledger.holder(bill_of.credential, '{bills,payments}') AS h
         JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
         JOIN payments.bill AS b ON b.resident_id = r.id
-        LEFT JOIN payments.payment AS p ON p.bill_id = b.id
+        LEFT JOIN LATERAL (SELECT x.* FROM payments.payment AS x WHERE x.bill_id = b.id ORDER BY x.paid_at DESC, x.id DESC LIMIT 1) AS p ON true
         WHERE b.id = bill_of.bill;
 END
 $$;
 
 ALTER FUNCTION payments.bill_of(credential bytea, bill uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION payments.bills_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, kind text, reference text, title jsonb, currency text, amount bigint, issued_on date, due_on date, created_at timestamp with time zone, payment_id uuid, gross bigint, fee bigint, net bigint, receipt_code text, transfer_id uuid, paid_at timestamp with time zone, asked_at timestamp with time zone)
+CREATE FUNCTION payments.bills_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, kind text, reference text, creditor_reference text, title jsonb, currency text, amount bigint, outstanding bigint, issued_on date, due_on date, created_at timestamp with time zone, payment_id uuid, method text, gross bigint, fee bigint, net bigint, receipt_code text, transfer_id uuid, paid_at timestamp with time zone, asked_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT b.id, b.kind, b.reference, b.title, b.currency, b.amount, b.issued_on, b.due_on, b.created_at,
-            p.id, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at, public.stoa_now()
+        SELECT b.id, b.kind, b.reference, b.creditor_reference, b.title, b.currency, b.amount, payments.outstanding(b.id), b.issued_on, b.due_on,
+            b.created_at, p.id, p.method, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at, public.stoa_now()
         FROM ledger.holder(bills_of.credential, '{bills}') AS h
         JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
         JOIN payments.bill AS b ON b.resident_id = r.id
-        LEFT JOIN payments.payment AS p ON p.bill_id = b.id
+        LEFT JOIN LATERAL (SELECT x.* FROM payments.payment AS x WHERE x.bill_id = b.id ORDER BY x.paid_at DESC, x.id DESC LIMIT 1) AS p ON true
         WHERE bills_of.before_at IS NULL OR (b.created_at, b.id) < (bills_of.before_at, bills_of.before_id)
         ORDER BY b.created_at DESC, b.id DESC
         LIMIT LEAST(bills_of.page_size, 201);
@@ -4660,6 +4886,142 @@ END
 $$;
 
 ALTER FUNCTION payments.bills_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.book_report(report uuid, actor_kind text, actor_id text) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    told payments.bank_report;
+    account payments.bank_account;
+    entry record;
+    movement uuid;
+    fresh uuid[] := '{}';
+    known integer := 0;
+    named record;
+    -- Of the transfers to post, in order.
+    ids uuid[] := '{}';
+    debits uuid[] := '{}';
+    credits uuid[] := '{}';
+    amounts bigint[] := '{}';
+    refs text[] := '{}';
+    allocations jsonb;
+BEGIN
+    SELECT r.* INTO STRICT told FROM payments.bank_report AS r WHERE r.id = report;
+    SELECT a.* INTO STRICT account FROM payments.bank_account AS a WHERE a.id = told.account_id;
+
+    -- The bank's reference, where it is the same, says more than anything else.
+    FOR entry IN SELECT e.* FROM payments.bank_entry AS e
+            WHERE e.report_id = told.id AND e.status = 'BOOK' AND e.amount > 0 AND e.bank_reference IS NOT NULL ORDER BY e.position LOOP
+        SELECT m.id INTO movement
+            FROM payments.bank_entry AS x
+            JOIN payments.bank_sighting AS s ON (s.report_id, s.position) = (x.report_id, x.position)
+            JOIN payments.bank_movement AS m ON m.id = s.movement_id
+            WHERE x.bank_reference = entry.bank_reference AND m.account_id = account.id AND m.booked_on = entry.booked_on AND m.amount = entry.amount
+              AND m.direction = entry.direction AND m.is_reversal = entry.is_reversal
+              AND NOT EXISTS (SELECT FROM payments.bank_sighting AS y WHERE y.movement_id = m.id AND y.report_id = told.id)
+            ORDER BY m.recorded_at, m.id LIMIT 1;
+        CONTINUE WHEN NOT FOUND;
+        INSERT INTO payments.bank_sighting (report_id, position, movement_id) VALUES (told.id, entry.position, movement);
+        known := known + 1;
+    END LOOP;
+
+    FOR entry IN SELECT e.* FROM payments.bank_entry AS e
+            WHERE e.report_id = told.id AND e.status = 'BOOK' AND e.amount > 0
+              AND NOT EXISTS (SELECT FROM payments.bank_sighting AS s WHERE (s.report_id, s.position) = (e.report_id, e.position))
+            ORDER BY e.position LOOP
+        -- Without the reference: one of which the same was told, or else one of which nothing was. What is doubtful is one movement: a statement, whose
+        -- balances prove how many there were, makes it two.
+        movement := NULL;
+        IF entry.content IS NOT NULL THEN
+            SELECT m.id INTO movement
+                FROM payments.bank_entry AS x
+                JOIN payments.bank_sighting AS s ON (s.report_id, s.position) = (x.report_id, x.position)
+                JOIN payments.bank_movement AS m ON m.id = s.movement_id
+                WHERE x.content = entry.content AND m.account_id = account.id AND m.booked_on = entry.booked_on AND m.amount = entry.amount
+                  AND m.direction = entry.direction AND m.is_reversal = entry.is_reversal AND m.report_id <> told.id
+                  AND payments.may_be(m.id, entry.content, entry.bank_reference, told)
+                ORDER BY m.recorded_at, m.id LIMIT 1;
+        END IF;
+        IF movement IS NULL THEN
+            SELECT m.id INTO movement FROM payments.bank_movement AS m
+                WHERE m.account_id = account.id AND m.booked_on = entry.booked_on AND m.amount = entry.amount
+                  AND m.direction = entry.direction AND m.is_reversal = entry.is_reversal AND m.report_id <> told.id
+                  AND (entry.content IS NULL OR NOT m.is_told) AND payments.may_be(m.id, entry.content, entry.bank_reference, told)
+                ORDER BY m.recorded_at, m.id LIMIT 1;
+        END IF;
+        IF movement IS NOT NULL THEN
+            known := known + 1;
+        ELSE
+            movement := payments.derived_id('bank movement ' || encode(told.file_sha256, 'hex') || ' ' || told.position || ' ' || entry.position);
+            INSERT INTO payments.bank_movement (id, account_id, direction, is_reversal, amount, booked_on, is_told, report_id, position)
+                VALUES (movement, account.id, entry.direction, entry.is_reversal, entry.amount, entry.booked_on, entry.content IS NOT NULL, told.id, entry.position);
+            INSERT INTO payments.bank_item (id, movement_id, number, amount, currency)
+                SELECT payments.derived_id('bank item ' || movement || ' ' || p.number), movement, p.number, (p.part ->> 'amount')::bigint, account.currency
+                FROM jsonb_array_elements(entry.parts) WITH ORDINALITY AS p (part, number);
+            fresh := fresh || movement;
+            ids := ids || movement;
+            debits := debits || CASE entry.direction WHEN 'credit' THEN account.ledger_account ELSE account.suspense_account END;
+            credits := credits || CASE entry.direction WHEN 'credit' THEN account.suspense_account ELSE account.ledger_account END;
+            amounts := amounts || entry.amount;
+            refs := refs || left(coalesce(entry.bank_reference, told.reported_id), 140);
+        END IF;
+        INSERT INTO payments.bank_sighting (report_id, position, movement_id) VALUES (told.id, entry.position, movement);
+    END LOOP;
+
+    -- The bills that the new parts name, locked in the order of their ids.
+    FOR named IN SELECT DISTINCT n.bill_id FROM payments.named_bills(fresh) AS n ORDER BY n.bill_id LOOP
+        PERFORM payments.lock_bill(named.bill_id);
+    END LOOP;
+    -- What came first pays first.
+    SELECT coalesce(jsonb_agg(p.value ORDER BY w."position", w.number, p.number), '[]') INTO allocations
+        FROM (SELECT n.*, GREATEST(0, LEAST(n.amount, payments.outstanding(n.bill_id) - coalesce(sum(n.amount) OVER earlier, 0)))::bigint AS net
+              FROM payments.named_bills(fresh) AS n
+              WINDOW earlier AS (PARTITION BY n.bill_id ORDER BY n."position", n.number ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS w
+        CROSS JOIN LATERAL jsonb_array_elements(payments.plan_allocation(w.item_id, w.bill_id, w.amount, w.net, w.receipt_code))
+            WITH ORDINALITY AS p (value, number);
+    PERFORM payments.post_from_suspense(account.currency, ids, debits, credits, amounts, refs, allocations, account.suspense_account, NULL, actor_kind, actor_id);
+    RETURN jsonb_build_object(
+        'booked', cardinality(fresh), 'known', known,
+        'matched', (SELECT count(DISTINCT a.value ->> 'item') FROM jsonb_array_elements(allocations) AS a),
+        'notices', payments.notices(allocations));
+END
+$$;
+
+ALTER FUNCTION payments.book_report(report uuid, actor_kind text, actor_id text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.cash_account(currency text, is_difference boolean) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    account uuid := payments.derived_id(CASE WHEN is_difference THEN 'cash differences ' ELSE 'cash ' END || cash_account.currency);
+BEGIN
+    IF NOT ledger.open_account(account, CASE WHEN is_difference THEN 'suspense' ELSE 'funding' END, cash_account.currency, NULL, 'city',
+                               CASE WHEN is_difference THEN 'credit' ELSE 'debit' END, true) THEN
+        RAISE EXCEPTION 'the ledger has another account under this id' USING ERRCODE = 'check_violation', CONSTRAINT = 'cash_account_in_ledger';
+    END IF;
+    RETURN account;
+END
+$$;
+
+ALTER FUNCTION payments.cash_account(currency text, is_difference boolean) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.check_bank_account() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM ledger.account AS a WHERE a.id = NEW.ledger_account AND a.kind = 'funding' AND a.currency = NEW.currency)
+       OR NOT EXISTS (SELECT FROM ledger.account AS a WHERE a.id = NEW.suspense_account AND a.kind = 'suspense' AND a.currency = NEW.currency) THEN
+        RAISE EXCEPTION 'a bank account has a funding and a suspense account of its currency'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'bank_account_in_ledger';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+ALTER FUNCTION payments.check_bank_account() OWNER TO stoa_owner;
 
 CREATE FUNCTION payments.check_bill() RETURNS trigger
     LANGUAGE plpgsql
@@ -4681,6 +5043,270 @@ $$;
 
 ALTER FUNCTION payments.check_bill() OWNER TO stoa_owner;
 
+CREATE FUNCTION payments.check_item() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM payments.lock_item(NEW.item_id);
+    IF payments.item_rest(NEW.item_id) < 0 THEN
+        RAISE EXCEPTION 'what was received is given out once' USING ERRCODE = 'check_violation', CONSTRAINT = 'allocated_within_item';
+    END IF;
+    PERFORM payments.refresh_waiting(NEW.item_id);
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION payments.check_item() OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.check_movement() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    movement uuid := CASE TG_TABLE_NAME WHEN 'bank_movement' THEN to_jsonb(NEW) ->> 'id' ELSE to_jsonb(NEW) ->> 'movement_id' END;
+BEGIN
+    IF (SELECT m.amount FROM payments.bank_movement AS m WHERE m.id = movement)
+        IS DISTINCT FROM (SELECT sum(i.amount) FROM payments.bank_item AS i WHERE i.movement_id = movement) THEN
+        RAISE EXCEPTION 'the parts of a movement sum to it' USING ERRCODE = 'check_violation', CONSTRAINT = 'movement_equals_items';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION payments.check_movement() OWNER TO stoa_door;
+
+CREATE FUNCTION payments.check_payment() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM payments.lock_bill(NEW.bill_id);
+    IF payments.outstanding(NEW.bill_id) < 0 THEN
+        RAISE EXCEPTION 'the payments of a bill sum to at most its amount' USING ERRCODE = 'check_violation', CONSTRAINT = 'payment_within_bill';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION payments.check_payment() OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.check_till_payment() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM payments.lock_till(NEW.till_id);
+    IF EXISTS (SELECT FROM payments.till_closing AS c WHERE c.till_id = NEW.till_id) THEN
+        RAISE EXCEPTION 'a closed till takes nothing' USING ERRCODE = 'check_violation', CONSTRAINT = 'till_is_open';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION payments.check_till_payment() OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.check_waiver() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    bill uuid := (SELECT w.bill_id FROM payments.waiver AS w WHERE w.id = NEW.waiver_id);
+BEGIN
+    PERFORM payments.lock_bill(bill);
+    IF payments.outstanding(bill) < 0 THEN
+        RAISE EXCEPTION 'what is forgone of a bill is at most what is left to pay' USING ERRCODE = 'check_violation', CONSTRAINT = 'waiver_within_bill';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION payments.check_waiver() OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.close_till(credential bytea, till uuid, counted bigint, explanation text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    clerk uuid;
+    place record;
+    expected bigint;
+BEGIN
+    SELECT s.staff_id INTO clerk FROM web.staff_with(close_till.credential, '{caseworker}') AS s;
+    IF NOT FOUND THEN RETURN 'role_missing'; END IF;
+    SELECT t.id, t.currency, t.ledger_account INTO place FROM payments.till AS t WHERE t.id = close_till.till AND t.opened_by = clerk;
+    IF NOT FOUND THEN RETURN 'till_unknown'; END IF;
+    PERFORM payments.lock_till(place.id);
+    IF EXISTS (SELECT FROM payments.till_closing AS c WHERE c.till_id = place.id) THEN RETURN 'already_closed'; END IF;
+    SELECT a.posted INTO expected FROM ledger.account AS a WHERE a.id = place.ledger_account;
+    IF close_till.counted <> expected AND close_till.explanation IS NULL THEN RETURN 'explanation_missing'; END IF;
+    INSERT INTO payments.till_closing (till_id, closed_by, expected, counted, explanation)
+        VALUES (place.id, clerk, expected, close_till.counted, CASE WHEN close_till.counted <> expected THEN close_till.explanation END);
+    IF close_till.counted <> expected THEN RETURN 'waits'; END IF;
+    PERFORM payments.move_cash(payments.derived_id('till closing ' || place.id), payments.cash_account(place.currency, false), place.ledger_account, expected,
+        place.currency, 'TILL CLOSING', clerk);
+    RETURN 'closed';
+END
+$$;
+
+ALTER FUNCTION payments.close_till(credential bytea, till uuid, counted bigint, explanation text) OWNER TO stoa_door;
+
+CREATE TABLE payments.bank_account (
+    id uuid NOT NULL,
+    identification text NOT NULL,
+    holder text NOT NULL,
+    currency text NOT NULL,
+    ledger_account uuid NOT NULL,
+    suspense_account uuid NOT NULL,
+    collects boolean NOT NULL,
+    opened_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bank_account_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT bank_account_holder_check CHECK (((length(holder) >= 1) AND (length(holder) <= 70))),
+    CONSTRAINT bank_account_identification_check CHECK ((identification ~ '^[A-Z0-9]{4,34}$'::text))
+);
+
+ALTER TABLE payments.bank_account OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.collecting_account(currency text) RETURNS TABLE(identification text, holder text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT a.identification,
+     a.holder
+    FROM payments.bank_account a
+   WHERE ((a.currency = collecting_account.currency) AND a.collects);
+END;
+
+ALTER FUNCTION payments.collecting_account(currency text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.decide_report(credential bytea, report uuid, decision text, reason text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    officer uuid;
+    told record;
+BEGIN
+    SELECT s.staff_id INTO officer FROM web.staff_with(decide_report.credential, '{finance_officer}') AS s;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'role_missing'); END IF;
+    SELECT r.id, r.account_id, r.problems INTO told FROM payments.bank_report AS r WHERE r.id = decide_report.report AND r.problems <> '{}';
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'report_unknown'); END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('payments.bank_account ' || told.account_id, 0));
+    IF EXISTS (SELECT FROM payments.bank_report_decision AS d WHERE d.report_id = told.id) THEN RETURN jsonb_build_object('outcome', 'already_decided'); END IF;
+    IF decide_report.decision = 'booked' AND told.problems && '{currency,day_missing}' THEN RETURN jsonb_build_object('outcome', 'not_bookable'); END IF;
+    INSERT INTO payments.bank_report_decision (report_id, kind, reason, decided_by) VALUES (told.id, decide_report.decision, decide_report.reason, officer);
+    IF decide_report.decision = 'discarded' THEN RETURN jsonb_build_object('outcome', 'discarded'); END IF;
+    RETURN jsonb_build_object('outcome', 'booked') || payments.book_report(told.id, 'staff', officer::text);
+END
+$$;
+
+ALTER FUNCTION payments.decide_report(credential bytea, report uuid, decision text, reason text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.decide_return(credential bytea, return_id uuid, decision text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    decider uuid;
+    proposal record;
+BEGIN
+    SELECT s.staff_id INTO decider FROM web.staff_with(decide_return.credential, '{finance_officer,approver}') AS s;
+    IF NOT FOUND THEN RETURN 'role_missing'; END IF;
+    SELECT r.id, r.item_id, r.proposed_by INTO proposal FROM payments.bank_return AS r WHERE r.id = decide_return.return_id;
+    IF NOT FOUND THEN RETURN 'return_unknown'; END IF;
+    PERFORM payments.lock_item(proposal.item_id);
+    IF EXISTS (SELECT FROM payments.bank_return_decision AS d WHERE d.return_id = proposal.id) THEN RETURN 'already_decided'; END IF;
+    IF proposal.proposed_by = decider THEN RETURN 'self_approval'; END IF;
+    INSERT INTO payments.bank_return_decision (return_id, proposed_by, kind, decided_by) VALUES (proposal.id, proposal.proposed_by, decide_return.decision, decider);
+    RETURN decide_return.decision;
+END
+$$;
+
+ALTER FUNCTION payments.decide_return(credential bytea, return_id uuid, decision text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.decide_waiver(credential bytea, waiver uuid, decision text, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT reference text, OUT language text) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    decider uuid;
+    proposal record;
+BEGIN
+    SELECT s.staff_id INTO decider FROM web.staff_with(decide_waiver.credential, '{finance_officer,approver}') AS s;
+    IF NOT FOUND THEN outcome := 'role_missing'; RETURN; END IF;
+    SELECT w.id, w.bill_id, w.amount, w.proposed_by, b.currency, b.reference, coalesce(r.superseded_by, r.id) AS resident_id INTO proposal
+        FROM payments.waiver AS w JOIN payments.bill AS b ON b.id = w.bill_id JOIN register.resident AS r ON r.id = b.resident_id
+        WHERE w.id = decide_waiver.waiver;
+    IF NOT FOUND THEN outcome := 'waiver_unknown'; RETURN; END IF;
+    PERFORM payments.lock_bill(proposal.bill_id);
+    IF EXISTS (SELECT FROM payments.waiver_decision AS d WHERE d.waiver_id = proposal.id) THEN outcome := 'already_decided'; RETURN; END IF;
+    IF proposal.proposed_by = decider THEN outcome := 'self_approval'; RETURN; END IF;
+    IF decide_waiver.decision = 'approved' AND proposal.amount > payments.outstanding(proposal.bill_id) THEN outcome := 'too_much'; RETURN; END IF;
+    INSERT INTO payments.waiver_decision (waiver_id, proposed_by, kind, decided_by) VALUES (proposal.id, proposal.proposed_by, decide_waiver.decision, decider);
+    outcome := decide_waiver.decision;
+    IF outcome = 'refused' THEN RETURN; END IF;
+    resident := proposal.resident_id;
+    amount := proposal.amount;
+    currency := proposal.currency;
+    reference := proposal.reference;
+    SELECT a.language INTO decide_waiver.language FROM identity.account AS a WHERE a.resident_id = proposal.resident_id;
+END
+$$;
+
+ALTER FUNCTION payments.decide_waiver(credential bytea, waiver uuid, decision text, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT reference text, OUT language text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.derived_id(name text) RETURNS uuid
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    hash bytea := substr(sha256(convert_to(name, 'UTF8')), 1, 16);
+BEGIN
+    hash := set_byte(hash, 6, (get_byte(hash, 6) & 15) | 128);
+    RETURN encode(set_byte(hash, 8, (get_byte(hash, 8) & 63) | 128), 'hex')::uuid;
+END
+$$;
+
+ALTER FUNCTION payments.derived_id(name text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.follow_return_decision() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM payments.refresh_waiting(r.item_id) FROM payments.bank_return AS r WHERE r.id = NEW.return_id;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION payments.follow_return_decision() OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.import_bank_file(credential bytea, sha256 bytea, file jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    officer uuid;
+BEGIN
+    SELECT s.staff_id INTO officer FROM web.staff_with(import_bank_file.credential, '{finance_officer}') AS s;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'role_missing'); END IF;
+    RETURN payments.take_bank_file(import_bank_file.sha256, import_bank_file.file, officer);
+END
+$$;
+
+ALTER FUNCTION payments.import_bank_file(credential bytea, sha256 bytea, file jsonb) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.remainder_97(characters text) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (SELECT (((string_agg(CASE WHEN (ascii(c.letter) < 65) THEN c.letter ELSE ((ascii(c.letter) - 55))::text END, ''::text ORDER BY c."position"))::numeric % (97)::numeric))::integer AS int4 FROM string_to_table(remainder_97.characters, NULL::text) WITH ORDINALITY c(letter, "position"));
+
+ALTER FUNCTION payments.remainder_97(characters text) OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.is_creditor_reference(reference text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (reference ~ '^RF[0-9]{2}[A-Z0-9]{1,21}$'::text) THEN (payments.remainder_97((substr(reference, 5) || substr(reference, 1, 4))) = 1) ELSE false END;
+
+ALTER FUNCTION payments.is_creditor_reference(reference text) OWNER TO stoa_owner;
+
 CREATE FUNCTION payments.issue_bill(id uuid, resident uuid, kind text, reference text, title jsonb, currency text, issued_on date, due_on date, pays_into uuid, line_descriptions jsonb[], line_amounts bigint[]) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4699,6 +5325,367 @@ END
 $$;
 
 ALTER FUNCTION payments.issue_bill(id uuid, resident uuid, kind text, reference text, title jsonb, currency text, issued_on date, due_on date, pays_into uuid, line_descriptions jsonb[], line_amounts bigint[]) OWNER TO stoa_owner;
+
+CREATE TABLE payments.bank_allocation (
+    id uuid NOT NULL,
+    item_id uuid NOT NULL,
+    amount bigint NOT NULL,
+    bill_id uuid NOT NULL,
+    payment_id uuid,
+    assigned_by uuid,
+    allocated_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bank_allocation_amount_check CHECK ((amount > 0))
+);
+
+ALTER TABLE payments.bank_allocation OWNER TO stoa_owner;
+
+CREATE TABLE payments.bank_item (
+    id uuid NOT NULL,
+    movement_id uuid NOT NULL,
+    number integer NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    recorded_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bank_item_amount_check CHECK ((amount > 0)),
+    CONSTRAINT bank_item_number_check CHECK ((number >= 1))
+);
+
+ALTER TABLE payments.bank_item OWNER TO stoa_owner;
+
+CREATE TABLE payments.bank_return (
+    id uuid NOT NULL,
+    item_id uuid NOT NULL,
+    amount bigint NOT NULL,
+    reason text NOT NULL,
+    proposed_by uuid NOT NULL,
+    proposed_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bank_return_amount_check CHECK ((amount > 0)),
+    CONSTRAINT bank_return_reason_check CHECK (((length(reason) >= 3) AND (length(reason) <= 500)))
+);
+
+ALTER TABLE payments.bank_return OWNER TO stoa_owner;
+
+CREATE TABLE payments.bank_return_decision (
+    return_id uuid NOT NULL,
+    proposed_by uuid NOT NULL,
+    kind text NOT NULL,
+    decided_by uuid NOT NULL,
+    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bank_return_decision_kind_check CHECK ((kind = ANY (ARRAY['approved'::text, 'refused'::text]))),
+    CONSTRAINT returned_by_another CHECK ((decided_by <> proposed_by))
+);
+
+ALTER TABLE payments.bank_return_decision OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.item_rest(item uuid) RETURNS bigint
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT ((i.amount - (COALESCE(( SELECT sum(a.amount) AS sum
+            FROM payments.bank_allocation a
+           WHERE (a.item_id = i.id)), (0)::numeric))::bigint) - (COALESCE(( SELECT sum(r.amount) AS sum
+            FROM (payments.bank_return r
+              LEFT JOIN payments.bank_return_decision d ON ((d.return_id = r.id)))
+           WHERE ((r.item_id = i.id) AND (d.kind IS DISTINCT FROM 'refused'::text))), (0)::numeric))::bigint)
+    FROM payments.bank_item i
+   WHERE (i.id = item_rest.item);
+END;
+
+ALTER FUNCTION payments.item_rest(item uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.lock_bill(bill uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM FROM payments.bill AS b WHERE b.id = lock_bill.bill FOR NO KEY UPDATE;
+END
+$$;
+
+ALTER FUNCTION payments.lock_bill(bill uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.lock_item(item uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM FROM payments.bank_item AS i WHERE i.id = lock_item.item FOR NO KEY UPDATE;
+END
+$$;
+
+ALTER FUNCTION payments.lock_item(item uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.lock_till(till uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM FROM payments.till AS t WHERE t.id = lock_till.till FOR NO KEY UPDATE;
+END
+$$;
+
+ALTER FUNCTION payments.lock_till(till uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.may_be(movement uuid, content bytea, bank_reference text, told payments.bank_report) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    seen record;
+BEGIN
+    SELECT bool_or(s.report_id = told.id) AS is_taken, bool_or(x.content = may_be.content) IS TRUE AS is_like, bool_or(x.content IS NOT NULL) AS is_told,
+            bool_or(CASE WHEN r.kind <> told.kind THEN false
+                         WHEN r.kind = 'statement' THEN payments.are_apart(r, told)
+                         ELSE x.bank_reference <> may_be.bank_reference END) IS TRUE AS is_another,
+            bool_or(r.kind = 'statement') AS is_confirmed
+        INTO seen
+        FROM payments.bank_sighting AS s
+        JOIN payments.bank_entry AS x ON (x.report_id, x.position) = (s.report_id, s.position)
+        JOIN payments.bank_report AS r ON r.id = s.report_id
+        WHERE s.movement_id = may_be.movement;
+    RETURN NOT seen.is_taken AND (seen.is_like OR may_be.content IS NULL OR NOT seen.is_told)
+        AND NOT (seen.is_another AND NOT (told.kind = 'notification' AND seen.is_confirmed));
+END
+$$;
+
+ALTER FUNCTION payments.may_be(movement uuid, content bytea, bank_reference text, told payments.bank_report) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.move_cash(transfer uuid, debit uuid, credit uuid, amount bigint, currency text, reference text, staff uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    posted text;
+BEGIN
+    IF amount = 0 THEN RETURN; END IF;
+    SELECT t.outcome INTO posted FROM ledger.post_transfers(ARRAY[transfer], '{post}', ARRAY[debit], ARRAY[credit], ARRAY[amount], ARRAY[currency],
+        ARRAY[reference], '{NULL}', '{staff}', ARRAY[staff::text]) AS t;
+    IF posted <> 'created' THEN
+        RAISE EXCEPTION 'the ledger refused cash: %', posted USING ERRCODE = 'check_violation', CONSTRAINT = 'cash_posted';
+    END IF;
+END
+$$;
+
+ALTER FUNCTION payments.move_cash(transfer uuid, debit uuid, credit uuid, amount bigint, currency text, reference text, staff uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.next_creditor_reference() RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    body text := lpad(nextval('payments.creditor_reference_number')::text, 10, '0');
+BEGIN
+    RETURN 'RF' || lpad((98 - payments.remainder_97(body || 'RF00'))::text, 2, '0') || body;
+END
+$$;
+
+ALTER FUNCTION payments.next_creditor_reference() OWNER TO stoa_owner;
+
+CREATE TABLE payments.bank_entry (
+    report_id uuid NOT NULL,
+    "position" integer NOT NULL,
+    line integer NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    direction text NOT NULL,
+    is_reversal boolean NOT NULL,
+    status text NOT NULL,
+    booked_on date,
+    bank_reference text,
+    content bytea,
+    parts jsonb NOT NULL,
+    CONSTRAINT bank_entry_amount_check CHECK (((amount >= 0) AND (amount <= '9007199254740991'::bigint))),
+    CONSTRAINT bank_entry_content_check CHECK ((octet_length(content) = 32)),
+    CONSTRAINT bank_entry_direction_check CHECK ((direction = ANY (ARRAY['credit'::text, 'debit'::text]))),
+    CONSTRAINT bank_entry_line_check CHECK ((line >= 1)),
+    CONSTRAINT bank_entry_parts_check CHECK (((jsonb_typeof(parts) = 'array'::text) AND (jsonb_array_length(parts) >= 1))),
+    CONSTRAINT bank_entry_position_check CHECK (("position" >= 1))
+);
+
+ALTER TABLE payments.bank_entry OWNER TO stoa_owner;
+
+CREATE TABLE payments.bank_movement (
+    id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    direction text NOT NULL,
+    is_reversal boolean NOT NULL,
+    amount bigint NOT NULL,
+    booked_on date NOT NULL,
+    is_told boolean NOT NULL,
+    report_id uuid NOT NULL,
+    "position" integer NOT NULL,
+    recorded_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bank_movement_amount_check CHECK ((amount > 0)),
+    CONSTRAINT bank_movement_direction_check CHECK ((direction = ANY (ARRAY['credit'::text, 'debit'::text])))
+);
+
+ALTER TABLE payments.bank_movement OWNER TO stoa_owner;
+
+CREATE TABLE payments.bill (
+    id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    kind text NOT NULL,
+    reference text NOT NULL,
+    creditor_reference text DEFAULT payments.next_creditor_reference() NOT NULL,
+    title jsonb NOT NULL,
+    currency text NOT NULL,
+    amount bigint NOT NULL,
+    issued_on date NOT NULL,
+    due_on date NOT NULL,
+    pays_into uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bill_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
+    CONSTRAINT bill_check CHECK ((due_on >= issued_on)),
+    CONSTRAINT bill_creditor_reference_check CHECK (payments.is_creditor_reference(creditor_reference)),
+    CONSTRAINT bill_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT bill_kind_check CHECK ((kind = ANY (ARRAY['tax'::text, 'fee'::text, 'fine'::text, 'permit'::text, 'rent'::text]))),
+    CONSTRAINT bill_reference_check CHECK ((reference ~ '^[A-Z0-9][A-Z0-9-]{2,34}$'::text)),
+    CONSTRAINT bill_title_check CHECK ((jsonb_typeof((title -> 'en'::text)) = 'string'::text))
+);
+
+ALTER TABLE payments.bill OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.named_bills(movements uuid[]) RETURNS TABLE(item_id uuid, "position" integer, number integer, amount bigint, receipt_code text, bill_id uuid)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT i.id,
+     m."position",
+     i.number,
+     i.amount,
+     ((e.parts -> (i.number - 1)) ->> 'receipt_code'::text),
+     b.id
+    FROM (((payments.bank_movement m
+      JOIN payments.bank_item i ON ((i.movement_id = m.id)))
+      JOIN payments.bank_entry e ON (((e.report_id = m.report_id) AND (e."position" = m."position"))))
+      JOIN payments.bill b ON (((b.creditor_reference = ((e.parts -> (i.number - 1)) ->> 'creditor_reference'::text)) AND (b.currency = i.currency))))
+   WHERE ((m.id = ANY (named_bills.movements)) AND (m.direction = 'credit'::text) AND (NOT m.is_reversal));
+END;
+
+ALTER FUNCTION payments.named_bills(movements uuid[]) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.notices(allocations jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT COALESCE(jsonb_agg(jsonb_build_object('resident', COALESCE(r.superseded_by, r.id), 'reference', b.reference, 'currency', b.currency, 'amount', ((a.value ->> 'amount'::text))::bigint, 'is_payment', ((a.value ->> 'is_payment'::text))::boolean, 'language', i.language)), '[]'::jsonb) AS "coalesce"
+    FROM (((jsonb_array_elements(notices.allocations) a(value)
+      JOIN payments.bill b ON ((b.id = ((a.value ->> 'bill'::text))::uuid)))
+      JOIN register.resident r ON ((r.id = b.resident_id)))
+      LEFT JOIN identity.account i ON ((i.resident_id = COALESCE(r.superseded_by, r.id))));
+END;
+
+ALTER FUNCTION payments.notices(allocations jsonb) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.open_bank_account(identification text, holder text, currency text, collects boolean) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    name CONSTANT text := 'bank account ' || identification;
+BEGIN
+    IF EXISTS (SELECT FROM payments.bank_account AS a WHERE a.identification = open_bank_account.identification) THEN RETURN false; END IF;
+    IF NOT ledger.open_account(payments.derived_id(name || ' money'), 'funding', currency, NULL, 'city', 'debit', true)
+       OR NOT ledger.open_account(payments.derived_id(name || ' suspense'), 'suspense', currency, NULL, 'city', 'credit', true) THEN
+        RAISE EXCEPTION 'the ledger has other accounts under these ids' USING ERRCODE = 'check_violation', CONSTRAINT = 'bank_account_in_ledger';
+    END IF;
+    INSERT INTO payments.bank_account (id, identification, holder, currency, ledger_account, suspense_account, collects)
+        VALUES (payments.derived_id(name), open_bank_account.identification, open_bank_account.holder, open_bank_account.currency,
+                payments.derived_id(name || ' money'), payments.derived_id(name || ' suspense'), open_bank_account.collects);
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION payments.open_bank_account(identification text, holder text, currency text, collects boolean) OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.open_till(credential bytea, till uuid, counter text, currency text, opening_float bigint) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    clerk uuid;
+    account uuid := payments.derived_id('till ' || open_till.till);
+BEGIN
+    SELECT s.staff_id INTO clerk FROM web.staff_with(open_till.credential, '{caseworker}') AS s;
+    IF NOT FOUND THEN RETURN 'role_missing'; END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('payments.till of ' || clerk, 0));
+    IF EXISTS (SELECT FROM payments.till AS t WHERE t.id = open_till.till AND t.opened_by = clerk) THEN RETURN 'exists'; END IF;
+    IF EXISTS (SELECT FROM payments.till AS t WHERE t.opened_by = clerk AND NOT EXISTS (SELECT FROM payments.till_closing AS c WHERE c.till_id = t.id)) THEN
+        RETURN 'already_open';
+    END IF;
+    IF NOT ledger.open_account(account, 'funding', open_till.currency, NULL, 'city', 'debit', false) THEN
+        RAISE EXCEPTION 'the ledger has another account under this id' USING ERRCODE = 'check_violation', CONSTRAINT = 'cash_account_in_ledger';
+    END IF;
+    INSERT INTO payments.till (id, opened_by, counter, currency, opening_float, ledger_account)
+        VALUES (open_till.till, clerk, open_till.counter, open_till.currency, open_till.opening_float, account);
+    PERFORM payments.move_cash(payments.derived_id('till float ' || open_till.till), account, payments.cash_account(open_till.currency, false), open_till.opening_float,
+        open_till.currency, 'TILL FLOAT', clerk);
+    RETURN 'opened';
+END
+$$;
+
+ALTER FUNCTION payments.open_till(credential bytea, till uuid, counter text, currency text, opening_float bigint) OWNER TO stoa_door;
+
+CREATE TABLE payments.payment (
+    id uuid NOT NULL,
+    bill_id uuid NOT NULL,
+    currency text NOT NULL,
+    gross bigint NOT NULL,
+    fee bigint NOT NULL,
+    net bigint NOT NULL,
+    method text NOT NULL,
+    transfer_id uuid NOT NULL,
+    receipt_code text NOT NULL,
+    account_id uuid,
+    client_id text,
+    paid_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT gross_is_fee_and_net CHECK ((gross = (fee + net))),
+    CONSTRAINT payment_check CHECK (((method = 'wallet'::text) = (account_id IS NOT NULL))),
+    CONSTRAINT payment_fee_check CHECK ((fee >= 0)),
+    CONSTRAINT payment_gross_check CHECK ((gross > 0)),
+    CONSTRAINT payment_method_check CHECK ((method = ANY (ARRAY['wallet'::text, 'bank_transfer'::text, 'cash'::text]))),
+    CONSTRAINT payment_net_check CHECK ((net > 0)),
+    CONSTRAINT payment_receipt_code_check CHECK ((receipt_code ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text))
+);
+
+ALTER TABLE payments.payment OWNER TO stoa_owner;
+
+CREATE TABLE payments.waiver (
+    id uuid NOT NULL,
+    bill_id uuid NOT NULL,
+    amount bigint NOT NULL,
+    reason text NOT NULL,
+    proposed_by uuid NOT NULL,
+    proposed_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT waiver_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
+    CONSTRAINT waiver_reason_check CHECK (((length(reason) >= 3) AND (length(reason) <= 500)))
+);
+
+ALTER TABLE payments.waiver OWNER TO stoa_owner;
+
+CREATE TABLE payments.waiver_decision (
+    waiver_id uuid NOT NULL,
+    proposed_by uuid NOT NULL,
+    kind text NOT NULL,
+    decided_by uuid NOT NULL,
+    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT waived_by_another CHECK ((decided_by <> proposed_by)),
+    CONSTRAINT waiver_decision_kind_check CHECK ((kind = ANY (ARRAY['approved'::text, 'refused'::text])))
+);
+
+ALTER TABLE payments.waiver_decision OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.outstanding(bill uuid) RETURNS bigint
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT ((b.amount - (COALESCE(( SELECT sum(p.net) AS sum
+            FROM payments.payment p
+           WHERE (p.bill_id = b.id)), (0)::numeric))::bigint) - (COALESCE(( SELECT sum(w.amount) AS sum
+            FROM (payments.waiver w
+              JOIN payments.waiver_decision d ON (((d.waiver_id = w.id) AND (d.kind = 'approved'::text))))
+           WHERE (w.bill_id = b.id)), (0)::numeric))::bigint)
+    FROM payments.bill b
+   WHERE (b.id = outstanding.bill);
+END;
+
+ALTER FUNCTION payments.outstanding(bill uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION payments.pay(credential bytea, bill uuid, payment_id uuid, receipt_code text, idempotency_key text, request_hash bytea, OUT outcome text, OUT payment uuid, OUT is_new boolean, OUT resident uuid) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4734,7 +5721,7 @@ BEGIN
         END IF;
     END IF;
 
-    SELECT b.id, b.currency, b.amount, b.reference, b.pays_into INTO owed
+    SELECT b.id, b.currency, b.reference, b.pays_into, 0::bigint AS outstanding INTO owed
         FROM payments.bill AS b JOIN register.resident AS r ON r.id = b.resident_id
         WHERE b.id = pay.bill AND (r.id = payer.resident_id OR r.superseded_by = payer.resident_id);
     IF NOT FOUND THEN
@@ -4742,10 +5729,10 @@ BEGIN
         RETURN;
     END IF;
 
-    -- One payer at a time; the next one finds the payment. (Before any account, so that nobody waits crosswise.)
-    PERFORM pg_advisory_xact_lock(hashtextextended('payments.bill ' || owed.id, 0));
-    SELECT p.id INTO payment FROM payments.payment AS p WHERE p.bill_id = owed.id;
-    IF FOUND THEN
+    PERFORM payments.lock_bill(owed.id);
+    owed.outstanding := payments.outstanding(owed.id);
+    IF owed.outstanding <= 0 THEN
+        SELECT p.id INTO payment FROM payments.payment AS p WHERE p.bill_id = owed.id ORDER BY p.paid_at DESC, p.id DESC LIMIT 1;
         outcome := 'already_paid';
     ELSE
         SELECT a.id INTO wallet FROM ledger.account AS a
@@ -4754,12 +5741,12 @@ BEGIN
             outcome := 'insufficient_funds';
         ELSE
             SELECT t.outcome INTO posted FROM ledger.post_transfers(ARRAY[pay.payment_id], '{post}', ARRAY[wallet], ARRAY[owed.pays_into],
-                ARRAY[owed.amount], ARRAY[owed.currency], ARRAY[owed.reference], '{NULL}', '{resident}', ARRAY[payer.account_id::text]) AS t;
+                ARRAY[owed.outstanding], ARRAY[owed.currency], ARRAY[owed.reference], '{NULL}', '{resident}', ARRAY[payer.account_id::text]) AS t;
             CASE posted
                 WHEN 'created' THEN
                     -- Paying from the wallet costs nothing.
                     INSERT INTO payments.payment (id, bill_id, currency, gross, fee, net, method, transfer_id, receipt_code, account_id, client_id)
-                        VALUES (pay.payment_id, owed.id, owed.currency, owed.amount, 0, owed.amount, 'wallet', pay.payment_id,
+                        VALUES (pay.payment_id, owed.id, owed.currency, owed.outstanding, 0, owed.outstanding, 'wallet', pay.payment_id,
                                 pay.receipt_code, payer.account_id, payer.client_id);
                     payment := pay.payment_id;
                     outcome := 'paid';
@@ -4782,6 +5769,375 @@ END
 $$;
 
 ALTER FUNCTION payments.pay(credential bytea, bill uuid, payment_id uuid, receipt_code text, idempotency_key text, request_hash bytea, OUT outcome text, OUT payment uuid, OUT is_new boolean, OUT resident uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.payments_of(credential bytea, bill uuid) RETURNS TABLE(id uuid, currency text, method text, gross bigint, fee bigint, net bigint, receipt_code text, transfer_id uuid, paid_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT p.id, p.currency, p.method, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at
+        FROM payments.bill_of(payments_of.credential, payments_of.bill) AS b JOIN payments.payment AS p ON p.bill_id = b.id
+        ORDER BY p.paid_at, p.id;
+END
+$$;
+
+ALTER FUNCTION payments.payments_of(credential bytea, bill uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.plan_allocation(item uuid, bill uuid, amount bigint, net bigint, receipt_code text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    BEGIN ATOMIC
+ SELECT COALESCE(jsonb_agg(jsonb_build_object('item', plan_allocation.item, 'bill', plan_allocation.bill, 'amount', v.amount, 'is_payment', v.is_payment, 'receipt_code', plan_allocation.receipt_code, 'id', payments.derived_id(((((('bank allocation '::text || plan_allocation.item) || ' '::text) || v.name) || ' '::text) || plan_allocation.receipt_code)))), '[]'::jsonb) AS "coalesce"
+    FROM ( VALUES ('payment'::text,plan_allocation.net,true), ('surplus'::text,(plan_allocation.amount - plan_allocation.net),false)) v(name, amount, is_payment)
+   WHERE (v.amount > 0);
+END;
+
+ALTER FUNCTION payments.plan_allocation(item uuid, bill uuid, amount bigint, net bigint, receipt_code text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.post_from_suspense(currency text, ids uuid[], debits uuid[], credits uuid[], amounts bigint[], refs text[], allocations jsonb, suspense_account uuid, assigned_by uuid, actor_kind text, actor_id text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    plan record;
+    refused text;
+BEGIN
+    FOR plan IN
+        SELECT (a.value ->> 'id')::uuid AS id, (a.value ->> 'amount')::bigint AS amount, b.reference,
+            CASE WHEN (a.value ->> 'is_payment')::boolean THEN b.pays_into
+                 ELSE ledger.open_wallet(coalesce(r.superseded_by, r.id), b.currency) END AS credit
+        FROM jsonb_array_elements(allocations) WITH ORDINALITY AS a (value, number)
+        JOIN payments.bill AS b ON b.id = (a.value ->> 'bill')::uuid JOIN register.resident AS r ON r.id = b.resident_id
+        ORDER BY a.number
+    LOOP
+        ids := ids || plan.id;
+        debits := debits || suspense_account;
+        credits := credits || plan.credit;
+        amounts := amounts || plan.amount;
+        refs := refs || plan.reference;
+    END LOOP;
+    IF cardinality(ids) = 0 THEN RETURN; END IF;
+    SELECT min(t.outcome) INTO refused
+        FROM ledger.post_transfers(ids, array_fill('post'::text, ARRAY[cardinality(ids)]), debits, credits, amounts,
+            array_fill(currency, ARRAY[cardinality(ids)]), refs, array_fill(NULL::timestamptz, ARRAY[cardinality(ids)]),
+            array_fill(actor_kind, ARRAY[cardinality(ids)]), array_fill(actor_id, ARRAY[cardinality(ids)])) AS t
+        WHERE t.outcome <> 'created';
+    IF refused IS NOT NULL THEN
+        RAISE EXCEPTION 'the ledger refused money of the bank: %', refused USING ERRCODE = 'check_violation', CONSTRAINT = 'bank_posted';
+    END IF;
+    INSERT INTO payments.payment (id, bill_id, currency, gross, fee, net, method, transfer_id, receipt_code)
+        SELECT (a.value ->> 'id')::uuid, (a.value ->> 'bill')::uuid, post_from_suspense.currency, (a.value ->> 'amount')::bigint, 0,
+            (a.value ->> 'amount')::bigint, 'bank_transfer', (a.value ->> 'id')::uuid, a.value ->> 'receipt_code'
+        FROM jsonb_array_elements(allocations) AS a WHERE (a.value ->> 'is_payment')::boolean;
+    INSERT INTO payments.bank_allocation (id, item_id, amount, bill_id, payment_id, assigned_by)
+        SELECT (a.value ->> 'id')::uuid, (a.value ->> 'item')::uuid, (a.value ->> 'amount')::bigint, (a.value ->> 'bill')::uuid,
+            CASE WHEN (a.value ->> 'is_payment')::boolean THEN (a.value ->> 'id')::uuid END, post_from_suspense.assigned_by
+        FROM jsonb_array_elements(allocations) AS a;
+END
+$$;
+
+ALTER FUNCTION payments.post_from_suspense(currency text, ids uuid[], debits uuid[], credits uuid[], amounts bigint[], refs text[], allocations jsonb, suspense_account uuid, assigned_by uuid, actor_kind text, actor_id text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.problems_of(kind text, report jsonb, currency text) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    problems text[] := '{}';
+    moved numeric;
+    is_foreign boolean;
+    has_no_day boolean;
+BEGIN
+    SELECT coalesce(sum(CASE e.direction WHEN 'credit' THEN e.amount ELSE -e.amount END), 0), coalesce(bool_or(e.currency <> problems_of.currency), false),
+            coalesce(bool_or(e.booked_on IS NULL), false)
+        INTO moved, is_foreign, has_no_day
+        FROM jsonb_to_recordset(report -> 'entries') AS e (amount bigint, direction text, currency text, status text, booked_on date)
+        WHERE e.status = 'BOOK';
+    is_foreign := is_foreign OR report #>> '{opening,currency}' <> problems_of.currency IS TRUE OR report #>> '{closing,currency}' <> problems_of.currency IS TRUE;
+    IF problems_of.kind = 'statement' THEN
+        IF report #>> '{opening,amount}' IS NULL THEN problems := problems || 'opening_missing'::text; END IF;
+        IF report #>> '{closing,amount}' IS NULL THEN problems := problems || 'closing_missing'::text; END IF;
+        -- Sums of several currencies say nothing.
+        IF NOT is_foreign AND (report #>> '{opening,amount}')::numeric + moved <> (report #>> '{closing,amount}')::numeric THEN
+            problems := problems || 'balances_differ'::text;
+        END IF;
+    END IF;
+    IF is_foreign THEN problems := problems || 'currency'::text; END IF;
+    IF has_no_day THEN problems := problems || 'day_missing'::text; END IF;
+    RETURN problems;
+END
+$$;
+
+ALTER FUNCTION payments.problems_of(kind text, report jsonb, currency text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.propose_return(credential bytea, item uuid, return_id uuid, reason text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    officer uuid;
+    direction text;
+    rest bigint;
+BEGIN
+    SELECT s.staff_id INTO officer FROM web.staff_with(propose_return.credential, '{finance_officer}') AS s;
+    IF NOT FOUND THEN RETURN 'role_missing'; END IF;
+    SELECT m.direction INTO direction FROM payments.bank_item AS i JOIN payments.bank_movement AS m ON m.id = i.movement_id WHERE i.id = propose_return.item;
+    IF NOT FOUND THEN RETURN 'item_unknown'; END IF;
+    IF direction <> 'credit' THEN RETURN 'not_received'; END IF;
+    PERFORM payments.lock_item(propose_return.item);
+    IF EXISTS (SELECT FROM payments.bank_return AS r WHERE r.id = propose_return.return_id AND r.item_id = propose_return.item) THEN RETURN 'exists'; END IF;
+    rest := payments.item_rest(propose_return.item);
+    IF rest <= 0 THEN RETURN 'nothing_left'; END IF;
+    INSERT INTO payments.bank_return (id, item_id, amount, reason, proposed_by) VALUES (propose_return.return_id, propose_return.item, rest, propose_return.reason, officer);
+    RETURN 'proposed';
+END
+$$;
+
+ALTER FUNCTION payments.propose_return(credential bytea, item uuid, return_id uuid, reason text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.propose_waiver(credential bytea, waiver uuid, bill uuid, amount bigint, reason text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    officer uuid;
+BEGIN
+    SELECT s.staff_id INTO officer FROM web.staff_with(propose_waiver.credential, '{finance_officer}') AS s;
+    IF NOT FOUND THEN RETURN 'role_missing'; END IF;
+    IF NOT EXISTS (SELECT FROM payments.bill AS b WHERE b.id = propose_waiver.bill) THEN RETURN 'bill_unknown'; END IF;
+    PERFORM payments.lock_bill(propose_waiver.bill);
+    IF EXISTS (SELECT FROM payments.waiver AS w WHERE w.id = propose_waiver.waiver AND w.bill_id = propose_waiver.bill) THEN RETURN 'exists'; END IF;
+    IF EXISTS (SELECT FROM payments.waiver AS w WHERE w.bill_id = propose_waiver.bill
+               AND NOT EXISTS (SELECT FROM payments.waiver_decision AS d WHERE d.waiver_id = w.id)) THEN RETURN 'waits'; END IF;
+    IF propose_waiver.amount > payments.outstanding(propose_waiver.bill) THEN RETURN 'too_much'; END IF;
+    INSERT INTO payments.waiver (id, bill_id, amount, reason, proposed_by)
+        VALUES (propose_waiver.waiver, propose_waiver.bill, propose_waiver.amount, propose_waiver.reason, officer);
+    RETURN 'proposed';
+END
+$$;
+
+ALTER FUNCTION payments.propose_waiver(credential bytea, waiver uuid, bill uuid, amount bigint, reason text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.refresh_waiting(item uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF payments.item_rest(refresh_waiting.item) > 0
+       OR EXISTS (SELECT FROM payments.bank_return AS r WHERE r.item_id = refresh_waiting.item
+                  AND NOT EXISTS (SELECT FROM payments.bank_return_decision AS d WHERE d.return_id = r.id)) THEN
+        INSERT INTO payments.bank_item_waiting (item_id) VALUES (refresh_waiting.item) ON CONFLICT DO NOTHING;
+    ELSE
+        DELETE FROM payments.bank_item_waiting AS w WHERE w.item_id = refresh_waiting.item;
+    END IF;
+END
+$$;
+
+ALTER FUNCTION payments.refresh_waiting(item uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.remind(zone text, days_before integer, days_after integer, bills_max integer) RETURNS TABLE(kind text, resident uuid, reference text, currency text, amount bigint, language text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    today date := (public.stoa_now() AT TIME ZONE zone)::date;
+BEGIN
+    RETURN QUERY
+        WITH due AS (
+            SELECT b.id, CASE WHEN b.due_on < today THEN 'overdue' ELSE 'due_soon' END AS kind, payments.outstanding(b.id) AS amount
+            FROM payments.bill AS b
+            WHERE b.due_on BETWEEN today - days_after AND today + days_before AND payments.outstanding(b.id) > 0
+              AND NOT EXISTS (SELECT FROM payments.reminder AS m WHERE m.bill_id = b.id
+                              AND m.kind = CASE WHEN b.due_on < today THEN 'overdue' ELSE 'due_soon' END)
+            ORDER BY b.due_on, b.id LIMIT bills_max
+        ), sent AS (
+            INSERT INTO payments.reminder AS m (bill_id, kind) SELECT d.id, d.kind FROM due AS d ON CONFLICT DO NOTHING RETURNING m.bill_id, m.kind
+        )
+        SELECT s.kind, coalesce(r.superseded_by, r.id), b.reference, b.currency, d.amount, a.language
+        FROM sent AS s JOIN due AS d ON d.id = s.bill_id JOIN payments.bill AS b ON b.id = s.bill_id JOIN register.resident AS r ON r.id = b.resident_id
+        LEFT JOIN identity.account AS a ON a.resident_id = coalesce(r.superseded_by, r.id);
+END
+$$;
+
+ALTER FUNCTION payments.remind(zone text, days_before integer, days_after integer, bills_max integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.take_bank_file(sha256 bytea, file jsonb, staff uuid) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    unknown record;
+    account record;
+    source record;
+    report_id uuid;
+    problems text[];
+    result jsonb;
+    reports jsonb := '[]';
+    notices jsonb := '[]';
+BEGIN
+    SELECT r.value ->> 'account' AS identification, (r.value ->> 'line')::integer AS line INTO unknown
+        FROM jsonb_array_elements(file -> 'reports') WITH ORDINALITY AS r (value, number)
+        WHERE NOT EXISTS (SELECT FROM payments.bank_account AS a WHERE a.identification = r.value ->> 'account')
+        ORDER BY r.number LIMIT 1;
+    IF FOUND THEN
+        RETURN jsonb_build_object('outcome', 'account_unknown', 'account', unknown.identification, 'line', unknown.line);
+    END IF;
+    INSERT INTO payments.bank_file (sha256, message, message_id, imported_by)
+        VALUES (take_bank_file.sha256, file ->> 'message', file ->> 'message_id', staff)
+        ON CONFLICT ON CONSTRAINT bank_file_pkey DO NOTHING;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'exists'); END IF;
+
+    -- One file at a time for an account: which movements are known must not change meanwhile. Several accounts in the order of their ids.
+    FOR account IN SELECT DISTINCT a.id FROM jsonb_array_elements(file -> 'reports') AS r JOIN payments.bank_account AS a ON a.identification = r.value ->> 'account'
+            ORDER BY a.id LOOP
+        PERFORM pg_advisory_xact_lock(hashtextextended('payments.bank_account ' || account.id, 0));
+    END LOOP;
+
+    FOR source IN
+        SELECT r.value, r.number, a.id AS account_id, a.currency
+        FROM jsonb_array_elements(file -> 'reports') WITH ORDINALITY AS r (value, number)
+        JOIN payments.bank_account AS a ON a.identification = r.value ->> 'account' ORDER BY r.number
+    LOOP
+        problems := payments.problems_of(file ->> 'kind', source.value, source.currency);
+        report_id := payments.derived_id('bank report ' || encode(take_bank_file.sha256, 'hex') || ' ' || source.number);
+        INSERT INTO payments.bank_report (id, file_sha256, position, account_id, kind, reported_id, sequence_number, period_from, period_to, opening,
+                                          opening_currency, opening_on, closing, closing_currency, closing_on, problems)
+            VALUES (report_id, take_bank_file.sha256, source.number, source.account_id, file ->> 'kind', source.value ->> 'id',
+                (source.value ->> 'sequence_number')::bigint, (source.value ->> 'period_from')::timestamptz, (source.value ->> 'period_to')::timestamptz,
+                (source.value #>> '{opening,amount}')::bigint, source.value #>> '{opening,currency}', (source.value #>> '{opening,on}')::date,
+                (source.value #>> '{closing,amount}')::bigint, source.value #>> '{closing,currency}', (source.value #>> '{closing,on}')::date, problems);
+        INSERT INTO payments.bank_entry (report_id, position, line, amount, currency, direction, is_reversal, status, booked_on, bank_reference, content, parts)
+            SELECT report_id, e.number, e.line, e.amount, e.currency, e.direction, e.is_reversal, e.status, e.booked_on, e.bank_reference,
+                decode(e.content, 'hex'), e.parts
+            FROM ROWS FROM (jsonb_to_recordset(source.value -> 'entries') AS (
+                line integer, amount bigint, currency text, direction text, is_reversal boolean, status text, booked_on date, bank_reference text, content text,
+                parts jsonb)) WITH ORDINALITY AS e (line, amount, currency, direction, is_reversal, status, booked_on, bank_reference, content, parts, number);
+        result := '{"booked": 0, "known": 0, "matched": 0}';
+        IF problems = '{}' THEN
+            result := payments.book_report(report_id, CASE WHEN staff IS NULL THEN 'system' ELSE 'staff' END, coalesce(staff::text, 'import'));
+            notices := notices || (result -> 'notices');
+        END IF;
+        reports := reports || (jsonb_build_object('id', report_id, 'account', source.value ->> 'account', 'problems', to_jsonb(problems)) || (result - 'notices'));
+    END LOOP;
+    RETURN jsonb_build_object('outcome', 'imported', 'reports', reports, 'notices', notices);
+END
+$$;
+
+ALTER FUNCTION payments.take_bank_file(sha256 bytea, file jsonb, staff uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.take_cash(credential bytea, till uuid, payment uuid, bill_reference text, amount bigint, receipt_code text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    clerk uuid;
+    place record;
+    owed record;
+    due bigint;
+BEGIN
+    SELECT s.staff_id INTO clerk FROM web.staff_with(take_cash.credential, '{caseworker}') AS s;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'role_missing'); END IF;
+    SELECT t.id, t.currency, t.ledger_account INTO place FROM payments.till AS t WHERE t.id = take_cash.till AND t.opened_by = clerk;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'till_closed'); END IF;
+    SELECT b.id, b.currency, b.reference, b.pays_into INTO owed FROM payments.bill AS b
+        WHERE b.reference = take_cash.bill_reference OR b.creditor_reference = take_cash.bill_reference;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'bill_unknown'); END IF;
+    IF owed.currency <> place.currency THEN RETURN jsonb_build_object('outcome', 'currency_differs'); END IF;
+    PERFORM payments.lock_till(place.id);
+    IF EXISTS (SELECT FROM payments.till_payment AS p WHERE p.payment_id = take_cash.payment AND p.till_id = place.id) THEN
+        RETURN jsonb_build_object('outcome', 'exists', 'reference', owed.reference);
+    END IF;
+    IF EXISTS (SELECT FROM payments.till_closing AS c WHERE c.till_id = place.id) THEN RETURN jsonb_build_object('outcome', 'till_closed'); END IF;
+    PERFORM payments.lock_bill(owed.id);
+    due := payments.outstanding(owed.id);
+    IF due <= 0 THEN RETURN jsonb_build_object('outcome', 'nothing_due'); END IF;
+    IF take_cash.amount > due THEN RETURN jsonb_build_object('outcome', 'too_much', 'outstanding', due); END IF;
+    PERFORM payments.move_cash(take_cash.payment, place.ledger_account, owed.pays_into, take_cash.amount, owed.currency, owed.reference, clerk);
+    INSERT INTO payments.payment (id, bill_id, currency, gross, fee, net, method, transfer_id, receipt_code)
+        VALUES (take_cash.payment, owed.id, owed.currency, take_cash.amount, 0, take_cash.amount, 'cash', take_cash.payment, take_cash.receipt_code);
+    INSERT INTO payments.till_payment (payment_id, till_id) VALUES (take_cash.payment, place.id);
+    RETURN jsonb_build_object('outcome', 'paid', 'reference', owed.reference, 'outstanding', due - take_cash.amount,
+        'notices', payments.notices(jsonb_build_array(jsonb_build_object('bill', owed.id, 'amount', take_cash.amount, 'is_payment', true))));
+END
+$$;
+
+ALTER FUNCTION payments.take_cash(credential bytea, till uuid, payment uuid, bill_reference text, amount bigint, receipt_code text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.tills_for(credential bytea, till uuid, page_size integer) RETURNS TABLE(id uuid, clerk text, is_mine boolean, counter text, currency text, opening_float bigint, taken bigint, payment_count bigint, opened_at timestamp with time zone, closed_at timestamp with time zone, expected bigint, counted bigint, explanation text, approved_by text, approved_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT t.id, opener.display_name, t.opened_by = s.staff_id, t.counter, t.currency, t.opening_float, paid.sum, paid.count, t.opened_at, c.closed_at, c.expected,
+            c.counted, c.explanation, approver.display_name, a.approved_at
+        FROM web.staff_with(tills_for.credential, '{caseworker,finance_officer,approver,auditor}') AS s
+        JOIN payments.till AS t ON t.opened_by = s.staff_id
+            OR EXISTS (SELECT FROM web.staff_with(tills_for.credential, '{finance_officer,approver,auditor}'))
+        JOIN identity.staff AS opener ON opener.id = t.opened_by
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(p.gross), 0)::bigint AS sum, count(*) AS count
+            FROM payments.till_payment AS x JOIN payments.payment AS p ON p.id = x.payment_id WHERE x.till_id = t.id) AS paid
+        LEFT JOIN payments.till_closing AS c ON c.till_id = t.id
+        LEFT JOIN payments.till_approval AS a ON a.till_id = t.id
+        LEFT JOIN identity.staff AS approver ON approver.id = a.approved_by
+        WHERE tills_for.till IS NULL OR t.id = tills_for.till
+        ORDER BY t.opened_at DESC, t.id DESC
+        LIMIT LEAST(tills_for.page_size, 201);
+END
+$$;
+
+ALTER FUNCTION payments.tills_for(credential bytea, till uuid, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.wait_for_item() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    -- Money that left the account waits for nobody here.
+    IF (SELECT m.direction FROM payments.bank_movement AS m WHERE m.id = NEW.movement_id) = 'credit' THEN PERFORM payments.refresh_waiting(NEW.id); END IF;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION payments.wait_for_item() OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.waivers_for(credential bytea, bill uuid, page_size integer) RETURNS TABLE(id uuid, bill_reference text, currency text, amount bigint, reason text, proposed_by text, is_mine boolean, proposed_at timestamp with time zone, decision text, decided_by text, decided_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT w.id, b.reference, b.currency, w.amount, w.reason, proposer.display_name, w.proposed_by = s.staff_id, w.proposed_at, d.kind, decider.display_name,
+            d.decided_at
+        FROM web.staff_with(waivers_for.credential, '{finance_officer,approver,auditor}') AS s
+        CROSS JOIN payments.waiver AS w
+        JOIN payments.bill AS b ON b.id = w.bill_id
+        JOIN identity.staff AS proposer ON proposer.id = w.proposed_by
+        LEFT JOIN payments.waiver_decision AS d ON d.waiver_id = w.id
+        LEFT JOIN identity.staff AS decider ON decider.id = d.decided_by
+        WHERE CASE WHEN waivers_for.bill IS NULL THEN d.waiver_id IS NULL ELSE w.bill_id = waivers_for.bill END
+        ORDER BY w.proposed_at, w.id
+        LIMIT LEAST(waivers_for.page_size, 201);
+END
+$$;
+
+ALTER FUNCTION payments.waivers_for(credential bytea, bill uuid, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.waivers_of(credential bytea, bill uuid) RETURNS TABLE(currency text, amount bigint, reason text, decided_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT b.currency, w.amount, w.reason, d.decided_at
+        FROM payments.bill_of(waivers_of.credential, waivers_of.bill) AS b
+        JOIN payments.waiver AS w ON w.bill_id = b.id JOIN payments.waiver_decision AS d ON d.waiver_id = w.id AND d.kind = 'approved'
+        ORDER BY d.decided_at, w.id;
+END
+$$;
+
+ALTER FUNCTION payments.waivers_of(credential bytea, bill uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION public.refuse_change() RETURNS trigger
     LANGUAGE plpgsql
@@ -6498,27 +7854,44 @@ CREATE TABLE openid.client_assertion (
 
 ALTER TABLE openid.client_assertion OWNER TO stoa_owner;
 
-CREATE TABLE payments.bill (
-    id uuid NOT NULL,
-    resident_id uuid NOT NULL,
-    kind text NOT NULL,
-    reference text NOT NULL,
-    title jsonb NOT NULL,
-    currency text NOT NULL,
-    amount bigint NOT NULL,
-    issued_on date NOT NULL,
-    due_on date NOT NULL,
-    pays_into uuid NOT NULL,
-    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT bill_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
-    CONSTRAINT bill_check CHECK ((due_on >= issued_on)),
-    CONSTRAINT bill_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT bill_kind_check CHECK ((kind = ANY (ARRAY['tax'::text, 'fee'::text, 'fine'::text, 'permit'::text, 'rent'::text]))),
-    CONSTRAINT bill_reference_check CHECK ((reference ~ '^[A-Z0-9][A-Z0-9-]{2,34}$'::text)),
-    CONSTRAINT bill_title_check CHECK ((jsonb_typeof((title -> 'en'::text)) = 'string'::text))
+CREATE TABLE payments.bank_file (
+    sha256 bytea NOT NULL,
+    message text NOT NULL,
+    message_id text NOT NULL,
+    imported_by uuid,
+    imported_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bank_file_message_check CHECK ((message ~ '^camt\.05[34]\.001\.[0-9]{2}$'::text)),
+    CONSTRAINT bank_file_message_id_check CHECK ((length(message_id) <= 500)),
+    CONSTRAINT bank_file_sha256_check CHECK ((octet_length(sha256) = 32))
 );
 
-ALTER TABLE payments.bill OWNER TO stoa_owner;
+ALTER TABLE payments.bank_file OWNER TO stoa_owner;
+
+CREATE TABLE payments.bank_item_waiting (
+    item_id uuid NOT NULL
+);
+
+ALTER TABLE payments.bank_item_waiting OWNER TO stoa_owner;
+
+CREATE TABLE payments.bank_report_decision (
+    report_id uuid NOT NULL,
+    kind text NOT NULL,
+    reason text NOT NULL,
+    decided_by uuid NOT NULL,
+    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bank_report_decision_kind_check CHECK ((kind = ANY (ARRAY['booked'::text, 'discarded'::text]))),
+    CONSTRAINT bank_report_decision_reason_check CHECK (((length(reason) >= 3) AND (length(reason) <= 500)))
+);
+
+ALTER TABLE payments.bank_report_decision OWNER TO stoa_owner;
+
+CREATE TABLE payments.bank_sighting (
+    report_id uuid NOT NULL,
+    "position" integer NOT NULL,
+    movement_id uuid NOT NULL
+);
+
+ALTER TABLE payments.bank_sighting OWNER TO stoa_owner;
 
 CREATE TABLE payments.bill_line (
     bill_id uuid NOT NULL,
@@ -6532,28 +7905,70 @@ CREATE TABLE payments.bill_line (
 
 ALTER TABLE payments.bill_line OWNER TO stoa_owner;
 
-CREATE TABLE payments.payment (
-    id uuid NOT NULL,
+CREATE SEQUENCE payments.creditor_reference_number
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER TABLE payments.creditor_reference_number OWNER TO stoa_owner;
+
+CREATE TABLE payments.reminder (
     bill_id uuid NOT NULL,
-    currency text NOT NULL,
-    gross bigint NOT NULL,
-    fee bigint NOT NULL,
-    net bigint NOT NULL,
-    method text NOT NULL,
-    transfer_id uuid NOT NULL,
-    receipt_code text NOT NULL,
-    account_id uuid NOT NULL,
-    client_id text,
-    paid_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT gross_is_fee_and_net CHECK ((gross = (fee + net))),
-    CONSTRAINT payment_fee_check CHECK ((fee >= 0)),
-    CONSTRAINT payment_gross_check CHECK ((gross > 0)),
-    CONSTRAINT payment_method_check CHECK ((method = 'wallet'::text)),
-    CONSTRAINT payment_net_check CHECK ((net > 0)),
-    CONSTRAINT payment_receipt_code_check CHECK ((receipt_code ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text))
+    kind text NOT NULL,
+    sent_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT reminder_kind_check CHECK ((kind = ANY (ARRAY['due_soon'::text, 'overdue'::text])))
 );
 
-ALTER TABLE payments.payment OWNER TO stoa_owner;
+ALTER TABLE payments.reminder OWNER TO stoa_owner;
+
+CREATE TABLE payments.till (
+    id uuid NOT NULL,
+    opened_by uuid NOT NULL,
+    counter text NOT NULL,
+    currency text NOT NULL,
+    opening_float bigint NOT NULL,
+    ledger_account uuid NOT NULL,
+    opened_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT till_counter_check CHECK (((length(counter) >= 1) AND (length(counter) <= 60))),
+    CONSTRAINT till_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT till_opening_float_check CHECK (((opening_float >= 0) AND (opening_float <= '9007199254740991'::bigint)))
+);
+
+ALTER TABLE payments.till OWNER TO stoa_owner;
+
+CREATE TABLE payments.till_approval (
+    till_id uuid NOT NULL,
+    closed_by uuid NOT NULL,
+    approved_by uuid NOT NULL,
+    approved_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT till_approved_by_another CHECK ((approved_by <> closed_by))
+);
+
+ALTER TABLE payments.till_approval OWNER TO stoa_owner;
+
+CREATE TABLE payments.till_closing (
+    till_id uuid NOT NULL,
+    closed_by uuid NOT NULL,
+    expected bigint NOT NULL,
+    counted bigint NOT NULL,
+    explanation text,
+    closed_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT difference_is_explained CHECK (((counted = expected) OR (explanation IS NOT NULL))),
+    CONSTRAINT till_closing_counted_check CHECK (((counted >= 0) AND (counted <= '9007199254740991'::bigint))),
+    CONSTRAINT till_closing_expected_check CHECK ((expected >= 0)),
+    CONSTRAINT till_closing_explanation_check CHECK (((length(explanation) >= 3) AND (length(explanation) <= 500)))
+);
+
+ALTER TABLE payments.till_closing OWNER TO stoa_owner;
+
+CREATE TABLE payments.till_payment (
+    payment_id uuid NOT NULL,
+    till_id uuid NOT NULL
+);
+
+ALTER TABLE payments.till_payment OWNER TO stoa_owner;
 
 CREATE TABLE public.migration (
     number integer NOT NULL,
@@ -7116,14 +8531,74 @@ ALTER TABLE ONLY openid.client_assertion
 ALTER TABLE ONLY openid.client
     ADD CONSTRAINT client_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY payments.bank_account
+    ADD CONSTRAINT bank_account_identification_key UNIQUE (identification);
+
+ALTER TABLE ONLY payments.bank_account
+    ADD CONSTRAINT bank_account_ledger_account_key UNIQUE (ledger_account);
+
+ALTER TABLE ONLY payments.bank_account
+    ADD CONSTRAINT bank_account_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payments.bank_account
+    ADD CONSTRAINT bank_account_suspense_account_key UNIQUE (suspense_account);
+
+ALTER TABLE ONLY payments.bank_allocation
+    ADD CONSTRAINT bank_allocation_payment_id_key UNIQUE (payment_id);
+
+ALTER TABLE ONLY payments.bank_allocation
+    ADD CONSTRAINT bank_allocation_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payments.bank_entry
+    ADD CONSTRAINT bank_entry_pkey PRIMARY KEY (report_id, "position");
+
+ALTER TABLE ONLY payments.bank_file
+    ADD CONSTRAINT bank_file_pkey PRIMARY KEY (sha256);
+
+ALTER TABLE ONLY payments.bank_item
+    ADD CONSTRAINT bank_item_movement_id_number_key UNIQUE (movement_id, number);
+
+ALTER TABLE ONLY payments.bank_item
+    ADD CONSTRAINT bank_item_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payments.bank_item_waiting
+    ADD CONSTRAINT bank_item_waiting_pkey PRIMARY KEY (item_id);
+
+ALTER TABLE ONLY payments.bank_movement
+    ADD CONSTRAINT bank_movement_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payments.bank_movement
+    ADD CONSTRAINT bank_movement_report_id_position_key UNIQUE (report_id, "position");
+
+ALTER TABLE ONLY payments.bank_report_decision
+    ADD CONSTRAINT bank_report_decision_pkey PRIMARY KEY (report_id);
+
+ALTER TABLE ONLY payments.bank_report
+    ADD CONSTRAINT bank_report_file_sha256_position_key UNIQUE (file_sha256, "position");
+
+ALTER TABLE ONLY payments.bank_report
+    ADD CONSTRAINT bank_report_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payments.bank_return_decision
+    ADD CONSTRAINT bank_return_decision_pkey PRIMARY KEY (return_id);
+
+ALTER TABLE ONLY payments.bank_return
+    ADD CONSTRAINT bank_return_id_proposed_by_key UNIQUE (id, proposed_by);
+
+ALTER TABLE ONLY payments.bank_return
+    ADD CONSTRAINT bank_return_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payments.bank_sighting
+    ADD CONSTRAINT bank_sighting_pkey PRIMARY KEY (report_id, "position");
+
 ALTER TABLE ONLY payments.bill
-    ADD CONSTRAINT bill_id_currency_amount_key UNIQUE (id, currency, amount);
+    ADD CONSTRAINT bill_creditor_reference_key UNIQUE (creditor_reference);
+
+ALTER TABLE ONLY payments.bill
+    ADD CONSTRAINT bill_id_currency_key UNIQUE (id, currency);
 
 ALTER TABLE ONLY payments.bill_line
     ADD CONSTRAINT bill_line_pkey PRIMARY KEY (bill_id, "position");
-
-ALTER TABLE ONLY payments.payment
-    ADD CONSTRAINT bill_paid_once UNIQUE (bill_id);
 
 ALTER TABLE ONLY payments.bill
     ADD CONSTRAINT bill_pkey PRIMARY KEY (id);
@@ -7131,14 +8606,50 @@ ALTER TABLE ONLY payments.bill
 ALTER TABLE ONLY payments.bill
     ADD CONSTRAINT bill_reference_key UNIQUE (reference);
 
+ALTER TABLE ONLY payments.bank_sighting
+    ADD CONSTRAINT movement_once_a_report UNIQUE (movement_id, report_id);
+
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT receipt_code_once UNIQUE (receipt_code);
 
+ALTER TABLE ONLY payments.reminder
+    ADD CONSTRAINT reminder_pkey PRIMARY KEY (bill_id, kind);
+
+ALTER TABLE ONLY payments.till_approval
+    ADD CONSTRAINT till_approval_pkey PRIMARY KEY (till_id);
+
+ALTER TABLE ONLY payments.till_closing
+    ADD CONSTRAINT till_closing_pkey PRIMARY KEY (till_id);
+
+ALTER TABLE ONLY payments.till_closing
+    ADD CONSTRAINT till_closing_till_id_closed_by_key UNIQUE (till_id, closed_by);
+
+ALTER TABLE ONLY payments.till
+    ADD CONSTRAINT till_id_opened_by_key UNIQUE (id, opened_by);
+
+ALTER TABLE ONLY payments.till
+    ADD CONSTRAINT till_ledger_account_key UNIQUE (ledger_account);
+
+ALTER TABLE ONLY payments.till_payment
+    ADD CONSTRAINT till_payment_pkey PRIMARY KEY (payment_id);
+
+ALTER TABLE ONLY payments.till
+    ADD CONSTRAINT till_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT transfer_pays_once UNIQUE (transfer_id);
+
+ALTER TABLE ONLY payments.waiver_decision
+    ADD CONSTRAINT waiver_decision_pkey PRIMARY KEY (waiver_id);
+
+ALTER TABLE ONLY payments.waiver
+    ADD CONSTRAINT waiver_id_proposed_by_key UNIQUE (id, proposed_by);
+
+ALTER TABLE ONLY payments.waiver
+    ADD CONSTRAINT waiver_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.migration
     ADD CONSTRAINT migration_name_key UNIQUE (name);
@@ -7292,7 +8803,37 @@ CREATE INDEX message_resident ON messages.message USING btree (resident_id, sent
 
 CREATE INDEX client_assertion_expires ON openid.client_assertion USING btree (expires_at);
 
+CREATE UNIQUE INDEX bank_account_collects ON payments.bank_account USING btree (currency) WHERE collects;
+
+CREATE INDEX bank_allocation_item ON payments.bank_allocation USING btree (item_id);
+
+CREATE INDEX bank_entry_content ON payments.bank_entry USING btree (content) WHERE (content IS NOT NULL);
+
+CREATE INDEX bank_entry_reference ON payments.bank_entry USING btree (bank_reference) WHERE (bank_reference IS NOT NULL);
+
+CREATE INDEX bank_item_recorded ON payments.bank_item USING btree (recorded_at, id);
+
+CREATE INDEX bank_movement_likeness ON payments.bank_movement USING btree (account_id, booked_on, amount);
+
+CREATE INDEX bank_movement_untold ON payments.bank_movement USING btree (account_id, booked_on, amount) WHERE (NOT is_told);
+
+CREATE INDEX bank_report_account ON payments.bank_report USING btree (account_id);
+
+CREATE INDEX bank_report_problems ON payments.bank_report USING btree (id) WHERE (problems <> '{}'::text[]);
+
+CREATE INDEX bank_return_item ON payments.bank_return USING btree (item_id);
+
+CREATE INDEX bill_due ON payments.bill USING btree (due_on);
+
 CREATE INDEX bill_resident ON payments.bill USING btree (resident_id, created_at, id);
+
+CREATE INDEX payment_bill ON payments.payment USING btree (bill_id, paid_at, id);
+
+CREATE INDEX till_opened ON payments.till USING btree (opened_by, opened_at);
+
+CREATE INDEX till_payment_till ON payments.till_payment USING btree (till_id);
+
+CREATE INDEX waiver_bill ON payments.waiver USING btree (bill_id);
 
 CREATE INDEX question_due ON questions.question USING btree (due_at);
 
@@ -7448,6 +8989,32 @@ CREATE TRIGGER message_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON message
 
 CREATE TRIGGER closed_client_loses_tokens AFTER UPDATE OF closed_at ON openid.client FOR EACH ROW WHEN ((new.closed_at IS NOT NULL)) EXECUTE FUNCTION web.revoke_tokens_of_closed_client();
 
+CREATE TRIGGER allocated_within_item AFTER INSERT ON payments.bank_allocation FOR EACH ROW EXECUTE FUNCTION payments.check_item();
+
+CREATE TRIGGER bank_account_in_ledger BEFORE INSERT ON payments.bank_account FOR EACH ROW EXECUTE FUNCTION payments.check_bank_account();
+
+CREATE TRIGGER bank_account_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_account FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER bank_allocation_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_allocation FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER bank_entry_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_entry FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER bank_file_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_file FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER bank_item_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_item FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER bank_movement_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_movement FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER bank_report_decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_report_decision FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER bank_report_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_report FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER bank_return_decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_return_decision FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER bank_return_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_return FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER bank_sighting_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_sighting FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE CONSTRAINT TRIGGER bill_equals_lines AFTER INSERT ON payments.bill DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments.check_bill();
 
 CREATE CONSTRAINT TRIGGER bill_line_equals_bill AFTER INSERT ON payments.bill_line DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments.check_bill();
@@ -7456,7 +9023,37 @@ CREATE TRIGGER bill_line_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payme
 
 CREATE TRIGGER bill_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bill FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE CONSTRAINT TRIGGER item_equals_movement AFTER INSERT ON payments.bank_item DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments.check_movement();
+
+CREATE TRIGGER item_waits AFTER INSERT ON payments.bank_item FOR EACH ROW EXECUTE FUNCTION payments.wait_for_item();
+
+CREATE CONSTRAINT TRIGGER movement_equals_items AFTER INSERT ON payments.bank_movement DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments.check_movement();
+
 CREATE TRIGGER payment_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.payment FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER payment_within_bill AFTER INSERT ON payments.payment FOR EACH ROW EXECUTE FUNCTION payments.check_payment();
+
+CREATE TRIGGER reminder_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.reminder FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER return_decided AFTER INSERT ON payments.bank_return_decision FOR EACH ROW EXECUTE FUNCTION payments.follow_return_decision();
+
+CREATE TRIGGER returned_within_item AFTER INSERT ON payments.bank_return FOR EACH ROW EXECUTE FUNCTION payments.check_item();
+
+CREATE TRIGGER till_approval_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.till_approval FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER till_closing_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.till_closing FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER till_is_open AFTER INSERT ON payments.till_payment FOR EACH ROW EXECUTE FUNCTION payments.check_till_payment();
+
+CREATE TRIGGER till_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.till FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER till_payment_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.till_payment FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER waiver_decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.waiver_decision FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER waiver_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.waiver FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER waiver_within_bill AFTER INSERT ON payments.waiver_decision FOR EACH ROW EXECUTE FUNCTION payments.check_waiver();
 
 CREATE TRIGGER answer_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON questions.answer FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -7725,11 +9322,80 @@ ALTER TABLE ONLY openid.client_assertion
 ALTER TABLE ONLY openid.client
     ADD CONSTRAINT client_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
 
+ALTER TABLE ONLY payments.bank_account
+    ADD CONSTRAINT bank_account_ledger_account_fkey FOREIGN KEY (ledger_account) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY payments.bank_account
+    ADD CONSTRAINT bank_account_suspense_account_fkey FOREIGN KEY (suspense_account) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY payments.bank_allocation
+    ADD CONSTRAINT bank_allocation_assigned_by_fkey FOREIGN KEY (assigned_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payments.bank_allocation
+    ADD CONSTRAINT bank_allocation_bill_id_fkey FOREIGN KEY (bill_id) REFERENCES payments.bill(id);
+
+ALTER TABLE ONLY payments.bank_allocation
+    ADD CONSTRAINT bank_allocation_id_fkey FOREIGN KEY (id) REFERENCES ledger.transfer(id);
+
+ALTER TABLE ONLY payments.bank_allocation
+    ADD CONSTRAINT bank_allocation_item_id_fkey FOREIGN KEY (item_id) REFERENCES payments.bank_item(id);
+
+ALTER TABLE ONLY payments.bank_allocation
+    ADD CONSTRAINT bank_allocation_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES payments.payment(id);
+
+ALTER TABLE ONLY payments.bank_entry
+    ADD CONSTRAINT bank_entry_report_id_fkey FOREIGN KEY (report_id) REFERENCES payments.bank_report(id);
+
+ALTER TABLE ONLY payments.bank_file
+    ADD CONSTRAINT bank_file_imported_by_fkey FOREIGN KEY (imported_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payments.bank_item
+    ADD CONSTRAINT bank_item_movement_id_fkey FOREIGN KEY (movement_id) REFERENCES payments.bank_movement(id);
+
+ALTER TABLE ONLY payments.bank_item_waiting
+    ADD CONSTRAINT bank_item_waiting_item_id_fkey FOREIGN KEY (item_id) REFERENCES payments.bank_item(id);
+
+ALTER TABLE ONLY payments.bank_movement
+    ADD CONSTRAINT bank_movement_account_id_fkey FOREIGN KEY (account_id) REFERENCES payments.bank_account(id);
+
+ALTER TABLE ONLY payments.bank_movement
+    ADD CONSTRAINT bank_movement_id_fkey FOREIGN KEY (id) REFERENCES ledger.transfer(id) DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE ONLY payments.bank_movement
+    ADD CONSTRAINT bank_movement_report_id_position_fkey FOREIGN KEY (report_id, "position") REFERENCES payments.bank_entry(report_id, "position");
+
+ALTER TABLE ONLY payments.bank_report
+    ADD CONSTRAINT bank_report_account_id_fkey FOREIGN KEY (account_id) REFERENCES payments.bank_account(id);
+
+ALTER TABLE ONLY payments.bank_report_decision
+    ADD CONSTRAINT bank_report_decision_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payments.bank_report_decision
+    ADD CONSTRAINT bank_report_decision_report_id_fkey FOREIGN KEY (report_id) REFERENCES payments.bank_report(id);
+
+ALTER TABLE ONLY payments.bank_report
+    ADD CONSTRAINT bank_report_file_sha256_fkey FOREIGN KEY (file_sha256) REFERENCES payments.bank_file(sha256);
+
+ALTER TABLE ONLY payments.bank_return_decision
+    ADD CONSTRAINT bank_return_decision_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payments.bank_return_decision
+    ADD CONSTRAINT bank_return_decision_return_id_proposed_by_fkey FOREIGN KEY (return_id, proposed_by) REFERENCES payments.bank_return(id, proposed_by);
+
+ALTER TABLE ONLY payments.bank_return
+    ADD CONSTRAINT bank_return_item_id_fkey FOREIGN KEY (item_id) REFERENCES payments.bank_item(id);
+
+ALTER TABLE ONLY payments.bank_return
+    ADD CONSTRAINT bank_return_proposed_by_fkey FOREIGN KEY (proposed_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payments.bank_sighting
+    ADD CONSTRAINT bank_sighting_movement_id_fkey FOREIGN KEY (movement_id) REFERENCES payments.bank_movement(id);
+
+ALTER TABLE ONLY payments.bank_sighting
+    ADD CONSTRAINT bank_sighting_report_id_position_fkey FOREIGN KEY (report_id, "position") REFERENCES payments.bank_entry(report_id, "position");
+
 ALTER TABLE ONLY payments.bill_line
     ADD CONSTRAINT bill_line_bill_id_fkey FOREIGN KEY (bill_id) REFERENCES payments.bill(id);
-
-ALTER TABLE ONLY payments.payment
-    ADD CONSTRAINT bill_paid_in_full FOREIGN KEY (bill_id, currency, net) REFERENCES payments.bill(id, currency, amount);
 
 ALTER TABLE ONLY payments.bill
     ADD CONSTRAINT bill_pays_into_fkey FOREIGN KEY (pays_into) REFERENCES ledger.account(id);
@@ -7744,7 +9410,46 @@ ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
 
 ALTER TABLE ONLY payments.payment
+    ADD CONSTRAINT payment_currency FOREIGN KEY (bill_id, currency) REFERENCES payments.bill(id, currency);
+
+ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_transfer_id_fkey FOREIGN KEY (transfer_id) REFERENCES ledger.transfer(id);
+
+ALTER TABLE ONLY payments.reminder
+    ADD CONSTRAINT reminder_bill_id_fkey FOREIGN KEY (bill_id) REFERENCES payments.bill(id);
+
+ALTER TABLE ONLY payments.till_approval
+    ADD CONSTRAINT till_approval_approved_by_fkey FOREIGN KEY (approved_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payments.till_approval
+    ADD CONSTRAINT till_approval_till_id_closed_by_fkey FOREIGN KEY (till_id, closed_by) REFERENCES payments.till_closing(till_id, closed_by);
+
+ALTER TABLE ONLY payments.till_closing
+    ADD CONSTRAINT till_closing_till_id_closed_by_fkey FOREIGN KEY (till_id, closed_by) REFERENCES payments.till(id, opened_by);
+
+ALTER TABLE ONLY payments.till
+    ADD CONSTRAINT till_ledger_account_fkey FOREIGN KEY (ledger_account) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY payments.till
+    ADD CONSTRAINT till_opened_by_fkey FOREIGN KEY (opened_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payments.till_payment
+    ADD CONSTRAINT till_payment_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES payments.payment(id);
+
+ALTER TABLE ONLY payments.till_payment
+    ADD CONSTRAINT till_payment_till_id_fkey FOREIGN KEY (till_id) REFERENCES payments.till(id);
+
+ALTER TABLE ONLY payments.waiver
+    ADD CONSTRAINT waiver_bill_id_fkey FOREIGN KEY (bill_id) REFERENCES payments.bill(id);
+
+ALTER TABLE ONLY payments.waiver_decision
+    ADD CONSTRAINT waiver_decision_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payments.waiver_decision
+    ADD CONSTRAINT waiver_decision_waiver_id_proposed_by_fkey FOREIGN KEY (waiver_id, proposed_by) REFERENCES payments.waiver(id, proposed_by);
+
+ALTER TABLE ONLY payments.waiver
+    ADD CONSTRAINT waiver_proposed_by_fkey FOREIGN KEY (proposed_by) REFERENCES identity.staff(id);
 
 ALTER TABLE ONLY questions.answer
     ADD CONSTRAINT answer_answered_by_fkey FOREIGN KEY (answered_by) REFERENCES identity.staff(id);
@@ -8374,6 +10079,32 @@ REVOKE ALL ON FUNCTION ledger.write_transfers(ids uuid[], kinds text[], debit_ac
 REVOKE ALL ON FUNCTION messages.messages_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION messages.messages_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
 
+REVOKE ALL ON FUNCTION payments.approve_till(credential bytea, till uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.approve_till(credential bytea, till uuid) TO stoa_app;
+
+GRANT SELECT,INSERT ON TABLE payments.bank_report TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_report TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION payments.are_apart(one payments.bank_report, other payments.bank_report) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.assign_item(credential bytea, item uuid, bill_reference text, receipt_code text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.assign_item(credential bytea, item uuid, bill_reference text, receipt_code text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.bank_item_history_for(credential bytea, item uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.bank_item_history_for(credential bytea, item uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.bank_items_for(credential bytea, item uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.bank_items_for(credential bytea, item uuid, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.bank_reports_for(credential bytea, report uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.bank_reports_for(credential bytea, report uuid, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.bank_waiting_for(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.bank_waiting_for(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.bill_for(credential bytea, bill_reference text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.bill_for(credential bytea, bill_reference text) TO stoa_app;
+
 REVOKE ALL ON FUNCTION payments.bill_lines_of(credential bytea, bill uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.bill_lines_of(credential bytea, bill uuid) TO stoa_app;
 
@@ -8383,12 +10114,154 @@ GRANT ALL ON FUNCTION payments.bill_of(credential bytea, bill uuid) TO stoa_app;
 REVOKE ALL ON FUNCTION payments.bills_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.bills_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
 
+REVOKE ALL ON FUNCTION payments.book_report(report uuid, actor_kind text, actor_id text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.cash_account(currency text, is_difference boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.check_bank_account() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payments.check_bill() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.check_item() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.check_movement() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.check_payment() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.check_till_payment() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.check_waiver() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.close_till(credential bytea, till uuid, counted bigint, explanation text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.close_till(credential bytea, till uuid, counted bigint, explanation text) TO stoa_app;
+
+GRANT SELECT ON TABLE payments.bank_account TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_account TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION payments.collecting_account(currency text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.collecting_account(currency text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.decide_report(credential bytea, report uuid, decision text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.decide_report(credential bytea, report uuid, decision text, reason text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.decide_return(credential bytea, return_id uuid, decision text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.decide_return(credential bytea, return_id uuid, decision text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.decide_waiver(credential bytea, waiver uuid, decision text, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT reference text, OUT language text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.decide_waiver(credential bytea, waiver uuid, decision text, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT reference text, OUT language text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.derived_id(name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.follow_return_decision() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.import_bank_file(credential bytea, sha256 bytea, file jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.import_bank_file(credential bytea, sha256 bytea, file jsonb) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.remainder_97(characters text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.remainder_97(characters text) TO stoa_door;
+
+REVOKE ALL ON FUNCTION payments.is_creditor_reference(reference text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.is_creditor_reference(reference text) TO stoa_door;
 
 REVOKE ALL ON FUNCTION payments.issue_bill(id uuid, resident uuid, kind text, reference text, title jsonb, currency text, issued_on date, due_on date, pays_into uuid, line_descriptions jsonb[], line_amounts bigint[]) FROM PUBLIC;
 
+GRANT SELECT,INSERT ON TABLE payments.bank_allocation TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_allocation TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.bank_item TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_item TO stoa_auditor;
+
+GRANT UPDATE(id) ON TABLE payments.bank_item TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE payments.bank_return TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_return TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.bank_return_decision TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_return_decision TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION payments.item_rest(item uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.lock_bill(bill uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.lock_item(item uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.lock_till(till uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.may_be(movement uuid, content bytea, bank_reference text, told payments.bank_report) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.move_cash(transfer uuid, debit uuid, credit uuid, amount bigint, currency text, reference text, staff uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.next_creditor_reference() FROM PUBLIC;
+
+GRANT SELECT,INSERT ON TABLE payments.bank_entry TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_entry TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.bank_movement TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_movement TO stoa_auditor;
+
+GRANT SELECT ON TABLE payments.bill TO stoa_door;
+GRANT SELECT ON TABLE payments.bill TO stoa_auditor;
+
+GRANT UPDATE(id) ON TABLE payments.bill TO stoa_door;
+
+REVOKE ALL ON FUNCTION payments.named_bills(movements uuid[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.notices(allocations jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.open_bank_account(identification text, holder text, currency text, collects boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.open_till(credential bytea, till uuid, counter text, currency text, opening_float bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.open_till(credential bytea, till uuid, counter text, currency text, opening_float bigint) TO stoa_app;
+
+GRANT SELECT,INSERT ON TABLE payments.payment TO stoa_door;
+GRANT SELECT ON TABLE payments.payment TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.waiver TO stoa_door;
+GRANT SELECT ON TABLE payments.waiver TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.waiver_decision TO stoa_door;
+GRANT SELECT ON TABLE payments.waiver_decision TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION payments.outstanding(bill uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payments.pay(credential bytea, bill uuid, payment_id uuid, receipt_code text, idempotency_key text, request_hash bytea, OUT outcome text, OUT payment uuid, OUT is_new boolean, OUT resident uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.pay(credential bytea, bill uuid, payment_id uuid, receipt_code text, idempotency_key text, request_hash bytea, OUT outcome text, OUT payment uuid, OUT is_new boolean, OUT resident uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.payments_of(credential bytea, bill uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.payments_of(credential bytea, bill uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.plan_allocation(item uuid, bill uuid, amount bigint, net bigint, receipt_code text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.post_from_suspense(currency text, ids uuid[], debits uuid[], credits uuid[], amounts bigint[], refs text[], allocations jsonb, suspense_account uuid, assigned_by uuid, actor_kind text, actor_id text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.problems_of(kind text, report jsonb, currency text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.propose_return(credential bytea, item uuid, return_id uuid, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.propose_return(credential bytea, item uuid, return_id uuid, reason text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.propose_waiver(credential bytea, waiver uuid, bill uuid, amount bigint, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.propose_waiver(credential bytea, waiver uuid, bill uuid, amount bigint, reason text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.refresh_waiting(item uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.remind(zone text, days_before integer, days_after integer, bills_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.remind(zone text, days_before integer, days_after integer, bills_max integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.take_bank_file(sha256 bytea, file jsonb, staff uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.take_cash(credential bytea, till uuid, payment uuid, bill_reference text, amount bigint, receipt_code text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.take_cash(credential bytea, till uuid, payment uuid, bill_reference text, amount bigint, receipt_code text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.tills_for(credential bytea, till uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.tills_for(credential bytea, till uuid, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.wait_for_item() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.waivers_for(credential bytea, bill uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.waivers_for(credential bytea, bill uuid, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.waivers_of(credential bytea, bill uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.waivers_of(credential bytea, bill uuid) TO stoa_app;
 
 REVOKE ALL ON FUNCTION pg_catalog.lo_creat(integer) FROM PUBLIC;
 
@@ -8650,14 +10523,36 @@ GRANT SELECT ON TABLE openid.client TO stoa_door;
 
 GRANT SELECT,INSERT,DELETE ON TABLE openid.client_assertion TO stoa_app;
 
-GRANT SELECT ON TABLE payments.bill TO stoa_door;
-GRANT SELECT ON TABLE payments.bill TO stoa_auditor;
+GRANT SELECT,INSERT ON TABLE payments.bank_file TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_file TO stoa_auditor;
+
+GRANT SELECT,INSERT,DELETE ON TABLE payments.bank_item_waiting TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE payments.bank_report_decision TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_report_decision TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.bank_sighting TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_sighting TO stoa_auditor;
 
 GRANT SELECT ON TABLE payments.bill_line TO stoa_door;
 GRANT SELECT ON TABLE payments.bill_line TO stoa_auditor;
 
-GRANT SELECT,INSERT ON TABLE payments.payment TO stoa_door;
-GRANT SELECT ON TABLE payments.payment TO stoa_auditor;
+GRANT SELECT,INSERT ON TABLE payments.reminder TO stoa_door;
+GRANT SELECT ON TABLE payments.reminder TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.till TO stoa_door;
+GRANT SELECT ON TABLE payments.till TO stoa_auditor;
+
+GRANT UPDATE(id) ON TABLE payments.till TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE payments.till_approval TO stoa_door;
+GRANT SELECT ON TABLE payments.till_approval TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.till_closing TO stoa_door;
+GRANT SELECT ON TABLE payments.till_closing TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.till_payment TO stoa_door;
+GRANT SELECT ON TABLE payments.till_payment TO stoa_auditor;
 
 GRANT SELECT ON TABLE public.migration TO stoa_app;
 GRANT SELECT ON TABLE public.migration TO stoa_auditor;
