@@ -77,7 +77,7 @@ struct BankPagesTests {
             let officer = CityBrowser(client, session: try await home.city.staff(roles: [.financeOfficer], username: "first.officer").session)
             let second = CityBrowser(client, session: try await home.city.staff(roles: [.approver], username: "second.pair").session)
             _ = try await home.bill(home.ada, "PW-1", 3_000)
-            try await home.take(Household.notification([Told(text: "rent <b>"), Told(amount: "7.00")]))
+            try await home.take(Household.notification([Told(text: "rent &lt;b&gt;"), Told(amount: "7.00")]))
             let items = try await home.city.owner.query(OneValue("SELECT id FROM payments.bank_item ORDER BY amount DESC", of: UUID.self)).map { $0.uuidString.lowercased() }
             let page = "/staff/bank/items/\(items[0])"
             let first = try await officer.get(page)
