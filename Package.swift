@@ -15,6 +15,7 @@ let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package
 let hummingbirdTesting = Target.Dependency.product(name: "HummingbirdTesting", package: "hummingbird")
 let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
 let jwtKit = Target.Dependency.product(name: "JWTKit", package: "jwt-kit")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
@@ -78,6 +79,7 @@ let package = Package(
         .target(name: "Primitives", dependencies: [deque], swiftSettings: strict),
         .target(name: "Postgres", dependencies: ["CLibpq", "Primitives", logging, metrics, deque, atomics], swiftSettings: strict),
         .target(name: "TransparencyLog", dependencies: [crypto], swiftSettings: strict),
+        .target(name: "WebAuthn", dependencies: [crypto, cryptoExtras], swiftSettings: strict),
         .target(
             name: "Web",
             dependencies: [
@@ -90,7 +92,7 @@ let package = Package(
         slice("Messages"),
         slice("Witness", ["TransparencyLog"]),
         slice("Register", ["AccessLog", "Messages"]),
-        slice("Identity", ["CArgon2", "Register", "Messages"]),
+        slice("Identity", ["CArgon2", "WebAuthn", "Register", "Messages"]),
         slice("OpenID", ["AccessLog", "Register", "Identity", jwtKit]),
         slice("Consent", ["AccessLog", "Register", "TransparencyLog"]),
         slice("Exchange", ["AccessLog", "Register", "OpenID", "TransparencyLog", httpClient, structuredFields, nioPosix, nioHTTP1]),
@@ -131,7 +133,7 @@ let package = Package(
         tests("Exchange", ["City", "TestSupport", "Postgres", "Primitives", "Register", "AccessLog", "TransparencyLog", "Web", "Consent", hummingbird, hummingbirdTesting, crypto, httpTypes, nio, logging]),
         tests("Catalogue", ["City", "TestSupport", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("AccessLog", ["City", "TestSupport", "Postgres", "Primitives", "Register", "TransparencyLog", "Web", "Witness", hummingbirdTesting, crypto, httpTypes, nio, logging]),
-        tests("Identity", ["City", "Messages", "Postgres", "Primitives", "Register", "Web", hummingbirdTesting]),
+        tests("Identity", ["Authenticator", "City", "Messages", "Postgres", "Primitives", "Register", "Web", "WebAuthn", crypto, hummingbirdTesting]),
         tests("Messages", ["City", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("DataExport", ["City", "AccessLog", "Consent", "Ledger", "Messages", "Payments", "Questions", "Register", "TransparencyLog", "Postgres", "Primitives", "Web", hummingbirdTesting, crypto, httpTypes]),
         tests("DataTracker", ["City", "AccessLog", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes, nio]),
@@ -143,6 +145,9 @@ let package = Package(
         tests("Benefits", ["City", "Postgres", "Primitives", "Web", "AccessLog", "Ledger", "Payments", hummingbird, hummingbirdTesting, httpTypes, logging]),
         tests("OpenID", ["City", "TestSupport", "Postgres", "Primitives", "AccessLog", "Web", hummingbird, hummingbirdTesting, jwtKit, crypto, yams, logging, httpTypes, nio]),
         tests("TransparencyLog", [crypto]),
+        // An authenticator in software, for the tests of passkeys.
+        .target(name: "Authenticator", dependencies: [crypto, cryptoExtras], path: "Tests/Authenticator", swiftSettings: strict),
+        tests("WebAuthn", ["Authenticator", crypto, cryptoExtras]),
         tests("Witness", ["City", "Postgres", "TransparencyLog", "Web", crypto, hummingbirdTesting, httpTypes, nio]),
         tests("Register", ["TestSupport", "Postgres", "Primitives", "Web", logging]),
         tests("Stoa", ["City", "AccessLog", "TestSupport", "Postgres", "Primitives", "Register", "Identity", "TransparencyLog", "Web", logging, configuration, arguments, httpTypes, yams]),

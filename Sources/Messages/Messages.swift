@@ -27,6 +27,7 @@ public enum MessageKind: String, Sendable, CaseIterable {
     case billPaid = "bill_paid"
     // Written by the functions that change how a resident signs in (migrations/0030, 0031).
     case appAdded = "app_added"
+    case passkeyAdded = "passkey_added"
     case codeSheetMade = "code_sheet_made"
     case recoveryCodesMade = "recovery_codes_made"
     case recoveryCodeUsed = "recovery_code_used"
@@ -48,7 +49,7 @@ public enum MessageKind: String, Sendable, CaseIterable {
         case .questionReceived, .questionAnswered, .glassBroken, .glassReviewed: ("/access-log", "messages.see.log")
         case .paymentReceived: ("/money", "messages.see.money")
         case .billPaid: ("/bills", "messages.see.bills")
-        case .appAdded, .codeSheetMade, .recoveryCodesMade, .recoveryCodeUsed, .factorRemoved, .passwordChanged: ("/security", "messages.see.security")
+        case .appAdded, .passkeyAdded, .codeSheetMade, .recoveryCodesMade, .recoveryCodeUsed, .factorRemoved, .passwordChanged: ("/security", "messages.see.security")
         case .disputeReceived, .disputeReply, .disputeLate, .disputeDecided, .disputeRefunded: ("/disputes", "messages.see.disputes")
         }
     }

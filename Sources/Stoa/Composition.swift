@@ -60,7 +60,8 @@ struct City {
         identity = IdentityService(
             database: database, passwords: try PasswordHasher(cost: configuration.passwords, threadCount: configuration.passwordThreads),
             vault: keys.vault, lookup: keys.lookup,
-            settings: IdentitySettings(city: configuration.city.name, staffNeedSecondFactor: configuration.staffNeedSecondFactor))
+            settings: IdentitySettings(
+                city: configuration.city.name, staffNeedSecondFactor: configuration.staffNeedSecondFactor, baseURL: configuration.baseURL))
         ledger = Ledger(database: database)
 
         site = try Site(configuration: configuration.web, resolve: Site.resolver(using: database))
