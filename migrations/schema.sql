@@ -2216,7 +2216,7 @@ CREATE TABLE web.credential (
     CONSTRAINT credential_check2 CHECK (((second_factor IS NULL) = (second_factor_at IS NULL))),
     CONSTRAINT credential_check3 CHECK (((kind <> 'session'::text) OR ((authenticator_assurance = 1) = (second_factor IS NULL)))),
     CONSTRAINT credential_check4 CHECK (((kind = 'access_token'::text) = (client_id IS NOT NULL))),
-    CONSTRAINT credential_first_factor_check CHECK ((first_factor = ANY (ARRAY['password'::text, 'passkey'::text, 'recovery_code'::text, 'letter'::text, 'counter'::text]))),
+    CONSTRAINT credential_first_factor_check CHECK ((first_factor = ANY (ARRAY['password'::text, 'passkey'::text, 'recovery_code'::text]))),
     CONSTRAINT credential_hash_check CHECK ((octet_length(hash) = 32)),
     CONSTRAINT credential_kind_check CHECK ((kind = ANY (ARRAY['session'::text, 'access_token'::text]))),
     CONSTRAINT credential_second_factor_check CHECK ((second_factor = ANY (ARRAY['totp'::text, 'code_sheet'::text, 'recovery_codes'::text, 'passkey'::text])))
@@ -3520,6 +3520,34 @@ $$;
 
 ALTER FUNCTION exchange.volume_of(credential bytea) OWNER TO stoa_door;
 
+CREATE FUNCTION identity.add_passkey(credential bytea, challenge_hash bytea, factor_id uuid, credential_id bytea, public_key bytea, sign_count bigint, new_hash bytea) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+    needs text;
+BEGIN
+    SELECT h.account_id, h.staff_id INTO who FROM identity.holder(add_passkey.credential) AS h WHERE h.is_session;
+    PERFORM identity.lock_factors(who.account_id, who.staff_id);
+    needs := identity.factor_change_needs(add_passkey.credential);
+    IF needs IS DISTINCT FROM 'nothing' THEN RETURN needs; END IF;
+    IF NOT identity.take_challenge(add_passkey.challenge_hash, add_passkey.credential, true) THEN RETURN 'unknown'; END IF;
+    INSERT INTO identity.factor AS f (id, account_id, staff_id, kind, credential_id, public_key, sign_count, confirmed_at)
+        SELECT add_passkey.factor_id, who.account_id, who.staff_id, 'passkey', add_passkey.credential_id, add_passkey.public_key, add_passkey.sign_count,
+               public.stoa_now()
+        WHERE (SELECT count(*) FROM identity.factor AS o
+               WHERE (o.account_id = who.account_id OR o.staff_id = who.staff_id) AND o.kind = 'passkey' AND o.removed_at IS NULL) < 10
+        ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN RETURN 'unknown'; END IF;
+    PERFORM identity.tell_of_factor(who.account_id, 'passkey_added');
+    PERFORM identity.raise_assurance(add_passkey.credential, 'passkey', add_passkey.new_hash);
+    RETURN 'confirmed';
+END
+$$;
+
+ALTER FUNCTION identity.add_passkey(credential bytea, challenge_hash bytea, factor_id uuid, credential_id bytea, public_key bytea, sign_count bigint, new_hash bytea) OWNER TO stoa_door;
+
 CREATE FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) RETURNS TABLE(outcome text, wait_minutes integer, factor_id uuid, sealed_secret bytea, salt bytea, number smallint, at timestamp with time zone)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3528,7 +3556,10 @@ DECLARE
     who record;
 BEGIN
     SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(begin_factor_attempt.credential) AS h;
-    IF NOT FOUND THEN RETURN; END IF;
+    -- Two codes of one list are one factor.
+    IF NOT FOUND OR begin_factor_attempt.kind = 'recovery_codes' AND EXISTS (
+        SELECT FROM identity.sign_in AS i WHERE i.hash = begin_factor_attempt.credential AND i.first_factor = 'recovery_code')
+    THEN RETURN; END IF;
     RETURN QUERY
         SELECT t.outcome, t.wait_minutes, f.id, f.sealed_secret, f.salt,
             (SELECT min(c.number) FROM identity.factor_code AS c WHERE c.factor_id = f.id AND c.used_at IS NULL AND f.kind = 'code_sheet'),
@@ -3541,6 +3572,39 @@ END
 $$;
 
 ALTER FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.begin_new_passkey(credential bytea, challenge_hash bytea, OUT outcome text, OUT owner bytea, OUT ids bytea[]) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    SELECT identity.factor_change_needs(begin_new_passkey.credential), h.subject,
+        ARRAY(SELECT f.credential_id FROM identity.factor AS f
+              WHERE (f.account_id = h.account_id OR f.staff_id = h.staff_id) AND f.kind = 'passkey' AND f.removed_at IS NULL)
+        INTO outcome, owner, ids
+        FROM identity.holder(begin_new_passkey.credential) AS h WHERE h.is_session;
+    IF outcome = 'nothing' THEN
+        INSERT INTO identity.passkey_challenge (hash, holder, is_for_new) VALUES (begin_new_passkey.challenge_hash, begin_new_passkey.credential, true);
+        outcome := 'begun';
+    END IF;
+END
+$$;
+
+ALTER FUNCTION identity.begin_new_passkey(credential bytea, challenge_hash bytea, OUT outcome text, OUT owner bytea, OUT ids bytea[]) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.begin_passkey(challenge_hash bytea, credential bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO identity.passkey_challenge (hash, holder, is_for_new)
+        SELECT begin_passkey.challenge_hash, begin_passkey.credential, false
+        WHERE begin_passkey.credential IS NULL OR EXISTS (SELECT FROM identity.holder(begin_passkey.credential) AS h WHERE h.is_session);
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION identity.begin_passkey(challenge_hash bytea, credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.begin_password_check(credential bytea, address_hmac bytea) RETURNS TABLE(outcome text, wait_minutes integer, password_hash text)
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3560,6 +3624,24 @@ END
 $$;
 
 ALTER FUNCTION identity.begin_password_check(credential bytea, address_hmac bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.begin_recovery(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    person record;
+BEGIN
+    SELECT a.id, (SELECT f.salt FROM identity.factor AS f WHERE f.account_id = a.id AND f.kind = 'recovery_codes' AND f.removed_at IS NULL) AS salt INTO person
+        FROM identity.sign_in_name AS n JOIN identity.account AS a ON a.id = n.account_id AND a.closed_at IS NULL
+        WHERE n.hmac = begin_recovery.name_hmac;
+    SELECT c.outcome, c.wait_minutes INTO outcome, wait_minutes
+        FROM identity.count_attempt(coalesce(uuid_send(person.id), begin_recovery.name_hmac), 'recovery_codes', begin_recovery.address_hmac) AS c;
+    IF outcome = 'counted' THEN salt := person.salt; END IF;
+END
+$$;
+
+ALTER FUNCTION identity.begin_recovery(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.begin_registration(address_hmac bytea, attempts_max integer, window_minutes integer) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3732,16 +3814,24 @@ CREATE TABLE identity.factor (
     sealed_secret bytea,
     last_step bigint,
     salt bytea,
+    credential_id bytea,
+    public_key bytea,
+    sign_count bigint,
     created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     confirmed_at timestamp with time zone,
     last_used_at timestamp with time zone,
     removed_at timestamp with time zone,
     CONSTRAINT factor_check CHECK ((num_nonnulls(account_id, staff_id) = 1)),
-    CONSTRAINT factor_check1 CHECK (((kind = 'totp'::text) = (salt IS NULL))),
-    CONSTRAINT factor_check2 CHECK ((((kind = 'totp'::text) AND (removed_at IS NULL)) = (sealed_secret IS NOT NULL))),
-    CONSTRAINT factor_kind_check CHECK ((kind = ANY (ARRAY['totp'::text, 'code_sheet'::text, 'recovery_codes'::text]))),
+    CONSTRAINT factor_check1 CHECK (((kind = ANY (ARRAY['code_sheet'::text, 'recovery_codes'::text])) = (salt IS NOT NULL))),
+    CONSTRAINT factor_check2 CHECK (((kind = 'passkey'::text) = (credential_id IS NOT NULL))),
+    CONSTRAINT factor_check3 CHECK (((kind = 'passkey'::text) = (sign_count IS NOT NULL))),
+    CONSTRAINT factor_check4 CHECK ((((kind = 'totp'::text) AND (removed_at IS NULL)) = (sealed_secret IS NOT NULL))),
+    CONSTRAINT factor_check5 CHECK ((((kind = 'passkey'::text) AND (removed_at IS NULL)) = (public_key IS NOT NULL))),
+    CONSTRAINT factor_credential_id_check CHECK (((octet_length(credential_id) >= 1) AND (octet_length(credential_id) <= 1023))),
+    CONSTRAINT factor_kind_check CHECK ((kind = ANY (ARRAY['totp'::text, 'code_sheet'::text, 'recovery_codes'::text, 'passkey'::text]))),
     CONSTRAINT factor_salt_check CHECK ((octet_length(salt) = 16)),
-    CONSTRAINT factor_sealed_secret_check CHECK ((octet_length(sealed_secret) >= 28))
+    CONSTRAINT factor_sealed_secret_check CHECK ((octet_length(sealed_secret) >= 28)),
+    CONSTRAINT factor_sign_count_check CHECK (((sign_count >= 0) AND (sign_count <= '4294967295'::bigint)))
 );
 
 ALTER TABLE identity.factor OWNER TO stoa_owner;
@@ -3760,7 +3850,7 @@ ALTER TABLE identity.factor_code OWNER TO stoa_owner;
 CREATE FUNCTION identity.end_factor(factor_id uuid) RETURNS void
     LANGUAGE sql
     BEGIN ATOMIC
- UPDATE identity.factor AS f SET removed_at = public.stoa_now(), sealed_secret = NULL::bytea
+ UPDATE identity.factor AS f SET removed_at = public.stoa_now(), sealed_secret = NULL::bytea, public_key = NULL::bytea
    WHERE (f.id = end_factor.factor_id);
  DELETE FROM identity.factor_code AS c
    WHERE (c.factor_id = end_factor.factor_id);
@@ -3791,8 +3881,10 @@ CREATE TABLE identity.sign_in (
     account_id uuid,
     staff_id uuid,
     is_shared boolean NOT NULL,
+    first_factor text DEFAULT 'password'::text NOT NULL,
     password_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     CONSTRAINT sign_in_check CHECK ((num_nonnulls(account_id, staff_id) = 1)),
+    CONSTRAINT sign_in_first_factor_check CHECK ((first_factor = ANY (ARRAY['password'::text, 'recovery_code'::text]))),
     CONSTRAINT sign_in_hash_check CHECK ((octet_length(hash) = 32))
 );
 
@@ -3857,7 +3949,7 @@ CREATE FUNCTION identity.second_factors(account_id uuid, staff_id uuid) RETURNS 
  SELECT f.id,
      f.kind
     FROM identity.factor f
-   WHERE (((f.account_id = second_factors.account_id) OR (f.staff_id = second_factors.staff_id)) AND (f.confirmed_at IS NOT NULL) AND (f.removed_at IS NULL) AND ((f.kind = 'totp'::text) OR ((f.kind = 'code_sheet'::text) AND (EXISTS ( SELECT
+   WHERE (((f.account_id = second_factors.account_id) OR (f.staff_id = second_factors.staff_id)) AND (f.confirmed_at IS NOT NULL) AND (f.removed_at IS NULL) AND ((f.kind = ANY (ARRAY['totp'::text, 'passkey'::text])) OR ((f.kind = 'code_sheet'::text) AND (EXISTS ( SELECT
             FROM identity.factor_code c
            WHERE ((c.factor_id = f.id) AND (c.used_at IS NULL)))))));
 END;
@@ -3888,7 +3980,7 @@ CREATE TABLE identity.factor_failures (
     factor text NOT NULL,
     failures integer DEFAULT 0 NOT NULL,
     last_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT factor_failures_factor_check CHECK ((factor = ANY (ARRAY['password'::text, 'totp'::text, 'code_sheet'::text, 'recovery_codes'::text, 'passkey'::text]))),
+    CONSTRAINT factor_failures_factor_check CHECK ((factor = ANY (ARRAY['password'::text, 'totp'::text, 'code_sheet'::text, 'recovery_codes'::text]))),
     CONSTRAINT factor_failures_failures_check CHECK (((failures >= 0) AND (failures <= 100))),
     CONSTRAINT factor_failures_subject_check CHECK ((octet_length(subject) = ANY (ARRAY[16, 32])))
 );
@@ -3913,10 +4005,21 @@ CREATE FUNCTION identity.factors_of(credential bytea) RETURNS TABLE(id uuid, kin
       JOIN identity.factor f ON (((f.account_id = h.account_id) OR (f.staff_id = h.staff_id))))
       LEFT JOIN identity.factor_failures t ON (((t.subject = h.subject) AND (t.factor = f.kind))))
    WHERE ((f.confirmed_at IS NOT NULL) AND (f.removed_at IS NULL))
-   ORDER BY (array_position(ARRAY['totp'::text, 'code_sheet'::text, 'recovery_codes'::text], f.kind));
+   ORDER BY (array_position(ARRAY['passkey'::text, 'totp'::text, 'code_sheet'::text, 'recovery_codes'::text], f.kind)), f.created_at;
 END;
 
 ALTER FUNCTION identity.factors_of(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.find_passkey(credential_id bytea) RETURNS TABLE(public_key bytea, sign_count bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT f.public_key,
+     f.sign_count
+    FROM identity.factor f
+   WHERE ((f.credential_id = find_passkey.credential_id) AND (f.kind = 'passkey'::text) AND (f.removed_at IS NULL));
+END;
+
+ALTER FUNCTION identity.find_passkey(credential_id bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.forgive(subject bytea, factor text, address_hmac bytea) RETURNS void
     LANGUAGE plpgsql
@@ -4010,10 +4113,10 @@ DECLARE
     half record;
 BEGIN
     DELETE FROM identity.sign_in AS i WHERE i.hash = raise_assurance.credential
-        RETURNING i.account_id, i.staff_id, i.password_at, i.is_shared INTO half;
+        RETURNING i.account_id, i.staff_id, i.first_factor, i.password_at, i.is_shared INTO half;
     IF FOUND THEN
         PERFORM identity.open_session(
-            raise_assurance.new_hash, half.account_id, half.staff_id, 'password', half.password_at, raise_assurance.second_factor, half.is_shared);
+            raise_assurance.new_hash, half.account_id, half.staff_id, half.first_factor, half.password_at, raise_assurance.second_factor, half.is_shared);
         RETURN true;
     END IF;
     UPDATE web.credential AS c
@@ -4025,6 +4128,33 @@ END
 $$;
 
 ALTER FUNCTION identity.raise_assurance(credential bytea, second_factor text, new_hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.recover(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    person uuid;
+BEGIN
+    UPDATE identity.factor_code AS c SET used_at = public.stoa_now()
+        FROM identity.sign_in_name AS n
+        JOIN identity.account AS a ON a.id = n.account_id AND a.closed_at IS NULL
+        JOIN identity.factor AS f ON f.account_id = a.id AND f.kind = 'recovery_codes' AND f.removed_at IS NULL
+        WHERE n.hmac = recover.name_hmac AND c.factor_id = f.id AND c.hash = recover.code_hash AND c.used_at IS NULL
+        RETURNING a.id INTO person;
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    PERFORM identity.forgive(uuid_send(person), 'recovery_codes', recover.address_hmac);
+    PERFORM identity.tell_of_factor(person, 'recovery_code_used');
+    IF EXISTS (SELECT FROM identity.second_factors(person, NULL)) THEN
+        INSERT INTO identity.sign_in (hash, account_id, is_shared, first_factor) VALUES (recover.token_hash, person, false, 'recovery_code');
+        RETURN 'second_factor';
+    END IF;
+    PERFORM identity.open_session(recover.token_hash, person, NULL, 'recovery_code', public.stoa_now(), NULL, false);
+    RETURN 'session';
+END
+$$;
+
+ALTER FUNCTION identity.recover(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) OWNER TO stoa_door;
 
 CREATE TABLE identity.sign_in_name (
     hmac bytea NOT NULL,
@@ -4106,7 +4236,7 @@ CREATE TABLE identity.address_failures (
     last_at timestamp with time zone NOT NULL,
     wait_until timestamp with time zone NOT NULL,
     CONSTRAINT address_failures_address_hmac_check CHECK ((octet_length(address_hmac) = 32)),
-    CONSTRAINT address_failures_factor_check CHECK ((factor = ANY (ARRAY['password'::text, 'totp'::text, 'code_sheet'::text, 'recovery_codes'::text, 'passkey'::text]))),
+    CONSTRAINT address_failures_factor_check CHECK ((factor = ANY (ARRAY['password'::text, 'totp'::text, 'code_sheet'::text, 'recovery_codes'::text]))),
     CONSTRAINT address_failures_failures_check CHECK ((failures > 0)),
     CONSTRAINT address_failures_subject_check CHECK ((octet_length(subject) = ANY (ARRAY[16, 32])))
 );
@@ -4160,6 +4290,50 @@ END
 $$;
 
 ALTER FUNCTION identity.remove_factor(credential bytea, factor_id uuid) OWNER TO stoa_door;
+
+CREATE TABLE identity.passkey_challenge (
+    hash bytea NOT NULL,
+    holder bytea,
+    is_for_new boolean NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT passkey_challenge_check CHECK (((NOT is_for_new) OR (holder IS NOT NULL))),
+    CONSTRAINT passkey_challenge_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT passkey_challenge_holder_check CHECK ((octet_length(holder) = 32))
+);
+
+ALTER TABLE identity.passkey_challenge OWNER TO stoa_owner;
+
+CREATE FUNCTION identity.remove_old_challenges() RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    BEGIN ATOMIC
+ DELETE FROM identity.passkey_challenge AS c
+   WHERE (c.created_at < (public.stoa_now() - '00:10:00'::interval));
+END;
+
+ALTER FUNCTION identity.remove_old_challenges() OWNER TO stoa_door;
+
+CREATE FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    person uuid;
+BEGIN
+    UPDATE web.credential AS c
+        SET hash = replace_password.new_hash, first_factor = 'password', authenticated_at = public.stoa_now(), last_used_at = public.stoa_now()
+        WHERE c.hash = replace_password.credential AND c.kind = 'session' AND web.is_live(c) AND c.account_id IS NOT NULL
+          AND c.first_factor = 'recovery_code' AND c.authenticated_at > public.stoa_now() - interval '15 minutes'
+        RETURNING c.account_id INTO person;
+    IF NOT FOUND THEN RETURN false; END IF;
+    UPDATE identity.account AS a SET password_hash = replace_password.new_password_hash WHERE a.id = person;
+    UPDATE identity.factor_failures AS f SET failures = 0 WHERE f.subject = uuid_send(person) AND f.factor = 'password';
+    PERFORM identity.end_sessions(person, NULL, replace_password.new_hash);
+    PERFORM identity.tell_of_factor(person, 'password_changed');
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.sessions_of(credential bytea) RETURNS TABLE(id uuid, created_at timestamp with time zone, last_used_at timestamp with time zone, second_factor text, is_shared boolean, is_this boolean)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -4224,6 +4398,20 @@ $$;
 
 ALTER FUNCTION identity.sign_out(credential bytea) OWNER TO stoa_door;
 
+CREATE FUNCTION identity.take_challenge(challenge_hash bytea, holder bytea, is_for_new boolean) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    DELETE FROM identity.passkey_challenge AS c
+        WHERE c.hash = take_challenge.challenge_hash AND c.holder IS NOT DISTINCT FROM take_challenge.holder AND c.is_for_new = take_challenge.is_for_new
+          AND c.created_at > public.stoa_now() - interval '5 minutes';
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION identity.take_challenge(challenge_hash bytea, holder bytea, is_for_new boolean) OWNER TO stoa_door;
+
 CREATE FUNCTION identity.taken_names(name_hmacs bytea[]) RETURNS SETOF bytea
     LANGUAGE sql STABLE SECURITY DEFINER
     BEGIN ATOMIC
@@ -4270,6 +4458,35 @@ END
 $$;
 
 ALTER FUNCTION identity.use_listed_code(credential bytea, factor_id uuid, number smallint, code_hash bytea, address_hmac bytea, new_hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.use_passkey(challenge_hash bytea, credential bytea, credential_id bytea, old_sign_count bigint, sign_count bigint, is_shared boolean, new_hash bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+BEGIN
+    IF NOT identity.take_challenge(use_passkey.challenge_hash, use_passkey.credential, false) THEN RETURN false; END IF;
+    UPDATE identity.factor AS f SET sign_count = use_passkey.sign_count, last_used_at = public.stoa_now()
+        WHERE f.credential_id = use_passkey.credential_id AND f.kind = 'passkey' AND f.removed_at IS NULL AND f.sign_count = use_passkey.old_sign_count
+          AND (f.account_id IS NULL OR EXISTS (SELECT FROM identity.account AS a WHERE a.id = f.account_id AND a.closed_at IS NULL))
+          AND (f.staff_id IS NULL OR EXISTS (SELECT FROM identity.staff AS s WHERE s.id = f.staff_id AND s.closed_at IS NULL))
+          AND (use_passkey.credential IS NULL OR EXISTS (
+              SELECT FROM identity.holder(use_passkey.credential) AS h
+              WHERE h.is_session AND (h.account_id = f.account_id OR h.staff_id = f.staff_id)))
+        RETURNING f.account_id, f.staff_id INTO who;
+    IF NOT FOUND THEN RETURN false; END IF;
+    IF use_passkey.credential IS NULL THEN
+        PERFORM identity.open_session(
+            use_passkey.new_hash, who.account_id, who.staff_id, 'passkey', public.stoa_now(), 'passkey', use_passkey.is_shared);
+        RETURN true;
+    END IF;
+    UPDATE web.credential AS c SET first_factor = 'passkey', authenticated_at = public.stoa_now() WHERE c.hash = use_passkey.credential;
+    RETURN identity.raise_assurance(use_passkey.credential, 'passkey', use_passkey.new_hash);
+END
+$$;
+
+ALTER FUNCTION identity.use_passkey(challenge_hash bytea, credential bytea, credential_id bytea, old_sign_count bigint, sign_count bigint, is_shared boolean, new_hash bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -7746,6 +7963,9 @@ ALTER TABLE ONLY identity.factor_failures
 ALTER TABLE ONLY identity.factor
     ADD CONSTRAINT factor_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY identity.passkey_challenge
+    ADD CONSTRAINT passkey_challenge_pkey PRIMARY KEY (hash);
+
 ALTER TABLE ONLY identity.sign_in_name
     ADD CONSTRAINT sign_in_name_pkey PRIMARY KEY (hmac);
 
@@ -7949,15 +8169,19 @@ CREATE INDEX address_failures_last ON identity.address_failures USING btree (las
 
 CREATE INDEX factor_account ON identity.factor USING btree (account_id) WHERE (account_id IS NOT NULL);
 
+CREATE UNIQUE INDEX factor_credential ON identity.factor USING btree (credential_id) WHERE ((credential_id IS NOT NULL) AND (removed_at IS NULL));
+
 CREATE INDEX factor_failures_unknown ON identity.factor_failures USING btree (last_at) WHERE (octet_length(subject) = 32);
 
-CREATE UNIQUE INDEX factor_of_account ON identity.factor USING btree (account_id, kind) WHERE ((account_id IS NOT NULL) AND (confirmed_at IS NOT NULL) AND (removed_at IS NULL));
+CREATE UNIQUE INDEX factor_of_account ON identity.factor USING btree (account_id, kind) WHERE ((account_id IS NOT NULL) AND (kind <> 'passkey'::text) AND (confirmed_at IS NOT NULL) AND (removed_at IS NULL));
 
-CREATE UNIQUE INDEX factor_of_staff ON identity.factor USING btree (staff_id, kind) WHERE ((staff_id IS NOT NULL) AND (confirmed_at IS NOT NULL) AND (removed_at IS NULL));
+CREATE UNIQUE INDEX factor_of_staff ON identity.factor USING btree (staff_id, kind) WHERE ((staff_id IS NOT NULL) AND (kind <> 'passkey'::text) AND (confirmed_at IS NOT NULL) AND (removed_at IS NULL));
 
 CREATE INDEX factor_pending ON identity.factor USING btree (created_at) WHERE (confirmed_at IS NULL);
 
 CREATE INDEX factor_staff ON identity.factor USING btree (staff_id) WHERE (staff_id IS NOT NULL);
+
+CREATE INDEX passkey_challenge_created ON identity.passkey_challenge USING btree (created_at);
 
 CREATE INDEX registration_attempt_at ON identity.registration_attempt USING btree (at);
 
@@ -8998,11 +9222,23 @@ GRANT ALL ON FUNCTION exchange.take_deliveries(deliveries_max integer) TO stoa_a
 REVOKE ALL ON FUNCTION exchange.volume_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.volume_of(credential bytea) TO stoa_app;
 
+REVOKE ALL ON FUNCTION identity.add_passkey(credential bytea, challenge_hash bytea, factor_id uuid, credential_id bytea, public_key bytea, sign_count bigint, new_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.add_passkey(credential bytea, challenge_hash bytea, factor_id uuid, credential_id bytea, public_key bytea, sign_count bigint, new_hash bytea) TO stoa_app;
+
 REVOKE ALL ON FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) TO stoa_app;
 
+REVOKE ALL ON FUNCTION identity.begin_new_passkey(credential bytea, challenge_hash bytea, OUT outcome text, OUT owner bytea, OUT ids bytea[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.begin_new_passkey(credential bytea, challenge_hash bytea, OUT outcome text, OUT owner bytea, OUT ids bytea[]) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.begin_passkey(challenge_hash bytea, credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.begin_passkey(challenge_hash bytea, credential bytea) TO stoa_app;
+
 REVOKE ALL ON FUNCTION identity.begin_password_check(credential bytea, address_hmac bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.begin_password_check(credential bytea, address_hmac bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.begin_recovery(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.begin_recovery(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.begin_registration(address_hmac bytea, attempts_max integer, window_minutes integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.begin_registration(address_hmac bytea, attempts_max integer, window_minutes integer) TO stoa_app;
@@ -9052,6 +9288,9 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.factor_failures TO stoa_door
 REVOKE ALL ON FUNCTION identity.factors_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.factors_of(credential bytea) TO stoa_app;
 
+REVOKE ALL ON FUNCTION identity.find_passkey(credential_id bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.find_passkey(credential_id bytea) TO stoa_app;
+
 REVOKE ALL ON FUNCTION identity.forgive(subject bytea, factor text, address_hmac bytea) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION identity.lock_factors(account_id uuid, staff_id uuid) FROM PUBLIC;
@@ -9065,6 +9304,9 @@ REVOKE ALL ON FUNCTION identity.pending_totp(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.pending_totp(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.raise_assurance(credential bytea, second_factor text, new_hash bytea) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.recover(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.recover(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) TO stoa_app;
 
 GRANT SELECT,INSERT ON TABLE identity.sign_in_name TO stoa_door;
 
@@ -9087,6 +9329,14 @@ GRANT ALL ON FUNCTION identity.remove_ended() TO stoa_app;
 REVOKE ALL ON FUNCTION identity.remove_factor(credential bytea, factor_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.remove_factor(credential bytea, factor_id uuid) TO stoa_app;
 
+GRANT SELECT,INSERT,DELETE ON TABLE identity.passkey_challenge TO stoa_door;
+
+REVOKE ALL ON FUNCTION identity.remove_old_challenges() FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.remove_old_challenges() TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) TO stoa_app;
+
 REVOKE ALL ON FUNCTION identity.sessions_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.sessions_of(credential bytea) TO stoa_app;
 
@@ -9096,6 +9346,8 @@ GRANT ALL ON FUNCTION identity.sign_in(name_hmac bytea, password_hash text, addr
 REVOKE ALL ON FUNCTION identity.sign_out(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.sign_out(credential bytea) TO stoa_app;
 
+REVOKE ALL ON FUNCTION identity.take_challenge(challenge_hash bytea, holder bytea, is_for_new boolean) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION identity.taken_names(name_hmacs bytea[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.taken_names(name_hmacs bytea[]) TO stoa_app;
 
@@ -9103,6 +9355,9 @@ REVOKE ALL ON FUNCTION identity.tell_of_factor(account_id uuid, message text) FR
 
 REVOKE ALL ON FUNCTION identity.use_listed_code(credential bytea, factor_id uuid, number smallint, code_hash bytea, address_hmac bytea, new_hash bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.use_listed_code(credential bytea, factor_id uuid, number smallint, code_hash bytea, address_hmac bytea, new_hash bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.use_passkey(challenge_hash bytea, credential bytea, credential_id bytea, old_sign_count bigint, sign_count bigint, is_shared boolean, new_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.use_passkey(challenge_hash bytea, credential bytea, credential_id bytea, old_sign_count bigint, sign_count bigint, is_shared boolean, new_hash bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) TO stoa_app;
