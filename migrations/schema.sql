@@ -66,6 +66,12 @@ CREATE SCHEMA witness;
 
 ALTER SCHEMA witness OWNER TO stoa_owner;
 
+CREATE FUNCTION access_log.leaf_label(kind text) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE kind WHEN 'access_entry'::text THEN '\x73746f612061636365737320656e7472792076310a'::bytea WHEN 'consent_event'::text THEN '\x73746f6120636f6e73656e74206c6561662076310a'::bytea WHEN 'ledger_batch'::text THEN '\x73746f61206c6564676572206261746368206c6561662076310a'::bytea WHEN 'decision'::text THEN '\x73746f61206465636973696f6e206c6561662076310a'::bytea ELSE NULL::bytea END;
+
+ALTER FUNCTION access_log.leaf_label(kind text) OWNER TO stoa_door;
+
 CREATE FUNCTION casework.working_days_after(start timestamp with time zone, days integer) RETURNS timestamp with time zone
     LANGUAGE sql STABLE
     RETURN (start + ('24:00:00'::interval * ((SELECT max(d.day) AS max FROM (SELECT s.day FROM generate_series(1, ((working_days_after.days * 2) + 2)) s(day) WHERE (EXTRACT(isodow FROM ((working_days_after.start + ('24:00:00'::interval * (s.day)::double precision)) AT TIME ZONE 'UTC'::text)) < (6)::numeric) ORDER BY s.day LIMIT working_days_after.days) d))::double precision));
@@ -127,9 +133,12 @@ CREATE TABLE access_log.leaf (
     commitment bytea NOT NULL,
     subject_number bigint,
     previous_commitment bytea,
+    kind text DEFAULT 'access_entry'::text NOT NULL,
     CONSTRAINT leaf_check CHECK (((previous_commitment IS NULL) = ((subject_number IS NULL) OR (subject_number = 1)))),
+    CONSTRAINT leaf_check1 CHECK (((kind = 'access_entry'::text) OR (subject_number IS NULL))),
     CONSTRAINT leaf_commitment_check CHECK ((octet_length(commitment) = 32)),
     CONSTRAINT leaf_index_check CHECK ((index >= 0)),
+    CONSTRAINT leaf_kind_check CHECK ((access_log.leaf_label(kind) IS NOT NULL)),
     CONSTRAINT leaf_previous_commitment_check CHECK ((octet_length(previous_commitment) = 32)),
     CONSTRAINT leaf_subject_number_check CHECK ((subject_number >= 1))
 );
@@ -407,7 +416,7 @@ BEGIN
     RETURN QUERY
         SELECT t.*
         FROM unnest(anomaly_entries.view_entries) AS asked (id)
-        CROSS JOIN LATERAL questions.viewed_by_auditor(anomaly_entries.credential, asked.id) AS viewed
+        CROSS JOIN LATERAL access_log.look_of_staff(anomaly_entries.credential, asked.id, 'auditor', 'log_view', interval '5 seconds') AS viewed
         JOIN access_log.anomaly AS a ON a.reference = viewed.case_reference AND a.actor_id <> viewed.actor_id
         JOIN access_log.anomaly_entry AS x ON x.anomaly_id = a.id
         JOIN access_log.told_entry AS t ON t.id = x.entry_id AND t.subject_id = viewed.subject_id
@@ -749,7 +758,8 @@ BEGIN
         OR NOT EXISTS (SELECT FROM access_log.leaf AS l WHERE l.entry_id = OLD.id) THEN
         RAISE EXCEPTION 'an access entry is erased only by access_log.erase_entry, after it has its leaf' USING ERRCODE = 'restrict_violation';
     END IF;
-    RETURN OLD;
+    IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+    RETURN NEW;
 END
 $$;
 
@@ -804,11 +814,8 @@ BEGIN
     SELECT a.id, a.actor_id INTO task FROM access_log.anomaly AS a WHERE a.reference = close_anomaly.wanted;
     IF NOT FOUND THEN RETURN 'not_allowed'; END IF;
     IF task.actor_id = auditor::text THEN RETURN 'own_action'; END IF;
-    IF EXISTS (SELECT FROM access_log.anomaly_subjects(close_anomaly.credential, close_anomaly.wanted)) AND NOT EXISTS (
-        SELECT FROM access_log.entry AS viewed
-        WHERE viewed.actor_kind = 'staff' AND viewed.at > public.stoa_now() - interval '1 hour' AND viewed.actor_id = auditor::text
-          AND viewed.operation = 'log_view' AND viewed.outcome = 'permitted' AND viewed.purpose = 'anomaly'
-          AND viewed.case_reference = close_anomaly.wanted AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()) THEN
+    IF EXISTS (SELECT FROM access_log.anomaly_subjects(close_anomaly.credential, close_anomaly.wanted))
+        AND NOT access_log.has_looked(auditor, NULL, 'anomaly', close_anomaly.wanted) THEN
         RETURN 'not_allowed';
     END IF;
     IF NOT EXISTS (SELECT FROM access_log.open_anomalies(close_anomaly.credential, close_anomaly.wanted)) THEN RETURN 'already_closed'; END IF;
@@ -818,17 +825,6 @@ END
 $$;
 
 ALTER FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) OWNER TO stoa_door;
-
-CREATE FUNCTION access_log.commitments(from_index bigint, end_index bigint) RETURNS TABLE(index bigint, commitment bytea)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN QUERY SELECT l.index, l.commitment FROM access_log.leaf AS l WHERE l.index >= from_index AND l.index < end_index;
-END
-$$;
-
-ALTER FUNCTION access_log.commitments(from_index bigint, end_index bigint) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.end_halt(authority text) RETURNS integer
     LANGUAGE plpgsql
@@ -862,7 +858,7 @@ BEGIN
         SELECT t.*
         FROM (
             SELECT e.id, e.at
-            FROM access_log.log_holder AS h
+            FROM access_log.own_viewer AS h
             CROSS JOIN LATERAL (
                 SELECT x.id, x.at FROM access_log.entry AS x
                 WHERE x.subject_id = h.resident_id
@@ -872,12 +868,12 @@ BEGIN
                   AND (entries_about.purpose IS NULL OR x.purpose = entries_about.purpose)
                   AND (entries_about.outcome IS NULL OR x.outcome = entries_about.outcome)
                 ORDER BY x.at DESC, x.id DESC LIMIT entries_max) AS e
-            WHERE h.credential = entries_about.credential AND entries_about.entry IS NULL
+            WHERE h.credential = entries_about.credential AND h.kind = 'access_log' AND entries_about.entry IS NULL
             UNION ALL
             SELECT e.id, e.at
-            FROM access_log.log_holder AS h
+            FROM access_log.own_viewer AS h
             CROSS JOIN LATERAL (SELECT x.id, x.at, x.subject_id FROM access_log.entry AS x WHERE x.id = entries_about.entry OFFSET 0) AS e
-            WHERE h.credential = entries_about.credential AND e.subject_id = h.resident_id
+            WHERE h.credential = entries_about.credential AND h.kind = 'access_log' AND e.subject_id = h.resident_id
             ORDER BY at DESC, id DESC LIMIT entries_max) AS picked
         CROSS JOIN LATERAL (SELECT x.* FROM access_log.told_entry AS x WHERE x.id = picked.id OFFSET 0) AS t
         ORDER BY picked.at DESC, picked.id DESC;
@@ -908,6 +904,8 @@ CREATE FUNCTION access_log.erase_entry(entry_id uuid, authority text) RETURNS bo
 BEGIN
     INSERT INTO access_log.erasure (entry_id, authority) VALUES (erase_entry.entry_id, erase_entry.authority);
     DELETE FROM access_log.entry AS e WHERE e.id = erase_entry.entry_id;
+    IF FOUND THEN RETURN true; END IF;
+    UPDATE access_log.record AS r SET content_hash = NULL, salt = NULL WHERE r.id = erase_entry.entry_id;
     RETURN FOUND;
 END
 $$;
@@ -999,14 +997,10 @@ BEGIN
     RETURN QUERY
         WITH newest AS MATERIALIZED (
             SELECT e.at, e.organisation_id, e.operation, e.purpose, e.attributes, e.outcome
-            FROM web.credential AS c
-            JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-            JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
-            JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
-            JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
+            FROM access_log.own_viewer AS h
             -- One more than is counted tells whether there are more.
-            CROSS JOIN LATERAL (SELECT x.* FROM access_log.entry AS x WHERE x.subject_id = r.id ORDER BY x.at DESC, x.id DESC LIMIT entries_max + 1) AS e
-            WHERE c.hash = given_to.credential AND web.is_live(c)
+            CROSS JOIN LATERAL (SELECT x.* FROM access_log.entry AS x WHERE x.subject_id = h.resident_id ORDER BY x.at DESC, x.id DESC LIMIT entries_max + 1) AS e
+            WHERE h.credential = given_to.credential AND h.kind = 'access_log'
             ORDER BY e.at DESC LIMIT entries_max + 1
         ), given AS (
             SELECT n.purpose, k.attribute, count(*) AS times, min(n.at) AS first_at, max(n.at) AS last_at
@@ -1024,6 +1018,196 @@ $$;
 
 ALTER FUNCTION access_log.given_to(credential bytea, organisation text) OWNER TO stoa_door;
 
+CREATE FUNCTION access_log.has_looked(auditor uuid, subjects uuid[], reason text, reference text) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM access_log.entry AS e
+        WHERE e.actor_kind = 'staff' AND e.at > public.stoa_now() - interval '1 hour' AND e.actor_id = has_looked.auditor::text
+          AND e.operation = 'log_view' AND e.outcome = 'permitted' AND e.purpose = has_looked.reason AND e.case_reference = has_looked.reference
+          AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+          AND (has_looked.subjects IS NULL OR e.subject_id = ANY (has_looked.subjects)));
+END
+$$;
+
+ALTER FUNCTION access_log.has_looked(auditor uuid, subjects uuid[], reason text, reference text) OWNER TO stoa_door;
+
+CREATE TABLE benefits.decision (
+    disbursement_id uuid NOT NULL,
+    prepared_by uuid NOT NULL,
+    kind text NOT NULL,
+    decided_by uuid NOT NULL,
+    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    refusal_reason text,
+    transfer_id uuid,
+    CONSTRAINT decided_by_another CHECK ((decided_by <> prepared_by)),
+    CONSTRAINT decision_check CHECK (((kind = 'approved'::text) = (transfer_id IS NOT NULL))),
+    CONSTRAINT decision_check1 CHECK (((kind = 'refused'::text) = (refusal_reason IS NOT NULL))),
+    CONSTRAINT decision_kind_check CHECK ((kind = ANY (ARRAY['approved'::text, 'refused'::text]))),
+    CONSTRAINT decision_refusal_reason_check CHECK (((length(refusal_reason) >= 3) AND (length(refusal_reason) <= 500)))
+);
+
+ALTER TABLE benefits.decision OWNER TO stoa_owner;
+
+CREATE TABLE benefits.disbursement (
+    id uuid NOT NULL,
+    programme_id text NOT NULL,
+    resident_id uuid NOT NULL,
+    access_entry_id uuid,
+    case_reference text NOT NULL,
+    currency text NOT NULL,
+    amount bigint NOT NULL,
+    reason text NOT NULL,
+    prepared_by uuid NOT NULL,
+    prepared_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT disbursement_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
+    CONSTRAINT disbursement_case_reference_check CHECK (((length(case_reference) >= 1) AND (length(case_reference) <= 64))),
+    CONSTRAINT disbursement_reason_check CHECK (((length(reason) >= 3) AND (length(reason) <= 500)))
+);
+
+ALTER TABLE benefits.disbursement OWNER TO stoa_owner;
+
+CREATE TABLE disputes.decision (
+    id uuid NOT NULL,
+    dispute_id uuid NOT NULL,
+    number integer NOT NULL,
+    finding text NOT NULL,
+    refund bigint,
+    sealed_words bytea NOT NULL,
+    grounds text,
+    decided_by uuid NOT NULL,
+    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT decision_finding_check CHECK ((finding = ANY (ARRAY['upheld'::text, 'partly_upheld'::text, 'rejected'::text]))),
+    CONSTRAINT decision_grounds_check CHECK (((length(grounds) >= 3) AND (length(grounds) <= 500))),
+    CONSTRAINT decision_number_check CHECK (((number >= 1) AND (number <= 20))),
+    CONSTRAINT decision_refund_check CHECK (((refund >= 1) AND (refund <= '9007199254740991'::bigint))),
+    CONSTRAINT decision_sealed_words_check CHECK (((octet_length(sealed_words) >= 29) AND (octet_length(sealed_words) <= 4096))),
+    CONSTRAINT nothing_back_for_nothing CHECK (((refund IS NULL) OR (finding <> 'rejected'::text))),
+    CONSTRAINT refund_with_grounds CHECK (((refund IS NULL) = (grounds IS NULL)))
+);
+
+ALTER TABLE disputes.decision OWNER TO stoa_owner;
+
+CREATE TABLE disputes.dispute (
+    id uuid NOT NULL,
+    reference text NOT NULL,
+    resident_id uuid NOT NULL,
+    about_kind text NOT NULL,
+    about_id uuid NOT NULL,
+    category text NOT NULL,
+    opened_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    CONSTRAINT dispute_about_kind_check CHECK ((about_kind = ANY (ARRAY['bill'::text, 'payment'::text, 'benefit'::text]))),
+    CONSTRAINT dispute_check CHECK ((due_at > opened_at)),
+    CONSTRAINT dispute_reference_check CHECK ((reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text))
+);
+
+ALTER TABLE disputes.dispute OWNER TO stoa_owner;
+
+CREATE TABLE register.correction_answer (
+    request_id uuid NOT NULL,
+    decision text NOT NULL,
+    sealed_answer bytea,
+    answered_by uuid NOT NULL,
+    answered_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT correction_answer_decision_check CHECK ((decision = ANY (ARRAY['accepted'::text, 'declined'::text]))),
+    CONSTRAINT correction_answer_sealed_answer_check CHECK (((octet_length(sealed_answer) >= 29) AND (octet_length(sealed_answer) <= 4096))),
+    CONSTRAINT declined_with_reason CHECK (((decision = 'accepted'::text) OR (sealed_answer IS NOT NULL)))
+);
+
+ALTER TABLE register.correction_answer OWNER TO stoa_owner;
+
+CREATE TABLE register.correction_request (
+    id uuid NOT NULL,
+    reference text NOT NULL,
+    resident_id uuid NOT NULL,
+    attribute text NOT NULL,
+    sealed_statement bytea NOT NULL,
+    requested_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT correction_request_reference_check CHECK ((reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text)),
+    CONSTRAINT correction_request_sealed_statement_check CHECK (((octet_length(sealed_statement) >= 29) AND (octet_length(sealed_statement) <= 4096)))
+);
+
+ALTER TABLE register.correction_request OWNER TO stoa_owner;
+
+CREATE VIEW access_log.decision AS
+ SELECT x.disbursement_id AS id,
+    'benefit'::text AS about,
+    x.decided_at AS at,
+    d.resident_id,
+    x.decided_by,
+    x.kind AS outcome,
+    concat_ws(' '::text, d.programme_id, d.currency, d.amount, d.case_reference) AS matter,
+    sha256(convert_to(x.refusal_reason, 'UTF8'::name)) AS words_hash
+   FROM (benefits.decision x
+     JOIN benefits.disbursement d ON ((d.id = x.disbursement_id)))
+UNION ALL
+ SELECT x.request_id AS id,
+    'correction'::text AS about,
+    x.answered_at AS at,
+    r.resident_id,
+    x.answered_by AS decided_by,
+    x.decision AS outcome,
+    r.attribute AS matter,
+    sha256(x.sealed_answer) AS words_hash
+   FROM (register.correction_answer x
+     JOIN register.correction_request r ON ((r.id = x.request_id)))
+UNION ALL
+ SELECT x.question_id AS id,
+    'question'::text AS about,
+    x.answered_at AS at,
+    q.resident_id,
+    x.answered_by AS decided_by,
+    x.finding AS outcome,
+    (q.entry_id)::text AS matter,
+    sha256(x.sealed_answer) AS words_hash
+   FROM (questions.answer x
+     JOIN questions.question q ON ((q.id = x.question_id)))
+UNION ALL
+ SELECT x.entry_id AS id,
+    'emergency'::text AS about,
+    x.reviewed_at AS at,
+    b.resident_id,
+    x.reviewed_by AS decided_by,
+    x.finding AS outcome,
+    b.reference AS matter,
+    sha256(x.sealed_words) AS words_hash
+   FROM (casework.break_glass_review x
+     JOIN casework.break_glass b ON ((b.entry_id = x.entry_id)))
+UNION ALL
+ SELECT x.id,
+    'dispute'::text AS about,
+    x.decided_at AS at,
+    d.resident_id,
+    x.decided_by,
+    x.finding AS outcome,
+    concat_ws(' '::text, d.about_kind, d.about_id, d.category, x.number, x.refund) AS matter,
+    sha256(x.sealed_words) AS words_hash
+   FROM (disputes.decision x
+     JOIN disputes.dispute d ON ((d.id = x.dispute_id)));
+
+ALTER TABLE access_log.decision OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.hash_of(d access_log.decision) RETURNS bytea
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET standard_conforming_strings TO 'on'
+    AS $$
+BEGIN
+    RETURN sha256('stoa decision v1\012'::bytea
+        || '\x010700000010'::bytea || uuid_send(d.id)
+        || access_log.field('\x0201', d.about)
+        || '\x030300000008'::bytea || int8send((extract(epoch FROM d.at) * 1000000)::bigint)
+        || access_log.field('\x0407', uuid_send(d.resident_id))
+        || access_log.field('\x0507', uuid_send(d.decided_by))
+        || access_log.field('\x0601', d.outcome)
+        || access_log.field('\x0701', d.matter)
+        || access_log.field('\x0804', d.words_hash));
+END
+$$;
+
+ALTER FUNCTION access_log.hash_of(d access_log.decision) OWNER TO stoa_door;
+
 CREATE FUNCTION access_log.kept_since() RETURNS timestamp with time zone
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1034,6 +1218,18 @@ END
 $$;
 
 ALTER FUNCTION access_log.kept_since() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.leaves(from_index bigint, end_index bigint) RETURNS TABLE(index bigint, data bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT l.index, access_log.leaf_label(l.kind) || l.commitment FROM access_log.leaf AS l WHERE l.index >= from_index AND l.index < end_index;
+END
+$$;
+
+ALTER FUNCTION access_log.leaves(from_index bigint, end_index bigint) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.log_guardian_view(credential bytea, entry_id uuid, child uuid) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1077,14 +1273,30 @@ CREATE FUNCTION access_log.longest_wait_seconds() RETURNS bigint
     SET enable_bitmapscan TO 'off'
     AS $$
 BEGIN
-    RETURN (SELECT extract(epoch FROM public.stoa_now() - e.at)::bigint
-        FROM access_log.queue AS q
-        CROSS JOIN LATERAL (SELECT x.at FROM access_log.entry AS x WHERE x.id = q.entry_id OFFSET 0) AS e
-        ORDER BY q.entry_id LIMIT 1);
+    RETURN greatest(
+        (SELECT extract(epoch FROM public.stoa_now() - e.at)::bigint
+            FROM access_log.queue AS q
+            CROSS JOIN LATERAL (SELECT x.at FROM access_log.entry AS x WHERE x.id = q.entry_id OFFSET 0) AS e
+            ORDER BY q.entry_id LIMIT 1),
+        (SELECT extract(epoch FROM public.stoa_now() - q.queued_at)::bigint FROM access_log.record_queue AS q ORDER BY q.number LIMIT 1));
 END
 $$;
 
 ALTER FUNCTION access_log.longest_wait_seconds() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.look_of_staff(credential bytea, entry uuid, role text, operation text, age_max interval) RETURNS SETOF access_log.entry
+    LANGUAGE plpgsql STABLE
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT e.* FROM web.staff_with(look_of_staff.credential, ARRAY[look_of_staff.role]) AS s
+        JOIN access_log.entry AS e ON e.id = look_of_staff.entry AND e.actor_kind = 'staff' AND e.actor_id = s.staff_id::text
+        WHERE e.operation = look_of_staff.operation AND e.outcome = 'permitted'
+          AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND e.at > public.stoa_now() - look_of_staff.age_max;
+END
+$$;
+
+ALTER FUNCTION access_log.look_of_staff(credential bytea, entry uuid, role text, operation text, age_max interval) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.open_anomalies(credential bytea, wanted text) RETURNS TABLE(reference text, rule text, day date, count integer, usual integer, entry_count bigint, staff_name text, staff_username text, organisation_name jsonb)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -1115,8 +1327,8 @@ BEGIN
     RETURN QUERY
         SELECT o.id, o.name FROM consent.organisation AS o WHERE o.id IN (
             SELECT e.organisation_id
-            FROM access_log.log_holder AS h JOIN access_log.entry AS e ON e.subject_id = h.resident_id
-            WHERE h.credential = organisations_about.credential)
+            FROM access_log.own_viewer AS h JOIN access_log.entry AS e ON e.subject_id = h.resident_id
+            WHERE h.credential = organisations_about.credential AND h.kind = 'access_log')
         ORDER BY o.name ->> 'en', o.id;
 END
 $$;
@@ -1134,10 +1346,10 @@ CREATE FUNCTION access_log.own_entry(credential bytea, entry_id uuid) RETURNS TA
 BEGIN
     RETURN QUERY
         SELECT l.index, e.salt, access_log.canonical(e, l.subject_number, l.previous_commitment)
-        FROM access_log.log_holder AS h
+        FROM access_log.own_viewer AS h
         JOIN access_log.entry AS e ON e.subject_id = h.resident_id
         LEFT JOIN access_log.leaf AS l ON l.entry_id = e.id
-        WHERE h.credential = own_entry.credential AND e.id = own_entry.entry_id;
+        WHERE h.credential = own_entry.credential AND h.kind = 'access_log' AND e.id = own_entry.entry_id;
 END
 $$;
 
@@ -1150,7 +1362,7 @@ CREATE FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) R
 BEGIN
     RETURN QUERY
         SELECT t.*
-        FROM questions.viewed_by_auditor(questioned_entry.credential, questioned_entry.view_entry) AS viewed
+        FROM access_log.look_of_staff(questioned_entry.credential, questioned_entry.view_entry, 'auditor', 'log_view', interval '5 seconds') AS viewed
         JOIN questions.question AS q ON q.reference = viewed.case_reference AND viewed.purpose = 'question'
         JOIN register.resident AS holder ON holder.id = q.resident_id AND viewed.subject_id IN (holder.id, holder.superseded_by)
         JOIN access_log.told_entry AS t ON t.id = q.entry_id;
@@ -1158,6 +1370,36 @@ END
 $$;
 
 ALTER FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.queue_decision() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    decided access_log.decision;
+BEGIN
+    SELECT d.* INTO STRICT decided FROM access_log.decision AS d WHERE d.about = TG_ARGV[0] AND d.id = (to_jsonb(NEW) ->> TG_ARGV[1])::uuid;
+    PERFORM access_log.queue_leaf('decision', decided.id, access_log.hash_of(decided));
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION access_log.queue_decision() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.queue_leaf(kind text, source_id uuid, content_hash bytea) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    WITH recorded AS (
+        INSERT INTO access_log.record AS r (kind, source_id, content_hash)
+            VALUES (queue_leaf.kind, queue_leaf.source_id, queue_leaf.content_hash)
+            RETURNING r.id)
+    INSERT INTO access_log.record_queue (record_id) SELECT n.id FROM recorded AS n;
+END
+$$;
+
+ALTER FUNCTION access_log.queue_leaf(kind text, source_id uuid, content_hash bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.refuse_while_halted() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1224,7 +1466,7 @@ $$;
 
 ALTER FUNCTION access_log.role_of(staff_id uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION access_log.sequence(entries_max integer) RETURNS TABLE(index bigint, commitment bytea)
+CREATE FUNCTION access_log.sequence(entries_max integer) RETURNS TABLE(index bigint, data bytea)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -1248,6 +1490,10 @@ DECLARE
     previouses bytea[] := '{}';
     commitments bytea[] := '{}';
     vanished uuid[] := '{}';
+    record_ids uuid[];
+    record_kinds text[];
+    record_commitments bytea[];
+    leaf_count integer;
 BEGIN
     IF NOT pg_try_advisory_xact_lock(7308895158) THEN RETURN; END IF;
     SELECT coalesce(max(l.index) + 1, 0) INTO first_index FROM access_log.leaf AS l;
@@ -1294,13 +1540,30 @@ BEGIN
         WHERE b.subject IS NOT NULL ORDER BY b.subject, b.number DESC
         ON CONFLICT (subject_id) DO UPDATE SET number = excluded.number, commitment = excluded.commitment;
     INSERT INTO access_log.queue (entry_id) SELECT v.id FROM unnest(vanished) AS v (id);
-    INSERT INTO access_log.batch (tree_size) SELECT first_index + cardinality(entry_ids) WHERE cardinality(entry_ids) > 0;
+
+    -- Records are in no chain. Where one has vanished its place in the queue stays as well.
+    WITH taken AS (
+        DELETE FROM access_log.record_queue AS q
+        WHERE q.number = ANY (ARRAY(
+            SELECT o.number FROM access_log.record_queue AS o
+            WHERE EXISTS (SELECT FROM access_log.record AS x WHERE x.id = o.record_id OFFSET 0) ORDER BY o.number LIMIT entries_max))
+        RETURNING q.record_id)
+    SELECT array_agg(r.id), array_agg(r.kind), array_agg(sha256(access_log.leaf_label(r.kind) || r.salt || r.content_hash))
+        INTO record_ids, record_kinds, record_commitments
+        FROM taken AS t CROSS JOIN LATERAL (SELECT x.* FROM access_log.record AS x WHERE x.id = t.record_id OFFSET 0) AS r;
+
+    leaf_count := cardinality(entry_ids) + coalesce(cardinality(record_ids), 0);
+    INSERT INTO access_log.batch (tree_size) SELECT first_index + leaf_count WHERE leaf_count > 0;
     RETURN QUERY
-        INSERT INTO access_log.leaf AS l (index, entry_id, commitment, subject_number, previous_commitment)
-        SELECT first_index + row_number() OVER (ORDER BY b.commitment) - 1, b.entry_id, b.commitment, b.number, b.previous
-        FROM unnest(entry_ids, commitments, numbers, previouses) AS b (entry_id, commitment, number, previous)
+        INSERT INTO access_log.leaf AS l (index, entry_id, commitment, subject_number, previous_commitment, kind)
+        SELECT first_index + row_number() OVER (ORDER BY b.commitment) - 1, b.entry_id, b.commitment, b.number, b.previous, b.kind
+        FROM (
+            SELECT e.entry_id, e.commitment, e.number, e.previous, 'access_entry' AS kind
+            FROM unnest(entry_ids, commitments, numbers, previouses) AS e (entry_id, commitment, number, previous)
+            UNION ALL
+            SELECT r.id, r.commitment, NULL, NULL, r.kind FROM unnest(record_ids, record_commitments, record_kinds) AS r (id, commitment, kind)) AS b
         ORDER BY b.commitment
-        RETURNING l.index, l.commitment;
+        RETURNING l.index, access_log.leaf_label(l.kind) || l.commitment;
 END
 $$;
 
@@ -1344,7 +1607,7 @@ BEGIN
         EXIT WHEN next_tile >= full_tiles;
         WHILE next_tile < full_tiles LOOP
             IF tile_level = 0 THEN
-                SELECT string_agg(sha256('\x00'::bytea || 'stoa access entry v1\012'::bytea || l.commitment), ''::bytea ORDER BY l.index)
+                SELECT string_agg(sha256('\x00'::bytea || access_log.leaf_label(l.kind) || l.commitment), ''::bytea ORDER BY l.index)
                     INTO tile_hashes FROM access_log.leaf AS l WHERE l.index >= next_tile * 256 AND l.index < (next_tile + 1) * 256;
             ELSE
                 SELECT string_agg(t.root, ''::bytea ORDER BY t.index) INTO tile_hashes FROM access_log.tile AS t
@@ -1576,7 +1839,7 @@ CREATE FUNCTION casework.break_glass_under(credential bytea, view_entry uuid) RE
 BEGIN
     RETURN QUERY
         SELECT b.entry_id, b.reference, b.broken_at, b.review_due_at, b.sealed_reason, b.resident_id, k.key_id, k.wrapped_key, s.display_name, s.username
-        FROM questions.viewed_by_auditor(break_glass_under.credential, break_glass_under.view_entry) AS viewed
+        FROM access_log.look_of_staff(break_glass_under.credential, break_glass_under.view_entry, 'auditor', 'log_view', interval '5 seconds') AS viewed
         JOIN casework.break_glass AS b ON b.reference = viewed.case_reference AND b.resident_id = viewed.subject_id
         JOIN identity.staff AS s ON s.id = b.staff_id
         JOIN register.data_key AS k ON k.resident_id = b.resident_id
@@ -1595,11 +1858,8 @@ DECLARE
     ticket record;
     opened boolean;
 BEGIN
-    SELECT e.id, e.subject_id, e.purpose, e.case_reference, s.staff_id INTO ticket
-        FROM web.staff_with(break_the_glass.credential, '{caseworker}') AS s
-        JOIN access_log.entry AS e ON e.id = break_the_glass.entry AND e.actor_kind = 'staff' AND e.actor_id = s.staff_id::text
-        WHERE e.operation = 'break_glass' AND e.outcome = 'permitted'
-          AND e.at > public.stoa_now() - interval '1 minute' AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned();
+    SELECT e.id, e.subject_id, e.purpose, e.case_reference, e.actor_id::uuid AS staff_id INTO ticket
+        FROM access_log.look_of_staff(break_the_glass.credential, break_the_glass.entry, 'caseworker', 'break_glass', interval '1 minute') AS e;
     IF NOT FOUND THEN RETURN false; END IF;
     INSERT INTO casework.opening (id, staff_id, resident_id, reason, case_reference)
         VALUES (break_the_glass.opening_id, ticket.staff_id, ticket.subject_id, ticket.purpose, ticket.case_reference)
@@ -1648,10 +1908,8 @@ BEGIN
     SELECT o.resident_id INTO resident FROM casework.opening AS o
         WHERE o.id = opening_id AND o.staff_id = staff AND o.expires_at > public.stoa_now();
     IF resident IS NULL OR key_paper_consent.kind NOT IN ('given', 'withdrawn') OR NOT EXISTS (
-        SELECT FROM access_log.entry AS e
-        WHERE e.id = key_paper_consent.entry AND e.operation = 'paper_entry' AND e.outcome = 'permitted' AND e.actor_kind = 'staff'
-          AND e.actor_id = staff::text AND e.subject_id = resident AND e.case_reference = key_paper_consent.form_reference
-          AND e.at > public.stoa_now() - interval '1 minute' AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned())
+        SELECT FROM access_log.look_of_staff(key_paper_consent.credential, key_paper_consent.entry, 'caseworker', 'paper_entry', interval '1 minute') AS e
+        WHERE e.subject_id = resident AND e.case_reference = key_paper_consent.form_reference)
         OR EXISTS (SELECT FROM casework.paper_submission AS p WHERE p.entry_id = key_paper_consent.entry) THEN
         RETURN 'not_allowed';
     END IF;
@@ -1692,10 +1950,7 @@ CREATE FUNCTION casework.open_record(credential bytea, opening_id uuid, search_e
 BEGIN
     INSERT INTO casework.opening (id, staff_id, resident_id, reason, case_reference)
         SELECT open_record.opening_id, e.actor_id::uuid, e.subject_id, e.purpose, e.case_reference
-        FROM access_log.entry AS e
-        WHERE e.id = open_record.search_entry_id AND e.actor_kind = 'staff' AND e.operation = 'search' AND e.outcome = 'permitted'
-          AND e.actor_id = (SELECT s.staff_id::text FROM web.staff_with(credential, '{caseworker}') AS s) AND e.at > public.stoa_now() - interval '1 minute'
-          AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned();
+        FROM access_log.look_of_staff(open_record.credential, open_record.search_entry_id, 'caseworker', 'search', interval '1 minute') AS e;
     RETURN CASE WHEN FOUND THEN open_record.opening_id END;
 END
 $$;
@@ -1789,11 +2044,8 @@ CREATE FUNCTION casework.protect(credential bytea, view_entry uuid, is_protected
 DECLARE
     viewed record;
 BEGIN
-    SELECT e.id, e.subject_id, s.staff_id INTO viewed
-        FROM web.staff_with(protect.credential, '{auditor}') AS s
-        JOIN access_log.entry AS e ON e.id = protect.view_entry AND e.actor_kind = 'staff' AND e.actor_id = s.staff_id::text
-        WHERE e.operation = 'log_view' AND e.purpose = 'protection' AND e.outcome = 'permitted'
-          AND e.at > public.stoa_now() - interval '1 minute' AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned();
+    SELECT e.id, e.subject_id, e.actor_id::uuid AS staff_id INTO viewed
+        FROM access_log.look_of_staff(protect.credential, protect.view_entry, 'auditor', 'log_view', interval '1 minute') AS e WHERE e.purpose = 'protection';
     IF NOT FOUND THEN RETURN 'not_allowed'; END IF;
     -- Of two at the same moment the second finds what the first did.
     UPDATE register.resident AS r SET is_protected = protect.is_protected
@@ -1861,12 +2113,7 @@ DECLARE
 BEGIN
     SELECT b.entry_id, b.staff_id INTO broken
         FROM casework.break_glass AS b
-        WHERE b.entry_id = review_break_glass.glass
-          AND EXISTS (SELECT FROM access_log.entry AS viewed
-              WHERE viewed.subject_id = b.resident_id AND viewed.at > public.stoa_now() - interval '1 hour'
-                AND viewed.actor_kind = 'staff' AND viewed.actor_id = auditor::text AND viewed.operation = 'log_view' AND viewed.outcome = 'permitted'
-                AND viewed.purpose = 'break_glass_review' AND viewed.case_reference = b.reference
-                AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned());
+        WHERE b.entry_id = review_break_glass.glass AND access_log.has_looked(auditor, ARRAY[b.resident_id], 'break_glass_review', b.reference);
     IF NOT FOUND THEN RETURN 'not_allowed'; END IF;
     IF broken.staff_id = auditor THEN RETURN 'own_action'; END IF;
     INSERT INTO casework.break_glass_review AS r (entry_id, finding, sealed_words, reviewed_by)
@@ -2197,13 +2444,7 @@ CREATE TABLE web.credential (
     client_id text,
     organisation_id text,
     scope text[] DEFAULT '{}'::text[] NOT NULL,
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
     authenticator_assurance smallint NOT NULL,
-    first_factor text,
-    authenticated_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    second_factor text,
-    second_factor_at timestamp with time zone,
-    is_shared boolean DEFAULT false NOT NULL,
     authorization_code_hash bytea,
     created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     last_used_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
@@ -2213,13 +2454,9 @@ CREATE TABLE web.credential (
     CONSTRAINT credential_authenticator_assurance_check CHECK (((authenticator_assurance >= 1) AND (authenticator_assurance <= 3))),
     CONSTRAINT credential_check CHECK ((num_nonnulls(account_id, staff_id, organisation_id) = 1)),
     CONSTRAINT credential_check1 CHECK (((kind = 'session'::text) = (idle_after IS NOT NULL))),
-    CONSTRAINT credential_check2 CHECK (((second_factor IS NULL) = (second_factor_at IS NULL))),
-    CONSTRAINT credential_check3 CHECK (((kind <> 'session'::text) OR ((authenticator_assurance = 1) = (second_factor IS NULL)))),
-    CONSTRAINT credential_check4 CHECK (((kind = 'access_token'::text) = (client_id IS NOT NULL))),
-    CONSTRAINT credential_first_factor_check CHECK ((first_factor = ANY (ARRAY['password'::text, 'passkey'::text, 'recovery_code'::text]))),
+    CONSTRAINT credential_check2 CHECK (((kind = 'access_token'::text) = (client_id IS NOT NULL))),
     CONSTRAINT credential_hash_check CHECK ((octet_length(hash) = 32)),
-    CONSTRAINT credential_kind_check CHECK ((kind = ANY (ARRAY['session'::text, 'access_token'::text]))),
-    CONSTRAINT credential_second_factor_check CHECK ((second_factor = ANY (ARRAY['totp'::text, 'code_sheet'::text, 'recovery_codes'::text, 'passkey'::text])))
+    CONSTRAINT credential_kind_check CHECK ((kind = ANY (ARRAY['session'::text, 'access_token'::text])))
 );
 
 ALTER TABLE web.credential OWNER TO stoa_owner;
@@ -2442,6 +2679,22 @@ $$;
 
 ALTER FUNCTION consent.history_of(credential bytea, activity uuid) OWNER TO stoa_door;
 
+CREATE FUNCTION consent.leaf_of(credential bytea, event uuid) RETURNS TABLE(leaf_index bigint, opening bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT l.index, access_log.leaf_label(r.kind) || r.salt || r.content_hash
+        FROM consent.decider(leaf_of.credential) AS d
+        JOIN consent.event AS e ON e.resident_id = d.resident_id AND e.id = leaf_of.event
+        JOIN access_log.record AS r ON r.kind = 'consent_event' AND r.source_id = e.id AND r.salt IS NOT NULL
+        LEFT JOIN access_log.leaf AS l ON l.entry_id = r.id;
+END
+$$;
+
+ALTER FUNCTION consent.leaf_of(credential bytea, event uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION consent.lock_open_request(request uuid) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2494,6 +2747,18 @@ CREATE FUNCTION consent.outcome_of(request uuid) RETURNS TABLE(state text, attri
 END;
 
 ALTER FUNCTION consent.outcome_of(request uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.queue_leaf() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM access_log.queue_leaf('consent_event', NEW.id, NEW.hash);
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION consent.queue_leaf() OWNER TO stoa_door;
 
 CREATE FUNCTION consent.quiet_period() RETURNS interval
     LANGUAGE sql IMMUTABLE
@@ -2745,6 +3010,22 @@ END
 $$;
 
 ALTER FUNCTION consent.verify_chains() OWNER TO stoa_door;
+
+CREATE FUNCTION consent.way_to_agree(credential bytea) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN coalesce((
+        SELECT CASE WHEN m.alone_from <= public.stoa_now() THEN 'alone'
+            WHEN m.asked_from <= public.stoa_now() AND EXISTS (
+                SELECT FROM register.guardians_at(m.resident_id, public.stoa_now()) AS g WHERE g.must_agree) THEN 'together'
+            ELSE 'guardians' END
+        FROM consent.decider(way_to_agree.credential) AS d JOIN register.minor AS m ON m.resident_id = d.resident_id), 'alone');
+END
+$$;
+
+ALTER FUNCTION consent.way_to_agree(credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3386,8 +3667,8 @@ BEGIN
             SELECT o.notice_id FROM exchange.notice_queue AS o WHERE o.organisation_id = organisation LIMIT exchange.numbers_per_call()))
         RETURNING q.notice_id
     ), posted AS (
-        INSERT INTO exchange.delivery (notice_id, next_at)
-        SELECT t.notice_id, public.stoa_now() FROM taken AS t JOIN exchange.webhook AS w ON w.organisation_id = organisation
+        INSERT INTO exchange.delivery (notice_id, organisation_id, next_at)
+        SELECT t.notice_id, organisation, public.stoa_now() FROM taken AS t JOIN exchange.webhook AS w ON w.organisation_id = organisation
     )
     INSERT INTO exchange.notice_number (organisation_id, number, notice_id)
         SELECT organisation, last.number + row_number() OVER (ORDER BY n.made_at, n.id), n.id
@@ -3422,6 +3703,17 @@ END
 $$;
 
 ALTER FUNCTION exchange.recipients(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.remove_past_nonces() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    DELETE FROM exchange.request_nonce AS n WHERE n.ends_at < public.stoa_now() - interval '1 minute';
+END
+$$;
+
+ALTER FUNCTION exchange.remove_past_nonces() OWNER TO stoa_door;
 
 CREATE FUNCTION exchange.remove_past_volume() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3465,7 +3757,7 @@ $$;
 
 ALTER FUNCTION exchange.set_webhook(organisation text, url text) OWNER TO stoa_owner;
 
-CREATE FUNCTION exchange.take_deliveries(deliveries_max integer) RETURNS TABLE(url text, attempt smallint, number bigint, id uuid, organisation_id text, subject uuid, purpose text, reason text, attributes text[], since timestamp with time zone, made_at timestamp with time zone, due_at timestamp with time zone, state text, done text, law text, acknowledged_at timestamp with time zone)
+CREATE FUNCTION exchange.take_deliveries(deliveries_max integer, share_max integer, busy text[]) RETURNS TABLE(url text, attempt smallint, number bigint, id uuid, organisation_id text, subject uuid, purpose text, reason text, attributes text[], since timestamp with time zone, made_at timestamp with time zone, due_at timestamp with time zone, state text, done text, law text, acknowledged_at timestamp with time zone)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -3481,8 +3773,12 @@ BEGIN
     END LOOP;
     RETURN QUERY
         WITH due AS (
-            SELECT d.notice_id FROM exchange.delivery AS d WHERE d.next_at <= public.stoa_now()
-            ORDER BY d.next_at LIMIT take_deliveries.deliveries_max FOR UPDATE SKIP LOCKED
+            SELECT d.notice_id
+            FROM (SELECT w.organisation_id FROM exchange.webhook AS w WHERE w.organisation_id <> ALL (take_deliveries.busy) ORDER BY random()) AS o
+            CROSS JOIN LATERAL (
+                SELECT x.notice_id FROM exchange.delivery AS x WHERE x.organisation_id = o.organisation_id AND x.next_at <= public.stoa_now()
+                ORDER BY x.next_at LIMIT take_deliveries.share_max FOR UPDATE SKIP LOCKED) AS d
+            LIMIT take_deliveries.deliveries_max
         ), taken AS (
             UPDATE exchange.delivery AS d SET attempts = d.attempts + 1,
                 next_at = CASE WHEN d.attempts + 1 < exchange.attempts_max() THEN public.stoa_now() + exchange.retry_delay(d.attempts + 1) END
@@ -3497,7 +3793,22 @@ BEGIN
 END
 $$;
 
-ALTER FUNCTION exchange.take_deliveries(deliveries_max integer) OWNER TO stoa_door;
+ALTER FUNCTION exchange.take_deliveries(deliveries_max integer, share_max integer, busy text[]) OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.use_nonce(credential bytea, nonce_sha256 bytea, ends_at timestamp with time zone) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO exchange.request_nonce (client_id, nonce_sha256, ends_at)
+        SELECT c.client_id, use_nonce.nonce_sha256, use_nonce.ends_at FROM web.credential AS c
+        WHERE c.hash = use_nonce.credential AND c.client_id IS NOT NULL AND web.is_live(c)
+        ON CONFLICT ON CONSTRAINT request_nonce_pkey DO NOTHING;
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION exchange.use_nonce(credential bytea, nonce_sha256 bytea, ends_at timestamp with time zone) OWNER TO stoa_door;
 
 CREATE FUNCTION exchange.volume_of(credential bytea) RETURNS TABLE(requests_max integer, requests_left integer, subjects_max integer, subjects_left integer, seconds_left integer)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -3520,641 +3831,23 @@ $$;
 
 ALTER FUNCTION exchange.volume_of(credential bytea) OWNER TO stoa_door;
 
-CREATE FUNCTION identity.add_passkey(credential bytea, challenge_hash bytea, factor_id uuid, credential_id bytea, public_key bytea, sign_count bigint, new_hash bytea) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    who record;
-    needs text;
-BEGIN
-    SELECT h.account_id, h.staff_id INTO who FROM identity.holder(add_passkey.credential) AS h WHERE h.is_session;
-    PERFORM identity.lock_factors(who.account_id, who.staff_id);
-    needs := identity.factor_change_needs(add_passkey.credential);
-    IF needs IS DISTINCT FROM 'nothing' THEN RETURN needs; END IF;
-    IF NOT identity.take_challenge(add_passkey.challenge_hash, add_passkey.credential, true) THEN RETURN 'unknown'; END IF;
-    INSERT INTO identity.factor AS f (id, account_id, staff_id, kind, credential_id, public_key, sign_count, confirmed_at)
-        SELECT add_passkey.factor_id, who.account_id, who.staff_id, 'passkey', add_passkey.credential_id, add_passkey.public_key, add_passkey.sign_count,
-               public.stoa_now()
-        WHERE (SELECT count(*) FROM identity.factor AS o
-               WHERE (o.account_id = who.account_id OR o.staff_id = who.staff_id) AND o.kind = 'passkey' AND o.removed_at IS NULL) < 10
-        ON CONFLICT DO NOTHING;
-    IF NOT FOUND THEN RETURN 'unknown'; END IF;
-    PERFORM identity.tell_of_factor(who.account_id, 'passkey_added');
-    PERFORM identity.raise_assurance(add_passkey.credential, 'passkey', add_passkey.new_hash);
-    RETURN 'confirmed';
-END
-$$;
-
-ALTER FUNCTION identity.add_passkey(credential bytea, challenge_hash bytea, factor_id uuid, credential_id bytea, public_key bytea, sign_count bigint, new_hash bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) RETURNS TABLE(outcome text, wait_minutes integer, factor_id uuid, sealed_secret bytea, salt bytea, number smallint, at timestamp with time zone)
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    who record;
-BEGIN
-    SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(begin_factor_attempt.credential) AS h;
-    -- Two codes of one list are one factor.
-    IF NOT FOUND OR begin_factor_attempt.kind = 'recovery_codes' AND EXISTS (
-        SELECT FROM identity.sign_in AS i WHERE i.hash = begin_factor_attempt.credential AND i.first_factor = 'recovery_code')
-    THEN RETURN; END IF;
-    RETURN QUERY
-        SELECT t.outcome, t.wait_minutes, f.id, f.sealed_secret, f.salt,
-            (SELECT min(c.number) FROM identity.factor_code AS c WHERE c.factor_id = f.id AND c.used_at IS NULL AND f.kind = 'code_sheet'),
-            public.stoa_now()
-        FROM identity.count_attempt(who.subject, begin_factor_attempt.kind, begin_factor_attempt.address_hmac) AS t
-        LEFT JOIN identity.factor AS f
-            ON t.outcome = 'counted' AND (f.account_id = who.account_id OR f.staff_id = who.staff_id) AND f.kind = begin_factor_attempt.kind
-            AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL;
-END
-$$;
-
-ALTER FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.begin_new_passkey(credential bytea, challenge_hash bytea, OUT outcome text, OUT owner bytea, OUT ids bytea[]) RETURNS record
+CREATE FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    SELECT identity.factor_change_needs(begin_new_passkey.credential), h.subject,
-        ARRAY(SELECT f.credential_id FROM identity.factor AS f
-              WHERE (f.account_id = h.account_id OR f.staff_id = h.staff_id) AND f.kind = 'passkey' AND f.removed_at IS NULL)
-        INTO outcome, owner, ids
-        FROM identity.holder(begin_new_passkey.credential) AS h WHERE h.is_session;
-    IF outcome = 'nothing' THEN
-        INSERT INTO identity.passkey_challenge (hash, holder, is_for_new) VALUES (begin_new_passkey.challenge_hash, begin_new_passkey.credential, true);
-        outcome := 'begun';
-    END IF;
-END
-$$;
-
-ALTER FUNCTION identity.begin_new_passkey(credential bytea, challenge_hash bytea, OUT outcome text, OUT owner bytea, OUT ids bytea[]) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.begin_passkey(challenge_hash bytea, credential bytea) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    INSERT INTO identity.passkey_challenge (hash, holder, is_for_new)
-        SELECT begin_passkey.challenge_hash, begin_passkey.credential, false
-        WHERE begin_passkey.credential IS NULL OR EXISTS (SELECT FROM identity.holder(begin_passkey.credential) AS h WHERE h.is_session);
-    RETURN FOUND;
-END
-$$;
-
-ALTER FUNCTION identity.begin_passkey(challenge_hash bytea, credential bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.begin_password_check(credential bytea, address_hmac bytea) RETURNS TABLE(outcome text, wait_minutes integer, password_hash text)
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    who record;
-BEGIN
-    SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(begin_password_check.credential) AS h WHERE h.is_session;
-    IF NOT FOUND THEN RETURN; END IF;
-    RETURN QUERY
-        SELECT t.outcome, t.wait_minutes, CASE WHEN t.outcome = 'counted' THEN coalesce(a.password_hash, s.password_hash) END
-        FROM identity.count_attempt(who.subject, 'password', begin_password_check.address_hmac) AS t
-        LEFT JOIN identity.account AS a ON a.id = who.account_id
-        LEFT JOIN identity.staff AS s ON s.id = who.staff_id;
-END
-$$;
-
-ALTER FUNCTION identity.begin_password_check(credential bytea, address_hmac bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.begin_recovery(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) RETURNS record
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    person record;
-BEGIN
-    SELECT a.id, (SELECT f.salt FROM identity.factor AS f WHERE f.account_id = a.id AND f.kind = 'recovery_codes' AND f.removed_at IS NULL) AS salt INTO person
-        FROM identity.sign_in_name AS n JOIN identity.account AS a ON a.id = n.account_id AND a.closed_at IS NULL
-        WHERE n.hmac = begin_recovery.name_hmac;
-    SELECT c.outcome, c.wait_minutes INTO outcome, wait_minutes
-        FROM identity.count_attempt(coalesce(uuid_send(person.id), begin_recovery.name_hmac), 'recovery_codes', begin_recovery.address_hmac) AS c;
-    IF outcome = 'counted' THEN salt := person.salt; END IF;
-END
-$$;
-
-ALTER FUNCTION identity.begin_recovery(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.begin_registration(address_hmac bytea, attempts_max integer, window_minutes integer) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('identity.registration ' || encode(begin_registration.address_hmac, 'hex'), 0));
-    INSERT INTO identity.registration_attempt (address_hmac)
-    SELECT begin_registration.address_hmac
-    WHERE (SELECT count(*) FROM identity.registration_attempt AS r
-           WHERE r.address_hmac = begin_registration.address_hmac
-             AND r.at > public.stoa_now() - make_interval(mins => begin_registration.window_minutes)) < begin_registration.attempts_max;
-    RETURN FOUND;
-END
-$$;
-
-ALTER FUNCTION identity.begin_registration(address_hmac bytea, attempts_max integer, window_minutes integer) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.begin_sign_in(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT password_hash text) RETURNS record
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    person record;
-BEGIN
-    SELECT coalesce(a.id, s.id) AS id, coalesce(a.password_hash, s.password_hash) AS password_hash INTO person
-        FROM identity.sign_in_name AS n
-        LEFT JOIN identity.account AS a ON a.id = n.account_id AND a.closed_at IS NULL
-        LEFT JOIN identity.staff AS s ON s.id = n.staff_id AND s.closed_at IS NULL
-        WHERE n.hmac = begin_sign_in.name_hmac AND num_nonnulls(a.id, s.id) = 1;
-    SELECT c.outcome, c.wait_minutes INTO outcome, wait_minutes
-        FROM identity.count_attempt(coalesce(uuid_send(person.id), begin_sign_in.name_hmac), 'password', begin_sign_in.address_hmac) AS c;
-    IF outcome = 'counted' THEN password_hash := person.password_hash; END IF;
-END
-$$;
-
-ALTER FUNCTION identity.begin_sign_in(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT password_hash text) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.begin_totp(credential bytea, factor_id uuid, sealed_secret bytea) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    needs text := identity.factor_change_needs(begin_totp.credential);
-BEGIN
-    IF needs IS DISTINCT FROM 'nothing' THEN RETURN needs; END IF;
-    DELETE FROM identity.factor AS f USING identity.holder(begin_totp.credential) AS h
-        WHERE (f.account_id = h.account_id OR f.staff_id = h.staff_id) AND f.confirmed_at IS NULL;
-    INSERT INTO identity.factor (id, account_id, staff_id, kind, sealed_secret)
-        SELECT begin_totp.factor_id, h.account_id, h.staff_id, 'totp', begin_totp.sealed_secret FROM identity.holder(begin_totp.credential) AS h;
-    RETURN 'begun';
-END
-$$;
-
-ALTER FUNCTION identity.begin_totp(credential bytea, factor_id uuid, sealed_secret bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    who record;
-BEGIN
-    SELECT h.account_id, h.staff_id INTO who FROM identity.holder(change_password.credential) AS h WHERE h.is_session;
-    PERFORM identity.lock_factors(who.account_id, who.staff_id);
-    IF NOT identity.confirm_password(change_password.credential, change_password.old_password_hash, change_password.address_hmac, change_password.new_hash)
-    THEN RETURN false; END IF;
-    UPDATE identity.account AS a SET password_hash = change_password.new_password_hash WHERE a.id = who.account_id;
-    UPDATE identity.staff AS s SET password_hash = change_password.new_password_hash WHERE s.id = who.staff_id;
-    PERFORM identity.end_sessions(who.account_id, who.staff_id, change_password.new_hash);
-    PERFORM identity.tell_of_factor(who.account_id, 'password_changed');
-    RETURN true;
-END
-$$;
-
-ALTER FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.confirm_password(credential bytea, password_hash text, address_hmac bytea, new_hash bytea) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    who record;
-BEGIN
-    SELECT h.subject INTO who FROM identity.holder(confirm_password.credential) AS h
-        LEFT JOIN identity.account AS a ON a.id = h.account_id
-        LEFT JOIN identity.staff AS s ON s.id = h.staff_id
-        WHERE h.is_session AND coalesce(a.password_hash, s.password_hash) = confirm_password.password_hash;
-    IF NOT FOUND THEN RETURN false; END IF;
-    PERFORM identity.forgive(who.subject, 'password', confirm_password.address_hmac);
-    UPDATE web.credential AS c
-        SET hash = confirm_password.new_hash, first_factor = 'password', authenticated_at = public.stoa_now(), last_used_at = public.stoa_now()
-        WHERE c.hash = confirm_password.credential AND c.kind = 'session' AND web.is_live(c);
-    RETURN FOUND;
-END
-$$;
-
-ALTER FUNCTION identity.confirm_password(credential bytea, password_hash text, address_hmac bytea, new_hash bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.confirm_totp(credential bytea, factor_id uuid, step bigint, new_hash bytea) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    who record;
-    needs text;
-BEGIN
-    SELECT h.account_id, h.staff_id INTO who FROM identity.holder(confirm_totp.credential) AS h;
-    PERFORM identity.lock_factors(who.account_id, who.staff_id);
-    needs := identity.factor_change_needs(confirm_totp.credential);
-    IF needs IS DISTINCT FROM 'nothing' THEN RETURN needs; END IF;
-    PERFORM FROM identity.pending_totp(confirm_totp.credential) AS p WHERE p.factor_id = confirm_totp.factor_id;
-    IF NOT FOUND THEN RETURN 'unknown'; END IF;
-    PERFORM identity.end_factor(f.id) FROM identity.factor AS f
-        WHERE (f.account_id = who.account_id OR f.staff_id = who.staff_id) AND f.kind = 'totp' AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL;
-    UPDATE identity.factor AS f SET confirmed_at = public.stoa_now(), last_used_at = public.stoa_now(), last_step = confirm_totp.step
-        WHERE f.id = confirm_totp.factor_id;
-    PERFORM identity.tell_of_factor(who.account_id, 'app_added');
-    PERFORM identity.raise_assurance(confirm_totp.credential, 'totp', confirm_totp.new_hash);
-    RETURN 'confirmed';
-END
-$$;
-
-ALTER FUNCTION identity.confirm_totp(credential bytea, factor_id uuid, step bigint, new_hash bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.count_attempt(subject bytea, factor text, address_hmac bytea, OUT outcome text, OUT wait_minutes integer) RETURNS record
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    in_a_row integer;
-    here record;
-    from_here integer;
-BEGIN
-    INSERT INTO identity.factor_failures (subject, factor) VALUES (count_attempt.subject, count_attempt.factor) ON CONFLICT DO NOTHING;
-    SELECT f.failures INTO in_a_row FROM identity.factor_failures AS f
-        WHERE f.subject = count_attempt.subject AND f.factor = count_attempt.factor FOR UPDATE;
+    PERFORM pg_advisory_xact_lock(hashtextextended('identity.attempt ' || encode(begin_attempt.name_hmac || begin_attempt.address_hmac, 'hex'), 0));
     -- A statement after the lock sees what the attempt before it wrote.
-    SELECT a.failures, a.last_at, a.wait_until INTO here FROM identity.address_failures AS a
-        WHERE a.subject = count_attempt.subject AND a.factor = count_attempt.factor AND a.address_hmac = count_attempt.address_hmac;
-    wait_minutes := 0;
-    IF in_a_row >= 100 THEN
-        outcome := 'closed';
-    ELSIF here.wait_until > public.stoa_now() THEN
-        outcome := 'wait';
-        -- One that was sent before the failure that it waited for would be told a minute too many.
-        wait_minutes := LEAST(ceil(extract(epoch FROM here.wait_until - public.stoa_now()) / 60), identity.wait_minutes(here.failures));
-    ELSE
-        outcome := 'counted';
-        -- A day without a failure is a new beginning for the address, though not for the hundred.
-        from_here := CASE WHEN here.last_at > public.stoa_now() - interval '1 day' THEN here.failures ELSE 0 END + 1;
-        INSERT INTO identity.address_failures AS a (subject, factor, address_hmac, failures, last_at, wait_until)
-            VALUES (count_attempt.subject, count_attempt.factor, count_attempt.address_hmac, from_here, public.stoa_now(),
-                    public.stoa_now() + make_interval(mins => identity.wait_minutes(from_here)))
-            ON CONFLICT ON CONSTRAINT address_failures_pkey
-            DO UPDATE SET failures = excluded.failures, last_at = excluded.last_at, wait_until = excluded.wait_until;
-        UPDATE identity.factor_failures AS f SET failures = in_a_row + 1, last_at = public.stoa_now()
-            WHERE f.subject = count_attempt.subject AND f.factor = count_attempt.factor;
-    END IF;
-END
-$$;
-
-ALTER FUNCTION identity.count_attempt(subject bytea, factor text, address_hmac bytea, OUT outcome text, OUT wait_minutes integer) OWNER TO stoa_door;
-
-CREATE TABLE identity.factor (
-    id uuid NOT NULL,
-    account_id uuid,
-    staff_id uuid,
-    kind text NOT NULL,
-    sealed_secret bytea,
-    last_step bigint,
-    salt bytea,
-    credential_id bytea,
-    public_key bytea,
-    sign_count bigint,
-    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    confirmed_at timestamp with time zone,
-    last_used_at timestamp with time zone,
-    removed_at timestamp with time zone,
-    CONSTRAINT factor_check CHECK ((num_nonnulls(account_id, staff_id) = 1)),
-    CONSTRAINT factor_check1 CHECK (((kind = ANY (ARRAY['code_sheet'::text, 'recovery_codes'::text])) = (salt IS NOT NULL))),
-    CONSTRAINT factor_check2 CHECK (((kind = 'passkey'::text) = (credential_id IS NOT NULL))),
-    CONSTRAINT factor_check3 CHECK (((kind = 'passkey'::text) = (sign_count IS NOT NULL))),
-    CONSTRAINT factor_check4 CHECK ((((kind = 'totp'::text) AND (removed_at IS NULL)) = (sealed_secret IS NOT NULL))),
-    CONSTRAINT factor_check5 CHECK ((((kind = 'passkey'::text) AND (removed_at IS NULL)) = (public_key IS NOT NULL))),
-    CONSTRAINT factor_credential_id_check CHECK (((octet_length(credential_id) >= 1) AND (octet_length(credential_id) <= 1023))),
-    CONSTRAINT factor_kind_check CHECK ((kind = ANY (ARRAY['totp'::text, 'code_sheet'::text, 'recovery_codes'::text, 'passkey'::text]))),
-    CONSTRAINT factor_salt_check CHECK ((octet_length(salt) = 16)),
-    CONSTRAINT factor_sealed_secret_check CHECK ((octet_length(sealed_secret) >= 28)),
-    CONSTRAINT factor_sign_count_check CHECK (((sign_count >= 0) AND (sign_count <= '4294967295'::bigint)))
-);
-
-ALTER TABLE identity.factor OWNER TO stoa_owner;
-
-CREATE TABLE identity.factor_code (
-    factor_id uuid NOT NULL,
-    number smallint NOT NULL,
-    hash bytea NOT NULL,
-    used_at timestamp with time zone,
-    CONSTRAINT factor_code_hash_check CHECK ((octet_length(hash) = 32)),
-    CONSTRAINT factor_code_number_check CHECK (((number >= 1) AND (number <= 100)))
-);
-
-ALTER TABLE identity.factor_code OWNER TO stoa_owner;
-
-CREATE FUNCTION identity.end_factor(factor_id uuid) RETURNS void
-    LANGUAGE sql
-    BEGIN ATOMIC
- UPDATE identity.factor AS f SET removed_at = public.stoa_now(), sealed_secret = NULL::bytea, public_key = NULL::bytea
-   WHERE (f.id = end_factor.factor_id);
- DELETE FROM identity.factor_code AS c
-   WHERE (c.factor_id = end_factor.factor_id);
-END;
-
-ALTER FUNCTION identity.end_factor(factor_id uuid) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.end_sessions(account_id uuid, staff_id uuid, kept bytea) RETURNS integer
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    ended integer;
-BEGIN
-    DELETE FROM identity.sign_in AS i WHERE i.account_id = end_sessions.account_id OR i.staff_id = end_sessions.staff_id;
-    UPDATE web.credential AS c SET revoked_at = public.stoa_now()
-        WHERE (c.account_id = end_sessions.account_id OR c.staff_id = end_sessions.staff_id) AND c.kind = 'session'
-          AND c.hash IS DISTINCT FROM end_sessions.kept AND web.is_live(c);
-    GET DIAGNOSTICS ended = ROW_COUNT;
-    RETURN ended;
-END
-$$;
-
-ALTER FUNCTION identity.end_sessions(account_id uuid, staff_id uuid, kept bytea) OWNER TO stoa_door;
-
-CREATE TABLE identity.sign_in (
-    hash bytea NOT NULL,
-    account_id uuid,
-    staff_id uuid,
-    is_shared boolean NOT NULL,
-    first_factor text DEFAULT 'password'::text NOT NULL,
-    password_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT sign_in_check CHECK ((num_nonnulls(account_id, staff_id) = 1)),
-    CONSTRAINT sign_in_first_factor_check CHECK ((first_factor = ANY (ARRAY['password'::text, 'recovery_code'::text]))),
-    CONSTRAINT sign_in_hash_check CHECK ((octet_length(hash) = 32))
-);
-
-ALTER TABLE identity.sign_in OWNER TO stoa_owner;
-
-CREATE FUNCTION identity.holder(credential bytea) RETURNS TABLE(account_id uuid, staff_id uuid, subject bytea, is_session boolean, authenticated_at timestamp with time zone, second_factor_at timestamp with time zone, is_shared boolean)
-    LANGUAGE sql STABLE
-    BEGIN ATOMIC
- SELECT c.account_id,
-     c.staff_id,
-     uuid_send(COALESCE(c.account_id, c.staff_id)) AS uuid_send,
-     true,
-     c.authenticated_at,
-     c.second_factor_at,
-     c.is_shared
-    FROM ((web.credential c
-      LEFT JOIN identity.account a ON ((a.id = c.account_id)))
-      LEFT JOIN identity.staff s ON ((s.id = c.staff_id)))
-   WHERE ((c.hash = holder.credential) AND (c.kind = 'session'::text) AND web.is_live(c.*) AND (a.closed_at IS NULL) AND (s.closed_at IS NULL))
- UNION ALL
-  SELECT i.account_id,
-     i.staff_id,
-     uuid_send(COALESCE(i.account_id, i.staff_id)) AS uuid_send,
-     false,
-     i.password_at,
-     NULL::timestamp with time zone,
-     i.is_shared
-    FROM ((identity.sign_in i
-      LEFT JOIN identity.account a ON ((a.id = i.account_id)))
-      LEFT JOIN identity.staff s ON ((s.id = i.staff_id)))
-   WHERE ((i.hash = holder.credential) AND (i.password_at > (public.stoa_now() - '00:10:00'::interval)) AND (a.closed_at IS NULL) AND (s.closed_at IS NULL));
-END;
-
-ALTER FUNCTION identity.holder(credential bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.end_other_sessions(credential bytea) RETURNS integer
-    LANGUAGE sql SECURITY DEFINER
-    BEGIN ATOMIC
- SELECT COALESCE((sum(identity.end_sessions(h.account_id, h.staff_id, end_other_sessions.credential)))::integer, 0) AS "coalesce"
-    FROM identity.holder(end_other_sessions.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared)
-   WHERE h.is_session;
-END;
-
-ALTER FUNCTION identity.end_other_sessions(credential bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.end_session(credential bytea, id uuid) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    UPDATE web.credential AS c SET revoked_at = public.stoa_now() FROM identity.holder(end_session.credential) AS h
-        WHERE h.is_session AND (c.account_id = h.account_id OR c.staff_id = h.staff_id) AND c.kind = 'session' AND c.id = end_session.id AND web.is_live(c);
+    INSERT INTO identity.failed_sign_in (name_hmac, address_hmac)
+    SELECT begin_attempt.name_hmac, begin_attempt.address_hmac
+    WHERE (SELECT count(*) FROM identity.failed_sign_in AS f
+           WHERE f.name_hmac = begin_attempt.name_hmac AND f.address_hmac = begin_attempt.address_hmac
+             AND f.at > public.stoa_now() - make_interval(mins => begin_attempt.window_minutes)) < begin_attempt.attempts_max;
     RETURN FOUND;
 END
 $$;
 
-ALTER FUNCTION identity.end_session(credential bytea, id uuid) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.second_factors(account_id uuid, staff_id uuid) RETURNS TABLE(id uuid, kind text)
-    LANGUAGE sql STABLE
-    BEGIN ATOMIC
- SELECT f.id,
-     f.kind
-    FROM identity.factor f
-   WHERE (((f.account_id = second_factors.account_id) OR (f.staff_id = second_factors.staff_id)) AND (f.confirmed_at IS NOT NULL) AND (f.removed_at IS NULL) AND ((f.kind = ANY (ARRAY['totp'::text, 'passkey'::text])) OR ((f.kind = 'code_sheet'::text) AND (EXISTS ( SELECT
-            FROM identity.factor_code c
-           WHERE ((c.factor_id = f.id) AND (c.used_at IS NULL)))))));
-END;
-
-ALTER FUNCTION identity.second_factors(account_id uuid, staff_id uuid) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.factor_change_needs(credential bytea) RETURNS text
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
- SELECT
-         CASE
-             WHEN (EXISTS ( SELECT
-                FROM identity.second_factors(h.account_id, h.staff_id) second_factors(id, kind))) THEN
-             CASE
-                 WHEN (h.second_factor_at > (public.stoa_now() - '00:15:00'::interval)) THEN 'nothing'::text
-                 ELSE 'second_factor'::text
-             END
-             WHEN (h.authenticated_at > (public.stoa_now() - '00:05:00'::interval)) THEN 'nothing'::text
-             ELSE 'password'::text
-         END AS "case"
-    FROM identity.holder(factor_change_needs.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared);
-END;
-
-ALTER FUNCTION identity.factor_change_needs(credential bytea) OWNER TO stoa_door;
-
-CREATE TABLE identity.factor_failures (
-    subject bytea NOT NULL,
-    factor text NOT NULL,
-    failures integer DEFAULT 0 NOT NULL,
-    last_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT factor_failures_factor_check CHECK ((factor = ANY (ARRAY['password'::text, 'totp'::text, 'code_sheet'::text, 'recovery_codes'::text]))),
-    CONSTRAINT factor_failures_failures_check CHECK (((failures >= 0) AND (failures <= 100))),
-    CONSTRAINT factor_failures_subject_check CHECK ((octet_length(subject) = ANY (ARRAY[16, 32])))
-);
-
-ALTER TABLE identity.factor_failures OWNER TO stoa_owner;
-
-CREATE FUNCTION identity.factors_of(credential bytea) RETURNS TABLE(id uuid, kind text, created_at timestamp with time zone, last_used_at timestamp with time zone, is_closed boolean, codes_left integer, next_number smallint)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
- SELECT f.id,
-     f.kind,
-     f.created_at,
-     f.last_used_at,
-     COALESCE((t.failures >= 100), false) AS "coalesce",
-     ( SELECT (count(*))::integer AS count
-            FROM identity.factor_code c
-           WHERE ((c.factor_id = f.id) AND (c.used_at IS NULL))) AS count,
-     ( SELECT min(c.number) AS min
-            FROM identity.factor_code c
-           WHERE ((c.factor_id = f.id) AND (c.used_at IS NULL))) AS min
-    FROM ((identity.holder(factors_of.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared)
-      JOIN identity.factor f ON (((f.account_id = h.account_id) OR (f.staff_id = h.staff_id))))
-      LEFT JOIN identity.factor_failures t ON (((t.subject = h.subject) AND (t.factor = f.kind))))
-   WHERE ((f.confirmed_at IS NOT NULL) AND (f.removed_at IS NULL))
-   ORDER BY (array_position(ARRAY['passkey'::text, 'totp'::text, 'code_sheet'::text, 'recovery_codes'::text], f.kind)), f.created_at;
-END;
-
-ALTER FUNCTION identity.factors_of(credential bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.find_passkey(credential_id bytea) RETURNS TABLE(public_key bytea, sign_count bigint)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
- SELECT f.public_key,
-     f.sign_count
-    FROM identity.factor f
-   WHERE ((f.credential_id = find_passkey.credential_id) AND (f.kind = 'passkey'::text) AND (f.removed_at IS NULL));
-END;
-
-ALTER FUNCTION identity.find_passkey(credential_id bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.forgive(subject bytea, factor text, address_hmac bytea) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    UPDATE identity.factor_failures AS f SET failures = 0 WHERE f.subject = forgive.subject AND f.factor = forgive.factor;
-    DELETE FROM identity.address_failures AS a
-        WHERE a.subject = forgive.subject AND a.factor = forgive.factor AND a.address_hmac = forgive.address_hmac;
-END
-$$;
-
-ALTER FUNCTION identity.forgive(subject bytea, factor text, address_hmac bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.lock_factors(account_id uuid, staff_id uuid) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    PERFORM FROM identity.account AS a WHERE a.id = lock_factors.account_id FOR UPDATE;
-    PERFORM FROM identity.staff AS s WHERE s.id = lock_factors.staff_id FOR UPDATE;
-END
-$$;
-
-ALTER FUNCTION identity.lock_factors(account_id uuid, staff_id uuid) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    who record;
-    needs text;
-BEGIN
-    SELECT h.account_id, h.staff_id INTO who FROM identity.holder(make_codes.credential) AS h;
-    PERFORM identity.lock_factors(who.account_id, who.staff_id);
-    needs := identity.factor_change_needs(make_codes.credential);
-    IF needs IS DISTINCT FROM 'nothing' THEN RETURN needs; END IF;
-    PERFORM identity.end_factor(f.id) FROM identity.factor AS f
-        WHERE (f.account_id = who.account_id OR f.staff_id = who.staff_id) AND f.kind = make_codes.kind AND f.removed_at IS NULL;
-    INSERT INTO identity.factor (id, account_id, staff_id, kind, salt, confirmed_at)
-        VALUES (make_codes.factor_id, who.account_id, who.staff_id, make_codes.kind, make_codes.salt, public.stoa_now());
-    INSERT INTO identity.factor_code (factor_id, number, hash)
-        SELECT make_codes.factor_id, h.number, h.hash FROM unnest(make_codes.hashes) WITH ORDINALITY AS h (hash, number);
-    PERFORM identity.tell_of_factor(who.account_id, CASE make_codes.kind WHEN 'code_sheet' THEN 'code_sheet_made' ELSE 'recovery_codes_made' END);
-    RETURN 'made';
-END
-$$;
-
-ALTER FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.open_session(token_hash bytea, account_id uuid, staff_id uuid, first_factor text, authenticated_at timestamp with time zone, second_factor text, is_shared boolean) RETURNS void
-    LANGUAGE sql
-    BEGIN ATOMIC
- INSERT INTO web.credential (hash, kind, account_id, staff_id, authenticator_assurance, first_factor, authenticated_at, second_factor, second_factor_at, is_shared, idle_after, expires_at)
-   VALUES (open_session.token_hash, 'session'::text, open_session.account_id, open_session.staff_id,
-         CASE
-             WHEN (open_session.second_factor IS NULL) THEN 1
-             ELSE 2
-         END, open_session.first_factor, open_session.authenticated_at, open_session.second_factor,
-         CASE
-             WHEN (open_session.second_factor IS NOT NULL) THEN public.stoa_now()
-             ELSE NULL::timestamp with time zone
-         END, open_session.is_shared,
-         CASE
-             WHEN open_session.is_shared THEN '00:05:00'::interval
-             ELSE '00:15:00'::interval
-         END, (public.stoa_now() + '12:00:00'::interval));
-END;
-
-ALTER FUNCTION identity.open_session(token_hash bytea, account_id uuid, staff_id uuid, first_factor text, authenticated_at timestamp with time zone, second_factor text, is_shared boolean) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.pending_totp(credential bytea) RETURNS TABLE(factor_id uuid, sealed_secret bytea, at timestamp with time zone)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
- SELECT f.id,
-     f.sealed_secret,
-     public.stoa_now() AS stoa_now
-    FROM (identity.holder(pending_totp.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared)
-      JOIN identity.factor f ON (((f.account_id = h.account_id) OR (f.staff_id = h.staff_id))))
-   WHERE ((f.confirmed_at IS NULL) AND (f.removed_at IS NULL) AND (f.created_at > (public.stoa_now() - '01:00:00'::interval)));
-END;
-
-ALTER FUNCTION identity.pending_totp(credential bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.raise_assurance(credential bytea, second_factor text, new_hash bytea) RETURNS boolean
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    half record;
-BEGIN
-    DELETE FROM identity.sign_in AS i WHERE i.hash = raise_assurance.credential
-        RETURNING i.account_id, i.staff_id, i.first_factor, i.password_at, i.is_shared INTO half;
-    IF FOUND THEN
-        PERFORM identity.open_session(
-            raise_assurance.new_hash, half.account_id, half.staff_id, half.first_factor, half.password_at, raise_assurance.second_factor, half.is_shared);
-        RETURN true;
-    END IF;
-    UPDATE web.credential AS c
-        SET hash = raise_assurance.new_hash, authenticator_assurance = 2, second_factor = raise_assurance.second_factor,
-            second_factor_at = public.stoa_now(), last_used_at = public.stoa_now()
-        WHERE c.hash = raise_assurance.credential AND c.kind = 'session' AND web.is_live(c);
-    RETURN FOUND;
-END
-$$;
-
-ALTER FUNCTION identity.raise_assurance(credential bytea, second_factor text, new_hash bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.recover(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    person uuid;
-BEGIN
-    UPDATE identity.factor_code AS c SET used_at = public.stoa_now()
-        FROM identity.sign_in_name AS n
-        JOIN identity.account AS a ON a.id = n.account_id AND a.closed_at IS NULL
-        JOIN identity.factor AS f ON f.account_id = a.id AND f.kind = 'recovery_codes' AND f.removed_at IS NULL
-        WHERE n.hmac = recover.name_hmac AND c.factor_id = f.id AND c.hash = recover.code_hash AND c.used_at IS NULL
-        RETURNING a.id INTO person;
-    IF NOT FOUND THEN RETURN NULL; END IF;
-    PERFORM identity.forgive(uuid_send(person), 'recovery_codes', recover.address_hmac);
-    PERFORM identity.tell_of_factor(person, 'recovery_code_used');
-    IF EXISTS (SELECT FROM identity.second_factors(person, NULL)) THEN
-        INSERT INTO identity.sign_in (hash, account_id, is_shared, first_factor) VALUES (recover.token_hash, person, false, 'recovery_code');
-        RETURN 'second_factor';
-    END IF;
-    PERFORM identity.open_session(recover.token_hash, person, NULL, 'recovery_code', public.stoa_now(), NULL, false);
-    RETURN 'session';
-END
-$$;
-
-ALTER FUNCTION identity.recover(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) OWNER TO stoa_door;
+ALTER FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) OWNER TO stoa_door;
 
 CREATE TABLE identity.sign_in_name (
     hmac bytea NOT NULL,
@@ -4167,6 +3860,20 @@ CREATE TABLE identity.sign_in_name (
 );
 
 ALTER TABLE identity.sign_in_name OWNER TO stoa_owner;
+
+CREATE FUNCTION identity.find_sign_in(name_hmac bytea) RETURNS TABLE(account_id uuid, staff_id uuid, password_hash text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT a.id,
+     s.id,
+     COALESCE(a.password_hash, s.password_hash) AS "coalesce"
+    FROM ((identity.sign_in_name n
+      LEFT JOIN identity.account a ON (((a.id = n.account_id) AND (a.closed_at IS NULL))))
+      LEFT JOIN identity.staff s ON (((s.id = n.staff_id) AND (s.closed_at IS NULL))))
+   WHERE ((n.hmac = find_sign_in.name_hmac) AND (num_nonnulls(a.id, s.id) = 1));
+END;
+
+ALTER FUNCTION identity.find_sign_in(name_hmac bytea) OWNER TO stoa_door;
 
 CREATE TABLE register.data_key (
     resident_id uuid NOT NULL,
@@ -4227,291 +3934,6 @@ CREATE FUNCTION identity.register_account(account_id uuid, resident_id uuid, pub
 END;
 
 ALTER FUNCTION identity.register_account(account_id uuid, resident_id uuid, public_code text, password_hash text, language text, name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) OWNER TO stoa_door;
-
-CREATE TABLE identity.address_failures (
-    subject bytea NOT NULL,
-    factor text NOT NULL,
-    address_hmac bytea NOT NULL,
-    failures integer NOT NULL,
-    last_at timestamp with time zone NOT NULL,
-    wait_until timestamp with time zone NOT NULL,
-    CONSTRAINT address_failures_address_hmac_check CHECK ((octet_length(address_hmac) = 32)),
-    CONSTRAINT address_failures_factor_check CHECK ((factor = ANY (ARRAY['password'::text, 'totp'::text, 'code_sheet'::text, 'recovery_codes'::text]))),
-    CONSTRAINT address_failures_failures_check CHECK ((failures > 0)),
-    CONSTRAINT address_failures_subject_check CHECK ((octet_length(subject) = ANY (ARRAY[16, 32])))
-);
-
-ALTER TABLE identity.address_failures OWNER TO stoa_owner;
-
-CREATE TABLE identity.registration_attempt (
-    address_hmac bytea NOT NULL,
-    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT registration_attempt_address_hmac_check CHECK ((octet_length(address_hmac) = 32))
-);
-
-ALTER TABLE identity.registration_attempt OWNER TO stoa_owner;
-
-CREATE FUNCTION identity.remove_ended() RETURNS void
-    LANGUAGE sql SECURITY DEFINER
-    BEGIN ATOMIC
- DELETE FROM identity.sign_in AS i
-   WHERE (i.password_at < (public.stoa_now() - '01:00:00'::interval));
- DELETE FROM identity.factor AS f
-   WHERE ((f.confirmed_at IS NULL) AND (f.created_at < (public.stoa_now() - '1 day'::interval)));
- DELETE FROM identity.address_failures AS a
-   WHERE (a.last_at < (public.stoa_now() - '1 day'::interval));
- DELETE FROM identity.registration_attempt AS r
-   WHERE (r.at < (public.stoa_now() - '1 day'::interval));
- DELETE FROM identity.factor_failures AS f
-   WHERE ((octet_length(f.subject) = 32) AND (f.last_at < (public.stoa_now() - '30 days'::interval)));
-END;
-
-ALTER FUNCTION identity.remove_ended() OWNER TO stoa_door;
-
-CREATE FUNCTION identity.remove_factor(credential bytea, factor_id uuid) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    who record;
-    needs text;
-BEGIN
-    SELECT h.account_id, h.staff_id INTO who FROM identity.holder(remove_factor.credential) AS h;
-    PERFORM identity.lock_factors(who.account_id, who.staff_id);
-    needs := identity.factor_change_needs(remove_factor.credential);
-    IF needs IS DISTINCT FROM 'nothing' THEN RETURN needs; END IF;
-    PERFORM FROM identity.factor AS f WHERE f.id = remove_factor.factor_id AND (f.account_id = who.account_id OR f.staff_id = who.staff_id)
-        AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL;
-    IF NOT FOUND THEN RETURN 'unknown'; END IF;
-    PERFORM identity.end_factor(remove_factor.factor_id);
-    PERFORM identity.tell_of_factor(who.account_id, 'factor_removed');
-    RETURN 'removed';
-END
-$$;
-
-ALTER FUNCTION identity.remove_factor(credential bytea, factor_id uuid) OWNER TO stoa_door;
-
-CREATE TABLE identity.passkey_challenge (
-    hash bytea NOT NULL,
-    holder bytea,
-    is_for_new boolean NOT NULL,
-    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT passkey_challenge_check CHECK (((NOT is_for_new) OR (holder IS NOT NULL))),
-    CONSTRAINT passkey_challenge_hash_check CHECK ((octet_length(hash) = 32)),
-    CONSTRAINT passkey_challenge_holder_check CHECK ((octet_length(holder) = 32))
-);
-
-ALTER TABLE identity.passkey_challenge OWNER TO stoa_owner;
-
-CREATE FUNCTION identity.remove_old_challenges() RETURNS void
-    LANGUAGE sql SECURITY DEFINER
-    BEGIN ATOMIC
- DELETE FROM identity.passkey_challenge AS c
-   WHERE (c.created_at < (public.stoa_now() - '00:10:00'::interval));
-END;
-
-ALTER FUNCTION identity.remove_old_challenges() OWNER TO stoa_door;
-
-CREATE FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    person uuid;
-BEGIN
-    UPDATE web.credential AS c
-        SET hash = replace_password.new_hash, first_factor = 'password', authenticated_at = public.stoa_now(), last_used_at = public.stoa_now()
-        WHERE c.hash = replace_password.credential AND c.kind = 'session' AND web.is_live(c) AND c.account_id IS NOT NULL
-          AND c.first_factor = 'recovery_code' AND c.authenticated_at > public.stoa_now() - interval '15 minutes'
-        RETURNING c.account_id INTO person;
-    IF NOT FOUND THEN RETURN false; END IF;
-    UPDATE identity.account AS a SET password_hash = replace_password.new_password_hash WHERE a.id = person;
-    UPDATE identity.factor_failures AS f SET failures = 0 WHERE f.subject = uuid_send(person) AND f.factor = 'password';
-    PERFORM identity.end_sessions(person, NULL, replace_password.new_hash);
-    PERFORM identity.tell_of_factor(person, 'password_changed');
-    RETURN true;
-END
-$$;
-
-ALTER FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.sessions_of(credential bytea) RETURNS TABLE(id uuid, created_at timestamp with time zone, last_used_at timestamp with time zone, second_factor text, is_shared boolean, is_this boolean)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
- SELECT c.id,
-     c.created_at,
-     c.last_used_at,
-     c.second_factor,
-     c.is_shared,
-     (c.hash = sessions_of.credential)
-    FROM (identity.holder(sessions_of.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared)
-      JOIN web.credential c ON ((((c.account_id = h.account_id) OR (c.staff_id = h.staff_id)) AND (c.kind = 'session'::text) AND web.is_live(c.*))))
-   WHERE h.is_session
-   ORDER BY c.created_at DESC, c.id
-  LIMIT 100;
-END;
-
-ALTER FUNCTION identity.sessions_of(credential bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.sign_in(name_hmac bytea, password_hash text, address_hmac bytea, token_hash bytea, is_shared boolean, staff_need_second_factor boolean) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    person record;
-    outcome text;
-BEGIN
-    SELECT a.id AS account_id, s.id AS staff_id INTO person
-        FROM identity.sign_in_name AS n
-        LEFT JOIN identity.account AS a ON a.id = n.account_id AND a.closed_at IS NULL
-        LEFT JOIN identity.staff AS s ON s.id = n.staff_id AND s.closed_at IS NULL
-        WHERE n.hmac = sign_in.name_hmac AND coalesce(a.password_hash, s.password_hash) = sign_in.password_hash;
-    IF NOT FOUND THEN RETURN NULL; END IF;
-    PERFORM identity.forgive(uuid_send(coalesce(person.account_id, person.staff_id)), 'password', sign_in.address_hmac);
-    outcome := CASE
-        WHEN EXISTS (SELECT FROM identity.second_factors(person.account_id, person.staff_id)) THEN 'second_factor'
-        WHEN person.staff_id IS NOT NULL AND sign_in.staff_need_second_factor THEN 'enrolment'
-        ELSE 'session' END;
-    IF outcome = 'session' THEN
-        PERFORM identity.open_session(sign_in.token_hash, person.account_id, person.staff_id, 'password', public.stoa_now(), NULL, sign_in.is_shared);
-    ELSE
-        INSERT INTO identity.sign_in (hash, account_id, staff_id, is_shared)
-            VALUES (sign_in.token_hash, person.account_id, person.staff_id, sign_in.is_shared);
-    END IF;
-    RETURN outcome;
-END
-$$;
-
-ALTER FUNCTION identity.sign_in(name_hmac bytea, password_hash text, address_hmac bytea, token_hash bytea, is_shared boolean, staff_need_second_factor boolean) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.sign_out(credential bytea) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    PERFORM identity.end_sessions(h.account_id, h.staff_id, sign_out.credential) FROM identity.holder(sign_out.credential) AS h
-        WHERE h.is_session AND h.is_shared;
-    PERFORM web.revoke_credential(sign_out.credential);
-    DELETE FROM identity.sign_in AS i WHERE i.hash = sign_out.credential;
-END
-$$;
-
-ALTER FUNCTION identity.sign_out(credential bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.take_challenge(challenge_hash bytea, holder bytea, is_for_new boolean) RETURNS boolean
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    DELETE FROM identity.passkey_challenge AS c
-        WHERE c.hash = take_challenge.challenge_hash AND c.holder IS NOT DISTINCT FROM take_challenge.holder AND c.is_for_new = take_challenge.is_for_new
-          AND c.created_at > public.stoa_now() - interval '5 minutes';
-    RETURN FOUND;
-END
-$$;
-
-ALTER FUNCTION identity.take_challenge(challenge_hash bytea, holder bytea, is_for_new boolean) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.taken_names(name_hmacs bytea[]) RETURNS SETOF bytea
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
- SELECT n.hmac
-    FROM identity.sign_in_name n
-   WHERE (n.hmac = ANY (taken_names.name_hmacs));
-END;
-
-ALTER FUNCTION identity.taken_names(name_hmacs bytea[]) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.tell_of_factor(account_id uuid, message text) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    INSERT INTO messages.message (id, resident_id, kind)
-        SELECT gen_random_uuid(), a.resident_id, tell_of_factor.message FROM identity.account AS a WHERE a.id = tell_of_factor.account_id;
-END
-$$;
-
-ALTER FUNCTION identity.tell_of_factor(account_id uuid, message text) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.use_listed_code(credential bytea, factor_id uuid, number smallint, code_hash bytea, address_hmac bytea, new_hash bytea) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    who record;
-    list record;
-BEGIN
-    SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(use_listed_code.credential) AS h;
-    SELECT f.kind INTO list FROM identity.factor AS f
-        WHERE f.id = use_listed_code.factor_id AND (f.account_id = who.account_id OR f.staff_id = who.staff_id)
-          AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL;
-    UPDATE identity.factor_code AS c SET used_at = public.stoa_now()
-        WHERE c.factor_id = use_listed_code.factor_id AND c.hash = use_listed_code.code_hash AND c.used_at IS NULL
-          AND (list.kind = 'recovery_codes' OR list.kind = 'code_sheet' AND c.number = use_listed_code.number);
-    IF NOT FOUND THEN RETURN false; END IF;
-    UPDATE identity.factor AS f SET last_used_at = public.stoa_now() WHERE f.id = use_listed_code.factor_id;
-    PERFORM identity.forgive(who.subject, list.kind, use_listed_code.address_hmac);
-    IF list.kind = 'recovery_codes' THEN PERFORM identity.tell_of_factor(who.account_id, 'recovery_code_used'); END IF;
-    RETURN identity.raise_assurance(use_listed_code.credential, list.kind, use_listed_code.new_hash);
-END
-$$;
-
-ALTER FUNCTION identity.use_listed_code(credential bytea, factor_id uuid, number smallint, code_hash bytea, address_hmac bytea, new_hash bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.use_passkey(challenge_hash bytea, credential bytea, credential_id bytea, old_sign_count bigint, sign_count bigint, is_shared boolean, new_hash bytea) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    who record;
-BEGIN
-    IF NOT identity.take_challenge(use_passkey.challenge_hash, use_passkey.credential, false) THEN RETURN false; END IF;
-    UPDATE identity.factor AS f SET sign_count = use_passkey.sign_count, last_used_at = public.stoa_now()
-        WHERE f.credential_id = use_passkey.credential_id AND f.kind = 'passkey' AND f.removed_at IS NULL AND f.sign_count = use_passkey.old_sign_count
-          AND (f.account_id IS NULL OR EXISTS (SELECT FROM identity.account AS a WHERE a.id = f.account_id AND a.closed_at IS NULL))
-          AND (f.staff_id IS NULL OR EXISTS (SELECT FROM identity.staff AS s WHERE s.id = f.staff_id AND s.closed_at IS NULL))
-          AND (use_passkey.credential IS NULL OR EXISTS (
-              SELECT FROM identity.holder(use_passkey.credential) AS h
-              WHERE h.is_session AND (h.account_id = f.account_id OR h.staff_id = f.staff_id)))
-        RETURNING f.account_id, f.staff_id INTO who;
-    IF NOT FOUND THEN RETURN false; END IF;
-    IF use_passkey.credential IS NULL THEN
-        PERFORM identity.open_session(
-            use_passkey.new_hash, who.account_id, who.staff_id, 'passkey', public.stoa_now(), 'passkey', use_passkey.is_shared);
-        RETURN true;
-    END IF;
-    UPDATE web.credential AS c SET first_factor = 'passkey', authenticated_at = public.stoa_now() WHERE c.hash = use_passkey.credential;
-    RETURN identity.raise_assurance(use_passkey.credential, 'passkey', use_passkey.new_hash);
-END
-$$;
-
-ALTER FUNCTION identity.use_passkey(challenge_hash bytea, credential bytea, credential_id bytea, old_sign_count bigint, sign_count bigint, is_shared boolean, new_hash bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    who record;
-BEGIN
-    SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(use_totp.credential) AS h;
-    UPDATE identity.factor AS f SET last_step = use_totp.step, last_used_at = public.stoa_now()
-        WHERE f.id = use_totp.factor_id AND f.kind = 'totp' AND (f.account_id = who.account_id OR f.staff_id = who.staff_id)
-          AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL AND f.last_step < use_totp.step;
-    IF NOT FOUND THEN RETURN false; END IF;
-    PERFORM identity.forgive(who.subject, 'totp', use_totp.address_hmac);
-    RETURN identity.raise_assurance(use_totp.credential, 'totp', use_totp.new_hash);
-END
-$$;
-
-ALTER FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.wait_minutes(failures integer) RETURNS integer
-    LANGUAGE sql IMMUTABLE
-    RETURN CASE WHEN (failures < 5) THEN 0 ELSE (ARRAY[1, 2, 4, 8, 15, 30, 60])[LEAST((failures - 4), 7)] END;
-
-ALTER FUNCTION identity.wait_minutes(failures integer) OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.amount_max() RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -5720,11 +5142,7 @@ DECLARE
 BEGIN
     SELECT q.id, q.reference, q.resident_id, q.entry_id, coalesce(holder.superseded_by, holder.id) AS subject_id INTO asked
         FROM questions.question AS q JOIN register.resident AS holder ON holder.id = q.resident_id
-        WHERE q.id = answer_question.question
-          AND EXISTS (SELECT FROM access_log.entry AS viewed
-              WHERE viewed.subject_id IN (holder.id, holder.superseded_by) AND viewed.at > public.stoa_now() - interval '1 hour'
-                AND viewed.actor_kind = 'staff' AND viewed.actor_id = auditor::text AND viewed.operation = 'log_view' AND viewed.outcome = 'permitted'
-                AND viewed.purpose = 'question' AND viewed.case_reference = q.reference AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned());
+        WHERE q.id = answer_question.question AND access_log.has_looked(auditor, ARRAY[holder.id, holder.superseded_by], 'question', q.reference);
     IF NOT FOUND THEN outcome := 'not_allowed'; RETURN; END IF;
     IF EXISTS (SELECT FROM access_log.entry AS e WHERE e.id = asked.entry_id AND e.actor_kind = 'staff' AND e.actor_id = auditor::text) THEN
         outcome := 'own_action';
@@ -5826,17 +5244,13 @@ BEGIN
     RETURN QUERY
         SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key,
             answer.finding, answer.sealed_answer, answer.answered_at, actor.display_name, actor.username, released.sealed_reason, q.entry_id
-        FROM web.credential AS c
-        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
-        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
-        JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
-        JOIN questions.question AS q ON q.resident_id = r.id
+        FROM access_log.own_viewer AS h
+        JOIN questions.question AS q ON q.resident_id = h.resident_id
         JOIN register.data_key AS k ON k.resident_id = q.resident_id
         LEFT JOIN questions.answer AS answer ON answer.question_id = q.id
         LEFT JOIN questions.name_release AS released ON released.question_id = q.id
         LEFT JOIN identity.staff AS actor ON actor.id = released.staff_id
-        WHERE c.hash = own_questions.credential AND web.is_live(c) AND (c.kind = 'session' OR 'access_log' = ANY (c.scope))
+        WHERE h.credential = own_questions.credential AND h.kind = 'access_log'
           AND (own_questions.before_at IS NULL OR (q.asked_at, q.id) < (own_questions.before_at, own_questions.before_id))
         ORDER BY q.asked_at DESC, q.id DESC LIMIT LEAST(own_questions.page_size, 200);
 END
@@ -5851,7 +5265,7 @@ CREATE FUNCTION questions.question_under(credential bytea, view_entry uuid) RETU
 BEGIN
     RETURN QUERY
         SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key
-        FROM questions.viewed_by_auditor(question_under.credential, question_under.view_entry) AS viewed
+        FROM access_log.look_of_staff(question_under.credential, question_under.view_entry, 'auditor', 'log_view', interval '5 seconds') AS viewed
         JOIN questions.question AS q ON q.reference = viewed.case_reference AND viewed.purpose = 'question'
         JOIN register.resident AS holder ON holder.id = q.resident_id AND viewed.subject_id IN (holder.id, holder.superseded_by)
         JOIN register.data_key AS k ON k.resident_id = q.resident_id
@@ -5867,33 +5281,14 @@ CREATE FUNCTION questions.questionable(credential bytea, entry uuid) RETURNS TAB
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT e.id, a.resident_id
-        FROM web.credential AS c
-        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
-        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
-        JOIN access_log.entry AS e ON e.id = questionable.entry AND e.operation <> 'own_view'
-        JOIN register.resident AS r ON r.id = e.subject_id AND a.resident_id IN (r.id, r.superseded_by)
-        WHERE c.hash = questionable.credential AND web.is_live(c) AND (c.kind = 'session' OR 'access_log' = ANY (c.scope));
+        SELECT e.id, h.own_id
+        FROM access_log.own_viewer AS h
+        JOIN access_log.entry AS e ON e.id = questionable.entry AND e.subject_id = h.resident_id AND e.operation <> 'own_view'
+        WHERE h.credential = questionable.credential AND h.kind = 'access_log';
 END
 $$;
 
 ALTER FUNCTION questions.questionable(credential bytea, entry uuid) OWNER TO stoa_door;
-
-CREATE FUNCTION questions.viewed_by_auditor(credential bytea, view_entry uuid) RETURNS SETOF access_log.entry
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN QUERY
-        SELECT viewed.* FROM web.staff_with(viewed_by_auditor.credential, '{auditor}') AS s
-        JOIN access_log.entry AS viewed ON viewed.id = viewed_by_auditor.view_entry AND viewed.actor_kind = 'staff' AND viewed.actor_id = s.staff_id::text
-        WHERE viewed.operation = 'log_view' AND viewed.outcome = 'permitted'
-          AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND viewed.at > public.stoa_now() - interval '5 seconds';
-END
-$$;
-
-ALTER FUNCTION questions.viewed_by_auditor(credential bytea, view_entry uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION questions.waiting(credential bytea, wanted text) RETURNS TABLE(reference text, asked_at timestamp with time zone, due_at timestamp with time zone, is_overdue boolean, resident_id uuid)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -6022,14 +5417,11 @@ CREATE FUNCTION register.corrections_about(credential bytea, view_entry uuid) RE
 BEGIN
     RETURN QUERY
         SELECT r.id, r.reference, r.attribute, r.sealed_statement, r.requested_at, holder.id, k.key_id, k.wrapped_key
-        FROM web.staff_with(corrections_about.credential, '{caseworker}') AS s
-        JOIN access_log.entry AS e ON e.id = corrections_about.view_entry AND e.actor_kind = 'staff' AND e.actor_id = s.staff_id::text
-            AND e.operation = 'view' AND e.purpose = 'correction' AND e.outcome = 'permitted'
-            AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND e.at > public.stoa_now() - interval '5 seconds'
+        FROM access_log.look_of_staff(corrections_about.credential, corrections_about.view_entry, 'caseworker', 'view', interval '5 seconds') AS e
         JOIN register.resident AS holder ON holder.id = e.subject_id OR holder.superseded_by = e.subject_id
         JOIN register.correction_request AS r ON r.resident_id = holder.id
         JOIN register.data_key AS k ON k.resident_id = holder.id
-        WHERE NOT EXISTS (SELECT FROM register.correction_answer AS a WHERE a.request_id = r.id)
+        WHERE e.purpose = 'correction' AND NOT EXISTS (SELECT FROM register.correction_answer AS a WHERE a.request_id = r.id)
         ORDER BY r.requested_at, r.id LIMIT 100;
 END
 $$;
@@ -6071,8 +5463,6 @@ BEGIN
 
     UPDATE web.credential AS c SET revoked_at = public.stoa_now() FROM identity.account AS a
         WHERE a.resident_id = ANY (rows_of_person) AND c.account_id = a.id AND c.revoked_at IS NULL;
-    DELETE FROM identity.factor AS f USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND f.account_id = a.id;
-    DELETE FROM identity.sign_in AS i USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND i.account_id = a.id;
     DELETE FROM identity.sign_in_name AS n USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND n.account_id = a.id;
     UPDATE identity.account AS a SET closed_at = public.stoa_now(), password_hash = '$argon2id$erased'
         WHERE a.resident_id = ANY (rows_of_person);
@@ -6247,17 +5637,13 @@ CREATE FUNCTION register.own_corrections(credential bytea, before_at timestamp w
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT r.id, r.reference, r.attribute, r.sealed_statement, r.requested_at, holder.id, k.key_id, k.wrapped_key,
+        SELECT r.id, r.reference, r.attribute, r.sealed_statement, r.requested_at, r.resident_id, k.key_id, k.wrapped_key,
             answer.decision, answer.sealed_answer, answer.answered_at
-        FROM web.credential AS c
-        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'profile' AND v.subject_id = a.resident_id
-        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
-        JOIN register.resident AS holder ON holder.id = a.resident_id OR holder.superseded_by = a.resident_id
-        JOIN register.correction_request AS r ON r.resident_id = holder.id
-        JOIN register.data_key AS k ON k.resident_id = holder.id
+        FROM access_log.own_viewer AS h
+        JOIN register.correction_request AS r ON r.resident_id = h.resident_id
+        JOIN register.data_key AS k ON k.resident_id = r.resident_id
         LEFT JOIN register.correction_answer AS answer ON answer.request_id = r.id
-        WHERE c.hash = own_corrections.credential AND (c.kind = 'session' OR 'profile' = ANY (c.scope)) AND web.is_live(c)
+        WHERE h.credential = own_corrections.credential AND h.kind = 'profile'
           AND (own_corrections.before_at IS NULL OR (r.requested_at, r.id) < (own_corrections.before_at, own_corrections.before_id))
         ORDER BY r.requested_at DESC, r.id DESC LIMIT LEAST(own_corrections.page_size, 200);
 END
@@ -6294,6 +5680,37 @@ CREATE FUNCTION register.sealing_key(code text) RETURNS TABLE(resident_id uuid, 
 END;
 
 ALTER FUNCTION register.sealing_key(code text) OWNER TO stoa_owner;
+
+CREATE FUNCTION register.tell_of_guardianship() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO messages.message (id, resident_id, kind)
+        SELECT gen_random_uuid(), told.resident_id, told.whom || CASE WHEN NEW.until IS NULL THEN '_entered' ELSE '_ended' END
+        FROM (VALUES (NEW.guardian_id, 'guardianship'), (NEW.child_id, 'guardian')) AS told (resident_id, whom);
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION register.tell_of_guardianship() OWNER TO stoa_door;
+
+CREATE FUNCTION register.unseen_children(credential bytea) RETURNS TABLE(child_id uuid)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT g.child_id
+        FROM consent.decider(unseen_children.credential) AS d
+        JOIN register.guardianship AS g ON g.guardian_id = d.resident_id AND g.since <= public.stoa_now() AND (g.until IS NULL OR g.until > public.stoa_now())
+        JOIN register.minor AS m ON m.resident_id = g.child_id AND m.of_age_from > public.stoa_now()
+        WHERE NOT EXISTS (SELECT FROM access_log.entry AS e
+            WHERE e.subject_id = g.child_id AND e.operation = 'guardian_view' AND e.outcome = 'permitted' AND e.actor_id = d.account_id::text AND e.at >= g.since);
+END
+$$;
+
+ALTER FUNCTION register.unseen_children(credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION web.choose_language(session_hash bytea, language text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -6343,6 +5760,15 @@ END
 $$;
 
 ALTER FUNCTION web.issue_client_token(token_hash bytea, client_id text, scope text[], lifetime_seconds integer) OWNER TO stoa_door;
+
+CREATE FUNCTION web.open_session(hash bytea, account_id uuid, staff_id uuid, authenticator_assurance smallint, idle_minutes integer) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    BEGIN ATOMIC
+ INSERT INTO web.credential (hash, kind, account_id, staff_id, authenticator_assurance, idle_after, expires_at)
+   VALUES (open_session.hash, 'session'::text, open_session.account_id, open_session.staff_id, open_session.authenticator_assurance, make_interval(mins => LEAST(open_session.idle_minutes, 15)), (public.stoa_now() + '12:00:00'::interval));
+END;
+
+ALTER FUNCTION web.open_session(hash bytea, account_id uuid, staff_id uuid, authenticator_assurance smallint, idle_minutes integer) OWNER TO stoa_door;
 
 CREATE FUNCTION web.redeem_authorization_code(code_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, OUT outcome text, OUT scope text[]) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
@@ -6398,7 +5824,7 @@ $$;
 
 ALTER FUNCTION web.remove_ended_credentials() OWNER TO stoa_door;
 
-CREATE FUNCTION web.resolve_credential(hash bytea) RETURNS TABLE(kind text, actor_kind text, account_id uuid, resident_id uuid, staff_id uuid, display_name text, roles text[], organisation_id text, client_id text, scope text[], language text, expires_at timestamp with time zone, authenticator_assurance smallint, identity_assurance smallint, public_code text, id uuid, authenticated_at timestamp with time zone, second_factor text, second_factor_at timestamp with time zone, ends_at timestamp with time zone, is_shared boolean)
+CREATE FUNCTION web.resolve_credential(hash bytea) RETURNS TABLE(kind text, actor_kind text, account_id uuid, resident_id uuid, staff_id uuid, display_name text, roles text[], organisation_id text, client_id text, scope text[], language text, expires_at timestamp with time zone, authenticator_assurance smallint, identity_assurance smallint, public_code text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -6408,8 +5834,7 @@ BEGIN
     RETURN QUERY
         SELECT c.kind, CASE WHEN c.account_id IS NOT NULL THEN 'resident' WHEN c.staff_id IS NOT NULL THEN 'staff' ELSE 'organisation' END,
             a.id, a.resident_id, s.id, s.display_name, coalesce(s.roles, '{}'), c.organisation_id, c.client_id, c.scope,
-            coalesce(a.language, s.language), c.expires_at, c.authenticator_assurance, r.identity_assurance, r.public_code,
-            c.id, c.authenticated_at, c.second_factor, c.second_factor_at, LEAST(c.last_used_at + c.idle_after, c.expires_at), c.is_shared
+            coalesce(a.language, s.language), c.expires_at, c.authenticator_assurance, r.identity_assurance, r.public_code
         FROM web.credential AS c
         LEFT JOIN identity.account AS a ON a.id = c.account_id
         LEFT JOIN register.resident AS r ON r.id = a.resident_id
@@ -6551,6 +5976,29 @@ CREATE TABLE access_log.confirmation (
 
 ALTER TABLE access_log.confirmation OWNER TO stoa_owner;
 
+CREATE VIEW access_log.consent_event AS
+ SELECT e.id,
+    e.resident_id,
+    e.activity_id,
+    e.policy_version,
+    e.sequence,
+    e.kind,
+    e.attributes,
+    e.at,
+    e.account_id,
+    e.staff_id,
+    e.client_id,
+    e.capacity,
+    e.method,
+    e.language,
+    e.form_reference,
+    e.valid_until,
+    e.request_id,
+    e.previous_hash
+   FROM consent.event e;
+
+ALTER TABLE access_log.consent_event OWNER TO stoa_door;
+
 CREATE TABLE access_log.cosignature (
     witness text NOT NULL,
     tree_size bigint NOT NULL,
@@ -6601,6 +6049,14 @@ ALTER TABLE access_log.halt ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE access_log.organisation_hour (
+    organisation_id text NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    count integer NOT NULL
+);
+
+ALTER TABLE access_log.organisation_hour OWNER TO stoa_owner;
+
 CREATE TABLE access_log.own_view (
     credential bytea NOT NULL,
     kind text NOT NULL,
@@ -6610,29 +6066,23 @@ CREATE TABLE access_log.own_view (
 
 ALTER TABLE access_log.own_view OWNER TO stoa_owner;
 
-CREATE VIEW access_log.log_holder AS
+CREATE VIEW access_log.own_viewer AS
  SELECT c.hash AS credential,
+    v.kind,
+    a.resident_id AS own_id,
     r.id AS resident_id
    FROM ((((web.credential c
      JOIN identity.account a ON (((a.id = c.account_id) AND (a.closed_at IS NULL))))
-     JOIN access_log.own_view v ON (((v.credential = c.hash) AND (v.kind = 'access_log'::text) AND (v.subject_id = a.resident_id))))
+     JOIN access_log.own_view v ON (((v.credential = c.hash) AND (v.subject_id = a.resident_id))))
      JOIN access_log.entry logged ON (((logged.id = v.entry_id) AND (logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()))))
      CROSS JOIN LATERAL ( SELECT a.resident_id AS id
         UNION ALL
          SELECT x.id
            FROM register.resident x
           WHERE (x.superseded_by = a.resident_id)) r)
-  WHERE web.is_live(c.*);
+  WHERE (web.is_live(c.*) AND ((c.kind = 'session'::text) OR (v.kind = ANY (c.scope))));
 
-ALTER TABLE access_log.log_holder OWNER TO stoa_door;
-
-CREATE TABLE access_log.organisation_hour (
-    organisation_id text NOT NULL,
-    hour timestamp with time zone NOT NULL,
-    count integer NOT NULL
-);
-
-ALTER TABLE access_log.organisation_hour OWNER TO stoa_owner;
+ALTER TABLE access_log.own_viewer OWNER TO stoa_door;
 
 CREATE TABLE access_log.queue (
     entry_id uuid NOT NULL
@@ -6640,6 +6090,38 @@ CREATE TABLE access_log.queue (
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000');
 
 ALTER TABLE access_log.queue OWNER TO stoa_owner;
+
+CREATE TABLE access_log.record (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    kind text NOT NULL,
+    source_id uuid NOT NULL,
+    content_hash bytea,
+    salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))),
+    CONSTRAINT record_check CHECK (((content_hash IS NULL) = (salt IS NULL))),
+    CONSTRAINT record_content_hash_check CHECK ((octet_length(content_hash) = 32)),
+    CONSTRAINT record_kind_check CHECK (((kind <> 'access_entry'::text) AND (access_log.leaf_label(kind) IS NOT NULL))),
+    CONSTRAINT record_salt_check CHECK ((octet_length(salt) = 32))
+);
+
+ALTER TABLE access_log.record OWNER TO stoa_owner;
+
+CREATE TABLE access_log.record_queue (
+    number bigint NOT NULL,
+    record_id uuid NOT NULL,
+    queued_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000');
+
+ALTER TABLE access_log.record_queue OWNER TO stoa_owner;
+
+ALTER TABLE access_log.record_queue ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME access_log.record_queue_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE access_log.staff_reason (
     id text NOT NULL,
@@ -6684,41 +6166,6 @@ CREATE TABLE access_log.tile (
 ALTER TABLE ONLY access_log.tile ALTER COLUMN hashes SET STORAGE EXTERNAL;
 
 ALTER TABLE access_log.tile OWNER TO stoa_owner;
-
-CREATE TABLE benefits.decision (
-    disbursement_id uuid NOT NULL,
-    prepared_by uuid NOT NULL,
-    kind text NOT NULL,
-    decided_by uuid NOT NULL,
-    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    refusal_reason text,
-    transfer_id uuid,
-    CONSTRAINT decided_by_another CHECK ((decided_by <> prepared_by)),
-    CONSTRAINT decision_check CHECK (((kind = 'approved'::text) = (transfer_id IS NOT NULL))),
-    CONSTRAINT decision_check1 CHECK (((kind = 'refused'::text) = (refusal_reason IS NOT NULL))),
-    CONSTRAINT decision_kind_check CHECK ((kind = ANY (ARRAY['approved'::text, 'refused'::text]))),
-    CONSTRAINT decision_refusal_reason_check CHECK (((length(refusal_reason) >= 3) AND (length(refusal_reason) <= 500)))
-);
-
-ALTER TABLE benefits.decision OWNER TO stoa_owner;
-
-CREATE TABLE benefits.disbursement (
-    id uuid NOT NULL,
-    programme_id text NOT NULL,
-    resident_id uuid NOT NULL,
-    access_entry_id uuid,
-    case_reference text NOT NULL,
-    currency text NOT NULL,
-    amount bigint NOT NULL,
-    reason text NOT NULL,
-    prepared_by uuid NOT NULL,
-    prepared_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT disbursement_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
-    CONSTRAINT disbursement_case_reference_check CHECK (((length(case_reference) >= 1) AND (length(case_reference) <= 64))),
-    CONSTRAINT disbursement_reason_check CHECK (((length(reason) >= 3) AND (length(reason) <= 500)))
-);
-
-ALTER TABLE benefits.disbursement OWNER TO stoa_owner;
 
 CREATE TABLE benefits.programme (
     id text NOT NULL,
@@ -6951,43 +6398,6 @@ CREATE TABLE disputes.category (
 
 ALTER TABLE disputes.category OWNER TO stoa_owner;
 
-CREATE TABLE disputes.decision (
-    id uuid NOT NULL,
-    dispute_id uuid NOT NULL,
-    number integer NOT NULL,
-    finding text NOT NULL,
-    refund bigint,
-    sealed_words bytea NOT NULL,
-    grounds text,
-    decided_by uuid NOT NULL,
-    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT decision_finding_check CHECK ((finding = ANY (ARRAY['upheld'::text, 'partly_upheld'::text, 'rejected'::text]))),
-    CONSTRAINT decision_grounds_check CHECK (((length(grounds) >= 3) AND (length(grounds) <= 500))),
-    CONSTRAINT decision_number_check CHECK (((number >= 1) AND (number <= 20))),
-    CONSTRAINT decision_refund_check CHECK (((refund >= 1) AND (refund <= '9007199254740991'::bigint))),
-    CONSTRAINT decision_sealed_words_check CHECK (((octet_length(sealed_words) >= 29) AND (octet_length(sealed_words) <= 4096))),
-    CONSTRAINT nothing_back_for_nothing CHECK (((refund IS NULL) OR (finding <> 'rejected'::text))),
-    CONSTRAINT refund_with_grounds CHECK (((refund IS NULL) = (grounds IS NULL)))
-);
-
-ALTER TABLE disputes.decision OWNER TO stoa_owner;
-
-CREATE TABLE disputes.dispute (
-    id uuid NOT NULL,
-    reference text NOT NULL,
-    resident_id uuid NOT NULL,
-    about_kind text NOT NULL,
-    about_id uuid NOT NULL,
-    category text NOT NULL,
-    opened_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    due_at timestamp with time zone NOT NULL,
-    CONSTRAINT dispute_about_kind_check CHECK ((about_kind = ANY (ARRAY['bill'::text, 'payment'::text, 'benefit'::text]))),
-    CONSTRAINT dispute_check CHECK ((due_at > opened_at)),
-    CONSTRAINT dispute_reference_check CHECK ((reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text))
-);
-
-ALTER TABLE disputes.dispute OWNER TO stoa_owner;
-
 CREATE TABLE disputes.escalation (
     dispute_id uuid NOT NULL,
     escalated_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL
@@ -7059,6 +6469,7 @@ ALTER TABLE exchange.acknowledgement OWNER TO stoa_owner;
 
 CREATE TABLE exchange.delivery (
     notice_id uuid NOT NULL,
+    organisation_id text NOT NULL,
     attempts smallint DEFAULT 0 NOT NULL,
     next_at timestamp with time zone,
     delivered_at timestamp with time zone,
@@ -7111,6 +6522,15 @@ CREATE TABLE exchange.pseudonym (
 );
 
 ALTER TABLE exchange.pseudonym OWNER TO stoa_owner;
+
+CREATE TABLE exchange.request_nonce (
+    client_id text NOT NULL,
+    nonce_sha256 bytea NOT NULL,
+    ends_at timestamp with time zone NOT NULL,
+    CONSTRAINT request_nonce_nonce_sha256_check CHECK ((octet_length(nonce_sha256) = 32))
+);
+
+ALTER TABLE exchange.request_nonce OWNER TO stoa_owner;
 
 CREATE TABLE exchange.signed_answer (
     entry_id uuid NOT NULL,
@@ -7200,6 +6620,16 @@ CREATE TABLE identity.evidence (
 );
 
 ALTER TABLE identity.evidence OWNER TO stoa_owner;
+
+CREATE TABLE identity.failed_sign_in (
+    name_hmac bytea NOT NULL,
+    address_hmac bytea NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT failed_sign_in_address_hmac_check CHECK ((octet_length(address_hmac) = 32)),
+    CONSTRAINT failed_sign_in_name_hmac_check CHECK ((octet_length(name_hmac) = 32))
+);
+
+ALTER TABLE identity.failed_sign_in OWNER TO stoa_owner;
 
 CREATE TABLE ledger.account (
     id uuid NOT NULL,
@@ -7449,32 +6879,6 @@ CREATE TABLE public.migration (
 ALTER TABLE public.migration OWNER TO stoa_owner;
 
 COMMENT ON TABLE public.migration IS 'The scripts of migrations/ that made this schema, and the SHA-256 of each.';
-
-CREATE TABLE register.correction_answer (
-    request_id uuid NOT NULL,
-    decision text NOT NULL,
-    sealed_answer bytea,
-    answered_by uuid NOT NULL,
-    answered_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT correction_answer_decision_check CHECK ((decision = ANY (ARRAY['accepted'::text, 'declined'::text]))),
-    CONSTRAINT correction_answer_sealed_answer_check CHECK (((octet_length(sealed_answer) >= 29) AND (octet_length(sealed_answer) <= 4096))),
-    CONSTRAINT declined_with_reason CHECK (((decision = 'accepted'::text) OR (sealed_answer IS NOT NULL)))
-);
-
-ALTER TABLE register.correction_answer OWNER TO stoa_owner;
-
-CREATE TABLE register.correction_request (
-    id uuid NOT NULL,
-    reference text NOT NULL,
-    resident_id uuid NOT NULL,
-    attribute text NOT NULL,
-    sealed_statement bytea NOT NULL,
-    requested_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT correction_request_reference_check CHECK ((reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text)),
-    CONSTRAINT correction_request_sealed_statement_check CHECK (((octet_length(sealed_statement) >= 29) AND (octet_length(sealed_statement) <= 4096)))
-);
-
-ALTER TABLE register.correction_request OWNER TO stoa_owner;
 
 CREATE TABLE register.erasure (
     resident_id uuid NOT NULL,
@@ -7789,6 +7193,18 @@ ALTER TABLE ONLY access_log.own_view
 ALTER TABLE ONLY access_log.queue
     ADD CONSTRAINT queue_pkey PRIMARY KEY (entry_id);
 
+ALTER TABLE ONLY access_log.record
+    ADD CONSTRAINT record_kind_source_id_key UNIQUE (kind, source_id);
+
+ALTER TABLE ONLY access_log.record
+    ADD CONSTRAINT record_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY access_log.record_queue
+    ADD CONSTRAINT record_queue_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY access_log.record_queue
+    ADD CONSTRAINT record_queue_record_id_key UNIQUE (record_id);
+
 ALTER TABLE ONLY access_log.staff_reason
     ADD CONSTRAINT staff_reason_pkey PRIMARY KEY (id);
 
@@ -7933,6 +7349,9 @@ ALTER TABLE ONLY exchange.pseudonym
 ALTER TABLE ONLY exchange.pseudonym
     ADD CONSTRAINT pseudonym_resident_id_organisation_id_key UNIQUE (resident_id, organisation_id);
 
+ALTER TABLE ONLY exchange.request_nonce
+    ADD CONSTRAINT request_nonce_pkey PRIMARY KEY (client_id, nonce_sha256);
+
 ALTER TABLE ONLY exchange.signed_answer
     ADD CONSTRAINT signed_answer_pkey PRIMARY KEY (entry_id);
 
@@ -7948,29 +7367,11 @@ ALTER TABLE ONLY identity.account
 ALTER TABLE ONLY identity.account
     ADD CONSTRAINT account_resident_id_key UNIQUE (resident_id);
 
-ALTER TABLE ONLY identity.address_failures
-    ADD CONSTRAINT address_failures_pkey PRIMARY KEY (subject, factor, address_hmac);
-
 ALTER TABLE ONLY identity.evidence
     ADD CONSTRAINT evidence_pkey PRIMARY KEY (id);
 
-ALTER TABLE ONLY identity.factor_code
-    ADD CONSTRAINT factor_code_pkey PRIMARY KEY (factor_id, number);
-
-ALTER TABLE ONLY identity.factor_failures
-    ADD CONSTRAINT factor_failures_pkey PRIMARY KEY (subject, factor);
-
-ALTER TABLE ONLY identity.factor
-    ADD CONSTRAINT factor_pkey PRIMARY KEY (id);
-
-ALTER TABLE ONLY identity.passkey_challenge
-    ADD CONSTRAINT passkey_challenge_pkey PRIMARY KEY (hash);
-
 ALTER TABLE ONLY identity.sign_in_name
     ADD CONSTRAINT sign_in_name_pkey PRIMARY KEY (hmac);
-
-ALTER TABLE ONLY identity.sign_in
-    ADD CONSTRAINT sign_in_pkey PRIMARY KEY (hash);
 
 ALTER TABLE ONLY identity.staff
     ADD CONSTRAINT staff_pkey PRIMARY KEY (id);
@@ -8159,35 +7560,17 @@ CREATE INDEX dispute_resident ON disputes.dispute USING btree (resident_id, open
 
 CREATE INDEX message_dispute ON disputes.message USING btree (dispute_id, written_at, id);
 
-CREATE INDEX delivery_due ON exchange.delivery USING btree (next_at) WHERE (next_at IS NOT NULL);
+CREATE INDEX delivery_due ON exchange.delivery USING btree (organisation_id, next_at) WHERE (next_at IS NOT NULL);
 
 CREATE INDEX notice_due ON exchange.notice USING btree (organisation_id, due_at);
 
 CREATE INDEX notice_queue_organisation ON exchange.notice_queue USING btree (organisation_id);
 
-CREATE INDEX address_failures_last ON identity.address_failures USING btree (last_at);
+CREATE INDEX request_nonce_ends ON exchange.request_nonce USING btree (ends_at);
 
-CREATE INDEX factor_account ON identity.factor USING btree (account_id) WHERE (account_id IS NOT NULL);
+CREATE INDEX failed_sign_in_at ON identity.failed_sign_in USING btree (at);
 
-CREATE UNIQUE INDEX factor_credential ON identity.factor USING btree (credential_id) WHERE ((credential_id IS NOT NULL) AND (removed_at IS NULL));
-
-CREATE INDEX factor_failures_unknown ON identity.factor_failures USING btree (last_at) WHERE (octet_length(subject) = 32);
-
-CREATE UNIQUE INDEX factor_of_account ON identity.factor USING btree (account_id, kind) WHERE ((account_id IS NOT NULL) AND (kind <> 'passkey'::text) AND (confirmed_at IS NOT NULL) AND (removed_at IS NULL));
-
-CREATE UNIQUE INDEX factor_of_staff ON identity.factor USING btree (staff_id, kind) WHERE ((staff_id IS NOT NULL) AND (kind <> 'passkey'::text) AND (confirmed_at IS NOT NULL) AND (removed_at IS NULL));
-
-CREATE INDEX factor_pending ON identity.factor USING btree (created_at) WHERE (confirmed_at IS NULL);
-
-CREATE INDEX factor_staff ON identity.factor USING btree (staff_id) WHERE (staff_id IS NOT NULL);
-
-CREATE INDEX passkey_challenge_created ON identity.passkey_challenge USING btree (created_at);
-
-CREATE INDEX registration_attempt_at ON identity.registration_attempt USING btree (at);
-
-CREATE INDEX registration_attempt_recent ON identity.registration_attempt USING btree (address_hmac, at);
-
-CREATE INDEX sign_in_at ON identity.sign_in USING btree (password_at);
+CREATE INDEX failed_sign_in_recent ON identity.failed_sign_in USING btree (name_hmac, address_hmac, at);
 
 CREATE INDEX sign_in_name_account ON identity.sign_in_name USING btree (account_id) WHERE (account_id IS NOT NULL);
 
@@ -8243,8 +7626,6 @@ CREATE INDEX credential_code ON web.credential USING btree (authorization_code_h
 
 CREATE INDEX credential_expires ON web.credential USING btree (expires_at);
 
-CREATE INDEX credential_staff ON web.credential USING btree (staff_id) WHERE (staff_id IS NOT NULL);
-
 CREATE INDEX idempotency_key_created ON web.idempotency_key USING btree (created_at);
 
 CREATE TRIGGER anomaly_entry_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.anomaly_entry FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
@@ -8281,7 +7662,15 @@ CREATE TRIGGER halt_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log
 
 CREATE TRIGGER leaf_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.leaf FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER record_erased_on_authority BEFORE UPDATE ON access_log.record FOR EACH ROW EXECUTE FUNCTION access_log.check_erasure();
+
+CREATE TRIGGER record_keeps_hash BEFORE UPDATE ON access_log.record FOR EACH ROW WHEN ((new.salt IS NOT NULL)) EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER record_only_grows BEFORE DELETE OR UPDATE OF id, kind, source_id OR TRUNCATE ON access_log.record FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE TRIGGER tile_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.tile FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER decision_gets_leaf AFTER INSERT ON benefits.decision FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('benefit', 'disbursement_id');
 
 CREATE TRIGGER decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON benefits.decision FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -8303,9 +7692,13 @@ CREATE TRIGGER protection_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON case
 
 CREATE TRIGGER protection_told AFTER INSERT ON casework.protection FOR EACH ROW EXECUTE FUNCTION casework.tell_of_protection();
 
+CREATE TRIGGER review_gets_leaf AFTER INSERT ON casework.break_glass_review FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('emergency', 'entry_id');
+
 CREATE TRIGGER reviewed_by_another BEFORE INSERT ON casework.break_glass_review FOR EACH ROW EXECUTE FUNCTION casework.check_review();
 
 CREATE TRIGGER description_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON catalogue.description FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER event_gets_leaf AFTER INSERT ON consent.event FOR EACH ROW EXECUTE FUNCTION consent.queue_leaf();
 
 CREATE TRIGGER event_is_chained BEFORE INSERT ON consent.event FOR EACH ROW EXECUTE FUNCTION consent.chain_event();
 
@@ -8322,6 +7715,8 @@ CREATE TRIGGER request_message_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON
 CREATE TRIGGER approval_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON disputes.approval FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER decision_follows_rules BEFORE INSERT ON disputes.decision FOR EACH ROW EXECUTE FUNCTION disputes.check_decision();
+
+CREATE TRIGGER decision_gets_leaf AFTER INSERT ON disputes.decision FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('dispute', 'id');
 
 CREATE TRIGGER decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON disputes.decision FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -8381,6 +7776,8 @@ CREATE TRIGGER bill_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.b
 
 CREATE TRIGGER payment_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.payment FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER answer_gets_leaf AFTER INSERT ON questions.answer FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('question', 'question_id');
+
 CREATE TRIGGER answer_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON questions.answer FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER answered_by_another BEFORE INSERT ON questions.answer FOR EACH ROW EXECUTE FUNCTION questions.check_answer();
@@ -8389,11 +7786,15 @@ CREATE TRIGGER name_release_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON qu
 
 CREATE TRIGGER question_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON questions.question FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER answer_gets_leaf AFTER INSERT ON register.correction_answer FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('correction', 'request_id');
+
 CREATE TRIGGER correction_answer_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON register.correction_answer FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER correction_request_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON register.correction_request FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER erasure_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON register.erasure FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER guardianship_told AFTER INSERT OR UPDATE OF until ON register.guardianship FOR EACH ROW EXECUTE FUNCTION register.tell_of_guardianship();
 
 CREATE TRIGGER wallet_follows_resident AFTER UPDATE OF superseded_by ON register.resident FOR EACH ROW WHEN (((new.superseded_by IS NOT NULL) AND (old.superseded_by IS NULL))) EXECUTE FUNCTION ledger.follow_resident();
 
@@ -8416,6 +7817,9 @@ ALTER TABLE ONLY access_log.cosignature
 
 ALTER TABLE ONLY access_log.halt_end
     ADD CONSTRAINT halt_end_halt_id_fkey FOREIGN KEY (halt_id) REFERENCES access_log.halt(id);
+
+ALTER TABLE ONLY access_log.record_queue
+    ADD CONSTRAINT record_queue_record_id_fkey FOREIGN KEY (record_id) REFERENCES access_log.record(id);
 
 ALTER TABLE ONLY benefits.decision
     ADD CONSTRAINT decision_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES identity.staff(id);
@@ -8573,6 +7977,9 @@ ALTER TABLE ONLY exchange.acknowledgement
 ALTER TABLE ONLY exchange.delivery
     ADD CONSTRAINT delivery_notice_id_fkey FOREIGN KEY (notice_id) REFERENCES exchange.notice(id);
 
+ALTER TABLE ONLY exchange.delivery
+    ADD CONSTRAINT delivery_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
+
 ALTER TABLE ONLY exchange.notice
     ADD CONSTRAINT notice_event_id_fkey FOREIGN KEY (event_id) REFERENCES consent.event(id);
 
@@ -8590,6 +7997,9 @@ ALTER TABLE ONLY exchange.pseudonym
 
 ALTER TABLE ONLY exchange.pseudonym
     ADD CONSTRAINT pseudonym_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY exchange.request_nonce
+    ADD CONSTRAINT request_nonce_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
 
 ALTER TABLE ONLY exchange.signed_answer
     ADD CONSTRAINT signed_answer_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
@@ -8612,26 +8022,11 @@ ALTER TABLE ONLY identity.evidence
 ALTER TABLE ONLY identity.evidence
     ADD CONSTRAINT evidence_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
 
-ALTER TABLE ONLY identity.factor
-    ADD CONSTRAINT factor_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
-
-ALTER TABLE ONLY identity.factor_code
-    ADD CONSTRAINT factor_code_factor_id_fkey FOREIGN KEY (factor_id) REFERENCES identity.factor(id) ON DELETE CASCADE;
-
-ALTER TABLE ONLY identity.factor
-    ADD CONSTRAINT factor_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
-
-ALTER TABLE ONLY identity.sign_in
-    ADD CONSTRAINT sign_in_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
-
 ALTER TABLE ONLY identity.sign_in_name
     ADD CONSTRAINT sign_in_name_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
 
 ALTER TABLE ONLY identity.sign_in_name
     ADD CONSTRAINT sign_in_name_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
-
-ALTER TABLE ONLY identity.sign_in
-    ADD CONSTRAINT sign_in_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
 
 ALTER TABLE ONLY identity.staff
     ADD CONSTRAINT staff_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
@@ -8826,6 +8221,8 @@ GRANT USAGE ON SCHEMA web TO stoa_door;
 GRANT USAGE ON SCHEMA witness TO stoa_app;
 GRANT USAGE ON SCHEMA witness TO stoa_auditor;
 
+REVOKE ALL ON FUNCTION access_log.leaf_label(kind text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION casework.working_days_after(start timestamp with time zone, days integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION casework.working_days_after(start timestamp with time zone, days integer) TO stoa_door;
 
@@ -8862,8 +8259,6 @@ GRANT SELECT ON TABLE consent.processing_activity TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE identity.staff TO stoa_door;
 
-GRANT UPDATE(password_hash) ON TABLE identity.staff TO stoa_door;
-
 GRANT UPDATE(language) ON TABLE identity.staff TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE questions.answer TO stoa_door;
@@ -8894,9 +8289,6 @@ REVOKE ALL ON FUNCTION access_log.check_moment() FROM PUBLIC;
 REVOKE ALL ON FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) TO stoa_app;
 
-REVOKE ALL ON FUNCTION access_log.commitments(from_index bigint, end_index bigint) FROM PUBLIC;
-GRANT ALL ON FUNCTION access_log.commitments(from_index bigint, end_index bigint) TO stoa_app;
-
 REVOKE ALL ON FUNCTION access_log.end_halt(authority text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) FROM PUBLIC;
@@ -8917,14 +8309,39 @@ GRANT ALL ON FUNCTION access_log.find_anomalies(zone text, opens_hour integer, c
 REVOKE ALL ON FUNCTION access_log.given_to(credential bytea, organisation text) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.given_to(credential bytea, organisation text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION access_log.has_looked(auditor uuid, subjects uuid[], reason text, reference text) FROM PUBLIC;
+
+GRANT SELECT,INSERT ON TABLE benefits.decision TO stoa_door;
+GRANT SELECT ON TABLE benefits.decision TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE benefits.disbursement TO stoa_door;
+GRANT SELECT ON TABLE benefits.disbursement TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE disputes.decision TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE disputes.dispute TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE register.correction_answer TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE register.correction_request TO stoa_door;
+
+GRANT SELECT ON TABLE access_log.decision TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION access_log.hash_of(d access_log.decision) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION access_log.kept_since() FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.kept_since() TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.leaves(from_index bigint, end_index bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.leaves(from_index bigint, end_index bigint) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.log_guardian_view(credential bytea, entry_id uuid, child uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.log_guardian_view(credential bytea, entry_id uuid, child uuid) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.longest_wait_seconds() FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.longest_wait_seconds() TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.look_of_staff(credential bytea, entry uuid, role text, operation text, age_max interval) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION access_log.open_anomalies(credential bytea, wanted text) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.open_anomalies(credential bytea, wanted text) TO stoa_app;
@@ -8937,6 +8354,10 @@ GRANT ALL ON FUNCTION access_log.own_entry(credential bytea, entry_id uuid) TO s
 
 REVOKE ALL ON FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.queue_decision() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION access_log.queue_leaf(kind text, source_id uuid, content_hash bytea) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION access_log.refuse_while_halted() FROM PUBLIC;
 
@@ -9073,6 +8494,9 @@ REVOKE ALL ON FUNCTION consent.hash_of(e consent.event) FROM PUBLIC;
 REVOKE ALL ON FUNCTION consent.history_of(credential bytea, activity uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.history_of(credential bytea, activity uuid) TO stoa_app;
 
+REVOKE ALL ON FUNCTION consent.leaf_of(credential bytea, event uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.leaf_of(credential bytea, event uuid) TO stoa_app;
+
 REVOKE ALL ON FUNCTION consent.lock_open_request(request uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION consent.notices_about(credential bytea, activity uuid) FROM PUBLIC;
@@ -9081,6 +8505,8 @@ GRANT ALL ON FUNCTION consent.notices_about(credential bytea, activity uuid) TO 
 REVOKE ALL ON FUNCTION consent.state_at(state text, valid_until timestamp with time zone, moment timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION consent.outcome_of(request uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.queue_leaf() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION consent.quiet_period() FROM PUBLIC;
 
@@ -9116,6 +8542,9 @@ GRANT ALL ON FUNCTION consent.states_of_child(credential bytea, child uuid) TO s
 
 REVOKE ALL ON FUNCTION consent.verify_chains() FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.verify_chains() TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION consent.way_to_agree(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.way_to_agree(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) TO stoa_app;
@@ -9209,6 +8638,9 @@ REVOKE ALL ON FUNCTION exchange.numbers_per_call() FROM PUBLIC;
 REVOKE ALL ON FUNCTION exchange.recipients(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.recipients(credential bytea) TO stoa_app;
 
+REVOKE ALL ON FUNCTION exchange.remove_past_nonces() FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.remove_past_nonces() TO stoa_app;
+
 REVOKE ALL ON FUNCTION exchange.remove_past_volume() FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.remove_past_volume() TO stoa_app;
 
@@ -9216,99 +8648,22 @@ REVOKE ALL ON FUNCTION exchange.retry_delay(attempt integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION exchange.set_webhook(organisation text, url text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION exchange.take_deliveries(deliveries_max integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION exchange.take_deliveries(deliveries_max integer) TO stoa_app;
+REVOKE ALL ON FUNCTION exchange.take_deliveries(deliveries_max integer, share_max integer, busy text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.take_deliveries(deliveries_max integer, share_max integer, busy text[]) TO stoa_app;
+
+REVOKE ALL ON FUNCTION exchange.use_nonce(credential bytea, nonce_sha256 bytea, ends_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.use_nonce(credential bytea, nonce_sha256 bytea, ends_at timestamp with time zone) TO stoa_app;
 
 REVOKE ALL ON FUNCTION exchange.volume_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.volume_of(credential bytea) TO stoa_app;
 
-REVOKE ALL ON FUNCTION identity.add_passkey(credential bytea, challenge_hash bytea, factor_id uuid, credential_id bytea, public_key bytea, sign_count bigint, new_hash bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.add_passkey(credential bytea, challenge_hash bytea, factor_id uuid, credential_id bytea, public_key bytea, sign_count bigint, new_hash bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.begin_new_passkey(credential bytea, challenge_hash bytea, OUT outcome text, OUT owner bytea, OUT ids bytea[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.begin_new_passkey(credential bytea, challenge_hash bytea, OUT outcome text, OUT owner bytea, OUT ids bytea[]) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.begin_passkey(challenge_hash bytea, credential bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.begin_passkey(challenge_hash bytea, credential bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.begin_password_check(credential bytea, address_hmac bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.begin_password_check(credential bytea, address_hmac bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.begin_recovery(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.begin_recovery(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.begin_registration(address_hmac bytea, attempts_max integer, window_minutes integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.begin_registration(address_hmac bytea, attempts_max integer, window_minutes integer) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.begin_sign_in(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT password_hash text) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.begin_sign_in(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT password_hash text) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.begin_totp(credential bytea, factor_id uuid, sealed_secret bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.begin_totp(credential bytea, factor_id uuid, sealed_secret bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.confirm_password(credential bytea, password_hash text, address_hmac bytea, new_hash bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.confirm_password(credential bytea, password_hash text, address_hmac bytea, new_hash bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.confirm_totp(credential bytea, factor_id uuid, step bigint, new_hash bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.confirm_totp(credential bytea, factor_id uuid, step bigint, new_hash bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.count_attempt(subject bytea, factor text, address_hmac bytea, OUT outcome text, OUT wait_minutes integer) FROM PUBLIC;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.factor TO stoa_door;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.factor_code TO stoa_door;
-
-REVOKE ALL ON FUNCTION identity.end_factor(factor_id uuid) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION identity.end_sessions(account_id uuid, staff_id uuid, kept bytea) FROM PUBLIC;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.sign_in TO stoa_door;
-
-REVOKE ALL ON FUNCTION identity.holder(credential bytea) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION identity.end_other_sessions(credential bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.end_other_sessions(credential bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.end_session(credential bytea, id uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.end_session(credential bytea, id uuid) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.second_factors(account_id uuid, staff_id uuid) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION identity.factor_change_needs(credential bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.factor_change_needs(credential bytea) TO stoa_app;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.factor_failures TO stoa_door;
-
-REVOKE ALL ON FUNCTION identity.factors_of(credential bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.factors_of(credential bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.find_passkey(credential_id bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.find_passkey(credential_id bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.forgive(subject bytea, factor text, address_hmac bytea) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION identity.lock_factors(account_id uuid, staff_id uuid) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.open_session(token_hash bytea, account_id uuid, staff_id uuid, first_factor text, authenticated_at timestamp with time zone, second_factor text, is_shared boolean) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION identity.pending_totp(credential bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.pending_totp(credential bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.raise_assurance(credential bytea, second_factor text, new_hash bytea) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION identity.recover(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.recover(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) TO stoa_app;
+REVOKE ALL ON FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) TO stoa_app;
 
 GRANT SELECT,INSERT ON TABLE identity.sign_in_name TO stoa_door;
+
+REVOKE ALL ON FUNCTION identity.find_sign_in(name_hmac bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.find_sign_in(name_hmac bytea) TO stoa_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.data_key TO stoa_door;
 
@@ -9318,51 +8673,6 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.sealed_attribute TO stoa_doo
 
 REVOKE ALL ON FUNCTION identity.register_account(account_id uuid, resident_id uuid, public_code text, password_hash text, language text, name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.register_account(account_id uuid, resident_id uuid, public_code text, password_hash text, language text, name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) TO stoa_app;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.address_failures TO stoa_door;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.registration_attempt TO stoa_door;
-
-REVOKE ALL ON FUNCTION identity.remove_ended() FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.remove_ended() TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.remove_factor(credential bytea, factor_id uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.remove_factor(credential bytea, factor_id uuid) TO stoa_app;
-
-GRANT SELECT,INSERT,DELETE ON TABLE identity.passkey_challenge TO stoa_door;
-
-REVOKE ALL ON FUNCTION identity.remove_old_challenges() FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.remove_old_challenges() TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.sessions_of(credential bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.sessions_of(credential bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.sign_in(name_hmac bytea, password_hash text, address_hmac bytea, token_hash bytea, is_shared boolean, staff_need_second_factor boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.sign_in(name_hmac bytea, password_hash text, address_hmac bytea, token_hash bytea, is_shared boolean, staff_need_second_factor boolean) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.sign_out(credential bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.sign_out(credential bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.take_challenge(challenge_hash bytea, holder bytea, is_for_new boolean) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION identity.taken_names(name_hmacs bytea[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.taken_names(name_hmacs bytea[]) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.tell_of_factor(account_id uuid, message text) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION identity.use_listed_code(credential bytea, factor_id uuid, number smallint, code_hash bytea, address_hmac bytea, new_hash bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.use_listed_code(credential bytea, factor_id uuid, number smallint, code_hash bytea, address_hmac bytea, new_hash bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.use_passkey(challenge_hash bytea, credential bytea, credential_id bytea, old_sign_count bigint, sign_count bigint, is_shared boolean, new_hash bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.use_passkey(challenge_hash bytea, credential bytea, credential_id bytea, old_sign_count bigint, sign_count bigint, is_shared boolean, new_hash bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.wait_minutes(failures integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.amount_max() FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.amount_max() TO stoa_app;
@@ -9485,8 +8795,6 @@ GRANT ALL ON FUNCTION questions.question_under(credential bytea, view_entry uuid
 
 REVOKE ALL ON FUNCTION questions.questionable(credential bytea, entry uuid) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION questions.viewed_by_auditor(credential bytea, view_entry uuid) FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION questions.waiting(credential bytea, wanted text) FROM PUBLIC;
 GRANT ALL ON FUNCTION questions.waiting(credential bytea, wanted text) TO stoa_app;
 
@@ -9537,6 +8845,11 @@ GRANT ALL ON FUNCTION register.request_correction(credential bytea, id uuid, ref
 
 REVOKE ALL ON FUNCTION register.sealing_key(code text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION register.tell_of_guardianship() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION register.unseen_children(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION register.unseen_children(credential bytea) TO stoa_app;
+
 REVOKE ALL ON FUNCTION web.choose_language(session_hash bytea, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION web.choose_language(session_hash bytea, language text) TO stoa_app;
 
@@ -9545,6 +8858,9 @@ GRANT ALL ON FUNCTION web.issue_authorization_code(code_hash bytea, request_id u
 
 REVOKE ALL ON FUNCTION web.issue_client_token(token_hash bytea, client_id text, scope text[], lifetime_seconds integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION web.issue_client_token(token_hash bytea, client_id text, scope text[], lifetime_seconds integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION web.open_session(hash bytea, account_id uuid, staff_id uuid, authenticator_assurance smallint, idle_minutes integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION web.open_session(hash bytea, account_id uuid, staff_id uuid, authenticator_assurance smallint, idle_minutes integer) TO stoa_app;
 
 REVOKE ALL ON FUNCTION web.redeem_authorization_code(code_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, OUT outcome text, OUT scope text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION web.redeem_authorization_code(code_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, OUT outcome text, OUT scope text[]) TO stoa_app;
@@ -9581,6 +8897,8 @@ GRANT SELECT ON TABLE access_log.checkpoint TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE access_log.confirmation TO stoa_app;
 
+GRANT SELECT ON TABLE access_log.consent_event TO stoa_auditor;
+
 GRANT SELECT,INSERT ON TABLE access_log.cosignature TO stoa_app;
 GRANT SELECT ON TABLE access_log.cosignature TO stoa_auditor;
 
@@ -9591,12 +8909,18 @@ GRANT INSERT ON TABLE access_log.halt TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.halt_end TO stoa_auditor;
 
-GRANT SELECT,INSERT ON TABLE access_log.own_view TO stoa_door;
-
 GRANT SELECT,INSERT,DELETE ON TABLE access_log.organisation_hour TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE access_log.own_view TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.queue TO stoa_auditor;
 GRANT SELECT,INSERT,DELETE ON TABLE access_log.queue TO stoa_door;
+
+GRANT SELECT ON TABLE access_log.record TO stoa_auditor;
+GRANT SELECT,INSERT ON TABLE access_log.record TO stoa_door;
+
+GRANT SELECT ON TABLE access_log.record_queue TO stoa_auditor;
+GRANT SELECT,INSERT,DELETE ON TABLE access_log.record_queue TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.staff_reason TO stoa_app;
 GRANT SELECT ON TABLE access_log.staff_reason TO stoa_auditor;
@@ -9612,12 +8936,6 @@ GRANT SELECT,INSERT,UPDATE ON TABLE access_log.subject_head TO stoa_door;
 GRANT SELECT ON TABLE access_log.tile TO stoa_app;
 GRANT SELECT ON TABLE access_log.tile TO stoa_auditor;
 GRANT SELECT,INSERT ON TABLE access_log.tile TO stoa_door;
-
-GRANT SELECT,INSERT ON TABLE benefits.decision TO stoa_door;
-GRANT SELECT ON TABLE benefits.decision TO stoa_auditor;
-
-GRANT SELECT,INSERT ON TABLE benefits.disbursement TO stoa_door;
-GRANT SELECT ON TABLE benefits.disbursement TO stoa_auditor;
 
 GRANT SELECT ON TABLE benefits.programme TO stoa_app;
 GRANT SELECT ON TABLE benefits.programme TO stoa_auditor;
@@ -9651,10 +8969,6 @@ GRANT SELECT ON TABLE disputes.category TO stoa_app;
 GRANT SELECT ON TABLE disputes.category TO stoa_auditor;
 GRANT SELECT ON TABLE disputes.category TO stoa_door;
 
-GRANT SELECT,INSERT ON TABLE disputes.decision TO stoa_door;
-
-GRANT SELECT,INSERT ON TABLE disputes.dispute TO stoa_door;
-
 GRANT SELECT,INSERT ON TABLE disputes.escalation TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE disputes.message TO stoa_door;
@@ -9673,6 +8987,8 @@ GRANT SELECT,INSERT,DELETE ON TABLE exchange.notice_queue TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE exchange.pseudonym TO stoa_door;
 
+GRANT SELECT,INSERT,DELETE ON TABLE exchange.request_nonce TO stoa_door;
+
 GRANT SELECT ON TABLE exchange.signed_answer TO stoa_auditor;
 GRANT SELECT,INSERT ON TABLE exchange.signed_answer TO stoa_door;
 
@@ -9681,6 +8997,9 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE exchange.volume TO stoa_door;
 GRANT SELECT ON TABLE exchange.webhook TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE identity.evidence TO stoa_door;
+
+GRANT SELECT,DELETE ON TABLE identity.failed_sign_in TO stoa_app;
+GRANT SELECT,INSERT ON TABLE identity.failed_sign_in TO stoa_door;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE ledger.account TO stoa_door;
 GRANT SELECT ON TABLE ledger.account TO stoa_auditor;
@@ -9720,10 +9039,6 @@ GRANT SELECT ON TABLE payments.payment TO stoa_auditor;
 
 GRANT SELECT ON TABLE public.migration TO stoa_app;
 GRANT SELECT ON TABLE public.migration TO stoa_auditor;
-
-GRANT SELECT,INSERT ON TABLE register.correction_answer TO stoa_door;
-
-GRANT SELECT,INSERT ON TABLE register.correction_request TO stoa_door;
 
 GRANT INSERT ON TABLE register.import_staging TO stoa_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.import_staging TO stoa_door;

@@ -106,6 +106,7 @@ private func removeEnded(from database: Database) async throws {
     try await database.execute("SELECT exchange.remove_past_volume()")
     try await database.execute("SELECT identity.remove_ended()")
     try await database.execute("SELECT identity.remove_old_challenges()")
+    try await database.execute("SELECT exchange.remove_past_nonces()")
     try await ConsentJanitor.recordExpiries(in: database)
     try await LedgerJanitor.expireHolds(in: database)
     try await DisputeEscalation.run(in: database)
