@@ -83,6 +83,7 @@ let package = Package(
         // What banks send: account reports of ISO 20022, read strictly. No I/O.
         .target(name: "ISO20022", dependencies: ["Primitives"], swiftSettings: strict),
         .target(name: "TransparencyLog", dependencies: [crypto], swiftSettings: strict),
+        .target(name: "WebAuthn", dependencies: [crypto, cryptoExtras], swiftSettings: strict),
         .target(
             name: "Web",
             dependencies: [
@@ -95,7 +96,7 @@ let package = Package(
         slice("Messages"),
         slice("Witness", ["TransparencyLog"]),
         slice("Register", ["AccessLog", "Messages"]),
-        slice("Identity", ["CArgon2", "Register", "Messages"]),
+        slice("Identity", ["CArgon2", "WebAuthn", "Register", "Messages"]),
         slice("OpenID", ["AccessLog", "Register", "Identity", "Outgoing", jwtKit, cryptoExtras]),
         slice("Consent", ["AccessLog", "Register", "TransparencyLog"]),
         slice("Exchange", ["AccessLog", "Register", "OpenID", "Outgoing", "TransparencyLog", structuredFields]),
@@ -139,7 +140,7 @@ let package = Package(
         tests("Exchange", ["City", "Outgoing", "TestSupport", "Postgres", "Primitives", "Register", "AccessLog", "TransparencyLog", "Web", "Consent", hummingbird, hummingbirdTesting, crypto, httpTypes, nio, logging]),
         tests("Catalogue", ["City", "TestSupport", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("AccessLog", ["City", "TestSupport", "Postgres", "Primitives", "Register", "TransparencyLog", "Web", "Witness", hummingbirdTesting, crypto, httpTypes, nio, logging]),
-        tests("Identity", ["City", "Messages", "Postgres", "Primitives", "Register", "Web", hummingbirdTesting]),
+        tests("Identity", ["Authenticator", "City", "Messages", "Postgres", "Primitives", "Register", "Web", "WebAuthn", crypto, hummingbirdTesting]),
         tests("Messages", ["City", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("DataExport", ["City", "AccessLog", "Consent", "Ledger", "Messages", "Payments", "Questions", "Register", "TransparencyLog", "Postgres", "Primitives", "Web", hummingbirdTesting, crypto, httpTypes]),
         tests("DataTracker", ["City", "AccessLog", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes, nio]),
@@ -152,6 +153,9 @@ let package = Package(
         tests("Benefits", ["City", "Postgres", "Primitives", "Web", "AccessLog", "Ledger", "Payments", hummingbird, hummingbirdTesting, httpTypes, logging]),
         tests("OpenID", ["City", "TestSupport", "Postgres", "Primitives", "AccessLog", "Register", "Web", hummingbird, hummingbirdTesting, jwtKit, crypto, yams, logging, httpTypes, nio]),
         tests("TransparencyLog", [crypto]),
+        // An authenticator in software, for the tests of passkeys.
+        .target(name: "Authenticator", dependencies: [crypto, cryptoExtras], path: "Tests/Authenticator", swiftSettings: strict),
+        tests("WebAuthn", ["Authenticator", crypto, cryptoExtras]),
         tests("Witness", ["City", "Postgres", "TransparencyLog", "Web", crypto, hummingbirdTesting, httpTypes, nio]),
         tests("Register", ["TestSupport", "Postgres", "Primitives", "Web", logging]),
         tests("Stoa", ["City", "AccessLog", "TestSupport", "Postgres", "Primitives", "Register", "Identity", "TransparencyLog", "Web", logging, configuration, arguments, httpTypes, yams]),

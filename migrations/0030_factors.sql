@@ -1,32 +1,41 @@
 -- What people sign in with beside the password, and how that raises the assurance of a session (NIST SP 800-63B-4): an authenticator app (TOTP, RFC
--- 6238), a printed sheet of numbered one-time codes, and recovery codes for the day on which the others are lost. Residents and staff alike.
+-- 6238), a printed sheet of numbered one-time codes, passkeys (0038), and recovery codes for the day on which the others are lost. Residents and staff
+-- alike.
 
 -- Every authenticator that anybody ever had (§4.1 wants the record). It counts once it is confirmed and until it is removed.
 CREATE TABLE identity.factor (
     id uuid PRIMARY KEY,
     account_id uuid REFERENCES identity.account,
     staff_id uuid REFERENCES identity.staff,
-    kind text NOT NULL CHECK (kind IN ('totp', 'code_sheet', 'recovery_codes')),
+    kind text NOT NULL CHECK (kind IN ('totp', 'code_sheet', 'recovery_codes', 'passkey')),
     -- Of an authenticator app: its secret, sealed under the city's key-encryption key and bound to this row's id.
     sealed_secret bytea CHECK (octet_length(sealed_secret) >= 28),
     -- The last time step whose code was used: each step serves once (RFC 6238 §5.2).
     last_step bigint,
     -- Of a list of codes: what their hashes are salted with.
     salt bytea CHECK (octet_length(salt) = 16),
+    -- Of a passkey: its id, its COSE_Key, and how often it signed, as far as it counts.
+    credential_id bytea CHECK (octet_length(credential_id) BETWEEN 1 AND 1023),
+    public_key bytea,
+    sign_count bigint CHECK (sign_count BETWEEN 0 AND 4294967295),
     created_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     confirmed_at timestamptz,
     last_used_at timestamptz,
     removed_at timestamptz,
     CHECK (num_nonnulls(account_id, staff_id) = 1),
-    CHECK ((kind = 'totp') = (salt IS NULL)),
+    CHECK ((kind IN ('code_sheet', 'recovery_codes')) = (salt IS NOT NULL)),
+    CHECK ((kind = 'passkey') = (credential_id IS NOT NULL)),
+    CHECK ((kind = 'passkey') = (sign_count IS NOT NULL)),
     -- What was removed leaves nothing that could be tried.
-    CHECK ((kind = 'totp' AND removed_at IS NULL) = (sealed_secret IS NOT NULL))
+    CHECK ((kind = 'totp' AND removed_at IS NULL) = (sealed_secret IS NOT NULL)),
+    CHECK ((kind = 'passkey' AND removed_at IS NULL) = (public_key IS NOT NULL))
 );
--- One app, one sheet, one list at a time; a new one takes the place of the old.
+-- One app, one sheet, one list at a time; a new one takes the place of the old. Passkeys are as many as somebody has devices.
 CREATE UNIQUE INDEX factor_of_account ON identity.factor (account_id, kind)
-    WHERE account_id IS NOT NULL AND confirmed_at IS NOT NULL AND removed_at IS NULL;
+    WHERE account_id IS NOT NULL AND kind <> 'passkey' AND confirmed_at IS NOT NULL AND removed_at IS NULL;
 CREATE UNIQUE INDEX factor_of_staff ON identity.factor (staff_id, kind)
-    WHERE staff_id IS NOT NULL AND confirmed_at IS NOT NULL AND removed_at IS NULL;
+    WHERE staff_id IS NOT NULL AND kind <> 'passkey' AND confirmed_at IS NOT NULL AND removed_at IS NULL;
+CREATE UNIQUE INDEX factor_credential ON identity.factor (credential_id) WHERE credential_id IS NOT NULL AND removed_at IS NULL;
 CREATE INDEX factor_account ON identity.factor (account_id) WHERE account_id IS NOT NULL;
 CREATE INDEX factor_staff ON identity.factor (staff_id) WHERE staff_id IS NOT NULL;
 CREATE INDEX factor_pending ON identity.factor (created_at) WHERE confirmed_at IS NULL;
@@ -41,12 +50,13 @@ CREATE TABLE identity.factor_code (
     PRIMARY KEY (factor_id, number)
 );
 
--- A password was right, and something else is still missing: no session yet, and no credential that any other function knows.
+-- A password (or a recovery code in its place) was right, and something else is still missing: no session yet, and no credential that any other function knows.
 CREATE TABLE identity.sign_in (
     hash bytea PRIMARY KEY CHECK (octet_length(hash) = 32),
     account_id uuid REFERENCES identity.account,
     staff_id uuid REFERENCES identity.staff,
     is_shared boolean NOT NULL,
+    first_factor text NOT NULL DEFAULT 'password' CHECK (first_factor IN ('password', 'recovery_code')),
     password_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     CHECK (num_nonnulls(account_id, staff_id) = 1)
 );
@@ -74,14 +84,14 @@ CREATE FUNCTION identity.holder(credential bytea) RETURNS TABLE (
     END;
 ALTER FUNCTION identity.holder(bytea) OWNER TO stoa_door;
 
--- The second factors of a person: an app, or a sheet with codes left. Recovery codes are for the day on which these are lost, and no reason to ask for
+-- The second factors of a person: an app, a passkey, or a sheet with codes left. Recovery codes are for the day on which these are lost, and no reason to ask for
 -- one at every sign-in.
 CREATE FUNCTION identity.second_factors(account_id uuid, staff_id uuid) RETURNS TABLE (id uuid, kind text)
     LANGUAGE sql STABLE
     BEGIN ATOMIC
         SELECT f.id, f.kind FROM identity.factor AS f
         WHERE (f.account_id = second_factors.account_id OR f.staff_id = second_factors.staff_id) AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL
-          AND (f.kind = 'totp' OR f.kind = 'code_sheet' AND EXISTS (SELECT FROM identity.factor_code AS c WHERE c.factor_id = f.id AND c.used_at IS NULL));
+          AND (f.kind IN ('totp', 'passkey') OR f.kind = 'code_sheet' AND EXISTS (SELECT FROM identity.factor_code AS c WHERE c.factor_id = f.id AND c.used_at IS NULL));
     END;
 ALTER FUNCTION identity.second_factors(uuid, uuid) OWNER TO stoa_door;
 
@@ -174,10 +184,10 @@ DECLARE
     half record;
 BEGIN
     DELETE FROM identity.sign_in AS i WHERE i.hash = raise_assurance.credential
-        RETURNING i.account_id, i.staff_id, i.password_at, i.is_shared INTO half;
+        RETURNING i.account_id, i.staff_id, i.first_factor, i.password_at, i.is_shared INTO half;
     IF FOUND THEN
         PERFORM identity.open_session(
-            raise_assurance.new_hash, half.account_id, half.staff_id, 'password', half.password_at, raise_assurance.second_factor, half.is_shared);
+            raise_assurance.new_hash, half.account_id, half.staff_id, half.first_factor, half.password_at, raise_assurance.second_factor, half.is_shared);
         RETURN true;
     END IF;
     UPDATE web.credential AS c
@@ -198,7 +208,10 @@ DECLARE
     who record;
 BEGIN
     SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(begin_factor_attempt.credential) AS h;
-    IF NOT FOUND THEN RETURN; END IF;
+    -- Two codes of one list are one factor.
+    IF NOT FOUND OR begin_factor_attempt.kind = 'recovery_codes' AND EXISTS (
+        SELECT FROM identity.sign_in AS i WHERE i.hash = begin_factor_attempt.credential AND i.first_factor = 'recovery_code')
+    THEN RETURN; END IF;
     RETURN QUERY
         SELECT t.outcome, t.wait_minutes, f.id, f.sealed_secret, f.salt,
             (SELECT min(c.number) FROM identity.factor_code AS c WHERE c.factor_id = f.id AND c.used_at IS NULL AND f.kind = 'code_sheet'),
@@ -257,7 +270,7 @@ ALTER FUNCTION identity.use_listed_code(bytea, uuid, smallint, bytea, bytea, byt
 CREATE FUNCTION identity.end_factor(factor_id uuid) RETURNS void
     LANGUAGE sql VOLATILE
     BEGIN ATOMIC
-        UPDATE identity.factor AS f SET removed_at = public.stoa_now(), sealed_secret = NULL WHERE f.id = end_factor.factor_id;
+        UPDATE identity.factor AS f SET removed_at = public.stoa_now(), sealed_secret = NULL, public_key = NULL WHERE f.id = end_factor.factor_id;
         DELETE FROM identity.factor_code AS c WHERE c.factor_id = end_factor.factor_id;
     END;
 ALTER FUNCTION identity.end_factor(uuid) OWNER TO stoa_door;
@@ -369,7 +382,7 @@ CREATE FUNCTION identity.factors_of(credential bytea) RETURNS TABLE (
         JOIN identity.factor AS f ON f.account_id = h.account_id OR f.staff_id = h.staff_id
         LEFT JOIN identity.factor_failures AS t ON t.subject = h.subject AND t.factor = f.kind
         WHERE f.confirmed_at IS NOT NULL AND f.removed_at IS NULL
-        ORDER BY array_position(ARRAY['totp', 'code_sheet', 'recovery_codes'], f.kind);
+        ORDER BY array_position(ARRAY['passkey', 'totp', 'code_sheet', 'recovery_codes'], f.kind), f.created_at;
     END;
 ALTER FUNCTION identity.factors_of(bytea) OWNER TO stoa_door;
 

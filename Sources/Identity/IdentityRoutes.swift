@@ -23,6 +23,7 @@ public struct IdentityRoutes: Sendable {
         site.declare(pages: [
             VisitorHomePage.self, ResidentHomePage.self, RegisterPage.self, SignInPage.self, SecondFactorPage.self, EnrolmentPage.self, AppPage.self,
             CodesPage.self, ConfirmPasswordPage.self, SecurityPage.self, NewPasswordPage.self,
+            PasskeyPage.self, RecoveryPage.self, ReplacePasswordPage.self,
         ])
         site.everyone.get("/", use: home)
         site.everyone.get("/register", use: showRegister)
@@ -30,8 +31,15 @@ public struct IdentityRoutes: Sendable {
 
         site.everyone.get("/sign-in", use: showSignIn)
         site.everyone.post("/sign-in", use: signIn)
+        site.everyone.get("/sign-in/passkey", use: showPasskeySignIn)
+        site.everyone.post("/sign-in/passkey", use: signInWithPasskey)
         site.everyone.post("/sign-out", use: signOut)
         site.everyone.post("/leave", use: leave)
+
+        site.everyone.get("/recover", use: showRecovery)
+        site.everyone.post("/recover", use: recover)
+        site.signedIn.get("/recover/password", use: showReplacePassword)
+        site.signedIn.post("/recover/password", use: replacePassword)
 
         // A sign-in is under way: the password was right, and there is no session yet.
         site.everyone.get("/sign-in/second-factor", use: showSecondFactor)
@@ -47,11 +55,15 @@ public struct IdentityRoutes: Sendable {
         site.signedIn.post("/confirm-password", use: confirmPassword)
         site.signedIn.get("/confirm-factor", use: showConfirmFactor)
         site.signedIn.post("/confirm-factor", use: confirmFactor)
+        site.signedIn.get("/confirm-passkey", use: showConfirmPasskey)
+        site.signedIn.post("/confirm-passkey", use: confirmPasskey)
 
         site.signedIn.get("/security", use: security)
         site.signedIn.post("/security/app", use: beginApp)
         site.signedIn.get("/security/app", use: showApp)
         site.signedIn.post("/security/app/code", use: confirmApp)
+        site.signedIn.get("/security/passkey", use: showNewPasskey)
+        site.signedIn.post("/security/passkey", use: addPasskey)
         site.signedIn.post("/security/code-sheet", use: makeSheet)
         site.signedIn.post("/security/recovery-codes", use: makeRecoveryCodes)
         site.signedIn.post("/security/factors/{id}/remove", use: removeFactor)

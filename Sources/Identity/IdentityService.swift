@@ -1,6 +1,7 @@
 // What the use cases of the slice share: the database, the hasher, and the keys that seal and find.
 public import Postgres
 public import Register
+public import Web
 
 /// What a city decides about signing in.
 public struct IdentitySettings: Sendable {
@@ -8,10 +9,13 @@ public struct IdentitySettings: Sendable {
     public var city: String
     /// Whether staff without a second factor must make one before they come in.
     public var staffNeedSecondFactor: Bool
+    /// Where people reach the site: passkeys are bound to its host.
+    public var baseURL: BaseURL
 
-    public init(city: String = "Stoa", staffNeedSecondFactor: Bool = false) {
+    public init(city: String = "Stoa", staffNeedSecondFactor: Bool = false, baseURL: BaseURL) {
         self.city = city
         self.staffNeedSecondFactor = staffNeedSecondFactor
+        self.baseURL = baseURL
     }
 }
 
@@ -24,7 +28,7 @@ public struct IdentityService: Sendable {
     let settings: IdentitySettings
 
     public init(
-        database: Database, passwords: PasswordHasher, vault: ResidentVault, lookup: LookupKey, settings: IdentitySettings = IdentitySettings()
+        database: Database, passwords: PasswordHasher, vault: ResidentVault, lookup: LookupKey, settings: IdentitySettings
     ) {
         self.database = database
         self.passwords = passwords

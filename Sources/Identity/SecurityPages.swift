@@ -40,7 +40,7 @@ struct SecurityPage: PageModel {
             name = context.text("identity.factor.\(factor.kind.rawValue).name")
             added = context.format.day(factor.addedAt)
             used = factor.lastUsedAt.map(context.format.dateTime)
-            left = factor.kind == .totp ? nil : context.text("identity.security.codes_left", count: factor.codesLeft)
+            left = factor.kind == .totp || factor.kind == .passkey ? nil : context.text("identity.security.codes_left", count: factor.codesLeft)
             isClosed = factor.isClosed
             remove = "/security/factors/\(factor.id)/remove"
         }

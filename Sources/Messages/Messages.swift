@@ -38,6 +38,7 @@ public enum MessageKind: String, Sendable, CaseIterable {
     case billOverpaid = "bill_overpaid"
     // Written by the functions that change how a resident signs in (migrations/0030, 0031).
     case appAdded = "app_added"
+    case passkeyAdded = "passkey_added"
     case codeSheetMade = "code_sheet_made"
     case recoveryCodesMade = "recovery_codes_made"
     case recoveryCodeUsed = "recovery_code_used"
@@ -63,7 +64,7 @@ public enum MessageKind: String, Sendable, CaseIterable {
         case .questionReceived, .questionAnswered, .glassBroken, .glassReviewed: ("/access-log", "messages.see.log")
         case .paymentReceived, .billOverpaid: ("/money", "messages.see.money")
         case .billPaid, .transferReceived, .cashReceived, .billWaived, .billDueSoon, .billOverdue: ("/bills", "messages.see.bills")
-        case .appAdded, .codeSheetMade, .recoveryCodesMade, .recoveryCodeUsed, .factorRemoved, .passwordChanged: ("/security", "messages.see.security")
+        case .appAdded, .passkeyAdded, .codeSheetMade, .recoveryCodesMade, .recoveryCodeUsed, .factorRemoved, .passwordChanged: ("/security", "messages.see.security")
         case .payoutAccountGiven: ("/payout-account", "messages.see.payout_account")
         case .payoutFailed: ("/money-out", "messages.see.money_out")
         case .disputeReceived, .disputeReply, .disputeLate, .disputeDecided, .disputeRefunded: ("/disputes", "messages.see.disputes")

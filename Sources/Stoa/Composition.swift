@@ -65,7 +65,8 @@ struct City {
         identity = IdentityService(
             database: database, passwords: try PasswordHasher(cost: configuration.passwords, threadCount: configuration.passwordThreads),
             vault: keys.vault, lookup: keys.lookup,
-            settings: IdentitySettings(city: configuration.city.name, staffNeedSecondFactor: configuration.staffNeedSecondFactor))
+            settings: IdentitySettings(
+                city: configuration.city.name, staffNeedSecondFactor: configuration.staffNeedSecondFactor, baseURL: configuration.baseURL))
         signingKeys = SigningKeys(database: database, vault: keys.vault)
         logoutDelivery = LogoutDelivery(
             database: database, keys: signingKeys, baseURL: configuration.baseURL, permitsLoopback: configuration.permitsLoopbackWebhooks, logger: logger)

@@ -28,7 +28,7 @@ public struct Assets: Sendable {
     }
 
     private static let contentTypes = [
-        "css": "text/css; charset=utf-8", "svg": "image/svg+xml", "png": "image/png", "ico": "image/x-icon",
+        "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml", "png": "image/png", "ico": "image/x-icon",
         "txt": "text/plain; charset=utf-8",
     ]
 

@@ -19,6 +19,7 @@ final class RequestState: Sendable {
         var face: Face
         var cookies: [(name: String, header: String)] = []
         var formActions: [String] = []
+        var hasScript = false
         var sessionToken: String?
         var nextSessionToken: String?
         var csrfSecret: [UInt8]?
@@ -95,6 +96,12 @@ final class RequestState: Sendable {
 
     func allowFormAction(_ origin: String) {
         values.withLock { $0.formActions.append(origin) }
+    }
+
+    /// Whether the page runs a script of our own (`PageContext.page(…, script:)`).
+    var hasScript: Bool {
+        get { values.withLock { $0.hasScript } }
+        set { values.withLock { $0.hasScript = newValue } }
     }
 
     // MARK: Form token

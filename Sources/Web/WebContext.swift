@@ -115,10 +115,11 @@ extension PageContext {
     ///   - title: key of the page's title; a page with errors says so in front of it.
     ///   - parameters: for the title's placeholders.
     ///   - status: 200 unless given; 422 when a form comes back.
-    public func page(_ model: some PageModel, title: String, _ parameters: [String: String] = [:], status: HTTPResponse.Status = .ok) throws
-        -> Response
-    {
-        try web.render(model, title: text(title, parameters), status: status)
+    ///   - script: a file of assets/, for a page that cannot do without. It runs after the page is there, and the policy allows it here alone.
+    public func page(
+        _ model: some PageModel, title: String, _ parameters: [String: String] = [:], status: HTTPResponse.Status = .ok, script: String? = nil
+    ) throws -> Response {
+        try web.render(model, title: text(title, parameters), status: status, script: script)
     }
 
     /// The way to the sign-in page, and from there back to what was asked for. A form that was posted is not kept: the sign-in page
@@ -214,15 +215,20 @@ extension WebContext {
     }
 
     /// Renders a page. Pages that show a person's data, or hold this browser's form token, are never kept by a cache.
-    func render(_ model: some PageModel, title: String, status: HTTPResponse.Status) throws -> Response {
+    func render(_ model: some PageModel, title: String, status: HTTPResponse.Status, script: String? = nil) throws -> Response {
         guard services.pageTypes.contains(ObjectIdentifier(type(of: model))) else { throw UndeclaredPage(type: "\(type(of: model))") }
         // The way out leads to another site, and browsers hold a redirect after a form against form-action too.
         if !caller.isAnonymous { state.allowFormAction(services.configuration.neutralSite.origin) }
         let heading = status == .unprocessableContent ? text("web.error_title", ["title": title]) : title
         let root = PageRoot(page: model, web: self)
         let layout = PageRoot(page: layout(title: heading), web: self)
-        guard let html = services.templates.render(type(of: model).template, root, layout: layout, language: language) else {
+        guard var html = services.templates.render(type(of: model).template, root, layout: layout, language: language) else {
             throw UndeclaredPage(type: "\(type(of: model))")
+        }
+        if let script, let head = html.range(of: "</head>") {
+            // Templates cannot hold a script element; this is the one place that writes one, and its address is our own.
+            html.insert(contentsOf: "<script src=\"\(services.assets.path(script))\" defer></script>\n", at: head.lowerBound)
+            state.hasScript = true
         }
         var headers: HTTPFields = [.contentType: "text/html; charset=utf-8", .contentLanguage: language.tag]
         let isPublic = caller.isAnonymous && !state.hasFormToken && state.noticeKey == nil && status == .ok

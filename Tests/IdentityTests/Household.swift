@@ -25,7 +25,7 @@ struct Household: Sendable {
         city = try await CityFixture.make()
         identity = IdentityService(
             database: try city.appPool(sharedConnections: sharedConnections), passwords: try PasswordHasher(cost: Self.cheap), vault: city.vault,
-            lookup: city.lookup, settings: IdentitySettings(city: "Marisport", staffNeedSecondFactor: staffNeedSecondFactor))
+            lookup: city.lookup, settings: IdentitySettings(city: "Marisport", staffNeedSecondFactor: staffNeedSecondFactor, baseURL: try BaseURL("http://localhost:8080")))
     }
 
     /// A resident who registered with these names.

@@ -20,7 +20,7 @@ struct SignInTests {
     private func serve<T>(_ body: @Sendable @escaping (CityFixture, CityBrowser, CityBrowser) async throws -> T) async throws -> T where T: Sendable {
         let city = try await CityFixture.make()
         let identity = IdentityService(
-            database: city.app, passwords: try PasswordHasher(cost: Self.cheap), vault: city.vault, lookup: city.lookup)
+            database: city.app, passwords: try PasswordHasher(cost: Self.cheap), vault: city.vault, lookup: city.lookup, settings: IdentitySettings(baseURL: try BaseURL("http://localhost:8080")))
         let rules = try PasswordRules(rootDirectory: TestCluster.projectRoot.path)
         return try await city.serve {
             IdentityRoutes(identity: identity, passwordRules: rules, database: city.app).add(to: $0)
@@ -128,7 +128,7 @@ struct SignInTests {
     func lostForm() async throws {
         let city = try await CityFixture.make()
         let ada = try await city.resident()
-        let identity = IdentityService(database: city.app, passwords: try PasswordHasher(cost: Self.cheap), vault: city.vault, lookup: city.lookup)
+        let identity = IdentityService(database: city.app, passwords: try PasswordHasher(cost: Self.cheap), vault: city.vault, lookup: city.lookup, settings: IdentitySettings(baseURL: try BaseURL("http://localhost:8080")))
         let rules = try PasswordRules(rootDirectory: TestCluster.projectRoot.path)
         try await city.serve {
             IdentityRoutes(identity: identity, passwordRules: rules, database: city.app).add(to: $0)
@@ -156,7 +156,7 @@ struct SignInTests {
     func tasks() async throws {
         let city = try await CityFixture.make()
         let (ada, eve) = (try await city.resident(), try await city.resident())
-        let identity = IdentityService(database: city.app, passwords: try PasswordHasher(cost: Self.cheap), vault: city.vault, lookup: city.lookup)
+        let identity = IdentityService(database: city.app, passwords: try PasswordHasher(cost: Self.cheap), vault: city.vault, lookup: city.lookup, settings: IdentitySettings(baseURL: try BaseURL("http://localhost:8080")))
         let rules = try PasswordRules(rootDirectory: TestCluster.projectRoot.path)
         try await city.serve {
             IdentityRoutes(identity: identity, passwordRules: rules, database: city.app).add(to: $0)
@@ -179,7 +179,7 @@ struct SignInTests {
     @Test("A name that is taken can be taken by nobody else, also at the same moment")
     func takenName() async throws {
         let city = try await CityFixture.make()
-        let identity = IdentityService(database: city.app, passwords: try PasswordHasher(cost: Self.cheap), vault: city.vault, lookup: city.lookup)
+        let identity = IdentityService(database: city.app, passwords: try PasswordHasher(cost: Self.cheap), vault: city.vault, lookup: city.lookup, settings: IdentitySettings(baseURL: try BaseURL("http://localhost:8080")))
         let name = try #require(SignInName.phone("+254 712 345 678"))
         let outcomes = await withTaskGroup(of: Bool.self) { group in
             for _ in 0..<8 {
@@ -212,7 +212,7 @@ struct SignInTests {
     @Test("A session ends by itself: after 15 idle minutes, or 5 on a shared computer", arguments: [(false, 15), (true, 5)])
     func idle(isShared: Bool, minutes: Int) async throws {
         let city = try await CityFixture.make()
-        let identity = IdentityService(database: city.app, passwords: try PasswordHasher(cost: Self.cheap), vault: city.vault, lookup: city.lookup)
+        let identity = IdentityService(database: city.app, passwords: try PasswordHasher(cost: Self.cheap), vault: city.vault, lookup: city.lookup, settings: IdentitySettings(baseURL: try BaseURL("http://localhost:8080")))
         let name = try #require(SignInName.username("ada"))
         _ = try await identity.register(Registration(names: [name], password: Redacted("four plain words"), language: .english))
         guard case .session(let token) = try await identity.signIn(

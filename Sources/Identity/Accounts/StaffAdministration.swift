@@ -123,4 +123,27 @@ public struct StaffAdministration: Sendable {
         }
         return Base32.encode(secret)
     }
+
+    /// Takes all second factors of a member of staff away, and ends their sessions.
+    /// - Parameter owner: a database of the role `stoa_owner`.
+    /// - Throws: ``StaffAdministrationError/usernameUnknown(_:)``, `DatabaseError`.
+    public static func forgetFactors(of username: String, owner: Database) async throws {
+        try await owner.transaction { transaction in
+            guard try await transaction.execute("SELECT FROM identity.staff AS s WHERE s.username = \(username) FOR UPDATE") == 1 else {
+                throw StaffAdministrationError.usernameUnknown(username)
+            }
+            try await transaction.execute(
+                """
+                SELECT identity.end_factor(f.id) FROM identity.factor AS f JOIN identity.staff AS s ON s.id = f.staff_id
+                WHERE s.username = \(username) AND f.removed_at IS NULL
+                """)
+            try await transaction.execute(
+                "SELECT identity.end_sessions(NULL, s.id, NULL) FROM identity.staff AS s WHERE s.username = \(username)")
+            try await transaction.execute(
+                """
+                UPDATE identity.factor_failures AS f SET failures = 0 FROM identity.staff AS s
+                WHERE s.username = \(username) AND f.subject = uuid_send(s.id) AND f.factor <> 'password'
+                """)
+        }
+    }
 }

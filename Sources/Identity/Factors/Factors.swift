@@ -17,6 +17,11 @@ public enum FactorKind: String, Sendable, CaseIterable {
     case codeSheet = "code_sheet"
     /// For the day on which the others are lost.
     case recoveryCodes = "recovery_codes"
+    /// A key pair in a device, which opens it only to its person. Used on a page of its own, and never by a code.
+    case passkey
+
+    /// Whether it is used by typing a code.
+    var isTyped: Bool { self != .passkey }
 }
 
 /// One of somebody's factors.

@@ -28,7 +28,7 @@ enum ListedCodes {
         switch kind {
         case .codeSheet: return (0..<sheetCount).map { _ in text(sheetDigits, of: alphabet[..<10]) }
         case .recoveryCodes: return (0..<recoveryCount).map { _ in text(recoveryCharacters, of: alphabet[...]) }
-        case .totp: return []
+        case .totp, .passkey: return []
         }
     }
 
@@ -43,7 +43,7 @@ enum ListedCodes {
     /// `L` for `1`.
     static func read(_ typed: String, as kind: FactorKind) -> String? {
         switch kind {
-        case .totp: return nil
+        case .totp, .passkey: return nil
         case .codeSheet: return OneTimeDigits.read(typed, count: sheetDigits)
         case .recoveryCodes:
             guard typed.unicodeScalars.count <= 64 else { return nil }

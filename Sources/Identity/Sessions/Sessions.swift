@@ -105,7 +105,7 @@ private struct SessionsOf: Query {
 }
 
 /// A function that says whether it did it.
-private struct Done: Query {
+struct Done: Query {
     let sql: SQL
 
     init(_ sql: SQL) {

@@ -20,6 +20,8 @@ struct SecondFactorPage: PageModel {
     /// The other ways.
     var others: [Other]
     var isConfirmation: Bool
+    /// Where a passkey is used, for those who have one.
+    var passkey: Link?
 
     struct Other: ViewModel {
         var link: Link
@@ -30,6 +32,7 @@ struct SecondFactorPage: PageModel {
     static let fields: Fields<Self> = [
         "errors": .optional(\.errors), "action": .link(\.action), "next": .text(\.next), "kind": .text(\.kind), "request": .text(\.request),
         "code": .model(\.code), "others": .list(\.others), "has_others": .flag { !$0.others.isEmpty }, "is_confirmation": .flag(\.isConfirmation),
+        "passkey": .optionalLink(\.passkey),
     ]
 
     init(_ factor: Factor, among factors: [Factor], path: String, next: String, _ context: some PageContext, _ state: FormState = .blank) {
@@ -42,12 +45,14 @@ struct SecondFactorPage: PageModel {
         code = form.text(
             "code", label: "identity.factor.\(kind).code", autocomplete: factor.kind == .totp ? "one-time-code" : "off",
             inputMode: factor.kind == .recoveryCodes ? nil : "numeric")
-        others = factors.filter { $0.kind != factor.kind }.map { other in
+        others = factors.filter { $0.kind != factor.kind && $0.kind.isTyped }.map { other in
             Other(
                 link: Link(Link.path(path, next: next) + (next == "/" ? "?" : "&") + "with=" + other.kind.rawValue),
                 text: context.text("identity.factor.\(other.kind.rawValue).instead"))
         }
         isConfirmation = path == "/confirm-factor"
+        let hasPasskey = factors.contains { $0.kind == .passkey }
+        passkey = hasPasskey ? Link(Link.path(isConfirmation ? "/confirm-passkey" : "/sign-in/passkey", next: next)) : nil
     }
 }
 
@@ -94,9 +99,12 @@ extension IdentityRoutes {
         let query = try context.query(request)
         let factors = try await usableFactors(of: credential)
         let wanted = try query.value("with").flatMap(FactorKind.init(rawValue:))
-        guard let factor = factors.first(where: { $0.kind == wanted }) ?? factors.first else { return nil }
-        return try context.page(
-            SecondFactorPage(factor, among: factors, path: path, next: context.next(try query.value("next")), context), title: "identity.factor.title")
+        let next = context.next(try query.value("next"))
+        guard let factor = factors.first(where: { $0.kind == wanted && $0.kind.isTyped }) ?? factors.first(where: \.kind.isTyped) else {
+            // Who has a passkey alone uses that.
+            return factors.isEmpty ? nil : context.redirect(to: Link.path(path == "/confirm-factor" ? "/confirm-passkey" : "/sign-in/passkey", next: next))
+        }
+        return try context.page(SecondFactorPage(factor, among: factors, path: path, next: next, context), title: "identity.factor.title")
     }
 
     private func check(_ credential: CredentialHash, _ path: String, _ context: some PageContext) async throws -> Response? {
@@ -105,7 +113,7 @@ extension IdentityRoutes {
         let code = fields.secret("code", charactersMax: 100)
         let next = context.next(fields.optionalText("next", charactersMax: 2000))
         var failure: SignInError?
-        if fields.isValid, let kind, let code {
+        if fields.isValid, let kind, kind.isTyped, let code {
             do {
                 SessionCookie.issue(
                     try await identity.useFactor(kind, code: code, credential: credential, address: context.clientAddress), in: context)
@@ -121,13 +129,13 @@ extension IdentityRoutes {
             }
         }
         let factors = try await usableFactors(of: credential)
-        guard let factor = factors.first(where: { $0.kind == kind }) ?? factors.first else { return nil }
+        guard let factor = factors.first(where: { $0.kind == kind && $0.kind.isTyped }) ?? factors.first(where: \.kind.isTyped) else { return nil }
         return try context.formAgain(
             SecondFactorPage(factor, among: factors, path: path, next: next, context, fields.state), title: "identity.factor.title", after: failure)
     }
 
     /// Those that a code can be given of.
     private func usableFactors(of credential: CredentialHash) async throws -> [Factor] {
-        try await identity.factors(of: credential).filter { $0.kind == .totp || $0.codesLeft > 0 }
+        try await identity.factors(of: credential).filter { $0.kind == .totp || $0.kind == .passkey || $0.codesLeft > 0 }
     }
 }

@@ -14,10 +14,11 @@ struct SignInPage: PageModel {
     var password: TextField
     var sharedComputer: TickField
     var next: String?
+    var passkey: Link
 
     static let fields: Fields<Self> = [
         "errors": .optional(\.errors), "username": .model(\.username), "password": .model(\.password), "shared_computer": .model(\.sharedComputer),
-        "next": .optionalText(\.next),
+        "next": .optionalText(\.next), "passkey": .link(\.passkey),
     ]
 
     init(_ form: FormView, next: String?) {
@@ -26,6 +27,7 @@ struct SignInPage: PageModel {
         password = form.password("password", label: "identity.password")
         sharedComputer = form.tick("shared_computer", label: "identity.shared_computer")
         self.next = next
+        passkey = Link(Link.path("/sign-in/passkey", next: next ?? "/"))
     }
 }
 
@@ -85,7 +87,7 @@ extension IdentityRoutes {
         }
     }
 
-    private func goOn(_ signedIn: SignedIn, next: String, _ context: WebContext) -> Response {
+    func goOn(_ signedIn: SignedIn, next: String, _ context: WebContext) -> Response {
         switch signedIn {
         case .session(let token):
             SessionCookie.issue(token, in: context)

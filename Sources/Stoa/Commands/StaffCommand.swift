@@ -1,4 +1,4 @@
-// `stoa staff create`: the first caseworker of a city, and every later one.
+// `stoa staff`: the first caseworker of a city, and every later one; and what is done when one has lost what they sign in with.
 public import ArgumentParser
 import Foundation
 import Identity
@@ -9,7 +9,7 @@ public import Web
 /// `stoa staff …`
 struct StaffCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "staff", abstract: "Staff accounts.", subcommands: [StaffCreateCommand.self])
+        commandName: "staff", abstract: "Staff accounts.", subcommands: [StaffCreateCommand.self, StaffForgetFactorsCommand.self])
 }
 
 extension StaffRole: ExpressibleByArgument {}
@@ -46,5 +46,26 @@ struct StaffCreateCommand: AsyncParsableCommand {
             }
         }
         print("\(username) can sign in now.")
+    }
+}
+
+/// `stoa staff forget-factors`
+struct StaffForgetFactorsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "forget-factors", abstract: "Takes all second factors of a member of staff away, who has lost them.",
+        discussion: "Their sessions end too. At the next sign-in they need the password alone and, unless identity.staff_second_factor is optional, make a new factor at once: make sure who asks.")
+
+    @OptionGroup var common: CommonOptions
+    @Option(help: "The user name that they sign in with.") var username: String
+
+    func run() async throws {
+        let configuration = try await common.load()
+        let logger = configuration.makeLogger()
+        let username = self.username
+        try await Installation.with(configuration, creatingData: false, say: sayToPerson) { installation in
+            try await installation.migrate()
+            try await installation.withPool(.owner, logger: logger) { try await StaffAdministration.forgetFactors(of: username, owner: $0) }
+        }
+        print("\(username) has no second factor any more and is signed out.")
     }
 }

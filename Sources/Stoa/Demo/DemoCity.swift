@@ -84,7 +84,9 @@ struct DemoLoader {
         self.app = app
         let configuration = installation.configuration
         passwords = try PasswordHasher(cost: configuration.passwords, threadCount: configuration.passwordThreads)
-        identity = IdentityService(database: app, passwords: passwords, vault: keys.vault, lookup: keys.lookup)
+        identity = IdentityService(
+            database: app, passwords: passwords, vault: keys.vault, lookup: keys.lookup,
+            settings: IdentitySettings(city: configuration.city.name, baseURL: configuration.baseURL))
     }
 
     func load() async throws -> DemoCity {

@@ -17,7 +17,8 @@ struct SecurityHeaders: RouterMiddleware {
         case .json:
             response.headers[.contentSecurityPolicy] = Self.policyOfDocuments
         case .page:
-            response.headers[.contentSecurityPolicy] = Self.policyOfPages(formActions: context.state.formActions)
+            response.headers[.contentSecurityPolicy] = Self.policyOfPages(
+                formActions: context.state.formActions, hasScript: context.state.hasScript)
             response.headers[.referrerPolicy] = "no-referrer"
             response.headers[.crossOriginOpenerPolicy] = "same-origin"
             response.headers[.permissionsPolicy] = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
@@ -29,17 +30,17 @@ struct SecurityHeaders: RouterMiddleware {
     /// For JSON, should a browser ever be made to show it.
     static let policyOfDocuments = "default-src 'none'; frame-ancestors 'none'"
 
-    /// No scripts at all; styles, pictures and forms of our own only. `data:` pictures are for the layout's empty icon, which
+    /// No scripts, but one of our own on the pages that cannot do without; styles, pictures and forms of our own only. `data:` pictures are for the layout's empty icon, which
     /// spares every first visit a third request.
     /// - Parameter formActions: further origins that a form of this page may lead to.
-    static func policyOfPages(formActions: [String]) -> String {
+    static func policyOfPages(formActions: [String], hasScript: Bool) -> String {
         // Only what can be an origin gets into the header: a stray semicolon would write directives of its own.
         let origins = formActions.filter {
             $0.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ";") && $0 != UInt8(ascii: ",") }
         }
         let formAction = (["'self'"] + origins).joined(separator: " ")
         return
-            "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action \(formAction); base-uri 'none'; frame-ancestors 'none'"
+            "default-src 'none'; \(hasScript ? "script-src 'self'; " : "")style-src 'self'; img-src 'self' data:; form-action \(formAction); base-uri 'none'; frame-ancestors 'none'"
     }
 }
 
