@@ -4794,7 +4794,7 @@ CREATE FUNCTION payouts.accounts_of(credential bytea) RETURNS TABLE(id uuid, sea
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT d.id, d.sealed_account, d.given_at, d.usable_from, d.usable_from > public.stoa_now(), d.id = payouts.destination_for(h.resident_id), d.resident_id, k.key_id, k.wrapped_key
+        SELECT d.id, d.sealed_account, d.given_at, d.usable_from, d.usable_from > public.stoa_now(), coalesce(d.id = payouts.destination_for(h.resident_id), false), d.resident_id, k.key_id, k.wrapped_key
         FROM ledger.holder(accounts_of.credential, '{payments}') AS h
         JOIN access_log.own_view AS v ON v.credential = accounts_of.credential AND v.kind = 'payments' AND v.subject_id = h.resident_id
         JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
