@@ -84,7 +84,7 @@ struct ReadingTests {
     func refusals() {
         let cases: [(String, String, Int)] = [
             ("<!DOCTYPE Document [<!ENTITY a \"b\">]>" + sound, "document type", 1),
-            (sound.replacing("P1<", with: "&xxe;<"), "entity", 5), (sound + sound, "", 6), (sound.replacing("</OrgnlPmtInfAndSts>", with: "</OrgnlPmtInf>"), "", 6),
+            (sound.replacing("P1<", with: "&xxe;<"), "entity", 5), (sound + sound, "well-formed", 6), (sound.replacing("</OrgnlPmtInfAndSts>", with: "</OrgnlPmtInf>"), "well-formed", 6),
             (sound.replacing("pain.002.001.10", with: "pain.002.001.03"), "no pain.002.001.10", 1),
             (sound.replacing("pain.001.001.09", with: "pain.008.001.08"), "not about a pain.001", 3),
             (sound.replacing("<OrgnlPmtInfId>PAYOUT-1", with: "<OrgnlPmtInfId>PAYOUT-2"), "not of the message", 4),
