@@ -75,6 +75,7 @@ struct City {
         RegisterRoutes(door: door, vault: keys.vault, corrections: corrections).add(to: site)
         PaymentsRoutes(database: database, ledger: ledger, zone: configuration.city.timeZone).add(to: site)
         LedgerRoutes(ledger: ledger).add(to: site)
+        BooksRoutes(database: database, zone: configuration.city.timeZone).add(to: site)
         let disputes = Disputes(database: database, door: door, vault: keys.vault)
         DisputesRoutes(disputes: disputes).add(to: site)
         let entries = AccessEntries(database: database, door: door)

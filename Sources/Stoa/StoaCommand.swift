@@ -20,7 +20,7 @@ struct StoaCommand: AsyncParsableCommand {
         version: version,
         subcommands: [
             DemoCommand.self, ServeCommand.self, MigrateCommand.self, ImportCommand.self, StaffCommand.self, OrganisationCommand.self,
-            EraseCommand.self, GuardianshipCommand.self, VerifyCommand.self, LogCommand.self, WitnessCommand.self, DatabaseCommand.self,
+            EraseCommand.self, GuardianshipCommand.self, VerifyCommand.self, LedgerCommand.self, LogCommand.self, WitnessCommand.self, DatabaseCommand.self,
         ])
 }
 
