@@ -130,9 +130,9 @@ class Ledger:
 
     def bulk(self):
         """Calls of a thousand out of one account; counted in transfers."""
-        items = ",".join(self.body(account(1)) for _ in range(TRANSFERS_PER_CALL))
-        environment = self.environment("/api/v1/ledger/transfer-batches", body=f'{{"transfers":[{items}],"atomic":false}}', accounts=ACCOUNTS, expect='"created"',
-                                       reject='"insufficient_funds"\n"id_conflict"\n"exists"', bytes_min=TRANSFERS_PER_CALL * len('{"id":"","result":"created"}') + 36_000)
+        environment = self.environment(
+            "/api/v1/ledger/transfer-batches", body=self.body(account(1)), batch=TRANSFERS_PER_CALL, accounts=ACCOUNTS, expect='"created"',
+            reject='"insufficient_funds"\n"id_conflict"\n"exists"', bytes_min=TRANSFERS_PER_CALL * len('{"id":"","result":"created"}' + account(1)))
         result = http(self.server.base_url, environment, connections=CALLERS, threads=1)
         result.rate *= TRANSFERS_PER_CALL
         return result

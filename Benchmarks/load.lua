@@ -2,7 +2,7 @@
 --   BENCH_METHOD, BENCH_PATH, BENCH_HEADERS  one "Name: value" a line
 --   BENCH_BODY, BENCH_SUBJECTS   a body with %s in it, and a file with one subject a line to put there, at random
 --   BENCH_ACCOUNTS               so many accounts of the ledger: in each request %i becomes a new id of its own, %d and %c two different accounts (without
---                                %d, an account other than the first)
+--                                %d, an account other than the first); BENCH_BATCH  with so many of the body in one call of transfer-batches
 --   BENCH_STATUS                 the status of a good answer (200); BENCH_DELAY_MS  how long to wait between requests, on average
 --   BENCH_EXPECT                 texts that a good answer holds, one a line; BENCH_BYTES_MIN  and how long it is at least;
 --   BENCH_REJECT                 texts that it does not hold, one a line
@@ -89,7 +89,10 @@ end
 function init()
   math.randomseed(os.time() + seed)
   if accounts > 0 then
-    cut(os.getenv("BENCH_BODY"))
+    local body, batch = os.getenv("BENCH_BODY"), tonumber(os.getenv("BENCH_BATCH") or "0")
+    -- Here and not by the caller: an environment variable has 128 KiB at most.
+    if batch > 0 then body = '{"transfers":[' .. body .. string.rep("," .. body, batch - 1) .. ']}' end
+    cut(body)
     return
   end
   if os.getenv("BENCH_SUBJECTS") then

@@ -750,7 +750,8 @@ BEGIN
         SELECT s.*, CASE s.side WHEN a.normal_side THEN s.amount ELSE -s.amount END AS change,
             GREATEST(a.newest_at, public.stoa_now()) AS recorded_at, a.entry_count + row_number() OVER earlier AS number,
             (a.posted + sum(CASE s.side WHEN a.normal_side THEN s.amount ELSE -s.amount END) OVER earlier)::bigint AS balance_after
-        FROM side AS s JOIN ledger.account AS a ON a.id = s.account_id
+        -- OFFSET 0 keeps it a look-up by key for each side, however small the table was when the plan was made.
+        FROM side AS s CROSS JOIN LATERAL (SELECT * FROM ledger.account AS x WHERE x.id = s.account_id OFFSET 0) AS a
         WINDOW earlier AS (PARTITION BY s.account_id ORDER BY s.item ROWS UNBOUNDED PRECEDING)
     ), entries AS (
         INSERT INTO ledger.entry (account_id, number, transfer_id, side, amount, currency, balance_after, recorded_at, effective_at)
@@ -759,7 +760,7 @@ BEGIN
         SELECT d.debit_account AS account_id, d.id AS transfer_id, coalesce(d.hold_id, d.id) AS hold_id, d.outcome AS step, d.reserve AS amount,
             d.stays_open, d.expires_at, a.hold_entry_count + row_number() OVER earlier AS number,
             (a.held + sum(CASE d.outcome WHEN 'held' THEN d.reserve ELSE -d.reserve END) OVER earlier)::bigint AS held_after
-        FROM decided AS d JOIN ledger.account AS a ON a.id = d.debit_account
+        FROM decided AS d CROSS JOIN LATERAL (SELECT * FROM ledger.account AS x WHERE x.id = d.debit_account OFFSET 0) AS a
         WHERE d.verdict IS NULL AND d.reserve IS NOT NULL
         WINDOW earlier AS (PARTITION BY d.debit_account ORDER BY d.item ROWS UNBOUNDED PRECEDING)
     ), hold_entries AS (
@@ -769,7 +770,7 @@ BEGIN
         INSERT INTO ledger.open_hold (id, account_id, amount, expires_at)
         SELECT r.hold_id, r.account_id, r.amount, r.expires_at FROM reserved AS r WHERE r.stays_open ORDER BY r.hold_id
     ), ended AS (
-        DELETE FROM ledger.open_hold AS o USING reserved AS r WHERE o.id = r.hold_id AND r.step <> 'held'
+        DELETE FROM ledger.open_hold AS o WHERE o.id = ANY (ARRAY(SELECT r.hold_id FROM reserved AS r WHERE r.step <> 'held'))
     )
     UPDATE ledger.account AS a
     SET posted = a.posted + n.posted, entry_count = a.entry_count + n.entries, held = a.held + n.held, hold_entry_count = a.hold_entry_count + n.holds,
@@ -793,8 +794,11 @@ CREATE FUNCTION ledger.release_expired(accounts uuid[], count_max integer) RETUR
 DECLARE
     expired uuid[];
 BEGIN
-    expired := ARRAY(SELECT h.id FROM (SELECT DISTINCT x.id FROM unnest(accounts) AS x (id)) AS u JOIN ledger.open_hold AS h ON h.account_id = u.id
-                     WHERE h.expires_at <= public.stoa_now() ORDER BY h.expires_at, h.id LIMIT count_max);
+    expired := ARRAY(SELECT h.id
+                     FROM (SELECT DISTINCT x.id FROM unnest(accounts) AS x (id)) AS u
+                     CROSS JOIN LATERAL (SELECT o.id, o.expires_at FROM ledger.open_hold AS o
+                                         WHERE o.account_id = u.id AND o.expires_at <= public.stoa_now() OFFSET 0) AS h
+                     ORDER BY h.expires_at, h.id LIMIT count_max);
     IF cardinality(expired) = 0 THEN RETURN 0; END IF;
     WITH gone AS (
         DELETE FROM ledger.open_hold AS h WHERE h.id = ANY (expired) RETURNING h.id, h.account_id, h.amount

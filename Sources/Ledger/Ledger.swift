@@ -8,7 +8,7 @@ public import Web
 
 /// Posts transfers, and tells residents what is in their wallets.
 public final class Ledger: Sendable {
-    private let database: Database
+    let database: Database
     private let gathered: GroupCommit<CredentialedTransfer, TransferOutcome>
 
     /// Most single transfers in one statement. Cost per transfer flattens beyond 64; more only makes everybody wait longer.

@@ -62,14 +62,16 @@ extension Transfer {
         let original = body.uuid("reversal_of", of: [.reversal], kind)
         let expiresAt = body.optionalMoment("expires_at")
         if expiresAt != nil, kind != .hold { body.rejectMisplaced("expires_at", [.hold]) }
+        let effectiveAt = body.optionalMoment("effective_at")
+        if effectiveAt != nil, kind == .hold || kind == .voidHold { body.rejectMisplaced("effective_at", [.post, .postHold, .reversal]) }
         if debit == credit, body.errors.isEmpty {
             body.reject("credit_account", code: "same_account", detail: "Money moves between two accounts; name another one.")
         }
         guard body.errors.isEmpty, let kind, let currency else { return nil }
         self.init(
             id: TransferID(id), kind: kind, debit: LedgerAccountID(debit), credit: LedgerAccountID(credit),
-            amount: Money(minorUnits: amount, currency: currency), reference: reference, expiresAt: expiresAt,
-            holdID: hold.map { TransferID($0) }, reversalOf: original.map { TransferID($0) })
+            amount: Money(minorUnits: amount, currency: currency), reference: reference, effectiveAt: effectiveAt,
+            expiresAt: expiresAt, holdID: hold.map { TransferID($0) }, reversalOf: original.map { TransferID($0) })
     }
 
     /// The transfer with what became of it.
@@ -80,6 +82,7 @@ extension Transfer {
             JSONMember("amount", .integer(amount.minorUnits)), JSONMember("currency", .string(amount.currency.code)),
             JSONMember("reference", .string(reference)),
         ]
+        if let effectiveAt { members.append(JSONMember("effective_at", .string(RFC3339.text(effectiveAt)))) }
         if let expiresAt { members.append(JSONMember("expires_at", .string(RFC3339.text(expiresAt)))) }
         if let holdID { members.append(JSONMember("hold_id", .string(holdID.description))) }
         if let reversalOf { members.append(JSONMember("reversal_of", .string(reversalOf.description))) }
@@ -194,4 +197,67 @@ struct AccountEntryBody: Encodable, Sendable {
         effectiveAt = entry.effectiveAt
         recordedAt = entry.recordedAt
     }
+}
+
+/// `GET /api/v1/ledger/accounts/{id}/statement`
+struct StatementBody: Encodable, Sendable {
+    let account: String
+    let currency: String
+    let from: Date
+    let to: Date
+    /// Minor units, in the account's normal direction: what it held just before the two moments.
+    let opening: Int64
+    let closing: Int64
+    let items: [Item]
+    let nextCursor: String?
+
+    struct Item: Encodable, Sendable {
+        let number: Int64
+        let transfer: String
+        let kind: String
+        let side: String
+        let amount: Int64
+        let otherAccount: String?
+        let reference: String
+        let effectiveAt: Date
+        let recordedAt: Date
+    }
+
+    private enum CodingKeys: CodingKey { case account, currency, from, to, opening, closing, items, nextCursor }
+
+    init(_ statement: Statement, of id: LedgerAccountID, from start: Date, to end: Date, entriesMax: Int) {
+        let shown = statement.entries.prefix(entriesMax)
+        account = id.description
+        currency = statement.opening.currency.code
+        (from, to) = (start, end)
+        (opening, closing) = (statement.opening.minorUnits, statement.closing.minorUnits)
+        items = shown.map {
+            Item(
+                number: $0.number, transfer: $0.transferID.description, kind: $0.kind.rawValue, side: $0.side, amount: $0.amount,
+                otherAccount: $0.otherAccount?.description, reference: $0.reference, effectiveAt: $0.effectiveAt, recordedAt: $0.recordedAt)
+        }
+        nextCursor = statement.entries.count > shown.count ? shown.last?.place.cursor : nil
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(account, forKey: .account)
+        try container.encode(currency, forKey: .currency)
+        try container.encode(from, forKey: .from)
+        try container.encode(to, forKey: .to)
+        try container.encode(opening, forKey: .opening)
+        try container.encode(closing, forKey: .closing)
+        try container.encode(items, forKey: .items)
+        // Null at the end, as in every list.
+        try container.encode(nextCursor, forKey: .nextCursor)
+    }
+}
+
+/// `GET /api/v1/ledger/accounts/{id}/balance`
+struct BalanceBody: Encodable, Sendable {
+    let account: String
+    let currency: String
+    let before: Date
+    /// Minor units, in the account's normal direction.
+    let posted: Int64
 }

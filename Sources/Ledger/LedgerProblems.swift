@@ -16,6 +16,7 @@ extension TransferOutcome {
         case .accountClosed: "account_closed"
         case .accountUnknown: "account_unknown"
         case .currencyMismatch: "currency_mismatch"
+        case .periodClosed: "period_closed"
         case .holdUnknown: "hold_unknown"
         case .holdMismatch: "hold_mismatch"
         case .holdPosted: "hold_posted"
@@ -38,6 +39,7 @@ extension TransferOutcome {
             .reversalMismatch(let field):
             field
         case .currencyMismatch: "currency"
+        case .periodClosed: "effective_at"
         case .holdUnknown, .holdPosted, .holdVoided: "hold_id"
         case .originalUnknown, .alreadyReversed: "reversal_of"
         default: nil
@@ -76,6 +78,10 @@ extension TransferOutcome {
             return refused(
                 "currency-mismatch", .unprocessableContent, "Currencies differ",
                 "Both accounts must be in \(transfer.amount.currency.code). A conversion is two transfers.")
+        case .periodClosed:
+            return refused(
+                "period-closed", .unprocessableContent, "Period closed",
+                "The books are closed for the moment in effective_at. Send a later one, or leave it out for now.")
         case .holdUnknown:
             return refused(
                 "hold-unknown", .unprocessableContent, "Hold unknown",

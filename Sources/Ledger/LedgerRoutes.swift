@@ -2,7 +2,9 @@
 // one statement of the database that decides (migrations/0009) → answer. Refusals are in LedgerProblems.swift.
 //
 // There is no Idempotency-Key here: the ids that callers give to accounts and transfers serve.
+import Foundation
 import Hummingbird
+import Primitives
 public import Web
 
 public struct LedgerRoutes: Sendable {
@@ -17,6 +19,8 @@ public struct LedgerRoutes: Sendable {
         site.bearerAPI.post("/api/v1/ledger/accounts", use: open)
         site.bearerAPI.get("/api/v1/ledger/accounts/{id}", use: account)
         site.bearerAPI.get("/api/v1/ledger/accounts/{id}/entries", use: entries)
+        site.bearerAPI.get("/api/v1/ledger/accounts/{id}/statement", use: statement)
+        site.bearerAPI.get("/api/v1/ledger/accounts/{id}/balance", use: balance)
         site.bearerAPI.post("/api/v1/ledger/transfers", use: transfer)
         site.bearerAPI.post("/api/v1/ledger/transfer-batches", use: batch)
     }
@@ -49,6 +53,28 @@ public struct LedgerRoutes: Sendable {
             CursorList(items: page.map(AccountEntryBody.init), nextCursor: entries.count > page.count ? page.last.map { String($0.number) } : nil))
     }
 
+    /// What moved the account from one moment to another, in the order in which it counts, with what it held before and after.
+    @Sendable func statement(_ request: Request, _ context: BearerContext) async throws -> Response {
+        let id: LedgerAccountID = try context.parameter("id")
+        let query = try context.query(request)
+        let (start, end) = (try query.moment("from"), try query.moment("to"))
+        guard start <= end else { throw Problem.malformedMoment("to", "It lies before the moment in from.") }
+        let statement = try await known {
+            try await ledger.statement(
+                of: id, from: start, to: end, after: StatementPlace(cursor: query.value("cursor")), count: Self.entriesPerPage + 1,
+                by: context.credential)
+        }
+        return try .json(StatementBody(statement, of: id, from: start, to: end, entriesMax: Self.entriesPerPage))
+    }
+
+    /// What the account held just before a moment.
+    @Sendable func balance(_ request: Request, _ context: BearerContext) async throws -> Response {
+        let id: LedgerAccountID = try context.parameter("id")
+        let moment = try context.query(request).moment("before")
+        let balance = try await known { try await ledger.balance(of: id, before: moment, by: context.credential) }
+        return try .json(BalanceBody(account: id.description, currency: balance.currency.code, before: moment, posted: balance.minorUnits))
+    }
+
     /// One transfer; it shares a commit with those that others send at the same moment.
     @Sendable func transfer(_ request: Request, _ context: BearerContext) async throws -> Response {
         let transfer = try Transfer(body: await context.json(request, bytesMax: transferBytesMax))
@@ -66,10 +92,36 @@ public struct LedgerRoutes: Sendable {
     }
 
     private func show(_ id: LedgerAccountID, _ context: BearerContext) async throws -> AccountBody {
+        AccountBody(try await known { try await ledger.account(id, by: context.credential) })
+    }
+
+    /// - Throws: the `Problem` of an account that is not shown.
+    private func known<Value>(_ read: () async throws -> Value) async throws -> Value {
         do {
-            return AccountBody(try await ledger.account(id, by: context.credential))
+            return try await read()
         } catch let refusal as AccountRefusal {
             throw refusal.problem
         }
+    }
+}
+
+extension Form {
+    /// A moment in the address.
+    /// - Throws: `Problem` 400 when it is missing or not of RFC 3339.
+    fileprivate func moment(_ name: String) throws -> Date {
+        guard let text = try value(name) else { throw Problem.malformedMoment(name, "It is required.") }
+        // A plus that was not escaped is a space in an address.
+        guard let moment = RFC3339.date(text.replacing(" ", with: "+")) else {
+            throw Problem.malformedMoment(name, "Send a moment of RFC 3339, such as 2026-11-21T04:39:00Z.")
+        }
+        return moment
+    }
+}
+
+extension Problem {
+    fileprivate static func malformedMoment(_ name: String, _ detail: String) -> Problem {
+        Problem(
+            "invalid-parameter", status: .badRequest, title: "Invalid parameter", detail: "Mend what is listed under errors and send the request again.",
+            errors: [FieldProblem(field: name, code: "malformed", detail: detail)])
     }
 }

@@ -78,6 +78,7 @@ public struct Transfer: Sendable, Hashable {
     private var misplacedField: String? {
         if (holdID != nil) != (kind == .postHold || kind == .voidHold) { return "hold_id" }
         if (reversalOf != nil) != (kind == .reversal) { return "reversal_of" }
+        if effectiveAt != nil, kind == .hold || kind == .voidHold { return "effective_at" }
         return expiresAt != nil && kind != .hold ? "expires_at" : nil
     }
 }
@@ -125,6 +126,8 @@ public enum TransferOutcome: Sendable, Hashable {
     case accountUnknown(field: String)
     /// The amount's currency is not that of both accounts.
     case currencyMismatch
+    /// The transfer would count from a moment of a closed period.
+    case periodClosed
     /// There is no such hold, or it was refused when it came.
     case holdUnknown
     /// The hold is between other accounts, or of less (for a void: of another amount).
@@ -161,6 +164,7 @@ public enum TransferOutcome: Sendable, Hashable {
         case ("account_closed", _): self = .accountClosed
         case ("account_unknown", let field?): self = .accountUnknown(field: field)
         case ("currency_mismatch", _): self = .currencyMismatch
+        case ("period_closed", _): self = .periodClosed
         case ("hold_unknown", _): self = .holdUnknown
         case ("hold_mismatch", let field?): self = .holdMismatch(field: field)
         case ("hold_posted", _): self = .holdPosted

@@ -92,6 +92,7 @@ struct City {
         let payoutAccounts = PayoutAccounts(database: database, door: door, vault: keys.vault)
         MoneyOutRoutes(database: database, ledger: ledger, accounts: payoutAccounts).add(to: site)
         LedgerRoutes(ledger: ledger).add(to: site)
+        BooksRoutes(database: database, zone: configuration.city.timeZone).add(to: site)
         let disputes = Disputes(database: database, door: door, vault: keys.vault)
         DisputesRoutes(disputes: disputes).add(to: site)
         let entries = AccessEntries(database: database, door: door)

@@ -1,14 +1,21 @@
-"""The ledger as a program of another make uses it: balances followed by a model of a few lines, and one transfer sent many times at once."""
+"""The ledger as a program of another make uses it: balances followed by a model of a few lines, one transfer sent many times at once, hledger adding the
+journal up, and kills under load."""
 import concurrent.futures
+import csv
 import datetime
+import os
 import random
+import signal
+import subprocess
+import threading
 import uuid
 
 import pytest
+import requests
 
 from harness.api import API, assert_problem
 from harness.oauth import organisation_session
-from harness.server import until
+from harness.server import StoaServer, until
 
 CALLERS = 16
 
@@ -128,3 +135,97 @@ def test_what_is_no_amount_is_refused(ledger):
     for amount in (0, -1, 1.0, 1.5, 2**53, "1", None, True):
         assert_problem(api.post("/api/v1/ledger/transfers", transfer(client, client["funding_account"], target, amount)), 400)
     assert_problem(API(api.base_url).get(f"/api/v1/ledger/accounts/{target}"), 401)
+
+
+def test_another_program_adds_the_journal_up_to_the_same_balances(ledger, server):
+    api, client = ledger
+    source, target = account(api, client), account(api, client)
+    items = [transfer(client, client["funding_account"], source, 1_234), transfer(client, source, target, 567)]
+    items[1]["reference"] = 'Rent; "March" | 50 % (late)'
+    items[1]["effective_at"] = "2020-03-01T12:00:00Z"
+    items.append(transfer(client, target, source, 567, kind="reversal", reversal_of=items[1]["id"]))
+    items.append(transfer(client, source, target, 34))
+    answer = api.post("/api/v1/ledger/transfer-batches", {"transfers": items, "atomic": True})
+    assert [item["result"] for item in answer.json()["results"]] == ["created"] * 4
+    journal = server.data / "journal.hledger"
+    journal.write_text(server.run("ledger", "export", "--format", "hledger").stdout)
+    said = subprocess.run(["hledger", "-f", str(journal), "balance", "--flat", "--empty", "-O", "csv"], capture_output=True, text=True, check=True).stdout
+    found = {row["account"].split(":")[1]: row["balance"] for row in csv.DictReader(said.splitlines()) if ":" in row["account"]}
+    assert (found[source], found[target]) == (f"-12.00 {client['currency']}", f"-0.34 {client['currency']}")
+    total = list(csv.DictReader(said.splitlines()))[-1]
+    assert total["account"] == "total" and total["balance"] == "0", total
+    rows = list(csv.DictReader(server.run("ledger", "export", "--format", "csv", "--to", "2021-01-01T00:00:00Z").stdout.splitlines()))
+    assert [(row["id"], row["amount"], row["reference"]) for row in rows if row["debit_account"] == source] == [(items[1]["id"], "5.67", items[1]["reference"])]
+
+
+KILL_CALLERS, KILL_AFTER_TRANSFERS, BACK_SECONDS_MAX = 8, 150, 60
+
+
+@pytest.fixture(scope="module")
+def hurt():
+    """A server of its own, to be killed."""
+    server = StoaServer()
+    try:
+        yield server.start()
+        assert server.stop() == 0, server.log()[-4000:]
+    finally:
+        server.end()
+
+
+@pytest.mark.parametrize("victim", ["postgres", "stoa"])
+def test_what_was_acknowledged_before_a_kill_is_there_and_nothing_by_halves(hurt, victim):
+    client = hurt.demo()["ledger_client"]
+    token = organisation_session(hurt, client).token["access_token"]
+    ids = [account(API(hurt.base_url, token), client) for _ in range(4)]
+    postmaster = hurt.postmaster()
+    sent, said = {}, {}
+    over = threading.Event()
+
+    def call(number):
+        chance, mine, holds = random.Random(number), API(hurt.base_url, token), []
+        while not over.is_set():
+            source, target = chance.sample(ids, 2)
+            kind = chance.choice(["fund", "post", "hold", "end"])
+            if kind == "end" and holds:
+                hold = holds.pop()
+                body = transfer(client, hold["debit_account"], hold["credit_account"], hold["amount"], kind=chance.choice(["post_hold", "void_hold"]),
+                                hold_id=hold["id"])
+            elif kind == "fund":
+                body = transfer(client, client["funding_account"], target, chance.randint(1, 9))
+            else:
+                body = transfer(client, source, target, chance.randint(1, 9), kind="hold" if kind == "hold" else "post")
+            sent[body["id"]] = body
+            try:
+                answer = mine.post("/api/v1/ledger/transfers", body)
+            except requests.RequestException:
+                return
+            if answer.status_code not in (201, 422):
+                return
+            said[body["id"]] = answer.json()["result"]
+            if answer.status_code == 201 and body["kind"] == "hold":
+                holds.append(body)
+
+    callers = [threading.Thread(target=call, args=(number,)) for number in range(KILL_CALLERS)]
+    for caller in callers:
+        caller.start()
+    until(lambda: len(said) >= KILL_AFTER_TRANSFERS, BACK_SECONDS_MAX, "transfers under way")
+    os.kill(postmaster if victim == "postgres" else hurt.process.pid, signal.SIGKILL)
+    over.set()
+    for caller in callers:
+        caller.join()
+    if victim == "stoa":
+        hurt.process.wait(BACK_SECONDS_MAX)
+        hurt.start()
+    until(hurt.is_ready, BACK_SECONDS_MAX, "a server that is back")
+
+    # Sent again, what was acknowledged is there and what was refused stays so; what was never answered is there, or is done now.
+    api = API(hurt.base_url, organisation_session(hurt, client).token["access_token"])
+    for name, body in sent.items():
+        again = api.post("/api/v1/ledger/transfers", body)
+        assert again.status_code in (200, 201, 422), again.text
+        if said.get(name) == "created":
+            assert again.status_code == 200, (body, again.text)
+        elif said.get(name) == "insufficient_funds":
+            assert again.json()["result"] == "insufficient_funds", (body, again.text)
+    assert "created" in said.values() and "insufficient_funds" in said.values()
+    hurt.run("verify", "ledger")
