@@ -19,13 +19,8 @@ struct StoaCommand: AsyncParsableCommand {
             """,
         version: version,
         subcommands: [
-<<<<<<< HEAD
             DemoCommand.self, ServeCommand.self, MigrateCommand.self, ImportCommand.self, BankAccountCommand.self, StaffCommand.self, OrganisationCommand.self,
-            EraseCommand.self, GuardianshipCommand.self, PayoutsCommand.self, VerifyCommand.self, LogCommand.self, WitnessCommand.self, DatabaseCommand.self,
-=======
-            DemoCommand.self, ServeCommand.self, MigrateCommand.self, ImportCommand.self, StaffCommand.self, OrganisationCommand.self,
-            EraseCommand.self, GuardianshipCommand.self, VerifyCommand.self, LedgerCommand.self, LogCommand.self, WitnessCommand.self, DatabaseCommand.self,
->>>>>>> ledger/main
+            EraseCommand.self, GuardianshipCommand.self, PayoutsCommand.self, VerifyCommand.self, LedgerCommand.self, LogCommand.self, WitnessCommand.self, DatabaseCommand.self,
         ])
 }
 
