@@ -48,6 +48,10 @@ CREATE SCHEMA payments;
 
 ALTER SCHEMA payments OWNER TO stoa_owner;
 
+CREATE SCHEMA payouts;
+
+ALTER SCHEMA payouts OWNER TO stoa_owner;
+
 ALTER SCHEMA public OWNER TO stoa_owner;
 
 CREATE SCHEMA questions;
@@ -111,6 +115,7 @@ CREATE TABLE access_log.entry (
     CONSTRAINT entry_check1 CHECK (
 CASE operation
     WHEN 'list'::text THEN COALESCE(((count >= 1) AND (count <= 1000)), false)
+    WHEN 'payout'::text THEN COALESCE(((count >= 1) AND (count <= 100000)), false)
     ELSE (count IS NULL)
 END),
     CONSTRAINT entry_check2 CHECK (
@@ -120,7 +125,7 @@ CASE
 END),
     CONSTRAINT entry_check3 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
     CONSTRAINT entry_check4 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
-    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'break_glass'::text, 'log_view'::text, 'usage'::text, 'own_view'::text, 'guardian_view'::text]))),
+    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'break_glass'::text, 'log_view'::text, 'usage'::text, 'own_view'::text, 'guardian_view'::text, 'payout'::text]))),
     CONSTRAINT entry_outcome_check CHECK ((outcome = ANY (ARRAY['permitted'::text, 'refused'::text]))),
     CONSTRAINT entry_salt_check CHECK ((octet_length(salt) = 32))
 );
@@ -691,9 +696,72 @@ BEGIN
         SELECT d.id, d.id, d.refusal, '{}'::text[] FROM decided AS d;
     END IF;
 
+    -- Services, of the resident who signed in there: the claims of the OpenID provider. Claims are voluntary (OpenID Connect Core §5.5.1), so what of
+    -- them consent or law covers is given, and only where that is nothing the read is refused.
+    IF 'claims' = ANY (operations) THEN
+        RETURN QUERY
+        WITH request AS (
+            SELECT r.id, nullif(r.case_reference, '') AS case_reference, coalesce(string_to_array(nullif(r.attribute_list, ''), ','), '{}') AS attributes,
+                c.kind, c.id AS actor_id, c.client_id, c.organisation_id, c.client_organisation_id, s.resident_id, s.activity_id
+            FROM unnest(entry_ids, credentials, operations, subject_kinds, attribute_lists, case_references)
+                AS r (id, credential, operation, subject_kind, attribute_list, case_reference)
+            LEFT JOIN LATERAL (SELECT x.* FROM access_log.actor AS x WHERE x.hash = r.credential AND x.sign_in_id IS NOT NULL OFFSET 0) AS c ON true
+            LEFT JOIN LATERAL (SELECT x.resident_id, k.activity_id
+                FROM openid.sign_in AS x JOIN openid.client AS k ON k.id = x.client_id JOIN identity.account AS a ON a.id = x.account_id
+                WHERE x.id = c.sign_in_id AND x.ended_at IS NULL AND a.resident_id = x.resident_id AND a.closed_at IS NULL AND r.subject_kind = 'self'
+                OFFSET 0) AS s ON true
+            WHERE r.operation = 'claims'
+        ), counted AS (
+            INSERT INTO exchange.volume AS v (organisation_id, is_of_lists, minute, count)
+            SELECT r.client_organisation_id, false, date_trunc('minute', public.stoa_now()), count(*)
+            FROM request AS r WHERE r.client_organisation_id IS NOT NULL GROUP BY r.client_organisation_id ORDER BY r.client_organisation_id
+            ON CONFLICT (organisation_id, is_of_lists, minute) DO UPDATE SET count = v.count + excluded.count
+            RETURNING v.organisation_id, v.count > (SELECT o.requests_per_minute_max FROM consent.organisation AS o WHERE o.id = v.organisation_id) AS is_over
+        ), decided AS (
+            SELECT r.id, r.kind, r.actor_id, r.client_id, r.organisation_id, r.case_reference, act.purpose, act.legal_basis, act.law,
+                CASE WHEN v.is_over IS NOT TRUE THEN r.resident_id END AS subject_id, r.attributes AS asked, st.event_id AS consent_event_id,
+                ARRAY(SELECT m.id FROM unnest(r.attributes) AS m (id)
+                      WHERE m.id = ANY (act.attributes) AND (act.legal_basis <> 'consent' OR (st.state IN ('given', 'renewed') AND m.id = ANY (st.attributes)))
+                     ) AS covered,
+                CASE
+                    WHEN r.kind IS NULL THEN 'credential_invalid'
+                    WHEN v.is_over THEN 'volume_exceeded'
+                    WHEN r.case_reference IS NULL THEN 'case_reference_missing'
+                    WHEN act.legal_basis IS NULL THEN 'purpose_unknown'
+                    WHEN cardinality(r.attributes) = 0 THEN 'attributes_missing'
+                    WHEN r.resident_id IS NULL THEN 'subject_unknown' END AS refusal
+            FROM request AS r
+            LEFT JOIN counted AS v ON v.organisation_id = r.client_organisation_id
+            LEFT JOIN LATERAL (SELECT x.id, x.purpose, x.legal_basis, x.law, y.attributes
+                FROM consent.processing_activity AS x JOIN consent.policy AS y ON y.activity_id = x.id AND y.version = x.policy_version
+                WHERE x.id = r.activity_id OFFSET 0) AS act ON true
+            LEFT JOIN LATERAL (SELECT consent.state_at(x.state, x.valid_until, public.stoa_now()) AS state, x.attributes, x.event_id FROM consent.state AS x
+                WHERE x.resident_id = r.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
+        ), judged AS (
+            SELECT d.id, d.kind, d.actor_id, d.client_id, d.organisation_id, d.case_reference, d.purpose, d.legal_basis, d.law, d.subject_id, d.consent_event_id,
+                coalesce(d.refusal, CASE WHEN cardinality(d.covered) = 0 THEN
+                    CASE d.legal_basis WHEN 'consent' THEN 'consent_missing' ELSE 'attributes_not_in_purpose' END END) AS refusal,
+                CASE WHEN d.refusal IS NULL AND cardinality(d.covered) > 0 THEN d.covered ELSE d.asked END AS attributes
+            FROM decided AS d
+        ), logged AS (
+            INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
+                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal)
+            SELECT j.id, public.stoa_now(), j.subject_id, j.kind, j.actor_id, j.kind, j.organisation_id, j.client_id,
+                CASE WHEN j.attributes <@ ARRAY(SELECT x.id FROM register.attribute AS x WHERE x.derived_from IS NOT NULL) THEN 'predicate' ELSE 'disclose' END,
+                j.attributes, coalesce(j.purpose, 'sign-in'), CASE WHEN j.refusal IS NULL THEN j.legal_basis END, CASE WHEN j.refusal IS NULL THEN j.law END,
+                CASE WHEN j.refusal IS NULL AND j.legal_basis = 'consent' THEN j.consent_event_id END,
+                j.case_reference, CASE WHEN j.refusal IS NULL THEN 'permitted' ELSE 'refused' END, j.refusal
+            FROM judged AS j WHERE j.kind IS NOT NULL
+            RETURNING entry.id
+        ), queued AS (
+            INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
+        )
+        SELECT j.id, j.id, j.refusal, '{}'::text[] FROM judged AS j;
+    END IF;
+
     RETURN QUERY
         SELECT r.id, r.id, 'operation_unknown', '{}'::text[] FROM unnest(entry_ids, operations) AS r (id, operation)
-        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'break_glass', 'log_view', 'usage', 'own_view');
+        WHERE r.operation IS NULL OR r.operation NOT IN ('disclose', 'list', 'view', 'search', 'paper_entry', 'break_glass', 'log_view', 'usage', 'claims', 'own_view');
 END
 $$;
 
@@ -940,7 +1008,7 @@ BEGIN
     WITH looked AS (
         SELECT e.id, e.actor_id, e.subject_id, date_trunc('hour', e.at) AS hour, e.at AT TIME ZONE find_anomalies.zone AS local_at
         FROM access_log.entry AS e
-        WHERE e.actor_kind = 'staff' AND e.operation <> 'log_view' AND e.at >= since
+        WHERE e.actor_kind = 'staff' AND e.operation NOT IN ('log_view', 'payout') AND e.at >= since
     ), crowded AS (
         SELECT l.actor_id, l.hour FROM looked AS l GROUP BY l.actor_id, l.hour HAVING count(DISTINCT l.subject_id) > find_anomalies.people_per_hour_max
     ), matched AS (
@@ -2444,8 +2512,15 @@ CREATE TABLE web.credential (
     client_id text,
     organisation_id text,
     scope text[] DEFAULT '{}'::text[] NOT NULL,
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
     authenticator_assurance smallint NOT NULL,
+    first_factor text,
+    authenticated_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    second_factor text,
+    second_factor_at timestamp with time zone,
+    is_shared boolean DEFAULT false NOT NULL,
     authorization_code_hash bytea,
+    sign_in_id uuid,
     created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     last_used_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     idle_after interval,
@@ -2454,9 +2529,14 @@ CREATE TABLE web.credential (
     CONSTRAINT credential_authenticator_assurance_check CHECK (((authenticator_assurance >= 1) AND (authenticator_assurance <= 3))),
     CONSTRAINT credential_check CHECK ((num_nonnulls(account_id, staff_id, organisation_id) = 1)),
     CONSTRAINT credential_check1 CHECK (((kind = 'session'::text) = (idle_after IS NOT NULL))),
-    CONSTRAINT credential_check2 CHECK (((kind = 'access_token'::text) = (client_id IS NOT NULL))),
+    CONSTRAINT credential_check2 CHECK (((second_factor IS NULL) = (second_factor_at IS NULL))),
+    CONSTRAINT credential_check3 CHECK (((kind <> 'session'::text) OR ((authenticator_assurance = 1) = (second_factor IS NULL)))),
+    CONSTRAINT credential_check4 CHECK (((kind = 'access_token'::text) = (client_id IS NOT NULL))),
+    CONSTRAINT credential_check5 CHECK (((sign_in_id IS NULL) OR ((organisation_id IS NOT NULL) AND (scope <@ '{openid,profile,email,phone,address,offline_access}'::text[])))),
+    CONSTRAINT credential_first_factor_check CHECK ((first_factor = ANY (ARRAY['password'::text, 'passkey'::text, 'recovery_code'::text]))),
     CONSTRAINT credential_hash_check CHECK ((octet_length(hash) = 32)),
-    CONSTRAINT credential_kind_check CHECK ((kind = ANY (ARRAY['session'::text, 'access_token'::text])))
+    CONSTRAINT credential_kind_check CHECK ((kind = ANY (ARRAY['session'::text, 'access_token'::text]))),
+    CONSTRAINT credential_second_factor_check CHECK ((second_factor = ANY (ARRAY['totp'::text, 'code_sheet'::text, 'recovery_codes'::text, 'passkey'::text])))
 );
 
 ALTER TABLE web.credential OWNER TO stoa_owner;
@@ -3831,23 +3911,641 @@ $$;
 
 ALTER FUNCTION exchange.volume_of(credential bytea) OWNER TO stoa_door;
 
-CREATE FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) RETURNS boolean
+CREATE FUNCTION identity.add_passkey(credential bytea, challenge_hash bytea, factor_id uuid, credential_id bytea, public_key bytea, sign_count bigint, new_hash bytea) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+    needs text;
+BEGIN
+    SELECT h.account_id, h.staff_id INTO who FROM identity.holder(add_passkey.credential) AS h WHERE h.is_session;
+    PERFORM identity.lock_factors(who.account_id, who.staff_id);
+    needs := identity.factor_change_needs(add_passkey.credential);
+    IF needs IS DISTINCT FROM 'nothing' THEN RETURN needs; END IF;
+    IF NOT identity.take_challenge(add_passkey.challenge_hash, add_passkey.credential, true) THEN RETURN 'unknown'; END IF;
+    INSERT INTO identity.factor AS f (id, account_id, staff_id, kind, credential_id, public_key, sign_count, confirmed_at)
+        SELECT add_passkey.factor_id, who.account_id, who.staff_id, 'passkey', add_passkey.credential_id, add_passkey.public_key, add_passkey.sign_count,
+               public.stoa_now()
+        WHERE (SELECT count(*) FROM identity.factor AS o
+               WHERE (o.account_id = who.account_id OR o.staff_id = who.staff_id) AND o.kind = 'passkey' AND o.removed_at IS NULL) < 10
+        ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN RETURN 'unknown'; END IF;
+    PERFORM identity.tell_of_factor(who.account_id, 'passkey_added');
+    PERFORM identity.raise_assurance(add_passkey.credential, 'passkey', add_passkey.new_hash);
+    RETURN 'confirmed';
+END
+$$;
+
+ALTER FUNCTION identity.add_passkey(credential bytea, challenge_hash bytea, factor_id uuid, credential_id bytea, public_key bytea, sign_count bigint, new_hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) RETURNS TABLE(outcome text, wait_minutes integer, factor_id uuid, sealed_secret bytea, salt bytea, number smallint, at timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+BEGIN
+    SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(begin_factor_attempt.credential) AS h;
+    -- Two codes of one list are one factor.
+    IF NOT FOUND OR begin_factor_attempt.kind = 'recovery_codes' AND EXISTS (
+        SELECT FROM identity.sign_in AS i WHERE i.hash = begin_factor_attempt.credential AND i.first_factor = 'recovery_code')
+    THEN RETURN; END IF;
+    RETURN QUERY
+        SELECT t.outcome, t.wait_minutes, f.id, f.sealed_secret, f.salt,
+            (SELECT min(c.number) FROM identity.factor_code AS c WHERE c.factor_id = f.id AND c.used_at IS NULL AND f.kind = 'code_sheet'),
+            public.stoa_now()
+        FROM identity.count_attempt(who.subject, begin_factor_attempt.kind, begin_factor_attempt.address_hmac) AS t
+        LEFT JOIN identity.factor AS f
+            ON t.outcome = 'counted' AND (f.account_id = who.account_id OR f.staff_id = who.staff_id) AND f.kind = begin_factor_attempt.kind
+            AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL;
+END
+$$;
+
+ALTER FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.begin_new_passkey(credential bytea, challenge_hash bytea, OUT outcome text, OUT owner bytea, OUT ids bytea[]) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('identity.attempt ' || encode(begin_attempt.name_hmac || begin_attempt.address_hmac, 'hex'), 0));
-    -- A statement after the lock sees what the attempt before it wrote.
-    INSERT INTO identity.failed_sign_in (name_hmac, address_hmac)
-    SELECT begin_attempt.name_hmac, begin_attempt.address_hmac
-    WHERE (SELECT count(*) FROM identity.failed_sign_in AS f
-           WHERE f.name_hmac = begin_attempt.name_hmac AND f.address_hmac = begin_attempt.address_hmac
-             AND f.at > public.stoa_now() - make_interval(mins => begin_attempt.window_minutes)) < begin_attempt.attempts_max;
+    SELECT identity.factor_change_needs(begin_new_passkey.credential), h.subject,
+        ARRAY(SELECT f.credential_id FROM identity.factor AS f
+              WHERE (f.account_id = h.account_id OR f.staff_id = h.staff_id) AND f.kind = 'passkey' AND f.removed_at IS NULL)
+        INTO outcome, owner, ids
+        FROM identity.holder(begin_new_passkey.credential) AS h WHERE h.is_session;
+    IF outcome = 'nothing' THEN
+        INSERT INTO identity.passkey_challenge (hash, holder, is_for_new) VALUES (begin_new_passkey.challenge_hash, begin_new_passkey.credential, true);
+        outcome := 'begun';
+    END IF;
+END
+$$;
+
+ALTER FUNCTION identity.begin_new_passkey(credential bytea, challenge_hash bytea, OUT outcome text, OUT owner bytea, OUT ids bytea[]) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.begin_passkey(challenge_hash bytea, credential bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO identity.passkey_challenge (hash, holder, is_for_new)
+        SELECT begin_passkey.challenge_hash, begin_passkey.credential, false
+        WHERE begin_passkey.credential IS NULL OR EXISTS (SELECT FROM identity.holder(begin_passkey.credential) AS h WHERE h.is_session);
     RETURN FOUND;
 END
 $$;
 
-ALTER FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) OWNER TO stoa_door;
+ALTER FUNCTION identity.begin_passkey(challenge_hash bytea, credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.begin_password_check(credential bytea, address_hmac bytea) RETURNS TABLE(outcome text, wait_minutes integer, password_hash text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+BEGIN
+    SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(begin_password_check.credential) AS h WHERE h.is_session;
+    IF NOT FOUND THEN RETURN; END IF;
+    RETURN QUERY
+        SELECT t.outcome, t.wait_minutes, CASE WHEN t.outcome = 'counted' THEN coalesce(a.password_hash, s.password_hash) END
+        FROM identity.count_attempt(who.subject, 'password', begin_password_check.address_hmac) AS t
+        LEFT JOIN identity.account AS a ON a.id = who.account_id
+        LEFT JOIN identity.staff AS s ON s.id = who.staff_id;
+END
+$$;
+
+ALTER FUNCTION identity.begin_password_check(credential bytea, address_hmac bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.begin_recovery(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    person record;
+BEGIN
+    SELECT a.id, (SELECT f.salt FROM identity.factor AS f WHERE f.account_id = a.id AND f.kind = 'recovery_codes' AND f.removed_at IS NULL) AS salt INTO person
+        FROM identity.sign_in_name AS n JOIN identity.account AS a ON a.id = n.account_id AND a.closed_at IS NULL
+        WHERE n.hmac = begin_recovery.name_hmac;
+    SELECT c.outcome, c.wait_minutes INTO outcome, wait_minutes
+        FROM identity.count_attempt(coalesce(uuid_send(person.id), begin_recovery.name_hmac), 'recovery_codes', begin_recovery.address_hmac) AS c;
+    IF outcome = 'counted' THEN salt := person.salt; END IF;
+END
+$$;
+
+ALTER FUNCTION identity.begin_recovery(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.begin_registration(address_hmac bytea, attempts_max integer, window_minutes integer) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('identity.registration ' || encode(begin_registration.address_hmac, 'hex'), 0));
+    INSERT INTO identity.registration_attempt (address_hmac)
+    SELECT begin_registration.address_hmac
+    WHERE (SELECT count(*) FROM identity.registration_attempt AS r
+           WHERE r.address_hmac = begin_registration.address_hmac
+             AND r.at > public.stoa_now() - make_interval(mins => begin_registration.window_minutes)) < begin_registration.attempts_max;
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION identity.begin_registration(address_hmac bytea, attempts_max integer, window_minutes integer) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.begin_sign_in(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT password_hash text) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    person record;
+BEGIN
+    SELECT coalesce(a.id, s.id) AS id, coalesce(a.password_hash, s.password_hash) AS password_hash INTO person
+        FROM identity.sign_in_name AS n
+        LEFT JOIN identity.account AS a ON a.id = n.account_id AND a.closed_at IS NULL
+        LEFT JOIN identity.staff AS s ON s.id = n.staff_id AND s.closed_at IS NULL
+        WHERE n.hmac = begin_sign_in.name_hmac AND num_nonnulls(a.id, s.id) = 1;
+    SELECT c.outcome, c.wait_minutes INTO outcome, wait_minutes
+        FROM identity.count_attempt(coalesce(uuid_send(person.id), begin_sign_in.name_hmac), 'password', begin_sign_in.address_hmac) AS c;
+    IF outcome = 'counted' THEN password_hash := person.password_hash; END IF;
+END
+$$;
+
+ALTER FUNCTION identity.begin_sign_in(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT password_hash text) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.begin_totp(credential bytea, factor_id uuid, sealed_secret bytea) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    needs text := identity.factor_change_needs(begin_totp.credential);
+BEGIN
+    IF needs IS DISTINCT FROM 'nothing' THEN RETURN needs; END IF;
+    DELETE FROM identity.factor AS f USING identity.holder(begin_totp.credential) AS h
+        WHERE (f.account_id = h.account_id OR f.staff_id = h.staff_id) AND f.confirmed_at IS NULL;
+    INSERT INTO identity.factor (id, account_id, staff_id, kind, sealed_secret)
+        SELECT begin_totp.factor_id, h.account_id, h.staff_id, 'totp', begin_totp.sealed_secret FROM identity.holder(begin_totp.credential) AS h;
+    RETURN 'begun';
+END
+$$;
+
+ALTER FUNCTION identity.begin_totp(credential bytea, factor_id uuid, sealed_secret bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+BEGIN
+    SELECT h.account_id, h.staff_id INTO who FROM identity.holder(change_password.credential) AS h WHERE h.is_session;
+    PERFORM identity.lock_factors(who.account_id, who.staff_id);
+    IF NOT identity.confirm_password(change_password.credential, change_password.old_password_hash, change_password.address_hmac, change_password.new_hash)
+    THEN RETURN false; END IF;
+    UPDATE identity.account AS a SET password_hash = change_password.new_password_hash WHERE a.id = who.account_id;
+    UPDATE identity.staff AS s SET password_hash = change_password.new_password_hash WHERE s.id = who.staff_id;
+    PERFORM identity.end_sessions(who.account_id, who.staff_id, change_password.new_hash);
+    PERFORM identity.tell_of_factor(who.account_id, 'password_changed');
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.confirm_password(credential bytea, password_hash text, address_hmac bytea, new_hash bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+BEGIN
+    SELECT h.subject INTO who FROM identity.holder(confirm_password.credential) AS h
+        LEFT JOIN identity.account AS a ON a.id = h.account_id
+        LEFT JOIN identity.staff AS s ON s.id = h.staff_id
+        WHERE h.is_session AND coalesce(a.password_hash, s.password_hash) = confirm_password.password_hash;
+    IF NOT FOUND THEN RETURN false; END IF;
+    PERFORM identity.forgive(who.subject, 'password', confirm_password.address_hmac);
+    UPDATE web.credential AS c
+        SET hash = confirm_password.new_hash, first_factor = 'password', authenticated_at = public.stoa_now(), last_used_at = public.stoa_now()
+        WHERE c.hash = confirm_password.credential AND c.kind = 'session' AND web.is_live(c);
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION identity.confirm_password(credential bytea, password_hash text, address_hmac bytea, new_hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.confirm_totp(credential bytea, factor_id uuid, step bigint, new_hash bytea) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+    needs text;
+BEGIN
+    SELECT h.account_id, h.staff_id INTO who FROM identity.holder(confirm_totp.credential) AS h;
+    PERFORM identity.lock_factors(who.account_id, who.staff_id);
+    needs := identity.factor_change_needs(confirm_totp.credential);
+    IF needs IS DISTINCT FROM 'nothing' THEN RETURN needs; END IF;
+    PERFORM FROM identity.pending_totp(confirm_totp.credential) AS p WHERE p.factor_id = confirm_totp.factor_id;
+    IF NOT FOUND THEN RETURN 'unknown'; END IF;
+    PERFORM identity.end_factor(f.id) FROM identity.factor AS f
+        WHERE (f.account_id = who.account_id OR f.staff_id = who.staff_id) AND f.kind = 'totp' AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL;
+    UPDATE identity.factor AS f SET confirmed_at = public.stoa_now(), last_used_at = public.stoa_now(), last_step = confirm_totp.step
+        WHERE f.id = confirm_totp.factor_id;
+    PERFORM identity.tell_of_factor(who.account_id, 'app_added');
+    PERFORM identity.raise_assurance(confirm_totp.credential, 'totp', confirm_totp.new_hash);
+    RETURN 'confirmed';
+END
+$$;
+
+ALTER FUNCTION identity.confirm_totp(credential bytea, factor_id uuid, step bigint, new_hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.count_attempt(subject bytea, factor text, address_hmac bytea, OUT outcome text, OUT wait_minutes integer) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    in_a_row integer;
+    here record;
+    from_here integer;
+BEGIN
+    INSERT INTO identity.factor_failures (subject, factor) VALUES (count_attempt.subject, count_attempt.factor) ON CONFLICT DO NOTHING;
+    SELECT f.failures INTO in_a_row FROM identity.factor_failures AS f
+        WHERE f.subject = count_attempt.subject AND f.factor = count_attempt.factor FOR UPDATE;
+    -- A statement after the lock sees what the attempt before it wrote.
+    SELECT a.failures, a.last_at, a.wait_until INTO here FROM identity.address_failures AS a
+        WHERE a.subject = count_attempt.subject AND a.factor = count_attempt.factor AND a.address_hmac = count_attempt.address_hmac;
+    wait_minutes := 0;
+    IF in_a_row >= 100 THEN
+        outcome := 'closed';
+    ELSIF here.wait_until > public.stoa_now() THEN
+        outcome := 'wait';
+        -- One that was sent before the failure that it waited for would be told a minute too many.
+        wait_minutes := LEAST(ceil(extract(epoch FROM here.wait_until - public.stoa_now()) / 60), identity.wait_minutes(here.failures));
+    ELSE
+        outcome := 'counted';
+        -- A day without a failure is a new beginning for the address, though not for the hundred.
+        from_here := CASE WHEN here.last_at > public.stoa_now() - interval '1 day' THEN here.failures ELSE 0 END + 1;
+        INSERT INTO identity.address_failures AS a (subject, factor, address_hmac, failures, last_at, wait_until)
+            VALUES (count_attempt.subject, count_attempt.factor, count_attempt.address_hmac, from_here, public.stoa_now(),
+                    public.stoa_now() + make_interval(mins => identity.wait_minutes(from_here)))
+            ON CONFLICT ON CONSTRAINT address_failures_pkey
+            DO UPDATE SET failures = excluded.failures, last_at = excluded.last_at, wait_until = excluded.wait_until;
+        UPDATE identity.factor_failures AS f SET failures = in_a_row + 1, last_at = public.stoa_now()
+            WHERE f.subject = count_attempt.subject AND f.factor = count_attempt.factor;
+    END IF;
+END
+$$;
+
+ALTER FUNCTION identity.count_attempt(subject bytea, factor text, address_hmac bytea, OUT outcome text, OUT wait_minutes integer) OWNER TO stoa_door;
+
+CREATE TABLE identity.factor (
+    id uuid NOT NULL,
+    account_id uuid,
+    staff_id uuid,
+    kind text NOT NULL,
+    sealed_secret bytea,
+    last_step bigint,
+    salt bytea,
+    credential_id bytea,
+    public_key bytea,
+    sign_count bigint,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    confirmed_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    removed_at timestamp with time zone,
+    CONSTRAINT factor_check CHECK ((num_nonnulls(account_id, staff_id) = 1)),
+    CONSTRAINT factor_check1 CHECK (((kind = ANY (ARRAY['code_sheet'::text, 'recovery_codes'::text])) = (salt IS NOT NULL))),
+    CONSTRAINT factor_check2 CHECK (((kind = 'passkey'::text) = (credential_id IS NOT NULL))),
+    CONSTRAINT factor_check3 CHECK (((kind = 'passkey'::text) = (sign_count IS NOT NULL))),
+    CONSTRAINT factor_check4 CHECK ((((kind = 'totp'::text) AND (removed_at IS NULL)) = (sealed_secret IS NOT NULL))),
+    CONSTRAINT factor_check5 CHECK ((((kind = 'passkey'::text) AND (removed_at IS NULL)) = (public_key IS NOT NULL))),
+    CONSTRAINT factor_credential_id_check CHECK (((octet_length(credential_id) >= 1) AND (octet_length(credential_id) <= 1023))),
+    CONSTRAINT factor_kind_check CHECK ((kind = ANY (ARRAY['totp'::text, 'code_sheet'::text, 'recovery_codes'::text, 'passkey'::text]))),
+    CONSTRAINT factor_salt_check CHECK ((octet_length(salt) = 16)),
+    CONSTRAINT factor_sealed_secret_check CHECK ((octet_length(sealed_secret) >= 28)),
+    CONSTRAINT factor_sign_count_check CHECK (((sign_count >= 0) AND (sign_count <= '4294967295'::bigint)))
+);
+
+ALTER TABLE identity.factor OWNER TO stoa_owner;
+
+CREATE TABLE identity.factor_code (
+    factor_id uuid NOT NULL,
+    number smallint NOT NULL,
+    hash bytea NOT NULL,
+    used_at timestamp with time zone,
+    CONSTRAINT factor_code_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT factor_code_number_check CHECK (((number >= 1) AND (number <= 100)))
+);
+
+ALTER TABLE identity.factor_code OWNER TO stoa_owner;
+
+CREATE FUNCTION identity.end_factor(factor_id uuid) RETURNS void
+    LANGUAGE sql
+    BEGIN ATOMIC
+ UPDATE identity.factor AS f SET removed_at = public.stoa_now(), sealed_secret = NULL::bytea, public_key = NULL::bytea
+   WHERE (f.id = end_factor.factor_id);
+ DELETE FROM identity.factor_code AS c
+   WHERE (c.factor_id = end_factor.factor_id);
+END;
+
+ALTER FUNCTION identity.end_factor(factor_id uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.end_sessions(account_id uuid, staff_id uuid, kept bytea) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    ended integer;
+BEGIN
+    DELETE FROM identity.sign_in AS i WHERE i.account_id = end_sessions.account_id OR i.staff_id = end_sessions.staff_id;
+    UPDATE web.credential AS c SET revoked_at = public.stoa_now()
+        WHERE (c.account_id = end_sessions.account_id OR c.staff_id = end_sessions.staff_id) AND c.kind = 'session'
+          AND c.hash IS DISTINCT FROM end_sessions.kept AND web.is_live(c);
+    GET DIAGNOSTICS ended = ROW_COUNT;
+    RETURN ended;
+END
+$$;
+
+ALTER FUNCTION identity.end_sessions(account_id uuid, staff_id uuid, kept bytea) OWNER TO stoa_door;
+
+CREATE TABLE identity.sign_in (
+    hash bytea NOT NULL,
+    account_id uuid,
+    staff_id uuid,
+    is_shared boolean NOT NULL,
+    first_factor text DEFAULT 'password'::text NOT NULL,
+    password_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT sign_in_check CHECK ((num_nonnulls(account_id, staff_id) = 1)),
+    CONSTRAINT sign_in_first_factor_check CHECK ((first_factor = ANY (ARRAY['password'::text, 'recovery_code'::text]))),
+    CONSTRAINT sign_in_hash_check CHECK ((octet_length(hash) = 32))
+);
+
+ALTER TABLE identity.sign_in OWNER TO stoa_owner;
+
+CREATE FUNCTION identity.holder(credential bytea) RETURNS TABLE(account_id uuid, staff_id uuid, subject bytea, is_session boolean, authenticated_at timestamp with time zone, second_factor_at timestamp with time zone, is_shared boolean)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT c.account_id,
+     c.staff_id,
+     uuid_send(COALESCE(c.account_id, c.staff_id)) AS uuid_send,
+     true,
+     c.authenticated_at,
+     c.second_factor_at,
+     c.is_shared
+    FROM ((web.credential c
+      LEFT JOIN identity.account a ON ((a.id = c.account_id)))
+      LEFT JOIN identity.staff s ON ((s.id = c.staff_id)))
+   WHERE ((c.hash = holder.credential) AND (c.kind = 'session'::text) AND web.is_live(c.*) AND (a.closed_at IS NULL) AND (s.closed_at IS NULL))
+ UNION ALL
+  SELECT i.account_id,
+     i.staff_id,
+     uuid_send(COALESCE(i.account_id, i.staff_id)) AS uuid_send,
+     false,
+     i.password_at,
+     NULL::timestamp with time zone,
+     i.is_shared
+    FROM ((identity.sign_in i
+      LEFT JOIN identity.account a ON ((a.id = i.account_id)))
+      LEFT JOIN identity.staff s ON ((s.id = i.staff_id)))
+   WHERE ((i.hash = holder.credential) AND (i.password_at > (public.stoa_now() - '00:10:00'::interval)) AND (a.closed_at IS NULL) AND (s.closed_at IS NULL));
+END;
+
+ALTER FUNCTION identity.holder(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.end_other_sessions(credential bytea) RETURNS integer
+    LANGUAGE sql SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT COALESCE((sum(identity.end_sessions(h.account_id, h.staff_id, end_other_sessions.credential)))::integer, 0) AS "coalesce"
+    FROM identity.holder(end_other_sessions.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared)
+   WHERE h.is_session;
+END;
+
+ALTER FUNCTION identity.end_other_sessions(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.end_session(credential bytea, id uuid) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE web.credential AS c SET revoked_at = public.stoa_now() FROM identity.holder(end_session.credential) AS h
+        WHERE h.is_session AND (c.account_id = h.account_id OR c.staff_id = h.staff_id) AND c.kind = 'session' AND c.id = end_session.id AND web.is_live(c);
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION identity.end_session(credential bytea, id uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.second_factors(account_id uuid, staff_id uuid) RETURNS TABLE(id uuid, kind text)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT f.id,
+     f.kind
+    FROM identity.factor f
+   WHERE (((f.account_id = second_factors.account_id) OR (f.staff_id = second_factors.staff_id)) AND (f.confirmed_at IS NOT NULL) AND (f.removed_at IS NULL) AND ((f.kind = ANY (ARRAY['totp'::text, 'passkey'::text])) OR ((f.kind = 'code_sheet'::text) AND (EXISTS ( SELECT
+            FROM identity.factor_code c
+           WHERE ((c.factor_id = f.id) AND (c.used_at IS NULL)))))));
+END;
+
+ALTER FUNCTION identity.second_factors(account_id uuid, staff_id uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.factor_change_needs(credential bytea) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT
+         CASE
+             WHEN (EXISTS ( SELECT
+                FROM identity.second_factors(h.account_id, h.staff_id) second_factors(id, kind))) THEN
+             CASE
+                 WHEN (h.second_factor_at > (public.stoa_now() - '00:15:00'::interval)) THEN 'nothing'::text
+                 ELSE 'second_factor'::text
+             END
+             WHEN (h.authenticated_at > (public.stoa_now() - '00:05:00'::interval)) THEN 'nothing'::text
+             ELSE 'password'::text
+         END AS "case"
+    FROM identity.holder(factor_change_needs.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared);
+END;
+
+ALTER FUNCTION identity.factor_change_needs(credential bytea) OWNER TO stoa_door;
+
+CREATE TABLE identity.factor_failures (
+    subject bytea NOT NULL,
+    factor text NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    last_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT factor_failures_factor_check CHECK ((factor = ANY (ARRAY['password'::text, 'totp'::text, 'code_sheet'::text, 'recovery_codes'::text]))),
+    CONSTRAINT factor_failures_failures_check CHECK (((failures >= 0) AND (failures <= 100))),
+    CONSTRAINT factor_failures_subject_check CHECK ((octet_length(subject) = ANY (ARRAY[16, 32])))
+);
+
+ALTER TABLE identity.factor_failures OWNER TO stoa_owner;
+
+CREATE FUNCTION identity.factors_of(credential bytea) RETURNS TABLE(id uuid, kind text, created_at timestamp with time zone, last_used_at timestamp with time zone, is_closed boolean, codes_left integer, next_number smallint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT f.id,
+     f.kind,
+     f.created_at,
+     f.last_used_at,
+     COALESCE((t.failures >= 100), false) AS "coalesce",
+     ( SELECT (count(*))::integer AS count
+            FROM identity.factor_code c
+           WHERE ((c.factor_id = f.id) AND (c.used_at IS NULL))) AS count,
+     ( SELECT min(c.number) AS min
+            FROM identity.factor_code c
+           WHERE ((c.factor_id = f.id) AND (c.used_at IS NULL))) AS min
+    FROM ((identity.holder(factors_of.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared)
+      JOIN identity.factor f ON (((f.account_id = h.account_id) OR (f.staff_id = h.staff_id))))
+      LEFT JOIN identity.factor_failures t ON (((t.subject = h.subject) AND (t.factor = f.kind))))
+   WHERE ((f.confirmed_at IS NOT NULL) AND (f.removed_at IS NULL))
+   ORDER BY (array_position(ARRAY['passkey'::text, 'totp'::text, 'code_sheet'::text, 'recovery_codes'::text], f.kind)), f.created_at;
+END;
+
+ALTER FUNCTION identity.factors_of(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.find_passkey(credential_id bytea) RETURNS TABLE(public_key bytea, sign_count bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT f.public_key,
+     f.sign_count
+    FROM identity.factor f
+   WHERE ((f.credential_id = find_passkey.credential_id) AND (f.kind = 'passkey'::text) AND (f.removed_at IS NULL));
+END;
+
+ALTER FUNCTION identity.find_passkey(credential_id bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.forgive(subject bytea, factor text, address_hmac bytea) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE identity.factor_failures AS f SET failures = 0 WHERE f.subject = forgive.subject AND f.factor = forgive.factor;
+    DELETE FROM identity.address_failures AS a
+        WHERE a.subject = forgive.subject AND a.factor = forgive.factor AND a.address_hmac = forgive.address_hmac;
+END
+$$;
+
+ALTER FUNCTION identity.forgive(subject bytea, factor text, address_hmac bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.lock_factors(account_id uuid, staff_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM FROM identity.account AS a WHERE a.id = lock_factors.account_id FOR UPDATE;
+    PERFORM FROM identity.staff AS s WHERE s.id = lock_factors.staff_id FOR UPDATE;
+END
+$$;
+
+ALTER FUNCTION identity.lock_factors(account_id uuid, staff_id uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+    needs text;
+BEGIN
+    SELECT h.account_id, h.staff_id INTO who FROM identity.holder(make_codes.credential) AS h;
+    PERFORM identity.lock_factors(who.account_id, who.staff_id);
+    needs := identity.factor_change_needs(make_codes.credential);
+    IF needs IS DISTINCT FROM 'nothing' THEN RETURN needs; END IF;
+    PERFORM identity.end_factor(f.id) FROM identity.factor AS f
+        WHERE (f.account_id = who.account_id OR f.staff_id = who.staff_id) AND f.kind = make_codes.kind AND f.removed_at IS NULL;
+    INSERT INTO identity.factor (id, account_id, staff_id, kind, salt, confirmed_at)
+        VALUES (make_codes.factor_id, who.account_id, who.staff_id, make_codes.kind, make_codes.salt, public.stoa_now());
+    INSERT INTO identity.factor_code (factor_id, number, hash)
+        SELECT make_codes.factor_id, h.number, h.hash FROM unnest(make_codes.hashes) WITH ORDINALITY AS h (hash, number);
+    PERFORM identity.tell_of_factor(who.account_id, CASE make_codes.kind WHEN 'code_sheet' THEN 'code_sheet_made' ELSE 'recovery_codes_made' END);
+    RETURN 'made';
+END
+$$;
+
+ALTER FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.open_session(token_hash bytea, account_id uuid, staff_id uuid, first_factor text, authenticated_at timestamp with time zone, second_factor text, is_shared boolean) RETURNS void
+    LANGUAGE sql
+    BEGIN ATOMIC
+ INSERT INTO web.credential (hash, kind, account_id, staff_id, authenticator_assurance, first_factor, authenticated_at, second_factor, second_factor_at, is_shared, idle_after, expires_at)
+   VALUES (open_session.token_hash, 'session'::text, open_session.account_id, open_session.staff_id,
+         CASE
+             WHEN (open_session.second_factor IS NULL) THEN 1
+             ELSE 2
+         END, open_session.first_factor, open_session.authenticated_at, open_session.second_factor,
+         CASE
+             WHEN (open_session.second_factor IS NOT NULL) THEN public.stoa_now()
+             ELSE NULL::timestamp with time zone
+         END, open_session.is_shared,
+         CASE
+             WHEN open_session.is_shared THEN '00:05:00'::interval
+             ELSE '00:15:00'::interval
+         END, (public.stoa_now() + '12:00:00'::interval));
+END;
+
+ALTER FUNCTION identity.open_session(token_hash bytea, account_id uuid, staff_id uuid, first_factor text, authenticated_at timestamp with time zone, second_factor text, is_shared boolean) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.pending_totp(credential bytea) RETURNS TABLE(factor_id uuid, sealed_secret bytea, at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT f.id,
+     f.sealed_secret,
+     public.stoa_now() AS stoa_now
+    FROM (identity.holder(pending_totp.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared)
+      JOIN identity.factor f ON (((f.account_id = h.account_id) OR (f.staff_id = h.staff_id))))
+   WHERE ((f.confirmed_at IS NULL) AND (f.removed_at IS NULL) AND (f.created_at > (public.stoa_now() - '01:00:00'::interval)));
+END;
+
+ALTER FUNCTION identity.pending_totp(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.raise_assurance(credential bytea, second_factor text, new_hash bytea) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    half record;
+BEGIN
+    DELETE FROM identity.sign_in AS i WHERE i.hash = raise_assurance.credential
+        RETURNING i.account_id, i.staff_id, i.first_factor, i.password_at, i.is_shared INTO half;
+    IF FOUND THEN
+        PERFORM identity.open_session(
+            raise_assurance.new_hash, half.account_id, half.staff_id, half.first_factor, half.password_at, raise_assurance.second_factor, half.is_shared);
+        RETURN true;
+    END IF;
+    UPDATE web.credential AS c
+        SET hash = raise_assurance.new_hash, authenticator_assurance = 2, second_factor = raise_assurance.second_factor,
+            second_factor_at = public.stoa_now(), last_used_at = public.stoa_now()
+        WHERE c.hash = raise_assurance.credential AND c.kind = 'session' AND web.is_live(c);
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION identity.raise_assurance(credential bytea, second_factor text, new_hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.recover(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    person uuid;
+BEGIN
+    UPDATE identity.factor_code AS c SET used_at = public.stoa_now()
+        FROM identity.sign_in_name AS n
+        JOIN identity.account AS a ON a.id = n.account_id AND a.closed_at IS NULL
+        JOIN identity.factor AS f ON f.account_id = a.id AND f.kind = 'recovery_codes' AND f.removed_at IS NULL
+        WHERE n.hmac = recover.name_hmac AND c.factor_id = f.id AND c.hash = recover.code_hash AND c.used_at IS NULL
+        RETURNING a.id INTO person;
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    PERFORM identity.forgive(uuid_send(person), 'recovery_codes', recover.address_hmac);
+    PERFORM identity.tell_of_factor(person, 'recovery_code_used');
+    IF EXISTS (SELECT FROM identity.second_factors(person, NULL)) THEN
+        INSERT INTO identity.sign_in (hash, account_id, is_shared, first_factor) VALUES (recover.token_hash, person, false, 'recovery_code');
+        RETURN 'second_factor';
+    END IF;
+    PERFORM identity.open_session(recover.token_hash, person, NULL, 'recovery_code', public.stoa_now(), NULL, false);
+    RETURN 'session';
+END
+$$;
+
+ALTER FUNCTION identity.recover(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) OWNER TO stoa_door;
 
 CREATE TABLE identity.sign_in_name (
     hmac bytea NOT NULL,
@@ -3860,20 +4558,6 @@ CREATE TABLE identity.sign_in_name (
 );
 
 ALTER TABLE identity.sign_in_name OWNER TO stoa_owner;
-
-CREATE FUNCTION identity.find_sign_in(name_hmac bytea) RETURNS TABLE(account_id uuid, staff_id uuid, password_hash text)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
- SELECT a.id,
-     s.id,
-     COALESCE(a.password_hash, s.password_hash) AS "coalesce"
-    FROM ((identity.sign_in_name n
-      LEFT JOIN identity.account a ON (((a.id = n.account_id) AND (a.closed_at IS NULL))))
-      LEFT JOIN identity.staff s ON (((s.id = n.staff_id) AND (s.closed_at IS NULL))))
-   WHERE ((n.hmac = find_sign_in.name_hmac) AND (num_nonnulls(a.id, s.id) = 1));
-END;
-
-ALTER FUNCTION identity.find_sign_in(name_hmac bytea) OWNER TO stoa_door;
 
 CREATE TABLE register.data_key (
     resident_id uuid NOT NULL,
@@ -3935,11 +4619,320 @@ END;
 
 ALTER FUNCTION identity.register_account(account_id uuid, resident_id uuid, public_code text, password_hash text, language text, name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) OWNER TO stoa_door;
 
+CREATE TABLE identity.address_failures (
+    subject bytea NOT NULL,
+    factor text NOT NULL,
+    address_hmac bytea NOT NULL,
+    failures integer NOT NULL,
+    last_at timestamp with time zone NOT NULL,
+    wait_until timestamp with time zone NOT NULL,
+    CONSTRAINT address_failures_address_hmac_check CHECK ((octet_length(address_hmac) = 32)),
+    CONSTRAINT address_failures_factor_check CHECK ((factor = ANY (ARRAY['password'::text, 'totp'::text, 'code_sheet'::text, 'recovery_codes'::text]))),
+    CONSTRAINT address_failures_failures_check CHECK ((failures > 0)),
+    CONSTRAINT address_failures_subject_check CHECK ((octet_length(subject) = ANY (ARRAY[16, 32])))
+);
+
+ALTER TABLE identity.address_failures OWNER TO stoa_owner;
+
+CREATE TABLE identity.registration_attempt (
+    address_hmac bytea NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT registration_attempt_address_hmac_check CHECK ((octet_length(address_hmac) = 32))
+);
+
+ALTER TABLE identity.registration_attempt OWNER TO stoa_owner;
+
+CREATE FUNCTION identity.remove_ended() RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    BEGIN ATOMIC
+ DELETE FROM identity.sign_in AS i
+   WHERE (i.password_at < (public.stoa_now() - '01:00:00'::interval));
+ DELETE FROM identity.factor AS f
+   WHERE ((f.confirmed_at IS NULL) AND (f.created_at < (public.stoa_now() - '1 day'::interval)));
+ DELETE FROM identity.address_failures AS a
+   WHERE (a.last_at < (public.stoa_now() - '1 day'::interval));
+ DELETE FROM identity.registration_attempt AS r
+   WHERE (r.at < (public.stoa_now() - '1 day'::interval));
+ DELETE FROM identity.factor_failures AS f
+   WHERE ((octet_length(f.subject) = 32) AND (f.last_at < (public.stoa_now() - '30 days'::interval)));
+END;
+
+ALTER FUNCTION identity.remove_ended() OWNER TO stoa_door;
+
+CREATE FUNCTION identity.remove_factor(credential bytea, factor_id uuid) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+    needs text;
+BEGIN
+    SELECT h.account_id, h.staff_id INTO who FROM identity.holder(remove_factor.credential) AS h;
+    PERFORM identity.lock_factors(who.account_id, who.staff_id);
+    needs := identity.factor_change_needs(remove_factor.credential);
+    IF needs IS DISTINCT FROM 'nothing' THEN RETURN needs; END IF;
+    PERFORM FROM identity.factor AS f WHERE f.id = remove_factor.factor_id AND (f.account_id = who.account_id OR f.staff_id = who.staff_id)
+        AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL;
+    IF NOT FOUND THEN RETURN 'unknown'; END IF;
+    PERFORM identity.end_factor(remove_factor.factor_id);
+    PERFORM identity.tell_of_factor(who.account_id, 'factor_removed');
+    RETURN 'removed';
+END
+$$;
+
+ALTER FUNCTION identity.remove_factor(credential bytea, factor_id uuid) OWNER TO stoa_door;
+
+CREATE TABLE identity.passkey_challenge (
+    hash bytea NOT NULL,
+    holder bytea,
+    is_for_new boolean NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT passkey_challenge_check CHECK (((NOT is_for_new) OR (holder IS NOT NULL))),
+    CONSTRAINT passkey_challenge_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT passkey_challenge_holder_check CHECK ((octet_length(holder) = 32))
+);
+
+ALTER TABLE identity.passkey_challenge OWNER TO stoa_owner;
+
+CREATE FUNCTION identity.remove_old_challenges() RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    BEGIN ATOMIC
+ DELETE FROM identity.passkey_challenge AS c
+   WHERE (c.created_at < (public.stoa_now() - '00:10:00'::interval));
+END;
+
+ALTER FUNCTION identity.remove_old_challenges() OWNER TO stoa_door;
+
+CREATE FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    person uuid;
+BEGIN
+    UPDATE web.credential AS c
+        SET hash = replace_password.new_hash, first_factor = 'password', authenticated_at = public.stoa_now(), last_used_at = public.stoa_now()
+        WHERE c.hash = replace_password.credential AND c.kind = 'session' AND web.is_live(c) AND c.account_id IS NOT NULL
+          AND c.first_factor = 'recovery_code' AND c.authenticated_at > public.stoa_now() - interval '15 minutes'
+        RETURNING c.account_id INTO person;
+    IF NOT FOUND THEN RETURN false; END IF;
+    UPDATE identity.account AS a SET password_hash = replace_password.new_password_hash WHERE a.id = person;
+    UPDATE identity.factor_failures AS f SET failures = 0 WHERE f.subject = uuid_send(person) AND f.factor = 'password';
+    PERFORM identity.end_sessions(person, NULL, replace_password.new_hash);
+    PERFORM identity.tell_of_factor(person, 'password_changed');
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.sessions_of(credential bytea) RETURNS TABLE(id uuid, created_at timestamp with time zone, last_used_at timestamp with time zone, second_factor text, is_shared boolean, is_this boolean)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT c.id,
+     c.created_at,
+     c.last_used_at,
+     c.second_factor,
+     c.is_shared,
+     (c.hash = sessions_of.credential)
+    FROM (identity.holder(sessions_of.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared)
+      JOIN web.credential c ON ((((c.account_id = h.account_id) OR (c.staff_id = h.staff_id)) AND (c.kind = 'session'::text) AND web.is_live(c.*))))
+   WHERE h.is_session
+   ORDER BY c.created_at DESC, c.id
+  LIMIT 100;
+END;
+
+ALTER FUNCTION identity.sessions_of(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.sign_in(name_hmac bytea, password_hash text, address_hmac bytea, token_hash bytea, is_shared boolean, staff_need_second_factor boolean) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    person record;
+    outcome text;
+BEGIN
+    SELECT a.id AS account_id, s.id AS staff_id INTO person
+        FROM identity.sign_in_name AS n
+        LEFT JOIN identity.account AS a ON a.id = n.account_id AND a.closed_at IS NULL
+        LEFT JOIN identity.staff AS s ON s.id = n.staff_id AND s.closed_at IS NULL
+        WHERE n.hmac = sign_in.name_hmac AND coalesce(a.password_hash, s.password_hash) = sign_in.password_hash;
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    PERFORM identity.forgive(uuid_send(coalesce(person.account_id, person.staff_id)), 'password', sign_in.address_hmac);
+    outcome := CASE
+        WHEN EXISTS (SELECT FROM identity.second_factors(person.account_id, person.staff_id)) THEN 'second_factor'
+        WHEN person.staff_id IS NOT NULL AND sign_in.staff_need_second_factor THEN 'enrolment'
+        ELSE 'session' END;
+    IF outcome = 'session' THEN
+        PERFORM identity.open_session(sign_in.token_hash, person.account_id, person.staff_id, 'password', public.stoa_now(), NULL, sign_in.is_shared);
+    ELSE
+        INSERT INTO identity.sign_in (hash, account_id, staff_id, is_shared)
+            VALUES (sign_in.token_hash, person.account_id, person.staff_id, sign_in.is_shared);
+    END IF;
+    RETURN outcome;
+END
+$$;
+
+ALTER FUNCTION identity.sign_in(name_hmac bytea, password_hash text, address_hmac bytea, token_hash bytea, is_shared boolean, staff_need_second_factor boolean) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.sign_out(credential bytea) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM identity.end_sessions(h.account_id, h.staff_id, sign_out.credential) FROM identity.holder(sign_out.credential) AS h
+        WHERE h.is_session AND h.is_shared;
+    PERFORM web.revoke_credential(sign_out.credential);
+    DELETE FROM identity.sign_in AS i WHERE i.hash = sign_out.credential;
+END
+$$;
+
+ALTER FUNCTION identity.sign_out(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.take_challenge(challenge_hash bytea, holder bytea, is_for_new boolean) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    DELETE FROM identity.passkey_challenge AS c
+        WHERE c.hash = take_challenge.challenge_hash AND c.holder IS NOT DISTINCT FROM take_challenge.holder AND c.is_for_new = take_challenge.is_for_new
+          AND c.created_at > public.stoa_now() - interval '5 minutes';
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION identity.take_challenge(challenge_hash bytea, holder bytea, is_for_new boolean) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.taken_names(name_hmacs bytea[]) RETURNS SETOF bytea
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT n.hmac
+    FROM identity.sign_in_name n
+   WHERE (n.hmac = ANY (taken_names.name_hmacs));
+END;
+
+ALTER FUNCTION identity.taken_names(name_hmacs bytea[]) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.tell_of_factor(account_id uuid, message text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO messages.message (id, resident_id, kind)
+        SELECT gen_random_uuid(), a.resident_id, tell_of_factor.message FROM identity.account AS a WHERE a.id = tell_of_factor.account_id;
+END
+$$;
+
+ALTER FUNCTION identity.tell_of_factor(account_id uuid, message text) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.use_listed_code(credential bytea, factor_id uuid, number smallint, code_hash bytea, address_hmac bytea, new_hash bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+    list record;
+BEGIN
+    SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(use_listed_code.credential) AS h;
+    SELECT f.kind INTO list FROM identity.factor AS f
+        WHERE f.id = use_listed_code.factor_id AND (f.account_id = who.account_id OR f.staff_id = who.staff_id)
+          AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL;
+    UPDATE identity.factor_code AS c SET used_at = public.stoa_now()
+        WHERE c.factor_id = use_listed_code.factor_id AND c.hash = use_listed_code.code_hash AND c.used_at IS NULL
+          AND (list.kind = 'recovery_codes' OR list.kind = 'code_sheet' AND c.number = use_listed_code.number);
+    IF NOT FOUND THEN RETURN false; END IF;
+    UPDATE identity.factor AS f SET last_used_at = public.stoa_now() WHERE f.id = use_listed_code.factor_id;
+    PERFORM identity.forgive(who.subject, list.kind, use_listed_code.address_hmac);
+    IF list.kind = 'recovery_codes' THEN PERFORM identity.tell_of_factor(who.account_id, 'recovery_code_used'); END IF;
+    RETURN identity.raise_assurance(use_listed_code.credential, list.kind, use_listed_code.new_hash);
+END
+$$;
+
+ALTER FUNCTION identity.use_listed_code(credential bytea, factor_id uuid, number smallint, code_hash bytea, address_hmac bytea, new_hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.use_passkey(challenge_hash bytea, credential bytea, credential_id bytea, old_sign_count bigint, sign_count bigint, is_shared boolean, new_hash bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+BEGIN
+    IF NOT identity.take_challenge(use_passkey.challenge_hash, use_passkey.credential, false) THEN RETURN false; END IF;
+    UPDATE identity.factor AS f SET sign_count = use_passkey.sign_count, last_used_at = public.stoa_now()
+        WHERE f.credential_id = use_passkey.credential_id AND f.kind = 'passkey' AND f.removed_at IS NULL AND f.sign_count = use_passkey.old_sign_count
+          AND (f.account_id IS NULL OR EXISTS (SELECT FROM identity.account AS a WHERE a.id = f.account_id AND a.closed_at IS NULL))
+          AND (f.staff_id IS NULL OR EXISTS (SELECT FROM identity.staff AS s WHERE s.id = f.staff_id AND s.closed_at IS NULL))
+          AND (use_passkey.credential IS NULL OR EXISTS (
+              SELECT FROM identity.holder(use_passkey.credential) AS h
+              WHERE h.is_session AND (h.account_id = f.account_id OR h.staff_id = f.staff_id)))
+        RETURNING f.account_id, f.staff_id INTO who;
+    IF NOT FOUND THEN RETURN false; END IF;
+    IF use_passkey.credential IS NULL THEN
+        PERFORM identity.open_session(
+            use_passkey.new_hash, who.account_id, who.staff_id, 'passkey', public.stoa_now(), 'passkey', use_passkey.is_shared);
+        RETURN true;
+    END IF;
+    UPDATE web.credential AS c SET first_factor = 'passkey', authenticated_at = public.stoa_now() WHERE c.hash = use_passkey.credential;
+    RETURN identity.raise_assurance(use_passkey.credential, 'passkey', use_passkey.new_hash);
+END
+$$;
+
+ALTER FUNCTION identity.use_passkey(challenge_hash bytea, credential bytea, credential_id bytea, old_sign_count bigint, sign_count bigint, is_shared boolean, new_hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+BEGIN
+    SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(use_totp.credential) AS h;
+    UPDATE identity.factor AS f SET last_step = use_totp.step, last_used_at = public.stoa_now()
+        WHERE f.id = use_totp.factor_id AND f.kind = 'totp' AND (f.account_id = who.account_id OR f.staff_id = who.staff_id)
+          AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL AND f.last_step < use_totp.step;
+    IF NOT FOUND THEN RETURN false; END IF;
+    PERFORM identity.forgive(who.subject, 'totp', use_totp.address_hmac);
+    RETURN identity.raise_assurance(use_totp.credential, 'totp', use_totp.new_hash);
+END
+$$;
+
+ALTER FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.wait_minutes(failures integer) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN (failures < 5) THEN 0 ELSE (ARRAY[1, 2, 4, 8, 15, 30, 60])[LEAST((failures - 4), 7)] END;
+
+ALTER FUNCTION identity.wait_minutes(failures integer) OWNER TO stoa_door;
+
 CREATE FUNCTION ledger.amount_max() RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN '9007199254740991'::bigint;
 
 ALTER FUNCTION ledger.amount_max() OWNER TO stoa_owner;
+
+CREATE FUNCTION ledger.balance_before(account uuid, at timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+DECLARE
+    last_number CONSTANT bigint := ledger.entries_before(account, at);
+    raises CONSTANT text := (SELECT a.normal_side FROM ledger.account AS a WHERE a.id = account);
+BEGIN
+    RETURN coalesce((SELECT e.balance_after FROM ledger.entry AS e WHERE e.account_id = account AND e.number = last_number), 0)
+        + coalesce((SELECT sum(CASE e.side WHEN raises THEN e.amount ELSE -e.amount END) FROM ledger.entry AS e
+                    WHERE e.account_id = account AND e.effective_at <> e.recorded_at AND e.effective_at < at AND e.number > last_number), 0)
+        - coalesce((SELECT sum(CASE e.side WHEN raises THEN e.amount ELSE -e.amount END) FROM ledger.entry AS e
+                    WHERE e.account_id = account AND e.effective_at <> e.recorded_at AND e.effective_at >= at AND e.number <= last_number), 0);
+END
+$$;
+
+ALTER FUNCTION ledger.balance_before(account uuid, at timestamp with time zone) OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.check_accounts() RETURNS trigger
     LANGUAGE plpgsql
@@ -4104,6 +5097,39 @@ $$;
 
 ALTER FUNCTION ledger.check_transfers() OWNER TO stoa_owner;
 
+CREATE FUNCTION ledger.close_period(credential bytea, until timestamp with time zone, note text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    officer uuid;
+BEGIN
+    SELECT s.staff_id INTO officer FROM web.staff_with(close_period.credential, '{finance_officer}') AS s;
+    IF officer IS NULL THEN RETURN 'not_permitted'; END IF;
+    IF close_period.until > public.stoa_now() THEN RETURN 'not_over'; END IF;
+    PERFORM pg_advisory_xact_lock(ledger.closing_lock());
+    IF close_period.until <= ledger.closed_until() THEN RETURN 'already_closed'; END IF;
+    INSERT INTO ledger.period_close (until, closed_by, note) VALUES (close_period.until, officer, close_period.note);
+    RETURN 'closed';
+END
+$$;
+
+ALTER FUNCTION ledger.close_period(credential bytea, until timestamp with time zone, note text) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.closed_periods(credential bytea) RETURNS TABLE(until timestamp with time zone, closed_at timestamp with time zone, closed_by text, note text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT c.until, c.closed_at, p.display_name, c.note
+        FROM web.staff_with(closed_periods.credential, '{finance_officer}') AS s, ledger.period_close AS c JOIN identity.staff AS p ON p.id = c.closed_by
+        ORDER BY c.until DESC LIMIT 100;
+END
+$$;
+
+ALTER FUNCTION ledger.closed_periods(credential bytea) OWNER TO stoa_door;
+
 CREATE TABLE ledger.period_close (
     until timestamp with time zone NOT NULL,
     closed_by uuid NOT NULL,
@@ -4126,6 +5152,32 @@ CREATE FUNCTION ledger.closing_lock() RETURNS bigint
     RETURN 7310011;
 
 ALTER FUNCTION ledger.closing_lock() OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.entries_before(account uuid, at timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+DECLARE
+    mark bigint;
+BEGIN
+    SELECT e.number INTO mark FROM ledger.entry AS e
+        WHERE e.account_id = account AND e.number % 64 = 0 AND e.recorded_at < at
+        ORDER BY e.recorded_at DESC, e.number DESC LIMIT 1;
+    mark := coalesce(mark, 0);
+    -- The next mark is behind the moment, so the entry is before it.
+    RETURN coalesce((SELECT e.number FROM ledger.entry AS e
+                     WHERE e.account_id = account AND e.number > mark AND e.number < mark + 64 AND e.recorded_at < at
+                     ORDER BY e.number DESC LIMIT 1), mark);
+END
+$$;
+
+ALTER FUNCTION ledger.entries_before(account uuid, at timestamp with time zone) OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.entries_of(credential bytea, currency text, before_number bigint, page_size integer) RETURNS TABLE(number bigint, at timestamp with time zone, transfer_id uuid, side text, amount bigint, balance_after bigint, reference text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -4658,6 +5710,20 @@ $$;
 
 ALTER FUNCTION ledger.organisation_account(credential bytea, id uuid) OWNER TO stoa_door;
 
+CREATE FUNCTION ledger.organisation_balances(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone) RETURNS TABLE(standing text, currency text, opening bigint, closing bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT o.standing, o.currency, CASE o.standing WHEN 'found' THEN ledger.balance_before(organisation_balances.id, organisation_balances.from_at) END,
+            CASE o.standing WHEN 'found' THEN ledger.balance_before(organisation_balances.id, organisation_balances.to_at) END
+        FROM ledger.organisation_account(organisation_balances.credential, organisation_balances.id) AS o;
+END
+$$;
+
+ALTER FUNCTION ledger.organisation_balances(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone) OWNER TO stoa_door;
+
 CREATE FUNCTION ledger.organisation_entries(credential bytea, id uuid, before_number bigint, page_size integer) RETURNS TABLE(number bigint, transfer_id uuid, side text, amount bigint, balance_after bigint, other_account uuid, reference text, effective_at timestamp with time zone, recorded_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4682,6 +5748,21 @@ END
 $$;
 
 ALTER FUNCTION ledger.organisation_entries(credential bytea, id uuid, before_number bigint, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.organisation_statement(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone, after_at timestamp with time zone, after_number bigint, page_size integer) RETURNS TABLE(number bigint, transfer_id uuid, side text, amount bigint, other_account uuid, kind text, reference text, effective_at timestamp with time zone, recorded_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF (SELECT o.standing FROM ledger.organisation_account(organisation_statement.credential, organisation_statement.id) AS o) = 'found' THEN
+        RETURN QUERY SELECT s.* FROM ledger.statement_page(
+            organisation_statement.id, organisation_statement.from_at, organisation_statement.to_at, organisation_statement.after_at,
+            organisation_statement.after_number, LEAST(organisation_statement.page_size, 200)) AS s;
+    END IF;
+END
+$$;
+
+ALTER FUNCTION ledger.organisation_statement(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone, after_at timestamp with time zone, after_number bigint, page_size integer) OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) RETURNS TABLE(item integer, outcome text, field text)
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4803,8 +5884,11 @@ CREATE FUNCTION ledger.release_expired(accounts uuid[], count_max integer) RETUR
 DECLARE
     expired uuid[];
 BEGIN
-    expired := ARRAY(SELECT h.id FROM (SELECT DISTINCT x.id FROM unnest(accounts) AS x (id)) AS u JOIN ledger.open_hold AS h ON h.account_id = u.id
-                     WHERE h.expires_at <= public.stoa_now() ORDER BY h.expires_at, h.id LIMIT count_max);
+    expired := ARRAY(SELECT h.id
+                     FROM (SELECT DISTINCT x.id FROM unnest(accounts) AS x (id)) AS u
+                     CROSS JOIN LATERAL (SELECT o.id, o.expires_at FROM ledger.open_hold AS o
+                                         WHERE o.account_id = u.id AND o.expires_at <= public.stoa_now() OFFSET 0) AS h
+                     ORDER BY h.expires_at, h.id LIMIT count_max);
     IF cardinality(expired) = 0 THEN RETURN 0; END IF;
     WITH gone AS (
         DELETE FROM ledger.open_hold AS h WHERE h.id = ANY (expired) RETURNING h.id, h.account_id, h.amount
@@ -4825,6 +5909,119 @@ END
 $$;
 
 ALTER FUNCTION ledger.release_expired(accounts uuid[], count_max integer) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.staff_account(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone) RETURNS TABLE(kind text, currency text, organisation_id text, normal_side text, closed_at timestamp with time zone, opening bigint, closing bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT a.kind, a.currency, a.organisation_id, a.normal_side, a.closed_at, ledger.balance_before(a.id, staff_account.from_at),
+            ledger.balance_before(a.id, coalesce(staff_account.to_at, public.stoa_now()))
+        FROM web.staff_with(staff_account.credential, '{finance_officer}') AS s
+        JOIN ledger.account AS a ON a.id = staff_account.id AND a.kind <> 'wallet';
+END
+$$;
+
+ALTER FUNCTION ledger.staff_account(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.staff_accounts(credential bytea, kind text, currency text, organisation text, after_id uuid, page_size integer) RETURNS TABLE(id uuid, posted bigint, held bigint, closed_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT a.id, a.posted, ledger.held_now(a.id, a.held), a.closed_at
+        FROM web.staff_with(staff_accounts.credential, '{finance_officer}') AS s
+        JOIN ledger.account AS a ON a.organisation_id = staff_accounts.organisation AND a.kind = staff_accounts.kind
+            AND a.currency = staff_accounts.currency AND a.kind <> 'wallet'
+        WHERE staff_accounts.after_id IS NULL OR a.id > staff_accounts.after_id
+        ORDER BY a.id LIMIT LEAST(staff_accounts.page_size, 200);
+END
+$$;
+
+ALTER FUNCTION ledger.staff_accounts(credential bytea, kind text, currency text, organisation text, after_id uuid, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.staff_statement(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone, after_at timestamp with time zone, after_number bigint, page_size integer) RETURNS TABLE(number bigint, transfer_id uuid, side text, amount bigint, other_account uuid, kind text, reference text, effective_at timestamp with time zone, recorded_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT p.number, p.transfer_id, p.side, p.amount, CASE WHEN o.kind <> 'wallet' THEN o.id END, p.kind, p.reference, p.effective_at, p.recorded_at
+        FROM web.staff_with(staff_statement.credential, '{finance_officer}') AS s
+        JOIN ledger.account AS a ON a.id = staff_statement.id AND a.kind <> 'wallet'
+        CROSS JOIN LATERAL ledger.statement_page(a.id, staff_statement.from_at, coalesce(staff_statement.to_at, public.stoa_now()),
+            staff_statement.after_at, staff_statement.after_number, LEAST(staff_statement.page_size, 200)) AS p
+        JOIN ledger.account AS o ON o.id = p.other_account
+        ORDER BY p.effective_at, p.number;
+END
+$$;
+
+ALTER FUNCTION ledger.staff_statement(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone, after_at timestamp with time zone, after_number bigint, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.statement_page(account uuid, from_at timestamp with time zone, to_at timestamp with time zone, after_at timestamp with time zone, after_number bigint, page_size integer) RETURNS TABLE(number bigint, transfer_id uuid, side text, amount bigint, other_account uuid, kind text, reference text, effective_at timestamp with time zone, recorded_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+DECLARE
+    start_at CONSTANT timestamptz := coalesce(after_at, from_at);
+    -- Of those recorded at the very moment where the page begins, some may have been shown.
+    first_number CONSTANT bigint := ledger.entries_before(account, start_at);
+    last_number CONSTANT bigint := ledger.entries_before(account, to_at);
+BEGIN
+    RETURN QUERY
+        WITH page AS (
+            (SELECT e.* FROM ledger.entry AS e
+             WHERE e.account_id = account AND e.number > first_number AND e.number <= last_number AND e.effective_at = e.recorded_at
+               AND (after_at IS NULL OR (e.effective_at, e.number) > (after_at, after_number))
+             ORDER BY e.number LIMIT page_size)
+            UNION ALL
+            (SELECT e.* FROM ledger.entry AS e
+             WHERE e.account_id = account AND e.effective_at <> e.recorded_at AND e.effective_at >= start_at AND e.effective_at < to_at
+               AND (after_at IS NULL OR (e.effective_at, e.number) > (after_at, after_number))
+             ORDER BY e.effective_at, e.number LIMIT page_size)
+        )
+        SELECT p.number, p.transfer_id, p.side, p.amount, CASE p.side WHEN 'debit' THEN t.credit_account ELSE t.debit_account END, t.kind,
+            t.reference, p.effective_at, p.recorded_at
+        FROM (SELECT x.* FROM page AS x ORDER BY x.effective_at, x.number LIMIT page_size) AS p
+        JOIN ledger.transfer AS t ON t.id = p.transfer_id
+        ORDER BY p.effective_at, p.number;
+END
+$$;
+
+ALTER FUNCTION ledger.statement_page(account uuid, from_at timestamp with time zone, to_at timestamp with time zone, after_at timestamp with time zone, after_number bigint, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.trial_balance(credential bytea, at timestamp with time zone) RETURNS TABLE(currency text, kind text, organisation_id text, account_count bigint, only_account uuid, debit bigint, credit bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM web.staff_with(trial_balance.credential, '{finance_officer}')) THEN RETURN; END IF;
+    RETURN QUERY
+        SELECT s.currency, s.kind, s.organisation_id, s.account_count, CASE WHEN s.account_count = 1 AND s.kind <> 'wallet' THEN s.account END,
+            GREATEST(s.debit, 0)::bigint, GREATEST(-s.debit, 0)::bigint
+        FROM (SELECT a.currency, a.kind, a.organisation_id, count(*) AS account_count, (min(a.id::text))::uuid AS account,
+                  sum(CASE a.normal_side WHEN 'debit' THEN b.balance ELSE -b.balance END) AS debit
+              FROM (SELECT coalesce(trial_balance.at, public.stoa_now()) AS at) AS m, ledger.account AS a,
+                  -- An account that nothing has touched since, and nothing will from a later moment, holds what it holds now.
+                  LATERAL (SELECT CASE WHEN a.newest_at >= m.at
+                                    OR EXISTS (SELECT FROM ledger.entry AS e
+                                               WHERE e.account_id = a.id AND e.effective_at <> e.recorded_at AND e.effective_at >= m.at)
+                                  THEN ledger.balance_before(a.id, m.at) ELSE a.posted END AS balance) AS b
+              GROUP BY a.currency, a.kind, a.organisation_id) AS s
+        ORDER BY s.currency, s.kind, s.organisation_id;
+END
+$$;
+
+ALTER FUNCTION ledger.trial_balance(credential bytea, at timestamp with time zone) OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.wallets_of(credential bytea) RETURNS TABLE(account_id uuid, currency text, posted bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -4875,7 +6072,8 @@ BEGIN
         SELECT s.*, CASE s.side WHEN a.normal_side THEN s.amount ELSE -s.amount END AS change,
             GREATEST(a.newest_at, public.stoa_now()) AS recorded_at, a.entry_count + row_number() OVER earlier AS number,
             (a.posted + sum(CASE s.side WHEN a.normal_side THEN s.amount ELSE -s.amount END) OVER earlier)::bigint AS balance_after
-        FROM side AS s JOIN ledger.account AS a ON a.id = s.account_id
+        -- OFFSET 0 keeps it a look-up by key for each side, however small the table was when the plan was made.
+        FROM side AS s CROSS JOIN LATERAL (SELECT * FROM ledger.account AS x WHERE x.id = s.account_id OFFSET 0) AS a
         WINDOW earlier AS (PARTITION BY s.account_id ORDER BY s.item ROWS UNBOUNDED PRECEDING)
     ), entries AS (
         INSERT INTO ledger.entry (account_id, number, transfer_id, side, amount, currency, balance_after, recorded_at, effective_at)
@@ -4884,7 +6082,7 @@ BEGIN
         SELECT d.debit_account AS account_id, d.id AS transfer_id, coalesce(d.hold_id, d.id) AS hold_id, d.outcome AS step, d.reserve AS amount,
             d.stays_open, d.expires_at, a.hold_entry_count + row_number() OVER earlier AS number,
             (a.held + sum(CASE d.outcome WHEN 'held' THEN d.reserve ELSE -d.reserve END) OVER earlier)::bigint AS held_after
-        FROM decided AS d JOIN ledger.account AS a ON a.id = d.debit_account
+        FROM decided AS d CROSS JOIN LATERAL (SELECT * FROM ledger.account AS x WHERE x.id = d.debit_account OFFSET 0) AS a
         WHERE d.verdict IS NULL AND d.reserve IS NOT NULL
         WINDOW earlier AS (PARTITION BY d.debit_account ORDER BY d.item ROWS UNBOUNDED PRECEDING)
     ), hold_entries AS (
@@ -4894,7 +6092,7 @@ BEGIN
         INSERT INTO ledger.open_hold (id, account_id, amount, expires_at)
         SELECT r.hold_id, r.account_id, r.amount, r.expires_at FROM reserved AS r WHERE r.stays_open ORDER BY r.hold_id
     ), ended AS (
-        DELETE FROM ledger.open_hold AS o USING reserved AS r WHERE o.id = r.hold_id AND r.step <> 'held'
+        DELETE FROM ledger.open_hold AS o WHERE o.id = ANY (ARRAY(SELECT r.hold_id FROM reserved AS r WHERE r.step <> 'held'))
     )
     UPDATE ledger.account AS a
     SET posted = a.posted + n.posted, entry_count = a.entry_count + n.entries, held = a.held + n.held, hold_entry_count = a.hold_entry_count + n.holds,
@@ -4930,6 +6128,842 @@ $$;
 
 ALTER FUNCTION messages.messages_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
 
+CREATE FUNCTION openid.add_service(id text, organisation text, name jsonb, redirect_uris text[], jwks jsonb, scope text[], purpose text, id_token_algorithm text, profile text, resources text[], post_logout_redirect_uris text[], backchannel_logout_uri text, has_devices boolean) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    activity uuid := (SELECT a.id FROM consent.processing_activity AS a WHERE a.organisation_id = add_service.organisation AND a.purpose = add_service.purpose);
+BEGIN
+    IF add_service.purpose IS NOT NULL AND activity IS NULL THEN RETURN 'purpose_unknown'; END IF;
+    INSERT INTO openid.client (id, kind, organisation_id, name, redirect_uris, jwks, scope, activity_id, id_token_algorithm, profile, resources,
+                               post_logout_redirect_uris, backchannel_logout_uri, has_devices)
+        VALUES (add_service.id, CASE WHEN add_service.jwks IS NULL THEN 'public' ELSE 'confidential' END, add_service.organisation, add_service.name,
+            add_service.redirect_uris, add_service.jwks, add_service.scope, activity, add_service.id_token_algorithm, add_service.profile, add_service.resources,
+            add_service.post_logout_redirect_uris, add_service.backchannel_logout_uri, add_service.has_devices);
+    RETURN 'added';
+END
+$$;
+
+ALTER FUNCTION openid.add_service(id text, organisation text, name jsonb, redirect_uris text[], jwks jsonb, scope text[], purpose text, id_token_algorithm text, profile text, resources text[], post_logout_redirect_uris text[], backchannel_logout_uri text, has_devices boolean) OWNER TO stoa_door;
+
+CREATE FUNCTION openid.add_service_by_staff(credential bytea, id text, organisation text, name jsonb, redirect_uris text[], jwks jsonb, scope text[], purpose text, id_token_algorithm text, profile text, resources text[], post_logout_redirect_uris text[], backchannel_logout_uri text, has_devices boolean) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    administrator uuid := (SELECT s.staff_id FROM web.staff_with(add_service_by_staff.credential, '{organisation_administrator}') AS s);
+    outcome text;
+BEGIN
+    IF administrator IS NULL THEN RETURN 'role_missing'; END IF;
+    outcome := openid.add_service(id, organisation, name, redirect_uris, jwks, scope, purpose, id_token_algorithm, profile, resources, post_logout_redirect_uris,
+        backchannel_logout_uri, has_devices);
+    IF outcome = 'added' THEN
+        INSERT INTO openid.service_change (client_id, staff_id, what) VALUES (add_service_by_staff.id, administrator, 'entered');
+    END IF;
+    RETURN outcome;
+END
+$$;
+
+ALTER FUNCTION openid.add_service_by_staff(credential bytea, id text, organisation text, name jsonb, redirect_uris text[], jwks jsonb, scope text[], purpose text, id_token_algorithm text, profile text, resources text[], post_logout_redirect_uris text[], backchannel_logout_uri text, has_devices boolean) OWNER TO stoa_door;
+
+CREATE FUNCTION openid.add_signing_key(kid text, algorithm text, public_jwk jsonb, key_id text, wrapped_private_key bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(7308895161);
+    IF NOT EXISTS (SELECT FROM openid.due_algorithms() AS d (name) WHERE d.name = add_signing_key.algorithm) THEN RETURN false; END IF;
+    INSERT INTO openid.signing_key (kid, algorithm, public_jwk, key_id, wrapped_private_key, signs_from)
+        VALUES (add_signing_key.kid, add_signing_key.algorithm, add_signing_key.public_jwk, add_signing_key.key_id, add_signing_key.wrapped_private_key,
+            CASE WHEN EXISTS (SELECT FROM openid.signing_key AS k WHERE k.algorithm = add_signing_key.algorithm)
+                THEN public.stoa_now() + openid.key_lead() ELSE public.stoa_now() END);
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION openid.add_signing_key(kid text, algorithm text, public_jwk jsonb, key_id text, wrapped_private_key bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION openid.close_service(credential bytea, id text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    administrator uuid := (SELECT s.staff_id FROM web.staff_with(close_service.credential, '{organisation_administrator}') AS s);
+BEGIN
+    IF administrator IS NULL THEN RETURN false; END IF;
+    UPDATE openid.client AS k SET closed_at = public.stoa_now() WHERE k.id = close_service.id AND k.closed_at IS NULL AND 'openid' = ANY (k.scope);
+    IF NOT FOUND THEN RETURN false; END IF;
+    INSERT INTO openid.service_change (client_id, staff_id, what) VALUES (close_service.id, administrator, 'closed');
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION openid.close_service(credential bytea, id text) OWNER TO stoa_door;
+
+CREATE FUNCTION openid.connect(request uuid, session bytea, decision text, policy_version integer, language text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    asked record;
+    person record;
+BEGIN
+    SELECT s.client_id, s.scope, s.attributes, s.shared, s.policy_version, s.legal_basis, k.organisation_id, k.activity_id INTO asked
+        FROM openid.standing(connect.request, connect.session) AS s JOIN openid.client AS k ON k.id = s.client_id;
+    SELECT a.id, a.resident_id INTO person FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id
+        WHERE c.hash = connect.session AND c.kind = 'session' AND web.is_live(c) AND a.closed_at IS NULL;
+    IF person IS NULL THEN RETURN 'session_ended'; END IF;
+    IF connect.decision = 'share' AND asked.legal_basis = 'consent' AND NOT asked.attributes <@ asked.shared THEN
+        IF connect.policy_version IS DISTINCT FROM asked.policy_version THEN RETURN 'policy_changed'; END IF;
+        PERFORM consent.append(gen_random_uuid(), person.resident_id, asked.activity_id, 'given',
+            ARRAY(SELECT a.id FROM register.attribute AS a JOIN consent.policy AS p ON a.id = ANY (p.attributes)
+                  WHERE p.activity_id = asked.activity_id AND p.version = asked.policy_version AND a.id = ANY (asked.attributes || asked.shared) ORDER BY a.position),
+            asked.policy_version, person.id, NULL, NULL, 'self', 'page', connect.language, NULL);
+    END IF;
+    INSERT INTO exchange.pseudonym (organisation_id, resident_id) VALUES (asked.organisation_id, person.resident_id)
+        ON CONFLICT (resident_id, organisation_id) DO NOTHING;
+    INSERT INTO openid.connection AS x (account_id, client_id, scope, declined)
+        VALUES (person.id, asked.client_id, asked.scope, CASE connect.decision WHEN 'decline'
+            THEN ARRAY(SELECT d.id FROM unnest(asked.attributes) AS d (id) WHERE NOT d.id = ANY (asked.shared)) ELSE '{}' END)
+        ON CONFLICT (account_id, client_id) DO UPDATE SET
+            scope = CASE WHEN x.ended_at IS NULL THEN ARRAY(SELECT DISTINCT s.name FROM unnest(x.scope || excluded.scope) AS s (name) ORDER BY 1) ELSE excluded.scope END,
+            declined = CASE WHEN connect.decision = 'share' THEN '{}' WHEN x.ended_at IS NOT NULL THEN excluded.declined
+                ELSE ARRAY(SELECT DISTINCT d.id FROM unnest(x.declined || excluded.declined) AS d (id) ORDER BY 1) END,
+            connected_at = CASE WHEN x.ended_at IS NULL THEN x.connected_at ELSE public.stoa_now() END,
+            last_used_at = public.stoa_now(), ended_at = NULL;
+    RETURN 'connected';
+END
+$$;
+
+ALTER FUNCTION openid.connect(request uuid, session bytea, decision text, policy_version integer, language text) OWNER TO stoa_door;
+
+CREATE FUNCTION openid.connections_of(session bytea) RETURNS TABLE(client_id text, client_name jsonb, organisation_name jsonb, purpose_title jsonb, activity_id uuid, shared text[], connected_at timestamp with time zone, last_used_at timestamp with time zone, is_lasting boolean, open_sign_ins integer)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT k.id, k.name, o.name, p.title, act.id,
+            ARRAY(SELECT x.id FROM register.attribute AS x
+                  WHERE x.id = ANY (CASE WHEN act.legal_basis <> 'consent' THEN p.attributes WHEN held.state IN ('given', 'renewed') THEN held.attributes END)
+                  ORDER BY x.position),
+            n.connected_at, n.last_used_at, 'offline_access' = ANY (n.scope),
+            (SELECT count(*)::integer FROM openid.sign_in AS s WHERE s.account_id = a.id AND s.client_id = k.id AND s.ended_at IS NULL)
+        FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        JOIN openid.connection AS n ON n.account_id = a.id AND n.ended_at IS NULL
+        JOIN openid.client AS k ON k.id = n.client_id
+        LEFT JOIN consent.organisation AS o ON o.id = k.organisation_id
+        LEFT JOIN consent.processing_activity AS act ON act.id = k.activity_id
+        LEFT JOIN consent.policy AS p ON p.activity_id = act.id AND p.version = act.policy_version
+        LEFT JOIN LATERAL (SELECT consent.state_at(s.state, s.valid_until, public.stoa_now()) AS state, s.attributes FROM consent.state AS s
+            WHERE s.resident_id = a.resident_id AND s.activity_id = act.id) AS held ON true
+        WHERE c.hash = connections_of.session AND c.kind = 'session' AND web.is_live(c)
+        ORDER BY n.last_used_at DESC, k.id;
+END
+$$;
+
+ALTER FUNCTION openid.connections_of(session bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION openid.count_device_guess(session bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    account uuid := (SELECT c.account_id FROM web.credential AS c WHERE c.hash = count_device_guess.session AND c.kind = 'session' AND web.is_live(c));
+BEGIN
+    IF account IS NULL THEN RETURN false; END IF;
+    -- One after the other, so that many at once count as many.
+    PERFORM pg_advisory_xact_lock(hashtextextended('openid.device_guess ' || account, 0));
+    INSERT INTO openid.device_guess (account_id) VALUES (account);
+    RETURN (SELECT count(*) <= 10 FROM openid.device_guess AS g WHERE g.account_id = account AND g.at > public.stoa_now() - interval '10 minutes');
+END
+$$;
+
+ALTER FUNCTION openid.count_device_guess(session bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION openid.disconnect(session bytea, client_id text, language text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    person record;
+    activity uuid;
+BEGIN
+    SELECT a.id, a.resident_id INTO person FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        WHERE c.hash = disconnect.session AND c.kind = 'session' AND web.is_live(c);
+    IF person IS NULL THEN RETURN false; END IF;
+    UPDATE openid.connection AS n SET ended_at = public.stoa_now()
+        WHERE n.account_id = person.id AND n.client_id = disconnect.client_id AND n.ended_at IS NULL;
+    IF NOT FOUND THEN RETURN false; END IF;
+    PERFORM openid.end_sign_in(s.id) FROM openid.sign_in AS s WHERE s.account_id = person.id AND s.client_id = disconnect.client_id AND s.ended_at IS NULL;
+    -- Another service of the organisation may go on with the same consent.
+    SELECT k.activity_id INTO activity FROM openid.client AS k JOIN consent.processing_activity AS p ON p.id = k.activity_id AND p.legal_basis = 'consent'
+        WHERE k.id = disconnect.client_id AND NOT EXISTS (
+            SELECT FROM openid.connection AS n JOIN openid.client AS other ON other.id = n.client_id
+            WHERE n.account_id = person.id AND n.ended_at IS NULL AND other.activity_id = k.activity_id);
+    IF activity IS NOT NULL THEN
+        PERFORM consent.append(gen_random_uuid(), person.resident_id, activity, 'withdrawn', NULL, NULL, person.id, NULL, NULL, 'self', 'page', disconnect.language, NULL);
+    END IF;
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION openid.disconnect(session bytea, client_id text, language text) OWNER TO stoa_door;
+
+CREATE FUNCTION openid.due_algorithms() RETURNS SETOF text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY SELECT a.name FROM unnest('{ES256,EdDSA,RS256}'::text[]) AS a (name)
+        WHERE NOT EXISTS (SELECT FROM openid.signing_key AS k
+                          WHERE k.algorithm = a.name AND k.signs_from + openid.key_period() > public.stoa_now() + openid.key_lead());
+END
+$$;
+
+ALTER FUNCTION openid.due_algorithms() OWNER TO stoa_door;
+
+CREATE FUNCTION openid.end_sign_in(sign_in uuid) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE openid.sign_in AS s SET ended_at = public.stoa_now() WHERE s.id = end_sign_in.sign_in AND s.ended_at IS NULL;
+    IF NOT FOUND THEN RETURN false; END IF;
+    UPDATE web.credential AS c SET revoked_at = public.stoa_now() WHERE c.sign_in_id = end_sign_in.sign_in AND c.revoked_at IS NULL;
+    PERFORM openid.tell_logout(end_sign_in.sign_in);
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION openid.end_sign_in(sign_in uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION openid.end_sign_ins_of_session() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM openid.tell_logout(s.id) FROM openid.sign_in AS s
+        WHERE s.session_id = NEW.id AND s.ended_at IS NULL AND 'offline_access' = ANY (s.scope);
+    PERFORM openid.end_sign_in(s.id) FROM openid.sign_in AS s
+        WHERE s.session_id = NEW.id AND s.ended_at IS NULL AND NOT 'offline_access' = ANY (s.scope);
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION openid.end_sign_ins_of_session() OWNER TO stoa_door;
+
+CREATE FUNCTION openid.introspect(token_hash bytea, asked_by text) RETURNS TABLE(is_access boolean, client_id text, subject uuid, scope text[], issued_at timestamp with time zone, expires_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT t.is_access, t.client_id, s.subject, t.scope, t.issued_at, t.expires_at
+        FROM (
+            SELECT true AS is_access, c.client_id, c.sign_in_id, c.scope, c.created_at AS issued_at, c.expires_at
+            FROM web.credential AS c WHERE c.hash = introspect.token_hash AND c.kind = 'access_token' AND c.organisation_id IS NOT NULL AND web.is_live(c)
+            UNION ALL
+            SELECT false, x.client_id, x.id, x.scope, r.issued_at, r.expires_at
+            FROM openid.refresh_token AS r JOIN openid.sign_in AS x ON x.id = r.sign_in_id JOIN openid.client AS k ON k.id = x.client_id
+            WHERE r.hash = introspect.token_hash AND r.expires_at > public.stoa_now() AND r.replaced_at IS NULL AND (r.used_at IS NULL OR k.profile = 'fapi2')
+        ) AS t
+        JOIN openid.client AS k ON k.id = t.client_id AND k.closed_at IS NULL
+        JOIN openid.client AS me ON me.id = introspect.asked_by AND me.organisation_id = k.organisation_id AND me.closed_at IS NULL
+        LEFT JOIN openid.sign_in AS s ON s.id = t.sign_in_id
+        LEFT JOIN identity.account AS a ON a.id = s.account_id
+        WHERE s.id IS NULL OR (s.ended_at IS NULL AND a.closed_at IS NULL AND a.resident_id = s.resident_id);
+END
+$$;
+
+ALTER FUNCTION openid.introspect(token_hash bytea, asked_by text) OWNER TO stoa_door;
+
+CREATE FUNCTION openid.key_lead() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN '24:00:00'::interval;
+
+ALTER FUNCTION openid.key_lead() OWNER TO stoa_door;
+
+CREATE FUNCTION openid.key_period() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN ((30)::double precision * '24:00:00'::interval);
+
+ALTER FUNCTION openid.key_period() OWNER TO stoa_door;
+
+CREATE FUNCTION openid.logout_attempts_max() RETURNS smallint
+    LANGUAGE sql IMMUTABLE
+    RETURN (10)::smallint;
+
+ALTER FUNCTION openid.logout_attempts_max() OWNER TO stoa_door;
+
+CREATE FUNCTION openid.logout_retry_delay(attempt integer) RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN (attempt > 6) THEN '02:00:00'::interval ELSE (power((2)::double precision, ((attempt - 1))::double precision) * '00:01:00'::interval) END;
+
+ALTER FUNCTION openid.logout_retry_delay(attempt integer) OWNER TO stoa_door;
+
+CREATE FUNCTION openid.note_logout(notice uuid, attempt smallint, told boolean, outcome text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE openid.logout_notice AS n SET outcome = note_logout.outcome, told_at = CASE WHEN note_logout.told THEN public.stoa_now() END,
+            next_at = CASE WHEN NOT note_logout.told THEN n.next_at END
+        WHERE n.id = note_logout.notice AND n.told_at IS NULL AND (note_logout.told OR n.attempts = note_logout.attempt);
+END
+$$;
+
+ALTER FUNCTION openid.note_logout(notice uuid, attempt smallint, told boolean, outcome text) OWNER TO stoa_door;
+
+CREATE FUNCTION openid.poll_device(device_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, refresh_hash bytea, key_thumbprint text, OUT outcome text, OUT scope text[], OUT resource text, OUT sign_in_id uuid, OUT subject uuid, OUT nonce text, OUT signed_in_at timestamp with time zone, OUT authenticator_assurance smallint, OUT identity_assurance smallint, OUT id_token_claims text[], OUT issued_at timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    device record;
+    code bytea;
+BEGIN
+    SELECT d.interval_seconds, d.asked_at, r.id, r.client_id, r.answered_at, r.expires_at INTO device
+        FROM openid.device_request AS d JOIN openid.authorization_request AS r ON r.id = d.request_id
+        WHERE d.hash = poll_device.device_hash FOR UPDATE OF d;
+    IF device IS NULL OR device.client_id <> poll_device.client_id THEN
+        outcome := 'unknown';
+        RETURN;
+    END IF;
+    UPDATE openid.device_request AS d SET asked_at = public.stoa_now(),
+            interval_seconds = CASE WHEN device.asked_at > public.stoa_now() - make_interval(secs => device.interval_seconds)
+                THEN LEAST(d.interval_seconds + 5, 3600) ELSE d.interval_seconds END
+        WHERE d.hash = poll_device.device_hash;
+    IF device.answered_at IS NULL THEN
+        outcome := CASE WHEN device.expires_at <= public.stoa_now() THEN 'expired'
+            WHEN device.asked_at > public.stoa_now() - make_interval(secs => device.interval_seconds) THEN 'slow_down' ELSE 'pending' END;
+        RETURN;
+    END IF;
+    SELECT a.hash INTO code FROM openid.authorization_code AS a WHERE a.request_id = device.id;
+    IF code IS NULL THEN
+        outcome := 'refused';
+        RETURN;
+    END IF;
+    SELECT x.* INTO outcome, scope, resource, sign_in_id, subject, nonce, signed_in_at, authenticator_assurance, identity_assurance, id_token_claims, issued_at
+        FROM web.redeem_authorization_code(code, poll_device.client_id, poll_device.redirect_uri, poll_device.code_challenge, poll_device.token_hash,
+            poll_device.lifetime_seconds, poll_device.refresh_hash, poll_device.key_thumbprint) AS x;
+END
+$$;
+
+ALTER FUNCTION openid.poll_device(device_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, refresh_hash bytea, key_thumbprint text, OUT outcome text, OUT scope text[], OUT resource text, OUT sign_in_id uuid, OUT subject uuid, OUT nonce text, OUT signed_in_at timestamp with time zone, OUT authenticator_assurance smallint, OUT identity_assurance smallint, OUT id_token_claims text[], OUT issued_at timestamp with time zone) OWNER TO stoa_door;
+
+CREATE FUNCTION openid.refresh(token_hash bytea, client_id text, scope text[], access_hash bytea, lifetime_seconds integer, successor_hash bytea, key_thumbprint text, OUT outcome text, OUT has_rotated boolean, OUT granted text[], OUT resource text, OUT sign_in_id uuid, OUT subject uuid, OUT nonce text, OUT signed_in_at timestamp with time zone, OUT authenticator_assurance smallint, OUT identity_assurance smallint, OUT id_token_claims text[], OUT issued_at timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    held record;
+    token openid.refresh_token;
+    successor openid.refresh_token;
+BEGIN
+    SELECT s.id, s.client_id, s.subject, s.signed_in_at, s.authenticator_assurance, s.scope, s.ended_at, s.resource, s.key_thumbprint, k.kind, k.profile, k.organisation_id, r.identity_assurance,
+        a.closed_at IS NULL AND a.resident_id = s.resident_id AND k.closed_at IS NULL AS stands
+        INTO held
+        FROM openid.refresh_token AS t JOIN openid.sign_in AS s ON s.id = t.sign_in_id JOIN openid.client AS k ON k.id = s.client_id
+        JOIN identity.account AS a ON a.id = s.account_id JOIN register.resident AS r ON r.id = s.resident_id
+        WHERE t.hash = refresh.token_hash FOR UPDATE OF s;
+    IF held IS NULL OR held.client_id <> refresh.client_id THEN
+        outcome := 'unknown';
+        RETURN;
+    END IF;
+    -- Read after the wait for the sign-in's row: whoever held it may have used the token.
+    SELECT t.* INTO token FROM openid.refresh_token AS t WHERE t.hash = refresh.token_hash;
+    IF held.ended_at IS NOT NULL OR NOT held.stands THEN
+        outcome := 'ended';
+        RETURN;
+    ELSIF token.expires_at <= public.stoa_now() THEN
+        outcome := 'expired';
+        RETURN;
+    ELSIF NOT coalesce(refresh.scope, held.scope) <@ held.scope THEN
+        outcome := 'scope_unknown';
+        RETURN;
+    ELSIF held.kind = 'public' AND held.key_thumbprint IS NOT NULL AND held.key_thumbprint IS DISTINCT FROM refresh.key_thumbprint THEN
+        outcome := 'key_differs';
+        RETURN;
+    END IF;
+    has_rotated := held.profile <> 'fapi2';
+    IF has_rotated THEN
+        IF token.used_at IS NOT NULL OR token.replaced_at IS NOT NULL THEN
+            SELECT t.* INTO successor FROM openid.refresh_token AS t WHERE t.predecessor = refresh.token_hash AND t.replaced_at IS NULL;
+            IF token.replaced_at IS NOT NULL OR token.used_at <= public.stoa_now() - openid.refresh_grace() OR successor.hash IS NULL OR successor.used_at IS NOT NULL THEN
+                PERFORM openid.end_sign_in(held.id);
+                outcome := 'reused';
+                has_rotated := NULL;
+                RETURN;
+            END IF;
+            UPDATE openid.refresh_token AS t SET replaced_at = public.stoa_now() WHERE t.hash = successor.hash;
+            UPDATE web.credential AS c SET revoked_at = public.stoa_now() WHERE c.hash = successor.access_hash AND c.revoked_at IS NULL;
+        ELSE
+            UPDATE openid.refresh_token AS t SET used_at = public.stoa_now() WHERE t.hash = refresh.token_hash;
+        END IF;
+        INSERT INTO openid.refresh_token (hash, sign_in_id, predecessor, access_hash, expires_at)
+            VALUES (refresh.successor_hash, held.id, refresh.token_hash, refresh.access_hash, public.stoa_now() + openid.refresh_lifetime());
+    ELSE
+        UPDATE openid.refresh_token AS t SET expires_at = public.stoa_now() + openid.refresh_lifetime() WHERE t.hash = refresh.token_hash;
+    END IF;
+    outcome := 'issued';
+    granted := coalesce(refresh.scope, held.scope);
+    refresh.issued_at := public.stoa_now();
+    INSERT INTO web.credential (hash, kind, organisation_id, client_id, scope, authenticator_assurance, sign_in_id, expires_at)
+        VALUES (refresh.access_hash, 'access_token', held.organisation_id, held.client_id, refresh.granted, held.authenticator_assurance, held.id,
+            refresh.issued_at + make_interval(secs => LEAST(lifetime_seconds, 600)));
+    refresh.sign_in_id := held.id;
+    refresh.subject := held.subject;
+    refresh.resource := held.resource;
+    refresh.signed_in_at := held.signed_in_at;
+    refresh.authenticator_assurance := held.authenticator_assurance;
+    refresh.identity_assurance := held.identity_assurance;
+    refresh.id_token_claims := '{}';
+END
+$$;
+
+ALTER FUNCTION openid.refresh(token_hash bytea, client_id text, scope text[], access_hash bytea, lifetime_seconds integer, successor_hash bytea, key_thumbprint text, OUT outcome text, OUT has_rotated boolean, OUT granted text[], OUT resource text, OUT sign_in_id uuid, OUT subject uuid, OUT nonce text, OUT signed_in_at timestamp with time zone, OUT authenticator_assurance smallint, OUT identity_assurance smallint, OUT id_token_claims text[], OUT issued_at timestamp with time zone) OWNER TO stoa_door;
+
+CREATE FUNCTION openid.refresh_grace() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN '00:01:00'::interval;
+
+ALTER FUNCTION openid.refresh_grace() OWNER TO stoa_door;
+
+CREATE FUNCTION openid.refresh_lifetime() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN ((30)::double precision * '24:00:00'::interval);
+
+ALTER FUNCTION openid.refresh_lifetime() OWNER TO stoa_door;
+
+CREATE FUNCTION openid.register_service(token_hash bytea, id text, name jsonb, redirect_uris text[], jwks jsonb, scope text[], id_token_algorithm text, post_logout_redirect_uris text[], backchannel_logout_uri text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    token record;
+BEGIN
+    UPDATE openid.registration_token AS t SET uses_left = t.uses_left - 1
+        WHERE t.hash = register_service.token_hash AND t.uses_left > 0 AND t.expires_at > public.stoa_now()
+        RETURNING t.organisation_id, t.purpose INTO token;
+    IF token IS NULL THEN RETURN 'token_invalid'; END IF;
+    RETURN openid.add_service(register_service.id, token.organisation_id, register_service.name, register_service.redirect_uris, register_service.jwks,
+        register_service.scope, token.purpose, register_service.id_token_algorithm, 'baseline', '{}', register_service.post_logout_redirect_uris,
+        register_service.backchannel_logout_uri, false);
+END
+$$;
+
+ALTER FUNCTION openid.register_service(token_hash bytea, id text, name jsonb, redirect_uris text[], jwks jsonb, scope text[], id_token_algorithm text, post_logout_redirect_uris text[], backchannel_logout_uri text) OWNER TO stoa_door;
+
+CREATE FUNCTION openid.remove_past_keys() RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    removed integer;
+BEGIN
+    DELETE FROM openid.signing_key AS k WHERE EXISTS (
+        SELECT FROM openid.signing_key AS n WHERE n.algorithm = k.algorithm AND n.signs_from > k.signs_from AND n.signs_from < public.stoa_now() - interval '24 hours');
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    RETURN removed;
+END
+$$;
+
+ALTER FUNCTION openid.remove_past_keys() OWNER TO stoa_door;
+
+CREATE FUNCTION openid.remove_past_sign_ins() RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    removed integer;
+BEGIN
+    DELETE FROM openid.device_guess AS g WHERE g.at < public.stoa_now() - interval '10 minutes';
+    DELETE FROM openid.logout_notice AS n WHERE n.made_at < public.stoa_now() - interval '1 day';
+    WITH past AS (DELETE FROM openid.refresh_token AS t WHERE t.expires_at < public.stoa_now() RETURNING t.sign_in_id)
+    UPDATE openid.sign_in AS s SET ended_at = public.stoa_now()
+        WHERE s.id IN (SELECT p.sign_in_id FROM past AS p) AND s.ended_at IS NULL
+          AND NOT EXISTS (SELECT FROM openid.refresh_token AS t WHERE t.sign_in_id = s.id AND t.expires_at >= public.stoa_now());
+    DELETE FROM openid.sign_in AS s
+        WHERE s.created_at < public.stoa_now() - interval '1 day' AND (NOT 'offline_access' = ANY (s.scope) OR s.ended_at IS NOT NULL)
+          AND NOT EXISTS (SELECT FROM web.credential AS c WHERE c.sign_in_id = s.id);
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    RETURN removed;
+END
+$$;
+
+ALTER FUNCTION openid.remove_past_sign_ins() OWNER TO stoa_door;
+
+CREATE FUNCTION openid.replace_service_keys(credential bytea, id text, jwks jsonb) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    administrator uuid := (SELECT s.staff_id FROM web.staff_with(replace_service_keys.credential, '{organisation_administrator}') AS s);
+BEGIN
+    IF administrator IS NULL THEN RETURN false; END IF;
+    UPDATE openid.client AS k SET jwks = replace_service_keys.jwks
+        WHERE k.id = replace_service_keys.id AND k.kind = 'confidential' AND k.closed_at IS NULL AND 'openid' = ANY (k.scope);
+    IF NOT FOUND THEN RETURN false; END IF;
+    INSERT INTO openid.service_change (client_id, staff_id, what) VALUES (replace_service_keys.id, administrator, 'keys_replaced');
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION openid.replace_service_keys(credential bytea, id text, jwks jsonb) OWNER TO stoa_door;
+
+CREATE FUNCTION openid.revoke_token(token_hash bytea, client_id text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    owner text;
+    sign_in uuid;
+BEGIN
+    SELECT c.client_id INTO owner FROM web.credential AS c WHERE c.hash = revoke_token.token_hash AND c.kind = 'access_token' AND web.is_live(c);
+    IF owner IS NULL THEN
+        SELECT s.client_id, s.id INTO owner, sign_in FROM openid.refresh_token AS t JOIN openid.sign_in AS s ON s.id = t.sign_in_id
+            WHERE t.hash = revoke_token.token_hash;
+    END IF;
+    IF owner IS NULL THEN RETURN 'unknown'; END IF;
+    IF owner <> revoke_token.client_id THEN RETURN 'other_client'; END IF;
+    IF sign_in IS NULL THEN
+        UPDATE web.credential AS c SET revoked_at = public.stoa_now() WHERE c.hash = revoke_token.token_hash AND c.revoked_at IS NULL;
+    ELSE
+        PERFORM openid.end_sign_in(sign_in);
+    END IF;
+    RETURN 'revoked';
+END
+$$;
+
+ALTER FUNCTION openid.revoke_token(token_hash bytea, client_id text) OWNER TO stoa_door;
+
+CREATE FUNCTION openid.services(credential bytea) RETURNS TABLE(id text, name jsonb, organisation_name jsonb, purpose_title jsonb, purpose_explanation jsonb, attributes text[], redirect_uris text[], key_ids text[], scope text[], is_fapi boolean, created_at timestamp with time zone, closed_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT k.id, k.name, o.name, p.title, p.explanation, coalesce(p.attributes, '{}'), k.redirect_uris,
+            ARRAY(SELECT coalesce(j.key ->> 'kid', '-') FROM jsonb_array_elements(coalesce(k.jwks -> 'keys', '[]')) AS j (key)),
+            k.scope, k.profile = 'fapi2', k.created_at, k.closed_at
+        FROM web.staff_with(services.credential, '{organisation_administrator}') AS administrator
+        CROSS JOIN openid.client AS k JOIN consent.organisation AS o ON o.id = k.organisation_id
+        LEFT JOIN consent.processing_activity AS a ON a.id = k.activity_id
+        LEFT JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
+        WHERE 'openid' = ANY (k.scope)
+        ORDER BY k.closed_at IS NOT NULL, k.id;
+END
+$$;
+
+ALTER FUNCTION openid.services(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION openid.sign_in_of(token bytea) RETURNS TABLE(sign_in_id uuid, subject uuid, client_id text, scope text[], user_info_claims text[], has_claims boolean, now timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT s.id, s.subject, s.client_id, c.scope, s.user_info_claims, k.activity_id IS NOT NULL, public.stoa_now()
+        FROM web.credential AS c JOIN openid.sign_in AS s ON s.id = c.sign_in_id
+        JOIN identity.account AS a ON a.id = s.account_id AND a.resident_id = s.resident_id AND a.closed_at IS NULL
+        JOIN openid.client AS k ON k.id = s.client_id AND k.closed_at IS NULL
+        WHERE c.hash = sign_in_of.token AND web.is_live(c) AND s.ended_at IS NULL;
+END
+$$;
+
+ALTER FUNCTION openid.sign_in_of(token bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION openid.standing(request uuid, session bytea) RETURNS TABLE(client_id text, client_name jsonb, organisation_name jsonb, registered_at timestamp with time zone, redirect_uri text, scope text[], state text, prompt text[], max_age_seconds integer, essential_acr text[], browser bytea, created_at timestamp with time zone, expires_at timestamp with time zone, is_expired boolean, is_answered boolean, legal_basis text, law text, purpose_title jsonb, purpose_explanation jsonb, policy_version integer, attributes text[], shared text[], declined text[], connected_scope text[], connected_at timestamp with time zone, signed_in_at timestamp with time zone, authenticator_assurance smallint, identity_assurance smallint, now timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT r.client_id, k.name, o.name, k.created_at, r.redirect_uri, r.scope, r.state, r.prompt,
+            r.max_age_seconds, r.essential_acr, r.browser, r.created_at, r.expires_at,
+            r.expires_at <= public.stoa_now() OR k.closed_at IS NOT NULL, r.answered_at IS NOT NULL,
+            act.legal_basis, act.law, p.title, p.explanation, p.version,
+            ARRAY(SELECT a.id FROM register.attribute AS a WHERE a.id = ANY (r.attributes) AND a.id = ANY (p.attributes) ORDER BY a.position),
+            CASE WHEN act.legal_basis <> 'consent' THEN p.attributes WHEN held.state IN ('given', 'renewed') THEN held.attributes ELSE '{}' END,
+            coalesce(x.declined, '{}'), x.scope, x.connected_at, c.authenticated_at, c.authenticator_assurance, person.identity_assurance, public.stoa_now()
+        FROM openid.authorization_request AS r JOIN openid.client AS k ON k.id = r.client_id
+        LEFT JOIN consent.organisation AS o ON o.id = k.organisation_id
+        LEFT JOIN consent.processing_activity AS act ON act.id = k.activity_id
+        LEFT JOIN consent.policy AS p ON p.activity_id = act.id AND p.version = act.policy_version
+        LEFT JOIN web.credential AS c ON c.hash = standing.session AND c.kind = 'session' AND c.account_id IS NOT NULL AND web.is_live(c)
+        LEFT JOIN identity.account AS account ON account.id = c.account_id AND account.closed_at IS NULL
+        LEFT JOIN register.resident AS person ON person.id = account.resident_id
+        LEFT JOIN openid.connection AS x ON x.account_id = account.id AND x.client_id = k.id AND x.ended_at IS NULL
+        LEFT JOIN LATERAL (SELECT consent.state_at(s.state, s.valid_until, public.stoa_now()) AS state, s.attributes FROM consent.state AS s
+            WHERE s.resident_id = account.resident_id AND s.activity_id = act.id) AS held ON true
+        WHERE r.id = standing.request;
+END
+$$;
+
+ALTER FUNCTION openid.standing(request uuid, session bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION openid.take_logouts(notices_max integer) RETURNS TABLE(id uuid, attempt smallint, url text, client_id text, algorithm text, sign_in_id uuid, subject uuid, now timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        WITH due AS (
+            SELECT n.id FROM openid.logout_notice AS n WHERE n.next_at <= public.stoa_now()
+            ORDER BY n.next_at LIMIT take_logouts.notices_max FOR UPDATE SKIP LOCKED
+        ), taken AS (
+            UPDATE openid.logout_notice AS n SET attempts = n.attempts + 1,
+                next_at = CASE WHEN n.attempts + 1 < openid.logout_attempts_max() THEN public.stoa_now() + openid.logout_retry_delay(n.attempts + 1) END
+            FROM due AS d WHERE n.id = d.id
+            RETURNING n.id, n.attempts, n.client_id, n.sign_in_id, n.subject)
+        SELECT t.id, t.attempts, k.backchannel_logout_uri, k.id, k.id_token_algorithm, t.sign_in_id, t.subject, public.stoa_now()
+        FROM taken AS t JOIN openid.client AS k ON k.id = t.client_id WHERE k.backchannel_logout_uri IS NOT NULL AND k.closed_at IS NULL;
+END
+$$;
+
+ALTER FUNCTION openid.take_logouts(notices_max integer) OWNER TO stoa_door;
+
+CREATE FUNCTION openid.tell_logout(sign_in uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO openid.logout_notice (client_id, sign_in_id, subject)
+        SELECT s.client_id, s.id, s.subject FROM openid.sign_in AS s JOIN openid.client AS k ON k.id = s.client_id
+        WHERE s.id = tell_logout.sign_in AND k.backchannel_logout_uri IS NOT NULL AND k.closed_at IS NULL;
+END
+$$;
+
+ALTER FUNCTION openid.tell_logout(sign_in uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.approve_till(credential bytea, till uuid) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    approver uuid;
+    closing record;
+    cash uuid;
+    differences uuid;
+BEGIN
+    SELECT s.staff_id INTO approver FROM web.staff_with(approve_till.credential, '{finance_officer,approver}') AS s;
+    IF NOT FOUND THEN RETURN 'role_missing'; END IF;
+    PERFORM payments.lock_till(approve_till.till);
+    SELECT c.till_id, c.closed_by, c.expected, c.counted, t.currency, t.ledger_account INTO closing
+        FROM payments.till_closing AS c JOIN payments.till AS t ON t.id = c.till_id WHERE c.till_id = approve_till.till;
+    IF NOT FOUND THEN RETURN 'till_unknown'; END IF;
+    IF closing.counted = closing.expected THEN RETURN 'no_difference'; END IF;
+    IF EXISTS (SELECT FROM payments.till_approval AS a WHERE a.till_id = closing.till_id) THEN RETURN 'already_approved'; END IF;
+    IF closing.closed_by = approver THEN RETURN 'self_approval'; END IF;
+    INSERT INTO payments.till_approval (till_id, closed_by, approved_by) VALUES (closing.till_id, closing.closed_by, approver);
+    cash := payments.cash_account(closing.currency, false);
+    differences := payments.cash_account(closing.currency, true);
+    IF closing.counted > closing.expected THEN
+        PERFORM payments.move_cash(payments.derived_id('till difference ' || closing.till_id), closing.ledger_account, differences,
+            closing.counted - closing.expected, closing.currency, 'TILL OVER', approver);
+    ELSE
+        PERFORM payments.move_cash(payments.derived_id('till difference ' || closing.till_id), differences, closing.ledger_account,
+            closing.expected - closing.counted, closing.currency, 'TILL SHORT', approver);
+    END IF;
+    PERFORM payments.move_cash(payments.derived_id('till closing ' || closing.till_id), cash, closing.ledger_account, closing.counted, closing.currency,
+        'TILL CLOSING', approver);
+    RETURN 'approved';
+END
+$$;
+
+ALTER FUNCTION payments.approve_till(credential bytea, till uuid) OWNER TO stoa_door;
+
+CREATE TABLE payments.bank_report (
+    id uuid NOT NULL,
+    file_sha256 bytea NOT NULL,
+    "position" integer NOT NULL,
+    account_id uuid NOT NULL,
+    kind text NOT NULL,
+    reported_id text NOT NULL,
+    sequence_number bigint,
+    period_from timestamp with time zone,
+    period_to timestamp with time zone,
+    opening bigint,
+    opening_currency text,
+    opening_on date,
+    closing bigint,
+    closing_currency text,
+    closing_on date,
+    problems text[] NOT NULL,
+    CONSTRAINT bank_report_check CHECK ((num_nulls(opening, opening_currency, opening_on) = ANY (ARRAY[0, 3]))),
+    CONSTRAINT bank_report_check1 CHECK ((num_nulls(closing, closing_currency, closing_on) = ANY (ARRAY[0, 3]))),
+    CONSTRAINT bank_report_kind_check CHECK ((kind = ANY (ARRAY['statement'::text, 'notification'::text]))),
+    CONSTRAINT bank_report_position_check CHECK (("position" >= 1)),
+    CONSTRAINT bank_report_problems_check CHECK ((problems <@ ARRAY['opening_missing'::text, 'closing_missing'::text, 'balances_differ'::text, 'currency'::text, 'day_missing'::text])),
+    CONSTRAINT bank_report_reported_id_check CHECK ((length(reported_id) <= 500))
+);
+
+ALTER TABLE payments.bank_report OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.are_apart(one payments.bank_report, other payments.bank_report) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN (num_nulls((one).period_from, (one).period_to, (other).period_from, (other).period_to) = 0) THEN (((one).period_to <= (other).period_from) OR ((other).period_to <= (one).period_from)) WHEN (((one).sequence_number = (other).sequence_number) OR (((one).opening = (other).opening) AND ((one).closing = (other).closing))) THEN false ELSE (COALESCE((((one).closing = (other).opening) AND ((one).closing_on <= (other).opening_on)), false) OR COALESCE((((other).closing = (one).opening) AND ((other).closing_on <= (one).opening_on)), false)) END;
+
+ALTER FUNCTION payments.are_apart(one payments.bank_report, other payments.bank_report) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.assign_item(credential bytea, item uuid, bill_reference text, receipt_code text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    officer uuid;
+    part record;
+    owed record;
+    rest bigint;
+    net bigint;
+    allocations jsonb;
+BEGIN
+    SELECT s.staff_id INTO officer FROM web.staff_with(assign_item.credential, '{finance_officer}') AS s;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'role_missing'); END IF;
+    SELECT i.id, i.currency, m.direction, a.suspense_account INTO part
+        FROM payments.bank_item AS i JOIN payments.bank_movement AS m ON m.id = i.movement_id JOIN payments.bank_account AS a ON a.id = m.account_id
+        WHERE i.id = assign_item.item;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'item_unknown'); END IF;
+    IF part.direction <> 'credit' THEN RETURN jsonb_build_object('outcome', 'not_received'); END IF;
+    SELECT b.id, b.currency, b.reference INTO owed FROM payments.bill AS b
+        WHERE b.reference = assign_item.bill_reference OR b.creditor_reference = assign_item.bill_reference;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'bill_unknown'); END IF;
+    IF owed.currency <> part.currency THEN RETURN jsonb_build_object('outcome', 'currency_differs'); END IF;
+
+    PERFORM payments.lock_item(part.id);
+    rest := payments.item_rest(part.id);
+    IF rest <= 0 THEN RETURN jsonb_build_object('outcome', 'nothing_left'); END IF;
+    PERFORM payments.lock_bill(owed.id);
+    net := GREATEST(0, LEAST(rest, payments.outstanding(owed.id)));
+    allocations := payments.plan_allocation(part.id, owed.id, rest, net, assign_item.receipt_code);
+    PERFORM payments.post_from_suspense(part.currency, '{}', '{}', '{}', '{}', '{}', allocations, part.suspense_account, officer, 'staff', officer::text);
+    RETURN jsonb_build_object('outcome', 'assigned', 'amount', net, 'surplus', rest - net, 'reference', owed.reference, 'notices', payments.notices(allocations));
+END
+$$;
+
+ALTER FUNCTION payments.assign_item(credential bytea, item uuid, bill_reference text, receipt_code text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.bank_item_history_for(credential bytea, item uuid) RETURNS TABLE(kind text, amount bigint, currency text, reference text, reason text, staff_name text, at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT h.kind, h.amount, i.currency, h.reference, h.reason, s.display_name, h.at
+        FROM payments.bank_item AS i
+        CROSS JOIN LATERAL (
+            SELECT 'received' AS kind, i.amount, NULL::text AS reference, NULL::text AS reason, NULL::uuid AS staff_id, i.recorded_at AS at, 0 AS step
+            UNION ALL
+            SELECT CASE WHEN a.payment_id IS NULL THEN 'credited' WHEN a.assigned_by IS NULL THEN 'matched' ELSE 'assigned' END, a.amount, b.reference, NULL,
+                a.assigned_by, a.allocated_at, CASE WHEN a.payment_id IS NULL THEN 2 ELSE 1 END
+            FROM payments.bank_allocation AS a JOIN payments.bill AS b ON b.id = a.bill_id WHERE a.item_id = i.id
+            UNION ALL
+            SELECT 'return_proposed', r.amount, NULL, r.reason, r.proposed_by, r.proposed_at, 3 FROM payments.bank_return AS r WHERE r.item_id = i.id
+            UNION ALL
+            SELECT 'return_' || d.kind, r.amount, NULL, NULL, d.decided_by, d.decided_at, 4
+            FROM payments.bank_return AS r JOIN payments.bank_return_decision AS d ON d.return_id = r.id WHERE r.item_id = i.id) AS h
+        LEFT JOIN identity.staff AS s ON s.id = h.staff_id
+        WHERE i.id = bank_item_history_for.item
+          AND EXISTS (SELECT FROM web.staff_with(bank_item_history_for.credential, '{finance_officer,approver,auditor}'))
+        ORDER BY h.at, h.step;
+END
+$$;
+
+ALTER FUNCTION payments.bank_item_history_for(credential bytea, item uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.bank_items_for(credential bytea, item uuid, page_size integer) RETURNS TABLE(id uuid, account text, direction text, is_reversal boolean, amount bigint, rest bigint, currency text, booked_on date, bank_reference text, creditor_reference text, payer_name text, payer_account text, remittance text, return_id uuid, return_reason text, return_amount bigint, returned_by_me boolean)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT i.id, a.identification, m.direction, m.is_reversal, i.amount, remains.amount, i.currency, m.booked_on, e.bank_reference,
+            part.value ->> 'creditor_reference', part.value ->> 'payer_name', part.value ->> 'payer_account', part.value ->> 'text',
+            r.id, r.reason, r.amount, r.proposed_by = s.staff_id
+        FROM web.staff_with(bank_items_for.credential, '{finance_officer,approver,auditor}') AS s
+        JOIN payments.bank_item AS i ON CASE WHEN bank_items_for.item IS NULL THEN i.id IN (SELECT w.item_id FROM payments.bank_item_waiting AS w)
+                                             ELSE i.id = bank_items_for.item END
+        JOIN payments.bank_movement AS m ON m.id = i.movement_id
+        JOIN payments.bank_account AS a ON a.id = m.account_id
+        JOIN payments.bank_entry AS e ON (e.report_id, e.position) = (m.report_id, m.position)
+        CROSS JOIN LATERAL (SELECT e.parts -> (i.number - 1) AS value) AS part
+        CROSS JOIN LATERAL (SELECT payments.item_rest(i.id) AS amount) AS remains
+        LEFT JOIN payments.bank_return AS r ON r.item_id = i.id
+            AND NOT EXISTS (SELECT FROM payments.bank_return_decision AS d WHERE d.return_id = r.id)
+        WHERE (r.id IS NOT NULL OR EXISTS (SELECT FROM web.staff_with(bank_items_for.credential, '{finance_officer,auditor}')))
+        ORDER BY m.booked_on, i.id
+        LIMIT LEAST(bank_items_for.page_size, 201);
+END
+$$;
+
+ALTER FUNCTION payments.bank_items_for(credential bytea, item uuid, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.bank_reports_for(credential bytea, report uuid, page_size integer) RETURNS TABLE(id uuid, account text, currency text, kind text, reported_id text, imported_at timestamp with time zone, imported_by text, opening bigint, opening_currency text, opening_on date, closing bigint, closing_currency text, closing_on date, entry_count bigint, came_in bigint, went_out bigint, problems text[], decision text, decision_reason text, decided_by text, decided_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT r.id, a.identification, a.currency, r.kind, r.reported_id, f.imported_at, importer.display_name, r.opening, r.opening_currency, r.opening_on, r.closing,
+            r.closing_currency, r.closing_on, e.count, e.came_in, e.went_out, r.problems, d.kind, d.reason, decider.display_name, d.decided_at
+        FROM web.staff_with(bank_reports_for.credential, '{finance_officer,auditor}') AS s
+        CROSS JOIN payments.bank_report AS r
+        JOIN payments.bank_account AS a ON a.id = r.account_id
+        JOIN payments.bank_file AS f ON f.sha256 = r.file_sha256
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS count, coalesce(sum(x.amount) FILTER (WHERE x.direction = 'credit'), 0)::bigint AS came_in,
+                coalesce(sum(x.amount) FILTER (WHERE x.direction = 'debit'), 0)::bigint AS went_out
+            FROM payments.bank_entry AS x WHERE x.report_id = r.id AND x.status = 'BOOK') AS e
+        LEFT JOIN identity.staff AS importer ON importer.id = f.imported_by
+        LEFT JOIN payments.bank_report_decision AS d ON d.report_id = r.id
+        LEFT JOIN identity.staff AS decider ON decider.id = d.decided_by
+        WHERE bank_reports_for.report IS NULL OR r.id = bank_reports_for.report
+        ORDER BY f.imported_at DESC, r.position
+        LIMIT LEAST(bank_reports_for.page_size, 201);
+END
+$$;
+
+ALTER FUNCTION payments.bank_reports_for(credential bytea, report uuid, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.bank_waiting_for(credential bytea) RETURNS TABLE(count bigint, oldest timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT count(*), min(w.at) FROM (
+            SELECT i.recorded_at AS at
+            FROM payments.bank_item_waiting AS q JOIN payments.bank_item AS i ON i.id = q.item_id
+            WHERE EXISTS (SELECT FROM web.staff_with(bank_waiting_for.credential, '{finance_officer}'))
+               OR EXISTS (SELECT FROM web.staff_with(bank_waiting_for.credential, '{approver}') AS s
+                          JOIN payments.bank_return AS r ON r.item_id = i.id AND r.proposed_by <> s.staff_id
+                          WHERE NOT EXISTS (SELECT FROM payments.bank_return_decision AS d WHERE d.return_id = r.id))
+            UNION ALL
+            SELECT f.imported_at
+            FROM payments.bank_report AS r JOIN payments.bank_file AS f ON f.sha256 = r.file_sha256
+            WHERE r.problems <> '{}' AND NOT EXISTS (SELECT FROM payments.bank_report_decision AS d WHERE d.report_id = r.id)
+              AND EXISTS (SELECT FROM web.staff_with(bank_waiting_for.credential, '{finance_officer}'))) AS w;
+END
+$$;
+
+ALTER FUNCTION payments.bank_waiting_for(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.bill_for(credential bytea, bill_reference text) RETURNS TABLE(id uuid, kind text, reference text, title jsonb, currency text, amount bigint, outstanding bigint, issued_on date, due_on date)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT b.id, b.kind, b.reference, b.title, b.currency, b.amount, payments.outstanding(b.id), b.issued_on, b.due_on
+        FROM web.staff_with(bill_for.credential, '{finance_officer,approver,auditor}') AS s
+        JOIN payments.bill AS b ON b.reference = bill_for.bill_reference OR b.creditor_reference = bill_for.bill_reference;
+END
+$$;
+
+ALTER FUNCTION payments.bill_for(credential bytea, bill_reference text) OWNER TO stoa_door;
+
 CREATE FUNCTION payments.bill_lines_of(credential bytea, bill uuid) RETURNS TABLE("position" integer, description jsonb, amount bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4944,36 +6978,36 @@ $$;
 
 ALTER FUNCTION payments.bill_lines_of(credential bytea, bill uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION payments.bill_of(credential bytea, bill uuid) RETURNS TABLE(id uuid, kind text, reference text, title jsonb, currency text, amount bigint, issued_on date, due_on date, created_at timestamp with time zone, payment_id uuid, gross bigint, fee bigint, net bigint, receipt_code text, transfer_id uuid, paid_at timestamp with time zone, asked_at timestamp with time zone)
+CREATE FUNCTION payments.bill_of(credential bytea, bill uuid) RETURNS TABLE(id uuid, kind text, reference text, creditor_reference text, title jsonb, currency text, amount bigint, outstanding bigint, issued_on date, due_on date, created_at timestamp with time zone, payment_id uuid, method text, gross bigint, fee bigint, net bigint, receipt_code text, transfer_id uuid, paid_at timestamp with time zone, asked_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT b.id, b.kind, b.reference, b.title, b.currency, b.amount, b.issued_on, b.due_on, b.created_at,
-            p.id, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at, public.stoa_now()
+        SELECT b.id, b.kind, b.reference, b.creditor_reference, b.title, b.currency, b.amount, payments.outstanding(b.id), b.issued_on, b.due_on,
+            b.created_at, p.id, p.method, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at, public.stoa_now()
         FROM ledger.holder(bill_of.credential, '{bills,payments}') AS h
         JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
         JOIN payments.bill AS b ON b.resident_id = r.id
-        LEFT JOIN payments.payment AS p ON p.bill_id = b.id
+        LEFT JOIN LATERAL (SELECT x.* FROM payments.payment AS x WHERE x.bill_id = b.id ORDER BY x.paid_at DESC, x.id DESC LIMIT 1) AS p ON true
         WHERE b.id = bill_of.bill;
 END
 $$;
 
 ALTER FUNCTION payments.bill_of(credential bytea, bill uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION payments.bills_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, kind text, reference text, title jsonb, currency text, amount bigint, issued_on date, due_on date, created_at timestamp with time zone, payment_id uuid, gross bigint, fee bigint, net bigint, receipt_code text, transfer_id uuid, paid_at timestamp with time zone, asked_at timestamp with time zone)
+CREATE FUNCTION payments.bills_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, kind text, reference text, creditor_reference text, title jsonb, currency text, amount bigint, outstanding bigint, issued_on date, due_on date, created_at timestamp with time zone, payment_id uuid, method text, gross bigint, fee bigint, net bigint, receipt_code text, transfer_id uuid, paid_at timestamp with time zone, asked_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT b.id, b.kind, b.reference, b.title, b.currency, b.amount, b.issued_on, b.due_on, b.created_at,
-            p.id, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at, public.stoa_now()
+        SELECT b.id, b.kind, b.reference, b.creditor_reference, b.title, b.currency, b.amount, payments.outstanding(b.id), b.issued_on, b.due_on,
+            b.created_at, p.id, p.method, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at, public.stoa_now()
         FROM ledger.holder(bills_of.credential, '{bills}') AS h
         JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
         JOIN payments.bill AS b ON b.resident_id = r.id
-        LEFT JOIN payments.payment AS p ON p.bill_id = b.id
+        LEFT JOIN LATERAL (SELECT x.* FROM payments.payment AS x WHERE x.bill_id = b.id ORDER BY x.paid_at DESC, x.id DESC LIMIT 1) AS p ON true
         WHERE bills_of.before_at IS NULL OR (b.created_at, b.id) < (bills_of.before_at, bills_of.before_id)
         ORDER BY b.created_at DESC, b.id DESC
         LIMIT LEAST(bills_of.page_size, 201);
@@ -4981,6 +7015,146 @@ END
 $$;
 
 ALTER FUNCTION payments.bills_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.book_report(report uuid, actor_kind text, actor_id text) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    told payments.bank_report;
+    account payments.bank_account;
+    entry record;
+    movement uuid;
+    fresh uuid[] := '{}';
+    known integer := 0;
+    named record;
+    -- Of the transfers to post, in order.
+    ids uuid[] := '{}';
+    debits uuid[] := '{}';
+    credits uuid[] := '{}';
+    amounts bigint[] := '{}';
+    refs text[] := '{}';
+    allocations jsonb;
+BEGIN
+    SELECT r.* INTO STRICT told FROM payments.bank_report AS r WHERE r.id = report;
+    SELECT a.* INTO STRICT account FROM payments.bank_account AS a WHERE a.id = told.account_id;
+
+    -- The bank's reference, where it is the same, says more than anything else.
+    FOR entry IN SELECT e.* FROM payments.bank_entry AS e
+            WHERE e.report_id = told.id AND e.status = 'BOOK' AND e.amount > 0 AND e.bank_reference IS NOT NULL ORDER BY e.position LOOP
+        SELECT m.id INTO movement
+            FROM (SELECT e.report_id, e.position FROM payments.bank_entry AS e WHERE e.bank_reference = entry.bank_reference OFFSET 0) AS x
+            CROSS JOIN LATERAL (SELECT y.movement_id FROM payments.bank_sighting AS y WHERE y.report_id = x.report_id AND y.position = x.position OFFSET 0) AS s
+            CROSS JOIN LATERAL (SELECT y.* FROM payments.bank_movement AS y WHERE y.id = s.movement_id OFFSET 0) AS m
+            WHERE m.account_id = account.id AND m.booked_on = entry.booked_on AND m.amount = entry.amount
+              AND m.direction = entry.direction AND m.is_reversal = entry.is_reversal
+              AND NOT EXISTS (SELECT FROM payments.bank_sighting AS y WHERE y.movement_id = m.id AND y.report_id = told.id)
+            ORDER BY m.recorded_at, m.id LIMIT 1;
+        CONTINUE WHEN NOT FOUND;
+        INSERT INTO payments.bank_sighting (report_id, position, movement_id) VALUES (told.id, entry.position, movement);
+        known := known + 1;
+    END LOOP;
+
+    FOR entry IN SELECT e.* FROM payments.bank_entry AS e
+            WHERE e.report_id = told.id AND e.status = 'BOOK' AND e.amount > 0
+              AND NOT EXISTS (SELECT FROM payments.bank_sighting AS s WHERE (s.report_id, s.position) = (e.report_id, e.position))
+            ORDER BY e.position LOOP
+        -- Without the reference: one of which the same was told, or else one of which nothing was. What is doubtful is one movement: a statement, whose
+        -- balances prove how many there were, makes it two.
+        movement := NULL;
+        IF entry.content IS NOT NULL THEN
+            SELECT m.id INTO movement
+                FROM (SELECT e.report_id, e.position FROM payments.bank_entry AS e WHERE e.content = entry.content OFFSET 0) AS x
+                CROSS JOIN LATERAL (SELECT y.movement_id FROM payments.bank_sighting AS y WHERE y.report_id = x.report_id AND y.position = x.position OFFSET 0) AS s
+                CROSS JOIN LATERAL (SELECT y.* FROM payments.bank_movement AS y WHERE y.id = s.movement_id OFFSET 0) AS m
+                WHERE m.account_id = account.id AND m.booked_on = entry.booked_on AND m.amount = entry.amount
+                  AND m.direction = entry.direction AND m.is_reversal = entry.is_reversal AND m.report_id <> told.id
+                  AND payments.may_be(m.id, entry.content, entry.bank_reference, told)
+                ORDER BY m.recorded_at, m.id LIMIT 1;
+        END IF;
+        IF movement IS NULL THEN
+            SELECT m.id INTO movement FROM payments.bank_movement AS m
+                WHERE m.account_id = account.id AND m.booked_on = entry.booked_on AND m.amount = entry.amount
+                  AND m.direction = entry.direction AND m.is_reversal = entry.is_reversal AND m.report_id <> told.id
+                  AND (entry.content IS NULL OR NOT m.is_told) AND payments.may_be(m.id, entry.content, entry.bank_reference, told)
+                ORDER BY m.recorded_at, m.id LIMIT 1;
+        END IF;
+        IF movement IS NOT NULL THEN
+            known := known + 1;
+        ELSE
+            movement := payments.derived_id('bank movement ' || encode(told.file_sha256, 'hex') || ' ' || told.position || ' ' || entry.position);
+            INSERT INTO payments.bank_movement (id, account_id, direction, is_reversal, amount, booked_on, is_told, report_id, position)
+                VALUES (movement, account.id, entry.direction, entry.is_reversal, entry.amount, entry.booked_on, entry.content IS NOT NULL, told.id, entry.position);
+            INSERT INTO payments.bank_item (id, movement_id, number, amount, currency)
+                SELECT payments.derived_id('bank item ' || movement || ' ' || p.number), movement, p.number, (p.part ->> 'amount')::bigint, account.currency
+                FROM jsonb_array_elements(entry.parts) WITH ORDINALITY AS p (part, number);
+            fresh := fresh || movement;
+            ids := ids || movement;
+            debits := debits || CASE entry.direction WHEN 'credit' THEN account.ledger_account ELSE account.suspense_account END;
+            credits := credits || CASE entry.direction WHEN 'credit' THEN account.suspense_account ELSE account.ledger_account END;
+            amounts := amounts || entry.amount;
+            refs := refs || left(coalesce(entry.bank_reference, told.reported_id), 140);
+        END IF;
+        INSERT INTO payments.bank_sighting (report_id, position, movement_id) VALUES (told.id, entry.position, movement);
+    END LOOP;
+
+    -- The bills that the new parts name, locked in the order of their ids.
+    FOR named IN SELECT DISTINCT n.bill_id FROM payments.named_bills(fresh) AS n ORDER BY n.bill_id LOOP
+        PERFORM payments.lock_bill(named.bill_id);
+    END LOOP;
+    -- What came first pays first.
+    SELECT coalesce(jsonb_agg(p.value ORDER BY w."position", w.number, p.number), '[]') INTO allocations
+        FROM (SELECT n.*, GREATEST(0, LEAST(n.amount, payments.outstanding(n.bill_id) - coalesce(sum(n.amount) OVER earlier, 0)))::bigint AS net
+              FROM payments.named_bills(fresh) AS n
+              WINDOW earlier AS (PARTITION BY n.bill_id ORDER BY n."position", n.number ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS w
+        CROSS JOIN LATERAL jsonb_array_elements(payments.plan_allocation(w.item_id, w.bill_id, w.amount, w.net, w.receipt_code))
+            WITH ORDINALITY AS p (value, number);
+    PERFORM payments.post_from_suspense(account.currency, ids, debits, credits, amounts, refs, allocations, account.suspense_account, NULL, actor_kind, actor_id);
+    RETURN jsonb_build_object(
+        'booked', cardinality(fresh), 'known', known,
+        'matched', (SELECT count(DISTINCT a.value ->> 'item') FROM jsonb_array_elements(allocations) AS a),
+        'notices', payments.notices(allocations));
+END
+$$;
+
+ALTER FUNCTION payments.book_report(report uuid, actor_kind text, actor_id text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.cash_account(currency text, is_difference boolean) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    account uuid := payments.derived_id(CASE WHEN is_difference THEN 'cash differences ' ELSE 'cash ' END || cash_account.currency);
+BEGIN
+    IF NOT ledger.open_account(account, CASE WHEN is_difference THEN 'suspense' ELSE 'funding' END, cash_account.currency, NULL, 'city',
+                               CASE WHEN is_difference THEN 'credit' ELSE 'debit' END, true) THEN
+        RAISE EXCEPTION 'the ledger has another account under this id' USING ERRCODE = 'check_violation', CONSTRAINT = 'cash_account_in_ledger';
+    END IF;
+    RETURN account;
+END
+$$;
+
+ALTER FUNCTION payments.cash_account(currency text, is_difference boolean) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.check_bank_account() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM ledger.account AS a WHERE a.id = NEW.ledger_account AND a.kind = 'funding' AND a.currency = NEW.currency)
+       OR NOT EXISTS (SELECT FROM ledger.account AS a WHERE a.id = NEW.suspense_account AND a.kind = 'suspense' AND a.currency = NEW.currency) THEN
+        RAISE EXCEPTION 'a bank account has a funding and a suspense account of its currency'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'bank_account_in_ledger';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+ALTER FUNCTION payments.check_bank_account() OWNER TO stoa_owner;
 
 CREATE FUNCTION payments.check_bill() RETURNS trigger
     LANGUAGE plpgsql
@@ -5002,6 +7176,270 @@ $$;
 
 ALTER FUNCTION payments.check_bill() OWNER TO stoa_owner;
 
+CREATE FUNCTION payments.check_item() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM payments.lock_item(NEW.item_id);
+    IF payments.item_rest(NEW.item_id) < 0 THEN
+        RAISE EXCEPTION 'what was received is given out once' USING ERRCODE = 'check_violation', CONSTRAINT = 'allocated_within_item';
+    END IF;
+    PERFORM payments.refresh_waiting(NEW.item_id);
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION payments.check_item() OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.check_movement() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    movement uuid := CASE TG_TABLE_NAME WHEN 'bank_movement' THEN to_jsonb(NEW) ->> 'id' ELSE to_jsonb(NEW) ->> 'movement_id' END;
+BEGIN
+    IF (SELECT m.amount FROM payments.bank_movement AS m WHERE m.id = movement)
+        IS DISTINCT FROM (SELECT sum(i.amount) FROM payments.bank_item AS i WHERE i.movement_id = movement) THEN
+        RAISE EXCEPTION 'the parts of a movement sum to it' USING ERRCODE = 'check_violation', CONSTRAINT = 'movement_equals_items';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION payments.check_movement() OWNER TO stoa_door;
+
+CREATE FUNCTION payments.check_payment() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM payments.lock_bill(NEW.bill_id);
+    IF payments.outstanding(NEW.bill_id) < 0 THEN
+        RAISE EXCEPTION 'the payments of a bill sum to at most its amount' USING ERRCODE = 'check_violation', CONSTRAINT = 'payment_within_bill';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION payments.check_payment() OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.check_till_payment() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM payments.lock_till(NEW.till_id);
+    IF EXISTS (SELECT FROM payments.till_closing AS c WHERE c.till_id = NEW.till_id) THEN
+        RAISE EXCEPTION 'a closed till takes nothing' USING ERRCODE = 'check_violation', CONSTRAINT = 'till_is_open';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION payments.check_till_payment() OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.check_waiver() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    bill uuid := (SELECT w.bill_id FROM payments.waiver AS w WHERE w.id = NEW.waiver_id);
+BEGIN
+    PERFORM payments.lock_bill(bill);
+    IF payments.outstanding(bill) < 0 THEN
+        RAISE EXCEPTION 'what is forgone of a bill is at most what is left to pay' USING ERRCODE = 'check_violation', CONSTRAINT = 'waiver_within_bill';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION payments.check_waiver() OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.close_till(credential bytea, till uuid, counted bigint, explanation text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    clerk uuid;
+    place record;
+    expected bigint;
+BEGIN
+    SELECT s.staff_id INTO clerk FROM web.staff_with(close_till.credential, '{caseworker}') AS s;
+    IF NOT FOUND THEN RETURN 'role_missing'; END IF;
+    SELECT t.id, t.currency, t.ledger_account INTO place FROM payments.till AS t WHERE t.id = close_till.till AND t.opened_by = clerk;
+    IF NOT FOUND THEN RETURN 'till_unknown'; END IF;
+    PERFORM payments.lock_till(place.id);
+    IF EXISTS (SELECT FROM payments.till_closing AS c WHERE c.till_id = place.id) THEN RETURN 'already_closed'; END IF;
+    SELECT a.posted INTO expected FROM ledger.account AS a WHERE a.id = place.ledger_account;
+    IF close_till.counted <> expected AND close_till.explanation IS NULL THEN RETURN 'explanation_missing'; END IF;
+    INSERT INTO payments.till_closing (till_id, closed_by, expected, counted, explanation)
+        VALUES (place.id, clerk, expected, close_till.counted, CASE WHEN close_till.counted <> expected THEN close_till.explanation END);
+    IF close_till.counted <> expected THEN RETURN 'waits'; END IF;
+    PERFORM payments.move_cash(payments.derived_id('till closing ' || place.id), payments.cash_account(place.currency, false), place.ledger_account, expected,
+        place.currency, 'TILL CLOSING', clerk);
+    RETURN 'closed';
+END
+$$;
+
+ALTER FUNCTION payments.close_till(credential bytea, till uuid, counted bigint, explanation text) OWNER TO stoa_door;
+
+CREATE TABLE payments.bank_account (
+    id uuid NOT NULL,
+    identification text NOT NULL,
+    holder text NOT NULL,
+    currency text NOT NULL,
+    ledger_account uuid NOT NULL,
+    suspense_account uuid NOT NULL,
+    collects boolean NOT NULL,
+    opened_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bank_account_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT bank_account_holder_check CHECK (((length(holder) >= 1) AND (length(holder) <= 70))),
+    CONSTRAINT bank_account_identification_check CHECK ((identification ~ '^[A-Z0-9]{4,34}$'::text))
+);
+
+ALTER TABLE payments.bank_account OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.collecting_account(currency text) RETURNS TABLE(identification text, holder text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT a.identification,
+     a.holder
+    FROM payments.bank_account a
+   WHERE ((a.currency = collecting_account.currency) AND a.collects);
+END;
+
+ALTER FUNCTION payments.collecting_account(currency text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.decide_report(credential bytea, report uuid, decision text, reason text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    officer uuid;
+    told record;
+BEGIN
+    SELECT s.staff_id INTO officer FROM web.staff_with(decide_report.credential, '{finance_officer}') AS s;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'role_missing'); END IF;
+    SELECT r.id, r.account_id, r.problems INTO told FROM payments.bank_report AS r WHERE r.id = decide_report.report AND r.problems <> '{}';
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'report_unknown'); END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('payments.bank_account ' || told.account_id, 0));
+    IF EXISTS (SELECT FROM payments.bank_report_decision AS d WHERE d.report_id = told.id) THEN RETURN jsonb_build_object('outcome', 'already_decided'); END IF;
+    IF decide_report.decision = 'booked' AND told.problems && '{currency,day_missing}' THEN RETURN jsonb_build_object('outcome', 'not_bookable'); END IF;
+    INSERT INTO payments.bank_report_decision (report_id, kind, reason, decided_by) VALUES (told.id, decide_report.decision, decide_report.reason, officer);
+    IF decide_report.decision = 'discarded' THEN RETURN jsonb_build_object('outcome', 'discarded'); END IF;
+    RETURN jsonb_build_object('outcome', 'booked') || payments.book_report(told.id, 'staff', officer::text);
+END
+$$;
+
+ALTER FUNCTION payments.decide_report(credential bytea, report uuid, decision text, reason text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.decide_return(credential bytea, return_id uuid, decision text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    decider uuid;
+    proposal record;
+BEGIN
+    SELECT s.staff_id INTO decider FROM web.staff_with(decide_return.credential, '{finance_officer,approver}') AS s;
+    IF NOT FOUND THEN RETURN 'role_missing'; END IF;
+    SELECT r.id, r.item_id, r.proposed_by INTO proposal FROM payments.bank_return AS r WHERE r.id = decide_return.return_id;
+    IF NOT FOUND THEN RETURN 'return_unknown'; END IF;
+    PERFORM payments.lock_item(proposal.item_id);
+    IF EXISTS (SELECT FROM payments.bank_return_decision AS d WHERE d.return_id = proposal.id) THEN RETURN 'already_decided'; END IF;
+    IF proposal.proposed_by = decider THEN RETURN 'self_approval'; END IF;
+    INSERT INTO payments.bank_return_decision (return_id, proposed_by, kind, decided_by) VALUES (proposal.id, proposal.proposed_by, decide_return.decision, decider);
+    RETURN decide_return.decision;
+END
+$$;
+
+ALTER FUNCTION payments.decide_return(credential bytea, return_id uuid, decision text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.decide_waiver(credential bytea, waiver uuid, decision text, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT reference text, OUT language text) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    decider uuid;
+    proposal record;
+BEGIN
+    SELECT s.staff_id INTO decider FROM web.staff_with(decide_waiver.credential, '{finance_officer,approver}') AS s;
+    IF NOT FOUND THEN outcome := 'role_missing'; RETURN; END IF;
+    SELECT w.id, w.bill_id, w.amount, w.proposed_by, b.currency, b.reference, coalesce(r.superseded_by, r.id) AS resident_id INTO proposal
+        FROM payments.waiver AS w JOIN payments.bill AS b ON b.id = w.bill_id JOIN register.resident AS r ON r.id = b.resident_id
+        WHERE w.id = decide_waiver.waiver;
+    IF NOT FOUND THEN outcome := 'waiver_unknown'; RETURN; END IF;
+    PERFORM payments.lock_bill(proposal.bill_id);
+    IF EXISTS (SELECT FROM payments.waiver_decision AS d WHERE d.waiver_id = proposal.id) THEN outcome := 'already_decided'; RETURN; END IF;
+    IF proposal.proposed_by = decider THEN outcome := 'self_approval'; RETURN; END IF;
+    IF decide_waiver.decision = 'approved' AND proposal.amount > payments.outstanding(proposal.bill_id) THEN outcome := 'too_much'; RETURN; END IF;
+    INSERT INTO payments.waiver_decision (waiver_id, proposed_by, kind, decided_by) VALUES (proposal.id, proposal.proposed_by, decide_waiver.decision, decider);
+    outcome := decide_waiver.decision;
+    IF outcome = 'refused' THEN RETURN; END IF;
+    resident := proposal.resident_id;
+    amount := proposal.amount;
+    currency := proposal.currency;
+    reference := proposal.reference;
+    SELECT a.language INTO decide_waiver.language FROM identity.account AS a WHERE a.resident_id = proposal.resident_id;
+END
+$$;
+
+ALTER FUNCTION payments.decide_waiver(credential bytea, waiver uuid, decision text, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT reference text, OUT language text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.derived_id(name text) RETURNS uuid
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    hash bytea := substr(sha256(convert_to(name, 'UTF8')), 1, 16);
+BEGIN
+    hash := set_byte(hash, 6, (get_byte(hash, 6) & 15) | 128);
+    RETURN encode(set_byte(hash, 8, (get_byte(hash, 8) & 63) | 128), 'hex')::uuid;
+END
+$$;
+
+ALTER FUNCTION payments.derived_id(name text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.follow_return_decision() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM payments.refresh_waiting(r.item_id) FROM payments.bank_return AS r WHERE r.id = NEW.return_id;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION payments.follow_return_decision() OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.import_bank_file(credential bytea, sha256 bytea, file jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    officer uuid;
+BEGIN
+    SELECT s.staff_id INTO officer FROM web.staff_with(import_bank_file.credential, '{finance_officer}') AS s;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'role_missing'); END IF;
+    RETURN payments.take_bank_file(import_bank_file.sha256, import_bank_file.file, officer);
+END
+$$;
+
+ALTER FUNCTION payments.import_bank_file(credential bytea, sha256 bytea, file jsonb) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.remainder_97(characters text) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (SELECT (((string_agg(CASE WHEN (ascii(c.letter) < 65) THEN c.letter ELSE ((ascii(c.letter) - 55))::text END, ''::text ORDER BY c."position"))::numeric % (97)::numeric))::integer AS int4 FROM string_to_table(remainder_97.characters, NULL::text) WITH ORDINALITY c(letter, "position"));
+
+ALTER FUNCTION payments.remainder_97(characters text) OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.is_creditor_reference(reference text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (reference ~ '^RF[0-9]{2}[A-Z0-9]{1,21}$'::text) THEN (payments.remainder_97((substr(reference, 5) || substr(reference, 1, 4))) = 1) ELSE false END;
+
+ALTER FUNCTION payments.is_creditor_reference(reference text) OWNER TO stoa_owner;
+
 CREATE FUNCTION payments.issue_bill(id uuid, resident uuid, kind text, reference text, title jsonb, currency text, issued_on date, due_on date, pays_into uuid, line_descriptions jsonb[], line_amounts bigint[]) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5020,6 +7458,367 @@ END
 $$;
 
 ALTER FUNCTION payments.issue_bill(id uuid, resident uuid, kind text, reference text, title jsonb, currency text, issued_on date, due_on date, pays_into uuid, line_descriptions jsonb[], line_amounts bigint[]) OWNER TO stoa_owner;
+
+CREATE TABLE payments.bank_allocation (
+    id uuid NOT NULL,
+    item_id uuid NOT NULL,
+    amount bigint NOT NULL,
+    bill_id uuid NOT NULL,
+    payment_id uuid,
+    assigned_by uuid,
+    allocated_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bank_allocation_amount_check CHECK ((amount > 0))
+);
+
+ALTER TABLE payments.bank_allocation OWNER TO stoa_owner;
+
+CREATE TABLE payments.bank_item (
+    id uuid NOT NULL,
+    movement_id uuid NOT NULL,
+    number integer NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    recorded_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bank_item_amount_check CHECK ((amount > 0)),
+    CONSTRAINT bank_item_number_check CHECK ((number >= 1))
+);
+
+ALTER TABLE payments.bank_item OWNER TO stoa_owner;
+
+CREATE TABLE payments.bank_return (
+    id uuid NOT NULL,
+    item_id uuid NOT NULL,
+    amount bigint NOT NULL,
+    reason text NOT NULL,
+    proposed_by uuid NOT NULL,
+    proposed_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bank_return_amount_check CHECK ((amount > 0)),
+    CONSTRAINT bank_return_reason_check CHECK (((length(reason) >= 3) AND (length(reason) <= 500)))
+);
+
+ALTER TABLE payments.bank_return OWNER TO stoa_owner;
+
+CREATE TABLE payments.bank_return_decision (
+    return_id uuid NOT NULL,
+    proposed_by uuid NOT NULL,
+    kind text NOT NULL,
+    decided_by uuid NOT NULL,
+    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bank_return_decision_kind_check CHECK ((kind = ANY (ARRAY['approved'::text, 'refused'::text]))),
+    CONSTRAINT returned_by_another CHECK ((decided_by <> proposed_by))
+);
+
+ALTER TABLE payments.bank_return_decision OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.item_rest(item uuid) RETURNS bigint
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT ((i.amount - (COALESCE(( SELECT sum(a.amount) AS sum
+            FROM payments.bank_allocation a
+           WHERE (a.item_id = i.id)), (0)::numeric))::bigint) - (COALESCE(( SELECT sum(r.amount) AS sum
+            FROM (payments.bank_return r
+              LEFT JOIN payments.bank_return_decision d ON ((d.return_id = r.id)))
+           WHERE ((r.item_id = i.id) AND (d.kind IS DISTINCT FROM 'refused'::text))), (0)::numeric))::bigint)
+    FROM payments.bank_item i
+   WHERE (i.id = item_rest.item);
+END;
+
+ALTER FUNCTION payments.item_rest(item uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.lock_bill(bill uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM FROM payments.bill AS b WHERE b.id = lock_bill.bill FOR NO KEY UPDATE;
+END
+$$;
+
+ALTER FUNCTION payments.lock_bill(bill uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.lock_item(item uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM FROM payments.bank_item AS i WHERE i.id = lock_item.item FOR NO KEY UPDATE;
+END
+$$;
+
+ALTER FUNCTION payments.lock_item(item uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.lock_till(till uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM FROM payments.till AS t WHERE t.id = lock_till.till FOR NO KEY UPDATE;
+END
+$$;
+
+ALTER FUNCTION payments.lock_till(till uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.may_be(movement uuid, content bytea, bank_reference text, told payments.bank_report) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    seen record;
+BEGIN
+    SELECT bool_or(s.report_id = told.id) AS is_taken, bool_or(x.content = may_be.content) IS TRUE AS is_like, bool_or(x.content IS NOT NULL) AS is_told,
+            bool_or(CASE WHEN r.kind <> told.kind THEN false
+                         WHEN r.kind = 'statement' THEN payments.are_apart(r, told)
+                         ELSE x.bank_reference <> may_be.bank_reference END) IS TRUE AS is_another,
+            bool_or(r.kind = 'statement') AS is_confirmed
+        INTO seen
+        FROM payments.bank_sighting AS s
+        JOIN payments.bank_entry AS x ON (x.report_id, x.position) = (s.report_id, s.position)
+        JOIN payments.bank_report AS r ON r.id = s.report_id
+        WHERE s.movement_id = may_be.movement;
+    RETURN NOT seen.is_taken AND (seen.is_like OR may_be.content IS NULL OR NOT seen.is_told)
+        AND NOT (seen.is_another AND NOT (told.kind = 'notification' AND seen.is_confirmed));
+END
+$$;
+
+ALTER FUNCTION payments.may_be(movement uuid, content bytea, bank_reference text, told payments.bank_report) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.move_cash(transfer uuid, debit uuid, credit uuid, amount bigint, currency text, reference text, staff uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    posted text;
+BEGIN
+    IF amount = 0 THEN RETURN; END IF;
+    SELECT t.outcome INTO posted FROM ledger.post_transfers(ARRAY[transfer], '{post}', ARRAY[debit], ARRAY[credit], ARRAY[amount], ARRAY[currency],
+        ARRAY[reference], '{NULL}', '{staff}', ARRAY[staff::text]) AS t;
+    IF posted <> 'created' THEN
+        RAISE EXCEPTION 'the ledger refused cash: %', posted USING ERRCODE = 'check_violation', CONSTRAINT = 'cash_posted';
+    END IF;
+END
+$$;
+
+ALTER FUNCTION payments.move_cash(transfer uuid, debit uuid, credit uuid, amount bigint, currency text, reference text, staff uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.next_creditor_reference() RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    body text := lpad(nextval('payments.creditor_reference_number')::text, 10, '0');
+BEGIN
+    RETURN 'RF' || lpad((98 - payments.remainder_97(body || 'RF00'))::text, 2, '0') || body;
+END
+$$;
+
+ALTER FUNCTION payments.next_creditor_reference() OWNER TO stoa_owner;
+
+CREATE TABLE payments.bank_entry (
+    report_id uuid NOT NULL,
+    "position" integer NOT NULL,
+    line integer NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    direction text NOT NULL,
+    is_reversal boolean NOT NULL,
+    status text NOT NULL,
+    booked_on date,
+    bank_reference text,
+    content bytea,
+    parts jsonb NOT NULL,
+    CONSTRAINT bank_entry_amount_check CHECK (((amount >= 0) AND (amount <= '9007199254740991'::bigint))),
+    CONSTRAINT bank_entry_content_check CHECK ((octet_length(content) = 32)),
+    CONSTRAINT bank_entry_direction_check CHECK ((direction = ANY (ARRAY['credit'::text, 'debit'::text]))),
+    CONSTRAINT bank_entry_line_check CHECK ((line >= 1)),
+    CONSTRAINT bank_entry_parts_check CHECK (((jsonb_typeof(parts) = 'array'::text) AND (jsonb_array_length(parts) >= 1))),
+    CONSTRAINT bank_entry_position_check CHECK (("position" >= 1))
+);
+
+ALTER TABLE payments.bank_entry OWNER TO stoa_owner;
+
+CREATE TABLE payments.bank_movement (
+    id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    direction text NOT NULL,
+    is_reversal boolean NOT NULL,
+    amount bigint NOT NULL,
+    booked_on date NOT NULL,
+    is_told boolean NOT NULL,
+    report_id uuid NOT NULL,
+    "position" integer NOT NULL,
+    recorded_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bank_movement_amount_check CHECK ((amount > 0)),
+    CONSTRAINT bank_movement_direction_check CHECK ((direction = ANY (ARRAY['credit'::text, 'debit'::text])))
+);
+
+ALTER TABLE payments.bank_movement OWNER TO stoa_owner;
+
+CREATE TABLE payments.bill (
+    id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    kind text NOT NULL,
+    reference text NOT NULL,
+    creditor_reference text DEFAULT payments.next_creditor_reference() NOT NULL,
+    title jsonb NOT NULL,
+    currency text NOT NULL,
+    amount bigint NOT NULL,
+    issued_on date NOT NULL,
+    due_on date NOT NULL,
+    pays_into uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bill_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
+    CONSTRAINT bill_check CHECK ((due_on >= issued_on)),
+    CONSTRAINT bill_creditor_reference_check CHECK (payments.is_creditor_reference(creditor_reference)),
+    CONSTRAINT bill_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT bill_kind_check CHECK ((kind = ANY (ARRAY['tax'::text, 'fee'::text, 'fine'::text, 'permit'::text, 'rent'::text]))),
+    CONSTRAINT bill_reference_check CHECK ((reference ~ '^[A-Z0-9][A-Z0-9-]{2,34}$'::text)),
+    CONSTRAINT bill_title_check CHECK ((jsonb_typeof((title -> 'en'::text)) = 'string'::text))
+);
+
+ALTER TABLE payments.bill OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.named_bills(movements uuid[]) RETURNS TABLE(item_id uuid, "position" integer, number integer, amount bigint, receipt_code text, bill_id uuid)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT i.id,
+     m."position",
+     i.number,
+     i.amount,
+     ((e.parts -> (i.number - 1)) ->> 'receipt_code'::text),
+     b.id
+    FROM (((payments.bank_movement m
+      JOIN payments.bank_item i ON ((i.movement_id = m.id)))
+      JOIN payments.bank_entry e ON (((e.report_id = m.report_id) AND (e."position" = m."position"))))
+      JOIN payments.bill b ON (((b.creditor_reference = ((e.parts -> (i.number - 1)) ->> 'creditor_reference'::text)) AND (b.currency = i.currency))))
+   WHERE ((m.id = ANY (named_bills.movements)) AND (m.direction = 'credit'::text) AND (NOT m.is_reversal));
+END;
+
+ALTER FUNCTION payments.named_bills(movements uuid[]) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.notices(allocations jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT COALESCE(jsonb_agg(jsonb_build_object('resident', COALESCE(r.superseded_by, r.id), 'reference', b.reference, 'currency', b.currency, 'amount', ((a.value ->> 'amount'::text))::bigint, 'is_payment', ((a.value ->> 'is_payment'::text))::boolean, 'language', i.language)), '[]'::jsonb) AS "coalesce"
+    FROM (((jsonb_array_elements(notices.allocations) a(value)
+      JOIN payments.bill b ON ((b.id = ((a.value ->> 'bill'::text))::uuid)))
+      JOIN register.resident r ON ((r.id = b.resident_id)))
+      LEFT JOIN identity.account i ON ((i.resident_id = COALESCE(r.superseded_by, r.id))));
+END;
+
+ALTER FUNCTION payments.notices(allocations jsonb) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.open_bank_account(identification text, holder text, currency text, collects boolean) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    name CONSTANT text := 'bank account ' || identification;
+BEGIN
+    IF EXISTS (SELECT FROM payments.bank_account AS a WHERE a.identification = open_bank_account.identification) THEN RETURN false; END IF;
+    IF NOT ledger.open_account(payments.derived_id(name || ' money'), 'funding', currency, NULL, 'city', 'debit', true)
+       OR NOT ledger.open_account(payments.derived_id(name || ' suspense'), 'suspense', currency, NULL, 'city', 'credit', true) THEN
+        RAISE EXCEPTION 'the ledger has other accounts under these ids' USING ERRCODE = 'check_violation', CONSTRAINT = 'bank_account_in_ledger';
+    END IF;
+    INSERT INTO payments.bank_account (id, identification, holder, currency, ledger_account, suspense_account, collects)
+        VALUES (payments.derived_id(name), open_bank_account.identification, open_bank_account.holder, open_bank_account.currency,
+                payments.derived_id(name || ' money'), payments.derived_id(name || ' suspense'), open_bank_account.collects);
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION payments.open_bank_account(identification text, holder text, currency text, collects boolean) OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.open_till(credential bytea, till uuid, counter text, currency text, opening_float bigint) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    clerk uuid;
+    account uuid := payments.derived_id('till ' || open_till.till);
+BEGIN
+    SELECT s.staff_id INTO clerk FROM web.staff_with(open_till.credential, '{caseworker}') AS s;
+    IF NOT FOUND THEN RETURN 'role_missing'; END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('payments.till of ' || clerk, 0));
+    IF EXISTS (SELECT FROM payments.till AS t WHERE t.id = open_till.till AND t.opened_by = clerk) THEN RETURN 'exists'; END IF;
+    IF EXISTS (SELECT FROM payments.till AS t WHERE t.opened_by = clerk AND NOT EXISTS (SELECT FROM payments.till_closing AS c WHERE c.till_id = t.id)) THEN
+        RETURN 'already_open';
+    END IF;
+    IF NOT ledger.open_account(account, 'funding', open_till.currency, NULL, 'city', 'debit', false) THEN
+        RAISE EXCEPTION 'the ledger has another account under this id' USING ERRCODE = 'check_violation', CONSTRAINT = 'cash_account_in_ledger';
+    END IF;
+    INSERT INTO payments.till (id, opened_by, counter, currency, opening_float, ledger_account)
+        VALUES (open_till.till, clerk, open_till.counter, open_till.currency, open_till.opening_float, account);
+    PERFORM payments.move_cash(payments.derived_id('till float ' || open_till.till), account, payments.cash_account(open_till.currency, false), open_till.opening_float,
+        open_till.currency, 'TILL FLOAT', clerk);
+    RETURN 'opened';
+END
+$$;
+
+ALTER FUNCTION payments.open_till(credential bytea, till uuid, counter text, currency text, opening_float bigint) OWNER TO stoa_door;
+
+CREATE TABLE payments.payment (
+    id uuid NOT NULL,
+    bill_id uuid NOT NULL,
+    currency text NOT NULL,
+    gross bigint NOT NULL,
+    fee bigint NOT NULL,
+    net bigint NOT NULL,
+    method text NOT NULL,
+    transfer_id uuid NOT NULL,
+    receipt_code text NOT NULL,
+    account_id uuid,
+    client_id text,
+    paid_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT gross_is_fee_and_net CHECK ((gross = (fee + net))),
+    CONSTRAINT payment_check CHECK (((method = 'wallet'::text) = (account_id IS NOT NULL))),
+    CONSTRAINT payment_fee_check CHECK ((fee >= 0)),
+    CONSTRAINT payment_gross_check CHECK ((gross > 0)),
+    CONSTRAINT payment_method_check CHECK ((method = ANY (ARRAY['wallet'::text, 'bank_transfer'::text, 'cash'::text]))),
+    CONSTRAINT payment_net_check CHECK ((net > 0)),
+    CONSTRAINT payment_receipt_code_check CHECK ((receipt_code ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text))
+);
+
+ALTER TABLE payments.payment OWNER TO stoa_owner;
+
+CREATE TABLE payments.waiver (
+    id uuid NOT NULL,
+    bill_id uuid NOT NULL,
+    amount bigint NOT NULL,
+    reason text NOT NULL,
+    proposed_by uuid NOT NULL,
+    proposed_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT waiver_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
+    CONSTRAINT waiver_reason_check CHECK (((length(reason) >= 3) AND (length(reason) <= 500)))
+);
+
+ALTER TABLE payments.waiver OWNER TO stoa_owner;
+
+CREATE TABLE payments.waiver_decision (
+    waiver_id uuid NOT NULL,
+    proposed_by uuid NOT NULL,
+    kind text NOT NULL,
+    decided_by uuid NOT NULL,
+    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT waived_by_another CHECK ((decided_by <> proposed_by)),
+    CONSTRAINT waiver_decision_kind_check CHECK ((kind = ANY (ARRAY['approved'::text, 'refused'::text])))
+);
+
+ALTER TABLE payments.waiver_decision OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.outstanding(bill uuid) RETURNS bigint
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT ((b.amount - (COALESCE(( SELECT sum(p.net) AS sum
+            FROM payments.payment p
+           WHERE (p.bill_id = b.id)), (0)::numeric))::bigint) - (COALESCE(( SELECT sum(w.amount) AS sum
+            FROM (payments.waiver w
+              JOIN payments.waiver_decision d ON (((d.waiver_id = w.id) AND (d.kind = 'approved'::text))))
+           WHERE (w.bill_id = b.id)), (0)::numeric))::bigint)
+    FROM payments.bill b
+   WHERE (b.id = outstanding.bill);
+END;
+
+ALTER FUNCTION payments.outstanding(bill uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION payments.pay(credential bytea, bill uuid, payment_id uuid, receipt_code text, idempotency_key text, request_hash bytea, OUT outcome text, OUT payment uuid, OUT is_new boolean, OUT resident uuid) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
@@ -5055,7 +7854,7 @@ BEGIN
         END IF;
     END IF;
 
-    SELECT b.id, b.currency, b.amount, b.reference, b.pays_into INTO owed
+    SELECT b.id, b.currency, b.reference, b.pays_into, 0::bigint AS outstanding INTO owed
         FROM payments.bill AS b JOIN register.resident AS r ON r.id = b.resident_id
         WHERE b.id = pay.bill AND (r.id = payer.resident_id OR r.superseded_by = payer.resident_id);
     IF NOT FOUND THEN
@@ -5063,10 +7862,10 @@ BEGIN
         RETURN;
     END IF;
 
-    -- One payer at a time; the next one finds the payment. (Before any account, so that nobody waits crosswise.)
-    PERFORM pg_advisory_xact_lock(hashtextextended('payments.bill ' || owed.id, 0));
-    SELECT p.id INTO payment FROM payments.payment AS p WHERE p.bill_id = owed.id;
-    IF FOUND THEN
+    PERFORM payments.lock_bill(owed.id);
+    owed.outstanding := payments.outstanding(owed.id);
+    IF owed.outstanding <= 0 THEN
+        SELECT p.id INTO payment FROM payments.payment AS p WHERE p.bill_id = owed.id ORDER BY p.paid_at DESC, p.id DESC LIMIT 1;
         outcome := 'already_paid';
     ELSE
         SELECT a.id INTO wallet FROM ledger.account AS a
@@ -5075,12 +7874,12 @@ BEGIN
             outcome := 'insufficient_funds';
         ELSE
             SELECT t.outcome INTO posted FROM ledger.post_transfers(ARRAY[pay.payment_id], '{post}', ARRAY[wallet], ARRAY[owed.pays_into],
-                ARRAY[owed.amount], ARRAY[owed.currency], ARRAY[owed.reference], '{NULL}', '{resident}', ARRAY[payer.account_id::text]) AS t;
+                ARRAY[owed.outstanding], ARRAY[owed.currency], ARRAY[owed.reference], '{NULL}', '{resident}', ARRAY[payer.account_id::text]) AS t;
             CASE posted
                 WHEN 'created' THEN
                     -- Paying from the wallet costs nothing.
                     INSERT INTO payments.payment (id, bill_id, currency, gross, fee, net, method, transfer_id, receipt_code, account_id, client_id)
-                        VALUES (pay.payment_id, owed.id, owed.currency, owed.amount, 0, owed.amount, 'wallet', pay.payment_id,
+                        VALUES (pay.payment_id, owed.id, owed.currency, owed.outstanding, 0, owed.outstanding, 'wallet', pay.payment_id,
                                 pay.receipt_code, payer.account_id, payer.client_id);
                     payment := pay.payment_id;
                     outcome := 'paid';
@@ -5103,6 +7902,1125 @@ END
 $$;
 
 ALTER FUNCTION payments.pay(credential bytea, bill uuid, payment_id uuid, receipt_code text, idempotency_key text, request_hash bytea, OUT outcome text, OUT payment uuid, OUT is_new boolean, OUT resident uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.payments_of(credential bytea, bill uuid) RETURNS TABLE(id uuid, currency text, method text, gross bigint, fee bigint, net bigint, receipt_code text, transfer_id uuid, paid_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT p.id, p.currency, p.method, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at
+        FROM payments.bill_of(payments_of.credential, payments_of.bill) AS b JOIN payments.payment AS p ON p.bill_id = b.id
+        ORDER BY p.paid_at, p.id;
+END
+$$;
+
+ALTER FUNCTION payments.payments_of(credential bytea, bill uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.plan_allocation(item uuid, bill uuid, amount bigint, net bigint, receipt_code text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    BEGIN ATOMIC
+ SELECT COALESCE(jsonb_agg(jsonb_build_object('item', plan_allocation.item, 'bill', plan_allocation.bill, 'amount', v.amount, 'is_payment', v.is_payment, 'receipt_code', plan_allocation.receipt_code, 'id', payments.derived_id(((((('bank allocation '::text || plan_allocation.item) || ' '::text) || v.name) || ' '::text) || plan_allocation.receipt_code)))), '[]'::jsonb) AS "coalesce"
+    FROM ( VALUES ('payment'::text,plan_allocation.net,true), ('surplus'::text,(plan_allocation.amount - plan_allocation.net),false)) v(name, amount, is_payment)
+   WHERE (v.amount > 0);
+END;
+
+ALTER FUNCTION payments.plan_allocation(item uuid, bill uuid, amount bigint, net bigint, receipt_code text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.post_from_suspense(currency text, ids uuid[], debits uuid[], credits uuid[], amounts bigint[], refs text[], allocations jsonb, suspense_account uuid, assigned_by uuid, actor_kind text, actor_id text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    plan record;
+    refused text;
+BEGIN
+    FOR plan IN
+        SELECT (a.value ->> 'id')::uuid AS id, (a.value ->> 'amount')::bigint AS amount, b.reference,
+            CASE WHEN (a.value ->> 'is_payment')::boolean THEN b.pays_into
+                 ELSE ledger.open_wallet(coalesce(r.superseded_by, r.id), b.currency) END AS credit
+        FROM jsonb_array_elements(allocations) WITH ORDINALITY AS a (value, number)
+        JOIN payments.bill AS b ON b.id = (a.value ->> 'bill')::uuid JOIN register.resident AS r ON r.id = b.resident_id
+        ORDER BY a.number
+    LOOP
+        ids := ids || plan.id;
+        debits := debits || suspense_account;
+        credits := credits || plan.credit;
+        amounts := amounts || plan.amount;
+        refs := refs || plan.reference;
+    END LOOP;
+    IF cardinality(ids) = 0 THEN RETURN; END IF;
+    SELECT min(t.outcome) INTO refused
+        FROM ledger.post_transfers(ids, array_fill('post'::text, ARRAY[cardinality(ids)]), debits, credits, amounts,
+            array_fill(currency, ARRAY[cardinality(ids)]), refs, array_fill(NULL::timestamptz, ARRAY[cardinality(ids)]),
+            array_fill(actor_kind, ARRAY[cardinality(ids)]), array_fill(actor_id, ARRAY[cardinality(ids)])) AS t
+        WHERE t.outcome <> 'created';
+    IF refused IS NOT NULL THEN
+        RAISE EXCEPTION 'the ledger refused money of the bank: %', refused USING ERRCODE = 'check_violation', CONSTRAINT = 'bank_posted';
+    END IF;
+    INSERT INTO payments.payment (id, bill_id, currency, gross, fee, net, method, transfer_id, receipt_code)
+        SELECT (a.value ->> 'id')::uuid, (a.value ->> 'bill')::uuid, post_from_suspense.currency, (a.value ->> 'amount')::bigint, 0,
+            (a.value ->> 'amount')::bigint, 'bank_transfer', (a.value ->> 'id')::uuid, a.value ->> 'receipt_code'
+        FROM jsonb_array_elements(allocations) AS a WHERE (a.value ->> 'is_payment')::boolean;
+    INSERT INTO payments.bank_allocation (id, item_id, amount, bill_id, payment_id, assigned_by)
+        SELECT (a.value ->> 'id')::uuid, (a.value ->> 'item')::uuid, (a.value ->> 'amount')::bigint, (a.value ->> 'bill')::uuid,
+            CASE WHEN (a.value ->> 'is_payment')::boolean THEN (a.value ->> 'id')::uuid END, post_from_suspense.assigned_by
+        FROM jsonb_array_elements(allocations) AS a;
+END
+$$;
+
+ALTER FUNCTION payments.post_from_suspense(currency text, ids uuid[], debits uuid[], credits uuid[], amounts bigint[], refs text[], allocations jsonb, suspense_account uuid, assigned_by uuid, actor_kind text, actor_id text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.problems_of(kind text, report jsonb, currency text) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    problems text[] := '{}';
+    moved numeric;
+    is_foreign boolean;
+    has_no_day boolean;
+BEGIN
+    SELECT coalesce(sum(CASE e.direction WHEN 'credit' THEN e.amount ELSE -e.amount END), 0), coalesce(bool_or(e.currency <> problems_of.currency), false),
+            coalesce(bool_or(e.booked_on IS NULL), false)
+        INTO moved, is_foreign, has_no_day
+        FROM jsonb_to_recordset(report -> 'entries') AS e (amount bigint, direction text, currency text, status text, booked_on date)
+        WHERE e.status = 'BOOK';
+    is_foreign := is_foreign OR report #>> '{opening,currency}' <> problems_of.currency IS TRUE OR report #>> '{closing,currency}' <> problems_of.currency IS TRUE;
+    IF problems_of.kind = 'statement' THEN
+        IF report #>> '{opening,amount}' IS NULL THEN problems := problems || 'opening_missing'::text; END IF;
+        IF report #>> '{closing,amount}' IS NULL THEN problems := problems || 'closing_missing'::text; END IF;
+        -- Sums of several currencies say nothing.
+        IF NOT is_foreign AND (report #>> '{opening,amount}')::numeric + moved <> (report #>> '{closing,amount}')::numeric THEN
+            problems := problems || 'balances_differ'::text;
+        END IF;
+    END IF;
+    IF is_foreign THEN problems := problems || 'currency'::text; END IF;
+    IF has_no_day THEN problems := problems || 'day_missing'::text; END IF;
+    RETURN problems;
+END
+$$;
+
+ALTER FUNCTION payments.problems_of(kind text, report jsonb, currency text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.propose_return(credential bytea, item uuid, return_id uuid, reason text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    officer uuid;
+    direction text;
+    rest bigint;
+BEGIN
+    SELECT s.staff_id INTO officer FROM web.staff_with(propose_return.credential, '{finance_officer}') AS s;
+    IF NOT FOUND THEN RETURN 'role_missing'; END IF;
+    SELECT m.direction INTO direction FROM payments.bank_item AS i JOIN payments.bank_movement AS m ON m.id = i.movement_id WHERE i.id = propose_return.item;
+    IF NOT FOUND THEN RETURN 'item_unknown'; END IF;
+    IF direction <> 'credit' THEN RETURN 'not_received'; END IF;
+    PERFORM payments.lock_item(propose_return.item);
+    IF EXISTS (SELECT FROM payments.bank_return AS r WHERE r.id = propose_return.return_id AND r.item_id = propose_return.item) THEN RETURN 'exists'; END IF;
+    rest := payments.item_rest(propose_return.item);
+    IF rest <= 0 THEN RETURN 'nothing_left'; END IF;
+    INSERT INTO payments.bank_return (id, item_id, amount, reason, proposed_by) VALUES (propose_return.return_id, propose_return.item, rest, propose_return.reason, officer);
+    RETURN 'proposed';
+END
+$$;
+
+ALTER FUNCTION payments.propose_return(credential bytea, item uuid, return_id uuid, reason text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.propose_waiver(credential bytea, waiver uuid, bill uuid, amount bigint, reason text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    officer uuid;
+BEGIN
+    SELECT s.staff_id INTO officer FROM web.staff_with(propose_waiver.credential, '{finance_officer}') AS s;
+    IF NOT FOUND THEN RETURN 'role_missing'; END IF;
+    IF NOT EXISTS (SELECT FROM payments.bill AS b WHERE b.id = propose_waiver.bill) THEN RETURN 'bill_unknown'; END IF;
+    PERFORM payments.lock_bill(propose_waiver.bill);
+    IF EXISTS (SELECT FROM payments.waiver AS w WHERE w.id = propose_waiver.waiver AND w.bill_id = propose_waiver.bill) THEN RETURN 'exists'; END IF;
+    IF EXISTS (SELECT FROM payments.waiver AS w WHERE w.bill_id = propose_waiver.bill
+               AND NOT EXISTS (SELECT FROM payments.waiver_decision AS d WHERE d.waiver_id = w.id)) THEN RETURN 'waits'; END IF;
+    IF propose_waiver.amount > payments.outstanding(propose_waiver.bill) THEN RETURN 'too_much'; END IF;
+    INSERT INTO payments.waiver (id, bill_id, amount, reason, proposed_by)
+        VALUES (propose_waiver.waiver, propose_waiver.bill, propose_waiver.amount, propose_waiver.reason, officer);
+    RETURN 'proposed';
+END
+$$;
+
+ALTER FUNCTION payments.propose_waiver(credential bytea, waiver uuid, bill uuid, amount bigint, reason text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.refresh_waiting(item uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF payments.item_rest(refresh_waiting.item) > 0
+       OR EXISTS (SELECT FROM payments.bank_return AS r WHERE r.item_id = refresh_waiting.item
+                  AND NOT EXISTS (SELECT FROM payments.bank_return_decision AS d WHERE d.return_id = r.id)) THEN
+        INSERT INTO payments.bank_item_waiting (item_id) VALUES (refresh_waiting.item) ON CONFLICT DO NOTHING;
+    ELSE
+        DELETE FROM payments.bank_item_waiting AS w WHERE w.item_id = refresh_waiting.item;
+    END IF;
+END
+$$;
+
+ALTER FUNCTION payments.refresh_waiting(item uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.remind(zone text, days_before integer, days_after integer, bills_max integer) RETURNS TABLE(kind text, resident uuid, reference text, currency text, amount bigint, language text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    today date := (public.stoa_now() AT TIME ZONE zone)::date;
+BEGIN
+    RETURN QUERY
+        WITH due AS (
+            SELECT b.id, CASE WHEN b.due_on < today THEN 'overdue' ELSE 'due_soon' END AS kind, payments.outstanding(b.id) AS amount
+            FROM payments.bill AS b
+            WHERE b.due_on BETWEEN today - days_after AND today + days_before AND payments.outstanding(b.id) > 0
+              AND NOT EXISTS (SELECT FROM payments.reminder AS m WHERE m.bill_id = b.id
+                              AND m.kind = CASE WHEN b.due_on < today THEN 'overdue' ELSE 'due_soon' END)
+            ORDER BY b.due_on, b.id LIMIT bills_max
+        ), sent AS (
+            INSERT INTO payments.reminder AS m (bill_id, kind) SELECT d.id, d.kind FROM due AS d ON CONFLICT DO NOTHING RETURNING m.bill_id, m.kind
+        )
+        SELECT s.kind, coalesce(r.superseded_by, r.id), b.reference, b.currency, d.amount, a.language
+        FROM sent AS s JOIN due AS d ON d.id = s.bill_id JOIN payments.bill AS b ON b.id = s.bill_id JOIN register.resident AS r ON r.id = b.resident_id
+        LEFT JOIN identity.account AS a ON a.resident_id = coalesce(r.superseded_by, r.id);
+END
+$$;
+
+ALTER FUNCTION payments.remind(zone text, days_before integer, days_after integer, bills_max integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.take_bank_file(sha256 bytea, file jsonb, staff uuid) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    unknown record;
+    account record;
+    source record;
+    report_id uuid;
+    problems text[];
+    result jsonb;
+    reports jsonb := '[]';
+    notices jsonb := '[]';
+BEGIN
+    SELECT r.value ->> 'account' AS identification, (r.value ->> 'line')::integer AS line INTO unknown
+        FROM jsonb_array_elements(file -> 'reports') WITH ORDINALITY AS r (value, number)
+        WHERE NOT EXISTS (SELECT FROM payments.bank_account AS a WHERE a.identification = r.value ->> 'account')
+        ORDER BY r.number LIMIT 1;
+    IF FOUND THEN
+        RETURN jsonb_build_object('outcome', 'account_unknown', 'account', unknown.identification, 'line', unknown.line);
+    END IF;
+    INSERT INTO payments.bank_file (sha256, message, message_id, imported_by)
+        VALUES (take_bank_file.sha256, file ->> 'message', file ->> 'message_id', staff)
+        ON CONFLICT ON CONSTRAINT bank_file_pkey DO NOTHING;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'exists'); END IF;
+
+    -- One file at a time for an account: which movements are known must not change meanwhile. Several accounts in the order of their ids.
+    FOR account IN SELECT DISTINCT a.id FROM jsonb_array_elements(file -> 'reports') AS r JOIN payments.bank_account AS a ON a.identification = r.value ->> 'account'
+            ORDER BY a.id LOOP
+        PERFORM pg_advisory_xact_lock(hashtextextended('payments.bank_account ' || account.id, 0));
+    END LOOP;
+
+    FOR source IN
+        SELECT r.value, r.number, a.id AS account_id, a.currency
+        FROM jsonb_array_elements(file -> 'reports') WITH ORDINALITY AS r (value, number)
+        JOIN payments.bank_account AS a ON a.identification = r.value ->> 'account' ORDER BY r.number
+    LOOP
+        problems := payments.problems_of(file ->> 'kind', source.value, source.currency);
+        report_id := payments.derived_id('bank report ' || encode(take_bank_file.sha256, 'hex') || ' ' || source.number);
+        INSERT INTO payments.bank_report (id, file_sha256, position, account_id, kind, reported_id, sequence_number, period_from, period_to, opening,
+                                          opening_currency, opening_on, closing, closing_currency, closing_on, problems)
+            VALUES (report_id, take_bank_file.sha256, source.number, source.account_id, file ->> 'kind', source.value ->> 'id',
+                (source.value ->> 'sequence_number')::bigint, (source.value ->> 'period_from')::timestamptz, (source.value ->> 'period_to')::timestamptz,
+                (source.value #>> '{opening,amount}')::bigint, source.value #>> '{opening,currency}', (source.value #>> '{opening,on}')::date,
+                (source.value #>> '{closing,amount}')::bigint, source.value #>> '{closing,currency}', (source.value #>> '{closing,on}')::date, problems);
+        INSERT INTO payments.bank_entry (report_id, position, line, amount, currency, direction, is_reversal, status, booked_on, bank_reference, content, parts)
+            SELECT report_id, e.number, e.line, e.amount, e.currency, e.direction, e.is_reversal, e.status, e.booked_on, e.bank_reference,
+                decode(e.content, 'hex'), e.parts
+            FROM ROWS FROM (jsonb_to_recordset(source.value -> 'entries') AS (
+                line integer, amount bigint, currency text, direction text, is_reversal boolean, status text, booked_on date, bank_reference text, content text,
+                parts jsonb)) WITH ORDINALITY AS e (line, amount, currency, direction, is_reversal, status, booked_on, bank_reference, content, parts, number);
+        result := '{"booked": 0, "known": 0, "matched": 0}';
+        IF problems = '{}' THEN
+            result := payments.book_report(report_id, CASE WHEN staff IS NULL THEN 'system' ELSE 'staff' END, coalesce(staff::text, 'import'));
+            notices := notices || (result -> 'notices');
+        END IF;
+        reports := reports || (jsonb_build_object('id', report_id, 'account', source.value ->> 'account', 'problems', to_jsonb(problems)) || (result - 'notices'));
+    END LOOP;
+    RETURN jsonb_build_object('outcome', 'imported', 'reports', reports, 'notices', notices);
+END
+$$;
+
+ALTER FUNCTION payments.take_bank_file(sha256 bytea, file jsonb, staff uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.take_cash(credential bytea, till uuid, payment uuid, bill_reference text, amount bigint, receipt_code text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    clerk uuid;
+    place record;
+    owed record;
+    due bigint;
+BEGIN
+    SELECT s.staff_id INTO clerk FROM web.staff_with(take_cash.credential, '{caseworker}') AS s;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'role_missing'); END IF;
+    SELECT t.id, t.currency, t.ledger_account INTO place FROM payments.till AS t WHERE t.id = take_cash.till AND t.opened_by = clerk;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'till_closed'); END IF;
+    SELECT b.id, b.currency, b.reference, b.pays_into INTO owed FROM payments.bill AS b
+        WHERE b.reference = take_cash.bill_reference OR b.creditor_reference = take_cash.bill_reference;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'bill_unknown'); END IF;
+    IF owed.currency <> place.currency THEN RETURN jsonb_build_object('outcome', 'currency_differs'); END IF;
+    PERFORM payments.lock_till(place.id);
+    IF EXISTS (SELECT FROM payments.till_payment AS p WHERE p.payment_id = take_cash.payment AND p.till_id = place.id) THEN
+        RETURN jsonb_build_object('outcome', 'exists', 'reference', owed.reference);
+    END IF;
+    IF EXISTS (SELECT FROM payments.till_closing AS c WHERE c.till_id = place.id) THEN RETURN jsonb_build_object('outcome', 'till_closed'); END IF;
+    PERFORM payments.lock_bill(owed.id);
+    due := payments.outstanding(owed.id);
+    IF due <= 0 THEN RETURN jsonb_build_object('outcome', 'nothing_due'); END IF;
+    IF take_cash.amount > due THEN RETURN jsonb_build_object('outcome', 'too_much', 'outstanding', due); END IF;
+    PERFORM payments.move_cash(take_cash.payment, place.ledger_account, owed.pays_into, take_cash.amount, owed.currency, owed.reference, clerk);
+    INSERT INTO payments.payment (id, bill_id, currency, gross, fee, net, method, transfer_id, receipt_code)
+        VALUES (take_cash.payment, owed.id, owed.currency, take_cash.amount, 0, take_cash.amount, 'cash', take_cash.payment, take_cash.receipt_code);
+    INSERT INTO payments.till_payment (payment_id, till_id) VALUES (take_cash.payment, place.id);
+    RETURN jsonb_build_object('outcome', 'paid', 'reference', owed.reference, 'outstanding', due - take_cash.amount,
+        'notices', payments.notices(jsonb_build_array(jsonb_build_object('bill', owed.id, 'amount', take_cash.amount, 'is_payment', true))));
+END
+$$;
+
+ALTER FUNCTION payments.take_cash(credential bytea, till uuid, payment uuid, bill_reference text, amount bigint, receipt_code text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.tills_for(credential bytea, till uuid, page_size integer) RETURNS TABLE(id uuid, clerk text, is_mine boolean, counter text, currency text, opening_float bigint, taken bigint, payment_count bigint, opened_at timestamp with time zone, closed_at timestamp with time zone, expected bigint, counted bigint, explanation text, approved_by text, approved_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT t.id, opener.display_name, t.opened_by = s.staff_id, t.counter, t.currency, t.opening_float, paid.sum, paid.count, t.opened_at, c.closed_at, c.expected,
+            c.counted, c.explanation, approver.display_name, a.approved_at
+        FROM web.staff_with(tills_for.credential, '{caseworker,finance_officer,approver,auditor}') AS s
+        JOIN payments.till AS t ON t.opened_by = s.staff_id
+            OR EXISTS (SELECT FROM web.staff_with(tills_for.credential, '{finance_officer,approver,auditor}'))
+        JOIN identity.staff AS opener ON opener.id = t.opened_by
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(p.gross), 0)::bigint AS sum, count(*) AS count
+            FROM payments.till_payment AS x JOIN payments.payment AS p ON p.id = x.payment_id WHERE x.till_id = t.id) AS paid
+        LEFT JOIN payments.till_closing AS c ON c.till_id = t.id
+        LEFT JOIN payments.till_approval AS a ON a.till_id = t.id
+        LEFT JOIN identity.staff AS approver ON approver.id = a.approved_by
+        WHERE tills_for.till IS NULL OR t.id = tills_for.till
+        ORDER BY t.opened_at DESC, t.id DESC
+        LIMIT LEAST(tills_for.page_size, 201);
+END
+$$;
+
+ALTER FUNCTION payments.tills_for(credential bytea, till uuid, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.wait_for_item() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    -- Money that left the account waits for nobody here.
+    IF (SELECT m.direction FROM payments.bank_movement AS m WHERE m.id = NEW.movement_id) = 'credit' THEN PERFORM payments.refresh_waiting(NEW.id); END IF;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION payments.wait_for_item() OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.waivers_for(credential bytea, bill uuid, page_size integer) RETURNS TABLE(id uuid, bill_reference text, currency text, amount bigint, reason text, proposed_by text, is_mine boolean, proposed_at timestamp with time zone, decision text, decided_by text, decided_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT w.id, b.reference, b.currency, w.amount, w.reason, proposer.display_name, w.proposed_by = s.staff_id, w.proposed_at, d.kind, decider.display_name,
+            d.decided_at
+        FROM web.staff_with(waivers_for.credential, '{finance_officer,approver,auditor}') AS s
+        CROSS JOIN payments.waiver AS w
+        JOIN payments.bill AS b ON b.id = w.bill_id
+        JOIN identity.staff AS proposer ON proposer.id = w.proposed_by
+        LEFT JOIN payments.waiver_decision AS d ON d.waiver_id = w.id
+        LEFT JOIN identity.staff AS decider ON decider.id = d.decided_by
+        WHERE CASE WHEN waivers_for.bill IS NULL THEN d.waiver_id IS NULL ELSE w.bill_id = waivers_for.bill END
+        ORDER BY w.proposed_at, w.id
+        LIMIT LEAST(waivers_for.page_size, 201);
+END
+$$;
+
+ALTER FUNCTION payments.waivers_for(credential bytea, bill uuid, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.waivers_of(credential bytea, bill uuid) RETURNS TABLE(currency text, amount bigint, reason text, decided_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT b.currency, w.amount, w.reason, d.decided_at
+        FROM payments.bill_of(waivers_of.credential, waivers_of.bill) AS b
+        JOIN payments.waiver AS w ON w.bill_id = b.id JOIN payments.waiver_decision AS d ON d.waiver_id = w.id AND d.kind = 'approved'
+        ORDER BY d.decided_at, w.id;
+END
+$$;
+
+ALTER FUNCTION payments.waivers_of(credential bytea, bill uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.accounts_of(credential bytea) RETURNS TABLE(id uuid, sealed_account bytea, given_at timestamp with time zone, usable_from timestamp with time zone, is_waiting boolean, is_used boolean, holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT d.id, d.sealed_account, d.given_at, d.usable_from, d.usable_from > public.stoa_now(), coalesce(d.id = payouts.destination_for(h.resident_id), false), d.resident_id, k.key_id, k.wrapped_key
+        FROM ledger.holder(accounts_of.credential, '{payments}') AS h
+        JOIN access_log.own_view AS v ON v.credential = accounts_of.credential AND v.kind = 'payments' AND v.subject_id = h.resident_id
+        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+        JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
+        JOIN payouts.destination AS d ON d.resident_id = r.id
+        JOIN register.data_key AS k ON k.resident_id = d.resident_id
+        WHERE NOT EXISTS (SELECT FROM payouts.destination_end AS e WHERE e.destination_id = d.id)
+        ORDER BY d.given_at DESC, d.id DESC LIMIT 20;
+END
+$$;
+
+ALTER FUNCTION payouts.accounts_of(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.apply_report(officer uuid, id uuid, sha256 bytea, message_id text, batch_reference text, count integer, control_sum bigint, group_state text, group_reason text, end_to_end_ids text[], states text[], reasons text[], amounts bigint[], OUT outcome text, OUT detail text, OUT settled integer, OUT rejected integer, OUT returned integer) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    about record;
+    named_ids uuid[];
+    changed_ids uuid[];
+    changed_states text[];
+    changed_reasons text[];
+    refused text;
+BEGIN
+    SELECT b.id, b.count, b.control_sum, b.currency, b.reference, c.in_transit, c.bank INTO about
+        FROM payouts.batch AS b JOIN payouts.decision AS d ON d.batch_id = b.id AND d.kind = 'approved' JOIN payouts.channel AS c ON c.currency = b.currency
+        WHERE b.reference = apply_report.batch_reference;
+    IF NOT FOUND THEN outcome := 'batch_unknown'; RETURN; END IF;
+    -- One report about a batch at a time; the next one finds what this one did.
+    PERFORM pg_advisory_xact_lock(hashtextextended('payouts.batch ' || about.id, 0));
+    IF EXISTS (SELECT FROM payouts.report AS r WHERE r.sha256 = apply_report.sha256) THEN outcome := 'known'; RETURN; END IF;
+    IF apply_report.count <> about.count THEN outcome := 'count_differs'; RETURN; END IF;
+    IF apply_report.control_sum <> about.control_sum THEN outcome := 'sum_differs'; RETURN; END IF;
+
+    SELECT n.end_to_end_id INTO detail FROM unnest(apply_report.end_to_end_ids) AS n (end_to_end_id)
+        WHERE NOT EXISTS (SELECT FROM payouts.instruction AS i JOIN payouts.item AS x ON x.instruction_id = i.id AND x.batch_id = about.id
+                          WHERE i.end_to_end_id = n.end_to_end_id OFFSET 0) LIMIT 1;
+    IF FOUND THEN outcome := 'payment_unknown'; RETURN; END IF;
+    SELECT n.end_to_end_id INTO detail FROM unnest(apply_report.end_to_end_ids, apply_report.amounts) AS n (end_to_end_id, amount)
+        JOIN payouts.instruction AS i ON i.end_to_end_id = n.end_to_end_id WHERE i.amount <> n.amount AND n.amount <> 0 LIMIT 1;
+    IF FOUND THEN outcome := 'amount_differs'; RETURN; END IF;
+
+    -- What the report says of each payment that it names, and of the others; what changes by it: the same again is no change.
+    named_ids := coalesce((SELECT array_agg(i.id) FROM unnest(apply_report.end_to_end_ids) AS n (end_to_end_id)
+                           JOIN payouts.instruction AS i ON i.end_to_end_id = n.end_to_end_id), '{}');
+    WITH said AS (
+        SELECT i.id AS instruction_id, i.end_to_end_id, s.state AS former, n.state, nullif(n.reason, '') AS reason
+        FROM unnest(apply_report.end_to_end_ids, apply_report.states, apply_report.reasons) AS n (end_to_end_id, state, reason)
+        JOIN payouts.instruction AS i ON i.end_to_end_id = n.end_to_end_id
+        JOIN payouts.state AS s ON s.instruction_id = i.id
+        UNION ALL
+        SELECT x.instruction_id, NULL, s.state, apply_report.group_state, nullif(apply_report.group_reason, '')
+        FROM payouts.item AS x JOIN payouts.state AS s ON s.instruction_id = x.instruction_id
+        WHERE x.batch_id = about.id AND apply_report.group_state IS NOT NULL AND s.state = 'sent' AND NOT x.instruction_id = ANY (named_ids)
+    )
+    SELECT array_agg(w.instruction_id ORDER BY w.instruction_id), array_agg(w.state ORDER BY w.instruction_id), array_agg(w.reason ORDER BY w.instruction_id),
+            min(w.end_to_end_id) FILTER (WHERE NOT payouts.may_follow(w.former, w.state))
+        INTO changed_ids, changed_states, changed_reasons, refused
+        FROM said AS w WHERE w.state <> w.former;
+    IF refused IS NOT NULL THEN outcome := 'state_differs'; detail := refused; RETURN; END IF;
+
+    SELECT count(*) FILTER (WHERE c.state = 'settled'), count(*) FILTER (WHERE c.state = 'rejected'), count(*) FILTER (WHERE c.state = 'returned')
+        INTO settled, rejected, returned FROM unnest(changed_states) AS c (state);
+    INSERT INTO payouts.report (id, sha256, message_id, batch_id, settled, rejected, returned, taken_by)
+        VALUES (apply_report.id, apply_report.sha256, apply_report.message_id, about.id, settled, rejected, returned, apply_report.officer);
+    outcome := 'taken';
+    IF changed_ids IS NULL THEN RETURN; END IF;
+
+    -- Settled leaves the bank as one sum; what failed goes back to where it came from, one by one.
+    DECLARE
+        debits uuid[];
+        credits uuid[];
+        sums bigint[];
+        texts text[];
+        posted text;
+        actor_kind text := CASE WHEN apply_report.officer IS NULL THEN 'system' ELSE 'staff' END;
+        actor_id text := coalesce(apply_report.officer::text, 'payouts');
+    BEGIN
+        SELECT array_agg(m.debit), array_agg(m.credit), array_agg(m.amount), array_agg(m.reference) INTO debits, credits, sums, texts
+            FROM (SELECT about.in_transit AS debit, about.bank AS credit, sum(i.amount)::bigint AS amount, about.reference AS reference
+                  FROM unnest(changed_ids, changed_states) AS c (id, state) JOIN payouts.instruction AS i ON i.id = c.id
+                  WHERE c.state = 'settled' HAVING count(*) > 0
+                  UNION ALL
+                  SELECT CASE WHEN s.state = 'settled' THEN about.bank ELSE about.in_transit END, i.source, i.amount, i.end_to_end_id
+                  FROM unnest(changed_ids, changed_states) AS c (id, state) JOIN payouts.instruction AS i ON i.id = c.id
+                  JOIN payouts.state AS s ON s.instruction_id = c.id
+                  WHERE c.state <> 'settled') AS m;
+        SELECT p.outcome INTO posted
+            FROM ledger.post_transfers((SELECT array_agg(gen_random_uuid()) FROM unnest(sums)), array_fill('post'::text, ARRAY[cardinality(sums)]), debits, credits,
+                sums, array_fill(about.currency, ARRAY[cardinality(sums)]), texts, array_fill(NULL::timestamptz, ARRAY[cardinality(sums)]),
+                array_fill(actor_kind, ARRAY[cardinality(sums)]), array_fill(actor_id, ARRAY[cardinality(sums)])) AS p
+            WHERE p.outcome <> 'created' LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION 'the ledger refused a report: %', posted USING ERRCODE = 'check_violation', CONSTRAINT = 'report_posted';
+        END IF;
+    END;
+    INSERT INTO payouts.event (instruction_id, number, state, batch_id, report_id, reason)
+        SELECT c.id, s.number + 1, c.state, about.id, apply_report.id, CASE WHEN c.state <> 'settled' THEN c.reason END
+        FROM unnest(changed_ids, changed_states, changed_reasons) AS c (id, state, reason) JOIN payouts.state AS s ON s.instruction_id = c.id;
+    -- Whose payment came back is told in the same transaction.
+    INSERT INTO messages.message (id, resident_id, kind, parameters)
+        SELECT gen_random_uuid(), coalesce(r.superseded_by, r.id), 'payout_failed', jsonb_build_object('reference', i.end_to_end_id)
+        FROM unnest(changed_ids, changed_states) AS c (id, state) JOIN payouts.instruction AS i ON i.id = c.id
+        JOIN register.resident AS r ON r.id = i.resident_id
+        WHERE c.state <> 'settled';
+END
+$$;
+
+ALTER FUNCTION payouts.apply_report(officer uuid, id uuid, sha256 bytea, message_id text, batch_reference text, count integer, control_sum bigint, group_state text, group_reason text, end_to_end_ids text[], states text[], reasons text[], amounts bigint[], OUT outcome text, OUT detail text, OUT settled integer, OUT rejected integer, OUT returned integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.approve(credential bytea, batch uuid) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+DECLARE
+    approver uuid := (SELECT s.staff_id FROM web.staff_with(approve.credential, '{finance_officer,approver}') AS s);
+    prepared record;
+    earlier text;
+    posted text;
+BEGIN
+    IF approver IS NULL THEN RETURN 'role_missing'; END IF;
+    SELECT b.id, b.prepared_by, b.currency, b.control_sum, b.reference, c.set_aside, c.in_transit INTO prepared
+        FROM payouts.batch AS b JOIN payouts.channel AS c ON c.currency = b.currency WHERE b.id = approve.batch;
+    IF NOT FOUND THEN RETURN 'batch_unknown'; END IF;
+    -- One decision at a time; the next one finds it. (Before any account, so that nobody waits crosswise.)
+    PERFORM pg_advisory_xact_lock(hashtextextended('payouts.batch ' || prepared.id, 0));
+    SELECT d.kind INTO earlier FROM payouts.decision AS d WHERE d.batch_id = prepared.id;
+    IF FOUND THEN RETURN 'already_' || earlier; END IF;
+    IF prepared.prepared_by = approver THEN RETURN 'self_approval'; END IF;
+    SELECT p.outcome INTO posted FROM ledger.post_transfers(ARRAY[prepared.id], '{post}', ARRAY[prepared.set_aside], ARRAY[prepared.in_transit],
+        ARRAY[prepared.control_sum], ARRAY[prepared.currency], ARRAY[prepared.reference], '{NULL}', '{staff}', ARRAY[approver::text]) AS p;
+    IF posted <> 'created' THEN
+        RAISE EXCEPTION 'the ledger refused a batch: %', posted USING ERRCODE = 'check_violation', CONSTRAINT = 'batch_posted';
+    END IF;
+    INSERT INTO payouts.decision (batch_id, prepared_by, kind, decided_by, transfer_id)
+        VALUES (prepared.id, prepared.prepared_by, 'approved', approver, prepared.id);
+    INSERT INTO payouts.event (instruction_id, number, state, batch_id)
+        SELECT i.instruction_id, i.event_number + 1, 'sent', i.batch_id FROM payouts.item AS i WHERE i.batch_id = prepared.id;
+    RETURN 'approved';
+END
+$$;
+
+ALTER FUNCTION payouts.approve(credential bytea, batch uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.batch_max() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 100000;
+
+ALTER FUNCTION payouts.batch_max() OWNER TO stoa_owner;
+
+CREATE FUNCTION payouts.batches_for(credential bytea, batch uuid, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, reference text, currency text, count integer, control_sum bigint, execute_on date, prepared_by_name text, prepared_by_me boolean, prepared_at timestamp with time zone, decision text, decided_by_name text, decided_at timestamp with time zone, refusal_reason text, sha256 bytea, bytes bigint, settled bigint, rejected bigint, returned bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT b.id, b.reference, b.currency, b.count, b.control_sum, b.execute_on, maker.display_name, maker.id = s.staff_id, b.prepared_at,
+            d.kind, decider.display_name, d.decided_at, d.refusal_reason, f.sha256, f.bytes, counted.settled, counted.rejected, counted.returned
+        FROM web.staff_with(batches_for.credential, '{finance_officer,approver,auditor}') AS s
+        CROSS JOIN payouts.batch AS b
+        JOIN identity.staff AS maker ON maker.id = b.prepared_by
+        LEFT JOIN payouts.decision AS d ON d.batch_id = b.id
+        LEFT JOIN identity.staff AS decider ON decider.id = d.decided_by
+        LEFT JOIN payouts.file AS f ON f.batch_id = b.id
+        -- What was settled and then returned counts as returned.
+        LEFT JOIN LATERAL (
+            SELECT sum(r.settled)::bigint - sum(CASE WHEN r.returned > 0 THEN (
+                        SELECT count(*) FROM payouts.event AS e JOIN payouts.event AS former ON former.instruction_id = e.instruction_id AND former.number = e.number - 1
+                        WHERE e.report_id = r.id AND e.state = 'returned' AND former.state = 'settled') ELSE 0 END)::bigint AS settled,
+                sum(r.rejected)::bigint AS rejected, sum(r.returned)::bigint AS returned
+            FROM payouts.report AS r WHERE r.batch_id = b.id) AS counted ON true
+        WHERE (batches_for.batch IS NULL OR b.id = batches_for.batch)
+          AND (batches_for.before_at IS NULL OR (b.prepared_at, b.id) < (batches_for.before_at, batches_for.before_id))
+        ORDER BY b.prepared_at DESC, b.id DESC LIMIT LEAST(batches_for.page_size, 201);
+END
+$$;
+
+ALTER FUNCTION payouts.batches_for(credential bytea, batch uuid, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.check_batch() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM payouts.item AS i WHERE i.batch_id = NEW.id) THEN
+        RAISE EXCEPTION 'a batch holds payments' USING ERRCODE = 'check_violation', CONSTRAINT = 'batch_equals_items';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION payouts.check_batch() OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.check_items() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM (SELECT DISTINCT a.batch_id FROM added AS a) AS touched JOIN payouts.batch AS b ON b.id = touched.batch_id
+        CROSS JOIN LATERAL (SELECT count(*) AS count, sum(i.amount) AS sum, bool_and(i.currency = b.currency) AS is_one_currency, max(i.position) AS last
+                            FROM payouts.item AS i WHERE i.batch_id = b.id) AS held
+        WHERE (held.count, held.sum, held.last, held.is_one_currency) IS DISTINCT FROM (b.count::bigint, b.control_sum::numeric, b.count, true)) THEN
+        RAISE EXCEPTION 'count and control sum of a batch are those of its payments' USING ERRCODE = 'check_violation', CONSTRAINT = 'batch_equals_items';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION payouts.check_items() OWNER TO stoa_owner;
+
+CREATE FUNCTION payouts.check_second_issue() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM payouts.instruction AS i JOIN payouts.state AS s ON s.instruction_id = i.id
+        WHERE i.kind = NEW.kind AND i.pays = NEW.pays AND i.issue = 1 AND s.state IN ('rejected', 'returned')
+          AND i.currency = NEW.currency AND i.amount = NEW.amount AND i.resident_id = NEW.resident_id) THEN
+        RAISE EXCEPTION 'only a payment that was rejected or returned is issued again' USING ERRCODE = 'check_violation', CONSTRAINT = 'issued_again_after_failure';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+ALTER FUNCTION payouts.check_second_issue() OWNER TO stoa_owner;
+
+CREATE FUNCTION payouts.cooling_time() RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN '48:00:00'::interval;
+
+ALTER FUNCTION payouts.cooling_time() OWNER TO stoa_owner;
+
+CREATE FUNCTION payouts.destination_for(resident uuid) RETURNS uuid
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+DECLARE
+    person uuid := (SELECT coalesce(r.superseded_by, r.id) FROM register.resident AS r WHERE r.id = destination_for.resident);
+BEGIN
+    RETURN (SELECT d.id
+        FROM (SELECT person AS id UNION ALL SELECT x.id FROM register.resident AS x WHERE x.superseded_by = person) AS r
+        JOIN payouts.destination AS d ON d.resident_id = r.id JOIN register.data_key AS k ON k.resident_id = d.resident_id
+        WHERE d.usable_from <= public.stoa_now()
+          AND NOT EXISTS (SELECT FROM payouts.destination_end AS e WHERE e.destination_id = d.id)
+        ORDER BY d.given_at DESC, d.id DESC LIMIT 1);
+END
+$$;
+
+ALTER FUNCTION payouts.destination_for(resident uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.end_account(credential bytea, destination uuid) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO payouts.destination_end AS e (destination_id)
+        SELECT d.id FROM ledger.holder(end_account.credential, '{}') AS h
+        JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
+        JOIN payouts.destination AS d ON d.resident_id = r.id
+        WHERE d.id = end_account.destination
+        ON CONFLICT DO NOTHING;
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION payouts.end_account(credential bytea, destination uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.files_to_write(reference text) RETURNS TABLE(id uuid, batch_reference text, currency text, count integer, control_sum bigint, execute_on date, created_at text, debtor_name text, debtor_iban text, debtor_bic text, debtor_town text, debtor_country text, sha256 bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT b.id, b.reference, b.currency, b.count, b.control_sum, b.execute_on,
+            to_char(d.decided_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), b.debtor_name, b.debtor_iban, b.debtor_bic, b.debtor_town, b.debtor_country,
+            f.sha256
+        FROM payouts.decision AS d JOIN payouts.batch AS b ON b.id = d.batch_id LEFT JOIN payouts.file AS f ON f.batch_id = b.id
+        WHERE d.kind = 'approved' AND CASE WHEN files_to_write.reference IS NULL THEN f.batch_id IS NULL ELSE b.reference = files_to_write.reference END
+        ORDER BY d.decided_at LIMIT 10;
+END
+$$;
+
+ALTER FUNCTION payouts.files_to_write(reference text) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.fold_events() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM added AS e LEFT JOIN payouts.state AS s ON s.instruction_id = e.instruction_id
+        WHERE e.number <> coalesce(s.number, 0) + 1 OR NOT payouts.may_follow(s.state, e.state)) THEN
+        RAISE EXCEPTION 'a payment cannot come to this after what became of it' USING ERRCODE = 'check_violation', CONSTRAINT = 'event_follows';
+    END IF;
+    INSERT INTO payouts.state AS s (instruction_id, number, state, since, reason)
+        SELECT e.instruction_id, e.number, e.state, e.at, e.reason FROM added AS e
+        ON CONFLICT (instruction_id) DO UPDATE SET number = excluded.number, state = excluded.state, since = excluded.since, reason = excluded.reason;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION payouts.fold_events() OWNER TO stoa_owner;
+
+CREATE FUNCTION payouts.give_account(credential bytea, id uuid, sealed_account bytea, OUT outcome text, OUT usable_from timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    giver uuid := (SELECT h.resident_id FROM ledger.holder(give_account.credential, '{}') AS h);
+BEGIN
+    IF giver IS NULL THEN outcome := 'credential_invalid'; RETURN; END IF;
+    usable_from := public.stoa_now() + payouts.cooling_time();
+    INSERT INTO payouts.destination AS d (id, resident_id, sealed_account, usable_from)
+        VALUES (give_account.id, giver, give_account.sealed_account, give_account.usable_from)
+        ON CONFLICT ON CONSTRAINT destination_pkey DO NOTHING;
+    outcome := CASE WHEN FOUND THEN 'given' ELSE 'exists' END;
+END
+$$;
+
+ALTER FUNCTION payouts.give_account(credential bytea, id uuid, sealed_account bytea, OUT outcome text, OUT usable_from timestamp with time zone) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.instruct(id uuid, kind text, pays uuid, issue integer, resident uuid, source uuid, currency text, amount bigint, actor_kind text, actor_id text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    aside uuid := (SELECT c.set_aside FROM payouts.channel AS c WHERE c.currency = instruct.currency);
+    -- 64 random bits: a fixed digit of a version 4 UUID is in neither part.
+    random_digits text := upper(replace(gen_random_uuid()::text, '-', ''));
+    posted text;
+BEGIN
+    IF aside IS NULL THEN RETURN 'channel_unknown'; END IF;
+    INSERT INTO payouts.instruction AS i (id, kind, pays, issue, resident_id, source, currency, amount, end_to_end_id)
+        VALUES (instruct.id, instruct.kind, instruct.pays, instruct.issue, instruct.resident, instruct.source, instruct.currency, instruct.amount,
+                'P' || left(random_digits, 12) || right(random_digits, 4))
+        ON CONFLICT ON CONSTRAINT paid_once DO NOTHING;
+    IF NOT FOUND THEN RETURN 'exists'; END IF;
+    SELECT p.outcome INTO posted FROM ledger.post_transfers(ARRAY[instruct.id], '{post}', ARRAY[instruct.source], ARRAY[aside], ARRAY[instruct.amount],
+        ARRAY[instruct.currency], (SELECT ARRAY[i.end_to_end_id] FROM payouts.instruction AS i WHERE i.id = instruct.id), '{NULL}',
+        ARRAY[instruct.actor_kind], ARRAY[instruct.actor_id]) AS p;
+    IF posted <> 'created' THEN
+        RAISE EXCEPTION 'the ledger refused to set money aside: %', posted USING ERRCODE = 'check_violation', CONSTRAINT = 'set_aside_' || posted;
+    END IF;
+    INSERT INTO payouts.event (instruction_id, number, state) VALUES (instruct.id, 1, 'waiting');
+    RETURN 'instructed';
+END
+$$;
+
+ALTER FUNCTION payouts.instruct(id uuid, kind text, pays uuid, issue integer, resident uuid, source uuid, currency text, amount bigint, actor_kind text, actor_id text) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.is_sepa_text(t text, characters_max integer) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((t ~ '^[A-Za-z0-9/?:().,''+ -]+$'::text) AND (length(t) <= characters_max) AND (t = btrim(t)));
+
+ALTER FUNCTION payouts.is_sepa_text(t text, characters_max integer) OWNER TO stoa_owner;
+
+CREATE FUNCTION payouts.issue_again(credential bytea, id uuid, payout uuid) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    resident record;
+    officer uuid := (SELECT s.staff_id FROM web.staff_with(issue_again.credential, '{finance_officer}') AS s);
+    failed record;
+BEGIN
+    SELECT h.resident_id, h.account_id INTO resident FROM ledger.holder(issue_again.credential, '{payments}') AS h;
+    IF NOT FOUND AND officer IS NULL THEN RETURN 'credential_invalid'; END IF;
+    SELECT i.kind, i.pays, i.issue, i.resident_id, i.source, i.currency, i.amount, s.state INTO failed
+        FROM payouts.instruction AS i JOIN payouts.state AS s ON s.instruction_id = i.id JOIN register.resident AS r ON r.id = i.resident_id
+        WHERE i.id = issue_again.payout AND (officer IS NOT NULL OR resident.resident_id IN (r.id, r.superseded_by));
+    IF NOT FOUND THEN RETURN 'payout_unknown'; END IF;
+    IF failed.issue <> 1 OR failed.state NOT IN ('rejected', 'returned') THEN RETURN 'not_failed'; END IF;
+    BEGIN
+        RETURN payouts.instruct(issue_again.id, failed.kind, failed.pays, 2, failed.resident_id, failed.source, failed.currency, failed.amount,
+            CASE WHEN officer IS NULL THEN 'resident' ELSE 'staff' END, coalesce(officer, resident.account_id)::text);
+    EXCEPTION WHEN check_violation THEN
+        IF SQLERRM <> 'the ledger refused to set money aside: insufficient_funds' THEN RAISE; END IF;
+        RETURN 'insufficient_funds';
+    END;
+END
+$$;
+
+ALTER FUNCTION payouts.issue_again(credential bytea, id uuid, payout uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.law() RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 'City Finances Act § 12'::text;
+
+ALTER FUNCTION payouts.law() OWNER TO stoa_owner;
+
+CREATE FUNCTION payouts.log_reading(credential bytea, batch uuid, after_position integer, entry_ids uuid[]) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+DECLARE
+    approved record;
+    reader uuid;
+BEGIN
+    PERFORM access_log.check_moment();
+    SELECT b.reference, b.count, d.decided_by INTO approved
+        FROM payouts.batch AS b JOIN payouts.decision AS d ON d.batch_id = b.id AND d.kind = 'approved' WHERE b.id = log_reading.batch;
+    IF NOT FOUND THEN RETURN false; END IF;
+    IF log_reading.credential IS NULL THEN
+        reader := approved.decided_by;
+    ELSE
+        SELECT s.staff_id INTO reader FROM web.staff_with(log_reading.credential, '{finance_officer}') AS s;
+        IF NOT FOUND THEN RETURN false; END IF;
+    END IF;
+    WITH people AS (
+        SELECT p.subject_id, row_number() OVER (ORDER BY p.subject_id) AS number
+        FROM (SELECT DISTINCT coalesce(r.superseded_by, r.id) AS subject_id
+              FROM payouts.item AS i JOIN payouts.destination AS d ON d.id = i.destination_id JOIN register.resident AS r ON r.id = d.resident_id
+              WHERE i.batch_id = log_reading.batch AND i.position > log_reading.after_position
+                AND i.position <= log_reading.after_position + cardinality(log_reading.entry_ids)) AS p
+    ), logged AS (
+        INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, operation, attributes, purpose, legal_basis, law,
+                                      case_reference, outcome, count)
+        SELECT log_reading.entry_ids[p.number], public.stoa_now(), p.subject_id, 'staff', reader::text, access_log.role_of(reader), 'city', 'payout', '{bank_account}',
+            'payout', 'legal_obligation', payouts.law(), approved.reference, 'permitted', approved.count
+        FROM people AS p
+        RETURNING entry.id
+    )
+    INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l;
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION payouts.log_reading(credential bytea, batch uuid, after_position integer, entry_ids uuid[]) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.may_follow(former text, next text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (former IS NULL) THEN (next = 'waiting'::text) WHEN (former = 'waiting'::text) THEN (next = 'in_batch'::text) WHEN (former = 'in_batch'::text) THEN (next = ANY (ARRAY['sent'::text, 'waiting'::text])) WHEN (former = 'sent'::text) THEN (next = ANY (ARRAY['settled'::text, 'rejected'::text, 'returned'::text])) WHEN (former = 'settled'::text) THEN (next = 'returned'::text) ELSE false END;
+
+ALTER FUNCTION payouts.may_follow(former text, next text) OWNER TO stoa_owner;
+
+CREATE FUNCTION payouts.note_file(batch uuid, sha256 bytea, bytes bigint) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM payouts.decision AS d WHERE d.batch_id = note_file.batch AND d.kind = 'approved') THEN RETURN 'not_approved'; END IF;
+    INSERT INTO payouts.file AS f (batch_id, sha256, bytes) VALUES (note_file.batch, note_file.sha256, note_file.bytes)
+        ON CONFLICT ON CONSTRAINT file_pkey DO NOTHING;
+    IF FOUND THEN RETURN 'recorded'; END IF;
+    RETURN CASE WHEN EXISTS (SELECT FROM payouts.file AS f WHERE f.batch_id = note_file.batch AND f.sha256 = note_file.sha256 AND f.bytes = note_file.bytes)
+        THEN 'exists' ELSE 'differs' END;
+END
+$$;
+
+ALTER FUNCTION payouts.note_file(batch uuid, sha256 bytea, bytes bigint) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.payments_under(batch uuid, after_position integer, entry_ids uuid[]) RETURNS TABLE("position" integer, end_to_end_id text, amount bigint, destination_id uuid, holder_id uuid, key_id text, wrapped_key bytea, sealed_account bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+BEGIN
+    PERFORM access_log.check_moment();
+    RETURN QUERY
+        WITH logged AS MATERIALIZED (
+            SELECT DISTINCT e.subject_id
+            FROM payouts.batch AS b CROSS JOIN unnest(payments_under.entry_ids) AS asked (id) JOIN access_log.entry AS e ON e.id = asked.id
+            WHERE b.id = payments_under.batch AND e.operation = 'payout' AND e.outcome = 'permitted' AND e.case_reference = b.reference
+              AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND e.at > public.stoa_now() - interval '5 seconds')
+        SELECT i.position, n.end_to_end_id, i.amount, d.id, d.resident_id, k.key_id, k.wrapped_key, d.sealed_account
+        FROM payouts.item AS i
+        JOIN payouts.instruction AS n ON n.id = i.instruction_id
+        JOIN payouts.destination AS d ON d.id = i.destination_id
+        JOIN register.resident AS r ON r.id = d.resident_id
+        JOIN logged AS l ON l.subject_id = coalesce(r.superseded_by, r.id)
+        LEFT JOIN register.data_key AS k ON k.resident_id = d.resident_id
+        WHERE i.batch_id = payments_under.batch AND i.position > payments_under.after_position
+          AND i.position <= payments_under.after_position + cardinality(payments_under.entry_ids)
+        ORDER BY i.position;
+END
+$$;
+
+ALTER FUNCTION payouts.payments_under(batch uuid, after_position integer, entry_ids uuid[]) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.payouts_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, kind text, currency text, amount bigint, end_to_end_id text, created_at timestamp with time zone, state text, since timestamp with time zone, reason text, may_issue_again boolean)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT i.id, i.kind, i.currency, i.amount, i.end_to_end_id, i.created_at, s.state, s.since, s.reason,
+            i.issue = 1 AND s.state IN ('rejected', 'returned')
+            AND NOT EXISTS (SELECT FROM payouts.instruction AS x WHERE x.kind = i.kind AND x.pays = i.pays AND x.issue = 2)
+        FROM ledger.holder(payouts_of.credential, '{payments}') AS h
+        JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
+        JOIN payouts.instruction AS i ON i.resident_id = r.id
+        JOIN payouts.state AS s ON s.instruction_id = i.id
+        WHERE payouts_of.before_at IS NULL OR (i.created_at, i.id) < (payouts_of.before_at, payouts_of.before_id)
+        ORDER BY i.created_at DESC, i.id DESC LIMIT LEAST(payouts_of.page_size, 201);
+END
+$$;
+
+ALTER FUNCTION payouts.payouts_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.plan(credential bytea) RETURNS TABLE(currency text, ready_count bigint, ready_sum bigint, cooling_count bigint, missing_count bigint, likely_duplicates bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT w.currency, count(*) FILTER (WHERE w.standing = 'ready'), coalesce(sum(w.amount) FILTER (WHERE w.standing = 'ready'), 0)::bigint,
+            count(*) FILTER (WHERE w.standing = 'cooling'), count(*) FILTER (WHERE w.standing = 'missing'),
+            count(*) FILTER (WHERE w.standing = 'ready' AND EXISTS (
+                SELECT FROM payouts.instruction AS o JOIN payouts.state AS t ON t.instruction_id = o.id
+                WHERE o.resident_id = w.resident_id AND o.amount = w.amount AND o.currency = w.currency AND o.id <> w.id
+                  AND t.state IN ('waiting', 'in_batch', 'sent', 'settled') AND o.created_at > public.stoa_now() - interval '7 days'))
+        FROM (SELECT i.*, payouts.standing(i.resident_id) AS standing
+              FROM web.staff_with(plan.credential, '{finance_officer}') AS officer
+              CROSS JOIN payouts.state AS s JOIN payouts.instruction AS i ON i.id = s.instruction_id
+              WHERE s.state = 'waiting' OFFSET 0) AS w
+        GROUP BY w.currency ORDER BY w.currency;
+END
+$$;
+
+ALTER FUNCTION payouts.plan(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.prepare(credential bytea, batch uuid, currency text, execute_on date, OUT outcome text, OUT count integer) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+DECLARE
+    preparer uuid := (SELECT s.staff_id FROM web.staff_with(prepare.credential, '{finance_officer}') AS s);
+    way payouts.channel;
+    ids uuid[];
+    numbers smallint[];
+    destinations uuid[];
+    amounts bigint[];
+BEGIN
+    IF preparer IS NULL THEN outcome := 'role_missing'; RETURN; END IF;
+    SELECT b.count INTO count FROM payouts.batch AS b WHERE b.id = prepare.batch AND b.prepared_by = preparer;
+    IF FOUND THEN outcome := 'exists'; RETURN; END IF;
+    SELECT c.* INTO way FROM payouts.channel AS c WHERE c.currency = prepare.currency;
+    IF NOT FOUND THEN outcome := 'channel_unknown'; RETURN; END IF;
+    IF prepare.execute_on < (public.stoa_now() - interval '1 day')::date THEN outcome := 'day_past'; RETURN; END IF;
+    SELECT array_agg(t.id ORDER BY t.id), array_agg(t.number ORDER BY t.id), array_agg(t.destination ORDER BY t.id), array_agg(t.amount ORDER BY t.id)
+        INTO ids, numbers, destinations, amounts
+        FROM (SELECT i.id, (s.number + 1)::smallint AS number, to_.destination, i.amount
+              FROM payouts.state AS s JOIN payouts.instruction AS i ON i.id = s.instruction_id
+              CROSS JOIN LATERAL (SELECT payouts.destination_for(i.resident_id) AS destination OFFSET 0) AS to_
+              WHERE s.state = 'waiting' AND i.currency = prepare.currency AND to_.destination IS NOT NULL
+              ORDER BY s.instruction_id LIMIT payouts.batch_max() FOR UPDATE OF s SKIP LOCKED) AS t;
+    count := coalesce(cardinality(ids), 0);
+    IF count = 0 THEN outcome := 'nothing_ready'; RETURN; END IF;
+    INSERT INTO payouts.batch AS b (id, reference, currency, execute_on, count, control_sum, debtor_name, debtor_iban, debtor_bic, debtor_town,
+                                    debtor_country, prepared_by)
+        VALUES (prepare.batch, 'PAYOUT-' || to_char(public.stoa_now() AT TIME ZONE 'UTC', 'YYYYMMDD') || '-' || upper(right(prepare.batch::text, 12)),
+                prepare.currency, prepare.execute_on, prepare.count, (SELECT sum(a.amount) FROM unnest(amounts) AS a (amount)), way.debtor_name,
+                way.debtor_iban, way.debtor_bic, way.debtor_town, way.debtor_country, preparer);
+    INSERT INTO payouts.event (instruction_id, number, state, batch_id)
+        SELECT t.id, t.number, 'in_batch', prepare.batch FROM unnest(ids, numbers) AS t (id, number);
+    INSERT INTO payouts.item (batch_id, position, instruction_id, event_number, destination_id, currency, amount)
+        SELECT prepare.batch, t.position, t.id, t.number, t.destination, prepare.currency, t.amount
+        FROM unnest(ids, numbers, destinations, amounts) WITH ORDINALITY AS t (id, number, destination, amount, position);
+    outcome := 'prepared';
+END
+$$;
+
+ALTER FUNCTION payouts.prepare(credential bytea, batch uuid, currency text, execute_on date, OUT outcome text, OUT count integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.refuse(credential bytea, batch uuid, reason text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+DECLARE
+    decider uuid := (SELECT s.staff_id FROM web.staff_with(refuse.credential, '{finance_officer,approver}') AS s);
+    prepared record;
+    earlier text;
+BEGIN
+    IF decider IS NULL THEN RETURN 'role_missing'; END IF;
+    SELECT b.id, b.prepared_by INTO prepared FROM payouts.batch AS b WHERE b.id = refuse.batch;
+    IF NOT FOUND THEN RETURN 'batch_unknown'; END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('payouts.batch ' || prepared.id, 0));
+    SELECT d.kind INTO earlier FROM payouts.decision AS d WHERE d.batch_id = prepared.id;
+    IF FOUND THEN RETURN 'already_' || earlier; END IF;
+    IF prepared.prepared_by = decider THEN RETURN 'self_approval'; END IF;
+    INSERT INTO payouts.decision (batch_id, prepared_by, kind, decided_by, refusal_reason)
+        VALUES (prepared.id, prepared.prepared_by, 'refused', decider, refuse.reason);
+    INSERT INTO payouts.event (instruction_id, number, state)
+        SELECT i.instruction_id, i.event_number + 1, 'waiting' FROM payouts.item AS i WHERE i.batch_id = prepared.id;
+    RETURN 'refused';
+END
+$$;
+
+ALTER FUNCTION payouts.refuse(credential bytea, batch uuid, reason text) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.set_channel(currency text, debtor_name text, debtor_iban text, debtor_bic text, debtor_town text, debtor_country text, bank uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    aside uuid := gen_random_uuid();
+    transit uuid := gen_random_uuid();
+BEGIN
+    IF NOT EXISTS (SELECT FROM ledger.account AS a WHERE a.id = set_channel.bank AND a.kind = 'funding' AND a.currency = set_channel.currency) THEN
+        RAISE EXCEPTION 'the bank''s account is a funding account of this currency' USING ERRCODE = 'check_violation', CONSTRAINT = 'bank_account_funds';
+    END IF;
+    IF NOT EXISTS (SELECT FROM payouts.channel AS c WHERE c.currency = set_channel.currency) THEN
+        PERFORM ledger.open_account(aside, 'clearing', set_channel.currency, NULL, 'city', 'credit', false);
+        PERFORM ledger.open_account(transit, 'clearing', set_channel.currency, NULL, 'city', 'credit', false);
+    END IF;
+    INSERT INTO payouts.channel AS c (currency, debtor_name, debtor_iban, debtor_bic, debtor_town, debtor_country, bank, set_aside, in_transit)
+        VALUES (set_channel.currency, set_channel.debtor_name, set_channel.debtor_iban, set_channel.debtor_bic, set_channel.debtor_town,
+                set_channel.debtor_country, set_channel.bank, aside, transit)
+        ON CONFLICT ON CONSTRAINT channel_pkey DO UPDATE SET debtor_name = excluded.debtor_name, debtor_iban = excluded.debtor_iban,
+            debtor_bic = excluded.debtor_bic, debtor_town = excluded.debtor_town, debtor_country = excluded.debtor_country, bank = excluded.bank;
+END
+$$;
+
+ALTER FUNCTION payouts.set_channel(currency text, debtor_name text, debtor_iban text, debtor_bic text, debtor_town text, debtor_country text, bank uuid) OWNER TO stoa_owner;
+
+CREATE FUNCTION payouts.standing(resident uuid) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+DECLARE
+    person uuid := (SELECT coalesce(r.superseded_by, r.id) FROM register.resident AS r WHERE r.id = standing.resident);
+BEGIN
+    RETURN (SELECT CASE WHEN bool_or(d.usable_from <= public.stoa_now()) THEN 'ready' WHEN count(*) > 0 THEN 'cooling' ELSE 'missing' END
+        FROM (SELECT person AS id UNION ALL SELECT x.id FROM register.resident AS x WHERE x.superseded_by = person) AS r
+        JOIN payouts.destination AS d ON d.resident_id = r.id JOIN register.data_key AS k ON k.resident_id = d.resident_id
+        WHERE NOT EXISTS (SELECT FROM payouts.destination_end AS e WHERE e.destination_id = d.id));
+END
+$$;
+
+ALTER FUNCTION payouts.standing(resident uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.take_out(credential bytea, id uuid, currency text, amount bigint) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    taker record;
+    wallet record;
+BEGIN
+    SELECT h.resident_id, h.account_id INTO taker FROM ledger.holder(take_out.credential, '{payments}') AS h;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    IF payouts.standing(taker.resident_id) = 'missing' THEN RETURN 'account_missing'; END IF;
+    -- One request at a time, so that what is there is known before anything is written.
+    SELECT a.id, a.posted INTO wallet FROM ledger.account AS a
+        WHERE a.resident_id = taker.resident_id AND a.currency = take_out.currency AND a.kind = 'wallet' AND a.closed_at IS NULL;
+    IF wallet.id IS NULL THEN RETURN 'insufficient_funds'; END IF;
+    BEGIN
+        RETURN payouts.instruct(take_out.id, 'wallet', take_out.id, 1, taker.resident_id, wallet.id, take_out.currency, take_out.amount, 'resident',
+                                taker.account_id::text);
+    EXCEPTION WHEN check_violation THEN
+        -- Undone with the instruction; anything but lack of money is a fault.
+        IF SQLERRM <> 'the ledger refused to set money aside: insufficient_funds' THEN RAISE; END IF;
+        RETURN 'insufficient_funds';
+    END;
+END
+$$;
+
+ALTER FUNCTION payouts.take_out(credential bytea, id uuid, currency text, amount bigint) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.take_report(credential bytea, id uuid, sha256 bytea, message_id text, batch_reference text, count integer, control_sum bigint, group_state text, group_reason text, end_to_end_ids text[], states text[], reasons text[], amounts bigint[], OUT outcome text, OUT detail text, OUT settled integer, OUT rejected integer, OUT returned integer) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    officer uuid := (SELECT s.staff_id FROM web.staff_with(take_report.credential, '{finance_officer}') AS s);
+BEGIN
+    IF officer IS NULL THEN outcome := 'role_missing'; RETURN; END IF;
+    SELECT r.outcome, r.detail, r.settled, r.rejected, r.returned INTO outcome, detail, settled, rejected, returned
+        FROM payouts.apply_report(officer, take_report.id, take_report.sha256, take_report.message_id, take_report.batch_reference, take_report.count,
+            take_report.control_sum, take_report.group_state, take_report.group_reason, take_report.end_to_end_ids, take_report.states, take_report.reasons,
+            take_report.amounts) AS r;
+END
+$$;
+
+ALTER FUNCTION payouts.take_report(credential bytea, id uuid, sha256 bytea, message_id text, batch_reference text, count integer, control_sum bigint, group_state text, group_reason text, end_to_end_ids text[], states text[], reasons text[], amounts bigint[], OUT outcome text, OUT detail text, OUT settled integer, OUT rejected integer, OUT returned integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.waiting_for(credential bytea) RETURNS TABLE(count bigint, oldest timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT count(*), min(b.prepared_at)
+        FROM web.staff_with(waiting_for.credential, '{finance_officer,approver}') AS s JOIN payouts.batch AS b ON b.prepared_by <> s.staff_id
+        WHERE NOT EXISTS (SELECT FROM payouts.decision AS d WHERE d.batch_id = b.id);
+END
+$$;
+
+ALTER FUNCTION payouts.waiting_for(credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION public.refuse_change() RETURNS trigger
     LANGUAGE plpgsql
@@ -5463,6 +9381,8 @@ BEGIN
 
     UPDATE web.credential AS c SET revoked_at = public.stoa_now() FROM identity.account AS a
         WHERE a.resident_id = ANY (rows_of_person) AND c.account_id = a.id AND c.revoked_at IS NULL;
+    DELETE FROM identity.factor AS f USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND f.account_id = a.id;
+    DELETE FROM identity.sign_in AS i USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND i.account_id = a.id;
     DELETE FROM identity.sign_in_name AS n USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND n.account_id = a.id;
     UPDATE identity.account AS a SET closed_at = public.stoa_now(), password_hash = '$argon2id$erased'
         WHERE a.resident_id = ANY (rows_of_person);
@@ -5731,8 +9651,8 @@ CREATE FUNCTION web.issue_authorization_code(code_hash bytea, request_id uuid, s
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    INSERT INTO openid.authorization_code (hash, request_id, account_id, authenticator_assurance, expires_at)
-    SELECT code_hash, r.id, c.account_id, c.authenticator_assurance, public.stoa_now() + interval '60 seconds'
+    INSERT INTO openid.authorization_code (hash, request_id, account_id, authenticator_assurance, session_id, signed_in_at, expires_at)
+    SELECT code_hash, r.id, c.account_id, c.authenticator_assurance, c.id, c.authenticated_at, public.stoa_now() + interval '60 seconds'
     FROM openid.authorization_request AS r, web.credential AS c
     WHERE r.id = issue_authorization_code.request_id AND r.expires_at > public.stoa_now()
       AND c.hash = session_hash AND c.kind = 'session' AND c.account_id IS NOT NULL AND web.is_live(c)
@@ -5761,53 +9681,90 @@ $$;
 
 ALTER FUNCTION web.issue_client_token(token_hash bytea, client_id text, scope text[], lifetime_seconds integer) OWNER TO stoa_door;
 
-CREATE FUNCTION web.open_session(hash bytea, account_id uuid, staff_id uuid, authenticator_assurance smallint, idle_minutes integer) RETURNS void
-    LANGUAGE sql SECURITY DEFINER
-    BEGIN ATOMIC
- INSERT INTO web.credential (hash, kind, account_id, staff_id, authenticator_assurance, idle_after, expires_at)
-   VALUES (open_session.hash, 'session'::text, open_session.account_id, open_session.staff_id, open_session.authenticator_assurance, make_interval(mins => LEAST(open_session.idle_minutes, 15)), (public.stoa_now() + '12:00:00'::interval));
-END;
-
-ALTER FUNCTION web.open_session(hash bytea, account_id uuid, staff_id uuid, authenticator_assurance smallint, idle_minutes integer) OWNER TO stoa_door;
-
-CREATE FUNCTION web.redeem_authorization_code(code_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, OUT outcome text, OUT scope text[]) RETURNS record
+CREATE FUNCTION web.redeem_authorization_code(code_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, refresh_hash bytea, key_thumbprint text, OUT outcome text, OUT scope text[], OUT resource text, OUT sign_in_id uuid, OUT subject uuid, OUT nonce text, OUT signed_in_at timestamp with time zone, OUT authenticator_assurance smallint, OUT identity_assurance smallint, OUT id_token_claims text[], OUT issued_at timestamp with time zone) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
     code record;
+    service record;
 BEGIN
-    SELECT a.account_id, a.authenticator_assurance, a.consumed_at, a.expires_at, r.client_id, r.redirect_uri, r.code_challenge, r.scope
+    SELECT a.account_id, a.authenticator_assurance, a.consumed_at, a.expires_at, a.session_id, a.signed_in_at,
+        r.client_id, r.redirect_uri, r.code_challenge, r.scope, r.nonce, r.id_token_claims, r.user_info_claims, r.resource, r.key_thumbprint
         INTO code
         FROM openid.authorization_code AS a JOIN openid.authorization_request AS r ON r.id = a.request_id
         WHERE a.hash = redeem_authorization_code.code_hash
         FOR UPDATE OF a;
     IF code IS NULL OR code.client_id IS DISTINCT FROM redeem_authorization_code.client_id THEN
         outcome := 'unknown';
+        RETURN;
     ELSIF code.consumed_at IS NOT NULL THEN
+        PERFORM openid.end_sign_in(c.sign_in_id) FROM web.credential AS c
+            WHERE c.authorization_code_hash = redeem_authorization_code.code_hash AND c.sign_in_id IS NOT NULL;
         UPDATE web.credential AS c SET revoked_at = public.stoa_now()
             WHERE c.authorization_code_hash = redeem_authorization_code.code_hash AND c.revoked_at IS NULL;
         outcome := 'replayed';
-    ELSE
-        UPDATE openid.authorization_code AS a SET consumed_at = public.stoa_now() WHERE a.hash = redeem_authorization_code.code_hash;
-        IF code.expires_at <= public.stoa_now() THEN
-            outcome := 'expired';
-        ELSIF code.redirect_uri IS DISTINCT FROM redeem_authorization_code.redirect_uri THEN
-            outcome := 'redirect_uri_differs';
-        ELSIF code.code_challenge IS DISTINCT FROM redeem_authorization_code.code_challenge THEN
-            outcome := 'verifier_wrong';
-        ELSE
-            INSERT INTO web.credential (hash, kind, account_id, client_id, scope, authenticator_assurance, authorization_code_hash, expires_at)
-            VALUES (token_hash, 'access_token', code.account_id, code.client_id, code.scope, code.authenticator_assurance,
-                    redeem_authorization_code.code_hash, public.stoa_now() + make_interval(secs => LEAST(lifetime_seconds, 3600)));
-            outcome := 'issued';
-            redeem_authorization_code.scope := code.scope;
-        END IF;
+        RETURN;
     END IF;
+    UPDATE openid.authorization_code AS a SET consumed_at = public.stoa_now() WHERE a.hash = redeem_authorization_code.code_hash;
+    IF code.expires_at <= public.stoa_now() THEN
+        outcome := 'expired';
+        RETURN;
+    ELSIF code.redirect_uri IS DISTINCT FROM redeem_authorization_code.redirect_uri THEN
+        outcome := 'redirect_uri_differs';
+        RETURN;
+    ELSIF code.code_challenge IS DISTINCT FROM redeem_authorization_code.code_challenge THEN
+        outcome := 'verifier_wrong';
+        RETURN;
+    ELSIF code.key_thumbprint IS NOT NULL AND code.key_thumbprint IS DISTINCT FROM redeem_authorization_code.key_thumbprint THEN
+        outcome := 'key_differs';
+        RETURN;
+    END IF;
+    issued_at := public.stoa_now();
+    IF NOT 'openid' = ANY (code.scope) THEN
+        INSERT INTO web.credential (hash, kind, account_id, client_id, scope, authenticator_assurance, authorization_code_hash, expires_at)
+        VALUES (token_hash, 'access_token', code.account_id, code.client_id, code.scope, code.authenticator_assurance,
+                redeem_authorization_code.code_hash, issued_at + make_interval(secs => LEAST(lifetime_seconds, 3600)));
+        outcome := 'issued';
+        redeem_authorization_code.scope := code.scope;
+        RETURN;
+    END IF;
+    -- Whoever signed out within this minute is not signed in anywhere by it.
+    SELECT k.organisation_id, p.resident_id, p.pseudonym, r.identity_assurance INTO service
+        FROM openid.client AS k JOIN identity.account AS a ON a.id = code.account_id AND a.closed_at IS NULL
+        JOIN register.resident AS r ON r.id = a.resident_id
+        JOIN exchange.pseudonym AS p ON p.resident_id = r.id AND p.organisation_id = k.organisation_id
+        JOIN web.credential AS c ON c.account_id = code.account_id AND c.id = code.session_id AND c.kind = 'session' AND web.is_live(c)
+        WHERE k.id = code.client_id;
+    IF service IS NULL THEN
+        outcome := 'session_ended';
+        RETURN;
+    END IF;
+    outcome := 'issued';
+    redeem_authorization_code.scope := code.scope;
+    INSERT INTO openid.sign_in (client_id, account_id, resident_id, subject, session_id, signed_in_at, authenticator_assurance, scope, user_info_claims, resource,
+                                key_thumbprint)
+    VALUES (code.client_id, code.account_id, service.resident_id, service.pseudonym, code.session_id, code.signed_in_at,
+            code.authenticator_assurance, code.scope, code.user_info_claims, code.resource, redeem_authorization_code.key_thumbprint)
+    RETURNING id INTO redeem_authorization_code.sign_in_id;
+    INSERT INTO web.credential (hash, kind, organisation_id, client_id, scope, authenticator_assurance, authorization_code_hash, sign_in_id, expires_at)
+    VALUES (token_hash, 'access_token', service.organisation_id, code.client_id, code.scope, code.authenticator_assurance,
+            redeem_authorization_code.code_hash, redeem_authorization_code.sign_in_id, issued_at + make_interval(secs => LEAST(lifetime_seconds, 600)));
+    IF 'offline_access' = ANY (code.scope) THEN
+        INSERT INTO openid.refresh_token (hash, sign_in_id, access_hash, expires_at)
+        VALUES (refresh_hash, redeem_authorization_code.sign_in_id, token_hash, issued_at + openid.refresh_lifetime());
+    END IF;
+    subject := service.pseudonym;
+    redeem_authorization_code.resource := code.resource;
+    nonce := code.nonce;
+    signed_in_at := code.signed_in_at;
+    redeem_authorization_code.authenticator_assurance := code.authenticator_assurance;
+    redeem_authorization_code.identity_assurance := service.identity_assurance;
+    redeem_authorization_code.id_token_claims := code.id_token_claims;
 END
 $$;
 
-ALTER FUNCTION web.redeem_authorization_code(code_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, OUT outcome text, OUT scope text[]) OWNER TO stoa_door;
+ALTER FUNCTION web.redeem_authorization_code(code_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, refresh_hash bytea, key_thumbprint text, OUT outcome text, OUT scope text[], OUT resource text, OUT sign_in_id uuid, OUT subject uuid, OUT nonce text, OUT signed_in_at timestamp with time zone, OUT authenticator_assurance smallint, OUT identity_assurance smallint, OUT id_token_claims text[], OUT issued_at timestamp with time zone) OWNER TO stoa_door;
 
 CREATE FUNCTION web.remove_ended_credentials() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -5824,7 +9781,7 @@ $$;
 
 ALTER FUNCTION web.remove_ended_credentials() OWNER TO stoa_door;
 
-CREATE FUNCTION web.resolve_credential(hash bytea) RETURNS TABLE(kind text, actor_kind text, account_id uuid, resident_id uuid, staff_id uuid, display_name text, roles text[], organisation_id text, client_id text, scope text[], language text, expires_at timestamp with time zone, authenticator_assurance smallint, identity_assurance smallint, public_code text)
+CREATE FUNCTION web.resolve_credential(hash bytea) RETURNS TABLE(kind text, actor_kind text, account_id uuid, resident_id uuid, staff_id uuid, display_name text, roles text[], organisation_id text, client_id text, scope text[], language text, expires_at timestamp with time zone, authenticator_assurance smallint, identity_assurance smallint, public_code text, id uuid, authenticated_at timestamp with time zone, second_factor text, second_factor_at timestamp with time zone, ends_at timestamp with time zone, is_shared boolean)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -5834,7 +9791,8 @@ BEGIN
     RETURN QUERY
         SELECT c.kind, CASE WHEN c.account_id IS NOT NULL THEN 'resident' WHEN c.staff_id IS NOT NULL THEN 'staff' ELSE 'organisation' END,
             a.id, a.resident_id, s.id, s.display_name, coalesce(s.roles, '{}'), c.organisation_id, c.client_id, c.scope,
-            coalesce(a.language, s.language), c.expires_at, c.authenticator_assurance, r.identity_assurance, r.public_code
+            coalesce(a.language, s.language), c.expires_at, c.authenticator_assurance, r.identity_assurance, r.public_code,
+            c.id, c.authenticated_at, c.second_factor, c.second_factor_at, LEAST(c.last_used_at + c.idle_after, c.expires_at), c.is_shared
         FROM web.credential AS c
         LEFT JOIN identity.account AS a ON a.id = c.account_id
         LEFT JOIN register.resident AS r ON r.id = a.resident_id
@@ -5887,6 +9845,7 @@ CREATE VIEW access_log.actor AS
     c.client_id,
     c.account_id,
     c.staff_id,
+    c.sign_in_id,
         CASE
             WHEN (c.account_id IS NOT NULL) THEN 'resident'::text
             WHEN (c.staff_id IS NOT NULL) THEN 'staff'::text
@@ -6621,16 +10580,6 @@ CREATE TABLE identity.evidence (
 
 ALTER TABLE identity.evidence OWNER TO stoa_owner;
 
-CREATE TABLE identity.failed_sign_in (
-    name_hmac bytea NOT NULL,
-    address_hmac bytea NOT NULL,
-    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT failed_sign_in_address_hmac_check CHECK ((octet_length(address_hmac) = 32)),
-    CONSTRAINT failed_sign_in_name_hmac_check CHECK ((octet_length(name_hmac) = 32))
-);
-
-ALTER TABLE identity.failed_sign_in OWNER TO stoa_owner;
-
 CREATE TABLE ledger.account (
     id uuid NOT NULL,
     kind text NOT NULL,
@@ -6757,6 +10706,8 @@ CREATE TABLE openid.authorization_code (
     request_id uuid NOT NULL,
     account_id uuid NOT NULL,
     authenticator_assurance smallint NOT NULL,
+    session_id uuid NOT NULL,
+    signed_in_at timestamp with time zone NOT NULL,
     expires_at timestamp with time zone NOT NULL,
     consumed_at timestamp with time zone,
     CONSTRAINT authorization_code_authenticator_assurance_check CHECK (((authenticator_assurance >= 1) AND (authenticator_assurance <= 3))),
@@ -6772,12 +10723,35 @@ CREATE TABLE openid.authorization_request (
     scope text[] NOT NULL,
     state text,
     code_challenge text NOT NULL,
+    nonce text,
+    prompt text[] DEFAULT '{}'::text[] NOT NULL,
+    max_age_seconds integer,
+    essential_acr text[] DEFAULT '{}'::text[] NOT NULL,
+    attributes text[] DEFAULT '{}'::text[] NOT NULL,
+    id_token_claims text[] DEFAULT '{}'::text[] NOT NULL,
+    user_info_claims text[] DEFAULT '{}'::text[] NOT NULL,
+    resource text,
+    key_thumbprint text,
+    pushed_hash bytea,
+    begin_until timestamp with time zone,
+    browser bytea,
     created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     expires_at timestamp with time zone NOT NULL,
     answered_at timestamp with time zone,
+    CONSTRAINT authorization_request_attributes_check CHECK ((cardinality(attributes) <= 50)),
+    CONSTRAINT authorization_request_browser_check CHECK ((octet_length(browser) = 32)),
+    CONSTRAINT authorization_request_check CHECK ((((pushed_hash IS NULL) = (begin_until IS NULL)) AND ((browser IS NOT NULL) OR (pushed_hash IS NOT NULL)))),
     CONSTRAINT authorization_request_code_challenge_check CHECK ((code_challenge ~ '^[A-Za-z0-9_-]{43}$'::text)),
+    CONSTRAINT authorization_request_id_token_claims_check CHECK ((cardinality(id_token_claims) <= 50)),
+    CONSTRAINT authorization_request_key_thumbprint_check CHECK ((key_thumbprint ~ '^[A-Za-z0-9_-]{43}$'::text)),
+    CONSTRAINT authorization_request_max_age_seconds_check CHECK ((max_age_seconds >= 0)),
+    CONSTRAINT authorization_request_nonce_check CHECK (((length(nonce) >= 1) AND (length(nonce) <= 500))),
+    CONSTRAINT authorization_request_prompt_check CHECK ((prompt <@ '{none,login,consent,select_account}'::text[])),
+    CONSTRAINT authorization_request_pushed_hash_check CHECK ((octet_length(pushed_hash) = 32)),
     CONSTRAINT authorization_request_redirect_uri_check CHECK ((length(redirect_uri) <= 2000)),
-    CONSTRAINT authorization_request_state_check CHECK ((length(state) <= 1000))
+    CONSTRAINT authorization_request_resource_check CHECK ((length(resource) <= 2000)),
+    CONSTRAINT authorization_request_state_check CHECK ((length(state) <= 1000)),
+    CONSTRAINT authorization_request_user_info_claims_check CHECK ((cardinality(user_info_claims) <= 50))
 );
 
 ALTER TABLE openid.authorization_request OWNER TO stoa_owner;
@@ -6790,13 +10764,27 @@ CREATE TABLE openid.client (
     redirect_uris text[] DEFAULT '{}'::text[] NOT NULL,
     jwks jsonb,
     scope text[] NOT NULL,
+    activity_id uuid,
+    profile text DEFAULT 'baseline'::text NOT NULL,
+    id_token_algorithm text DEFAULT 'ES256'::text NOT NULL,
+    resources text[] DEFAULT '{}'::text[] NOT NULL,
+    has_devices boolean DEFAULT false NOT NULL,
+    post_logout_redirect_uris text[] DEFAULT '{}'::text[] NOT NULL,
+    backchannel_logout_uri text,
     created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     closed_at timestamp with time zone,
+    CONSTRAINT client_backchannel_logout_uri_check CHECK (((length(backchannel_logout_uri) <= 500) AND (backchannel_logout_uri ~ '^(https://([a-z0-9.-]+|\[[0-9a-f:]+\])|http://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?/[!-~]*$'::text) AND (backchannel_logout_uri !~ '[\\#"<>]'::text))),
     CONSTRAINT client_check CHECK (((kind = 'confidential'::text) = (jwks IS NOT NULL))),
     CONSTRAINT client_check1 CHECK (((kind = 'public'::text) OR (organisation_id IS NOT NULL))),
+    CONSTRAINT client_check2 CHECK ((('openid'::text <> ALL (scope)) OR (organisation_id IS NOT NULL))),
+    CONSTRAINT client_check3 CHECK (((profile = 'baseline'::text) OR ((kind = 'confidential'::text) AND (id_token_algorithm <> 'RS256'::text)))),
     CONSTRAINT client_id_check CHECK ((id ~ '^[a-z][a-z0-9-]{1,62}$'::text)),
+    CONSTRAINT client_id_token_algorithm_check CHECK ((id_token_algorithm = ANY (ARRAY['ES256'::text, 'EdDSA'::text, 'RS256'::text]))),
     CONSTRAINT client_kind_check CHECK ((kind = ANY (ARRAY['public'::text, 'confidential'::text]))),
     CONSTRAINT client_name_check CHECK ((jsonb_typeof((name -> 'en'::text)) = 'string'::text)),
+    CONSTRAINT client_post_logout_redirect_uris_check CHECK ((cardinality(post_logout_redirect_uris) <= 20)),
+    CONSTRAINT client_profile_check CHECK ((profile = ANY (ARRAY['baseline'::text, 'fapi2'::text]))),
+    CONSTRAINT client_resources_check CHECK ((cardinality(resources) <= 20)),
     CONSTRAINT client_scope_check CHECK ((cardinality(scope) >= 1))
 );
 
@@ -6811,27 +10799,175 @@ CREATE TABLE openid.client_assertion (
 
 ALTER TABLE openid.client_assertion OWNER TO stoa_owner;
 
-CREATE TABLE payments.bill (
-    id uuid NOT NULL,
-    resident_id uuid NOT NULL,
-    kind text NOT NULL,
-    reference text NOT NULL,
-    title jsonb NOT NULL,
-    currency text NOT NULL,
-    amount bigint NOT NULL,
-    issued_on date NOT NULL,
-    due_on date NOT NULL,
-    pays_into uuid NOT NULL,
-    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT bill_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
-    CONSTRAINT bill_check CHECK ((due_on >= issued_on)),
-    CONSTRAINT bill_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT bill_kind_check CHECK ((kind = ANY (ARRAY['tax'::text, 'fee'::text, 'fine'::text, 'permit'::text, 'rent'::text]))),
-    CONSTRAINT bill_reference_check CHECK ((reference ~ '^[A-Z0-9][A-Z0-9-]{2,34}$'::text)),
-    CONSTRAINT bill_title_check CHECK ((jsonb_typeof((title -> 'en'::text)) = 'string'::text))
+CREATE TABLE openid.connection (
+    account_id uuid NOT NULL,
+    client_id text NOT NULL,
+    scope text[] NOT NULL,
+    declined text[] DEFAULT '{}'::text[] NOT NULL,
+    connected_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    last_used_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    ended_at timestamp with time zone
 );
 
-ALTER TABLE payments.bill OWNER TO stoa_owner;
+ALTER TABLE openid.connection OWNER TO stoa_owner;
+
+CREATE TABLE openid.device_guess (
+    account_id uuid NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL
+);
+
+ALTER TABLE openid.device_guess OWNER TO stoa_owner;
+
+CREATE TABLE openid.device_request (
+    hash bytea NOT NULL,
+    request_id uuid NOT NULL,
+    interval_seconds integer DEFAULT 5 NOT NULL,
+    asked_at timestamp with time zone,
+    CONSTRAINT device_request_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT device_request_interval_seconds_check CHECK (((interval_seconds >= 5) AND (interval_seconds <= 3600)))
+);
+
+ALTER TABLE openid.device_request OWNER TO stoa_owner;
+
+CREATE TABLE openid.key_proof (
+    key_thumbprint text NOT NULL,
+    jti_hash bytea NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT key_proof_jti_hash_check CHECK ((octet_length(jti_hash) = 32)),
+    CONSTRAINT key_proof_key_thumbprint_check CHECK ((key_thumbprint ~ '^[A-Za-z0-9_-]{43}$'::text))
+);
+
+ALTER TABLE openid.key_proof OWNER TO stoa_owner;
+
+CREATE TABLE openid.logout_notice (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    client_id text NOT NULL,
+    sign_in_id uuid NOT NULL,
+    subject uuid NOT NULL,
+    made_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    attempts smallint DEFAULT 0 NOT NULL,
+    next_at timestamp with time zone DEFAULT public.stoa_now(),
+    told_at timestamp with time zone,
+    outcome text,
+    CONSTRAINT logout_notice_check CHECK (((told_at IS NULL) OR (next_at IS NULL))),
+    CONSTRAINT logout_notice_outcome_check CHECK ((length(outcome) <= 100))
+);
+
+ALTER TABLE openid.logout_notice OWNER TO stoa_owner;
+
+CREATE TABLE openid.refresh_token (
+    hash bytea NOT NULL,
+    sign_in_id uuid NOT NULL,
+    predecessor bytea,
+    access_hash bytea NOT NULL,
+    issued_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    used_at timestamp with time zone,
+    replaced_at timestamp with time zone,
+    CONSTRAINT refresh_token_access_hash_check CHECK ((octet_length(access_hash) = 32)),
+    CONSTRAINT refresh_token_hash_check CHECK ((octet_length(hash) = 32))
+);
+
+ALTER TABLE openid.refresh_token OWNER TO stoa_owner;
+
+CREATE TABLE openid.registration_token (
+    hash bytea NOT NULL,
+    organisation_id text NOT NULL,
+    purpose text,
+    uses_left integer NOT NULL,
+    made_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT registration_token_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT registration_token_uses_left_check CHECK ((uses_left >= 0))
+);
+
+ALTER TABLE openid.registration_token OWNER TO stoa_owner;
+
+CREATE TABLE openid.service_change (
+    client_id text NOT NULL,
+    staff_id uuid NOT NULL,
+    what text NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT service_change_what_check CHECK ((what = ANY (ARRAY['entered'::text, 'keys_replaced'::text, 'closed'::text])))
+);
+
+ALTER TABLE openid.service_change OWNER TO stoa_owner;
+
+CREATE TABLE openid.sign_in (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    client_id text NOT NULL,
+    account_id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    subject uuid NOT NULL,
+    session_id uuid NOT NULL,
+    signed_in_at timestamp with time zone NOT NULL,
+    authenticator_assurance smallint NOT NULL,
+    scope text[] NOT NULL,
+    user_info_claims text[] NOT NULL,
+    resource text,
+    key_thumbprint text,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    ended_at timestamp with time zone,
+    CONSTRAINT sign_in_authenticator_assurance_check CHECK (((authenticator_assurance >= 1) AND (authenticator_assurance <= 3))),
+    CONSTRAINT sign_in_key_thumbprint_check CHECK ((key_thumbprint ~ '^[A-Za-z0-9_-]{43}$'::text)),
+    CONSTRAINT sign_in_scope_check CHECK (('openid'::text = ANY (scope)))
+);
+
+ALTER TABLE openid.sign_in OWNER TO stoa_owner;
+
+CREATE TABLE openid.signing_key (
+    kid text NOT NULL,
+    algorithm text NOT NULL,
+    public_jwk jsonb NOT NULL,
+    key_id text NOT NULL,
+    wrapped_private_key bytea NOT NULL,
+    signs_from timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT signing_key_algorithm_check CHECK ((algorithm = ANY (ARRAY['ES256'::text, 'EdDSA'::text, 'RS256'::text]))),
+    CONSTRAINT signing_key_check CHECK ((((public_jwk ->> 'kid'::text) = kid) AND (NOT (public_jwk ?| '{d,p,q,dp,dq,qi}'::text[])))),
+    CONSTRAINT signing_key_kid_check CHECK ((kid ~ '^[A-Za-z0-9_-]{43}$'::text))
+);
+
+ALTER TABLE openid.signing_key OWNER TO stoa_owner;
+
+CREATE TABLE payments.bank_file (
+    sha256 bytea NOT NULL,
+    message text NOT NULL,
+    message_id text NOT NULL,
+    imported_by uuid,
+    imported_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bank_file_message_check CHECK ((message ~ '^camt\.05[34]\.001\.[0-9]{2}$'::text)),
+    CONSTRAINT bank_file_message_id_check CHECK ((length(message_id) <= 500)),
+    CONSTRAINT bank_file_sha256_check CHECK ((octet_length(sha256) = 32))
+);
+
+ALTER TABLE payments.bank_file OWNER TO stoa_owner;
+
+CREATE TABLE payments.bank_item_waiting (
+    item_id uuid NOT NULL
+);
+
+ALTER TABLE payments.bank_item_waiting OWNER TO stoa_owner;
+
+CREATE TABLE payments.bank_report_decision (
+    report_id uuid NOT NULL,
+    kind text NOT NULL,
+    reason text NOT NULL,
+    decided_by uuid NOT NULL,
+    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bank_report_decision_kind_check CHECK ((kind = ANY (ARRAY['booked'::text, 'discarded'::text]))),
+    CONSTRAINT bank_report_decision_reason_check CHECK (((length(reason) >= 3) AND (length(reason) <= 500)))
+);
+
+ALTER TABLE payments.bank_report_decision OWNER TO stoa_owner;
+
+CREATE TABLE payments.bank_sighting (
+    report_id uuid NOT NULL,
+    "position" integer NOT NULL,
+    movement_id uuid NOT NULL
+);
+
+ALTER TABLE payments.bank_sighting OWNER TO stoa_owner;
 
 CREATE TABLE payments.bill_line (
     bill_id uuid NOT NULL,
@@ -6845,28 +10981,239 @@ CREATE TABLE payments.bill_line (
 
 ALTER TABLE payments.bill_line OWNER TO stoa_owner;
 
-CREATE TABLE payments.payment (
-    id uuid NOT NULL,
+CREATE SEQUENCE payments.creditor_reference_number
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER TABLE payments.creditor_reference_number OWNER TO stoa_owner;
+
+CREATE TABLE payments.reminder (
     bill_id uuid NOT NULL,
-    currency text NOT NULL,
-    gross bigint NOT NULL,
-    fee bigint NOT NULL,
-    net bigint NOT NULL,
-    method text NOT NULL,
-    transfer_id uuid NOT NULL,
-    receipt_code text NOT NULL,
-    account_id uuid NOT NULL,
-    client_id text,
-    paid_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT gross_is_fee_and_net CHECK ((gross = (fee + net))),
-    CONSTRAINT payment_fee_check CHECK ((fee >= 0)),
-    CONSTRAINT payment_gross_check CHECK ((gross > 0)),
-    CONSTRAINT payment_method_check CHECK ((method = 'wallet'::text)),
-    CONSTRAINT payment_net_check CHECK ((net > 0)),
-    CONSTRAINT payment_receipt_code_check CHECK ((receipt_code ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text))
+    kind text NOT NULL,
+    sent_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT reminder_kind_check CHECK ((kind = ANY (ARRAY['due_soon'::text, 'overdue'::text])))
 );
 
-ALTER TABLE payments.payment OWNER TO stoa_owner;
+ALTER TABLE payments.reminder OWNER TO stoa_owner;
+
+CREATE TABLE payments.till (
+    id uuid NOT NULL,
+    opened_by uuid NOT NULL,
+    counter text NOT NULL,
+    currency text NOT NULL,
+    opening_float bigint NOT NULL,
+    ledger_account uuid NOT NULL,
+    opened_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT till_counter_check CHECK (((length(counter) >= 1) AND (length(counter) <= 60))),
+    CONSTRAINT till_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT till_opening_float_check CHECK (((opening_float >= 0) AND (opening_float <= '9007199254740991'::bigint)))
+);
+
+ALTER TABLE payments.till OWNER TO stoa_owner;
+
+CREATE TABLE payments.till_approval (
+    till_id uuid NOT NULL,
+    closed_by uuid NOT NULL,
+    approved_by uuid NOT NULL,
+    approved_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT till_approved_by_another CHECK ((approved_by <> closed_by))
+);
+
+ALTER TABLE payments.till_approval OWNER TO stoa_owner;
+
+CREATE TABLE payments.till_closing (
+    till_id uuid NOT NULL,
+    closed_by uuid NOT NULL,
+    expected bigint NOT NULL,
+    counted bigint NOT NULL,
+    explanation text,
+    closed_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT difference_is_explained CHECK (((counted = expected) OR (explanation IS NOT NULL))),
+    CONSTRAINT till_closing_counted_check CHECK (((counted >= 0) AND (counted <= '9007199254740991'::bigint))),
+    CONSTRAINT till_closing_expected_check CHECK ((expected >= 0)),
+    CONSTRAINT till_closing_explanation_check CHECK (((length(explanation) >= 3) AND (length(explanation) <= 500)))
+);
+
+ALTER TABLE payments.till_closing OWNER TO stoa_owner;
+
+CREATE TABLE payments.till_payment (
+    payment_id uuid NOT NULL,
+    till_id uuid NOT NULL
+);
+
+ALTER TABLE payments.till_payment OWNER TO stoa_owner;
+
+CREATE TABLE payouts.batch (
+    id uuid NOT NULL,
+    reference text NOT NULL,
+    currency text NOT NULL,
+    execute_on date NOT NULL,
+    count integer NOT NULL,
+    control_sum bigint NOT NULL,
+    debtor_name text NOT NULL,
+    debtor_iban text NOT NULL,
+    debtor_bic text,
+    debtor_town text NOT NULL,
+    debtor_country text NOT NULL,
+    prepared_by uuid NOT NULL,
+    prepared_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT batch_control_sum_check CHECK (((control_sum >= 1) AND (control_sum <= '9007199254740991'::bigint))),
+    CONSTRAINT batch_count_check CHECK (((count >= 1) AND (count <= 100000))),
+    CONSTRAINT batch_reference_check CHECK ((reference ~ '^[A-Z0-9-]{6,35}$'::text))
+);
+
+ALTER TABLE payouts.batch OWNER TO stoa_owner;
+
+CREATE TABLE payouts.channel (
+    currency text NOT NULL,
+    debtor_name text NOT NULL,
+    debtor_iban text NOT NULL,
+    debtor_bic text,
+    debtor_town text NOT NULL,
+    debtor_country text NOT NULL,
+    bank uuid NOT NULL,
+    set_aside uuid NOT NULL,
+    in_transit uuid NOT NULL,
+    CONSTRAINT channel_check CHECK ((set_aside <> in_transit)),
+    CONSTRAINT channel_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT channel_debtor_bic_check CHECK ((debtor_bic ~ '^[A-Z0-9]{4}[A-Z]{2}[A-Z0-9]{2}([A-Z0-9]{3})?$'::text)),
+    CONSTRAINT channel_debtor_country_check CHECK ((debtor_country ~ '^[A-Z]{2}$'::text)),
+    CONSTRAINT channel_debtor_iban_check CHECK ((debtor_iban ~ '^[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}$'::text)),
+    CONSTRAINT channel_debtor_name_check CHECK (payouts.is_sepa_text(debtor_name, 70)),
+    CONSTRAINT channel_debtor_town_check CHECK (payouts.is_sepa_text(debtor_town, 35))
+);
+
+ALTER TABLE payouts.channel OWNER TO stoa_owner;
+
+CREATE TABLE payouts.decision (
+    batch_id uuid NOT NULL,
+    prepared_by uuid NOT NULL,
+    kind text NOT NULL,
+    decided_by uuid NOT NULL,
+    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    refusal_reason text,
+    transfer_id uuid,
+    CONSTRAINT decided_by_another CHECK ((decided_by <> prepared_by)),
+    CONSTRAINT decision_check CHECK (((kind = 'approved'::text) = (transfer_id IS NOT NULL))),
+    CONSTRAINT decision_check1 CHECK (((kind = 'refused'::text) = (refusal_reason IS NOT NULL))),
+    CONSTRAINT decision_kind_check CHECK ((kind = ANY (ARRAY['approved'::text, 'refused'::text]))),
+    CONSTRAINT decision_refusal_reason_check CHECK (((length(refusal_reason) >= 3) AND (length(refusal_reason) <= 500)))
+);
+
+ALTER TABLE payouts.decision OWNER TO stoa_owner;
+
+CREATE TABLE payouts.destination (
+    id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    sealed_account bytea NOT NULL,
+    given_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    usable_from timestamp with time zone NOT NULL,
+    CONSTRAINT destination_check CHECK ((usable_from >= given_at)),
+    CONSTRAINT destination_sealed_account_check CHECK (((octet_length(sealed_account) >= 29) AND (octet_length(sealed_account) <= 1024)))
+);
+
+ALTER TABLE payouts.destination OWNER TO stoa_owner;
+
+CREATE TABLE payouts.destination_end (
+    destination_id uuid NOT NULL,
+    ended_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL
+);
+
+ALTER TABLE payouts.destination_end OWNER TO stoa_owner;
+
+CREATE TABLE payouts.event (
+    instruction_id uuid NOT NULL,
+    number smallint NOT NULL,
+    state text NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    batch_id uuid,
+    report_id uuid,
+    reason text,
+    CONSTRAINT event_check CHECK (((state = 'waiting'::text) = (batch_id IS NULL))),
+    CONSTRAINT event_check1 CHECK (((state = ANY (ARRAY['settled'::text, 'rejected'::text, 'returned'::text])) OR ((report_id IS NULL) AND (reason IS NULL)))),
+    CONSTRAINT event_number_check CHECK ((number >= 1)),
+    CONSTRAINT event_reason_check CHECK (((length(reason) >= 1) AND (length(reason) <= 35))),
+    CONSTRAINT event_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'in_batch'::text, 'sent'::text, 'settled'::text, 'rejected'::text, 'returned'::text])))
+);
+
+ALTER TABLE payouts.event OWNER TO stoa_owner;
+
+CREATE TABLE payouts.file (
+    batch_id uuid NOT NULL,
+    decision_kind text GENERATED ALWAYS AS ('approved'::text) STORED NOT NULL,
+    sha256 bytea NOT NULL,
+    bytes bigint NOT NULL,
+    completed_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT file_bytes_check CHECK ((bytes > 0)),
+    CONSTRAINT file_sha256_check CHECK ((octet_length(sha256) = 32))
+);
+
+ALTER TABLE payouts.file OWNER TO stoa_owner;
+
+CREATE TABLE payouts.instruction (
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    pays uuid NOT NULL,
+    issue smallint NOT NULL,
+    resident_id uuid NOT NULL,
+    source uuid NOT NULL,
+    currency text NOT NULL,
+    amount bigint NOT NULL,
+    end_to_end_id text NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT instruction_amount_check CHECK (((amount >= 1) AND (amount <= '99999999999'::bigint))),
+    CONSTRAINT instruction_end_to_end_id_check CHECK ((end_to_end_id ~ '^P[0-9A-F]{16}$'::text)),
+    CONSTRAINT instruction_issue_check CHECK ((issue = ANY (ARRAY[1, 2]))),
+    CONSTRAINT instruction_kind_check CHECK ((kind = ANY (ARRAY['wallet'::text, 'benefit'::text, 'refund'::text])))
+);
+
+ALTER TABLE payouts.instruction OWNER TO stoa_owner;
+
+CREATE TABLE payouts.item (
+    batch_id uuid NOT NULL,
+    "position" integer NOT NULL,
+    instruction_id uuid NOT NULL,
+    event_number smallint NOT NULL,
+    destination_id uuid NOT NULL,
+    currency text NOT NULL,
+    amount bigint NOT NULL,
+    CONSTRAINT item_position_check CHECK (("position" >= 1))
+);
+
+ALTER TABLE payouts.item OWNER TO stoa_owner;
+
+CREATE TABLE payouts.report (
+    id uuid NOT NULL,
+    sha256 bytea NOT NULL,
+    message_id text NOT NULL,
+    batch_id uuid NOT NULL,
+    settled integer NOT NULL,
+    rejected integer NOT NULL,
+    returned integer NOT NULL,
+    taken_by uuid,
+    taken_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT report_message_id_check CHECK (((length(message_id) >= 1) AND (length(message_id) <= 35))),
+    CONSTRAINT report_rejected_check CHECK ((rejected >= 0)),
+    CONSTRAINT report_returned_check CHECK ((returned >= 0)),
+    CONSTRAINT report_settled_check CHECK ((settled >= 0)),
+    CONSTRAINT report_sha256_check CHECK ((octet_length(sha256) = 32))
+);
+
+ALTER TABLE payouts.report OWNER TO stoa_owner;
+
+CREATE TABLE payouts.state (
+    instruction_id uuid NOT NULL,
+    number smallint NOT NULL,
+    state text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    reason text
+)
+WITH (fillfactor='70');
+
+ALTER TABLE payouts.state OWNER TO stoa_owner;
 
 CREATE TABLE public.migration (
     number integer NOT NULL,
@@ -7278,6 +11625,9 @@ ALTER TABLE ONLY consent.policy
     ADD CONSTRAINT policy_pkey PRIMARY KEY (activity_id, version);
 
 ALTER TABLE ONLY consent.processing_activity
+    ADD CONSTRAINT processing_activity_id_organisation_id_key UNIQUE (id, organisation_id);
+
+ALTER TABLE ONLY consent.processing_activity
     ADD CONSTRAINT processing_activity_organisation_id_purpose_key UNIQUE (organisation_id, purpose);
 
 ALTER TABLE ONLY consent.processing_activity
@@ -7367,11 +11717,29 @@ ALTER TABLE ONLY identity.account
 ALTER TABLE ONLY identity.account
     ADD CONSTRAINT account_resident_id_key UNIQUE (resident_id);
 
+ALTER TABLE ONLY identity.address_failures
+    ADD CONSTRAINT address_failures_pkey PRIMARY KEY (subject, factor, address_hmac);
+
 ALTER TABLE ONLY identity.evidence
     ADD CONSTRAINT evidence_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY identity.factor_code
+    ADD CONSTRAINT factor_code_pkey PRIMARY KEY (factor_id, number);
+
+ALTER TABLE ONLY identity.factor_failures
+    ADD CONSTRAINT factor_failures_pkey PRIMARY KEY (subject, factor);
+
+ALTER TABLE ONLY identity.factor
+    ADD CONSTRAINT factor_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY identity.passkey_challenge
+    ADD CONSTRAINT passkey_challenge_pkey PRIMARY KEY (hash);
+
 ALTER TABLE ONLY identity.sign_in_name
     ADD CONSTRAINT sign_in_name_pkey PRIMARY KEY (hmac);
+
+ALTER TABLE ONLY identity.sign_in
+    ADD CONSTRAINT sign_in_pkey PRIMARY KEY (hash);
 
 ALTER TABLE ONLY identity.staff
     ADD CONSTRAINT staff_pkey PRIMARY KEY (id);
@@ -7412,20 +11780,113 @@ ALTER TABLE ONLY openid.authorization_code
 ALTER TABLE ONLY openid.authorization_request
     ADD CONSTRAINT authorization_request_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY openid.authorization_request
+    ADD CONSTRAINT authorization_request_pushed_hash_key UNIQUE (pushed_hash);
+
 ALTER TABLE ONLY openid.client_assertion
     ADD CONSTRAINT client_assertion_pkey PRIMARY KEY (client_id, jti);
 
 ALTER TABLE ONLY openid.client
     ADD CONSTRAINT client_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY openid.connection
+    ADD CONSTRAINT connection_pkey PRIMARY KEY (account_id, client_id);
+
+ALTER TABLE ONLY openid.device_request
+    ADD CONSTRAINT device_request_pkey PRIMARY KEY (hash);
+
+ALTER TABLE ONLY openid.device_request
+    ADD CONSTRAINT device_request_request_id_key UNIQUE (request_id);
+
+ALTER TABLE ONLY openid.key_proof
+    ADD CONSTRAINT key_proof_pkey PRIMARY KEY (key_thumbprint, jti_hash);
+
+ALTER TABLE ONLY openid.logout_notice
+    ADD CONSTRAINT logout_notice_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY openid.refresh_token
+    ADD CONSTRAINT refresh_token_pkey PRIMARY KEY (hash);
+
+ALTER TABLE ONLY openid.registration_token
+    ADD CONSTRAINT registration_token_pkey PRIMARY KEY (hash);
+
+ALTER TABLE ONLY openid.sign_in
+    ADD CONSTRAINT sign_in_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY openid.signing_key
+    ADD CONSTRAINT signing_key_algorithm_signs_from_key UNIQUE (algorithm, signs_from);
+
+ALTER TABLE ONLY openid.signing_key
+    ADD CONSTRAINT signing_key_pkey PRIMARY KEY (kid);
+
+ALTER TABLE ONLY payments.bank_account
+    ADD CONSTRAINT bank_account_identification_key UNIQUE (identification);
+
+ALTER TABLE ONLY payments.bank_account
+    ADD CONSTRAINT bank_account_ledger_account_key UNIQUE (ledger_account);
+
+ALTER TABLE ONLY payments.bank_account
+    ADD CONSTRAINT bank_account_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payments.bank_account
+    ADD CONSTRAINT bank_account_suspense_account_key UNIQUE (suspense_account);
+
+ALTER TABLE ONLY payments.bank_allocation
+    ADD CONSTRAINT bank_allocation_payment_id_key UNIQUE (payment_id);
+
+ALTER TABLE ONLY payments.bank_allocation
+    ADD CONSTRAINT bank_allocation_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payments.bank_entry
+    ADD CONSTRAINT bank_entry_pkey PRIMARY KEY (report_id, "position");
+
+ALTER TABLE ONLY payments.bank_file
+    ADD CONSTRAINT bank_file_pkey PRIMARY KEY (sha256);
+
+ALTER TABLE ONLY payments.bank_item
+    ADD CONSTRAINT bank_item_movement_id_number_key UNIQUE (movement_id, number);
+
+ALTER TABLE ONLY payments.bank_item
+    ADD CONSTRAINT bank_item_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payments.bank_item_waiting
+    ADD CONSTRAINT bank_item_waiting_pkey PRIMARY KEY (item_id);
+
+ALTER TABLE ONLY payments.bank_movement
+    ADD CONSTRAINT bank_movement_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payments.bank_movement
+    ADD CONSTRAINT bank_movement_report_id_position_key UNIQUE (report_id, "position");
+
+ALTER TABLE ONLY payments.bank_report_decision
+    ADD CONSTRAINT bank_report_decision_pkey PRIMARY KEY (report_id);
+
+ALTER TABLE ONLY payments.bank_report
+    ADD CONSTRAINT bank_report_file_sha256_position_key UNIQUE (file_sha256, "position");
+
+ALTER TABLE ONLY payments.bank_report
+    ADD CONSTRAINT bank_report_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payments.bank_return_decision
+    ADD CONSTRAINT bank_return_decision_pkey PRIMARY KEY (return_id);
+
+ALTER TABLE ONLY payments.bank_return
+    ADD CONSTRAINT bank_return_id_proposed_by_key UNIQUE (id, proposed_by);
+
+ALTER TABLE ONLY payments.bank_return
+    ADD CONSTRAINT bank_return_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payments.bank_sighting
+    ADD CONSTRAINT bank_sighting_pkey PRIMARY KEY (report_id, "position");
+
 ALTER TABLE ONLY payments.bill
-    ADD CONSTRAINT bill_id_currency_amount_key UNIQUE (id, currency, amount);
+    ADD CONSTRAINT bill_creditor_reference_key UNIQUE (creditor_reference);
+
+ALTER TABLE ONLY payments.bill
+    ADD CONSTRAINT bill_id_currency_key UNIQUE (id, currency);
 
 ALTER TABLE ONLY payments.bill_line
     ADD CONSTRAINT bill_line_pkey PRIMARY KEY (bill_id, "position");
-
-ALTER TABLE ONLY payments.payment
-    ADD CONSTRAINT bill_paid_once UNIQUE (bill_id);
 
 ALTER TABLE ONLY payments.bill
     ADD CONSTRAINT bill_pkey PRIMARY KEY (id);
@@ -7433,14 +11894,119 @@ ALTER TABLE ONLY payments.bill
 ALTER TABLE ONLY payments.bill
     ADD CONSTRAINT bill_reference_key UNIQUE (reference);
 
+ALTER TABLE ONLY payments.bank_sighting
+    ADD CONSTRAINT movement_once_a_report UNIQUE (movement_id, report_id);
+
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT receipt_code_once UNIQUE (receipt_code);
 
+ALTER TABLE ONLY payments.reminder
+    ADD CONSTRAINT reminder_pkey PRIMARY KEY (bill_id, kind);
+
+ALTER TABLE ONLY payments.till_approval
+    ADD CONSTRAINT till_approval_pkey PRIMARY KEY (till_id);
+
+ALTER TABLE ONLY payments.till_closing
+    ADD CONSTRAINT till_closing_pkey PRIMARY KEY (till_id);
+
+ALTER TABLE ONLY payments.till_closing
+    ADD CONSTRAINT till_closing_till_id_closed_by_key UNIQUE (till_id, closed_by);
+
+ALTER TABLE ONLY payments.till
+    ADD CONSTRAINT till_id_opened_by_key UNIQUE (id, opened_by);
+
+ALTER TABLE ONLY payments.till
+    ADD CONSTRAINT till_ledger_account_key UNIQUE (ledger_account);
+
+ALTER TABLE ONLY payments.till_payment
+    ADD CONSTRAINT till_payment_pkey PRIMARY KEY (payment_id);
+
+ALTER TABLE ONLY payments.till
+    ADD CONSTRAINT till_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT transfer_pays_once UNIQUE (transfer_id);
+
+ALTER TABLE ONLY payments.waiver_decision
+    ADD CONSTRAINT waiver_decision_pkey PRIMARY KEY (waiver_id);
+
+ALTER TABLE ONLY payments.waiver
+    ADD CONSTRAINT waiver_id_proposed_by_key UNIQUE (id, proposed_by);
+
+ALTER TABLE ONLY payments.waiver
+    ADD CONSTRAINT waiver_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payouts.batch
+    ADD CONSTRAINT batch_id_prepared_by_key UNIQUE (id, prepared_by);
+
+ALTER TABLE ONLY payouts.batch
+    ADD CONSTRAINT batch_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payouts.batch
+    ADD CONSTRAINT batch_reference_key UNIQUE (reference);
+
+ALTER TABLE ONLY payouts.channel
+    ADD CONSTRAINT channel_in_transit_key UNIQUE (in_transit);
+
+ALTER TABLE ONLY payouts.channel
+    ADD CONSTRAINT channel_pkey PRIMARY KEY (currency);
+
+ALTER TABLE ONLY payouts.channel
+    ADD CONSTRAINT channel_set_aside_key UNIQUE (set_aside);
+
+ALTER TABLE ONLY payouts.decision
+    ADD CONSTRAINT decision_batch_id_kind_key UNIQUE (batch_id, kind);
+
+ALTER TABLE ONLY payouts.decision
+    ADD CONSTRAINT decision_pkey PRIMARY KEY (batch_id);
+
+ALTER TABLE ONLY payouts.decision
+    ADD CONSTRAINT decision_transfer_id_key UNIQUE (transfer_id);
+
+ALTER TABLE ONLY payouts.destination_end
+    ADD CONSTRAINT destination_end_pkey PRIMARY KEY (destination_id);
+
+ALTER TABLE ONLY payouts.destination
+    ADD CONSTRAINT destination_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payouts.instruction
+    ADD CONSTRAINT end_to_end_id_once UNIQUE (end_to_end_id);
+
+ALTER TABLE ONLY payouts.event
+    ADD CONSTRAINT event_instruction_id_number_batch_id_key UNIQUE (instruction_id, number, batch_id);
+
+ALTER TABLE ONLY payouts.event
+    ADD CONSTRAINT event_pkey PRIMARY KEY (instruction_id, number);
+
+ALTER TABLE ONLY payouts.file
+    ADD CONSTRAINT file_pkey PRIMARY KEY (batch_id);
+
+ALTER TABLE ONLY payouts.instruction
+    ADD CONSTRAINT instruction_id_currency_amount_key UNIQUE (id, currency, amount);
+
+ALTER TABLE ONLY payouts.item
+    ADD CONSTRAINT instruction_in_one_batch UNIQUE (instruction_id, event_number);
+
+ALTER TABLE ONLY payouts.instruction
+    ADD CONSTRAINT instruction_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payouts.item
+    ADD CONSTRAINT item_pkey PRIMARY KEY (batch_id, "position");
+
+ALTER TABLE ONLY payouts.instruction
+    ADD CONSTRAINT paid_once UNIQUE (kind, pays, issue);
+
+ALTER TABLE ONLY payouts.report
+    ADD CONSTRAINT report_once UNIQUE (sha256);
+
+ALTER TABLE ONLY payouts.report
+    ADD CONSTRAINT report_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payouts.state
+    ADD CONSTRAINT state_pkey PRIMARY KEY (instruction_id);
 
 ALTER TABLE ONLY public.migration
     ADD CONSTRAINT migration_name_key UNIQUE (name);
@@ -7568,9 +12134,29 @@ CREATE INDEX notice_queue_organisation ON exchange.notice_queue USING btree (org
 
 CREATE INDEX request_nonce_ends ON exchange.request_nonce USING btree (ends_at);
 
-CREATE INDEX failed_sign_in_at ON identity.failed_sign_in USING btree (at);
+CREATE INDEX address_failures_last ON identity.address_failures USING btree (last_at);
 
-CREATE INDEX failed_sign_in_recent ON identity.failed_sign_in USING btree (name_hmac, address_hmac, at);
+CREATE INDEX factor_account ON identity.factor USING btree (account_id) WHERE (account_id IS NOT NULL);
+
+CREATE UNIQUE INDEX factor_credential ON identity.factor USING btree (credential_id) WHERE ((credential_id IS NOT NULL) AND (removed_at IS NULL));
+
+CREATE INDEX factor_failures_unknown ON identity.factor_failures USING btree (last_at) WHERE (octet_length(subject) = 32);
+
+CREATE UNIQUE INDEX factor_of_account ON identity.factor USING btree (account_id, kind) WHERE ((account_id IS NOT NULL) AND (kind <> 'passkey'::text) AND (confirmed_at IS NOT NULL) AND (removed_at IS NULL));
+
+CREATE UNIQUE INDEX factor_of_staff ON identity.factor USING btree (staff_id, kind) WHERE ((staff_id IS NOT NULL) AND (kind <> 'passkey'::text) AND (confirmed_at IS NOT NULL) AND (removed_at IS NULL));
+
+CREATE INDEX factor_pending ON identity.factor USING btree (created_at) WHERE (confirmed_at IS NULL);
+
+CREATE INDEX factor_staff ON identity.factor USING btree (staff_id) WHERE (staff_id IS NOT NULL);
+
+CREATE INDEX passkey_challenge_created ON identity.passkey_challenge USING btree (created_at);
+
+CREATE INDEX registration_attempt_at ON identity.registration_attempt USING btree (at);
+
+CREATE INDEX registration_attempt_recent ON identity.registration_attempt USING btree (address_hmac, at);
+
+CREATE INDEX sign_in_at ON identity.sign_in USING btree (password_at);
 
 CREATE INDEX sign_in_name_account ON identity.sign_in_name USING btree (account_id) WHERE (account_id IS NOT NULL);
 
@@ -7596,7 +12182,75 @@ CREATE INDEX message_resident ON messages.message USING btree (resident_id, sent
 
 CREATE INDEX client_assertion_expires ON openid.client_assertion USING btree (expires_at);
 
+CREATE INDEX device_guess_account ON openid.device_guess USING btree (account_id, at);
+
+CREATE INDEX key_proof_expires ON openid.key_proof USING btree (expires_at);
+
+CREATE INDEX logout_notice_due ON openid.logout_notice USING btree (next_at) WHERE (next_at IS NOT NULL);
+
+CREATE INDEX logout_notice_made ON openid.logout_notice USING btree (made_at);
+
+CREATE INDEX refresh_token_expires ON openid.refresh_token USING btree (expires_at);
+
+CREATE INDEX refresh_token_predecessor ON openid.refresh_token USING btree (predecessor) WHERE (predecessor IS NOT NULL);
+
+CREATE INDEX refresh_token_sign_in ON openid.refresh_token USING btree (sign_in_id);
+
+CREATE UNIQUE INDEX refresh_token_successor ON openid.refresh_token USING btree (predecessor) WHERE ((predecessor IS NOT NULL) AND (replaced_at IS NULL));
+
+CREATE INDEX service_change_client ON openid.service_change USING btree (client_id, at);
+
+CREATE INDEX sign_in_account ON openid.sign_in USING btree (account_id, client_id);
+
+CREATE INDEX sign_in_past ON openid.sign_in USING btree (created_at) WHERE ((NOT ('offline_access'::text = ANY (scope))) OR (ended_at IS NOT NULL));
+
+CREATE INDEX sign_in_session ON openid.sign_in USING btree (session_id) WHERE (ended_at IS NULL);
+
+CREATE UNIQUE INDEX bank_account_collects ON payments.bank_account USING btree (currency) WHERE collects;
+
+CREATE INDEX bank_allocation_item ON payments.bank_allocation USING btree (item_id);
+
+CREATE INDEX bank_entry_content ON payments.bank_entry USING btree (content) WHERE (content IS NOT NULL);
+
+CREATE INDEX bank_entry_reference ON payments.bank_entry USING btree (bank_reference) WHERE (bank_reference IS NOT NULL);
+
+CREATE INDEX bank_item_recorded ON payments.bank_item USING btree (recorded_at, id);
+
+CREATE INDEX bank_movement_likeness ON payments.bank_movement USING btree (account_id, booked_on, amount);
+
+CREATE INDEX bank_movement_untold ON payments.bank_movement USING btree (account_id, booked_on, amount) WHERE (NOT is_told);
+
+CREATE INDEX bank_report_account ON payments.bank_report USING btree (account_id);
+
+CREATE INDEX bank_report_problems ON payments.bank_report USING btree (id) WHERE (problems <> '{}'::text[]);
+
+CREATE INDEX bank_return_item ON payments.bank_return USING btree (item_id);
+
+CREATE INDEX bill_due ON payments.bill USING btree (due_on);
+
 CREATE INDEX bill_resident ON payments.bill USING btree (resident_id, created_at, id);
+
+CREATE INDEX payment_bill ON payments.payment USING btree (bill_id, paid_at, id);
+
+CREATE INDEX till_opened ON payments.till USING btree (opened_by, opened_at);
+
+CREATE INDEX till_payment_till ON payments.till_payment USING btree (till_id);
+
+CREATE INDEX waiver_bill ON payments.waiver USING btree (bill_id);
+
+CREATE INDEX batch_prepared ON payouts.batch USING btree (prepared_at, id);
+
+CREATE INDEX destination_resident ON payouts.destination USING btree (resident_id, given_at DESC);
+
+CREATE INDEX event_report ON payouts.event USING btree (report_id) WHERE (report_id IS NOT NULL);
+
+CREATE INDEX instruction_alike ON payouts.instruction USING btree (resident_id, currency, amount);
+
+CREATE INDEX instruction_resident ON payouts.instruction USING btree (resident_id, created_at DESC, id DESC);
+
+CREATE INDEX report_batch ON payouts.report USING btree (batch_id);
+
+CREATE INDEX state_waiting ON payouts.state USING btree (instruction_id) WHERE (state = 'waiting'::text);
 
 CREATE INDEX question_due ON questions.question USING btree (due_at);
 
@@ -7625,6 +12279,10 @@ CREATE INDEX credential_account ON web.credential USING btree (account_id) WHERE
 CREATE INDEX credential_code ON web.credential USING btree (authorization_code_hash) WHERE (authorization_code_hash IS NOT NULL);
 
 CREATE INDEX credential_expires ON web.credential USING btree (expires_at);
+
+CREATE INDEX credential_sign_in ON web.credential USING btree (sign_in_id) WHERE (sign_in_id IS NOT NULL);
+
+CREATE INDEX credential_staff ON web.credential USING btree (staff_id) WHERE (staff_id IS NOT NULL);
 
 CREATE INDEX idempotency_key_created ON web.idempotency_key USING btree (created_at);
 
@@ -7766,6 +12424,34 @@ CREATE TRIGGER message_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON message
 
 CREATE TRIGGER closed_client_loses_tokens AFTER UPDATE OF closed_at ON openid.client FOR EACH ROW WHEN ((new.closed_at IS NOT NULL)) EXECUTE FUNCTION web.revoke_tokens_of_closed_client();
 
+CREATE TRIGGER service_change_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON openid.service_change FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER allocated_within_item AFTER INSERT ON payments.bank_allocation FOR EACH ROW EXECUTE FUNCTION payments.check_item();
+
+CREATE TRIGGER bank_account_in_ledger BEFORE INSERT ON payments.bank_account FOR EACH ROW EXECUTE FUNCTION payments.check_bank_account();
+
+CREATE TRIGGER bank_account_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_account FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER bank_allocation_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_allocation FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER bank_entry_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_entry FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER bank_file_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_file FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER bank_item_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_item FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER bank_movement_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_movement FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER bank_report_decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_report_decision FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER bank_report_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_report FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER bank_return_decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_return_decision FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER bank_return_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_return FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER bank_sighting_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_sighting FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE CONSTRAINT TRIGGER bill_equals_lines AFTER INSERT ON payments.bill DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments.check_bill();
 
 CREATE CONSTRAINT TRIGGER bill_line_equals_bill AFTER INSERT ON payments.bill_line DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments.check_bill();
@@ -7774,7 +12460,63 @@ CREATE TRIGGER bill_line_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payme
 
 CREATE TRIGGER bill_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bill FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE CONSTRAINT TRIGGER item_equals_movement AFTER INSERT ON payments.bank_item DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments.check_movement();
+
+CREATE TRIGGER item_waits AFTER INSERT ON payments.bank_item FOR EACH ROW EXECUTE FUNCTION payments.wait_for_item();
+
+CREATE CONSTRAINT TRIGGER movement_equals_items AFTER INSERT ON payments.bank_movement DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments.check_movement();
+
 CREATE TRIGGER payment_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.payment FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER payment_within_bill AFTER INSERT ON payments.payment FOR EACH ROW EXECUTE FUNCTION payments.check_payment();
+
+CREATE TRIGGER reminder_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.reminder FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER return_decided AFTER INSERT ON payments.bank_return_decision FOR EACH ROW EXECUTE FUNCTION payments.follow_return_decision();
+
+CREATE TRIGGER returned_within_item AFTER INSERT ON payments.bank_return FOR EACH ROW EXECUTE FUNCTION payments.check_item();
+
+CREATE TRIGGER till_approval_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.till_approval FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER till_closing_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.till_closing FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER till_is_open AFTER INSERT ON payments.till_payment FOR EACH ROW EXECUTE FUNCTION payments.check_till_payment();
+
+CREATE TRIGGER till_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.till FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER till_payment_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.till_payment FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER waiver_decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.waiver_decision FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER waiver_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.waiver FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER waiver_within_bill AFTER INSERT ON payments.waiver_decision FOR EACH ROW EXECUTE FUNCTION payments.check_waiver();
+
+CREATE TRIGGER batch_equals_items AFTER INSERT ON payouts.item REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION payouts.check_items();
+
+CREATE CONSTRAINT TRIGGER batch_has_items AFTER INSERT ON payouts.batch DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payouts.check_batch();
+
+CREATE TRIGGER batch_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payouts.batch FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payouts.decision FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER destination_end_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payouts.destination_end FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER destination_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payouts.destination FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER event_follows AFTER INSERT ON payouts.event REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION payouts.fold_events();
+
+CREATE TRIGGER event_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payouts.event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER file_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payouts.file FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER instruction_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payouts.instruction FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER issued_again_after_failure BEFORE INSERT ON payouts.instruction FOR EACH ROW WHEN ((new.issue = 2)) EXECUTE FUNCTION payouts.check_second_issue();
+
+CREATE TRIGGER item_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payouts.item FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER report_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payouts.report FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER answer_gets_leaf AFTER INSERT ON questions.answer FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('question', 'question_id');
 
@@ -7797,6 +12539,8 @@ CREATE TRIGGER erasure_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON registe
 CREATE TRIGGER guardianship_told AFTER INSERT OR UPDATE OF until ON register.guardianship FOR EACH ROW EXECUTE FUNCTION register.tell_of_guardianship();
 
 CREATE TRIGGER wallet_follows_resident AFTER UPDATE OF superseded_by ON register.resident FOR EACH ROW WHEN (((new.superseded_by IS NOT NULL) AND (old.superseded_by IS NULL))) EXECUTE FUNCTION ledger.follow_resident();
+
+CREATE TRIGGER session_ends_sign_ins AFTER UPDATE OF revoked_at ON web.credential FOR EACH ROW WHEN (((new.kind = 'session'::text) AND (new.account_id IS NOT NULL) AND (new.revoked_at IS NOT NULL) AND (old.revoked_at IS NULL))) EXECUTE FUNCTION openid.end_sign_ins_of_session();
 
 CREATE TRIGGER cosigned_head_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON witness.cosigned_head FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -8022,11 +12766,26 @@ ALTER TABLE ONLY identity.evidence
 ALTER TABLE ONLY identity.evidence
     ADD CONSTRAINT evidence_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
 
+ALTER TABLE ONLY identity.factor
+    ADD CONSTRAINT factor_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY identity.factor_code
+    ADD CONSTRAINT factor_code_factor_id_fkey FOREIGN KEY (factor_id) REFERENCES identity.factor(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY identity.factor
+    ADD CONSTRAINT factor_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY identity.sign_in
+    ADD CONSTRAINT sign_in_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
 ALTER TABLE ONLY identity.sign_in_name
     ADD CONSTRAINT sign_in_name_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
 
 ALTER TABLE ONLY identity.sign_in_name
     ADD CONSTRAINT sign_in_name_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY identity.sign_in
+    ADD CONSTRAINT sign_in_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
 
 ALTER TABLE ONLY identity.staff
     ADD CONSTRAINT staff_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
@@ -8052,17 +12811,131 @@ ALTER TABLE ONLY openid.authorization_code
 ALTER TABLE ONLY openid.authorization_request
     ADD CONSTRAINT authorization_request_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
 
+ALTER TABLE ONLY openid.client
+    ADD CONSTRAINT client_activity_id_organisation_id_fkey FOREIGN KEY (activity_id, organisation_id) REFERENCES consent.processing_activity(id, organisation_id);
+
 ALTER TABLE ONLY openid.client_assertion
     ADD CONSTRAINT client_assertion_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
 
 ALTER TABLE ONLY openid.client
     ADD CONSTRAINT client_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
 
+ALTER TABLE ONLY openid.connection
+    ADD CONSTRAINT connection_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY openid.connection
+    ADD CONSTRAINT connection_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
+
+ALTER TABLE ONLY openid.device_guess
+    ADD CONSTRAINT device_guess_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY openid.device_request
+    ADD CONSTRAINT device_request_request_id_fkey FOREIGN KEY (request_id) REFERENCES openid.authorization_request(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY openid.logout_notice
+    ADD CONSTRAINT logout_notice_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
+
+ALTER TABLE ONLY openid.refresh_token
+    ADD CONSTRAINT refresh_token_predecessor_fkey FOREIGN KEY (predecessor) REFERENCES openid.refresh_token(hash) ON DELETE SET NULL;
+
+ALTER TABLE ONLY openid.refresh_token
+    ADD CONSTRAINT refresh_token_sign_in_id_fkey FOREIGN KEY (sign_in_id) REFERENCES openid.sign_in(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY openid.registration_token
+    ADD CONSTRAINT registration_token_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
+
+ALTER TABLE ONLY openid.registration_token
+    ADD CONSTRAINT registration_token_organisation_id_purpose_fkey FOREIGN KEY (organisation_id, purpose) REFERENCES consent.processing_activity(organisation_id, purpose);
+
+ALTER TABLE ONLY openid.service_change
+    ADD CONSTRAINT service_change_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
+
+ALTER TABLE ONLY openid.service_change
+    ADD CONSTRAINT service_change_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY openid.sign_in
+    ADD CONSTRAINT sign_in_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY openid.sign_in
+    ADD CONSTRAINT sign_in_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
+
+ALTER TABLE ONLY openid.sign_in
+    ADD CONSTRAINT sign_in_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY payments.bank_account
+    ADD CONSTRAINT bank_account_ledger_account_fkey FOREIGN KEY (ledger_account) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY payments.bank_account
+    ADD CONSTRAINT bank_account_suspense_account_fkey FOREIGN KEY (suspense_account) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY payments.bank_allocation
+    ADD CONSTRAINT bank_allocation_assigned_by_fkey FOREIGN KEY (assigned_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payments.bank_allocation
+    ADD CONSTRAINT bank_allocation_bill_id_fkey FOREIGN KEY (bill_id) REFERENCES payments.bill(id);
+
+ALTER TABLE ONLY payments.bank_allocation
+    ADD CONSTRAINT bank_allocation_id_fkey FOREIGN KEY (id) REFERENCES ledger.transfer(id);
+
+ALTER TABLE ONLY payments.bank_allocation
+    ADD CONSTRAINT bank_allocation_item_id_fkey FOREIGN KEY (item_id) REFERENCES payments.bank_item(id);
+
+ALTER TABLE ONLY payments.bank_allocation
+    ADD CONSTRAINT bank_allocation_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES payments.payment(id);
+
+ALTER TABLE ONLY payments.bank_entry
+    ADD CONSTRAINT bank_entry_report_id_fkey FOREIGN KEY (report_id) REFERENCES payments.bank_report(id);
+
+ALTER TABLE ONLY payments.bank_file
+    ADD CONSTRAINT bank_file_imported_by_fkey FOREIGN KEY (imported_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payments.bank_item
+    ADD CONSTRAINT bank_item_movement_id_fkey FOREIGN KEY (movement_id) REFERENCES payments.bank_movement(id);
+
+ALTER TABLE ONLY payments.bank_item_waiting
+    ADD CONSTRAINT bank_item_waiting_item_id_fkey FOREIGN KEY (item_id) REFERENCES payments.bank_item(id);
+
+ALTER TABLE ONLY payments.bank_movement
+    ADD CONSTRAINT bank_movement_account_id_fkey FOREIGN KEY (account_id) REFERENCES payments.bank_account(id);
+
+ALTER TABLE ONLY payments.bank_movement
+    ADD CONSTRAINT bank_movement_id_fkey FOREIGN KEY (id) REFERENCES ledger.transfer(id) DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE ONLY payments.bank_movement
+    ADD CONSTRAINT bank_movement_report_id_position_fkey FOREIGN KEY (report_id, "position") REFERENCES payments.bank_entry(report_id, "position");
+
+ALTER TABLE ONLY payments.bank_report
+    ADD CONSTRAINT bank_report_account_id_fkey FOREIGN KEY (account_id) REFERENCES payments.bank_account(id);
+
+ALTER TABLE ONLY payments.bank_report_decision
+    ADD CONSTRAINT bank_report_decision_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payments.bank_report_decision
+    ADD CONSTRAINT bank_report_decision_report_id_fkey FOREIGN KEY (report_id) REFERENCES payments.bank_report(id);
+
+ALTER TABLE ONLY payments.bank_report
+    ADD CONSTRAINT bank_report_file_sha256_fkey FOREIGN KEY (file_sha256) REFERENCES payments.bank_file(sha256);
+
+ALTER TABLE ONLY payments.bank_return_decision
+    ADD CONSTRAINT bank_return_decision_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payments.bank_return_decision
+    ADD CONSTRAINT bank_return_decision_return_id_proposed_by_fkey FOREIGN KEY (return_id, proposed_by) REFERENCES payments.bank_return(id, proposed_by);
+
+ALTER TABLE ONLY payments.bank_return
+    ADD CONSTRAINT bank_return_item_id_fkey FOREIGN KEY (item_id) REFERENCES payments.bank_item(id);
+
+ALTER TABLE ONLY payments.bank_return
+    ADD CONSTRAINT bank_return_proposed_by_fkey FOREIGN KEY (proposed_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payments.bank_sighting
+    ADD CONSTRAINT bank_sighting_movement_id_fkey FOREIGN KEY (movement_id) REFERENCES payments.bank_movement(id);
+
+ALTER TABLE ONLY payments.bank_sighting
+    ADD CONSTRAINT bank_sighting_report_id_position_fkey FOREIGN KEY (report_id, "position") REFERENCES payments.bank_entry(report_id, "position");
+
 ALTER TABLE ONLY payments.bill_line
     ADD CONSTRAINT bill_line_bill_id_fkey FOREIGN KEY (bill_id) REFERENCES payments.bill(id);
-
-ALTER TABLE ONLY payments.payment
-    ADD CONSTRAINT bill_paid_in_full FOREIGN KEY (bill_id, currency, net) REFERENCES payments.bill(id, currency, amount);
 
 ALTER TABLE ONLY payments.bill
     ADD CONSTRAINT bill_pays_into_fkey FOREIGN KEY (pays_into) REFERENCES ledger.account(id);
@@ -8077,7 +12950,118 @@ ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
 
 ALTER TABLE ONLY payments.payment
+    ADD CONSTRAINT payment_currency FOREIGN KEY (bill_id, currency) REFERENCES payments.bill(id, currency);
+
+ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_transfer_id_fkey FOREIGN KEY (transfer_id) REFERENCES ledger.transfer(id);
+
+ALTER TABLE ONLY payments.reminder
+    ADD CONSTRAINT reminder_bill_id_fkey FOREIGN KEY (bill_id) REFERENCES payments.bill(id);
+
+ALTER TABLE ONLY payments.till_approval
+    ADD CONSTRAINT till_approval_approved_by_fkey FOREIGN KEY (approved_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payments.till_approval
+    ADD CONSTRAINT till_approval_till_id_closed_by_fkey FOREIGN KEY (till_id, closed_by) REFERENCES payments.till_closing(till_id, closed_by);
+
+ALTER TABLE ONLY payments.till_closing
+    ADD CONSTRAINT till_closing_till_id_closed_by_fkey FOREIGN KEY (till_id, closed_by) REFERENCES payments.till(id, opened_by);
+
+ALTER TABLE ONLY payments.till
+    ADD CONSTRAINT till_ledger_account_fkey FOREIGN KEY (ledger_account) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY payments.till
+    ADD CONSTRAINT till_opened_by_fkey FOREIGN KEY (opened_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payments.till_payment
+    ADD CONSTRAINT till_payment_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES payments.payment(id);
+
+ALTER TABLE ONLY payments.till_payment
+    ADD CONSTRAINT till_payment_till_id_fkey FOREIGN KEY (till_id) REFERENCES payments.till(id);
+
+ALTER TABLE ONLY payments.waiver
+    ADD CONSTRAINT waiver_bill_id_fkey FOREIGN KEY (bill_id) REFERENCES payments.bill(id);
+
+ALTER TABLE ONLY payments.waiver_decision
+    ADD CONSTRAINT waiver_decision_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payments.waiver_decision
+    ADD CONSTRAINT waiver_decision_waiver_id_proposed_by_fkey FOREIGN KEY (waiver_id, proposed_by) REFERENCES payments.waiver(id, proposed_by);
+
+ALTER TABLE ONLY payments.waiver
+    ADD CONSTRAINT waiver_proposed_by_fkey FOREIGN KEY (proposed_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payouts.batch
+    ADD CONSTRAINT batch_currency_fkey FOREIGN KEY (currency) REFERENCES payouts.channel(currency);
+
+ALTER TABLE ONLY payouts.batch
+    ADD CONSTRAINT batch_prepared_by_fkey FOREIGN KEY (prepared_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payouts.channel
+    ADD CONSTRAINT channel_bank_fkey FOREIGN KEY (bank) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY payouts.channel
+    ADD CONSTRAINT channel_in_transit_fkey FOREIGN KEY (in_transit) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY payouts.channel
+    ADD CONSTRAINT channel_set_aside_fkey FOREIGN KEY (set_aside) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY payouts.decision
+    ADD CONSTRAINT decision_batch_id_prepared_by_fkey FOREIGN KEY (batch_id, prepared_by) REFERENCES payouts.batch(id, prepared_by);
+
+ALTER TABLE ONLY payouts.decision
+    ADD CONSTRAINT decision_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payouts.decision
+    ADD CONSTRAINT decision_transfer_id_fkey FOREIGN KEY (transfer_id) REFERENCES ledger.transfer(id);
+
+ALTER TABLE ONLY payouts.destination_end
+    ADD CONSTRAINT destination_end_destination_id_fkey FOREIGN KEY (destination_id) REFERENCES payouts.destination(id);
+
+ALTER TABLE ONLY payouts.destination
+    ADD CONSTRAINT destination_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY payouts.event
+    ADD CONSTRAINT event_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES payouts.batch(id);
+
+ALTER TABLE ONLY payouts.event
+    ADD CONSTRAINT event_instruction_id_fkey FOREIGN KEY (instruction_id) REFERENCES payouts.instruction(id);
+
+ALTER TABLE ONLY payouts.event
+    ADD CONSTRAINT event_report_id_fkey FOREIGN KEY (report_id) REFERENCES payouts.report(id);
+
+ALTER TABLE ONLY payouts.file
+    ADD CONSTRAINT file_batch_id_decision_kind_fkey FOREIGN KEY (batch_id, decision_kind) REFERENCES payouts.decision(batch_id, kind);
+
+ALTER TABLE ONLY payouts.instruction
+    ADD CONSTRAINT instruction_currency_fkey FOREIGN KEY (currency) REFERENCES payouts.channel(currency);
+
+ALTER TABLE ONLY payouts.instruction
+    ADD CONSTRAINT instruction_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY payouts.instruction
+    ADD CONSTRAINT instruction_source_fkey FOREIGN KEY (source) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY payouts.item
+    ADD CONSTRAINT item_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES payouts.batch(id);
+
+ALTER TABLE ONLY payouts.item
+    ADD CONSTRAINT item_destination_id_fkey FOREIGN KEY (destination_id) REFERENCES payouts.destination(id);
+
+ALTER TABLE ONLY payouts.item
+    ADD CONSTRAINT item_instruction_id_currency_amount_fkey FOREIGN KEY (instruction_id, currency, amount) REFERENCES payouts.instruction(id, currency, amount);
+
+ALTER TABLE ONLY payouts.item
+    ADD CONSTRAINT item_instruction_id_event_number_batch_id_fkey FOREIGN KEY (instruction_id, event_number, batch_id) REFERENCES payouts.event(instruction_id, number, batch_id);
+
+ALTER TABLE ONLY payouts.report
+    ADD CONSTRAINT report_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES payouts.batch(id);
+
+ALTER TABLE ONLY payouts.report
+    ADD CONSTRAINT report_taken_by_fkey FOREIGN KEY (taken_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payouts.state
+    ADD CONSTRAINT state_instruction_id_fkey FOREIGN KEY (instruction_id) REFERENCES payouts.instruction(id);
 
 ALTER TABLE ONLY questions.answer
     ADD CONSTRAINT answer_answered_by_fkey FOREIGN KEY (answered_by) REFERENCES identity.staff(id);
@@ -8155,6 +13139,9 @@ ALTER TABLE ONLY web.credential
     ADD CONSTRAINT credential_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
 
 ALTER TABLE ONLY web.credential
+    ADD CONSTRAINT credential_sign_in_id_fkey FOREIGN KEY (sign_in_id) REFERENCES openid.sign_in(id);
+
+ALTER TABLE ONLY web.credential
     ADD CONSTRAINT credential_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
 
 ALTER TABLE ONLY witness.cosigned_head
@@ -8203,6 +13190,10 @@ GRANT USAGE ON SCHEMA openid TO stoa_door;
 GRANT USAGE ON SCHEMA payments TO stoa_app;
 GRANT USAGE ON SCHEMA payments TO stoa_auditor;
 GRANT USAGE ON SCHEMA payments TO stoa_door;
+
+GRANT USAGE ON SCHEMA payouts TO stoa_app;
+GRANT USAGE ON SCHEMA payouts TO stoa_auditor;
+GRANT USAGE ON SCHEMA payouts TO stoa_door;
 
 REVOKE USAGE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO stoa_app;
@@ -8258,6 +13249,8 @@ GRANT SELECT ON TABLE consent.processing_activity TO stoa_auditor;
 GRANT SELECT ON TABLE consent.processing_activity TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE identity.staff TO stoa_door;
+
+GRANT UPDATE(password_hash) ON TABLE identity.staff TO stoa_door;
 
 GRANT UPDATE(language) ON TABLE identity.staff TO stoa_door;
 
@@ -8657,13 +13650,93 @@ GRANT ALL ON FUNCTION exchange.use_nonce(credential bytea, nonce_sha256 bytea, e
 REVOKE ALL ON FUNCTION exchange.volume_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.volume_of(credential bytea) TO stoa_app;
 
-REVOKE ALL ON FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) TO stoa_app;
+REVOKE ALL ON FUNCTION identity.add_passkey(credential bytea, challenge_hash bytea, factor_id uuid, credential_id bytea, public_key bytea, sign_count bigint, new_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.add_passkey(credential bytea, challenge_hash bytea, factor_id uuid, credential_id bytea, public_key bytea, sign_count bigint, new_hash bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.begin_new_passkey(credential bytea, challenge_hash bytea, OUT outcome text, OUT owner bytea, OUT ids bytea[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.begin_new_passkey(credential bytea, challenge_hash bytea, OUT outcome text, OUT owner bytea, OUT ids bytea[]) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.begin_passkey(challenge_hash bytea, credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.begin_passkey(challenge_hash bytea, credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.begin_password_check(credential bytea, address_hmac bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.begin_password_check(credential bytea, address_hmac bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.begin_recovery(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.begin_recovery(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.begin_registration(address_hmac bytea, attempts_max integer, window_minutes integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.begin_registration(address_hmac bytea, attempts_max integer, window_minutes integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.begin_sign_in(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT password_hash text) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.begin_sign_in(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT password_hash text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.begin_totp(credential bytea, factor_id uuid, sealed_secret bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.begin_totp(credential bytea, factor_id uuid, sealed_secret bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.confirm_password(credential bytea, password_hash text, address_hmac bytea, new_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.confirm_password(credential bytea, password_hash text, address_hmac bytea, new_hash bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.confirm_totp(credential bytea, factor_id uuid, step bigint, new_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.confirm_totp(credential bytea, factor_id uuid, step bigint, new_hash bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.count_attempt(subject bytea, factor text, address_hmac bytea, OUT outcome text, OUT wait_minutes integer) FROM PUBLIC;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.factor TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.factor_code TO stoa_door;
+
+REVOKE ALL ON FUNCTION identity.end_factor(factor_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.end_sessions(account_id uuid, staff_id uuid, kept bytea) FROM PUBLIC;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.sign_in TO stoa_door;
+
+REVOKE ALL ON FUNCTION identity.holder(credential bytea) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.end_other_sessions(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.end_other_sessions(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.end_session(credential bytea, id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.end_session(credential bytea, id uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.second_factors(account_id uuid, staff_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.factor_change_needs(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.factor_change_needs(credential bytea) TO stoa_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.factor_failures TO stoa_door;
+
+REVOKE ALL ON FUNCTION identity.factors_of(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.factors_of(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.find_passkey(credential_id bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.find_passkey(credential_id bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.forgive(subject bytea, factor text, address_hmac bytea) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.lock_factors(account_id uuid, staff_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.open_session(token_hash bytea, account_id uuid, staff_id uuid, first_factor text, authenticated_at timestamp with time zone, second_factor text, is_shared boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.pending_totp(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.pending_totp(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.raise_assurance(credential bytea, second_factor text, new_hash bytea) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.recover(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.recover(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) TO stoa_app;
 
 GRANT SELECT,INSERT ON TABLE identity.sign_in_name TO stoa_door;
-
-REVOKE ALL ON FUNCTION identity.find_sign_in(name_hmac bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.find_sign_in(name_hmac bytea) TO stoa_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.data_key TO stoa_door;
 
@@ -8674,10 +13747,57 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.sealed_attribute TO stoa_doo
 REVOKE ALL ON FUNCTION identity.register_account(account_id uuid, resident_id uuid, public_code text, password_hash text, language text, name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.register_account(account_id uuid, resident_id uuid, public_code text, password_hash text, language text, name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) TO stoa_app;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.address_failures TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.registration_attempt TO stoa_door;
+
+REVOKE ALL ON FUNCTION identity.remove_ended() FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.remove_ended() TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.remove_factor(credential bytea, factor_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.remove_factor(credential bytea, factor_id uuid) TO stoa_app;
+
+GRANT SELECT,INSERT,DELETE ON TABLE identity.passkey_challenge TO stoa_door;
+
+REVOKE ALL ON FUNCTION identity.remove_old_challenges() FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.remove_old_challenges() TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.sessions_of(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.sessions_of(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.sign_in(name_hmac bytea, password_hash text, address_hmac bytea, token_hash bytea, is_shared boolean, staff_need_second_factor boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.sign_in(name_hmac bytea, password_hash text, address_hmac bytea, token_hash bytea, is_shared boolean, staff_need_second_factor boolean) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.sign_out(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.sign_out(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.take_challenge(challenge_hash bytea, holder bytea, is_for_new boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.taken_names(name_hmacs bytea[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.taken_names(name_hmacs bytea[]) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.tell_of_factor(account_id uuid, message text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.use_listed_code(credential bytea, factor_id uuid, number smallint, code_hash bytea, address_hmac bytea, new_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.use_listed_code(credential bytea, factor_id uuid, number smallint, code_hash bytea, address_hmac bytea, new_hash bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.use_passkey(challenge_hash bytea, credential bytea, credential_id bytea, old_sign_count bigint, sign_count bigint, is_shared boolean, new_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.use_passkey(challenge_hash bytea, credential bytea, credential_id bytea, old_sign_count bigint, sign_count bigint, is_shared boolean, new_hash bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.wait_minutes(failures integer) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION ledger.amount_max() FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.amount_max() TO stoa_app;
 GRANT ALL ON FUNCTION ledger.amount_max() TO stoa_auditor;
 GRANT ALL ON FUNCTION ledger.amount_max() TO stoa_door;
+
+REVOKE ALL ON FUNCTION ledger.balance_before(account uuid, at timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.check_accounts() FROM PUBLIC;
 
@@ -8691,12 +13811,20 @@ REVOKE ALL ON FUNCTION ledger.check_open_holds() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.check_transfers() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION ledger.close_period(credential bytea, until timestamp with time zone, note text) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.close_period(credential bytea, until timestamp with time zone, note text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION ledger.closed_periods(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.closed_periods(credential bytea) TO stoa_app;
+
 GRANT SELECT,INSERT ON TABLE ledger.period_close TO stoa_door;
 GRANT SELECT ON TABLE ledger.period_close TO stoa_auditor;
 
 REVOKE ALL ON FUNCTION ledger.closed_until() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.closing_lock() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.entries_before(account uuid, at timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.entries_of(credential bytea, currency text, before_number bigint, page_size integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.entries_of(credential bytea, currency text, before_number bigint, page_size integer) TO stoa_app;
@@ -8729,8 +13857,14 @@ REVOKE ALL ON FUNCTION ledger.open_wallet(resident uuid, currency text) FROM PUB
 REVOKE ALL ON FUNCTION ledger.organisation_account(credential bytea, id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.organisation_account(credential bytea, id uuid) TO stoa_app;
 
+REVOKE ALL ON FUNCTION ledger.organisation_balances(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.organisation_balances(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone) TO stoa_app;
+
 REVOKE ALL ON FUNCTION ledger.organisation_entries(credential bytea, id uuid, before_number bigint, page_size integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.organisation_entries(credential bytea, id uuid, before_number bigint, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION ledger.organisation_statement(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone, after_at timestamp with time zone, after_number bigint, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.organisation_statement(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone, after_at timestamp with time zone, after_number bigint, page_size integer) TO stoa_app;
 
 REVOKE ALL ON FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) TO stoa_app;
@@ -8741,6 +13875,20 @@ REVOKE ALL ON FUNCTION ledger.poster(credential bytea) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.release_expired(accounts uuid[], count_max integer) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION ledger.staff_account(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.staff_account(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone) TO stoa_app;
+
+REVOKE ALL ON FUNCTION ledger.staff_accounts(credential bytea, kind text, currency text, organisation text, after_id uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.staff_accounts(credential bytea, kind text, currency text, organisation text, after_id uuid, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION ledger.staff_statement(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone, after_at timestamp with time zone, after_number bigint, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.staff_statement(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone, after_at timestamp with time zone, after_number bigint, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION ledger.statement_page(account uuid, from_at timestamp with time zone, to_at timestamp with time zone, after_at timestamp with time zone, after_number bigint, page_size integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.trial_balance(credential bytea, at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.trial_balance(credential bytea, at timestamp with time zone) TO stoa_app;
+
 REVOKE ALL ON FUNCTION ledger.wallets_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.wallets_of(credential bytea) TO stoa_app;
 
@@ -8748,6 +13896,116 @@ REVOKE ALL ON FUNCTION ledger.write_transfers(ids uuid[], kinds text[], debit_ac
 
 REVOKE ALL ON FUNCTION messages.messages_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION messages.messages_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION openid.add_service(id text, organisation text, name jsonb, redirect_uris text[], jwks jsonb, scope text[], purpose text, id_token_algorithm text, profile text, resources text[], post_logout_redirect_uris text[], backchannel_logout_uri text, has_devices boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.add_service(id text, organisation text, name jsonb, redirect_uris text[], jwks jsonb, scope text[], purpose text, id_token_algorithm text, profile text, resources text[], post_logout_redirect_uris text[], backchannel_logout_uri text, has_devices boolean) TO stoa_owner;
+
+REVOKE ALL ON FUNCTION openid.add_service_by_staff(credential bytea, id text, organisation text, name jsonb, redirect_uris text[], jwks jsonb, scope text[], purpose text, id_token_algorithm text, profile text, resources text[], post_logout_redirect_uris text[], backchannel_logout_uri text, has_devices boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.add_service_by_staff(credential bytea, id text, organisation text, name jsonb, redirect_uris text[], jwks jsonb, scope text[], purpose text, id_token_algorithm text, profile text, resources text[], post_logout_redirect_uris text[], backchannel_logout_uri text, has_devices boolean) TO stoa_app;
+
+REVOKE ALL ON FUNCTION openid.add_signing_key(kid text, algorithm text, public_jwk jsonb, key_id text, wrapped_private_key bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.add_signing_key(kid text, algorithm text, public_jwk jsonb, key_id text, wrapped_private_key bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION openid.close_service(credential bytea, id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.close_service(credential bytea, id text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION openid.connect(request uuid, session bytea, decision text, policy_version integer, language text) FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.connect(request uuid, session bytea, decision text, policy_version integer, language text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION openid.connections_of(session bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.connections_of(session bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION openid.count_device_guess(session bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.count_device_guess(session bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION openid.disconnect(session bytea, client_id text, language text) FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.disconnect(session bytea, client_id text, language text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION openid.due_algorithms() FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.due_algorithms() TO stoa_app;
+
+REVOKE ALL ON FUNCTION openid.end_sign_in(sign_in uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION openid.end_sign_ins_of_session() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION openid.introspect(token_hash bytea, asked_by text) FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.introspect(token_hash bytea, asked_by text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION openid.key_lead() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION openid.key_period() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION openid.logout_attempts_max() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION openid.logout_retry_delay(attempt integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION openid.note_logout(notice uuid, attempt smallint, told boolean, outcome text) FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.note_logout(notice uuid, attempt smallint, told boolean, outcome text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION openid.poll_device(device_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, refresh_hash bytea, key_thumbprint text, OUT outcome text, OUT scope text[], OUT resource text, OUT sign_in_id uuid, OUT subject uuid, OUT nonce text, OUT signed_in_at timestamp with time zone, OUT authenticator_assurance smallint, OUT identity_assurance smallint, OUT id_token_claims text[], OUT issued_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.poll_device(device_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, refresh_hash bytea, key_thumbprint text, OUT outcome text, OUT scope text[], OUT resource text, OUT sign_in_id uuid, OUT subject uuid, OUT nonce text, OUT signed_in_at timestamp with time zone, OUT authenticator_assurance smallint, OUT identity_assurance smallint, OUT id_token_claims text[], OUT issued_at timestamp with time zone) TO stoa_app;
+
+REVOKE ALL ON FUNCTION openid.refresh(token_hash bytea, client_id text, scope text[], access_hash bytea, lifetime_seconds integer, successor_hash bytea, key_thumbprint text, OUT outcome text, OUT has_rotated boolean, OUT granted text[], OUT resource text, OUT sign_in_id uuid, OUT subject uuid, OUT nonce text, OUT signed_in_at timestamp with time zone, OUT authenticator_assurance smallint, OUT identity_assurance smallint, OUT id_token_claims text[], OUT issued_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.refresh(token_hash bytea, client_id text, scope text[], access_hash bytea, lifetime_seconds integer, successor_hash bytea, key_thumbprint text, OUT outcome text, OUT has_rotated boolean, OUT granted text[], OUT resource text, OUT sign_in_id uuid, OUT subject uuid, OUT nonce text, OUT signed_in_at timestamp with time zone, OUT authenticator_assurance smallint, OUT identity_assurance smallint, OUT id_token_claims text[], OUT issued_at timestamp with time zone) TO stoa_app;
+
+REVOKE ALL ON FUNCTION openid.refresh_grace() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION openid.refresh_lifetime() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION openid.register_service(token_hash bytea, id text, name jsonb, redirect_uris text[], jwks jsonb, scope text[], id_token_algorithm text, post_logout_redirect_uris text[], backchannel_logout_uri text) FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.register_service(token_hash bytea, id text, name jsonb, redirect_uris text[], jwks jsonb, scope text[], id_token_algorithm text, post_logout_redirect_uris text[], backchannel_logout_uri text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION openid.remove_past_keys() FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.remove_past_keys() TO stoa_app;
+
+REVOKE ALL ON FUNCTION openid.remove_past_sign_ins() FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.remove_past_sign_ins() TO stoa_app;
+
+REVOKE ALL ON FUNCTION openid.replace_service_keys(credential bytea, id text, jwks jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.replace_service_keys(credential bytea, id text, jwks jsonb) TO stoa_app;
+
+REVOKE ALL ON FUNCTION openid.revoke_token(token_hash bytea, client_id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.revoke_token(token_hash bytea, client_id text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION openid.services(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.services(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION openid.sign_in_of(token bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.sign_in_of(token bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION openid.standing(request uuid, session bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.standing(request uuid, session bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION openid.take_logouts(notices_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.take_logouts(notices_max integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION openid.tell_logout(sign_in uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.approve_till(credential bytea, till uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.approve_till(credential bytea, till uuid) TO stoa_app;
+
+GRANT SELECT,INSERT ON TABLE payments.bank_report TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_report TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION payments.are_apart(one payments.bank_report, other payments.bank_report) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.assign_item(credential bytea, item uuid, bill_reference text, receipt_code text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.assign_item(credential bytea, item uuid, bill_reference text, receipt_code text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.bank_item_history_for(credential bytea, item uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.bank_item_history_for(credential bytea, item uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.bank_items_for(credential bytea, item uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.bank_items_for(credential bytea, item uuid, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.bank_reports_for(credential bytea, report uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.bank_reports_for(credential bytea, report uuid, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.bank_waiting_for(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.bank_waiting_for(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.bill_for(credential bytea, bill_reference text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.bill_for(credential bytea, bill_reference text) TO stoa_app;
 
 REVOKE ALL ON FUNCTION payments.bill_lines_of(credential bytea, bill uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.bill_lines_of(credential bytea, bill uuid) TO stoa_app;
@@ -8758,12 +14016,240 @@ GRANT ALL ON FUNCTION payments.bill_of(credential bytea, bill uuid) TO stoa_app;
 REVOKE ALL ON FUNCTION payments.bills_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.bills_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
 
+REVOKE ALL ON FUNCTION payments.book_report(report uuid, actor_kind text, actor_id text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.cash_account(currency text, is_difference boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.check_bank_account() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payments.check_bill() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.check_item() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.check_movement() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.check_payment() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.check_till_payment() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.check_waiver() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.close_till(credential bytea, till uuid, counted bigint, explanation text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.close_till(credential bytea, till uuid, counted bigint, explanation text) TO stoa_app;
+
+GRANT SELECT ON TABLE payments.bank_account TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_account TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION payments.collecting_account(currency text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.collecting_account(currency text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.decide_report(credential bytea, report uuid, decision text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.decide_report(credential bytea, report uuid, decision text, reason text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.decide_return(credential bytea, return_id uuid, decision text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.decide_return(credential bytea, return_id uuid, decision text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.decide_waiver(credential bytea, waiver uuid, decision text, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT reference text, OUT language text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.decide_waiver(credential bytea, waiver uuid, decision text, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT reference text, OUT language text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.derived_id(name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.follow_return_decision() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.import_bank_file(credential bytea, sha256 bytea, file jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.import_bank_file(credential bytea, sha256 bytea, file jsonb) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.remainder_97(characters text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.remainder_97(characters text) TO stoa_door;
+
+REVOKE ALL ON FUNCTION payments.is_creditor_reference(reference text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.is_creditor_reference(reference text) TO stoa_door;
 
 REVOKE ALL ON FUNCTION payments.issue_bill(id uuid, resident uuid, kind text, reference text, title jsonb, currency text, issued_on date, due_on date, pays_into uuid, line_descriptions jsonb[], line_amounts bigint[]) FROM PUBLIC;
 
+GRANT SELECT,INSERT ON TABLE payments.bank_allocation TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_allocation TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.bank_item TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_item TO stoa_auditor;
+
+GRANT UPDATE(id) ON TABLE payments.bank_item TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE payments.bank_return TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_return TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.bank_return_decision TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_return_decision TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION payments.item_rest(item uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.lock_bill(bill uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.lock_item(item uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.lock_till(till uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.may_be(movement uuid, content bytea, bank_reference text, told payments.bank_report) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.move_cash(transfer uuid, debit uuid, credit uuid, amount bigint, currency text, reference text, staff uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.next_creditor_reference() FROM PUBLIC;
+
+GRANT SELECT,INSERT ON TABLE payments.bank_entry TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_entry TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.bank_movement TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_movement TO stoa_auditor;
+
+GRANT SELECT ON TABLE payments.bill TO stoa_door;
+GRANT SELECT ON TABLE payments.bill TO stoa_auditor;
+
+GRANT UPDATE(id) ON TABLE payments.bill TO stoa_door;
+
+REVOKE ALL ON FUNCTION payments.named_bills(movements uuid[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.notices(allocations jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.open_bank_account(identification text, holder text, currency text, collects boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.open_till(credential bytea, till uuid, counter text, currency text, opening_float bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.open_till(credential bytea, till uuid, counter text, currency text, opening_float bigint) TO stoa_app;
+
+GRANT SELECT,INSERT ON TABLE payments.payment TO stoa_door;
+GRANT SELECT ON TABLE payments.payment TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.waiver TO stoa_door;
+GRANT SELECT ON TABLE payments.waiver TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.waiver_decision TO stoa_door;
+GRANT SELECT ON TABLE payments.waiver_decision TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION payments.outstanding(bill uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payments.pay(credential bytea, bill uuid, payment_id uuid, receipt_code text, idempotency_key text, request_hash bytea, OUT outcome text, OUT payment uuid, OUT is_new boolean, OUT resident uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.pay(credential bytea, bill uuid, payment_id uuid, receipt_code text, idempotency_key text, request_hash bytea, OUT outcome text, OUT payment uuid, OUT is_new boolean, OUT resident uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.payments_of(credential bytea, bill uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.payments_of(credential bytea, bill uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.plan_allocation(item uuid, bill uuid, amount bigint, net bigint, receipt_code text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.post_from_suspense(currency text, ids uuid[], debits uuid[], credits uuid[], amounts bigint[], refs text[], allocations jsonb, suspense_account uuid, assigned_by uuid, actor_kind text, actor_id text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.problems_of(kind text, report jsonb, currency text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.propose_return(credential bytea, item uuid, return_id uuid, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.propose_return(credential bytea, item uuid, return_id uuid, reason text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.propose_waiver(credential bytea, waiver uuid, bill uuid, amount bigint, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.propose_waiver(credential bytea, waiver uuid, bill uuid, amount bigint, reason text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.refresh_waiting(item uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.remind(zone text, days_before integer, days_after integer, bills_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.remind(zone text, days_before integer, days_after integer, bills_max integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.take_bank_file(sha256 bytea, file jsonb, staff uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.take_cash(credential bytea, till uuid, payment uuid, bill_reference text, amount bigint, receipt_code text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.take_cash(credential bytea, till uuid, payment uuid, bill_reference text, amount bigint, receipt_code text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.tills_for(credential bytea, till uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.tills_for(credential bytea, till uuid, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.wait_for_item() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.waivers_for(credential bytea, bill uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.waivers_for(credential bytea, bill uuid, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.waivers_of(credential bytea, bill uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.waivers_of(credential bytea, bill uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.accounts_of(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.accounts_of(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.apply_report(officer uuid, id uuid, sha256 bytea, message_id text, batch_reference text, count integer, control_sum bigint, group_state text, group_reason text, end_to_end_ids text[], states text[], reasons text[], amounts bigint[], OUT outcome text, OUT detail text, OUT settled integer, OUT rejected integer, OUT returned integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payouts.approve(credential bytea, batch uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.approve(credential bytea, batch uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.batch_max() FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.batch_max() TO stoa_door;
+
+REVOKE ALL ON FUNCTION payouts.batches_for(credential bytea, batch uuid, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.batches_for(credential bytea, batch uuid, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.check_batch() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payouts.check_items() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payouts.check_second_issue() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payouts.cooling_time() FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.cooling_time() TO stoa_app;
+GRANT ALL ON FUNCTION payouts.cooling_time() TO stoa_door;
+
+REVOKE ALL ON FUNCTION payouts.destination_for(resident uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payouts.end_account(credential bytea, destination uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.end_account(credential bytea, destination uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.files_to_write(reference text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.files_to_write(reference text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.fold_events() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payouts.give_account(credential bytea, id uuid, sealed_account bytea, OUT outcome text, OUT usable_from timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.give_account(credential bytea, id uuid, sealed_account bytea, OUT outcome text, OUT usable_from timestamp with time zone) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.instruct(id uuid, kind text, pays uuid, issue integer, resident uuid, source uuid, currency text, amount bigint, actor_kind text, actor_id text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payouts.is_sepa_text(t text, characters_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.is_sepa_text(t text, characters_max integer) TO stoa_door;
+GRANT ALL ON FUNCTION payouts.is_sepa_text(t text, characters_max integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.issue_again(credential bytea, id uuid, payout uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.issue_again(credential bytea, id uuid, payout uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.law() FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.law() TO stoa_door;
+
+REVOKE ALL ON FUNCTION payouts.log_reading(credential bytea, batch uuid, after_position integer, entry_ids uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.log_reading(credential bytea, batch uuid, after_position integer, entry_ids uuid[]) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.may_follow(former text, next text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.may_follow(former text, next text) TO stoa_door;
+
+REVOKE ALL ON FUNCTION payouts.note_file(batch uuid, sha256 bytea, bytes bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.note_file(batch uuid, sha256 bytea, bytes bigint) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.payments_under(batch uuid, after_position integer, entry_ids uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.payments_under(batch uuid, after_position integer, entry_ids uuid[]) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.payouts_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.payouts_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.plan(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.plan(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.prepare(credential bytea, batch uuid, currency text, execute_on date, OUT outcome text, OUT count integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.prepare(credential bytea, batch uuid, currency text, execute_on date, OUT outcome text, OUT count integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.refuse(credential bytea, batch uuid, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.refuse(credential bytea, batch uuid, reason text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.set_channel(currency text, debtor_name text, debtor_iban text, debtor_bic text, debtor_town text, debtor_country text, bank uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payouts.standing(resident uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payouts.take_out(credential bytea, id uuid, currency text, amount bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.take_out(credential bytea, id uuid, currency text, amount bigint) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.take_report(credential bytea, id uuid, sha256 bytea, message_id text, batch_reference text, count integer, control_sum bigint, group_state text, group_reason text, end_to_end_ids text[], states text[], reasons text[], amounts bigint[], OUT outcome text, OUT detail text, OUT settled integer, OUT rejected integer, OUT returned integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.take_report(credential bytea, id uuid, sha256 bytea, message_id text, batch_reference text, count integer, control_sum bigint, group_state text, group_reason text, end_to_end_ids text[], states text[], reasons text[], amounts bigint[], OUT outcome text, OUT detail text, OUT settled integer, OUT rejected integer, OUT returned integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.waiting_for(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.waiting_for(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION pg_catalog.lo_creat(integer) FROM PUBLIC;
 
@@ -8859,11 +14345,8 @@ GRANT ALL ON FUNCTION web.issue_authorization_code(code_hash bytea, request_id u
 REVOKE ALL ON FUNCTION web.issue_client_token(token_hash bytea, client_id text, scope text[], lifetime_seconds integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION web.issue_client_token(token_hash bytea, client_id text, scope text[], lifetime_seconds integer) TO stoa_app;
 
-REVOKE ALL ON FUNCTION web.open_session(hash bytea, account_id uuid, staff_id uuid, authenticator_assurance smallint, idle_minutes integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION web.open_session(hash bytea, account_id uuid, staff_id uuid, authenticator_assurance smallint, idle_minutes integer) TO stoa_app;
-
-REVOKE ALL ON FUNCTION web.redeem_authorization_code(code_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, OUT outcome text, OUT scope text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION web.redeem_authorization_code(code_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, OUT outcome text, OUT scope text[]) TO stoa_app;
+REVOKE ALL ON FUNCTION web.redeem_authorization_code(code_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, refresh_hash bytea, key_thumbprint text, OUT outcome text, OUT scope text[], OUT resource text, OUT sign_in_id uuid, OUT subject uuid, OUT nonce text, OUT signed_in_at timestamp with time zone, OUT authenticator_assurance smallint, OUT identity_assurance smallint, OUT id_token_claims text[], OUT issued_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION web.redeem_authorization_code(code_hash bytea, client_id text, redirect_uri text, code_challenge text, token_hash bytea, lifetime_seconds integer, refresh_hash bytea, key_thumbprint text, OUT outcome text, OUT scope text[], OUT resource text, OUT sign_in_id uuid, OUT subject uuid, OUT nonce text, OUT signed_in_at timestamp with time zone, OUT authenticator_assurance smallint, OUT identity_assurance smallint, OUT id_token_claims text[], OUT issued_at timestamp with time zone) TO stoa_app;
 
 REVOKE ALL ON FUNCTION web.remove_ended_credentials() FROM PUBLIC;
 GRANT ALL ON FUNCTION web.remove_ended_credentials() TO stoa_app;
@@ -8998,9 +14481,6 @@ GRANT SELECT ON TABLE exchange.webhook TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE identity.evidence TO stoa_door;
 
-GRANT SELECT,DELETE ON TABLE identity.failed_sign_in TO stoa_app;
-GRANT SELECT,INSERT ON TABLE identity.failed_sign_in TO stoa_door;
-
 GRANT SELECT,INSERT,UPDATE ON TABLE ledger.account TO stoa_door;
 GRANT SELECT ON TABLE ledger.account TO stoa_auditor;
 
@@ -9021,21 +14501,104 @@ GRANT SELECT,INSERT,UPDATE ON TABLE openid.authorization_code TO stoa_door;
 GRANT SELECT,INSERT,DELETE ON TABLE openid.authorization_request TO stoa_app;
 GRANT SELECT ON TABLE openid.authorization_request TO stoa_door;
 
+GRANT UPDATE(browser) ON TABLE openid.authorization_request TO stoa_app;
+
 GRANT UPDATE(answered_at) ON TABLE openid.authorization_request TO stoa_app;
 
 GRANT SELECT ON TABLE openid.client TO stoa_app;
-GRANT SELECT ON TABLE openid.client TO stoa_door;
+GRANT SELECT,INSERT ON TABLE openid.client TO stoa_door;
+
+GRANT UPDATE(jwks) ON TABLE openid.client TO stoa_door;
+
+GRANT UPDATE(closed_at) ON TABLE openid.client TO stoa_door;
 
 GRANT SELECT,INSERT,DELETE ON TABLE openid.client_assertion TO stoa_app;
 
-GRANT SELECT ON TABLE payments.bill TO stoa_door;
-GRANT SELECT ON TABLE payments.bill TO stoa_auditor;
+GRANT SELECT,INSERT,UPDATE ON TABLE openid.connection TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE ON TABLE openid.device_guess TO stoa_door;
+
+GRANT INSERT ON TABLE openid.device_request TO stoa_app;
+GRANT SELECT,UPDATE ON TABLE openid.device_request TO stoa_door;
+
+GRANT SELECT(request_id) ON TABLE openid.device_request TO stoa_app;
+
+GRANT SELECT,INSERT,DELETE ON TABLE openid.key_proof TO stoa_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE openid.logout_notice TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE openid.refresh_token TO stoa_door;
+
+GRANT SELECT,UPDATE ON TABLE openid.registration_token TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE openid.service_change TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE openid.sign_in TO stoa_door;
+
+GRANT SELECT ON TABLE openid.signing_key TO stoa_app;
+GRANT SELECT,INSERT,DELETE ON TABLE openid.signing_key TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE payments.bank_file TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_file TO stoa_auditor;
+
+GRANT SELECT,INSERT,DELETE ON TABLE payments.bank_item_waiting TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE payments.bank_report_decision TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_report_decision TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.bank_sighting TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_sighting TO stoa_auditor;
 
 GRANT SELECT ON TABLE payments.bill_line TO stoa_door;
 GRANT SELECT ON TABLE payments.bill_line TO stoa_auditor;
 
-GRANT SELECT,INSERT ON TABLE payments.payment TO stoa_door;
-GRANT SELECT ON TABLE payments.payment TO stoa_auditor;
+GRANT SELECT,INSERT ON TABLE payments.reminder TO stoa_door;
+GRANT SELECT ON TABLE payments.reminder TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.till TO stoa_door;
+GRANT SELECT ON TABLE payments.till TO stoa_auditor;
+
+GRANT UPDATE(id) ON TABLE payments.till TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE payments.till_approval TO stoa_door;
+GRANT SELECT ON TABLE payments.till_approval TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.till_closing TO stoa_door;
+GRANT SELECT ON TABLE payments.till_closing TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.till_payment TO stoa_door;
+GRANT SELECT ON TABLE payments.till_payment TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payouts.batch TO stoa_door;
+GRANT SELECT ON TABLE payouts.batch TO stoa_auditor;
+
+GRANT SELECT ON TABLE payouts.channel TO stoa_door;
+GRANT SELECT ON TABLE payouts.channel TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payouts.decision TO stoa_door;
+GRANT SELECT ON TABLE payouts.decision TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payouts.destination TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE payouts.destination_end TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE payouts.event TO stoa_door;
+GRANT SELECT ON TABLE payouts.event TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payouts.file TO stoa_door;
+GRANT SELECT ON TABLE payouts.file TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payouts.instruction TO stoa_door;
+GRANT SELECT ON TABLE payouts.instruction TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payouts.item TO stoa_door;
+GRANT SELECT ON TABLE payouts.item TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payouts.report TO stoa_door;
+GRANT SELECT ON TABLE payouts.report TO stoa_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE payouts.state TO stoa_door;
+GRANT SELECT ON TABLE payouts.state TO stoa_auditor;
 
 GRANT SELECT ON TABLE public.migration TO stoa_app;
 GRANT SELECT ON TABLE public.migration TO stoa_auditor;
