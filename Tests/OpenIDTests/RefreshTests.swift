@@ -74,7 +74,7 @@ struct RefreshTests {
             let routes = OpenIDRoutes(
                 database: story.city.app, door: Door(database: try story.city.appPool(sharedConnections: 1)), vault: story.city.vault,
                 keys: SigningKeys(database: story.city.app, vault: story.city.vault), baseURL: try BaseURL(issuer))
-            try await story.city.serve({ routes.add(to: $0) }) { restarted in
+            try await story.city.serve({ routes.add(to: $0) }) { (restarted: any TestClientProtocol) async throws -> Void in
                 #expect(try await story.service.renew(first.refreshToken, restarted).error == "invalid_grant")
                 #expect(try await story.service.renew(third.refreshToken, restarted).error == "invalid_grant")
                 #expect(try await restarted.get("/oauth/userinfo", bearer: third.accessToken).status == 401)
