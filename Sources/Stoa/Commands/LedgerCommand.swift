@@ -1,7 +1,7 @@
 // `stoa ledger export`: all that moved money, as a file that other programs add up by themselves.
-import ArgumentParser
+public import ArgumentParser
 import Foundation
-import Ledger
+public import Ledger
 import Web
 
 /// `stoa ledger …`
