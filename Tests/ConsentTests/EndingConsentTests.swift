@@ -40,7 +40,7 @@ private struct Town {
 
     /// These stories last for months; sessions do not.
     func keepCredentials() async throws {
-        try await city.owner.execute("UPDATE web.credential SET expires_at = 'infinity', idle_after = CASE kind WHEN 'session' THEN interval '900 years' END")
+        try await city.owner.execute("UPDATE web.credential SET expires_at = '2900-01-01', idle_after = CASE kind WHEN 'session' THEN interval '900 years' END")
     }
 
     var page: String { "/consents/\(care.id.uuidString.lowercased())" }

@@ -42,7 +42,7 @@ private struct Town {
 
     /// These stories last for months; sessions do not.
     func keepCredentials() async throws {
-        try await city.owner.execute("UPDATE web.credential SET expires_at = 'infinity', idle_after = CASE kind WHEN 'session' THEN interval '900 years' END")
+        try await city.owner.execute("UPDATE web.credential SET expires_at = '2900-01-01', idle_after = CASE kind WHEN 'session' THEN interval '900 years' END")
     }
 
     func serve(_ body: @Sendable (Town, any TestClientProtocol) async throws -> Void) async throws {

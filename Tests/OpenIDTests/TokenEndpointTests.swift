@@ -34,7 +34,9 @@ struct TokenEndpointTests {
             #expect(answer.json["issuer"] == .string(issuer))
             #expect(answer.json["token_endpoint"] == .string(issuer + "/oauth/token"))
             #expect(answer.json["authorization_endpoint"] == .string(issuer + "/oauth/authorize"))
-            #expect(answer.json["grant_types_supported"] == ["client_credentials", "authorization_code"])
+            #expect(answer.json["grant_types_supported"] == [
+                "client_credentials", "authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code",
+            ])
             #expect(answer.json["code_challenge_methods_supported"] == ["S256"])
             #expect(answer.json["token_endpoint_auth_methods_supported"] == ["private_key_jwt", "none"])
             #expect(answer.json["token_endpoint_auth_signing_alg_values_supported"] == ["ES256", "EdDSA", "RS256"])
