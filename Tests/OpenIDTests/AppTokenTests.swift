@@ -93,7 +93,7 @@ struct AppTokenTests {
             let app = App(clientID: "other-app", redirectAddress: "https://other.example/back?from=city")
             let page = try await app.begin(browser)
             let shown = try await browser.get(page)
-            #expect(shown.headers[.contentSecurityPolicy]?.contains("form-action 'self' https://www.wikipedia.org https://other.example;") == true)
+            #expect(shown.headers[.contentSecurityPolicy]?.contains("form-action 'self' https://other.example https://www.wikipedia.org;") == true)
             #expect(shown.text.contains("other.example"))
             let location = try #require(try await browser.post(page + "/allow", []).headers[.location])
             #expect(location.hasPrefix("https://other.example/back?from=city&code="))
