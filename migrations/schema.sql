@@ -48,10 +48,6 @@ CREATE SCHEMA payments;
 
 ALTER SCHEMA payments OWNER TO stoa_owner;
 
-CREATE SCHEMA payouts;
-
-ALTER SCHEMA payouts OWNER TO stoa_owner;
-
 ALTER SCHEMA public OWNER TO stoa_owner;
 
 CREATE SCHEMA questions;
@@ -69,6 +65,12 @@ ALTER SCHEMA web OWNER TO stoa_owner;
 CREATE SCHEMA witness;
 
 ALTER SCHEMA witness OWNER TO stoa_owner;
+
+CREATE FUNCTION access_log.leaf_label(kind text) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE kind WHEN 'access_entry'::text THEN '\x73746f612061636365737320656e7472792076310a'::bytea WHEN 'consent_event'::text THEN '\x73746f6120636f6e73656e74206c6561662076310a'::bytea WHEN 'ledger_batch'::text THEN '\x73746f61206c6564676572206261746368206c6561662076310a'::bytea WHEN 'decision'::text THEN '\x73746f61206465636973696f6e206c6561662076310a'::bytea ELSE NULL::bytea END;
+
+ALTER FUNCTION access_log.leaf_label(kind text) OWNER TO stoa_door;
 
 CREATE FUNCTION casework.working_days_after(start timestamp with time zone, days integer) RETURNS timestamp with time zone
     LANGUAGE sql STABLE
@@ -109,7 +111,6 @@ CREATE TABLE access_log.entry (
     CONSTRAINT entry_check1 CHECK (
 CASE operation
     WHEN 'list'::text THEN COALESCE(((count >= 1) AND (count <= 1000)), false)
-    WHEN 'payout'::text THEN COALESCE(((count >= 1) AND (count <= 100000)), false)
     ELSE (count IS NULL)
 END),
     CONSTRAINT entry_check2 CHECK (
@@ -119,7 +120,7 @@ CASE
 END),
     CONSTRAINT entry_check3 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
     CONSTRAINT entry_check4 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
-    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'break_glass'::text, 'log_view'::text, 'usage'::text, 'own_view'::text, 'guardian_view'::text, 'payout'::text]))),
+    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'break_glass'::text, 'log_view'::text, 'usage'::text, 'own_view'::text, 'guardian_view'::text]))),
     CONSTRAINT entry_outcome_check CHECK ((outcome = ANY (ARRAY['permitted'::text, 'refused'::text]))),
     CONSTRAINT entry_salt_check CHECK ((octet_length(salt) = 32))
 );
@@ -132,9 +133,12 @@ CREATE TABLE access_log.leaf (
     commitment bytea NOT NULL,
     subject_number bigint,
     previous_commitment bytea,
+    kind text DEFAULT 'access_entry'::text NOT NULL,
     CONSTRAINT leaf_check CHECK (((previous_commitment IS NULL) = ((subject_number IS NULL) OR (subject_number = 1)))),
+    CONSTRAINT leaf_check1 CHECK (((kind = 'access_entry'::text) OR (subject_number IS NULL))),
     CONSTRAINT leaf_commitment_check CHECK ((octet_length(commitment) = 32)),
     CONSTRAINT leaf_index_check CHECK ((index >= 0)),
+    CONSTRAINT leaf_kind_check CHECK ((access_log.leaf_label(kind) IS NOT NULL)),
     CONSTRAINT leaf_previous_commitment_check CHECK ((octet_length(previous_commitment) = 32)),
     CONSTRAINT leaf_subject_number_check CHECK ((subject_number >= 1))
 );
@@ -412,7 +416,7 @@ BEGIN
     RETURN QUERY
         SELECT t.*
         FROM unnest(anomaly_entries.view_entries) AS asked (id)
-        CROSS JOIN LATERAL questions.viewed_by_auditor(anomaly_entries.credential, asked.id) AS viewed
+        CROSS JOIN LATERAL access_log.look_of_staff(anomaly_entries.credential, asked.id, 'auditor', 'log_view', interval '5 seconds') AS viewed
         JOIN access_log.anomaly AS a ON a.reference = viewed.case_reference AND a.actor_id <> viewed.actor_id
         JOIN access_log.anomaly_entry AS x ON x.anomaly_id = a.id
         JOIN access_log.told_entry AS t ON t.id = x.entry_id AND t.subject_id = viewed.subject_id
@@ -754,7 +758,8 @@ BEGIN
         OR NOT EXISTS (SELECT FROM access_log.leaf AS l WHERE l.entry_id = OLD.id) THEN
         RAISE EXCEPTION 'an access entry is erased only by access_log.erase_entry, after it has its leaf' USING ERRCODE = 'restrict_violation';
     END IF;
-    RETURN OLD;
+    IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+    RETURN NEW;
 END
 $$;
 
@@ -809,11 +814,8 @@ BEGIN
     SELECT a.id, a.actor_id INTO task FROM access_log.anomaly AS a WHERE a.reference = close_anomaly.wanted;
     IF NOT FOUND THEN RETURN 'not_allowed'; END IF;
     IF task.actor_id = auditor::text THEN RETURN 'own_action'; END IF;
-    IF EXISTS (SELECT FROM access_log.anomaly_subjects(close_anomaly.credential, close_anomaly.wanted)) AND NOT EXISTS (
-        SELECT FROM access_log.entry AS viewed
-        WHERE viewed.actor_kind = 'staff' AND viewed.at > public.stoa_now() - interval '1 hour' AND viewed.actor_id = auditor::text
-          AND viewed.operation = 'log_view' AND viewed.outcome = 'permitted' AND viewed.purpose = 'anomaly'
-          AND viewed.case_reference = close_anomaly.wanted AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()) THEN
+    IF EXISTS (SELECT FROM access_log.anomaly_subjects(close_anomaly.credential, close_anomaly.wanted))
+        AND NOT access_log.has_looked(auditor, NULL, 'anomaly', close_anomaly.wanted) THEN
         RETURN 'not_allowed';
     END IF;
     IF NOT EXISTS (SELECT FROM access_log.open_anomalies(close_anomaly.credential, close_anomaly.wanted)) THEN RETURN 'already_closed'; END IF;
@@ -823,17 +825,6 @@ END
 $$;
 
 ALTER FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) OWNER TO stoa_door;
-
-CREATE FUNCTION access_log.commitments(from_index bigint, end_index bigint) RETURNS TABLE(index bigint, commitment bytea)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN QUERY SELECT l.index, l.commitment FROM access_log.leaf AS l WHERE l.index >= from_index AND l.index < end_index;
-END
-$$;
-
-ALTER FUNCTION access_log.commitments(from_index bigint, end_index bigint) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.end_halt(authority text) RETURNS integer
     LANGUAGE plpgsql
@@ -867,7 +858,7 @@ BEGIN
         SELECT t.*
         FROM (
             SELECT e.id, e.at
-            FROM access_log.log_holder AS h
+            FROM access_log.own_viewer AS h
             CROSS JOIN LATERAL (
                 SELECT x.id, x.at FROM access_log.entry AS x
                 WHERE x.subject_id = h.resident_id
@@ -877,12 +868,12 @@ BEGIN
                   AND (entries_about.purpose IS NULL OR x.purpose = entries_about.purpose)
                   AND (entries_about.outcome IS NULL OR x.outcome = entries_about.outcome)
                 ORDER BY x.at DESC, x.id DESC LIMIT entries_max) AS e
-            WHERE h.credential = entries_about.credential AND entries_about.entry IS NULL
+            WHERE h.credential = entries_about.credential AND h.kind = 'access_log' AND entries_about.entry IS NULL
             UNION ALL
             SELECT e.id, e.at
-            FROM access_log.log_holder AS h
+            FROM access_log.own_viewer AS h
             CROSS JOIN LATERAL (SELECT x.id, x.at, x.subject_id FROM access_log.entry AS x WHERE x.id = entries_about.entry OFFSET 0) AS e
-            WHERE h.credential = entries_about.credential AND e.subject_id = h.resident_id
+            WHERE h.credential = entries_about.credential AND h.kind = 'access_log' AND e.subject_id = h.resident_id
             ORDER BY at DESC, id DESC LIMIT entries_max) AS picked
         CROSS JOIN LATERAL (SELECT x.* FROM access_log.told_entry AS x WHERE x.id = picked.id OFFSET 0) AS t
         ORDER BY picked.at DESC, picked.id DESC;
@@ -913,6 +904,8 @@ CREATE FUNCTION access_log.erase_entry(entry_id uuid, authority text) RETURNS bo
 BEGIN
     INSERT INTO access_log.erasure (entry_id, authority) VALUES (erase_entry.entry_id, erase_entry.authority);
     DELETE FROM access_log.entry AS e WHERE e.id = erase_entry.entry_id;
+    IF FOUND THEN RETURN true; END IF;
+    UPDATE access_log.record AS r SET content_hash = NULL, salt = NULL WHERE r.id = erase_entry.entry_id;
     RETURN FOUND;
 END
 $$;
@@ -947,7 +940,7 @@ BEGIN
     WITH looked AS (
         SELECT e.id, e.actor_id, e.subject_id, date_trunc('hour', e.at) AS hour, e.at AT TIME ZONE find_anomalies.zone AS local_at
         FROM access_log.entry AS e
-        WHERE e.actor_kind = 'staff' AND e.operation NOT IN ('log_view', 'payout') AND e.at >= since
+        WHERE e.actor_kind = 'staff' AND e.operation <> 'log_view' AND e.at >= since
     ), crowded AS (
         SELECT l.actor_id, l.hour FROM looked AS l GROUP BY l.actor_id, l.hour HAVING count(DISTINCT l.subject_id) > find_anomalies.people_per_hour_max
     ), matched AS (
@@ -1004,14 +997,10 @@ BEGIN
     RETURN QUERY
         WITH newest AS MATERIALIZED (
             SELECT e.at, e.organisation_id, e.operation, e.purpose, e.attributes, e.outcome
-            FROM web.credential AS c
-            JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-            JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
-            JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
-            JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
+            FROM access_log.own_viewer AS h
             -- One more than is counted tells whether there are more.
-            CROSS JOIN LATERAL (SELECT x.* FROM access_log.entry AS x WHERE x.subject_id = r.id ORDER BY x.at DESC, x.id DESC LIMIT entries_max + 1) AS e
-            WHERE c.hash = given_to.credential AND web.is_live(c)
+            CROSS JOIN LATERAL (SELECT x.* FROM access_log.entry AS x WHERE x.subject_id = h.resident_id ORDER BY x.at DESC, x.id DESC LIMIT entries_max + 1) AS e
+            WHERE h.credential = given_to.credential AND h.kind = 'access_log'
             ORDER BY e.at DESC LIMIT entries_max + 1
         ), given AS (
             SELECT n.purpose, k.attribute, count(*) AS times, min(n.at) AS first_at, max(n.at) AS last_at
@@ -1029,6 +1018,196 @@ $$;
 
 ALTER FUNCTION access_log.given_to(credential bytea, organisation text) OWNER TO stoa_door;
 
+CREATE FUNCTION access_log.has_looked(auditor uuid, subjects uuid[], reason text, reference text) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM access_log.entry AS e
+        WHERE e.actor_kind = 'staff' AND e.at > public.stoa_now() - interval '1 hour' AND e.actor_id = has_looked.auditor::text
+          AND e.operation = 'log_view' AND e.outcome = 'permitted' AND e.purpose = has_looked.reason AND e.case_reference = has_looked.reference
+          AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+          AND (has_looked.subjects IS NULL OR e.subject_id = ANY (has_looked.subjects)));
+END
+$$;
+
+ALTER FUNCTION access_log.has_looked(auditor uuid, subjects uuid[], reason text, reference text) OWNER TO stoa_door;
+
+CREATE TABLE benefits.decision (
+    disbursement_id uuid NOT NULL,
+    prepared_by uuid NOT NULL,
+    kind text NOT NULL,
+    decided_by uuid NOT NULL,
+    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    refusal_reason text,
+    transfer_id uuid,
+    CONSTRAINT decided_by_another CHECK ((decided_by <> prepared_by)),
+    CONSTRAINT decision_check CHECK (((kind = 'approved'::text) = (transfer_id IS NOT NULL))),
+    CONSTRAINT decision_check1 CHECK (((kind = 'refused'::text) = (refusal_reason IS NOT NULL))),
+    CONSTRAINT decision_kind_check CHECK ((kind = ANY (ARRAY['approved'::text, 'refused'::text]))),
+    CONSTRAINT decision_refusal_reason_check CHECK (((length(refusal_reason) >= 3) AND (length(refusal_reason) <= 500)))
+);
+
+ALTER TABLE benefits.decision OWNER TO stoa_owner;
+
+CREATE TABLE benefits.disbursement (
+    id uuid NOT NULL,
+    programme_id text NOT NULL,
+    resident_id uuid NOT NULL,
+    access_entry_id uuid,
+    case_reference text NOT NULL,
+    currency text NOT NULL,
+    amount bigint NOT NULL,
+    reason text NOT NULL,
+    prepared_by uuid NOT NULL,
+    prepared_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT disbursement_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
+    CONSTRAINT disbursement_case_reference_check CHECK (((length(case_reference) >= 1) AND (length(case_reference) <= 64))),
+    CONSTRAINT disbursement_reason_check CHECK (((length(reason) >= 3) AND (length(reason) <= 500)))
+);
+
+ALTER TABLE benefits.disbursement OWNER TO stoa_owner;
+
+CREATE TABLE disputes.decision (
+    id uuid NOT NULL,
+    dispute_id uuid NOT NULL,
+    number integer NOT NULL,
+    finding text NOT NULL,
+    refund bigint,
+    sealed_words bytea NOT NULL,
+    grounds text,
+    decided_by uuid NOT NULL,
+    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT decision_finding_check CHECK ((finding = ANY (ARRAY['upheld'::text, 'partly_upheld'::text, 'rejected'::text]))),
+    CONSTRAINT decision_grounds_check CHECK (((length(grounds) >= 3) AND (length(grounds) <= 500))),
+    CONSTRAINT decision_number_check CHECK (((number >= 1) AND (number <= 20))),
+    CONSTRAINT decision_refund_check CHECK (((refund >= 1) AND (refund <= '9007199254740991'::bigint))),
+    CONSTRAINT decision_sealed_words_check CHECK (((octet_length(sealed_words) >= 29) AND (octet_length(sealed_words) <= 4096))),
+    CONSTRAINT nothing_back_for_nothing CHECK (((refund IS NULL) OR (finding <> 'rejected'::text))),
+    CONSTRAINT refund_with_grounds CHECK (((refund IS NULL) = (grounds IS NULL)))
+);
+
+ALTER TABLE disputes.decision OWNER TO stoa_owner;
+
+CREATE TABLE disputes.dispute (
+    id uuid NOT NULL,
+    reference text NOT NULL,
+    resident_id uuid NOT NULL,
+    about_kind text NOT NULL,
+    about_id uuid NOT NULL,
+    category text NOT NULL,
+    opened_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    CONSTRAINT dispute_about_kind_check CHECK ((about_kind = ANY (ARRAY['bill'::text, 'payment'::text, 'benefit'::text]))),
+    CONSTRAINT dispute_check CHECK ((due_at > opened_at)),
+    CONSTRAINT dispute_reference_check CHECK ((reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text))
+);
+
+ALTER TABLE disputes.dispute OWNER TO stoa_owner;
+
+CREATE TABLE register.correction_answer (
+    request_id uuid NOT NULL,
+    decision text NOT NULL,
+    sealed_answer bytea,
+    answered_by uuid NOT NULL,
+    answered_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT correction_answer_decision_check CHECK ((decision = ANY (ARRAY['accepted'::text, 'declined'::text]))),
+    CONSTRAINT correction_answer_sealed_answer_check CHECK (((octet_length(sealed_answer) >= 29) AND (octet_length(sealed_answer) <= 4096))),
+    CONSTRAINT declined_with_reason CHECK (((decision = 'accepted'::text) OR (sealed_answer IS NOT NULL)))
+);
+
+ALTER TABLE register.correction_answer OWNER TO stoa_owner;
+
+CREATE TABLE register.correction_request (
+    id uuid NOT NULL,
+    reference text NOT NULL,
+    resident_id uuid NOT NULL,
+    attribute text NOT NULL,
+    sealed_statement bytea NOT NULL,
+    requested_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT correction_request_reference_check CHECK ((reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text)),
+    CONSTRAINT correction_request_sealed_statement_check CHECK (((octet_length(sealed_statement) >= 29) AND (octet_length(sealed_statement) <= 4096)))
+);
+
+ALTER TABLE register.correction_request OWNER TO stoa_owner;
+
+CREATE VIEW access_log.decision AS
+ SELECT x.disbursement_id AS id,
+    'benefit'::text AS about,
+    x.decided_at AS at,
+    d.resident_id,
+    x.decided_by,
+    x.kind AS outcome,
+    concat_ws(' '::text, d.programme_id, d.currency, d.amount, d.case_reference) AS matter,
+    sha256(convert_to(x.refusal_reason, 'UTF8'::name)) AS words_hash
+   FROM (benefits.decision x
+     JOIN benefits.disbursement d ON ((d.id = x.disbursement_id)))
+UNION ALL
+ SELECT x.request_id AS id,
+    'correction'::text AS about,
+    x.answered_at AS at,
+    r.resident_id,
+    x.answered_by AS decided_by,
+    x.decision AS outcome,
+    r.attribute AS matter,
+    sha256(x.sealed_answer) AS words_hash
+   FROM (register.correction_answer x
+     JOIN register.correction_request r ON ((r.id = x.request_id)))
+UNION ALL
+ SELECT x.question_id AS id,
+    'question'::text AS about,
+    x.answered_at AS at,
+    q.resident_id,
+    x.answered_by AS decided_by,
+    x.finding AS outcome,
+    (q.entry_id)::text AS matter,
+    sha256(x.sealed_answer) AS words_hash
+   FROM (questions.answer x
+     JOIN questions.question q ON ((q.id = x.question_id)))
+UNION ALL
+ SELECT x.entry_id AS id,
+    'emergency'::text AS about,
+    x.reviewed_at AS at,
+    b.resident_id,
+    x.reviewed_by AS decided_by,
+    x.finding AS outcome,
+    b.reference AS matter,
+    sha256(x.sealed_words) AS words_hash
+   FROM (casework.break_glass_review x
+     JOIN casework.break_glass b ON ((b.entry_id = x.entry_id)))
+UNION ALL
+ SELECT x.id,
+    'dispute'::text AS about,
+    x.decided_at AS at,
+    d.resident_id,
+    x.decided_by,
+    x.finding AS outcome,
+    concat_ws(' '::text, d.about_kind, d.about_id, d.category, x.number, x.refund) AS matter,
+    sha256(x.sealed_words) AS words_hash
+   FROM (disputes.decision x
+     JOIN disputes.dispute d ON ((d.id = x.dispute_id)));
+
+ALTER TABLE access_log.decision OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.hash_of(d access_log.decision) RETURNS bytea
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET standard_conforming_strings TO 'on'
+    AS $$
+BEGIN
+    RETURN sha256('stoa decision v1\012'::bytea
+        || '\x010700000010'::bytea || uuid_send(d.id)
+        || access_log.field('\x0201', d.about)
+        || '\x030300000008'::bytea || int8send((extract(epoch FROM d.at) * 1000000)::bigint)
+        || access_log.field('\x0407', uuid_send(d.resident_id))
+        || access_log.field('\x0507', uuid_send(d.decided_by))
+        || access_log.field('\x0601', d.outcome)
+        || access_log.field('\x0701', d.matter)
+        || access_log.field('\x0804', d.words_hash));
+END
+$$;
+
+ALTER FUNCTION access_log.hash_of(d access_log.decision) OWNER TO stoa_door;
+
 CREATE FUNCTION access_log.kept_since() RETURNS timestamp with time zone
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1039,6 +1218,18 @@ END
 $$;
 
 ALTER FUNCTION access_log.kept_since() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.leaves(from_index bigint, end_index bigint) RETURNS TABLE(index bigint, data bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT l.index, access_log.leaf_label(l.kind) || l.commitment FROM access_log.leaf AS l WHERE l.index >= from_index AND l.index < end_index;
+END
+$$;
+
+ALTER FUNCTION access_log.leaves(from_index bigint, end_index bigint) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.log_guardian_view(credential bytea, entry_id uuid, child uuid) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1082,14 +1273,30 @@ CREATE FUNCTION access_log.longest_wait_seconds() RETURNS bigint
     SET enable_bitmapscan TO 'off'
     AS $$
 BEGIN
-    RETURN (SELECT extract(epoch FROM public.stoa_now() - e.at)::bigint
-        FROM access_log.queue AS q
-        CROSS JOIN LATERAL (SELECT x.at FROM access_log.entry AS x WHERE x.id = q.entry_id OFFSET 0) AS e
-        ORDER BY q.entry_id LIMIT 1);
+    RETURN greatest(
+        (SELECT extract(epoch FROM public.stoa_now() - e.at)::bigint
+            FROM access_log.queue AS q
+            CROSS JOIN LATERAL (SELECT x.at FROM access_log.entry AS x WHERE x.id = q.entry_id OFFSET 0) AS e
+            ORDER BY q.entry_id LIMIT 1),
+        (SELECT extract(epoch FROM public.stoa_now() - q.queued_at)::bigint FROM access_log.record_queue AS q ORDER BY q.number LIMIT 1));
 END
 $$;
 
 ALTER FUNCTION access_log.longest_wait_seconds() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.look_of_staff(credential bytea, entry uuid, role text, operation text, age_max interval) RETURNS SETOF access_log.entry
+    LANGUAGE plpgsql STABLE
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT e.* FROM web.staff_with(look_of_staff.credential, ARRAY[look_of_staff.role]) AS s
+        JOIN access_log.entry AS e ON e.id = look_of_staff.entry AND e.actor_kind = 'staff' AND e.actor_id = s.staff_id::text
+        WHERE e.operation = look_of_staff.operation AND e.outcome = 'permitted'
+          AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND e.at > public.stoa_now() - look_of_staff.age_max;
+END
+$$;
+
+ALTER FUNCTION access_log.look_of_staff(credential bytea, entry uuid, role text, operation text, age_max interval) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.open_anomalies(credential bytea, wanted text) RETURNS TABLE(reference text, rule text, day date, count integer, usual integer, entry_count bigint, staff_name text, staff_username text, organisation_name jsonb)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -1120,8 +1327,8 @@ BEGIN
     RETURN QUERY
         SELECT o.id, o.name FROM consent.organisation AS o WHERE o.id IN (
             SELECT e.organisation_id
-            FROM access_log.log_holder AS h JOIN access_log.entry AS e ON e.subject_id = h.resident_id
-            WHERE h.credential = organisations_about.credential)
+            FROM access_log.own_viewer AS h JOIN access_log.entry AS e ON e.subject_id = h.resident_id
+            WHERE h.credential = organisations_about.credential AND h.kind = 'access_log')
         ORDER BY o.name ->> 'en', o.id;
 END
 $$;
@@ -1139,10 +1346,10 @@ CREATE FUNCTION access_log.own_entry(credential bytea, entry_id uuid) RETURNS TA
 BEGIN
     RETURN QUERY
         SELECT l.index, e.salt, access_log.canonical(e, l.subject_number, l.previous_commitment)
-        FROM access_log.log_holder AS h
+        FROM access_log.own_viewer AS h
         JOIN access_log.entry AS e ON e.subject_id = h.resident_id
         LEFT JOIN access_log.leaf AS l ON l.entry_id = e.id
-        WHERE h.credential = own_entry.credential AND e.id = own_entry.entry_id;
+        WHERE h.credential = own_entry.credential AND h.kind = 'access_log' AND e.id = own_entry.entry_id;
 END
 $$;
 
@@ -1155,7 +1362,7 @@ CREATE FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) R
 BEGIN
     RETURN QUERY
         SELECT t.*
-        FROM questions.viewed_by_auditor(questioned_entry.credential, questioned_entry.view_entry) AS viewed
+        FROM access_log.look_of_staff(questioned_entry.credential, questioned_entry.view_entry, 'auditor', 'log_view', interval '5 seconds') AS viewed
         JOIN questions.question AS q ON q.reference = viewed.case_reference AND viewed.purpose = 'question'
         JOIN register.resident AS holder ON holder.id = q.resident_id AND viewed.subject_id IN (holder.id, holder.superseded_by)
         JOIN access_log.told_entry AS t ON t.id = q.entry_id;
@@ -1163,6 +1370,36 @@ END
 $$;
 
 ALTER FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.queue_decision() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    decided access_log.decision;
+BEGIN
+    SELECT d.* INTO STRICT decided FROM access_log.decision AS d WHERE d.about = TG_ARGV[0] AND d.id = (to_jsonb(NEW) ->> TG_ARGV[1])::uuid;
+    PERFORM access_log.queue_leaf('decision', decided.id, access_log.hash_of(decided));
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION access_log.queue_decision() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.queue_leaf(kind text, source_id uuid, content_hash bytea) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    WITH recorded AS (
+        INSERT INTO access_log.record AS r (kind, source_id, content_hash)
+            VALUES (queue_leaf.kind, queue_leaf.source_id, queue_leaf.content_hash)
+            RETURNING r.id)
+    INSERT INTO access_log.record_queue (record_id) SELECT n.id FROM recorded AS n;
+END
+$$;
+
+ALTER FUNCTION access_log.queue_leaf(kind text, source_id uuid, content_hash bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.refuse_while_halted() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1229,7 +1466,7 @@ $$;
 
 ALTER FUNCTION access_log.role_of(staff_id uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION access_log.sequence(entries_max integer) RETURNS TABLE(index bigint, commitment bytea)
+CREATE FUNCTION access_log.sequence(entries_max integer) RETURNS TABLE(index bigint, data bytea)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -1253,6 +1490,10 @@ DECLARE
     previouses bytea[] := '{}';
     commitments bytea[] := '{}';
     vanished uuid[] := '{}';
+    record_ids uuid[];
+    record_kinds text[];
+    record_commitments bytea[];
+    leaf_count integer;
 BEGIN
     IF NOT pg_try_advisory_xact_lock(7308895158) THEN RETURN; END IF;
     SELECT coalesce(max(l.index) + 1, 0) INTO first_index FROM access_log.leaf AS l;
@@ -1299,13 +1540,30 @@ BEGIN
         WHERE b.subject IS NOT NULL ORDER BY b.subject, b.number DESC
         ON CONFLICT (subject_id) DO UPDATE SET number = excluded.number, commitment = excluded.commitment;
     INSERT INTO access_log.queue (entry_id) SELECT v.id FROM unnest(vanished) AS v (id);
-    INSERT INTO access_log.batch (tree_size) SELECT first_index + cardinality(entry_ids) WHERE cardinality(entry_ids) > 0;
+
+    -- Records are in no chain. Where one has vanished its place in the queue stays as well.
+    WITH taken AS (
+        DELETE FROM access_log.record_queue AS q
+        WHERE q.number = ANY (ARRAY(
+            SELECT o.number FROM access_log.record_queue AS o
+            WHERE EXISTS (SELECT FROM access_log.record AS x WHERE x.id = o.record_id OFFSET 0) ORDER BY o.number LIMIT entries_max))
+        RETURNING q.record_id)
+    SELECT array_agg(r.id), array_agg(r.kind), array_agg(sha256(access_log.leaf_label(r.kind) || r.salt || r.content_hash))
+        INTO record_ids, record_kinds, record_commitments
+        FROM taken AS t CROSS JOIN LATERAL (SELECT x.* FROM access_log.record AS x WHERE x.id = t.record_id OFFSET 0) AS r;
+
+    leaf_count := cardinality(entry_ids) + coalesce(cardinality(record_ids), 0);
+    INSERT INTO access_log.batch (tree_size) SELECT first_index + leaf_count WHERE leaf_count > 0;
     RETURN QUERY
-        INSERT INTO access_log.leaf AS l (index, entry_id, commitment, subject_number, previous_commitment)
-        SELECT first_index + row_number() OVER (ORDER BY b.commitment) - 1, b.entry_id, b.commitment, b.number, b.previous
-        FROM unnest(entry_ids, commitments, numbers, previouses) AS b (entry_id, commitment, number, previous)
+        INSERT INTO access_log.leaf AS l (index, entry_id, commitment, subject_number, previous_commitment, kind)
+        SELECT first_index + row_number() OVER (ORDER BY b.commitment) - 1, b.entry_id, b.commitment, b.number, b.previous, b.kind
+        FROM (
+            SELECT e.entry_id, e.commitment, e.number, e.previous, 'access_entry' AS kind
+            FROM unnest(entry_ids, commitments, numbers, previouses) AS e (entry_id, commitment, number, previous)
+            UNION ALL
+            SELECT r.id, r.commitment, NULL, NULL, r.kind FROM unnest(record_ids, record_commitments, record_kinds) AS r (id, commitment, kind)) AS b
         ORDER BY b.commitment
-        RETURNING l.index, l.commitment;
+        RETURNING l.index, access_log.leaf_label(l.kind) || l.commitment;
 END
 $$;
 
@@ -1349,7 +1607,7 @@ BEGIN
         EXIT WHEN next_tile >= full_tiles;
         WHILE next_tile < full_tiles LOOP
             IF tile_level = 0 THEN
-                SELECT string_agg(sha256('\x00'::bytea || 'stoa access entry v1\012'::bytea || l.commitment), ''::bytea ORDER BY l.index)
+                SELECT string_agg(sha256('\x00'::bytea || access_log.leaf_label(l.kind) || l.commitment), ''::bytea ORDER BY l.index)
                     INTO tile_hashes FROM access_log.leaf AS l WHERE l.index >= next_tile * 256 AND l.index < (next_tile + 1) * 256;
             ELSE
                 SELECT string_agg(t.root, ''::bytea ORDER BY t.index) INTO tile_hashes FROM access_log.tile AS t
@@ -1581,7 +1839,7 @@ CREATE FUNCTION casework.break_glass_under(credential bytea, view_entry uuid) RE
 BEGIN
     RETURN QUERY
         SELECT b.entry_id, b.reference, b.broken_at, b.review_due_at, b.sealed_reason, b.resident_id, k.key_id, k.wrapped_key, s.display_name, s.username
-        FROM questions.viewed_by_auditor(break_glass_under.credential, break_glass_under.view_entry) AS viewed
+        FROM access_log.look_of_staff(break_glass_under.credential, break_glass_under.view_entry, 'auditor', 'log_view', interval '5 seconds') AS viewed
         JOIN casework.break_glass AS b ON b.reference = viewed.case_reference AND b.resident_id = viewed.subject_id
         JOIN identity.staff AS s ON s.id = b.staff_id
         JOIN register.data_key AS k ON k.resident_id = b.resident_id
@@ -1600,11 +1858,8 @@ DECLARE
     ticket record;
     opened boolean;
 BEGIN
-    SELECT e.id, e.subject_id, e.purpose, e.case_reference, s.staff_id INTO ticket
-        FROM web.staff_with(break_the_glass.credential, '{caseworker}') AS s
-        JOIN access_log.entry AS e ON e.id = break_the_glass.entry AND e.actor_kind = 'staff' AND e.actor_id = s.staff_id::text
-        WHERE e.operation = 'break_glass' AND e.outcome = 'permitted'
-          AND e.at > public.stoa_now() - interval '1 minute' AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned();
+    SELECT e.id, e.subject_id, e.purpose, e.case_reference, e.actor_id::uuid AS staff_id INTO ticket
+        FROM access_log.look_of_staff(break_the_glass.credential, break_the_glass.entry, 'caseworker', 'break_glass', interval '1 minute') AS e;
     IF NOT FOUND THEN RETURN false; END IF;
     INSERT INTO casework.opening (id, staff_id, resident_id, reason, case_reference)
         VALUES (break_the_glass.opening_id, ticket.staff_id, ticket.subject_id, ticket.purpose, ticket.case_reference)
@@ -1653,10 +1908,8 @@ BEGIN
     SELECT o.resident_id INTO resident FROM casework.opening AS o
         WHERE o.id = opening_id AND o.staff_id = staff AND o.expires_at > public.stoa_now();
     IF resident IS NULL OR key_paper_consent.kind NOT IN ('given', 'withdrawn') OR NOT EXISTS (
-        SELECT FROM access_log.entry AS e
-        WHERE e.id = key_paper_consent.entry AND e.operation = 'paper_entry' AND e.outcome = 'permitted' AND e.actor_kind = 'staff'
-          AND e.actor_id = staff::text AND e.subject_id = resident AND e.case_reference = key_paper_consent.form_reference
-          AND e.at > public.stoa_now() - interval '1 minute' AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned())
+        SELECT FROM access_log.look_of_staff(key_paper_consent.credential, key_paper_consent.entry, 'caseworker', 'paper_entry', interval '1 minute') AS e
+        WHERE e.subject_id = resident AND e.case_reference = key_paper_consent.form_reference)
         OR EXISTS (SELECT FROM casework.paper_submission AS p WHERE p.entry_id = key_paper_consent.entry) THEN
         RETURN 'not_allowed';
     END IF;
@@ -1697,10 +1950,7 @@ CREATE FUNCTION casework.open_record(credential bytea, opening_id uuid, search_e
 BEGIN
     INSERT INTO casework.opening (id, staff_id, resident_id, reason, case_reference)
         SELECT open_record.opening_id, e.actor_id::uuid, e.subject_id, e.purpose, e.case_reference
-        FROM access_log.entry AS e
-        WHERE e.id = open_record.search_entry_id AND e.actor_kind = 'staff' AND e.operation = 'search' AND e.outcome = 'permitted'
-          AND e.actor_id = (SELECT s.staff_id::text FROM web.staff_with(credential, '{caseworker}') AS s) AND e.at > public.stoa_now() - interval '1 minute'
-          AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned();
+        FROM access_log.look_of_staff(open_record.credential, open_record.search_entry_id, 'caseworker', 'search', interval '1 minute') AS e;
     RETURN CASE WHEN FOUND THEN open_record.opening_id END;
 END
 $$;
@@ -1794,11 +2044,8 @@ CREATE FUNCTION casework.protect(credential bytea, view_entry uuid, is_protected
 DECLARE
     viewed record;
 BEGIN
-    SELECT e.id, e.subject_id, s.staff_id INTO viewed
-        FROM web.staff_with(protect.credential, '{auditor}') AS s
-        JOIN access_log.entry AS e ON e.id = protect.view_entry AND e.actor_kind = 'staff' AND e.actor_id = s.staff_id::text
-        WHERE e.operation = 'log_view' AND e.purpose = 'protection' AND e.outcome = 'permitted'
-          AND e.at > public.stoa_now() - interval '1 minute' AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned();
+    SELECT e.id, e.subject_id, e.actor_id::uuid AS staff_id INTO viewed
+        FROM access_log.look_of_staff(protect.credential, protect.view_entry, 'auditor', 'log_view', interval '1 minute') AS e WHERE e.purpose = 'protection';
     IF NOT FOUND THEN RETURN 'not_allowed'; END IF;
     -- Of two at the same moment the second finds what the first did.
     UPDATE register.resident AS r SET is_protected = protect.is_protected
@@ -1866,12 +2113,7 @@ DECLARE
 BEGIN
     SELECT b.entry_id, b.staff_id INTO broken
         FROM casework.break_glass AS b
-        WHERE b.entry_id = review_break_glass.glass
-          AND EXISTS (SELECT FROM access_log.entry AS viewed
-              WHERE viewed.subject_id = b.resident_id AND viewed.at > public.stoa_now() - interval '1 hour'
-                AND viewed.actor_kind = 'staff' AND viewed.actor_id = auditor::text AND viewed.operation = 'log_view' AND viewed.outcome = 'permitted'
-                AND viewed.purpose = 'break_glass_review' AND viewed.case_reference = b.reference
-                AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned());
+        WHERE b.entry_id = review_break_glass.glass AND access_log.has_looked(auditor, ARRAY[b.resident_id], 'break_glass_review', b.reference);
     IF NOT FOUND THEN RETURN 'not_allowed'; END IF;
     IF broken.staff_id = auditor THEN RETURN 'own_action'; END IF;
     INSERT INTO casework.break_glass_review AS r (entry_id, finding, sealed_words, reviewed_by)
@@ -2437,6 +2679,22 @@ $$;
 
 ALTER FUNCTION consent.history_of(credential bytea, activity uuid) OWNER TO stoa_door;
 
+CREATE FUNCTION consent.leaf_of(credential bytea, event uuid) RETURNS TABLE(leaf_index bigint, opening bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT l.index, access_log.leaf_label(r.kind) || r.salt || r.content_hash
+        FROM consent.decider(leaf_of.credential) AS d
+        JOIN consent.event AS e ON e.resident_id = d.resident_id AND e.id = leaf_of.event
+        JOIN access_log.record AS r ON r.kind = 'consent_event' AND r.source_id = e.id AND r.salt IS NOT NULL
+        LEFT JOIN access_log.leaf AS l ON l.entry_id = r.id;
+END
+$$;
+
+ALTER FUNCTION consent.leaf_of(credential bytea, event uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION consent.lock_open_request(request uuid) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2489,6 +2747,18 @@ CREATE FUNCTION consent.outcome_of(request uuid) RETURNS TABLE(state text, attri
 END;
 
 ALTER FUNCTION consent.outcome_of(request uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.queue_leaf() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM access_log.queue_leaf('consent_event', NEW.id, NEW.hash);
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION consent.queue_leaf() OWNER TO stoa_door;
 
 CREATE FUNCTION consent.quiet_period() RETURNS interval
     LANGUAGE sql IMMUTABLE
@@ -2740,6 +3010,22 @@ END
 $$;
 
 ALTER FUNCTION consent.verify_chains() OWNER TO stoa_door;
+
+CREATE FUNCTION consent.way_to_agree(credential bytea) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN coalesce((
+        SELECT CASE WHEN m.alone_from <= public.stoa_now() THEN 'alone'
+            WHEN m.asked_from <= public.stoa_now() AND EXISTS (
+                SELECT FROM register.guardians_at(m.resident_id, public.stoa_now()) AS g WHERE g.must_agree) THEN 'together'
+            ELSE 'guardians' END
+        FROM consent.decider(way_to_agree.credential) AS d JOIN register.minor AS m ON m.resident_id = d.resident_id), 'alone');
+END
+$$;
+
+ALTER FUNCTION consent.way_to_agree(credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3381,8 +3667,8 @@ BEGIN
             SELECT o.notice_id FROM exchange.notice_queue AS o WHERE o.organisation_id = organisation LIMIT exchange.numbers_per_call()))
         RETURNING q.notice_id
     ), posted AS (
-        INSERT INTO exchange.delivery (notice_id, next_at)
-        SELECT t.notice_id, public.stoa_now() FROM taken AS t JOIN exchange.webhook AS w ON w.organisation_id = organisation
+        INSERT INTO exchange.delivery (notice_id, organisation_id, next_at)
+        SELECT t.notice_id, organisation, public.stoa_now() FROM taken AS t JOIN exchange.webhook AS w ON w.organisation_id = organisation
     )
     INSERT INTO exchange.notice_number (organisation_id, number, notice_id)
         SELECT organisation, last.number + row_number() OVER (ORDER BY n.made_at, n.id), n.id
@@ -3417,6 +3703,17 @@ END
 $$;
 
 ALTER FUNCTION exchange.recipients(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.remove_past_nonces() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    DELETE FROM exchange.request_nonce AS n WHERE n.ends_at < public.stoa_now() - interval '1 minute';
+END
+$$;
+
+ALTER FUNCTION exchange.remove_past_nonces() OWNER TO stoa_door;
 
 CREATE FUNCTION exchange.remove_past_volume() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3460,7 +3757,7 @@ $$;
 
 ALTER FUNCTION exchange.set_webhook(organisation text, url text) OWNER TO stoa_owner;
 
-CREATE FUNCTION exchange.take_deliveries(deliveries_max integer) RETURNS TABLE(url text, attempt smallint, number bigint, id uuid, organisation_id text, subject uuid, purpose text, reason text, attributes text[], since timestamp with time zone, made_at timestamp with time zone, due_at timestamp with time zone, state text, done text, law text, acknowledged_at timestamp with time zone)
+CREATE FUNCTION exchange.take_deliveries(deliveries_max integer, share_max integer, busy text[]) RETURNS TABLE(url text, attempt smallint, number bigint, id uuid, organisation_id text, subject uuid, purpose text, reason text, attributes text[], since timestamp with time zone, made_at timestamp with time zone, due_at timestamp with time zone, state text, done text, law text, acknowledged_at timestamp with time zone)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -3476,8 +3773,12 @@ BEGIN
     END LOOP;
     RETURN QUERY
         WITH due AS (
-            SELECT d.notice_id FROM exchange.delivery AS d WHERE d.next_at <= public.stoa_now()
-            ORDER BY d.next_at LIMIT take_deliveries.deliveries_max FOR UPDATE SKIP LOCKED
+            SELECT d.notice_id
+            FROM (SELECT w.organisation_id FROM exchange.webhook AS w WHERE w.organisation_id <> ALL (take_deliveries.busy) ORDER BY random()) AS o
+            CROSS JOIN LATERAL (
+                SELECT x.notice_id FROM exchange.delivery AS x WHERE x.organisation_id = o.organisation_id AND x.next_at <= public.stoa_now()
+                ORDER BY x.next_at LIMIT take_deliveries.share_max FOR UPDATE SKIP LOCKED) AS d
+            LIMIT take_deliveries.deliveries_max
         ), taken AS (
             UPDATE exchange.delivery AS d SET attempts = d.attempts + 1,
                 next_at = CASE WHEN d.attempts + 1 < exchange.attempts_max() THEN public.stoa_now() + exchange.retry_delay(d.attempts + 1) END
@@ -3492,7 +3793,22 @@ BEGIN
 END
 $$;
 
-ALTER FUNCTION exchange.take_deliveries(deliveries_max integer) OWNER TO stoa_door;
+ALTER FUNCTION exchange.take_deliveries(deliveries_max integer, share_max integer, busy text[]) OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.use_nonce(credential bytea, nonce_sha256 bytea, ends_at timestamp with time zone) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO exchange.request_nonce (client_id, nonce_sha256, ends_at)
+        SELECT c.client_id, use_nonce.nonce_sha256, use_nonce.ends_at FROM web.credential AS c
+        WHERE c.hash = use_nonce.credential AND c.client_id IS NOT NULL AND web.is_live(c)
+        ON CONFLICT ON CONSTRAINT request_nonce_pkey DO NOTHING;
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION exchange.use_nonce(credential bytea, nonce_sha256 bytea, ends_at timestamp with time zone) OWNER TO stoa_door;
 
 CREATE FUNCTION exchange.volume_of(credential bytea) RETURNS TABLE(requests_max integer, requests_left integer, subjects_max integer, subjects_left integer, seconds_left integer)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -4788,756 +5104,6 @@ $$;
 
 ALTER FUNCTION payments.pay(credential bytea, bill uuid, payment_id uuid, receipt_code text, idempotency_key text, request_hash bytea, OUT outcome text, OUT payment uuid, OUT is_new boolean, OUT resident uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION payouts.accounts_of(credential bytea) RETURNS TABLE(id uuid, sealed_account bytea, given_at timestamp with time zone, usable_from timestamp with time zone, is_waiting boolean, is_used boolean, holder_id uuid, key_id text, wrapped_key bytea)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN QUERY
-        SELECT d.id, d.sealed_account, d.given_at, d.usable_from, d.usable_from > public.stoa_now(), coalesce(d.id = payouts.destination_for(h.resident_id), false), d.resident_id, k.key_id, k.wrapped_key
-        FROM ledger.holder(accounts_of.credential, '{payments}') AS h
-        JOIN access_log.own_view AS v ON v.credential = accounts_of.credential AND v.kind = 'payments' AND v.subject_id = h.resident_id
-        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
-        JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
-        JOIN payouts.destination AS d ON d.resident_id = r.id
-        JOIN register.data_key AS k ON k.resident_id = d.resident_id
-        WHERE NOT EXISTS (SELECT FROM payouts.destination_end AS e WHERE e.destination_id = d.id)
-        ORDER BY d.given_at DESC, d.id DESC LIMIT 20;
-END
-$$;
-
-ALTER FUNCTION payouts.accounts_of(credential bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION payouts.apply_report(officer uuid, id uuid, sha256 bytea, message_id text, batch_reference text, count integer, control_sum bigint, group_state text, group_reason text, end_to_end_ids text[], states text[], reasons text[], amounts bigint[], OUT outcome text, OUT detail text, OUT settled integer, OUT rejected integer, OUT returned integer) RETURNS record
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET jit TO 'off'
-    SET enable_seqscan TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
-    AS $$
-#variable_conflict use_column
-DECLARE
-    about record;
-    named_ids uuid[];
-    changed_ids uuid[];
-    changed_states text[];
-    changed_reasons text[];
-    refused text;
-BEGIN
-    SELECT b.id, b.count, b.control_sum, b.currency, b.reference, c.in_transit, c.bank INTO about
-        FROM payouts.batch AS b JOIN payouts.decision AS d ON d.batch_id = b.id AND d.kind = 'approved' JOIN payouts.channel AS c ON c.currency = b.currency
-        WHERE b.reference = apply_report.batch_reference;
-    IF NOT FOUND THEN outcome := 'batch_unknown'; RETURN; END IF;
-    -- One report about a batch at a time; the next one finds what this one did.
-    PERFORM pg_advisory_xact_lock(hashtextextended('payouts.batch ' || about.id, 0));
-    IF EXISTS (SELECT FROM payouts.report AS r WHERE r.sha256 = apply_report.sha256) THEN outcome := 'known'; RETURN; END IF;
-    IF apply_report.count <> about.count THEN outcome := 'count_differs'; RETURN; END IF;
-    IF apply_report.control_sum <> about.control_sum THEN outcome := 'sum_differs'; RETURN; END IF;
-
-    SELECT n.end_to_end_id INTO detail FROM unnest(apply_report.end_to_end_ids) AS n (end_to_end_id)
-        WHERE NOT EXISTS (SELECT FROM payouts.instruction AS i JOIN payouts.item AS x ON x.instruction_id = i.id AND x.batch_id = about.id
-                          WHERE i.end_to_end_id = n.end_to_end_id OFFSET 0) LIMIT 1;
-    IF FOUND THEN outcome := 'payment_unknown'; RETURN; END IF;
-    SELECT n.end_to_end_id INTO detail FROM unnest(apply_report.end_to_end_ids, apply_report.amounts) AS n (end_to_end_id, amount)
-        JOIN payouts.instruction AS i ON i.end_to_end_id = n.end_to_end_id WHERE i.amount <> n.amount AND n.amount <> 0 LIMIT 1;
-    IF FOUND THEN outcome := 'amount_differs'; RETURN; END IF;
-
-    -- What the report says of each payment that it names, and of the others; what changes by it: the same again is no change.
-    named_ids := coalesce((SELECT array_agg(i.id) FROM unnest(apply_report.end_to_end_ids) AS n (end_to_end_id)
-                           JOIN payouts.instruction AS i ON i.end_to_end_id = n.end_to_end_id), '{}');
-    WITH said AS (
-        SELECT i.id AS instruction_id, i.end_to_end_id, s.state AS former, n.state, nullif(n.reason, '') AS reason
-        FROM unnest(apply_report.end_to_end_ids, apply_report.states, apply_report.reasons) AS n (end_to_end_id, state, reason)
-        JOIN payouts.instruction AS i ON i.end_to_end_id = n.end_to_end_id
-        JOIN payouts.state AS s ON s.instruction_id = i.id
-        UNION ALL
-        SELECT x.instruction_id, NULL, s.state, apply_report.group_state, nullif(apply_report.group_reason, '')
-        FROM payouts.item AS x JOIN payouts.state AS s ON s.instruction_id = x.instruction_id
-        WHERE x.batch_id = about.id AND apply_report.group_state IS NOT NULL AND s.state = 'sent' AND NOT x.instruction_id = ANY (named_ids)
-    )
-    SELECT array_agg(w.instruction_id ORDER BY w.instruction_id), array_agg(w.state ORDER BY w.instruction_id), array_agg(w.reason ORDER BY w.instruction_id),
-            min(w.end_to_end_id) FILTER (WHERE NOT payouts.may_follow(w.former, w.state))
-        INTO changed_ids, changed_states, changed_reasons, refused
-        FROM said AS w WHERE w.state <> w.former;
-    IF refused IS NOT NULL THEN outcome := 'state_differs'; detail := refused; RETURN; END IF;
-
-    SELECT count(*) FILTER (WHERE c.state = 'settled'), count(*) FILTER (WHERE c.state = 'rejected'), count(*) FILTER (WHERE c.state = 'returned')
-        INTO settled, rejected, returned FROM unnest(changed_states) AS c (state);
-    INSERT INTO payouts.report (id, sha256, message_id, batch_id, settled, rejected, returned, taken_by)
-        VALUES (apply_report.id, apply_report.sha256, apply_report.message_id, about.id, settled, rejected, returned, apply_report.officer);
-    outcome := 'taken';
-    IF changed_ids IS NULL THEN RETURN; END IF;
-
-    -- Settled leaves the bank as one sum; what failed goes back to where it came from, one by one.
-    DECLARE
-        debits uuid[];
-        credits uuid[];
-        sums bigint[];
-        texts text[];
-        posted text;
-        actor_kind text := CASE WHEN apply_report.officer IS NULL THEN 'system' ELSE 'staff' END;
-        actor_id text := coalesce(apply_report.officer::text, 'payouts');
-    BEGIN
-        SELECT array_agg(m.debit), array_agg(m.credit), array_agg(m.amount), array_agg(m.reference) INTO debits, credits, sums, texts
-            FROM (SELECT about.in_transit AS debit, about.bank AS credit, sum(i.amount)::bigint AS amount, about.reference AS reference
-                  FROM unnest(changed_ids, changed_states) AS c (id, state) JOIN payouts.instruction AS i ON i.id = c.id
-                  WHERE c.state = 'settled' HAVING count(*) > 0
-                  UNION ALL
-                  SELECT CASE WHEN s.state = 'settled' THEN about.bank ELSE about.in_transit END, i.source, i.amount, i.end_to_end_id
-                  FROM unnest(changed_ids, changed_states) AS c (id, state) JOIN payouts.instruction AS i ON i.id = c.id
-                  JOIN payouts.state AS s ON s.instruction_id = c.id
-                  WHERE c.state <> 'settled') AS m;
-        SELECT p.outcome INTO posted
-            FROM ledger.post_transfers((SELECT array_agg(gen_random_uuid()) FROM unnest(sums)), array_fill('post'::text, ARRAY[cardinality(sums)]), debits, credits,
-                sums, array_fill(about.currency, ARRAY[cardinality(sums)]), texts, array_fill(NULL::timestamptz, ARRAY[cardinality(sums)]),
-                array_fill(actor_kind, ARRAY[cardinality(sums)]), array_fill(actor_id, ARRAY[cardinality(sums)])) AS p
-            WHERE p.outcome <> 'created' LIMIT 1;
-        IF FOUND THEN
-            RAISE EXCEPTION 'the ledger refused a report: %', posted USING ERRCODE = 'check_violation', CONSTRAINT = 'report_posted';
-        END IF;
-    END;
-    INSERT INTO payouts.event (instruction_id, number, state, batch_id, report_id, reason)
-        SELECT c.id, s.number + 1, c.state, about.id, apply_report.id, CASE WHEN c.state <> 'settled' THEN c.reason END
-        FROM unnest(changed_ids, changed_states, changed_reasons) AS c (id, state, reason) JOIN payouts.state AS s ON s.instruction_id = c.id;
-    -- Whose payment came back is told in the same transaction.
-    INSERT INTO messages.message (id, resident_id, kind, parameters)
-        SELECT gen_random_uuid(), coalesce(r.superseded_by, r.id), 'payout_failed', jsonb_build_object('reference', i.end_to_end_id)
-        FROM unnest(changed_ids, changed_states) AS c (id, state) JOIN payouts.instruction AS i ON i.id = c.id
-        JOIN register.resident AS r ON r.id = i.resident_id
-        WHERE c.state <> 'settled';
-END
-$$;
-
-ALTER FUNCTION payouts.apply_report(officer uuid, id uuid, sha256 bytea, message_id text, batch_reference text, count integer, control_sum bigint, group_state text, group_reason text, end_to_end_ids text[], states text[], reasons text[], amounts bigint[], OUT outcome text, OUT detail text, OUT settled integer, OUT rejected integer, OUT returned integer) OWNER TO stoa_door;
-
-CREATE FUNCTION payouts.approve(credential bytea, batch uuid) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET jit TO 'off'
-    SET enable_seqscan TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
-    AS $$
-DECLARE
-    approver uuid := (SELECT s.staff_id FROM web.staff_with(approve.credential, '{finance_officer,approver}') AS s);
-    prepared record;
-    earlier text;
-    posted text;
-BEGIN
-    IF approver IS NULL THEN RETURN 'role_missing'; END IF;
-    SELECT b.id, b.prepared_by, b.currency, b.control_sum, b.reference, c.set_aside, c.in_transit INTO prepared
-        FROM payouts.batch AS b JOIN payouts.channel AS c ON c.currency = b.currency WHERE b.id = approve.batch;
-    IF NOT FOUND THEN RETURN 'batch_unknown'; END IF;
-    -- One decision at a time; the next one finds it. (Before any account, so that nobody waits crosswise.)
-    PERFORM pg_advisory_xact_lock(hashtextextended('payouts.batch ' || prepared.id, 0));
-    SELECT d.kind INTO earlier FROM payouts.decision AS d WHERE d.batch_id = prepared.id;
-    IF FOUND THEN RETURN 'already_' || earlier; END IF;
-    IF prepared.prepared_by = approver THEN RETURN 'self_approval'; END IF;
-    SELECT p.outcome INTO posted FROM ledger.post_transfers(ARRAY[prepared.id], '{post}', ARRAY[prepared.set_aside], ARRAY[prepared.in_transit],
-        ARRAY[prepared.control_sum], ARRAY[prepared.currency], ARRAY[prepared.reference], '{NULL}', '{staff}', ARRAY[approver::text]) AS p;
-    IF posted <> 'created' THEN
-        RAISE EXCEPTION 'the ledger refused a batch: %', posted USING ERRCODE = 'check_violation', CONSTRAINT = 'batch_posted';
-    END IF;
-    INSERT INTO payouts.decision (batch_id, prepared_by, kind, decided_by, transfer_id)
-        VALUES (prepared.id, prepared.prepared_by, 'approved', approver, prepared.id);
-    INSERT INTO payouts.event (instruction_id, number, state, batch_id)
-        SELECT i.instruction_id, i.event_number + 1, 'sent', i.batch_id FROM payouts.item AS i WHERE i.batch_id = prepared.id;
-    RETURN 'approved';
-END
-$$;
-
-ALTER FUNCTION payouts.approve(credential bytea, batch uuid) OWNER TO stoa_door;
-
-CREATE FUNCTION payouts.batch_max() RETURNS integer
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN 100000;
-
-ALTER FUNCTION payouts.batch_max() OWNER TO stoa_owner;
-
-CREATE FUNCTION payouts.batches_for(credential bytea, batch uuid, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, reference text, currency text, count integer, control_sum bigint, execute_on date, prepared_by_name text, prepared_by_me boolean, prepared_at timestamp with time zone, decision text, decided_by_name text, decided_at timestamp with time zone, refusal_reason text, sha256 bytea, bytes bigint, settled bigint, rejected bigint, returned bigint)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET jit TO 'off'
-    SET enable_seqscan TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
-    AS $$
-BEGIN
-    RETURN QUERY
-        SELECT b.id, b.reference, b.currency, b.count, b.control_sum, b.execute_on, maker.display_name, maker.id = s.staff_id, b.prepared_at,
-            d.kind, decider.display_name, d.decided_at, d.refusal_reason, f.sha256, f.bytes, counted.settled, counted.rejected, counted.returned
-        FROM web.staff_with(batches_for.credential, '{finance_officer,approver,auditor}') AS s
-        CROSS JOIN payouts.batch AS b
-        JOIN identity.staff AS maker ON maker.id = b.prepared_by
-        LEFT JOIN payouts.decision AS d ON d.batch_id = b.id
-        LEFT JOIN identity.staff AS decider ON decider.id = d.decided_by
-        LEFT JOIN payouts.file AS f ON f.batch_id = b.id
-        -- What was settled and then returned counts as returned.
-        LEFT JOIN LATERAL (
-            SELECT sum(r.settled)::bigint - sum(CASE WHEN r.returned > 0 THEN (
-                        SELECT count(*) FROM payouts.event AS e JOIN payouts.event AS former ON former.instruction_id = e.instruction_id AND former.number = e.number - 1
-                        WHERE e.report_id = r.id AND e.state = 'returned' AND former.state = 'settled') ELSE 0 END)::bigint AS settled,
-                sum(r.rejected)::bigint AS rejected, sum(r.returned)::bigint AS returned
-            FROM payouts.report AS r WHERE r.batch_id = b.id) AS counted ON true
-        WHERE (batches_for.batch IS NULL OR b.id = batches_for.batch)
-          AND (batches_for.before_at IS NULL OR (b.prepared_at, b.id) < (batches_for.before_at, batches_for.before_id))
-        ORDER BY b.prepared_at DESC, b.id DESC LIMIT LEAST(batches_for.page_size, 201);
-END
-$$;
-
-ALTER FUNCTION payouts.batches_for(credential bytea, batch uuid, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
-
-CREATE FUNCTION payouts.check_batch() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    IF NOT EXISTS (SELECT FROM payouts.item AS i WHERE i.batch_id = NEW.id) THEN
-        RAISE EXCEPTION 'a batch holds payments' USING ERRCODE = 'check_violation', CONSTRAINT = 'batch_equals_items';
-    END IF;
-    RETURN NULL;
-END
-$$;
-
-ALTER FUNCTION payouts.check_batch() OWNER TO stoa_door;
-
-CREATE FUNCTION payouts.check_items() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    IF EXISTS (
-        SELECT FROM (SELECT DISTINCT a.batch_id FROM added AS a) AS touched JOIN payouts.batch AS b ON b.id = touched.batch_id
-        CROSS JOIN LATERAL (SELECT count(*) AS count, sum(i.amount) AS sum, bool_and(i.currency = b.currency) AS is_one_currency, max(i.position) AS last
-                            FROM payouts.item AS i WHERE i.batch_id = b.id) AS held
-        WHERE (held.count, held.sum, held.last, held.is_one_currency) IS DISTINCT FROM (b.count::bigint, b.control_sum::numeric, b.count, true)) THEN
-        RAISE EXCEPTION 'count and control sum of a batch are those of its payments' USING ERRCODE = 'check_violation', CONSTRAINT = 'batch_equals_items';
-    END IF;
-    RETURN NULL;
-END
-$$;
-
-ALTER FUNCTION payouts.check_items() OWNER TO stoa_owner;
-
-CREATE FUNCTION payouts.check_second_issue() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    IF NOT EXISTS (
-        SELECT FROM payouts.instruction AS i JOIN payouts.state AS s ON s.instruction_id = i.id
-        WHERE i.kind = NEW.kind AND i.pays = NEW.pays AND i.issue = 1 AND s.state IN ('rejected', 'returned')
-          AND i.currency = NEW.currency AND i.amount = NEW.amount AND i.resident_id = NEW.resident_id) THEN
-        RAISE EXCEPTION 'only a payment that was rejected or returned is issued again' USING ERRCODE = 'check_violation', CONSTRAINT = 'issued_again_after_failure';
-    END IF;
-    RETURN NEW;
-END
-$$;
-
-ALTER FUNCTION payouts.check_second_issue() OWNER TO stoa_owner;
-
-CREATE FUNCTION payouts.cooling_time() RETURNS interval
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN '48:00:00'::interval;
-
-ALTER FUNCTION payouts.cooling_time() OWNER TO stoa_owner;
-
-CREATE FUNCTION payouts.destination_for(resident uuid) RETURNS uuid
-    LANGUAGE plpgsql STABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET jit TO 'off'
-    SET enable_seqscan TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
-    AS $$
-DECLARE
-    person uuid := (SELECT coalesce(r.superseded_by, r.id) FROM register.resident AS r WHERE r.id = destination_for.resident);
-BEGIN
-    RETURN (SELECT d.id
-        FROM (SELECT person AS id UNION ALL SELECT x.id FROM register.resident AS x WHERE x.superseded_by = person) AS r
-        JOIN payouts.destination AS d ON d.resident_id = r.id JOIN register.data_key AS k ON k.resident_id = d.resident_id
-        WHERE d.usable_from <= public.stoa_now()
-          AND NOT EXISTS (SELECT FROM payouts.destination_end AS e WHERE e.destination_id = d.id)
-        ORDER BY d.given_at DESC, d.id DESC LIMIT 1);
-END
-$$;
-
-ALTER FUNCTION payouts.destination_for(resident uuid) OWNER TO stoa_door;
-
-CREATE FUNCTION payouts.end_account(credential bytea, destination uuid) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    INSERT INTO payouts.destination_end AS e (destination_id)
-        SELECT d.id FROM ledger.holder(end_account.credential, '{}') AS h
-        JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
-        JOIN payouts.destination AS d ON d.resident_id = r.id
-        WHERE d.id = end_account.destination
-        ON CONFLICT DO NOTHING;
-    RETURN FOUND;
-END
-$$;
-
-ALTER FUNCTION payouts.end_account(credential bytea, destination uuid) OWNER TO stoa_door;
-
-CREATE FUNCTION payouts.files_to_write(reference text) RETURNS TABLE(id uuid, batch_reference text, currency text, count integer, control_sum bigint, execute_on date, created_at text, debtor_name text, debtor_iban text, debtor_bic text, debtor_town text, debtor_country text, sha256 bytea)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN QUERY
-        SELECT b.id, b.reference, b.currency, b.count, b.control_sum, b.execute_on,
-            to_char(d.decided_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), b.debtor_name, b.debtor_iban, b.debtor_bic, b.debtor_town, b.debtor_country,
-            f.sha256
-        FROM payouts.decision AS d JOIN payouts.batch AS b ON b.id = d.batch_id LEFT JOIN payouts.file AS f ON f.batch_id = b.id
-        WHERE d.kind = 'approved' AND CASE WHEN files_to_write.reference IS NULL THEN f.batch_id IS NULL ELSE b.reference = files_to_write.reference END
-        ORDER BY d.decided_at LIMIT 10;
-END
-$$;
-
-ALTER FUNCTION payouts.files_to_write(reference text) OWNER TO stoa_door;
-
-CREATE FUNCTION payouts.fold_events() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    IF EXISTS (
-        SELECT FROM added AS e LEFT JOIN payouts.state AS s ON s.instruction_id = e.instruction_id
-        WHERE e.number <> coalesce(s.number, 0) + 1 OR NOT payouts.may_follow(s.state, e.state)) THEN
-        RAISE EXCEPTION 'a payment cannot come to this after what became of it' USING ERRCODE = 'check_violation', CONSTRAINT = 'event_follows';
-    END IF;
-    INSERT INTO payouts.state AS s (instruction_id, number, state, since, reason)
-        SELECT e.instruction_id, e.number, e.state, e.at, e.reason FROM added AS e
-        ON CONFLICT (instruction_id) DO UPDATE SET number = excluded.number, state = excluded.state, since = excluded.since, reason = excluded.reason;
-    RETURN NULL;
-END
-$$;
-
-ALTER FUNCTION payouts.fold_events() OWNER TO stoa_owner;
-
-CREATE FUNCTION payouts.give_account(credential bytea, id uuid, sealed_account bytea, OUT outcome text, OUT usable_from timestamp with time zone) RETURNS record
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    giver uuid := (SELECT h.resident_id FROM ledger.holder(give_account.credential, '{}') AS h);
-BEGIN
-    IF giver IS NULL THEN outcome := 'credential_invalid'; RETURN; END IF;
-    usable_from := public.stoa_now() + payouts.cooling_time();
-    INSERT INTO payouts.destination AS d (id, resident_id, sealed_account, usable_from)
-        VALUES (give_account.id, giver, give_account.sealed_account, give_account.usable_from)
-        ON CONFLICT ON CONSTRAINT destination_pkey DO NOTHING;
-    outcome := CASE WHEN FOUND THEN 'given' ELSE 'exists' END;
-END
-$$;
-
-ALTER FUNCTION payouts.give_account(credential bytea, id uuid, sealed_account bytea, OUT outcome text, OUT usable_from timestamp with time zone) OWNER TO stoa_door;
-
-CREATE FUNCTION payouts.instruct(id uuid, kind text, pays uuid, issue integer, resident uuid, source uuid, currency text, amount bigint, actor_kind text, actor_id text) RETURNS text
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    aside uuid := (SELECT c.set_aside FROM payouts.channel AS c WHERE c.currency = instruct.currency);
-    -- 64 random bits: a fixed digit of a version 4 UUID is in neither part.
-    random_digits text := upper(replace(gen_random_uuid()::text, '-', ''));
-    posted text;
-BEGIN
-    IF aside IS NULL THEN RETURN 'channel_unknown'; END IF;
-    INSERT INTO payouts.instruction AS i (id, kind, pays, issue, resident_id, source, currency, amount, end_to_end_id)
-        VALUES (instruct.id, instruct.kind, instruct.pays, instruct.issue, instruct.resident, instruct.source, instruct.currency, instruct.amount,
-                'P' || left(random_digits, 12) || right(random_digits, 4))
-        ON CONFLICT ON CONSTRAINT paid_once DO NOTHING;
-    IF NOT FOUND THEN RETURN 'exists'; END IF;
-    SELECT p.outcome INTO posted FROM ledger.post_transfers(ARRAY[instruct.id], '{post}', ARRAY[instruct.source], ARRAY[aside], ARRAY[instruct.amount],
-        ARRAY[instruct.currency], (SELECT ARRAY[i.end_to_end_id] FROM payouts.instruction AS i WHERE i.id = instruct.id), '{NULL}',
-        ARRAY[instruct.actor_kind], ARRAY[instruct.actor_id]) AS p;
-    IF posted <> 'created' THEN
-        RAISE EXCEPTION 'the ledger refused to set money aside: %', posted USING ERRCODE = 'check_violation', CONSTRAINT = 'set_aside_' || posted;
-    END IF;
-    INSERT INTO payouts.event (instruction_id, number, state) VALUES (instruct.id, 1, 'waiting');
-    RETURN 'instructed';
-END
-$$;
-
-ALTER FUNCTION payouts.instruct(id uuid, kind text, pays uuid, issue integer, resident uuid, source uuid, currency text, amount bigint, actor_kind text, actor_id text) OWNER TO stoa_door;
-
-CREATE FUNCTION payouts.is_sepa_text(t text, characters_max integer) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ((t ~ '^[A-Za-z0-9/?:().,''+ -]+$'::text) AND (length(t) <= characters_max) AND (t = btrim(t)));
-
-ALTER FUNCTION payouts.is_sepa_text(t text, characters_max integer) OWNER TO stoa_owner;
-
-CREATE FUNCTION payouts.issue_again(credential bytea, id uuid, payout uuid) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    resident record;
-    officer uuid := (SELECT s.staff_id FROM web.staff_with(issue_again.credential, '{finance_officer}') AS s);
-    failed record;
-BEGIN
-    SELECT h.resident_id, h.account_id INTO resident FROM ledger.holder(issue_again.credential, '{payments}') AS h;
-    IF NOT FOUND AND officer IS NULL THEN RETURN 'credential_invalid'; END IF;
-    SELECT i.kind, i.pays, i.issue, i.resident_id, i.source, i.currency, i.amount, s.state INTO failed
-        FROM payouts.instruction AS i JOIN payouts.state AS s ON s.instruction_id = i.id JOIN register.resident AS r ON r.id = i.resident_id
-        WHERE i.id = issue_again.payout AND (officer IS NOT NULL OR resident.resident_id IN (r.id, r.superseded_by));
-    IF NOT FOUND THEN RETURN 'payout_unknown'; END IF;
-    IF failed.issue <> 1 OR failed.state NOT IN ('rejected', 'returned') THEN RETURN 'not_failed'; END IF;
-    BEGIN
-        RETURN payouts.instruct(issue_again.id, failed.kind, failed.pays, 2, failed.resident_id, failed.source, failed.currency, failed.amount,
-            CASE WHEN officer IS NULL THEN 'resident' ELSE 'staff' END, coalesce(officer, resident.account_id)::text);
-    EXCEPTION WHEN check_violation THEN
-        IF SQLERRM <> 'the ledger refused to set money aside: insufficient_funds' THEN RAISE; END IF;
-        RETURN 'insufficient_funds';
-    END;
-END
-$$;
-
-ALTER FUNCTION payouts.issue_again(credential bytea, id uuid, payout uuid) OWNER TO stoa_door;
-
-CREATE FUNCTION payouts.law() RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN 'City Finances Act § 12'::text;
-
-ALTER FUNCTION payouts.law() OWNER TO stoa_owner;
-
-CREATE FUNCTION payouts.log_reading(credential bytea, batch uuid, after_position integer, entry_ids uuid[]) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET jit TO 'off'
-    SET enable_seqscan TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
-    AS $$
-DECLARE
-    approved record;
-    reader uuid;
-BEGIN
-    PERFORM access_log.check_moment();
-    SELECT b.reference, b.count, d.decided_by INTO approved
-        FROM payouts.batch AS b JOIN payouts.decision AS d ON d.batch_id = b.id AND d.kind = 'approved' WHERE b.id = log_reading.batch;
-    IF NOT FOUND THEN RETURN false; END IF;
-    IF log_reading.credential IS NULL THEN
-        reader := approved.decided_by;
-    ELSE
-        SELECT s.staff_id INTO reader FROM web.staff_with(log_reading.credential, '{finance_officer}') AS s;
-        IF NOT FOUND THEN RETURN false; END IF;
-    END IF;
-    WITH people AS (
-        SELECT p.subject_id, row_number() OVER (ORDER BY p.subject_id) AS number
-        FROM (SELECT DISTINCT coalesce(r.superseded_by, r.id) AS subject_id
-              FROM payouts.item AS i JOIN payouts.destination AS d ON d.id = i.destination_id JOIN register.resident AS r ON r.id = d.resident_id
-              WHERE i.batch_id = log_reading.batch AND i.position > log_reading.after_position
-                AND i.position <= log_reading.after_position + cardinality(log_reading.entry_ids)) AS p
-    ), logged AS (
-        INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, operation, attributes, purpose, legal_basis, law,
-                                      case_reference, outcome, count)
-        SELECT log_reading.entry_ids[p.number], public.stoa_now(), p.subject_id, 'staff', reader::text, access_log.role_of(reader), 'city', 'payout', '{bank_account}',
-            'payout', 'legal_obligation', payouts.law(), approved.reference, 'permitted', approved.count
-        FROM people AS p
-        RETURNING entry.id
-    )
-    INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l;
-    RETURN true;
-END
-$$;
-
-ALTER FUNCTION payouts.log_reading(credential bytea, batch uuid, after_position integer, entry_ids uuid[]) OWNER TO stoa_door;
-
-CREATE FUNCTION payouts.may_follow(former text, next text) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN (former IS NULL) THEN (next = 'waiting'::text) WHEN (former = 'waiting'::text) THEN (next = 'in_batch'::text) WHEN (former = 'in_batch'::text) THEN (next = ANY (ARRAY['sent'::text, 'waiting'::text])) WHEN (former = 'sent'::text) THEN (next = ANY (ARRAY['settled'::text, 'rejected'::text, 'returned'::text])) WHEN (former = 'settled'::text) THEN (next = 'returned'::text) ELSE false END;
-
-ALTER FUNCTION payouts.may_follow(former text, next text) OWNER TO stoa_owner;
-
-CREATE FUNCTION payouts.note_file(batch uuid, sha256 bytea, bytes bigint) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    IF NOT EXISTS (SELECT FROM payouts.decision AS d WHERE d.batch_id = note_file.batch AND d.kind = 'approved') THEN RETURN 'not_approved'; END IF;
-    INSERT INTO payouts.file AS f (batch_id, sha256, bytes) VALUES (note_file.batch, note_file.sha256, note_file.bytes)
-        ON CONFLICT ON CONSTRAINT file_pkey DO NOTHING;
-    IF FOUND THEN RETURN 'recorded'; END IF;
-    RETURN CASE WHEN EXISTS (SELECT FROM payouts.file AS f WHERE f.batch_id = note_file.batch AND f.sha256 = note_file.sha256 AND f.bytes = note_file.bytes)
-        THEN 'exists' ELSE 'differs' END;
-END
-$$;
-
-ALTER FUNCTION payouts.note_file(batch uuid, sha256 bytea, bytes bigint) OWNER TO stoa_door;
-
-CREATE FUNCTION payouts.payments_under(batch uuid, after_position integer, entry_ids uuid[]) RETURNS TABLE("position" integer, end_to_end_id text, amount bigint, destination_id uuid, holder_id uuid, key_id text, wrapped_key bytea, sealed_account bytea)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET jit TO 'off'
-    SET enable_seqscan TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
-    AS $$
-BEGIN
-    PERFORM access_log.check_moment();
-    RETURN QUERY
-        WITH logged AS MATERIALIZED (
-            SELECT DISTINCT e.subject_id
-            FROM payouts.batch AS b CROSS JOIN unnest(payments_under.entry_ids) AS asked (id) JOIN access_log.entry AS e ON e.id = asked.id
-            WHERE b.id = payments_under.batch AND e.operation = 'payout' AND e.outcome = 'permitted' AND e.case_reference = b.reference
-              AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND e.at > public.stoa_now() - interval '5 seconds')
-        SELECT i.position, n.end_to_end_id, i.amount, d.id, d.resident_id, k.key_id, k.wrapped_key, d.sealed_account
-        FROM payouts.item AS i
-        JOIN payouts.instruction AS n ON n.id = i.instruction_id
-        JOIN payouts.destination AS d ON d.id = i.destination_id
-        JOIN register.resident AS r ON r.id = d.resident_id
-        JOIN logged AS l ON l.subject_id = coalesce(r.superseded_by, r.id)
-        LEFT JOIN register.data_key AS k ON k.resident_id = d.resident_id
-        WHERE i.batch_id = payments_under.batch AND i.position > payments_under.after_position
-          AND i.position <= payments_under.after_position + cardinality(payments_under.entry_ids)
-        ORDER BY i.position;
-END
-$$;
-
-ALTER FUNCTION payouts.payments_under(batch uuid, after_position integer, entry_ids uuid[]) OWNER TO stoa_door;
-
-CREATE FUNCTION payouts.payouts_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, kind text, currency text, amount bigint, end_to_end_id text, created_at timestamp with time zone, state text, since timestamp with time zone, reason text, may_issue_again boolean)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN QUERY
-        SELECT i.id, i.kind, i.currency, i.amount, i.end_to_end_id, i.created_at, s.state, s.since, s.reason,
-            i.issue = 1 AND s.state IN ('rejected', 'returned')
-            AND NOT EXISTS (SELECT FROM payouts.instruction AS x WHERE x.kind = i.kind AND x.pays = i.pays AND x.issue = 2)
-        FROM ledger.holder(payouts_of.credential, '{payments}') AS h
-        JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
-        JOIN payouts.instruction AS i ON i.resident_id = r.id
-        JOIN payouts.state AS s ON s.instruction_id = i.id
-        WHERE payouts_of.before_at IS NULL OR (i.created_at, i.id) < (payouts_of.before_at, payouts_of.before_id)
-        ORDER BY i.created_at DESC, i.id DESC LIMIT LEAST(payouts_of.page_size, 201);
-END
-$$;
-
-ALTER FUNCTION payouts.payouts_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
-
-CREATE FUNCTION payouts.plan(credential bytea) RETURNS TABLE(currency text, ready_count bigint, ready_sum bigint, cooling_count bigint, missing_count bigint, likely_duplicates bigint)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET jit TO 'off'
-    SET enable_seqscan TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
-    AS $$
-BEGIN
-    RETURN QUERY
-        SELECT w.currency, count(*) FILTER (WHERE w.standing = 'ready'), coalesce(sum(w.amount) FILTER (WHERE w.standing = 'ready'), 0)::bigint,
-            count(*) FILTER (WHERE w.standing = 'cooling'), count(*) FILTER (WHERE w.standing = 'missing'),
-            count(*) FILTER (WHERE w.standing = 'ready' AND EXISTS (
-                SELECT FROM payouts.instruction AS o JOIN payouts.state AS t ON t.instruction_id = o.id
-                WHERE o.resident_id = w.resident_id AND o.amount = w.amount AND o.currency = w.currency AND o.id <> w.id
-                  AND t.state IN ('waiting', 'in_batch', 'sent', 'settled') AND o.created_at > public.stoa_now() - interval '7 days'))
-        FROM (SELECT i.*, payouts.standing(i.resident_id) AS standing
-              FROM web.staff_with(plan.credential, '{finance_officer}') AS officer
-              CROSS JOIN payouts.state AS s JOIN payouts.instruction AS i ON i.id = s.instruction_id
-              WHERE s.state = 'waiting' OFFSET 0) AS w
-        GROUP BY w.currency ORDER BY w.currency;
-END
-$$;
-
-ALTER FUNCTION payouts.plan(credential bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION payouts.prepare(credential bytea, batch uuid, currency text, execute_on date, OUT outcome text, OUT count integer) RETURNS record
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET jit TO 'off'
-    SET enable_seqscan TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
-    AS $$
-DECLARE
-    preparer uuid := (SELECT s.staff_id FROM web.staff_with(prepare.credential, '{finance_officer}') AS s);
-    way payouts.channel;
-    ids uuid[];
-    numbers smallint[];
-    destinations uuid[];
-    amounts bigint[];
-BEGIN
-    IF preparer IS NULL THEN outcome := 'role_missing'; RETURN; END IF;
-    SELECT b.count INTO count FROM payouts.batch AS b WHERE b.id = prepare.batch AND b.prepared_by = preparer;
-    IF FOUND THEN outcome := 'exists'; RETURN; END IF;
-    SELECT c.* INTO way FROM payouts.channel AS c WHERE c.currency = prepare.currency;
-    IF NOT FOUND THEN outcome := 'channel_unknown'; RETURN; END IF;
-    IF prepare.execute_on < (public.stoa_now() - interval '1 day')::date THEN outcome := 'day_past'; RETURN; END IF;
-    SELECT array_agg(t.id ORDER BY t.id), array_agg(t.number ORDER BY t.id), array_agg(t.destination ORDER BY t.id), array_agg(t.amount ORDER BY t.id)
-        INTO ids, numbers, destinations, amounts
-        FROM (SELECT i.id, (s.number + 1)::smallint AS number, to_.destination, i.amount
-              FROM payouts.state AS s JOIN payouts.instruction AS i ON i.id = s.instruction_id
-              CROSS JOIN LATERAL (SELECT payouts.destination_for(i.resident_id) AS destination OFFSET 0) AS to_
-              WHERE s.state = 'waiting' AND i.currency = prepare.currency AND to_.destination IS NOT NULL
-              ORDER BY s.instruction_id LIMIT payouts.batch_max() FOR UPDATE OF s SKIP LOCKED) AS t;
-    count := coalesce(cardinality(ids), 0);
-    IF count = 0 THEN outcome := 'nothing_ready'; RETURN; END IF;
-    INSERT INTO payouts.batch AS b (id, reference, currency, execute_on, count, control_sum, debtor_name, debtor_iban, debtor_bic, debtor_town,
-                                    debtor_country, prepared_by)
-        VALUES (prepare.batch, 'PAYOUT-' || to_char(public.stoa_now() AT TIME ZONE 'UTC', 'YYYYMMDD') || '-' || upper(right(prepare.batch::text, 12)),
-                prepare.currency, prepare.execute_on, prepare.count, (SELECT sum(a.amount) FROM unnest(amounts) AS a (amount)), way.debtor_name,
-                way.debtor_iban, way.debtor_bic, way.debtor_town, way.debtor_country, preparer);
-    INSERT INTO payouts.event (instruction_id, number, state, batch_id)
-        SELECT t.id, t.number, 'in_batch', prepare.batch FROM unnest(ids, numbers) AS t (id, number);
-    INSERT INTO payouts.item (batch_id, position, instruction_id, event_number, destination_id, currency, amount)
-        SELECT prepare.batch, t.position, t.id, t.number, t.destination, prepare.currency, t.amount
-        FROM unnest(ids, numbers, destinations, amounts) WITH ORDINALITY AS t (id, number, destination, amount, position);
-    outcome := 'prepared';
-END
-$$;
-
-ALTER FUNCTION payouts.prepare(credential bytea, batch uuid, currency text, execute_on date, OUT outcome text, OUT count integer) OWNER TO stoa_door;
-
-CREATE FUNCTION payouts.refuse(credential bytea, batch uuid, reason text) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET jit TO 'off'
-    SET enable_seqscan TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
-    AS $$
-DECLARE
-    decider uuid := (SELECT s.staff_id FROM web.staff_with(refuse.credential, '{finance_officer,approver}') AS s);
-    prepared record;
-    earlier text;
-BEGIN
-    IF decider IS NULL THEN RETURN 'role_missing'; END IF;
-    SELECT b.id, b.prepared_by INTO prepared FROM payouts.batch AS b WHERE b.id = refuse.batch;
-    IF NOT FOUND THEN RETURN 'batch_unknown'; END IF;
-    PERFORM pg_advisory_xact_lock(hashtextextended('payouts.batch ' || prepared.id, 0));
-    SELECT d.kind INTO earlier FROM payouts.decision AS d WHERE d.batch_id = prepared.id;
-    IF FOUND THEN RETURN 'already_' || earlier; END IF;
-    IF prepared.prepared_by = decider THEN RETURN 'self_approval'; END IF;
-    INSERT INTO payouts.decision (batch_id, prepared_by, kind, decided_by, refusal_reason)
-        VALUES (prepared.id, prepared.prepared_by, 'refused', decider, refuse.reason);
-    INSERT INTO payouts.event (instruction_id, number, state)
-        SELECT i.instruction_id, i.event_number + 1, 'waiting' FROM payouts.item AS i WHERE i.batch_id = prepared.id;
-    RETURN 'refused';
-END
-$$;
-
-ALTER FUNCTION payouts.refuse(credential bytea, batch uuid, reason text) OWNER TO stoa_door;
-
-CREATE FUNCTION payouts.set_channel(currency text, debtor_name text, debtor_iban text, debtor_bic text, debtor_town text, debtor_country text, bank uuid) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    aside uuid := gen_random_uuid();
-    transit uuid := gen_random_uuid();
-BEGIN
-    IF NOT EXISTS (SELECT FROM ledger.account AS a WHERE a.id = set_channel.bank AND a.kind = 'funding' AND a.currency = set_channel.currency) THEN
-        RAISE EXCEPTION 'the bank''s account is a funding account of this currency' USING ERRCODE = 'check_violation', CONSTRAINT = 'bank_account_funds';
-    END IF;
-    IF NOT EXISTS (SELECT FROM payouts.channel AS c WHERE c.currency = set_channel.currency) THEN
-        PERFORM ledger.open_account(aside, 'clearing', set_channel.currency, NULL, 'city', 'credit', false);
-        PERFORM ledger.open_account(transit, 'clearing', set_channel.currency, NULL, 'city', 'credit', false);
-    END IF;
-    INSERT INTO payouts.channel AS c (currency, debtor_name, debtor_iban, debtor_bic, debtor_town, debtor_country, bank, set_aside, in_transit)
-        VALUES (set_channel.currency, set_channel.debtor_name, set_channel.debtor_iban, set_channel.debtor_bic, set_channel.debtor_town,
-                set_channel.debtor_country, set_channel.bank, aside, transit)
-        ON CONFLICT ON CONSTRAINT channel_pkey DO UPDATE SET debtor_name = excluded.debtor_name, debtor_iban = excluded.debtor_iban,
-            debtor_bic = excluded.debtor_bic, debtor_town = excluded.debtor_town, debtor_country = excluded.debtor_country, bank = excluded.bank;
-END
-$$;
-
-ALTER FUNCTION payouts.set_channel(currency text, debtor_name text, debtor_iban text, debtor_bic text, debtor_town text, debtor_country text, bank uuid) OWNER TO stoa_owner;
-
-CREATE FUNCTION payouts.standing(resident uuid) RETURNS text
-    LANGUAGE plpgsql STABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET jit TO 'off'
-    SET enable_seqscan TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
-    AS $$
-DECLARE
-    person uuid := (SELECT coalesce(r.superseded_by, r.id) FROM register.resident AS r WHERE r.id = standing.resident);
-BEGIN
-    RETURN (SELECT CASE WHEN bool_or(d.usable_from <= public.stoa_now()) THEN 'ready' WHEN count(*) > 0 THEN 'cooling' ELSE 'missing' END
-        FROM (SELECT person AS id UNION ALL SELECT x.id FROM register.resident AS x WHERE x.superseded_by = person) AS r
-        JOIN payouts.destination AS d ON d.resident_id = r.id JOIN register.data_key AS k ON k.resident_id = d.resident_id
-        WHERE NOT EXISTS (SELECT FROM payouts.destination_end AS e WHERE e.destination_id = d.id));
-END
-$$;
-
-ALTER FUNCTION payouts.standing(resident uuid) OWNER TO stoa_door;
-
-CREATE FUNCTION payouts.take_out(credential bytea, id uuid, currency text, amount bigint) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    taker record;
-    wallet record;
-BEGIN
-    SELECT h.resident_id, h.account_id INTO taker FROM ledger.holder(take_out.credential, '{payments}') AS h;
-    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
-    IF payouts.standing(taker.resident_id) = 'missing' THEN RETURN 'account_missing'; END IF;
-    -- One request at a time, so that what is there is known before anything is written.
-    SELECT a.id, a.posted INTO wallet FROM ledger.account AS a
-        WHERE a.resident_id = taker.resident_id AND a.currency = take_out.currency AND a.kind = 'wallet' AND a.closed_at IS NULL;
-    IF wallet.id IS NULL THEN RETURN 'insufficient_funds'; END IF;
-    BEGIN
-        RETURN payouts.instruct(take_out.id, 'wallet', take_out.id, 1, taker.resident_id, wallet.id, take_out.currency, take_out.amount, 'resident',
-                                taker.account_id::text);
-    EXCEPTION WHEN check_violation THEN
-        -- Undone with the instruction; anything but lack of money is a fault.
-        IF SQLERRM <> 'the ledger refused to set money aside: insufficient_funds' THEN RAISE; END IF;
-        RETURN 'insufficient_funds';
-    END;
-END
-$$;
-
-ALTER FUNCTION payouts.take_out(credential bytea, id uuid, currency text, amount bigint) OWNER TO stoa_door;
-
-CREATE FUNCTION payouts.take_report(credential bytea, id uuid, sha256 bytea, message_id text, batch_reference text, count integer, control_sum bigint, group_state text, group_reason text, end_to_end_ids text[], states text[], reasons text[], amounts bigint[], OUT outcome text, OUT detail text, OUT settled integer, OUT rejected integer, OUT returned integer) RETURNS record
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    officer uuid := (SELECT s.staff_id FROM web.staff_with(take_report.credential, '{finance_officer}') AS s);
-BEGIN
-    IF officer IS NULL THEN outcome := 'role_missing'; RETURN; END IF;
-    SELECT r.outcome, r.detail, r.settled, r.rejected, r.returned INTO outcome, detail, settled, rejected, returned
-        FROM payouts.apply_report(officer, take_report.id, take_report.sha256, take_report.message_id, take_report.batch_reference, take_report.count,
-            take_report.control_sum, take_report.group_state, take_report.group_reason, take_report.end_to_end_ids, take_report.states, take_report.reasons,
-            take_report.amounts) AS r;
-END
-$$;
-
-ALTER FUNCTION payouts.take_report(credential bytea, id uuid, sha256 bytea, message_id text, batch_reference text, count integer, control_sum bigint, group_state text, group_reason text, end_to_end_ids text[], states text[], reasons text[], amounts bigint[], OUT outcome text, OUT detail text, OUT settled integer, OUT rejected integer, OUT returned integer) OWNER TO stoa_door;
-
-CREATE FUNCTION payouts.waiting_for(credential bytea) RETURNS TABLE(count bigint, oldest timestamp with time zone)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN QUERY
-        SELECT count(*), min(b.prepared_at)
-        FROM web.staff_with(waiting_for.credential, '{finance_officer,approver}') AS s JOIN payouts.batch AS b ON b.prepared_by <> s.staff_id
-        WHERE NOT EXISTS (SELECT FROM payouts.decision AS d WHERE d.batch_id = b.id);
-END
-$$;
-
-ALTER FUNCTION payouts.waiting_for(credential bytea) OWNER TO stoa_door;
-
 CREATE FUNCTION public.refuse_change() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5576,11 +5142,7 @@ DECLARE
 BEGIN
     SELECT q.id, q.reference, q.resident_id, q.entry_id, coalesce(holder.superseded_by, holder.id) AS subject_id INTO asked
         FROM questions.question AS q JOIN register.resident AS holder ON holder.id = q.resident_id
-        WHERE q.id = answer_question.question
-          AND EXISTS (SELECT FROM access_log.entry AS viewed
-              WHERE viewed.subject_id IN (holder.id, holder.superseded_by) AND viewed.at > public.stoa_now() - interval '1 hour'
-                AND viewed.actor_kind = 'staff' AND viewed.actor_id = auditor::text AND viewed.operation = 'log_view' AND viewed.outcome = 'permitted'
-                AND viewed.purpose = 'question' AND viewed.case_reference = q.reference AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned());
+        WHERE q.id = answer_question.question AND access_log.has_looked(auditor, ARRAY[holder.id, holder.superseded_by], 'question', q.reference);
     IF NOT FOUND THEN outcome := 'not_allowed'; RETURN; END IF;
     IF EXISTS (SELECT FROM access_log.entry AS e WHERE e.id = asked.entry_id AND e.actor_kind = 'staff' AND e.actor_id = auditor::text) THEN
         outcome := 'own_action';
@@ -5682,17 +5244,13 @@ BEGIN
     RETURN QUERY
         SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key,
             answer.finding, answer.sealed_answer, answer.answered_at, actor.display_name, actor.username, released.sealed_reason, q.entry_id
-        FROM web.credential AS c
-        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
-        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
-        JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
-        JOIN questions.question AS q ON q.resident_id = r.id
+        FROM access_log.own_viewer AS h
+        JOIN questions.question AS q ON q.resident_id = h.resident_id
         JOIN register.data_key AS k ON k.resident_id = q.resident_id
         LEFT JOIN questions.answer AS answer ON answer.question_id = q.id
         LEFT JOIN questions.name_release AS released ON released.question_id = q.id
         LEFT JOIN identity.staff AS actor ON actor.id = released.staff_id
-        WHERE c.hash = own_questions.credential AND web.is_live(c) AND (c.kind = 'session' OR 'access_log' = ANY (c.scope))
+        WHERE h.credential = own_questions.credential AND h.kind = 'access_log'
           AND (own_questions.before_at IS NULL OR (q.asked_at, q.id) < (own_questions.before_at, own_questions.before_id))
         ORDER BY q.asked_at DESC, q.id DESC LIMIT LEAST(own_questions.page_size, 200);
 END
@@ -5707,7 +5265,7 @@ CREATE FUNCTION questions.question_under(credential bytea, view_entry uuid) RETU
 BEGIN
     RETURN QUERY
         SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key
-        FROM questions.viewed_by_auditor(question_under.credential, question_under.view_entry) AS viewed
+        FROM access_log.look_of_staff(question_under.credential, question_under.view_entry, 'auditor', 'log_view', interval '5 seconds') AS viewed
         JOIN questions.question AS q ON q.reference = viewed.case_reference AND viewed.purpose = 'question'
         JOIN register.resident AS holder ON holder.id = q.resident_id AND viewed.subject_id IN (holder.id, holder.superseded_by)
         JOIN register.data_key AS k ON k.resident_id = q.resident_id
@@ -5723,33 +5281,14 @@ CREATE FUNCTION questions.questionable(credential bytea, entry uuid) RETURNS TAB
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT e.id, a.resident_id
-        FROM web.credential AS c
-        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
-        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
-        JOIN access_log.entry AS e ON e.id = questionable.entry AND e.operation <> 'own_view'
-        JOIN register.resident AS r ON r.id = e.subject_id AND a.resident_id IN (r.id, r.superseded_by)
-        WHERE c.hash = questionable.credential AND web.is_live(c) AND (c.kind = 'session' OR 'access_log' = ANY (c.scope));
+        SELECT e.id, h.own_id
+        FROM access_log.own_viewer AS h
+        JOIN access_log.entry AS e ON e.id = questionable.entry AND e.subject_id = h.resident_id AND e.operation <> 'own_view'
+        WHERE h.credential = questionable.credential AND h.kind = 'access_log';
 END
 $$;
 
 ALTER FUNCTION questions.questionable(credential bytea, entry uuid) OWNER TO stoa_door;
-
-CREATE FUNCTION questions.viewed_by_auditor(credential bytea, view_entry uuid) RETURNS SETOF access_log.entry
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN QUERY
-        SELECT viewed.* FROM web.staff_with(viewed_by_auditor.credential, '{auditor}') AS s
-        JOIN access_log.entry AS viewed ON viewed.id = viewed_by_auditor.view_entry AND viewed.actor_kind = 'staff' AND viewed.actor_id = s.staff_id::text
-        WHERE viewed.operation = 'log_view' AND viewed.outcome = 'permitted'
-          AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND viewed.at > public.stoa_now() - interval '5 seconds';
-END
-$$;
-
-ALTER FUNCTION questions.viewed_by_auditor(credential bytea, view_entry uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION questions.waiting(credential bytea, wanted text) RETURNS TABLE(reference text, asked_at timestamp with time zone, due_at timestamp with time zone, is_overdue boolean, resident_id uuid)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -5878,14 +5417,11 @@ CREATE FUNCTION register.corrections_about(credential bytea, view_entry uuid) RE
 BEGIN
     RETURN QUERY
         SELECT r.id, r.reference, r.attribute, r.sealed_statement, r.requested_at, holder.id, k.key_id, k.wrapped_key
-        FROM web.staff_with(corrections_about.credential, '{caseworker}') AS s
-        JOIN access_log.entry AS e ON e.id = corrections_about.view_entry AND e.actor_kind = 'staff' AND e.actor_id = s.staff_id::text
-            AND e.operation = 'view' AND e.purpose = 'correction' AND e.outcome = 'permitted'
-            AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND e.at > public.stoa_now() - interval '5 seconds'
+        FROM access_log.look_of_staff(corrections_about.credential, corrections_about.view_entry, 'caseworker', 'view', interval '5 seconds') AS e
         JOIN register.resident AS holder ON holder.id = e.subject_id OR holder.superseded_by = e.subject_id
         JOIN register.correction_request AS r ON r.resident_id = holder.id
         JOIN register.data_key AS k ON k.resident_id = holder.id
-        WHERE NOT EXISTS (SELECT FROM register.correction_answer AS a WHERE a.request_id = r.id)
+        WHERE e.purpose = 'correction' AND NOT EXISTS (SELECT FROM register.correction_answer AS a WHERE a.request_id = r.id)
         ORDER BY r.requested_at, r.id LIMIT 100;
 END
 $$;
@@ -6101,17 +5637,13 @@ CREATE FUNCTION register.own_corrections(credential bytea, before_at timestamp w
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT r.id, r.reference, r.attribute, r.sealed_statement, r.requested_at, holder.id, k.key_id, k.wrapped_key,
+        SELECT r.id, r.reference, r.attribute, r.sealed_statement, r.requested_at, r.resident_id, k.key_id, k.wrapped_key,
             answer.decision, answer.sealed_answer, answer.answered_at
-        FROM web.credential AS c
-        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'profile' AND v.subject_id = a.resident_id
-        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
-        JOIN register.resident AS holder ON holder.id = a.resident_id OR holder.superseded_by = a.resident_id
-        JOIN register.correction_request AS r ON r.resident_id = holder.id
-        JOIN register.data_key AS k ON k.resident_id = holder.id
+        FROM access_log.own_viewer AS h
+        JOIN register.correction_request AS r ON r.resident_id = h.resident_id
+        JOIN register.data_key AS k ON k.resident_id = r.resident_id
         LEFT JOIN register.correction_answer AS answer ON answer.request_id = r.id
-        WHERE c.hash = own_corrections.credential AND (c.kind = 'session' OR 'profile' = ANY (c.scope)) AND web.is_live(c)
+        WHERE h.credential = own_corrections.credential AND h.kind = 'profile'
           AND (own_corrections.before_at IS NULL OR (r.requested_at, r.id) < (own_corrections.before_at, own_corrections.before_id))
         ORDER BY r.requested_at DESC, r.id DESC LIMIT LEAST(own_corrections.page_size, 200);
 END
@@ -6148,6 +5680,37 @@ CREATE FUNCTION register.sealing_key(code text) RETURNS TABLE(resident_id uuid, 
 END;
 
 ALTER FUNCTION register.sealing_key(code text) OWNER TO stoa_owner;
+
+CREATE FUNCTION register.tell_of_guardianship() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO messages.message (id, resident_id, kind)
+        SELECT gen_random_uuid(), told.resident_id, told.whom || CASE WHEN NEW.until IS NULL THEN '_entered' ELSE '_ended' END
+        FROM (VALUES (NEW.guardian_id, 'guardianship'), (NEW.child_id, 'guardian')) AS told (resident_id, whom);
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION register.tell_of_guardianship() OWNER TO stoa_door;
+
+CREATE FUNCTION register.unseen_children(credential bytea) RETURNS TABLE(child_id uuid)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT g.child_id
+        FROM consent.decider(unseen_children.credential) AS d
+        JOIN register.guardianship AS g ON g.guardian_id = d.resident_id AND g.since <= public.stoa_now() AND (g.until IS NULL OR g.until > public.stoa_now())
+        JOIN register.minor AS m ON m.resident_id = g.child_id AND m.of_age_from > public.stoa_now()
+        WHERE NOT EXISTS (SELECT FROM access_log.entry AS e
+            WHERE e.subject_id = g.child_id AND e.operation = 'guardian_view' AND e.outcome = 'permitted' AND e.actor_id = d.account_id::text AND e.at >= g.since);
+END
+$$;
+
+ALTER FUNCTION register.unseen_children(credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION web.choose_language(session_hash bytea, language text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -6413,6 +5976,29 @@ CREATE TABLE access_log.confirmation (
 
 ALTER TABLE access_log.confirmation OWNER TO stoa_owner;
 
+CREATE VIEW access_log.consent_event AS
+ SELECT e.id,
+    e.resident_id,
+    e.activity_id,
+    e.policy_version,
+    e.sequence,
+    e.kind,
+    e.attributes,
+    e.at,
+    e.account_id,
+    e.staff_id,
+    e.client_id,
+    e.capacity,
+    e.method,
+    e.language,
+    e.form_reference,
+    e.valid_until,
+    e.request_id,
+    e.previous_hash
+   FROM consent.event e;
+
+ALTER TABLE access_log.consent_event OWNER TO stoa_door;
+
 CREATE TABLE access_log.cosignature (
     witness text NOT NULL,
     tree_size bigint NOT NULL,
@@ -6463,6 +6049,14 @@ ALTER TABLE access_log.halt ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE access_log.organisation_hour (
+    organisation_id text NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    count integer NOT NULL
+);
+
+ALTER TABLE access_log.organisation_hour OWNER TO stoa_owner;
+
 CREATE TABLE access_log.own_view (
     credential bytea NOT NULL,
     kind text NOT NULL,
@@ -6472,29 +6066,23 @@ CREATE TABLE access_log.own_view (
 
 ALTER TABLE access_log.own_view OWNER TO stoa_owner;
 
-CREATE VIEW access_log.log_holder AS
+CREATE VIEW access_log.own_viewer AS
  SELECT c.hash AS credential,
+    v.kind,
+    a.resident_id AS own_id,
     r.id AS resident_id
    FROM ((((web.credential c
      JOIN identity.account a ON (((a.id = c.account_id) AND (a.closed_at IS NULL))))
-     JOIN access_log.own_view v ON (((v.credential = c.hash) AND (v.kind = 'access_log'::text) AND (v.subject_id = a.resident_id))))
+     JOIN access_log.own_view v ON (((v.credential = c.hash) AND (v.subject_id = a.resident_id))))
      JOIN access_log.entry logged ON (((logged.id = v.entry_id) AND (logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()))))
      CROSS JOIN LATERAL ( SELECT a.resident_id AS id
         UNION ALL
          SELECT x.id
            FROM register.resident x
           WHERE (x.superseded_by = a.resident_id)) r)
-  WHERE web.is_live(c.*);
+  WHERE (web.is_live(c.*) AND ((c.kind = 'session'::text) OR (v.kind = ANY (c.scope))));
 
-ALTER TABLE access_log.log_holder OWNER TO stoa_door;
-
-CREATE TABLE access_log.organisation_hour (
-    organisation_id text NOT NULL,
-    hour timestamp with time zone NOT NULL,
-    count integer NOT NULL
-);
-
-ALTER TABLE access_log.organisation_hour OWNER TO stoa_owner;
+ALTER TABLE access_log.own_viewer OWNER TO stoa_door;
 
 CREATE TABLE access_log.queue (
     entry_id uuid NOT NULL
@@ -6502,6 +6090,38 @@ CREATE TABLE access_log.queue (
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000');
 
 ALTER TABLE access_log.queue OWNER TO stoa_owner;
+
+CREATE TABLE access_log.record (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    kind text NOT NULL,
+    source_id uuid NOT NULL,
+    content_hash bytea,
+    salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))),
+    CONSTRAINT record_check CHECK (((content_hash IS NULL) = (salt IS NULL))),
+    CONSTRAINT record_content_hash_check CHECK ((octet_length(content_hash) = 32)),
+    CONSTRAINT record_kind_check CHECK (((kind <> 'access_entry'::text) AND (access_log.leaf_label(kind) IS NOT NULL))),
+    CONSTRAINT record_salt_check CHECK ((octet_length(salt) = 32))
+);
+
+ALTER TABLE access_log.record OWNER TO stoa_owner;
+
+CREATE TABLE access_log.record_queue (
+    number bigint NOT NULL,
+    record_id uuid NOT NULL,
+    queued_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000');
+
+ALTER TABLE access_log.record_queue OWNER TO stoa_owner;
+
+ALTER TABLE access_log.record_queue ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME access_log.record_queue_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE access_log.staff_reason (
     id text NOT NULL,
@@ -6546,41 +6166,6 @@ CREATE TABLE access_log.tile (
 ALTER TABLE ONLY access_log.tile ALTER COLUMN hashes SET STORAGE EXTERNAL;
 
 ALTER TABLE access_log.tile OWNER TO stoa_owner;
-
-CREATE TABLE benefits.decision (
-    disbursement_id uuid NOT NULL,
-    prepared_by uuid NOT NULL,
-    kind text NOT NULL,
-    decided_by uuid NOT NULL,
-    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    refusal_reason text,
-    transfer_id uuid,
-    CONSTRAINT decided_by_another CHECK ((decided_by <> prepared_by)),
-    CONSTRAINT decision_check CHECK (((kind = 'approved'::text) = (transfer_id IS NOT NULL))),
-    CONSTRAINT decision_check1 CHECK (((kind = 'refused'::text) = (refusal_reason IS NOT NULL))),
-    CONSTRAINT decision_kind_check CHECK ((kind = ANY (ARRAY['approved'::text, 'refused'::text]))),
-    CONSTRAINT decision_refusal_reason_check CHECK (((length(refusal_reason) >= 3) AND (length(refusal_reason) <= 500)))
-);
-
-ALTER TABLE benefits.decision OWNER TO stoa_owner;
-
-CREATE TABLE benefits.disbursement (
-    id uuid NOT NULL,
-    programme_id text NOT NULL,
-    resident_id uuid NOT NULL,
-    access_entry_id uuid,
-    case_reference text NOT NULL,
-    currency text NOT NULL,
-    amount bigint NOT NULL,
-    reason text NOT NULL,
-    prepared_by uuid NOT NULL,
-    prepared_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT disbursement_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
-    CONSTRAINT disbursement_case_reference_check CHECK (((length(case_reference) >= 1) AND (length(case_reference) <= 64))),
-    CONSTRAINT disbursement_reason_check CHECK (((length(reason) >= 3) AND (length(reason) <= 500)))
-);
-
-ALTER TABLE benefits.disbursement OWNER TO stoa_owner;
 
 CREATE TABLE benefits.programme (
     id text NOT NULL,
@@ -6813,43 +6398,6 @@ CREATE TABLE disputes.category (
 
 ALTER TABLE disputes.category OWNER TO stoa_owner;
 
-CREATE TABLE disputes.decision (
-    id uuid NOT NULL,
-    dispute_id uuid NOT NULL,
-    number integer NOT NULL,
-    finding text NOT NULL,
-    refund bigint,
-    sealed_words bytea NOT NULL,
-    grounds text,
-    decided_by uuid NOT NULL,
-    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT decision_finding_check CHECK ((finding = ANY (ARRAY['upheld'::text, 'partly_upheld'::text, 'rejected'::text]))),
-    CONSTRAINT decision_grounds_check CHECK (((length(grounds) >= 3) AND (length(grounds) <= 500))),
-    CONSTRAINT decision_number_check CHECK (((number >= 1) AND (number <= 20))),
-    CONSTRAINT decision_refund_check CHECK (((refund >= 1) AND (refund <= '9007199254740991'::bigint))),
-    CONSTRAINT decision_sealed_words_check CHECK (((octet_length(sealed_words) >= 29) AND (octet_length(sealed_words) <= 4096))),
-    CONSTRAINT nothing_back_for_nothing CHECK (((refund IS NULL) OR (finding <> 'rejected'::text))),
-    CONSTRAINT refund_with_grounds CHECK (((refund IS NULL) = (grounds IS NULL)))
-);
-
-ALTER TABLE disputes.decision OWNER TO stoa_owner;
-
-CREATE TABLE disputes.dispute (
-    id uuid NOT NULL,
-    reference text NOT NULL,
-    resident_id uuid NOT NULL,
-    about_kind text NOT NULL,
-    about_id uuid NOT NULL,
-    category text NOT NULL,
-    opened_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    due_at timestamp with time zone NOT NULL,
-    CONSTRAINT dispute_about_kind_check CHECK ((about_kind = ANY (ARRAY['bill'::text, 'payment'::text, 'benefit'::text]))),
-    CONSTRAINT dispute_check CHECK ((due_at > opened_at)),
-    CONSTRAINT dispute_reference_check CHECK ((reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text))
-);
-
-ALTER TABLE disputes.dispute OWNER TO stoa_owner;
-
 CREATE TABLE disputes.escalation (
     dispute_id uuid NOT NULL,
     escalated_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL
@@ -6921,6 +6469,7 @@ ALTER TABLE exchange.acknowledgement OWNER TO stoa_owner;
 
 CREATE TABLE exchange.delivery (
     notice_id uuid NOT NULL,
+    organisation_id text NOT NULL,
     attempts smallint DEFAULT 0 NOT NULL,
     next_at timestamp with time zone,
     delivered_at timestamp with time zone,
@@ -6973,6 +6522,15 @@ CREATE TABLE exchange.pseudonym (
 );
 
 ALTER TABLE exchange.pseudonym OWNER TO stoa_owner;
+
+CREATE TABLE exchange.request_nonce (
+    client_id text NOT NULL,
+    nonce_sha256 bytea NOT NULL,
+    ends_at timestamp with time zone NOT NULL,
+    CONSTRAINT request_nonce_nonce_sha256_check CHECK ((octet_length(nonce_sha256) = 32))
+);
+
+ALTER TABLE exchange.request_nonce OWNER TO stoa_owner;
 
 CREATE TABLE exchange.signed_answer (
     entry_id uuid NOT NULL,
@@ -7310,175 +6868,6 @@ CREATE TABLE payments.payment (
 
 ALTER TABLE payments.payment OWNER TO stoa_owner;
 
-CREATE TABLE payouts.batch (
-    id uuid NOT NULL,
-    reference text NOT NULL,
-    currency text NOT NULL,
-    execute_on date NOT NULL,
-    count integer NOT NULL,
-    control_sum bigint NOT NULL,
-    debtor_name text NOT NULL,
-    debtor_iban text NOT NULL,
-    debtor_bic text,
-    debtor_town text NOT NULL,
-    debtor_country text NOT NULL,
-    prepared_by uuid NOT NULL,
-    prepared_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT batch_control_sum_check CHECK (((control_sum >= 1) AND (control_sum <= '9007199254740991'::bigint))),
-    CONSTRAINT batch_count_check CHECK (((count >= 1) AND (count <= 100000))),
-    CONSTRAINT batch_reference_check CHECK ((reference ~ '^[A-Z0-9-]{6,35}$'::text))
-);
-
-ALTER TABLE payouts.batch OWNER TO stoa_owner;
-
-CREATE TABLE payouts.channel (
-    currency text NOT NULL,
-    debtor_name text NOT NULL,
-    debtor_iban text NOT NULL,
-    debtor_bic text,
-    debtor_town text NOT NULL,
-    debtor_country text NOT NULL,
-    bank uuid NOT NULL,
-    set_aside uuid NOT NULL,
-    in_transit uuid NOT NULL,
-    CONSTRAINT channel_check CHECK ((set_aside <> in_transit)),
-    CONSTRAINT channel_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT channel_debtor_bic_check CHECK ((debtor_bic ~ '^[A-Z0-9]{4}[A-Z]{2}[A-Z0-9]{2}([A-Z0-9]{3})?$'::text)),
-    CONSTRAINT channel_debtor_country_check CHECK ((debtor_country ~ '^[A-Z]{2}$'::text)),
-    CONSTRAINT channel_debtor_iban_check CHECK ((debtor_iban ~ '^[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}$'::text)),
-    CONSTRAINT channel_debtor_name_check CHECK (payouts.is_sepa_text(debtor_name, 70)),
-    CONSTRAINT channel_debtor_town_check CHECK (payouts.is_sepa_text(debtor_town, 35))
-);
-
-ALTER TABLE payouts.channel OWNER TO stoa_owner;
-
-CREATE TABLE payouts.decision (
-    batch_id uuid NOT NULL,
-    prepared_by uuid NOT NULL,
-    kind text NOT NULL,
-    decided_by uuid NOT NULL,
-    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    refusal_reason text,
-    transfer_id uuid,
-    CONSTRAINT decided_by_another CHECK ((decided_by <> prepared_by)),
-    CONSTRAINT decision_check CHECK (((kind = 'approved'::text) = (transfer_id IS NOT NULL))),
-    CONSTRAINT decision_check1 CHECK (((kind = 'refused'::text) = (refusal_reason IS NOT NULL))),
-    CONSTRAINT decision_kind_check CHECK ((kind = ANY (ARRAY['approved'::text, 'refused'::text]))),
-    CONSTRAINT decision_refusal_reason_check CHECK (((length(refusal_reason) >= 3) AND (length(refusal_reason) <= 500)))
-);
-
-ALTER TABLE payouts.decision OWNER TO stoa_owner;
-
-CREATE TABLE payouts.destination (
-    id uuid NOT NULL,
-    resident_id uuid NOT NULL,
-    sealed_account bytea NOT NULL,
-    given_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    usable_from timestamp with time zone NOT NULL,
-    CONSTRAINT destination_check CHECK ((usable_from >= given_at)),
-    CONSTRAINT destination_sealed_account_check CHECK (((octet_length(sealed_account) >= 29) AND (octet_length(sealed_account) <= 1024)))
-);
-
-ALTER TABLE payouts.destination OWNER TO stoa_owner;
-
-CREATE TABLE payouts.destination_end (
-    destination_id uuid NOT NULL,
-    ended_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL
-);
-
-ALTER TABLE payouts.destination_end OWNER TO stoa_owner;
-
-CREATE TABLE payouts.event (
-    instruction_id uuid NOT NULL,
-    number smallint NOT NULL,
-    state text NOT NULL,
-    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    batch_id uuid,
-    report_id uuid,
-    reason text,
-    CONSTRAINT event_check CHECK (((state = 'waiting'::text) = (batch_id IS NULL))),
-    CONSTRAINT event_check1 CHECK (((state = ANY (ARRAY['settled'::text, 'rejected'::text, 'returned'::text])) OR ((report_id IS NULL) AND (reason IS NULL)))),
-    CONSTRAINT event_number_check CHECK ((number >= 1)),
-    CONSTRAINT event_reason_check CHECK (((length(reason) >= 1) AND (length(reason) <= 35))),
-    CONSTRAINT event_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'in_batch'::text, 'sent'::text, 'settled'::text, 'rejected'::text, 'returned'::text])))
-);
-
-ALTER TABLE payouts.event OWNER TO stoa_owner;
-
-CREATE TABLE payouts.file (
-    batch_id uuid NOT NULL,
-    decision_kind text GENERATED ALWAYS AS ('approved'::text) STORED NOT NULL,
-    sha256 bytea NOT NULL,
-    bytes bigint NOT NULL,
-    completed_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT file_bytes_check CHECK ((bytes > 0)),
-    CONSTRAINT file_sha256_check CHECK ((octet_length(sha256) = 32))
-);
-
-ALTER TABLE payouts.file OWNER TO stoa_owner;
-
-CREATE TABLE payouts.instruction (
-    id uuid NOT NULL,
-    kind text NOT NULL,
-    pays uuid NOT NULL,
-    issue smallint NOT NULL,
-    resident_id uuid NOT NULL,
-    source uuid NOT NULL,
-    currency text NOT NULL,
-    amount bigint NOT NULL,
-    end_to_end_id text NOT NULL,
-    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT instruction_amount_check CHECK (((amount >= 1) AND (amount <= '99999999999'::bigint))),
-    CONSTRAINT instruction_end_to_end_id_check CHECK ((end_to_end_id ~ '^P[0-9A-F]{16}$'::text)),
-    CONSTRAINT instruction_issue_check CHECK ((issue = ANY (ARRAY[1, 2]))),
-    CONSTRAINT instruction_kind_check CHECK ((kind = ANY (ARRAY['wallet'::text, 'benefit'::text, 'refund'::text])))
-);
-
-ALTER TABLE payouts.instruction OWNER TO stoa_owner;
-
-CREATE TABLE payouts.item (
-    batch_id uuid NOT NULL,
-    "position" integer NOT NULL,
-    instruction_id uuid NOT NULL,
-    event_number smallint NOT NULL,
-    destination_id uuid NOT NULL,
-    currency text NOT NULL,
-    amount bigint NOT NULL,
-    CONSTRAINT item_position_check CHECK (("position" >= 1))
-);
-
-ALTER TABLE payouts.item OWNER TO stoa_owner;
-
-CREATE TABLE payouts.report (
-    id uuid NOT NULL,
-    sha256 bytea NOT NULL,
-    message_id text NOT NULL,
-    batch_id uuid NOT NULL,
-    settled integer NOT NULL,
-    rejected integer NOT NULL,
-    returned integer NOT NULL,
-    taken_by uuid,
-    taken_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT report_message_id_check CHECK (((length(message_id) >= 1) AND (length(message_id) <= 35))),
-    CONSTRAINT report_rejected_check CHECK ((rejected >= 0)),
-    CONSTRAINT report_returned_check CHECK ((returned >= 0)),
-    CONSTRAINT report_settled_check CHECK ((settled >= 0)),
-    CONSTRAINT report_sha256_check CHECK ((octet_length(sha256) = 32))
-);
-
-ALTER TABLE payouts.report OWNER TO stoa_owner;
-
-CREATE TABLE payouts.state (
-    instruction_id uuid NOT NULL,
-    number smallint NOT NULL,
-    state text NOT NULL,
-    since timestamp with time zone NOT NULL,
-    reason text
-)
-WITH (fillfactor='70');
-
-ALTER TABLE payouts.state OWNER TO stoa_owner;
-
 CREATE TABLE public.migration (
     number integer NOT NULL,
     name text NOT NULL,
@@ -7490,32 +6879,6 @@ CREATE TABLE public.migration (
 ALTER TABLE public.migration OWNER TO stoa_owner;
 
 COMMENT ON TABLE public.migration IS 'The scripts of migrations/ that made this schema, and the SHA-256 of each.';
-
-CREATE TABLE register.correction_answer (
-    request_id uuid NOT NULL,
-    decision text NOT NULL,
-    sealed_answer bytea,
-    answered_by uuid NOT NULL,
-    answered_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT correction_answer_decision_check CHECK ((decision = ANY (ARRAY['accepted'::text, 'declined'::text]))),
-    CONSTRAINT correction_answer_sealed_answer_check CHECK (((octet_length(sealed_answer) >= 29) AND (octet_length(sealed_answer) <= 4096))),
-    CONSTRAINT declined_with_reason CHECK (((decision = 'accepted'::text) OR (sealed_answer IS NOT NULL)))
-);
-
-ALTER TABLE register.correction_answer OWNER TO stoa_owner;
-
-CREATE TABLE register.correction_request (
-    id uuid NOT NULL,
-    reference text NOT NULL,
-    resident_id uuid NOT NULL,
-    attribute text NOT NULL,
-    sealed_statement bytea NOT NULL,
-    requested_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT correction_request_reference_check CHECK ((reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text)),
-    CONSTRAINT correction_request_sealed_statement_check CHECK (((octet_length(sealed_statement) >= 29) AND (octet_length(sealed_statement) <= 4096)))
-);
-
-ALTER TABLE register.correction_request OWNER TO stoa_owner;
 
 CREATE TABLE register.erasure (
     resident_id uuid NOT NULL,
@@ -7830,6 +7193,18 @@ ALTER TABLE ONLY access_log.own_view
 ALTER TABLE ONLY access_log.queue
     ADD CONSTRAINT queue_pkey PRIMARY KEY (entry_id);
 
+ALTER TABLE ONLY access_log.record
+    ADD CONSTRAINT record_kind_source_id_key UNIQUE (kind, source_id);
+
+ALTER TABLE ONLY access_log.record
+    ADD CONSTRAINT record_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY access_log.record_queue
+    ADD CONSTRAINT record_queue_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY access_log.record_queue
+    ADD CONSTRAINT record_queue_record_id_key UNIQUE (record_id);
+
 ALTER TABLE ONLY access_log.staff_reason
     ADD CONSTRAINT staff_reason_pkey PRIMARY KEY (id);
 
@@ -7974,6 +7349,9 @@ ALTER TABLE ONLY exchange.pseudonym
 ALTER TABLE ONLY exchange.pseudonym
     ADD CONSTRAINT pseudonym_resident_id_organisation_id_key UNIQUE (resident_id, organisation_id);
 
+ALTER TABLE ONLY exchange.request_nonce
+    ADD CONSTRAINT request_nonce_pkey PRIMARY KEY (client_id, nonce_sha256);
+
 ALTER TABLE ONLY exchange.signed_answer
     ADD CONSTRAINT signed_answer_pkey PRIMARY KEY (entry_id);
 
@@ -8063,75 +7441,6 @@ ALTER TABLE ONLY payments.payment
 
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT transfer_pays_once UNIQUE (transfer_id);
-
-ALTER TABLE ONLY payouts.batch
-    ADD CONSTRAINT batch_id_prepared_by_key UNIQUE (id, prepared_by);
-
-ALTER TABLE ONLY payouts.batch
-    ADD CONSTRAINT batch_pkey PRIMARY KEY (id);
-
-ALTER TABLE ONLY payouts.batch
-    ADD CONSTRAINT batch_reference_key UNIQUE (reference);
-
-ALTER TABLE ONLY payouts.channel
-    ADD CONSTRAINT channel_in_transit_key UNIQUE (in_transit);
-
-ALTER TABLE ONLY payouts.channel
-    ADD CONSTRAINT channel_pkey PRIMARY KEY (currency);
-
-ALTER TABLE ONLY payouts.channel
-    ADD CONSTRAINT channel_set_aside_key UNIQUE (set_aside);
-
-ALTER TABLE ONLY payouts.decision
-    ADD CONSTRAINT decision_batch_id_kind_key UNIQUE (batch_id, kind);
-
-ALTER TABLE ONLY payouts.decision
-    ADD CONSTRAINT decision_pkey PRIMARY KEY (batch_id);
-
-ALTER TABLE ONLY payouts.decision
-    ADD CONSTRAINT decision_transfer_id_key UNIQUE (transfer_id);
-
-ALTER TABLE ONLY payouts.destination_end
-    ADD CONSTRAINT destination_end_pkey PRIMARY KEY (destination_id);
-
-ALTER TABLE ONLY payouts.destination
-    ADD CONSTRAINT destination_pkey PRIMARY KEY (id);
-
-ALTER TABLE ONLY payouts.instruction
-    ADD CONSTRAINT end_to_end_id_once UNIQUE (end_to_end_id);
-
-ALTER TABLE ONLY payouts.event
-    ADD CONSTRAINT event_instruction_id_number_batch_id_key UNIQUE (instruction_id, number, batch_id);
-
-ALTER TABLE ONLY payouts.event
-    ADD CONSTRAINT event_pkey PRIMARY KEY (instruction_id, number);
-
-ALTER TABLE ONLY payouts.file
-    ADD CONSTRAINT file_pkey PRIMARY KEY (batch_id);
-
-ALTER TABLE ONLY payouts.instruction
-    ADD CONSTRAINT instruction_id_currency_amount_key UNIQUE (id, currency, amount);
-
-ALTER TABLE ONLY payouts.item
-    ADD CONSTRAINT instruction_in_one_batch UNIQUE (instruction_id, event_number);
-
-ALTER TABLE ONLY payouts.instruction
-    ADD CONSTRAINT instruction_pkey PRIMARY KEY (id);
-
-ALTER TABLE ONLY payouts.item
-    ADD CONSTRAINT item_pkey PRIMARY KEY (batch_id, "position");
-
-ALTER TABLE ONLY payouts.instruction
-    ADD CONSTRAINT paid_once UNIQUE (kind, pays, issue);
-
-ALTER TABLE ONLY payouts.report
-    ADD CONSTRAINT report_once UNIQUE (sha256);
-
-ALTER TABLE ONLY payouts.report
-    ADD CONSTRAINT report_pkey PRIMARY KEY (id);
-
-ALTER TABLE ONLY payouts.state
-    ADD CONSTRAINT state_pkey PRIMARY KEY (instruction_id);
 
 ALTER TABLE ONLY public.migration
     ADD CONSTRAINT migration_name_key UNIQUE (name);
@@ -8251,11 +7560,13 @@ CREATE INDEX dispute_resident ON disputes.dispute USING btree (resident_id, open
 
 CREATE INDEX message_dispute ON disputes.message USING btree (dispute_id, written_at, id);
 
-CREATE INDEX delivery_due ON exchange.delivery USING btree (next_at) WHERE (next_at IS NOT NULL);
+CREATE INDEX delivery_due ON exchange.delivery USING btree (organisation_id, next_at) WHERE (next_at IS NOT NULL);
 
 CREATE INDEX notice_due ON exchange.notice USING btree (organisation_id, due_at);
 
 CREATE INDEX notice_queue_organisation ON exchange.notice_queue USING btree (organisation_id);
+
+CREATE INDEX request_nonce_ends ON exchange.request_nonce USING btree (ends_at);
 
 CREATE INDEX failed_sign_in_at ON identity.failed_sign_in USING btree (at);
 
@@ -8286,20 +7597,6 @@ CREATE INDEX message_resident ON messages.message USING btree (resident_id, sent
 CREATE INDEX client_assertion_expires ON openid.client_assertion USING btree (expires_at);
 
 CREATE INDEX bill_resident ON payments.bill USING btree (resident_id, created_at, id);
-
-CREATE INDEX batch_prepared ON payouts.batch USING btree (prepared_at, id);
-
-CREATE INDEX destination_resident ON payouts.destination USING btree (resident_id, given_at DESC);
-
-CREATE INDEX event_report ON payouts.event USING btree (report_id) WHERE (report_id IS NOT NULL);
-
-CREATE INDEX instruction_alike ON payouts.instruction USING btree (resident_id, currency, amount);
-
-CREATE INDEX instruction_resident ON payouts.instruction USING btree (resident_id, created_at DESC, id DESC);
-
-CREATE INDEX report_batch ON payouts.report USING btree (batch_id);
-
-CREATE INDEX state_waiting ON payouts.state USING btree (instruction_id) WHERE (state = 'waiting'::text);
 
 CREATE INDEX question_due ON questions.question USING btree (due_at);
 
@@ -8365,7 +7662,15 @@ CREATE TRIGGER halt_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log
 
 CREATE TRIGGER leaf_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.leaf FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER record_erased_on_authority BEFORE UPDATE ON access_log.record FOR EACH ROW EXECUTE FUNCTION access_log.check_erasure();
+
+CREATE TRIGGER record_keeps_hash BEFORE UPDATE ON access_log.record FOR EACH ROW WHEN ((new.salt IS NOT NULL)) EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER record_only_grows BEFORE DELETE OR UPDATE OF id, kind, source_id OR TRUNCATE ON access_log.record FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE TRIGGER tile_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.tile FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER decision_gets_leaf AFTER INSERT ON benefits.decision FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('benefit', 'disbursement_id');
 
 CREATE TRIGGER decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON benefits.decision FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -8387,9 +7692,13 @@ CREATE TRIGGER protection_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON case
 
 CREATE TRIGGER protection_told AFTER INSERT ON casework.protection FOR EACH ROW EXECUTE FUNCTION casework.tell_of_protection();
 
+CREATE TRIGGER review_gets_leaf AFTER INSERT ON casework.break_glass_review FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('emergency', 'entry_id');
+
 CREATE TRIGGER reviewed_by_another BEFORE INSERT ON casework.break_glass_review FOR EACH ROW EXECUTE FUNCTION casework.check_review();
 
 CREATE TRIGGER description_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON catalogue.description FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER event_gets_leaf AFTER INSERT ON consent.event FOR EACH ROW EXECUTE FUNCTION consent.queue_leaf();
 
 CREATE TRIGGER event_is_chained BEFORE INSERT ON consent.event FOR EACH ROW EXECUTE FUNCTION consent.chain_event();
 
@@ -8406,6 +7715,8 @@ CREATE TRIGGER request_message_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON
 CREATE TRIGGER approval_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON disputes.approval FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER decision_follows_rules BEFORE INSERT ON disputes.decision FOR EACH ROW EXECUTE FUNCTION disputes.check_decision();
+
+CREATE TRIGGER decision_gets_leaf AFTER INSERT ON disputes.decision FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('dispute', 'id');
 
 CREATE TRIGGER decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON disputes.decision FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -8465,31 +7776,7 @@ CREATE TRIGGER bill_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.b
 
 CREATE TRIGGER payment_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.payment FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
-CREATE TRIGGER batch_equals_items AFTER INSERT ON payouts.item REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION payouts.check_items();
-
-CREATE CONSTRAINT TRIGGER batch_has_items AFTER INSERT ON payouts.batch DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payouts.check_batch();
-
-CREATE TRIGGER batch_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payouts.batch FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
-
-CREATE TRIGGER decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payouts.decision FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
-
-CREATE TRIGGER destination_end_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payouts.destination_end FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
-
-CREATE TRIGGER destination_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payouts.destination FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
-
-CREATE TRIGGER event_follows AFTER INSERT ON payouts.event REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION payouts.fold_events();
-
-CREATE TRIGGER event_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payouts.event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
-
-CREATE TRIGGER file_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payouts.file FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
-
-CREATE TRIGGER instruction_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payouts.instruction FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
-
-CREATE TRIGGER issued_again_after_failure BEFORE INSERT ON payouts.instruction FOR EACH ROW WHEN ((new.issue = 2)) EXECUTE FUNCTION payouts.check_second_issue();
-
-CREATE TRIGGER item_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payouts.item FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
-
-CREATE TRIGGER report_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payouts.report FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+CREATE TRIGGER answer_gets_leaf AFTER INSERT ON questions.answer FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('question', 'question_id');
 
 CREATE TRIGGER answer_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON questions.answer FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -8499,11 +7786,15 @@ CREATE TRIGGER name_release_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON qu
 
 CREATE TRIGGER question_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON questions.question FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER answer_gets_leaf AFTER INSERT ON register.correction_answer FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('correction', 'request_id');
+
 CREATE TRIGGER correction_answer_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON register.correction_answer FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER correction_request_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON register.correction_request FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER erasure_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON register.erasure FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER guardianship_told AFTER INSERT OR UPDATE OF until ON register.guardianship FOR EACH ROW EXECUTE FUNCTION register.tell_of_guardianship();
 
 CREATE TRIGGER wallet_follows_resident AFTER UPDATE OF superseded_by ON register.resident FOR EACH ROW WHEN (((new.superseded_by IS NOT NULL) AND (old.superseded_by IS NULL))) EXECUTE FUNCTION ledger.follow_resident();
 
@@ -8526,6 +7817,9 @@ ALTER TABLE ONLY access_log.cosignature
 
 ALTER TABLE ONLY access_log.halt_end
     ADD CONSTRAINT halt_end_halt_id_fkey FOREIGN KEY (halt_id) REFERENCES access_log.halt(id);
+
+ALTER TABLE ONLY access_log.record_queue
+    ADD CONSTRAINT record_queue_record_id_fkey FOREIGN KEY (record_id) REFERENCES access_log.record(id);
 
 ALTER TABLE ONLY benefits.decision
     ADD CONSTRAINT decision_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES identity.staff(id);
@@ -8683,6 +7977,9 @@ ALTER TABLE ONLY exchange.acknowledgement
 ALTER TABLE ONLY exchange.delivery
     ADD CONSTRAINT delivery_notice_id_fkey FOREIGN KEY (notice_id) REFERENCES exchange.notice(id);
 
+ALTER TABLE ONLY exchange.delivery
+    ADD CONSTRAINT delivery_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
+
 ALTER TABLE ONLY exchange.notice
     ADD CONSTRAINT notice_event_id_fkey FOREIGN KEY (event_id) REFERENCES consent.event(id);
 
@@ -8700,6 +7997,9 @@ ALTER TABLE ONLY exchange.pseudonym
 
 ALTER TABLE ONLY exchange.pseudonym
     ADD CONSTRAINT pseudonym_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY exchange.request_nonce
+    ADD CONSTRAINT request_nonce_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
 
 ALTER TABLE ONLY exchange.signed_answer
     ADD CONSTRAINT signed_answer_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
@@ -8778,78 +8078,6 @@ ALTER TABLE ONLY payments.payment
 
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_transfer_id_fkey FOREIGN KEY (transfer_id) REFERENCES ledger.transfer(id);
-
-ALTER TABLE ONLY payouts.batch
-    ADD CONSTRAINT batch_currency_fkey FOREIGN KEY (currency) REFERENCES payouts.channel(currency);
-
-ALTER TABLE ONLY payouts.batch
-    ADD CONSTRAINT batch_prepared_by_fkey FOREIGN KEY (prepared_by) REFERENCES identity.staff(id);
-
-ALTER TABLE ONLY payouts.channel
-    ADD CONSTRAINT channel_bank_fkey FOREIGN KEY (bank) REFERENCES ledger.account(id);
-
-ALTER TABLE ONLY payouts.channel
-    ADD CONSTRAINT channel_in_transit_fkey FOREIGN KEY (in_transit) REFERENCES ledger.account(id);
-
-ALTER TABLE ONLY payouts.channel
-    ADD CONSTRAINT channel_set_aside_fkey FOREIGN KEY (set_aside) REFERENCES ledger.account(id);
-
-ALTER TABLE ONLY payouts.decision
-    ADD CONSTRAINT decision_batch_id_prepared_by_fkey FOREIGN KEY (batch_id, prepared_by) REFERENCES payouts.batch(id, prepared_by);
-
-ALTER TABLE ONLY payouts.decision
-    ADD CONSTRAINT decision_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES identity.staff(id);
-
-ALTER TABLE ONLY payouts.decision
-    ADD CONSTRAINT decision_transfer_id_fkey FOREIGN KEY (transfer_id) REFERENCES ledger.transfer(id);
-
-ALTER TABLE ONLY payouts.destination_end
-    ADD CONSTRAINT destination_end_destination_id_fkey FOREIGN KEY (destination_id) REFERENCES payouts.destination(id);
-
-ALTER TABLE ONLY payouts.destination
-    ADD CONSTRAINT destination_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
-
-ALTER TABLE ONLY payouts.event
-    ADD CONSTRAINT event_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES payouts.batch(id);
-
-ALTER TABLE ONLY payouts.event
-    ADD CONSTRAINT event_instruction_id_fkey FOREIGN KEY (instruction_id) REFERENCES payouts.instruction(id);
-
-ALTER TABLE ONLY payouts.event
-    ADD CONSTRAINT event_report_id_fkey FOREIGN KEY (report_id) REFERENCES payouts.report(id);
-
-ALTER TABLE ONLY payouts.file
-    ADD CONSTRAINT file_batch_id_decision_kind_fkey FOREIGN KEY (batch_id, decision_kind) REFERENCES payouts.decision(batch_id, kind);
-
-ALTER TABLE ONLY payouts.instruction
-    ADD CONSTRAINT instruction_currency_fkey FOREIGN KEY (currency) REFERENCES payouts.channel(currency);
-
-ALTER TABLE ONLY payouts.instruction
-    ADD CONSTRAINT instruction_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
-
-ALTER TABLE ONLY payouts.instruction
-    ADD CONSTRAINT instruction_source_fkey FOREIGN KEY (source) REFERENCES ledger.account(id);
-
-ALTER TABLE ONLY payouts.item
-    ADD CONSTRAINT item_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES payouts.batch(id);
-
-ALTER TABLE ONLY payouts.item
-    ADD CONSTRAINT item_destination_id_fkey FOREIGN KEY (destination_id) REFERENCES payouts.destination(id);
-
-ALTER TABLE ONLY payouts.item
-    ADD CONSTRAINT item_instruction_id_currency_amount_fkey FOREIGN KEY (instruction_id, currency, amount) REFERENCES payouts.instruction(id, currency, amount);
-
-ALTER TABLE ONLY payouts.item
-    ADD CONSTRAINT item_instruction_id_event_number_batch_id_fkey FOREIGN KEY (instruction_id, event_number, batch_id) REFERENCES payouts.event(instruction_id, number, batch_id);
-
-ALTER TABLE ONLY payouts.report
-    ADD CONSTRAINT report_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES payouts.batch(id);
-
-ALTER TABLE ONLY payouts.report
-    ADD CONSTRAINT report_taken_by_fkey FOREIGN KEY (taken_by) REFERENCES identity.staff(id);
-
-ALTER TABLE ONLY payouts.state
-    ADD CONSTRAINT state_instruction_id_fkey FOREIGN KEY (instruction_id) REFERENCES payouts.instruction(id);
 
 ALTER TABLE ONLY questions.answer
     ADD CONSTRAINT answer_answered_by_fkey FOREIGN KEY (answered_by) REFERENCES identity.staff(id);
@@ -8976,10 +8204,6 @@ GRANT USAGE ON SCHEMA payments TO stoa_app;
 GRANT USAGE ON SCHEMA payments TO stoa_auditor;
 GRANT USAGE ON SCHEMA payments TO stoa_door;
 
-GRANT USAGE ON SCHEMA payouts TO stoa_app;
-GRANT USAGE ON SCHEMA payouts TO stoa_auditor;
-GRANT USAGE ON SCHEMA payouts TO stoa_door;
-
 REVOKE USAGE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO stoa_app;
 GRANT USAGE ON SCHEMA public TO stoa_auditor;
@@ -8996,6 +8220,8 @@ GRANT USAGE ON SCHEMA web TO stoa_door;
 
 GRANT USAGE ON SCHEMA witness TO stoa_app;
 GRANT USAGE ON SCHEMA witness TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION access_log.leaf_label(kind text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION casework.working_days_after(start timestamp with time zone, days integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION casework.working_days_after(start timestamp with time zone, days integer) TO stoa_door;
@@ -9063,9 +8289,6 @@ REVOKE ALL ON FUNCTION access_log.check_moment() FROM PUBLIC;
 REVOKE ALL ON FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) TO stoa_app;
 
-REVOKE ALL ON FUNCTION access_log.commitments(from_index bigint, end_index bigint) FROM PUBLIC;
-GRANT ALL ON FUNCTION access_log.commitments(from_index bigint, end_index bigint) TO stoa_app;
-
 REVOKE ALL ON FUNCTION access_log.end_halt(authority text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) FROM PUBLIC;
@@ -9086,14 +8309,39 @@ GRANT ALL ON FUNCTION access_log.find_anomalies(zone text, opens_hour integer, c
 REVOKE ALL ON FUNCTION access_log.given_to(credential bytea, organisation text) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.given_to(credential bytea, organisation text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION access_log.has_looked(auditor uuid, subjects uuid[], reason text, reference text) FROM PUBLIC;
+
+GRANT SELECT,INSERT ON TABLE benefits.decision TO stoa_door;
+GRANT SELECT ON TABLE benefits.decision TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE benefits.disbursement TO stoa_door;
+GRANT SELECT ON TABLE benefits.disbursement TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE disputes.decision TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE disputes.dispute TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE register.correction_answer TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE register.correction_request TO stoa_door;
+
+GRANT SELECT ON TABLE access_log.decision TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION access_log.hash_of(d access_log.decision) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION access_log.kept_since() FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.kept_since() TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.leaves(from_index bigint, end_index bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.leaves(from_index bigint, end_index bigint) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.log_guardian_view(credential bytea, entry_id uuid, child uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.log_guardian_view(credential bytea, entry_id uuid, child uuid) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.longest_wait_seconds() FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.longest_wait_seconds() TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.look_of_staff(credential bytea, entry uuid, role text, operation text, age_max interval) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION access_log.open_anomalies(credential bytea, wanted text) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.open_anomalies(credential bytea, wanted text) TO stoa_app;
@@ -9106,6 +8354,10 @@ GRANT ALL ON FUNCTION access_log.own_entry(credential bytea, entry_id uuid) TO s
 
 REVOKE ALL ON FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.queue_decision() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION access_log.queue_leaf(kind text, source_id uuid, content_hash bytea) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION access_log.refuse_while_halted() FROM PUBLIC;
 
@@ -9242,6 +8494,9 @@ REVOKE ALL ON FUNCTION consent.hash_of(e consent.event) FROM PUBLIC;
 REVOKE ALL ON FUNCTION consent.history_of(credential bytea, activity uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.history_of(credential bytea, activity uuid) TO stoa_app;
 
+REVOKE ALL ON FUNCTION consent.leaf_of(credential bytea, event uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.leaf_of(credential bytea, event uuid) TO stoa_app;
+
 REVOKE ALL ON FUNCTION consent.lock_open_request(request uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION consent.notices_about(credential bytea, activity uuid) FROM PUBLIC;
@@ -9250,6 +8505,8 @@ GRANT ALL ON FUNCTION consent.notices_about(credential bytea, activity uuid) TO 
 REVOKE ALL ON FUNCTION consent.state_at(state text, valid_until timestamp with time zone, moment timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION consent.outcome_of(request uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.queue_leaf() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION consent.quiet_period() FROM PUBLIC;
 
@@ -9285,6 +8542,9 @@ GRANT ALL ON FUNCTION consent.states_of_child(credential bytea, child uuid) TO s
 
 REVOKE ALL ON FUNCTION consent.verify_chains() FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.verify_chains() TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION consent.way_to_agree(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.way_to_agree(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) TO stoa_app;
@@ -9378,6 +8638,9 @@ REVOKE ALL ON FUNCTION exchange.numbers_per_call() FROM PUBLIC;
 REVOKE ALL ON FUNCTION exchange.recipients(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.recipients(credential bytea) TO stoa_app;
 
+REVOKE ALL ON FUNCTION exchange.remove_past_nonces() FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.remove_past_nonces() TO stoa_app;
+
 REVOKE ALL ON FUNCTION exchange.remove_past_volume() FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.remove_past_volume() TO stoa_app;
 
@@ -9385,8 +8648,11 @@ REVOKE ALL ON FUNCTION exchange.retry_delay(attempt integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION exchange.set_webhook(organisation text, url text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION exchange.take_deliveries(deliveries_max integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION exchange.take_deliveries(deliveries_max integer) TO stoa_app;
+REVOKE ALL ON FUNCTION exchange.take_deliveries(deliveries_max integer, share_max integer, busy text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.take_deliveries(deliveries_max integer, share_max integer, busy text[]) TO stoa_app;
+
+REVOKE ALL ON FUNCTION exchange.use_nonce(credential bytea, nonce_sha256 bytea, ends_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.use_nonce(credential bytea, nonce_sha256 bytea, ends_at timestamp with time zone) TO stoa_app;
 
 REVOKE ALL ON FUNCTION exchange.volume_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.volume_of(credential bytea) TO stoa_app;
@@ -9499,92 +8765,6 @@ REVOKE ALL ON FUNCTION payments.issue_bill(id uuid, resident uuid, kind text, re
 REVOKE ALL ON FUNCTION payments.pay(credential bytea, bill uuid, payment_id uuid, receipt_code text, idempotency_key text, request_hash bytea, OUT outcome text, OUT payment uuid, OUT is_new boolean, OUT resident uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.pay(credential bytea, bill uuid, payment_id uuid, receipt_code text, idempotency_key text, request_hash bytea, OUT outcome text, OUT payment uuid, OUT is_new boolean, OUT resident uuid) TO stoa_app;
 
-REVOKE ALL ON FUNCTION payouts.accounts_of(credential bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.accounts_of(credential bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION payouts.apply_report(officer uuid, id uuid, sha256 bytea, message_id text, batch_reference text, count integer, control_sum bigint, group_state text, group_reason text, end_to_end_ids text[], states text[], reasons text[], amounts bigint[], OUT outcome text, OUT detail text, OUT settled integer, OUT rejected integer, OUT returned integer) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION payouts.approve(credential bytea, batch uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.approve(credential bytea, batch uuid) TO stoa_app;
-
-REVOKE ALL ON FUNCTION payouts.batch_max() FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.batch_max() TO stoa_door;
-
-REVOKE ALL ON FUNCTION payouts.batches_for(credential bytea, batch uuid, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.batches_for(credential bytea, batch uuid, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
-
-REVOKE ALL ON FUNCTION payouts.check_batch() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION payouts.check_items() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION payouts.check_second_issue() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION payouts.cooling_time() FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.cooling_time() TO stoa_app;
-GRANT ALL ON FUNCTION payouts.cooling_time() TO stoa_door;
-
-REVOKE ALL ON FUNCTION payouts.destination_for(resident uuid) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION payouts.end_account(credential bytea, destination uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.end_account(credential bytea, destination uuid) TO stoa_app;
-
-REVOKE ALL ON FUNCTION payouts.files_to_write(reference text) FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.files_to_write(reference text) TO stoa_app;
-
-REVOKE ALL ON FUNCTION payouts.fold_events() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION payouts.give_account(credential bytea, id uuid, sealed_account bytea, OUT outcome text, OUT usable_from timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.give_account(credential bytea, id uuid, sealed_account bytea, OUT outcome text, OUT usable_from timestamp with time zone) TO stoa_app;
-
-REVOKE ALL ON FUNCTION payouts.instruct(id uuid, kind text, pays uuid, issue integer, resident uuid, source uuid, currency text, amount bigint, actor_kind text, actor_id text) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION payouts.is_sepa_text(t text, characters_max integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.is_sepa_text(t text, characters_max integer) TO stoa_door;
-GRANT ALL ON FUNCTION payouts.is_sepa_text(t text, characters_max integer) TO stoa_app;
-
-REVOKE ALL ON FUNCTION payouts.issue_again(credential bytea, id uuid, payout uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.issue_again(credential bytea, id uuid, payout uuid) TO stoa_app;
-
-REVOKE ALL ON FUNCTION payouts.law() FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.law() TO stoa_door;
-
-REVOKE ALL ON FUNCTION payouts.log_reading(credential bytea, batch uuid, after_position integer, entry_ids uuid[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.log_reading(credential bytea, batch uuid, after_position integer, entry_ids uuid[]) TO stoa_app;
-
-REVOKE ALL ON FUNCTION payouts.may_follow(former text, next text) FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.may_follow(former text, next text) TO stoa_door;
-
-REVOKE ALL ON FUNCTION payouts.note_file(batch uuid, sha256 bytea, bytes bigint) FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.note_file(batch uuid, sha256 bytea, bytes bigint) TO stoa_app;
-
-REVOKE ALL ON FUNCTION payouts.payments_under(batch uuid, after_position integer, entry_ids uuid[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.payments_under(batch uuid, after_position integer, entry_ids uuid[]) TO stoa_app;
-
-REVOKE ALL ON FUNCTION payouts.payouts_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.payouts_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
-
-REVOKE ALL ON FUNCTION payouts.plan(credential bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.plan(credential bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION payouts.prepare(credential bytea, batch uuid, currency text, execute_on date, OUT outcome text, OUT count integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.prepare(credential bytea, batch uuid, currency text, execute_on date, OUT outcome text, OUT count integer) TO stoa_app;
-
-REVOKE ALL ON FUNCTION payouts.refuse(credential bytea, batch uuid, reason text) FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.refuse(credential bytea, batch uuid, reason text) TO stoa_app;
-
-REVOKE ALL ON FUNCTION payouts.set_channel(currency text, debtor_name text, debtor_iban text, debtor_bic text, debtor_town text, debtor_country text, bank uuid) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION payouts.standing(resident uuid) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION payouts.take_out(credential bytea, id uuid, currency text, amount bigint) FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.take_out(credential bytea, id uuid, currency text, amount bigint) TO stoa_app;
-
-REVOKE ALL ON FUNCTION payouts.take_report(credential bytea, id uuid, sha256 bytea, message_id text, batch_reference text, count integer, control_sum bigint, group_state text, group_reason text, end_to_end_ids text[], states text[], reasons text[], amounts bigint[], OUT outcome text, OUT detail text, OUT settled integer, OUT rejected integer, OUT returned integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.take_report(credential bytea, id uuid, sha256 bytea, message_id text, batch_reference text, count integer, control_sum bigint, group_state text, group_reason text, end_to_end_ids text[], states text[], reasons text[], amounts bigint[], OUT outcome text, OUT detail text, OUT settled integer, OUT rejected integer, OUT returned integer) TO stoa_app;
-
-REVOKE ALL ON FUNCTION payouts.waiting_for(credential bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.waiting_for(credential bytea) TO stoa_app;
-
 REVOKE ALL ON FUNCTION pg_catalog.lo_creat(integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pg_catalog.lo_create(oid) FROM PUBLIC;
@@ -9614,8 +8794,6 @@ REVOKE ALL ON FUNCTION questions.question_under(credential bytea, view_entry uui
 GRANT ALL ON FUNCTION questions.question_under(credential bytea, view_entry uuid) TO stoa_app;
 
 REVOKE ALL ON FUNCTION questions.questionable(credential bytea, entry uuid) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION questions.viewed_by_auditor(credential bytea, view_entry uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION questions.waiting(credential bytea, wanted text) FROM PUBLIC;
 GRANT ALL ON FUNCTION questions.waiting(credential bytea, wanted text) TO stoa_app;
@@ -9667,6 +8845,11 @@ GRANT ALL ON FUNCTION register.request_correction(credential bytea, id uuid, ref
 
 REVOKE ALL ON FUNCTION register.sealing_key(code text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION register.tell_of_guardianship() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION register.unseen_children(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION register.unseen_children(credential bytea) TO stoa_app;
+
 REVOKE ALL ON FUNCTION web.choose_language(session_hash bytea, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION web.choose_language(session_hash bytea, language text) TO stoa_app;
 
@@ -9714,6 +8897,8 @@ GRANT SELECT ON TABLE access_log.checkpoint TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE access_log.confirmation TO stoa_app;
 
+GRANT SELECT ON TABLE access_log.consent_event TO stoa_auditor;
+
 GRANT SELECT,INSERT ON TABLE access_log.cosignature TO stoa_app;
 GRANT SELECT ON TABLE access_log.cosignature TO stoa_auditor;
 
@@ -9724,12 +8909,18 @@ GRANT INSERT ON TABLE access_log.halt TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.halt_end TO stoa_auditor;
 
-GRANT SELECT,INSERT ON TABLE access_log.own_view TO stoa_door;
-
 GRANT SELECT,INSERT,DELETE ON TABLE access_log.organisation_hour TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE access_log.own_view TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.queue TO stoa_auditor;
 GRANT SELECT,INSERT,DELETE ON TABLE access_log.queue TO stoa_door;
+
+GRANT SELECT ON TABLE access_log.record TO stoa_auditor;
+GRANT SELECT,INSERT ON TABLE access_log.record TO stoa_door;
+
+GRANT SELECT ON TABLE access_log.record_queue TO stoa_auditor;
+GRANT SELECT,INSERT,DELETE ON TABLE access_log.record_queue TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.staff_reason TO stoa_app;
 GRANT SELECT ON TABLE access_log.staff_reason TO stoa_auditor;
@@ -9745,12 +8936,6 @@ GRANT SELECT,INSERT,UPDATE ON TABLE access_log.subject_head TO stoa_door;
 GRANT SELECT ON TABLE access_log.tile TO stoa_app;
 GRANT SELECT ON TABLE access_log.tile TO stoa_auditor;
 GRANT SELECT,INSERT ON TABLE access_log.tile TO stoa_door;
-
-GRANT SELECT,INSERT ON TABLE benefits.decision TO stoa_door;
-GRANT SELECT ON TABLE benefits.decision TO stoa_auditor;
-
-GRANT SELECT,INSERT ON TABLE benefits.disbursement TO stoa_door;
-GRANT SELECT ON TABLE benefits.disbursement TO stoa_auditor;
 
 GRANT SELECT ON TABLE benefits.programme TO stoa_app;
 GRANT SELECT ON TABLE benefits.programme TO stoa_auditor;
@@ -9784,10 +8969,6 @@ GRANT SELECT ON TABLE disputes.category TO stoa_app;
 GRANT SELECT ON TABLE disputes.category TO stoa_auditor;
 GRANT SELECT ON TABLE disputes.category TO stoa_door;
 
-GRANT SELECT,INSERT ON TABLE disputes.decision TO stoa_door;
-
-GRANT SELECT,INSERT ON TABLE disputes.dispute TO stoa_door;
-
 GRANT SELECT,INSERT ON TABLE disputes.escalation TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE disputes.message TO stoa_door;
@@ -9805,6 +8986,8 @@ GRANT SELECT,INSERT ON TABLE exchange.notice_number TO stoa_door;
 GRANT SELECT,INSERT,DELETE ON TABLE exchange.notice_queue TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE exchange.pseudonym TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE ON TABLE exchange.request_nonce TO stoa_door;
 
 GRANT SELECT ON TABLE exchange.signed_answer TO stoa_auditor;
 GRANT SELECT,INSERT ON TABLE exchange.signed_answer TO stoa_door;
@@ -9854,43 +9037,8 @@ GRANT SELECT ON TABLE payments.bill_line TO stoa_auditor;
 GRANT SELECT,INSERT ON TABLE payments.payment TO stoa_door;
 GRANT SELECT ON TABLE payments.payment TO stoa_auditor;
 
-GRANT SELECT,INSERT ON TABLE payouts.batch TO stoa_door;
-GRANT SELECT ON TABLE payouts.batch TO stoa_auditor;
-
-GRANT SELECT ON TABLE payouts.channel TO stoa_door;
-GRANT SELECT ON TABLE payouts.channel TO stoa_auditor;
-
-GRANT SELECT,INSERT ON TABLE payouts.decision TO stoa_door;
-GRANT SELECT ON TABLE payouts.decision TO stoa_auditor;
-
-GRANT SELECT,INSERT ON TABLE payouts.destination TO stoa_door;
-
-GRANT SELECT,INSERT ON TABLE payouts.destination_end TO stoa_door;
-
-GRANT SELECT,INSERT ON TABLE payouts.event TO stoa_door;
-GRANT SELECT ON TABLE payouts.event TO stoa_auditor;
-
-GRANT SELECT,INSERT ON TABLE payouts.file TO stoa_door;
-GRANT SELECT ON TABLE payouts.file TO stoa_auditor;
-
-GRANT SELECT,INSERT ON TABLE payouts.instruction TO stoa_door;
-GRANT SELECT ON TABLE payouts.instruction TO stoa_auditor;
-
-GRANT SELECT,INSERT ON TABLE payouts.item TO stoa_door;
-GRANT SELECT ON TABLE payouts.item TO stoa_auditor;
-
-GRANT SELECT,INSERT ON TABLE payouts.report TO stoa_door;
-GRANT SELECT ON TABLE payouts.report TO stoa_auditor;
-
-GRANT SELECT,INSERT,UPDATE ON TABLE payouts.state TO stoa_door;
-GRANT SELECT ON TABLE payouts.state TO stoa_auditor;
-
 GRANT SELECT ON TABLE public.migration TO stoa_app;
 GRANT SELECT ON TABLE public.migration TO stoa_auditor;
-
-GRANT SELECT,INSERT ON TABLE register.correction_answer TO stoa_door;
-
-GRANT SELECT,INSERT ON TABLE register.correction_request TO stoa_door;
 
 GRANT INSERT ON TABLE register.import_staging TO stoa_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.import_staging TO stoa_door;
