@@ -64,6 +64,25 @@ struct PayOffice: Sendable {
         return id
     }
 
+    /// So many payments of 1, 2, 3 … minor units to one resident, set aside as one transfer.
+    func owe(_ count: Int, to resident: FixtureResident) async throws {
+        try await city.owner.exclusive { connection in
+            try await connection.execute(
+                """
+                SELECT ledger.post_transfers(ARRAY[gen_random_uuid()], '{post}', ARRAY[c.bank], ARRAY[c.set_aside], ARRAY[\(count * (count + 1) / 2)], '{EUR}', '{Owed}',
+                                             '{NULL}', '{system}', '{test}')
+                FROM payouts.channel AS c
+                """)
+            try await connection.execute(
+                """
+                INSERT INTO payouts.instruction (id, kind, pays, issue, resident_id, source, currency, amount, end_to_end_id)
+                SELECT x.id, 'refund', x.id, 1, \(resident.id), \(funding), 'EUR', x.n, 'P' || lpad(upper(to_hex(x.n)), 16, '0')
+                FROM (SELECT gen_random_uuid() AS id, n FROM generate_series(1, \(Int32(count))) AS n) AS x
+                """)
+            try await connection.execute("INSERT INTO payouts.event (instruction_id, number, state) SELECT id, 1, 'waiting' FROM payouts.instruction")
+        }
+    }
+
     func prepare(by staff: FixtureStaff? = nil, id: PayoutBatchID = .new()) async throws -> PayoutBatchID {
         let outcome = try await word(
             "SELECT outcome FROM payouts.prepare(\((staff ?? preparer).session.hash.bytes), \(id), 'EUR', (public.stoa_now())::date)")

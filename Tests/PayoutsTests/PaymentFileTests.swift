@@ -78,16 +78,8 @@ struct PaymentFileTests {
     @Test("Killed in the middle, it is written again from the start: the same bytes, and never half a file under its name")
     func killed() async throws {
         let office = try await PayOffice()
-        let ada = try await office.resident(wallet: 10_000_000)
-        // Three reads' worth, set aside in one statement.
-        try await office.city.owner.exclusive { connection in
-            _ = try await connection.query(
-                OneValue(
-                    """
-                    SELECT payouts.instruct(gen_random_uuid(), 'refund', gen_random_uuid(), 1, \(ada.id), (SELECT id FROM ledger.account WHERE kind = 'wallet'), 'EUR', n, 'system', 'x')
-                    FROM generate_series(1, 2100) AS n
-                    """, of: String.self))
-        }
+        // Three reads' worth.
+        try await office.owe(2100, to: try await office.resident())
         let batch = try await office.approvedBatch()
         #expect(batch.count == 2100)
         let files = office.files()
