@@ -29,8 +29,9 @@ LoadModule auth_openidc_module {modules}/mod_auth_openidc.so
 DocumentRoot {folder}/pages
 OIDCProviderMetadataURL {issuer}/.well-known/openid-configuration
 OIDCClientID {client_id}
-OIDCProviderTokenEndpointAuth private_key_jwt
+# The key first: without one the module does not know the method.
 OIDCPrivateKeyFiles apache#{folder}/key.pem
+OIDCProviderTokenEndpointAuth private_key_jwt
 OIDCPKCEMethod S256
 OIDCScope "openid profile"
 OIDCRedirectURI http://127.0.0.1:{port}/secure/signed-in

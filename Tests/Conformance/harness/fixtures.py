@@ -117,7 +117,7 @@ def activity_on(demo, accepts):
                 if accepts(purpose["legal_basis"]) and organisation.get("subjects"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sign_in(base_url):
     """`sign_in(person)`: a visitor with the session of that resident or member of staff."""
     def enter(person, language="en"):
