@@ -27,20 +27,21 @@ PROOF_MS_MAX = 5
 SEQUENCED_SECONDS_MAX = 600
 
 ENTRIES = """
+WITH made AS (
 INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes, purpose,
                               legal_basis, law, case_reference, outcome)
 SELECT gen_random_uuid(), now() - (%(number)s || ' days')::interval - s.n * interval '1 second', s.id, 'organisation', c.id, 'organisation',
     c.organisation_id, c.id, 'disclose', '{given_names,family_name}', 'scale', 'public_task', 'City Services Act § 8', 'SCALE-1', 'permitted'
 FROM scale_subject AS s, openid.client AS c WHERE c.id = %(client)s AND s.n BETWEEN %(first)s AND %(last)s
+RETURNING id)
+INSERT INTO scale_made SELECT id FROM made
 """
 # What access_log.sequence does, with the entries of one number in every chain at once.
 LEAVES = """
 WITH next AS (
     SELECT e.id, e.subject_id, coalesce(h.number, 0) + 1 AS number, h.commitment AS previous,
         sha256('stoa access entry v1\\012'::bytea || e.salt || access_log.canonical(e, coalesce(h.number, 0) + 1, h.commitment)) AS commitment
-    FROM access_log.entry AS e LEFT JOIN access_log.subject_head AS h ON h.subject_id = e.subject_id
-    WHERE e.purpose = 'scale' AND NOT EXISTS (SELECT FROM access_log.leaf AS l WHERE l.entry_id = e.id) AND e.subject_id IN (
-        SELECT s.id FROM scale_subject AS s WHERE s.n BETWEEN %(first)s AND %(last)s)
+    FROM scale_made AS m JOIN access_log.entry AS e ON e.id = m.id LEFT JOIN access_log.subject_head AS h ON h.subject_id = e.subject_id
 ), head AS (
     INSERT INTO access_log.subject_head (subject_id, number, commitment) SELECT n.subject_id, n.number, n.commitment FROM next AS n
     ON CONFLICT (subject_id) DO UPDATE SET number = excluded.number, commitment = excluded.commitment
@@ -63,6 +64,8 @@ def grow(server, connection, client_id, entries, read):
     """Adds entries until the log holds so many, a head over every LEAVES_PER_HEAD. `read` makes one more, which makes the sequencer work."""
     subjects = entries // ENTRIES_PER_SUBJECT
     connection.execute("CREATE TEMPORARY TABLE IF NOT EXISTS scale_subject (n bigint PRIMARY KEY, id uuid NOT NULL)")
+    # Named, so that no plan has to find out which entries lack a leaf: a wrong one took minutes for what takes seconds.
+    connection.execute("CREATE TEMPORARY TABLE IF NOT EXISTS scale_made (id uuid NOT NULL)")
     have = connection.execute("SELECT count(*) FROM scale_subject").fetchone()[0]
     connection.execute("INSERT INTO scale_subject SELECT n, gen_random_uuid() FROM generate_series(%s::bigint, %s::bigint) AS n", (have + 1, subjects))
     connection.execute("ANALYZE scale_subject")
@@ -72,8 +75,10 @@ def grow(server, connection, client_id, entries, read):
             # The sequencer may give leaves to entries of its own meanwhile: it waits for this one's lock.
             with connection.transaction():
                 connection.execute("SELECT pg_advisory_xact_lock(7308895158)")
+                connection.execute("TRUNCATE scale_made")
                 connection.execute(ENTRIES, part)
-                connection.execute(LEAVES, part)
+                connection.execute("ANALYZE scale_made")
+                connection.execute(LEAVES)
             size = leaves(connection)
             read()
             until(lambda: newest_head(connection) > size, SEQUENCED_SECONDS_MAX, f"a head over {size:,} leaves")
@@ -122,13 +127,15 @@ def measure(server):
         return answer.json()["access_entry"]
 
     own = [read() for _ in range(OWN_ENTRIES)]
-    visitor, found = Visitor(server.base_url), {}
-    visitor.sign_in(resident["username"], resident["password"])
+    found = {}
     with server.connect() as connection:
         for entries in (SMALL, LARGE):
             say(f"growing the log to {entries:,} entries")
             grow(server, connection, organisation["client_id"], entries, read)
             say("pages and proofs")
+            # Anew each time: growing takes longer than a session may be idle.
+            visitor = Visitor(server.base_url)
+            visitor.sign_in(resident["username"], resident["password"])
             app = app_session(server, resident, scope="access_log")
             found[entries] = pages(visitor, organisation["name"]), proofs(app, server.base_url, own)
     small, large = found[SMALL], found[LARGE]
