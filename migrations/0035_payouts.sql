@@ -365,7 +365,11 @@ BEGIN
         JOIN payouts.destination AS d ON d.resident_id = r.id
         WHERE d.id = end_account.destination
         ON CONFLICT DO NOTHING;
-    RETURN FOUND;
+    IF FOUND THEN RETURN true; END IF;
+    -- Null: no account of theirs.
+    RETURN (SELECT false FROM ledger.holder(end_account.credential, '{}') AS h
+        JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
+        JOIN payouts.destination AS d ON d.resident_id = r.id WHERE d.id = end_account.destination);
 END
 $$;
 

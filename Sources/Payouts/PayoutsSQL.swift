@@ -26,7 +26,7 @@ struct EndAccount: Query {
 
     var sql: SQL { "SELECT payouts.end_account(\(credential.bytes), \(id))" }
 
-    func decode(_ row: inout RowReader) throws -> Bool { try row.next() }
+    func decode(_ row: inout RowReader) throws -> Bool? { try row.next() }
 }
 
 /// The resident's accounts as they lie sealed: `payouts.accounts_of`.

@@ -22,6 +22,10 @@ def operations(base_url):
     return [(method, path, bool(operation.get("security", []))) for method, path, operation in contract.operations(base_url)]
 
 
+# What a statement needs, so that only the token is wrong.
+PERIODS = {"statement": "?from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z", "balance": "?before=2026-01-01T00:00:00Z"}
+
+
 def filled(path, identifier=None):
     return re.sub(r"\{[^}]+\}", identifier or str(uuid.uuid4()), path)
 
@@ -57,7 +61,7 @@ def test_the_other_kind_of_token(operations, base_url, app_token, organisation_t
     for method, path in protected(operations):
         for_organisations = "/exchange/" in path or "/ledger/" in path
         wrong = app if for_organisations else organisation
-        answer = wrong.call(method, filled(path), json=None if method == "GET" else organisation_body(path) if for_organisations else {},
+        answer = wrong.call(method, filled(path) + PERIODS.get(path.rsplit("/", 1)[1], ""), json=None if method == "GET" else organisation_body(path) if for_organisations else {},
                             headers={"Idempotency-Key": "wrong-caller"})
         assert answer.status_code == 403, f"{method} {path}: {answer.status_code} {answer.text[:300]}"
         assert_problem(answer, 403)

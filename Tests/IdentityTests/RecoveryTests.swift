@@ -51,6 +51,23 @@ struct RecoveryTests {
         #expect(try await house.messages() == ["password_changed", "recovery_code_used", "recovery_codes_made", "welcome"])
     }
 
+    @Test("Two codes of one list are one factor, also in the session that the first one opened")
+    func oneListIsOneFactor() async throws {
+        let house = try await Household()
+        try await house.resident(.username("ada"))
+        let codes = try await house.identity.makeCodes(.recoveryCodes, try await house.session("ada")).codes
+        guard case .session(let token) = try await recover(house, codes[0]) else {
+            Issue.record("the code opened no session")
+            return
+        }
+        let hmac = [UInt8](repeating: 1, count: 32)
+        for (credential, attempts) in [(CredentialHash(token: token), 0), (try await house.session("ada"), 1)] {
+            let asked: SQL = "SELECT count(*) FROM identity.begin_factor_attempt(\(credential.bytes), 'recovery_codes', \(hmac))"
+            let found: Int = try await house.city.app.exclusive { try await $0.one(OneValue(asked)) }
+            #expect(found == attempts)
+        }
+    }
+
     @Test("Where there is a second factor it is asked for as well, and another recovery code is none")
     func withSecondFactor() async throws {
         let house = try await Household()

@@ -135,6 +135,22 @@ struct AppTokenTests {
         }
     }
 
+    @Test("A code is worth nothing once its resident has signed out")
+    func signedOut() async throws {
+        try await Town.serve { town, client in
+            let ada = try await town.city.resident()
+            let browser = CityBrowser(client, session: ada.session)
+            let app = App()
+            let page = try await app.begin(browser)
+            _ = try await browser.get(page)
+            let answered = try await browser.post(page + "/allow", [])
+            let code = try #require(parameters(of: answered.headers[.location])["code"])
+            try await town.city.revoke(ada.session)
+            let answer = try await app.redeem(code, client)
+            #expect(answer.error == "invalid_grant")
+        }
+    }
+
     @Test("A code belongs to the resident whose session answered, whoever began")
     func whose() async throws {
         try await Town.serve { town, client in

@@ -181,6 +181,24 @@ struct RefreshTests {
         }
     }
 
+    @Test("a code that was not redeemed is worth nothing once the resident has ended the service, or signed out")
+    func endedBeforeRedeemed() async throws {
+        try await ServiceTown.serve { story, client in
+            let ada = try await story.city.resident()
+            let browser = CityBrowser(client, session: ada.session)
+            let ended = try #require(try await story.service.signIn(browser, lasting)["code"])
+            _ = try await browser.get("/connected-services")
+            _ = try await browser.post("/connected-services/clinic-web/end", [])
+            let afterEnd = try await story.service.redeem(ended, client)
+            #expect(afterEnd.error == "invalid_grant")
+            let another = story.another
+            let open = try #require(try await another.signIn(browser)["code"])
+            try await story.city.revoke(ada.session)
+            let afterSignOut = try await another.redeem(open, client)
+            #expect(afterSignOut.error == "invalid_grant")
+        }
+    }
+
     @Test("Residents see the services that they sign in at, and end one: signed out there, nothing renewed, the consent withdrawn, asked again next time")
     func connectedServices() async throws {
         try await ServiceTown.serve { story, client in

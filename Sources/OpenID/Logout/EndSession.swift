@@ -37,8 +37,10 @@ public struct EndSessionRoutes: Sendable {
     @Sendable func signOut(_ request: Request, _ context: WebContext) async throws -> Response {
         let wish = try await wish(OAuthParameters(context.form))
         if case .resident(let resident) = context.caller {
-            try await database.execute(revoke(resident.credential))
+            // As the city's own button does it: on a shared computer everything ends.
+            try await database.execute("SELECT identity.sign_out(\(resident.credential.bytes))")
             SessionCookie.clear(in: context)
+            SignInCookie.clear(in: context)
         }
         if wish.location == nil { context.notice("identity.signed_out") }
         return context.redirect(to: wish.location ?? "/")

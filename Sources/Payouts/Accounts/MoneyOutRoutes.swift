@@ -55,7 +55,7 @@ public struct MoneyOutRoutes: Sendable {
     }
 
     @Sendable func endAccount(_ request: Request, _ context: ResidentContext) async throws -> Response {
-        let isEnded = try await accounts.end(context.parameter("id"), by: context.resident.credential)
+        guard let isEnded = try await accounts.end(context.parameter("id"), by: context.resident.credential) else { throw Problem.notFound }
         context.notice(isEnded ? "payouts.account.ended" : "payouts.account.was_ended")
         return context.redirect(to: "/payout-account")
     }

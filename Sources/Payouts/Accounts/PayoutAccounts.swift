@@ -58,8 +58,8 @@ public struct PayoutAccounts: Sendable {
         }
     }
 
-    /// - Returns: false for an account that is not theirs or was taken back before.
-    func end(_ id: PayoutAccountID, by credential: CredentialHash) async throws -> Bool {
+    /// - Returns: false for an account that was taken back before; nil for one that is not theirs.
+    func end(_ id: PayoutAccountID, by credential: CredentialHash) async throws -> Bool? {
         try await database.one(EndAccount(credential: credential, id: id))
     }
 
