@@ -3949,7 +3949,8 @@ BEGIN
     SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(begin_factor_attempt.credential) AS h;
     -- Two codes of one list are one factor.
     IF NOT FOUND OR begin_factor_attempt.kind = 'recovery_codes' AND EXISTS (
-        SELECT FROM identity.sign_in AS i WHERE i.hash = begin_factor_attempt.credential AND i.first_factor = 'recovery_code')
+        SELECT FROM identity.sign_in AS i WHERE i.hash = begin_factor_attempt.credential AND i.first_factor = 'recovery_code'
+        UNION ALL SELECT FROM web.credential AS c WHERE c.hash = begin_factor_attempt.credential AND c.first_factor = 'recovery_code')
     THEN RETURN; END IF;
     RETURN QUERY
         SELECT t.outcome, t.wait_minutes, f.id, f.sealed_secret, f.salt,
@@ -8564,7 +8565,11 @@ BEGIN
         JOIN payouts.destination AS d ON d.resident_id = r.id
         WHERE d.id = end_account.destination
         ON CONFLICT DO NOTHING;
-    RETURN FOUND;
+    IF FOUND THEN RETURN true; END IF;
+    -- Null: no account of theirs.
+    RETURN (SELECT false FROM ledger.holder(end_account.credential, '{}') AS h
+        JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
+        JOIN payouts.destination AS d ON d.resident_id = r.id WHERE d.id = end_account.destination);
 END
 $$;
 
@@ -9720,6 +9725,13 @@ BEGIN
         outcome := 'key_differs';
         RETURN;
     END IF;
+    -- Whoever signed out within this minute is not signed in anywhere by it. Locked: a sign-out at this very moment waits, and finds what was issued, or was first.
+    PERFORM FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        WHERE c.account_id = code.account_id AND c.id = code.session_id AND c.kind = 'session' AND web.is_live(c) FOR SHARE OF c;
+    IF NOT FOUND THEN
+        outcome := 'session_ended';
+        RETURN;
+    END IF;
     issued_at := public.stoa_now();
     IF NOT 'openid' = ANY (code.scope) THEN
         INSERT INTO web.credential (hash, kind, account_id, client_id, scope, authenticator_assurance, authorization_code_hash, expires_at)
@@ -9729,13 +9741,14 @@ BEGIN
         redeem_authorization_code.scope := code.scope;
         RETURN;
     END IF;
-    -- Whoever signed out within this minute is not signed in anywhere by it.
+    -- Nor whoever ended the service meanwhile.
     SELECT k.organisation_id, p.resident_id, p.pseudonym, r.identity_assurance INTO service
         FROM openid.client AS k JOIN identity.account AS a ON a.id = code.account_id AND a.closed_at IS NULL
         JOIN register.resident AS r ON r.id = a.resident_id
         JOIN exchange.pseudonym AS p ON p.resident_id = r.id AND p.organisation_id = k.organisation_id
-        JOIN web.credential AS c ON c.account_id = code.account_id AND c.id = code.session_id AND c.kind = 'session' AND web.is_live(c)
-        WHERE k.id = code.client_id;
+        JOIN openid.connection AS n ON n.account_id = a.id AND n.client_id = k.id AND n.ended_at IS NULL
+        WHERE k.id = code.client_id
+        FOR SHARE OF n;
     IF service IS NULL THEN
         outcome := 'session_ended';
         RETURN;
