@@ -129,7 +129,7 @@ def crawl(visitor, start, avoid=()):
         page = Page(answer.text)
         for form in page.forms:
             target = urllib.parse.urlsplit(urllib.parse.urljoin(answer.url, form.action)).path
-            if form.method == "post" and not target.endswith(("sign-out", "language")):
+            if form.method == "post" and not target.endswith(("sign-out", "language", "/leave")):
                 targets.add(target)
         for link in page.links:
             parts = urllib.parse.urlsplit(urllib.parse.urljoin(answer.url, link))
