@@ -16,7 +16,7 @@ extension Dispute {
     fileprivate init(_ row: inout RowReader) throws {
         id = DisputeID(try row.next(UUID.self))
         reference = try row.next()
-        let kind: DisputedKind = try known(try row.next(), column: "about_kind")
+        let kind = try row.next(word: DisputedKind.self)
         let aboutID = try row.next(UUID.self)
         let aboutReference = try row.next(String.self)
         let title = try LocalisedText(row.next())
@@ -28,7 +28,7 @@ extension Dispute {
         openedAt = try row.next()
         dueAt = try row.next()
         isLate = try row.next()
-        state = try known(try row.next(), column: "state")
+        state = try row.next(word: DisputeState.self)
         closedAt = try row.next()
         refunded = try row.next(Int64?.self).map { Money(minorUnits: $0, currency: currency) }
     }
@@ -88,7 +88,7 @@ struct OpenDispute: Query {
 
     func decode(_ row: inout RowReader) throws -> Row {
         Row(
-            outcome: try known(try row.next(), column: "outcome"), dispute: try row.next(UUID?.self).map { DisputeID($0) },
+            outcome: try row.next(word: OpenDisputeOutcome.self), dispute: try row.next(UUID?.self).map { DisputeID($0) },
             resident: try row.next(UUID?.self).map { ResidentID($0) })
     }
 }
@@ -148,7 +148,7 @@ struct WriteWords: Query {
     let sealedWords: [UInt8]
 
     var sql: SQL { "SELECT disputes.write(\(credential.bytes), \(dispute), \(message), \(sealedWords))" }
-    func decode(_ row: inout RowReader) throws -> WriteOutcome { try known(try row.next(), column: "outcome") }
+    func decode(_ row: inout RowReader) throws -> WriteOutcome { try row.next(word: WriteOutcome.self) }
 }
 
 /// A dispute that waits for a caseworker, without what it says.
@@ -179,7 +179,7 @@ struct WaitingDisputes: Query {
 
     func decode(_ row: inout RowReader) throws -> WaitingDispute {
         WaitingDispute(
-            reference: try row.next(), category: try row.next(), kind: try known(try row.next(), column: "about_kind"), openedAt: try row.next(),
+            reference: try row.next(), category: try row.next(), kind: try row.next(word: DisputedKind.self), openedAt: try row.next(),
             dueAt: try row.next(), isLate: try row.next(), waitsForResident: try row.next(), residentID: ResidentID(try row.next(UUID.self)))
     }
 }
@@ -217,7 +217,7 @@ struct Reply: Query {
     var sql: SQL { "SELECT outcome, resident FROM disputes.reply(\(credential.bytes), \(dispute), \(message), \(sealedWords))" }
 
     func decode(_ row: inout RowReader) throws -> Row {
-        Row(outcome: try known(try row.next(), column: "outcome"), resident: try row.next(UUID?.self).map { ResidentID($0) })
+        Row(outcome: try row.next(word: WriteOutcome.self), resident: try row.next(UUID?.self).map { ResidentID($0) })
     }
 }
 
@@ -241,7 +241,7 @@ struct DecideDispute: Query {
     }
 
     func decode(_ row: inout RowReader) throws -> Row {
-        Row(outcome: try known(try row.next(), column: "outcome"), resident: try row.next(UUID?.self).map { ResidentID($0) })
+        Row(outcome: try row.next(word: DecideOutcome.self), resident: try row.next(UUID?.self).map { ResidentID($0) })
     }
 }
 
@@ -279,7 +279,7 @@ struct WaitingRefunds: Query {
         return WaitingRefund(
             decision: decision, reference: reference, category: category, receiptCode: receiptCode,
             paid: Money(minorUnits: try row.next(), currency: currency), refund: Money(minorUnits: try row.next(), currency: currency),
-            finding: try known(try row.next(), column: "finding"), grounds: try row.next(), decidedBy: try row.next(), decidedByViewer: try row.next(),
+            finding: try row.next(word: DisputeFinding.self), grounds: try row.next(), decidedBy: try row.next(), decidedByViewer: try row.next(),
             decidedAt: try row.next())
     }
 }
@@ -308,7 +308,7 @@ struct ApproveRefund: Query {
     }
 
     func decode(_ row: inout RowReader) throws -> Row {
-        let outcome: ApprovalOutcome = try known(try row.next(), column: "outcome")
+        let outcome = try row.next(word: ApprovalOutcome.self)
         let (resident, amount, currency) = (try row.next(UUID?.self), try row.next(Int64?.self), try row.next(String?.self))
         let (reference, language) = (try row.next(String?.self), try row.next(String?.self).flatMap { Language(rawValue: $0) } ?? .english)
         guard let resident, let amount, let currency, let reference else { return Row(outcome: outcome, paid: nil) }
@@ -324,7 +324,7 @@ struct RefuseRefund: Query {
     let reason: String
 
     var sql: SQL { "SELECT disputes.refuse_refund(\(credential.bytes), \(decision), \(reason))" }
-    func decode(_ row: inout RowReader) throws -> ApprovalOutcome { try known(try row.next(), column: "outcome") }
+    func decode(_ row: inout RowReader) throws -> ApprovalOutcome { try row.next(word: ApprovalOutcome.self) }
 }
 
 /// A refund that somebody else did not approve.
@@ -370,7 +370,7 @@ struct LateDisputes: Query {
     var sql: SQL { "SELECT reference, category, due_at, state FROM disputes.escalated(\(credential.bytes))" }
 
     func decode(_ row: inout RowReader) throws -> LateDispute {
-        LateDispute(reference: try row.next(), category: try row.next(), dueAt: try row.next(), state: try known(try row.next(), column: "state"))
+        LateDispute(reference: try row.next(), category: try row.next(), dueAt: try row.next(), state: try row.next(word: DisputeState.self))
     }
 }
 
@@ -412,10 +412,4 @@ struct PublicFigures: Query {
                 opened: Int(opened), waiting: Int(waiting), late: Int(late), medianDays: median, upheld: Int(upheld), partlyUpheld: Int(partly),
                 rejected: Int(rejected)))
     }
-}
-
-/// A word of the database that this server must know.
-private func known<Word: RawRepresentable>(_ text: String, column: String) throws -> Word where Word.RawValue == String {
-    guard let word = Word(rawValue: text) else { throw DatabaseError.decoding(column: column, reason: "is a word that this server does not know") }
-    return word
 }

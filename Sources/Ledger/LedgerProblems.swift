@@ -81,7 +81,7 @@ extension TransferOutcome {
         case .periodClosed:
             return refused(
                 "period-closed", .unprocessableContent, "Period closed",
-                "The books are closed for the moment in effective_at. Send a later one, or leave it out for now.")
+                "The books are closed for the moment in effective_at. Send a later one, or leave it out: then the moment of posting counts.")
         case .holdUnknown:
             return refused(
                 "hold-unknown", .unprocessableContent, "Hold unknown",

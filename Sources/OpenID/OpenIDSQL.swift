@@ -290,7 +290,7 @@ struct Standing: Sendable {
     let purpose: LocalisedText?
     let explanation: LocalisedText?
     let policyVersion: Int?
-    /// What it asks for now, of what it may ever ask for.
+    /// What it asks for this time, of what it may ever ask for.
     let attributes: [String]
     /// What the resident shares with it already.
     let shared: [String]

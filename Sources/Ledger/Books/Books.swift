@@ -73,7 +73,7 @@ struct Books: Sendable {
     }
 
     /// Nil when there is no such account, or it is a wallet.
-    /// - Parameter end: nil for now.
+    /// - Parameter end: nil: this moment.
     func account(_ id: LedgerAccountID, from start: Date, to end: Date?, by credential: CredentialHash) async throws -> BookedAccount? {
         try await database.query(StaffAccount(credential: credential, account: id, from: start, to: end)).first
     }

@@ -33,7 +33,7 @@ struct StatementPage: Query {
     let credential: CredentialHash
     let account: LedgerAccountID
     let from: Date
-    /// Nil for now, for staff only.
+    /// Nil: this moment; for staff only.
     let to: Date?
     let after: StatementPlace?
     let count: Int
@@ -65,7 +65,7 @@ struct StatementPage: Query {
 /// `ledger.trial_balance`
 struct TrialBalance: Query {
     let credential: CredentialHash
-    /// Nil for now.
+    /// Nil: this moment.
     let before: Date?
 
     var sql: SQL {
