@@ -57,11 +57,12 @@ struct CityServer {
     }
 
     private var loops: [(String, @Sendable () async -> Void)] {
-        let (database, sequencer, noticeDelivery, rules, logger, say) = (
-            city.database, city.sequencer, city.noticeDelivery, configuration.anomalies, self.logger, self.say)
+        let (database, sequencer, noticeDelivery, outgoing, rules, logger, say) = (
+            city.database, city.sequencer, city.noticeDelivery, city.outgoing, configuration.anomalies, self.logger, self.say)
         var loops: [(String, @Sendable () async -> Void)] = [
             ("sequencer", { await sequencer.run() }),
             ("webhooks", { await noticeDelivery.run() }),
+            ("outgoing messages", { await outgoing.run() }),
             (
                 "janitor",
                 {
@@ -103,6 +104,8 @@ private func removeEnded(from database: Database) async throws {
     try await OpenIDJanitor.removeEnded(from: database)
     try await database.execute("SELECT exchange.remove_past_volume()")
     try await database.execute("DELETE FROM identity.failed_sign_in WHERE at < public.stoa_now() - interval '1 day'")
+    try await database.execute("SELECT delivery.remove_done()")
+    try await database.execute("SELECT identity.remove_unproven()")
     try await ConsentJanitor.recordExpiries(in: database)
     // Twice the time that a client may sensibly take to ask again with the same key.
     try await database.execute("DELETE FROM web.idempotency_key WHERE created_at < public.stoa_now() - interval '2 days'")
