@@ -134,7 +134,7 @@ let package = Package(
         tests("Exchange", ["City", "TestSupport", "Postgres", "Primitives", "Register", "AccessLog", "TransparencyLog", "Web", "Consent", hummingbird, hummingbirdTesting, crypto, httpTypes, nio, logging]),
         tests("Catalogue", ["City", "TestSupport", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("AccessLog", ["City", "TestSupport", "Postgres", "Primitives", "Register", "TransparencyLog", "Web", "Witness", hummingbirdTesting, crypto, httpTypes, nio, logging]),
-        tests("Identity", ["City", "Delivery", "TestSupport", "Messages", "Postgres", "Primitives", "Register", "Web", hummingbirdTesting, logging]),
+        tests("Identity", ["City", "Delivery", "TestSupport", "Messages", "Postgres", "Primitives", "Register", "Web", hummingbirdTesting, logging, httpTypes]),
         tests("Delivery", ["City", "AccessLog", "Postgres", "Primitives", "Register", "TestSupport", "Web", hummingbird, hummingbirdTesting, httpTypes, nio, nioPosix, logging]),
         tests("Messages", ["City", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("DataExport", ["City", "AccessLog", "Consent", "Ledger", "Messages", "Payments", "Questions", "Register", "TransparencyLog", "Postgres", "Primitives", "Web", hummingbirdTesting, crypto, httpTypes]),

@@ -1,6 +1,7 @@
 // The running server: the site on its port, the sequencer, what is cleaned up now and then, and a stop that finishes what was begun.
 import AccessLog
 import Consent
+import Delivery
 import Exchange
 import Foundation
 import Hummingbird

@@ -2,6 +2,7 @@
 import AccessLog
 import City
 import Foundation
+import HTTPTypes
 import Postgres
 import Primitives
 import Register

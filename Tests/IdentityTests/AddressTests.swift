@@ -2,6 +2,7 @@
 import City
 import Delivery
 import Foundation
+import HTTPTypes
 import HummingbirdTesting
 import Logging
 import Messages

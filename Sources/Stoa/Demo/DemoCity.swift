@@ -139,7 +139,7 @@ struct DemoLoader {
             do {
                 let account = try await identity.register(Registration(names: [name], password: password, language: resident.language))
                 if let number = resident.nationalNumber { try await prove(number, account: account.publicCode) }
-            } catch RegistrationError.namesTaken {
+            } catch RegistrationError.usernameTaken {
                 // Made at an earlier start; one that was interrupted before the counter is linked now.
                 if let number = resident.nationalNumber, try await owner.one(AccountFacts(nameHMAC: keys.lookup.signInName(name.normalForm))).assurance == 0 {
                     let code = try await owner.one(AccountFacts(nameHMAC: keys.lookup.signInName(name.normalForm))).publicCode
