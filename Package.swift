@@ -104,6 +104,7 @@ let package = Package(
         slice("DataExport", ["AccessLog", "TransparencyLog"]),
         slice("DataTracker", ["AccessLog", "Register"]),
         slice("Questions", ["AccessLog", "Register", "Messages"]),
+        slice("Disputes", ["AccessLog", "Register", "Ledger", "Messages"]),
         slice("Benefits", ["AccessLog", "Ledger", "Messages"]),
         slice("Casework", ["AccessLog", "Register", "Identity", "Consent", "Messages"]),
 
@@ -112,7 +113,7 @@ let package = Package(
             name: "Stoa",
             dependencies: [
                 "Primitives", "Postgres", "TransparencyLog", "Web", "AccessLog", "Register", "Messages", "Delivery", "Identity", "OpenID", "Consent", "Exchange", "Catalogue",
-                "Ledger", "Payments", "Benefits", "Casework", "Questions", "DataTracker", "DataExport", "Witness", hummingbird, httpClient, logging, metrics, lifecycle, unixSignals, configuration, arguments,
+                "Ledger", "Payments", "Disputes", "Benefits", "Casework", "Questions", "DataTracker", "DataExport", "Witness", hummingbird, httpClient, logging, metrics, lifecycle, unixSignals, configuration, arguments,
                 jwtKit, crypto, yams, nio, nioPosix, nioHTTP1,
             ], swiftSettings: strict),
 
@@ -143,6 +144,7 @@ let package = Package(
         tests("Casework", ["City", "AccessLog", "Consent", "Messages", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting]),
         tests("Ledger", ["City", "TestSupport", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes, logging]),
         tests("Payments", ["City", "Postgres", "Primitives", "Web", "Ledger", "Benefits", hummingbird, hummingbirdTesting, httpTypes, nio, logging]),
+        tests("Disputes", ["City", "AccessLog", "Benefits", "Ledger", "Messages", "Payments", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("Benefits", ["City", "Postgres", "Primitives", "Web", "AccessLog", "Ledger", "Payments", hummingbird, hummingbirdTesting, httpTypes, logging]),
         tests("OpenID", ["City", "TestSupport", "Postgres", "Primitives", "AccessLog", "Web", hummingbird, hummingbirdTesting, jwtKit, crypto, yams, logging, httpTypes, nio]),
         tests("TransparencyLog", [crypto]),

@@ -20,6 +20,10 @@ CREATE SCHEMA consent;
 
 ALTER SCHEMA consent OWNER TO stoa_owner;
 
+CREATE SCHEMA disputes;
+
+ALTER SCHEMA disputes OWNER TO stoa_owner;
+
 CREATE SCHEMA exchange;
 
 ALTER SCHEMA exchange OWNER TO stoa_owner;
@@ -2759,6 +2763,485 @@ $$;
 
 ALTER FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) OWNER TO stoa_door;
 
+CREATE FUNCTION disputes.add(message uuid, dispute uuid, author uuid, sealed_words bytea) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('disputes.dispute ' || add.dispute, 0));
+    IF EXISTS (SELECT FROM disputes.message AS m WHERE m.id = add.message AND m.dispute_id = add.dispute AND m.written_by IS NOT DISTINCT FROM add.author) THEN
+        RETURN 'written';
+    END IF;
+    IF (SELECT s.closed_at FROM disputes.standing AS s WHERE s.dispute_id = add.dispute) IS NOT NULL THEN RETURN 'closed'; END IF;
+    IF (SELECT count(*) FROM disputes.message AS m WHERE m.dispute_id = add.dispute) >= 50 THEN RETURN 'too_many'; END IF;
+    INSERT INTO disputes.message (id, dispute_id, written_by, sealed_words) VALUES (add.message, add.dispute, add.author, add.sealed_words);
+    RETURN 'written';
+END
+$$;
+
+ALTER FUNCTION disputes.add(message uuid, dispute uuid, author uuid, sealed_words bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.approve_refund(credential bytea, decision uuid, transfer uuid, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT reference text, OUT language text) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    approver uuid := (SELECT w.staff_id FROM web.staff_with(approve_refund.credential, '{finance_officer}') AS w);
+    decided record;
+    posted text;
+BEGIN
+    IF approver IS NULL THEN outcome := 'role_missing'; RETURN; END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('disputes.decision ' || approve_refund.decision, 0));
+    SELECT x.decided_by, x.refund, d.reference, p.currency, b.pays_into, coalesce(r.superseded_by, r.id) AS resident_id INTO decided
+        FROM disputes.decision AS x JOIN disputes.dispute AS d ON d.id = x.dispute_id
+        JOIN payments.payment AS p ON p.id = d.about_id JOIN payments.bill AS b ON b.id = p.bill_id
+        JOIN register.resident AS r ON r.id = d.resident_id
+        WHERE x.id = approve_refund.decision AND x.refund IS NOT NULL
+          AND NOT EXISTS (SELECT FROM disputes.approval AS a WHERE a.decision_id = x.id);
+    IF NOT FOUND THEN outcome := 'already_decided'; RETURN; END IF;
+    IF decided.decided_by = approver THEN outcome := 'self_approval'; RETURN; END IF;
+    SELECT t.outcome INTO posted FROM ledger.post_transfers(ARRAY[approve_refund.transfer], '{post}', ARRAY[decided.pays_into],
+        ARRAY[ledger.open_wallet(decided.resident_id, decided.currency)], ARRAY[decided.refund], ARRAY[decided.currency],
+        ARRAY[decided.reference], '{NULL}', '{staff}', ARRAY[approver::text]) AS t;
+    IF posted = 'insufficient_funds' THEN outcome := posted; RETURN; END IF;
+    IF posted <> 'created' THEN
+        RAISE EXCEPTION 'the ledger refused a refund: %', posted USING ERRCODE = 'check_violation', CONSTRAINT = 'refund_posted';
+    END IF;
+    INSERT INTO disputes.approval (decision_id, decided_by, kind, approved_by, transfer_id)
+        VALUES (approve_refund.decision, decided.decided_by, 'approved', approver, approve_refund.transfer);
+    outcome := 'approved';
+    resident := decided.resident_id;
+    amount := decided.refund;
+    currency := decided.currency;
+    reference := decided.reference;
+    SELECT a.language INTO approve_refund.language FROM identity.account AS a WHERE a.resident_id = decided.resident_id;
+END
+$$;
+
+ALTER FUNCTION disputes.approve_refund(credential bytea, decision uuid, transfer uuid, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT reference text, OUT language text) OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.check_decision() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    about record;
+BEGIN
+    SELECT d.about_kind, d.about_id INTO about FROM disputes.dispute AS d WHERE d.id = NEW.dispute_id;
+    PERFORM pg_advisory_xact_lock(hashtextextended('disputes.about ' || about.about_id, 0));
+    IF (SELECT s.state FROM disputes.standing AS s WHERE s.dispute_id = NEW.dispute_id) <> 'open' THEN
+        RAISE EXCEPTION 'a dispute is decided once' USING ERRCODE = 'unique_violation', CONSTRAINT = 'dispute_decided_once';
+    END IF;
+    IF NEW.refund IS NOT NULL AND NEW.refund + (
+            SELECT coalesce(sum(x.refund), 0) FROM disputes.dispute AS d JOIN disputes.decision AS x ON x.dispute_id = d.id
+            LEFT JOIN disputes.approval AS a ON a.decision_id = x.id
+            WHERE d.about_kind = 'payment' AND d.about_id = about.about_id AND a.kind IS DISTINCT FROM 'refused')
+        > coalesce((SELECT p.gross FROM payments.payment AS p WHERE p.id = about.about_id AND about.about_kind = 'payment'), 0) THEN
+        RAISE EXCEPTION 'no more is paid back than was paid' USING ERRCODE = 'check_violation', CONSTRAINT = 'refund_within_payment';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+ALTER FUNCTION disputes.check_decision() OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.count_min() RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    RETURN (5)::bigint;
+
+ALTER FUNCTION disputes.count_min() OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.decide(credential bytea, dispute uuid, decision uuid, finding text, refund bigint, sealed_words bytea, grounds text, OUT outcome text, OUT resident uuid) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+    broken text;
+BEGIN
+    SELECT h.* INTO who FROM disputes.handler(decide.credential, decide.dispute) AS h;
+    IF who.staff_id IS NULL THEN outcome := 'not_allowed'; RETURN; END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('disputes.dispute ' || decide.dispute, 0));
+    IF EXISTS (SELECT FROM disputes.decision AS x WHERE x.id = decide.decision) THEN outcome := 'already_decided'; RETURN; END IF;
+    BEGIN
+        INSERT INTO disputes.decision (id, dispute_id, number, finding, refund, sealed_words, grounds, decided_by)
+            SELECT decide.decision, decide.dispute, count(*) + 1, decide.finding, decide.refund, decide.sealed_words, decide.grounds, who.staff_id
+            FROM disputes.decision AS x WHERE x.dispute_id = decide.dispute;
+    EXCEPTION WHEN unique_violation OR check_violation THEN
+        GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME;
+        outcome := CASE broken WHEN 'dispute_decided_once' THEN 'already_decided' WHEN 'refund_within_payment' THEN 'refund_too_high' END;
+        IF outcome IS NULL THEN RAISE; END IF;
+        RETURN;
+    END;
+    IF decide.refund IS NOT NULL THEN outcome := 'approval_needed'; RETURN; END IF;
+    outcome := 'decided';
+    resident := who.resident;
+END
+$$;
+
+ALTER FUNCTION disputes.decide(credential bytea, dispute uuid, decision uuid, finding text, refund bigint, sealed_words bytea, grounds text, OUT outcome text, OUT resident uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.escalate(disputes_max integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    escalated integer;
+BEGIN
+    WITH late AS (
+        INSERT INTO disputes.escalation AS e (dispute_id)
+            SELECT d.id FROM disputes.dispute AS d JOIN disputes.standing AS s ON s.dispute_id = d.id
+            WHERE d.due_at < public.stoa_now() AND s.closed_at IS NULL AND NOT EXISTS (SELECT FROM disputes.escalation AS x WHERE x.dispute_id = d.id)
+            ORDER BY d.due_at, d.id LIMIT disputes_max
+            ON CONFLICT DO NOTHING
+            RETURNING e.dispute_id)
+    INSERT INTO messages.message (id, resident_id, kind, parameters)
+        SELECT gen_random_uuid(), coalesce(r.superseded_by, r.id), 'dispute_late', jsonb_build_object('reference', d.reference)
+        FROM late AS l JOIN disputes.dispute AS d ON d.id = l.dispute_id JOIN register.resident AS r ON r.id = d.resident_id;
+    GET DIAGNOSTICS escalated = ROW_COUNT;
+    RETURN escalated;
+END
+$$;
+
+ALTER FUNCTION disputes.escalate(disputes_max integer) OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.escalated(credential bytea) RETURNS TABLE(reference text, category text, due_at timestamp with time zone, state text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT d.reference, d.category, d.due_at, s.state
+        FROM web.staff_with(escalated.credential, '{auditor}') AS w
+        CROSS JOIN disputes.dispute AS d JOIN disputes.standing AS s ON s.dispute_id = d.id
+        WHERE s.closed_at IS NULL AND d.due_at < public.stoa_now() ORDER BY d.due_at, d.id LIMIT 100;
+END
+$$;
+
+ALTER FUNCTION disputes.escalated(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.figures() RETURNS TABLE(category text, days_max integer, opened bigint, waiting bigint, late bigint, median_days double precision, upheld bigint, partly_upheld bigint, rejected bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT c.id, c.days_max, f.opened, f.waiting, f.late, f.median_days, f.upheld, f.partly_upheld, f.rejected
+        FROM disputes.category AS c
+        LEFT JOIN (
+            SELECT d.category, count(*) AS opened, count(*) FILTER (WHERE s.closed_at IS NULL) AS waiting,
+                count(*) FILTER (WHERE coalesce(s.closed_at, public.stoa_now()) > d.due_at) AS late,
+                percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM s.closed_at - d.opened_at) / 86400)
+                    FILTER (WHERE s.closed_at IS NOT NULL) AS median_days,
+                count(*) FILTER (WHERE s.state = 'upheld') AS upheld, count(*) FILTER (WHERE s.state = 'partly_upheld') AS partly_upheld,
+                count(*) FILTER (WHERE s.state = 'rejected') AS rejected
+            FROM disputes.dispute AS d JOIN disputes.standing AS s ON s.dispute_id = d.id
+            WHERE d.opened_at > public.stoa_now() - interval '12 months'
+            GROUP BY d.category HAVING count(*) >= disputes.count_min()) AS f ON f.category = c.id
+        ORDER BY c.position;
+END
+$$;
+
+ALTER FUNCTION disputes.figures() OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.handler(credential bytea, dispute uuid, OUT staff_id uuid, OUT resident uuid, OUT reference text) RETURNS record
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    SELECT w.staff_id, coalesce(r.superseded_by, r.id), d.reference INTO handler.staff_id, handler.resident, handler.reference
+        FROM web.staff_with(handler.credential, '{caseworker}') AS w
+        CROSS JOIN disputes.dispute AS d JOIN register.resident AS r ON r.id = d.resident_id
+        WHERE d.id = handler.dispute AND EXISTS (
+            SELECT FROM access_log.entry AS viewed
+            WHERE viewed.subject_id IN (r.id, r.superseded_by) AND viewed.at > public.stoa_now() - interval '1 hour'
+              AND viewed.actor_kind = 'staff' AND viewed.actor_id = w.staff_id::text AND viewed.operation = 'view' AND viewed.outcome = 'permitted'
+              AND viewed.purpose = 'complaint' AND viewed.case_reference = d.reference
+              AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned());
+END
+$$;
+
+ALTER FUNCTION disputes.handler(credential bytea, dispute uuid, OUT staff_id uuid, OUT resident uuid, OUT reference text) OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.open(credential bytea, id uuid, reference text, about_kind text, about_id uuid, category text, message uuid, sealed_words bytea, OUT outcome text, OUT dispute uuid, OUT resident uuid) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    holder uuid := (SELECT h.resident_id FROM ledger.holder(open.credential, '{payments}') AS h);
+    days integer;
+BEGIN
+    IF holder IS NULL THEN outcome := 'credential_invalid'; RETURN; END IF;
+    PERFORM FROM disputes.thing(holder, open.about_kind, open.about_id);
+    IF NOT FOUND THEN outcome := 'thing_unknown'; RETURN; END IF;
+    SELECT c.days_max INTO days FROM disputes.category AS c WHERE c.id = open.category AND open.about_kind = ANY (c.about);
+    IF NOT FOUND THEN outcome := 'category_unknown'; RETURN; END IF;
+    -- One after the other, so that what is open is counted right.
+    PERFORM pg_advisory_xact_lock(hashtextextended('disputes.resident ' || holder, 0));
+    SELECT d.id INTO dispute FROM disputes.dispute AS d WHERE d.id = open.id AND d.resident_id = holder
+        AND d.about_kind = open.about_kind AND d.about_id = open.about_id AND d.category = open.category;
+    IF FOUND THEN outcome := 'opened'; RETURN; END IF;
+    SELECT d.id INTO dispute
+        FROM disputes.dispute AS d JOIN disputes.standing AS s ON s.dispute_id = d.id
+        WHERE d.about_kind = open.about_kind AND d.about_id = open.about_id AND s.closed_at IS NULL;
+    IF FOUND THEN outcome := 'already_open'; RETURN; END IF;
+    -- More than twenty at once is one matter, which one conversation settles sooner.
+    IF (SELECT count(*) FROM disputes.dispute AS d JOIN disputes.standing AS s ON s.dispute_id = d.id
+            WHERE d.resident_id = holder AND s.closed_at IS NULL) >= 20 THEN
+        outcome := 'too_many';
+        RETURN;
+    END IF;
+    INSERT INTO disputes.dispute (id, reference, resident_id, about_kind, about_id, category, due_at)
+        VALUES (open.id, open.reference, holder, open.about_kind, open.about_id, open.category, public.stoa_now() + days * interval '1 day');
+    INSERT INTO disputes.message (id, dispute_id, sealed_words) VALUES (open.message, open.id, open.sealed_words);
+    outcome := 'opened';
+    dispute := open.id;
+    resident := holder;
+END
+$$;
+
+ALTER FUNCTION disputes.open(credential bytea, id uuid, reference text, about_kind text, about_id uuid, category text, message uuid, sealed_words bytea, OUT outcome text, OUT dispute uuid, OUT resident uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.own(credential bytea, wanted uuid, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, reference text, about_kind text, about_id uuid, about_reference text, title jsonb, currency text, amount bigint, category text, law text, opened_at timestamp with time zone, due_at timestamp with time zone, is_late boolean, state text, closed_at timestamp with time zone, refunded bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT d.id, d.reference, d.about_kind, d.about_id, t.reference, t.title, t.currency, t.amount, d.category, c.law, d.opened_at, d.due_at,
+            s.closed_at IS NULL AND d.due_at < public.stoa_now(), CASE s.state WHEN 'approval' THEN 'open' ELSE s.state END, s.closed_at, s.refunded
+        FROM ledger.holder(own.credential, '{payments}') AS h
+        JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
+        JOIN disputes.dispute AS d ON d.resident_id = r.id
+        JOIN disputes.category AS c ON c.id = d.category
+        JOIN disputes.standing AS s ON s.dispute_id = d.id
+        CROSS JOIN LATERAL disputes.thing(h.resident_id, d.about_kind, d.about_id) AS t
+        WHERE (own.wanted IS NULL OR d.id = own.wanted)
+          AND (own.before_at IS NULL OR (d.opened_at, d.id) < (own.before_at, own.before_id))
+        ORDER BY d.opened_at DESC, d.id DESC LIMIT LEAST(own.page_size, 201);
+END
+$$;
+
+ALTER FUNCTION disputes.own(credential bytea, wanted uuid, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.own_thing(credential bytea, kind text, id uuid) RETURNS TABLE(reference text, title jsonb, currency text, amount bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY SELECT t.* FROM ledger.holder(own_thing.credential, '{payments}') AS h
+        CROSS JOIN LATERAL disputes.thing(h.resident_id, own_thing.kind, own_thing.id) AS t;
+END
+$$;
+
+ALTER FUNCTION disputes.own_thing(credential bytea, kind text, id uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.own_words(credential bytea, dispute uuid) RETURNS TABLE(id uuid, is_decision boolean, author text, sealed_words bytea, at timestamp with time zone, holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT w.* FROM ledger.holder(own_words.credential, '{payments}') AS h
+        JOIN access_log.own_view AS v ON v.credential = own_words.credential AND v.kind = 'payments' AND v.subject_id = h.resident_id
+        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+        JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
+        JOIN disputes.dispute AS d ON d.resident_id = r.id AND d.id = own_words.dispute
+        CROSS JOIN LATERAL disputes.words(d.id, false) AS w;
+END
+$$;
+
+ALTER FUNCTION disputes.own_words(credential bytea, dispute uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.refunds_waiting(credential bytea, wanted text) RETURNS TABLE(decision_id uuid, reference text, category text, about_reference text, paid bigint, refund bigint, currency text, finding text, grounds text, decided_by_name text, decided_by_me boolean, decided_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT x.id, d.reference, d.category, p.receipt_code, p.gross, x.refund, p.currency, x.finding, x.grounds, maker.display_name,
+            x.decided_by = w.staff_id, x.decided_at
+        FROM web.staff_with(refunds_waiting.credential, '{finance_officer}') AS w
+        CROSS JOIN disputes.decision AS x
+        JOIN disputes.dispute AS d ON d.id = x.dispute_id
+        JOIN payments.payment AS p ON p.id = d.about_id
+        JOIN identity.staff AS maker ON maker.id = x.decided_by
+        WHERE x.refund IS NOT NULL AND NOT EXISTS (SELECT FROM disputes.approval AS a WHERE a.decision_id = x.id)
+          AND (refunds_waiting.wanted IS NULL OR d.reference = refunds_waiting.wanted)
+        ORDER BY x.decided_at, x.id LIMIT 100;
+END
+$$;
+
+ALTER FUNCTION disputes.refunds_waiting(credential bytea, wanted text) OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.refuse_refund(credential bytea, decision uuid, reason text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    approver uuid := (SELECT w.staff_id FROM web.staff_with(refuse_refund.credential, '{finance_officer}') AS w);
+    decider uuid;
+BEGIN
+    IF approver IS NULL THEN RETURN 'role_missing'; END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('disputes.decision ' || refuse_refund.decision, 0));
+    SELECT x.decided_by INTO decider FROM disputes.decision AS x
+        WHERE x.id = refuse_refund.decision AND x.refund IS NOT NULL AND NOT EXISTS (SELECT FROM disputes.approval AS a WHERE a.decision_id = x.id);
+    IF NOT FOUND THEN RETURN 'already_decided'; END IF;
+    IF decider = approver THEN RETURN 'self_approval'; END IF;
+    INSERT INTO disputes.approval (decision_id, decided_by, kind, approved_by, refusal_reason)
+        VALUES (refuse_refund.decision, decider, 'refused', approver, refuse_refund.reason);
+    RETURN 'refused';
+END
+$$;
+
+ALTER FUNCTION disputes.refuse_refund(credential bytea, decision uuid, reason text) OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.refused_refunds(credential bytea, dispute uuid) RETURNS TABLE(refund bigint, currency text, reason text, refused_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT x.refund, p.currency, a.refusal_reason, a.approved_at
+        FROM web.staff_with(refused_refunds.credential, '{caseworker}') AS w
+        CROSS JOIN disputes.decision AS x JOIN disputes.dispute AS d ON d.id = x.dispute_id
+        JOIN payments.payment AS p ON p.id = d.about_id
+        JOIN disputes.approval AS a ON a.decision_id = x.id AND a.kind = 'refused'
+        WHERE d.id = refused_refunds.dispute ORDER BY x.number;
+END
+$$;
+
+ALTER FUNCTION disputes.refused_refunds(credential bytea, dispute uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.reply(credential bytea, dispute uuid, message uuid, sealed_words bytea, OUT outcome text, OUT resident uuid) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    who record;
+BEGIN
+    SELECT h.* INTO who FROM disputes.handler(reply.credential, reply.dispute) AS h;
+    IF who.staff_id IS NULL THEN outcome := 'not_allowed'; RETURN; END IF;
+    IF EXISTS (SELECT FROM disputes.message AS m WHERE m.id = reply.message) THEN outcome := 'written'; RETURN; END IF;
+    outcome := disputes.add(reply.message, reply.dispute, who.staff_id, reply.sealed_words);
+    IF outcome = 'written' THEN resident := who.resident; END IF;
+END
+$$;
+
+ALTER FUNCTION disputes.reply(credential bytea, dispute uuid, message uuid, sealed_words bytea, OUT outcome text, OUT resident uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.thing(resident uuid, kind text, id uuid) RETURNS TABLE(reference text, title jsonb, currency text, amount bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT b.reference, b.title, b.currency, b.amount FROM payments.bill AS b JOIN register.resident AS r ON r.id = b.resident_id
+        WHERE thing.kind = 'bill' AND b.id = thing.id AND thing.resident IN (r.id, r.superseded_by)
+        UNION ALL
+        SELECT p.receipt_code, b.title, p.currency, p.gross
+        FROM payments.payment AS p JOIN payments.bill AS b ON b.id = p.bill_id JOIN register.resident AS r ON r.id = b.resident_id
+        WHERE thing.kind = 'payment' AND p.id = thing.id AND thing.resident IN (r.id, r.superseded_by)
+        UNION ALL
+        SELECT d.case_reference, s.name, d.currency, d.amount
+        FROM benefits.disbursement AS d JOIN benefits.decision AS x ON x.disbursement_id = d.id AND x.kind = 'approved'
+        JOIN benefits.programme AS s ON s.id = d.programme_id JOIN register.resident AS r ON r.id = d.resident_id
+        WHERE thing.kind = 'benefit' AND d.id = thing.id AND thing.resident IN (r.id, r.superseded_by);
+END
+$$;
+
+ALTER FUNCTION disputes.thing(resident uuid, kind text, id uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.under(credential bytea, view_entry uuid) RETURNS TABLE(id uuid, reference text, about_kind text, about_id uuid, about_reference text, title jsonb, currency text, amount bigint, category text, law text, opened_at timestamp with time zone, due_at timestamp with time zone, is_late boolean, state text, closed_at timestamp with time zone, refunded bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT d.id, d.reference, d.about_kind, d.about_id, t.reference, t.title, t.currency, t.amount, d.category, c.law, d.opened_at, d.due_at,
+            d.due_at < public.stoa_now(), s.state, s.closed_at, s.refunded
+        FROM web.staff_with(under.credential, '{caseworker}') AS w
+        JOIN access_log.entry AS viewed ON viewed.id = under.view_entry AND viewed.actor_kind = 'staff' AND viewed.actor_id = w.staff_id::text
+            AND viewed.operation = 'view' AND viewed.purpose = 'complaint' AND viewed.outcome = 'permitted'
+            AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND viewed.at > public.stoa_now() - interval '5 seconds'
+        JOIN disputes.dispute AS d ON d.reference = viewed.case_reference
+        JOIN disputes.category AS c ON c.id = d.category
+        JOIN register.resident AS r ON r.id = d.resident_id AND viewed.subject_id IN (r.id, r.superseded_by)
+        JOIN disputes.standing AS s ON s.dispute_id = d.id
+        CROSS JOIN LATERAL disputes.thing(viewed.subject_id, d.about_kind, d.about_id) AS t;
+END
+$$;
+
+ALTER FUNCTION disputes.under(credential bytea, view_entry uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.waiting(credential bytea, wanted text) RETURNS TABLE(reference text, category text, about_kind text, opened_at timestamp with time zone, due_at timestamp with time zone, is_late boolean, waits_for_resident boolean, resident_id uuid)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT d.reference, d.category, d.about_kind, d.opened_at, d.due_at, d.due_at < public.stoa_now(), newest.written_by IS NOT NULL,
+            coalesce(r.superseded_by, r.id)
+        FROM web.staff_with(waiting.credential, '{caseworker}') AS w
+        CROSS JOIN disputes.dispute AS d
+        JOIN disputes.standing AS s ON s.dispute_id = d.id AND s.state = 'open'
+        JOIN register.resident AS r ON r.id = d.resident_id
+        JOIN register.data_key AS k ON k.resident_id = d.resident_id
+        CROSS JOIN LATERAL (SELECT m.written_by FROM disputes.message AS m WHERE m.dispute_id = d.id ORDER BY m.written_at DESC, m.id DESC LIMIT 1) AS newest
+        WHERE waiting.wanted IS NULL OR d.reference = waiting.wanted
+        ORDER BY d.due_at, d.id LIMIT 100;
+END
+$$;
+
+ALTER FUNCTION disputes.waiting(credential bytea, wanted text) OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.words(dispute uuid, with_untold boolean) RETURNS TABLE(id uuid, is_decision boolean, author text, sealed_words bytea, at timestamp with time zone, holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT w.id, w.is_decision, w.author, w.sealed_words, w.at, d.resident_id, k.key_id, k.wrapped_key
+        FROM disputes.dispute AS d
+        JOIN register.data_key AS k ON k.resident_id = d.resident_id
+        JOIN disputes.standing AS s ON s.dispute_id = d.id
+        CROSS JOIN LATERAL (
+            SELECT m.id, false AS is_decision, CASE WHEN m.written_by IS NULL THEN 'resident' ELSE 'city' END AS author, m.sealed_words, m.written_at AS at
+            FROM disputes.message AS m WHERE m.dispute_id = d.id
+            UNION ALL
+            SELECT x.id, true, 'city', x.sealed_words, x.decided_at FROM disputes.decision AS x
+            WHERE x.id = s.decision_id AND (with_untold OR s.closed_at IS NOT NULL)) AS w
+        WHERE d.id = words.dispute
+        ORDER BY w.is_decision, w.at, w.id;
+END
+$$;
+
+ALTER FUNCTION disputes.words(dispute uuid, with_untold boolean) OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.words_under(credential bytea, view_entry uuid) RETURNS TABLE(id uuid, is_decision boolean, author text, sealed_words bytea, at timestamp with time zone, holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY SELECT w.* FROM disputes.under(words_under.credential, words_under.view_entry) AS u CROSS JOIN LATERAL disputes.words(u.id, true) AS w;
+END
+$$;
+
+ALTER FUNCTION disputes.words_under(credential bytea, view_entry uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.write(credential bytea, dispute uuid, message uuid, sealed_words bytea) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM FROM disputes.own(write.credential, write.dispute, NULL, NULL, 1);
+    IF NOT FOUND THEN RETURN 'dispute_unknown'; END IF;
+    RETURN disputes.add(write.message, write.dispute, NULL, write.sealed_words);
+END
+$$;
+
+ALTER FUNCTION disputes.write(credential bytea, dispute uuid, message uuid, sealed_words bytea) OWNER TO stoa_door;
+
 CREATE FUNCTION exchange.acknowledge(credential bytea, notice uuid, done text, law text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5129,6 +5612,130 @@ CREATE TABLE consent.request_message (
 
 ALTER TABLE consent.request_message OWNER TO stoa_owner;
 
+CREATE TABLE disputes.approval (
+    decision_id uuid NOT NULL,
+    decided_by uuid NOT NULL,
+    kind text NOT NULL,
+    approved_by uuid NOT NULL,
+    approved_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    refusal_reason text,
+    transfer_id uuid,
+    CONSTRAINT approval_check CHECK (((kind = 'approved'::text) = (transfer_id IS NOT NULL))),
+    CONSTRAINT approval_check1 CHECK (((kind = 'refused'::text) = (refusal_reason IS NOT NULL))),
+    CONSTRAINT approval_kind_check CHECK ((kind = ANY (ARRAY['approved'::text, 'refused'::text]))),
+    CONSTRAINT approval_refusal_reason_check CHECK (((length(refusal_reason) >= 3) AND (length(refusal_reason) <= 500))),
+    CONSTRAINT refund_approved_by_another CHECK ((approved_by <> decided_by))
+);
+
+ALTER TABLE disputes.approval OWNER TO stoa_owner;
+
+CREATE TABLE disputes.category (
+    id text NOT NULL,
+    about text[] NOT NULL,
+    days_max integer NOT NULL,
+    law text NOT NULL,
+    "position" integer NOT NULL,
+    CONSTRAINT category_about_check CHECK (((cardinality(about) >= 1) AND (about <@ ARRAY['bill'::text, 'payment'::text, 'benefit'::text]))),
+    CONSTRAINT category_days_max_check CHECK (((days_max >= 1) AND (days_max <= 60))),
+    CONSTRAINT category_id_check CHECK ((id ~ '^[a-z][a-z_]{1,39}$'::text)),
+    CONSTRAINT category_law_check CHECK (((length(law) >= 3) AND (length(law) <= 200)))
+);
+
+ALTER TABLE disputes.category OWNER TO stoa_owner;
+
+CREATE TABLE disputes.decision (
+    id uuid NOT NULL,
+    dispute_id uuid NOT NULL,
+    number integer NOT NULL,
+    finding text NOT NULL,
+    refund bigint,
+    sealed_words bytea NOT NULL,
+    grounds text,
+    decided_by uuid NOT NULL,
+    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT decision_finding_check CHECK ((finding = ANY (ARRAY['upheld'::text, 'partly_upheld'::text, 'rejected'::text]))),
+    CONSTRAINT decision_grounds_check CHECK (((length(grounds) >= 3) AND (length(grounds) <= 500))),
+    CONSTRAINT decision_number_check CHECK (((number >= 1) AND (number <= 20))),
+    CONSTRAINT decision_refund_check CHECK (((refund >= 1) AND (refund <= '9007199254740991'::bigint))),
+    CONSTRAINT decision_sealed_words_check CHECK (((octet_length(sealed_words) >= 29) AND (octet_length(sealed_words) <= 4096))),
+    CONSTRAINT nothing_back_for_nothing CHECK (((refund IS NULL) OR (finding <> 'rejected'::text))),
+    CONSTRAINT refund_with_grounds CHECK (((refund IS NULL) = (grounds IS NULL)))
+);
+
+ALTER TABLE disputes.decision OWNER TO stoa_owner;
+
+CREATE TABLE disputes.dispute (
+    id uuid NOT NULL,
+    reference text NOT NULL,
+    resident_id uuid NOT NULL,
+    about_kind text NOT NULL,
+    about_id uuid NOT NULL,
+    category text NOT NULL,
+    opened_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    CONSTRAINT dispute_about_kind_check CHECK ((about_kind = ANY (ARRAY['bill'::text, 'payment'::text, 'benefit'::text]))),
+    CONSTRAINT dispute_check CHECK ((due_at > opened_at)),
+    CONSTRAINT dispute_reference_check CHECK ((reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text))
+);
+
+ALTER TABLE disputes.dispute OWNER TO stoa_owner;
+
+CREATE TABLE disputes.escalation (
+    dispute_id uuid NOT NULL,
+    escalated_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL
+);
+
+ALTER TABLE disputes.escalation OWNER TO stoa_owner;
+
+CREATE TABLE disputes.message (
+    id uuid NOT NULL,
+    dispute_id uuid NOT NULL,
+    written_by uuid,
+    sealed_words bytea NOT NULL,
+    written_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT message_sealed_words_check CHECK (((octet_length(sealed_words) >= 29) AND (octet_length(sealed_words) <= 4096)))
+);
+
+ALTER TABLE disputes.message OWNER TO stoa_owner;
+
+CREATE VIEW disputes.standing AS
+ SELECT d.id AS dispute_id,
+        CASE
+            WHEN ((x.id IS NULL) OR (a.kind = 'refused'::text)) THEN 'open'::text
+            WHEN ((x.refund IS NOT NULL) AND (a.kind IS NULL)) THEN 'approval'::text
+            ELSE x.finding
+        END AS state,
+        CASE
+            WHEN (a.kind IS DISTINCT FROM 'refused'::text) THEN x.id
+            ELSE NULL::uuid
+        END AS decision_id,
+        CASE
+            WHEN (x.refund IS NULL) THEN x.decided_at
+            WHEN (a.kind = 'approved'::text) THEN a.approved_at
+            ELSE NULL::timestamp with time zone
+        END AS closed_at,
+        CASE
+            WHEN (a.kind = 'approved'::text) THEN x.refund
+            ELSE NULL::bigint
+        END AS refunded
+   FROM ((disputes.dispute d
+     LEFT JOIN LATERAL ( SELECT y.id,
+            y.dispute_id,
+            y.number,
+            y.finding,
+            y.refund,
+            y.sealed_words,
+            y.grounds,
+            y.decided_by,
+            y.decided_at
+           FROM disputes.decision y
+          WHERE (y.dispute_id = d.id)
+          ORDER BY y.number DESC
+         LIMIT 1) x ON (true))
+     LEFT JOIN disputes.approval a ON ((a.decision_id = x.id)));
+
+ALTER TABLE disputes.standing OWNER TO stoa_owner;
+
 CREATE TABLE exchange.acknowledgement (
     notice_id uuid NOT NULL,
     done text NOT NULL,
@@ -5860,6 +6467,39 @@ ALTER TABLE ONLY consent.request_message
 ALTER TABLE ONLY consent.state
     ADD CONSTRAINT state_pkey PRIMARY KEY (resident_id, activity_id);
 
+ALTER TABLE ONLY disputes.approval
+    ADD CONSTRAINT approval_pkey PRIMARY KEY (decision_id);
+
+ALTER TABLE ONLY disputes.approval
+    ADD CONSTRAINT approval_transfer_id_key UNIQUE (transfer_id);
+
+ALTER TABLE ONLY disputes.category
+    ADD CONSTRAINT category_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY disputes.category
+    ADD CONSTRAINT category_position_key UNIQUE ("position");
+
+ALTER TABLE ONLY disputes.decision
+    ADD CONSTRAINT decision_dispute_id_number_key UNIQUE (dispute_id, number);
+
+ALTER TABLE ONLY disputes.decision
+    ADD CONSTRAINT decision_id_decided_by_key UNIQUE (id, decided_by);
+
+ALTER TABLE ONLY disputes.decision
+    ADD CONSTRAINT decision_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY disputes.dispute
+    ADD CONSTRAINT dispute_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY disputes.dispute
+    ADD CONSTRAINT dispute_reference_key UNIQUE (reference);
+
+ALTER TABLE ONLY disputes.escalation
+    ADD CONSTRAINT escalation_pkey PRIMARY KEY (dispute_id);
+
+ALTER TABLE ONLY disputes.message
+    ADD CONSTRAINT message_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY exchange.acknowledgement
     ADD CONSTRAINT acknowledgement_pkey PRIMARY KEY (notice_id);
 
@@ -6078,6 +6718,14 @@ CREATE INDEX event_request ON consent.event USING btree (request_id) WHERE (requ
 
 CREATE INDEX state_ends ON consent.state USING btree (valid_until) WHERE ((state = ANY (ARRAY['requested'::text, 'deferred'::text, 'agreed'::text, 'given'::text, 'renewed'::text])) AND (valid_until IS NOT NULL));
 
+CREATE INDEX dispute_about ON disputes.dispute USING btree (about_kind, about_id);
+
+CREATE INDEX dispute_due ON disputes.dispute USING btree (due_at, id);
+
+CREATE INDEX dispute_resident ON disputes.dispute USING btree (resident_id, opened_at, id);
+
+CREATE INDEX message_dispute ON disputes.message USING btree (dispute_id, written_at, id);
+
 CREATE INDEX delivery_due ON exchange.delivery USING btree (next_at) WHERE (next_at IS NOT NULL);
 
 CREATE INDEX notice_due ON exchange.notice USING btree (organisation_id, due_at);
@@ -6201,6 +6849,18 @@ CREATE TRIGGER policy_attributes_known BEFORE INSERT ON consent.policy FOR EACH 
 CREATE TRIGGER policy_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.policy FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER request_message_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.request_message FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER approval_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON disputes.approval FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER decision_follows_rules BEFORE INSERT ON disputes.decision FOR EACH ROW EXECUTE FUNCTION disputes.check_decision();
+
+CREATE TRIGGER decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON disputes.decision FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER dispute_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON disputes.dispute FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER escalation_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON disputes.escalation FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER message_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON disputes.message FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER acknowledgement_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON exchange.acknowledgement FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -6392,6 +7052,36 @@ ALTER TABLE ONLY consent.state
 
 ALTER TABLE ONLY consent.state
     ADD CONSTRAINT state_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY disputes.approval
+    ADD CONSTRAINT approval_approved_by_fkey FOREIGN KEY (approved_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY disputes.approval
+    ADD CONSTRAINT approval_decision_id_decided_by_fkey FOREIGN KEY (decision_id, decided_by) REFERENCES disputes.decision(id, decided_by);
+
+ALTER TABLE ONLY disputes.approval
+    ADD CONSTRAINT approval_transfer_id_fkey FOREIGN KEY (transfer_id) REFERENCES ledger.transfer(id);
+
+ALTER TABLE ONLY disputes.decision
+    ADD CONSTRAINT decision_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY disputes.decision
+    ADD CONSTRAINT decision_dispute_id_fkey FOREIGN KEY (dispute_id) REFERENCES disputes.dispute(id);
+
+ALTER TABLE ONLY disputes.dispute
+    ADD CONSTRAINT dispute_category_fkey FOREIGN KEY (category) REFERENCES disputes.category(id);
+
+ALTER TABLE ONLY disputes.dispute
+    ADD CONSTRAINT dispute_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY disputes.escalation
+    ADD CONSTRAINT escalation_dispute_id_fkey FOREIGN KEY (dispute_id) REFERENCES disputes.dispute(id);
+
+ALTER TABLE ONLY disputes.message
+    ADD CONSTRAINT message_dispute_id_fkey FOREIGN KEY (dispute_id) REFERENCES disputes.dispute(id);
+
+ALTER TABLE ONLY disputes.message
+    ADD CONSTRAINT message_written_by_fkey FOREIGN KEY (written_by) REFERENCES identity.staff(id);
 
 ALTER TABLE ONLY exchange.acknowledgement
     ADD CONSTRAINT acknowledgement_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
@@ -6594,6 +7284,10 @@ GRANT USAGE ON SCHEMA catalogue TO stoa_door;
 GRANT USAGE ON SCHEMA consent TO stoa_app;
 GRANT USAGE ON SCHEMA consent TO stoa_auditor;
 GRANT USAGE ON SCHEMA consent TO stoa_door;
+
+GRANT USAGE ON SCHEMA disputes TO stoa_app;
+GRANT USAGE ON SCHEMA disputes TO stoa_auditor;
+GRANT USAGE ON SCHEMA disputes TO stoa_door;
 
 GRANT USAGE ON SCHEMA exchange TO stoa_app;
 GRANT USAGE ON SCHEMA exchange TO stoa_door;
@@ -6925,6 +7619,70 @@ GRANT ALL ON FUNCTION consent.verify_chains() TO stoa_auditor;
 REVOKE ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION disputes.add(message uuid, dispute uuid, author uuid, sealed_words bytea) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION disputes.approve_refund(credential bytea, decision uuid, transfer uuid, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT reference text, OUT language text) FROM PUBLIC;
+GRANT ALL ON FUNCTION disputes.approve_refund(credential bytea, decision uuid, transfer uuid, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT reference text, OUT language text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION disputes.check_decision() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION disputes.count_min() FROM PUBLIC;
+GRANT ALL ON FUNCTION disputes.count_min() TO stoa_app;
+
+REVOKE ALL ON FUNCTION disputes.decide(credential bytea, dispute uuid, decision uuid, finding text, refund bigint, sealed_words bytea, grounds text, OUT outcome text, OUT resident uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION disputes.decide(credential bytea, dispute uuid, decision uuid, finding text, refund bigint, sealed_words bytea, grounds text, OUT outcome text, OUT resident uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION disputes.escalate(disputes_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION disputes.escalate(disputes_max integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION disputes.escalated(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION disputes.escalated(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION disputes.figures() FROM PUBLIC;
+GRANT ALL ON FUNCTION disputes.figures() TO stoa_app;
+
+REVOKE ALL ON FUNCTION disputes.handler(credential bytea, dispute uuid, OUT staff_id uuid, OUT resident uuid, OUT reference text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION disputes.open(credential bytea, id uuid, reference text, about_kind text, about_id uuid, category text, message uuid, sealed_words bytea, OUT outcome text, OUT dispute uuid, OUT resident uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION disputes.open(credential bytea, id uuid, reference text, about_kind text, about_id uuid, category text, message uuid, sealed_words bytea, OUT outcome text, OUT dispute uuid, OUT resident uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION disputes.own(credential bytea, wanted uuid, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION disputes.own(credential bytea, wanted uuid, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION disputes.own_thing(credential bytea, kind text, id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION disputes.own_thing(credential bytea, kind text, id uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION disputes.own_words(credential bytea, dispute uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION disputes.own_words(credential bytea, dispute uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION disputes.refunds_waiting(credential bytea, wanted text) FROM PUBLIC;
+GRANT ALL ON FUNCTION disputes.refunds_waiting(credential bytea, wanted text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION disputes.refuse_refund(credential bytea, decision uuid, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION disputes.refuse_refund(credential bytea, decision uuid, reason text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION disputes.refused_refunds(credential bytea, dispute uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION disputes.refused_refunds(credential bytea, dispute uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION disputes.reply(credential bytea, dispute uuid, message uuid, sealed_words bytea, OUT outcome text, OUT resident uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION disputes.reply(credential bytea, dispute uuid, message uuid, sealed_words bytea, OUT outcome text, OUT resident uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION disputes.thing(resident uuid, kind text, id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION disputes.under(credential bytea, view_entry uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION disputes.under(credential bytea, view_entry uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION disputes.waiting(credential bytea, wanted text) FROM PUBLIC;
+GRANT ALL ON FUNCTION disputes.waiting(credential bytea, wanted text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION disputes.words(dispute uuid, with_untold boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION disputes.words_under(credential bytea, view_entry uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION disputes.words_under(credential bytea, view_entry uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION disputes.write(credential bytea, dispute uuid, message uuid, sealed_words bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION disputes.write(credential bytea, dispute uuid, message uuid, sealed_words bytea) TO stoa_app;
+
 REVOKE ALL ON FUNCTION exchange.acknowledge(credential bytea, notice uuid, done text, law text) FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.acknowledge(credential bytea, notice uuid, done text, law text) TO stoa_app;
 
@@ -7240,6 +7998,22 @@ GRANT SELECT,INSERT,UPDATE ON TABLE catalogue.volume_of_month TO stoa_door;
 GRANT SELECT ON TABLE catalogue.sharing_of_month TO stoa_app;
 
 GRANT SELECT,INSERT ON TABLE consent.request_message TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE disputes.approval TO stoa_door;
+
+GRANT SELECT ON TABLE disputes.category TO stoa_app;
+GRANT SELECT ON TABLE disputes.category TO stoa_auditor;
+GRANT SELECT ON TABLE disputes.category TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE disputes.decision TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE disputes.dispute TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE disputes.escalation TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE disputes.message TO stoa_door;
+
+GRANT SELECT ON TABLE disputes.standing TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE exchange.acknowledgement TO stoa_door;
 

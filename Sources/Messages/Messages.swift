@@ -25,6 +25,12 @@ public enum MessageKind: String, Sendable, CaseIterable {
     case protectionLifted = "protection_lifted"
     case paymentReceived = "payment_received"
     case billPaid = "bill_paid"
+    case disputeReceived = "dispute_received"
+    case disputeReply = "dispute_reply"
+    // Written by disputes.escalate (migrations/0036).
+    case disputeLate = "dispute_late"
+    case disputeDecided = "dispute_decided"
+    case disputeRefunded = "dispute_refunded"
 
     /// Where there is something to look at, and the key of that page's name.
     var page: (path: String, textKey: String)? {
@@ -35,6 +41,7 @@ public enum MessageKind: String, Sendable, CaseIterable {
         case .questionReceived, .questionAnswered, .glassBroken, .glassReviewed: ("/access-log", "messages.see.log")
         case .paymentReceived: ("/money", "messages.see.money")
         case .billPaid: ("/bills", "messages.see.bills")
+        case .disputeReceived, .disputeReply, .disputeLate, .disputeDecided, .disputeRefunded: ("/disputes", "messages.see.disputes")
         }
     }
 }

@@ -67,6 +67,8 @@ struct BillPage: PageModel {
     var lines: [Line]
     var pay: Link?
     var receipt: Link?
+    /// The payment, or else the bill.
+    var dispute: Link
 
     struct Line: ViewModel {
         var description: String
@@ -76,7 +78,7 @@ struct BillPage: PageModel {
 
     static let fields: Fields<Self> = [
         "summary": .model(\.summary), "kind": .text(\.kind), "issued_on": .text(\.issuedOn), "lines": .list(\.lines), "pay": .optionalLink(\.pay),
-        "receipt": .optionalLink(\.receipt), "total": .text { $0.summary.amount }, "title": .text { $0.summary.title },
+        "receipt": .optionalLink(\.receipt), "dispute": .link(\.dispute), "total": .text { $0.summary.amount }, "title": .text { $0.summary.title },
         "reference": .text { $0.summary.reference },
     ]
 
@@ -90,6 +92,7 @@ struct BillPage: PageModel {
         }
         pay = bill.payment == nil ? Link("/bills/\(bill.id)/pay") : nil
         receipt = bill.payment == nil ? nil : Link("/bills/\(bill.id)/receipt")
+        dispute = bill.payment.map { Link("/disputes/new?about=payment&id=\($0.id)") } ?? Link("/disputes/new?about=bill&id=\(bill.id)")
     }
 }
 
@@ -144,10 +147,11 @@ struct ReceiptPage: PageModel {
     var fee: String
     var net: String
     var bill: Link
+    var dispute: Link
 
     static let fields: Fields<Self> = [
         "title": .text(\.title), "reference": .text(\.reference), "receipt_code": .text(\.receiptCode), "paid_at": .text(\.paidAt),
-        "timestamp": .text(\.timestamp), "gross": .text(\.gross), "fee": .text(\.fee), "net": .text(\.net), "bill": .link(\.bill),
+        "timestamp": .text(\.timestamp), "gross": .text(\.gross), "fee": .text(\.fee), "net": .text(\.net), "bill": .link(\.bill), "dispute": .link(\.dispute),
     ]
 
     init(_ bill: Bill, _ payment: Payment, _ context: some PageContext) {
@@ -160,6 +164,7 @@ struct ReceiptPage: PageModel {
         fee = payment.fee.formatted(locale: context.language.tag)
         net = payment.net.formatted(locale: context.language.tag)
         self.bill = Link("/bills/\(bill.id)")
+        dispute = Link("/disputes/new?about=payment&id=\(payment.id)")
     }
 }
 
@@ -186,10 +191,11 @@ struct MoneyPage: PageModel {
         var caseReference: String
         var at: String
         var timestamp: String
+        var dispute: Link
 
         static let fields: Fields<Self> = [
             "programme": .text(\.programme), "amount": .text(\.amount), "reason": .text(\.reason), "law": .text(\.law),
-            "case_reference": .text(\.caseReference), "at": .text(\.at), "timestamp": .text(\.timestamp),
+            "case_reference": .text(\.caseReference), "at": .text(\.at), "timestamp": .text(\.timestamp), "dispute": .link(\.dispute),
         ]
 
         init(_ benefit: ReceivedBenefit, _ context: some PageContext) {
@@ -200,6 +206,7 @@ struct MoneyPage: PageModel {
             caseReference = benefit.caseReference
             at = context.format.dateTime(benefit.paidAt)
             timestamp = RFC3339.text(benefit.paidAt)
+            dispute = Link("/disputes/new?about=benefit&id=\(benefit.id)")
         }
     }
 

@@ -8,6 +8,7 @@ import Consent
 import DataExport
 import DataTracker
 import Delivery
+import Disputes
 import Exchange
 import Foundation
 import Identity
@@ -80,6 +81,8 @@ struct City {
         ContactRoutes(addresses: Addresses(database: database, vault: keys.vault, lookup: keys.lookup), database: database).add(to: site)
         PaymentsRoutes(database: database, ledger: ledger, zone: configuration.city.timeZone).add(to: site)
         LedgerRoutes(ledger: ledger).add(to: site)
+        let disputes = Disputes(database: database, door: door, vault: keys.vault)
+        DisputesRoutes(disputes: disputes).add(to: site)
         let entries = AccessEntries(database: database, door: door)
         ConsentRoutes(database: database, vault: keys.vault).add(to: site)
         GuardianRoutes(database: database, vault: keys.vault).add(to: site)
@@ -99,6 +102,7 @@ struct City {
         BreakGlassRoutes(glass: BreakGlass(database: database, door: door, vault: keys.vault)).add(to: site)
         AnomalyRoutes(anomalies: Anomalies(database: database, door: door)).add(to: site)
         BenefitsRoutes(database: database, door: door).add(to: site)
+        DisputeStaffRoutes(disputes: disputes).add(to: site)
         ExchangeRoutes(
             door: door, vault: keys.vault, database: database,
             rules: DerivationRules(timeZone: configuration.city.timeZone, localities: configuration.city.localities), signer: keys.logSigner, baseURL: configuration.baseURL
