@@ -464,7 +464,7 @@ CREATE FUNCTION delivery.theme_of(message_kind text) RETURNS text
     RETURN CASE
         WHEN message_kind IN ('question_received', 'question_answered', 'glass_broken', 'glass_reviewed', 'record_protected', 'protection_lifted') THEN 'log'
         WHEN message_kind IN ('consent_on_paper') THEN 'sharing'
-        WHEN message_kind IN ('payment_received', 'bill_paid') THEN 'money'
+        WHEN message_kind IN ('payment_received', 'bill_paid') OR starts_with(message_kind, 'dispute_') THEN 'money'
         ELSE 'account' END;
 ALTER FUNCTION delivery.theme_of(text) OWNER TO stoa_door;
 

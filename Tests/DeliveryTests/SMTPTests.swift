@@ -5,6 +5,7 @@ import NIOPosix
 import Primitives
 import Synchronization
 import Testing
+import Web
 
 @testable import Delivery
 

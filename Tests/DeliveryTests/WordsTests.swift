@@ -1,5 +1,6 @@
 // Addresses, lengths and headers: what nobody can smuggle anything through.
 import Foundation
+import Primitives
 import Testing
 import Web
 

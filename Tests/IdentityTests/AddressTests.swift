@@ -308,7 +308,8 @@ struct AddressTests {
 struct NewsTests {
     private func wish(_ theme: ContactTheme, _ channel: OutgoingChannel, letter: Bool = false, of resident: FixtureResident, _ town: Town) async throws {
         let wishes = ContactWishes(channels: [theme: channel], wantsLetter: letter, canHaveLetters: true)
-        #expect(try await town.city.app.exclusive { try await $0.one(ChooseContactWishes(session: resident.session.hash, wishes: wishes)) })
+        let isSaved = try await town.city.app.exclusive { try await $0.one(ChooseContactWishes(session: resident.session.hash, wishes: wishes)) }
+        #expect(isSaved)
     }
 
     private func waiting(_ channel: String, _ town: Town) async throws -> Int64 {
