@@ -2,12 +2,10 @@
 
 Our load and pgbench's alternate, round by round, so that a machine that slows down slows both; before each reference the queue
 of the access log is let run empty, so that the sequencer's work is never on the reference's bill."""
-import glob
 import hashlib
 import json
 import os
 import pathlib
-import re
 import statistics
 import subprocess
 import sys
@@ -16,16 +14,18 @@ import time
 import uuid
 
 import city
+import ledger
 import psycopg
 from harness.oauth import organisation_session
 from harness.pages import Visitor
 from harness.server import StoaServer, until
+from loads import (CONNECTIONS, ROUNDS, SECONDS, WRK_THREADS, Result, http, http_result, latency_row, pgbench, pgbench_result, row, say, table_head,
+                   wrk_command, wrk_environment)
 
-SECONDS = float(os.environ.get("BENCH_SECONDS", "10"))
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
+# `ledger` measures the ledger alone.
+ONLY = os.environ.get("BENCH_ONLY", "")
 SOAK_SECONDS = float(os.environ.get("BENCH_SOAK_SECONDS", "60"))
 SCALE = 10
-CONNECTIONS, WRK_THREADS = 32, 2
 # At the rate of exchange reads a second thread of wrk only costs context switches.
 READ_THREADS = 1
 READ_CONNECTIONS_MANY = 64
@@ -39,16 +39,6 @@ RSS_START_MIB_MAX = 150
 # After the warm-up third, the last third may exceed the middle one by what a few more cached statements and buffers take.
 RSS_GROWTH_MIB_MAX = 4
 DRAIN_SECONDS_MAX = 300
-WRK_SECONDS_OVER_MAX = 30
-
-
-def pgbench(url, *arguments):
-    program = sorted(glob.glob("/usr/lib/postgresql/*/bin/pgbench"))[-1]
-    # Its tables lie in a schema of their own beside the city's.
-    environment = {**os.environ, "PGOPTIONS": "-c search_path=pgbench"}
-    done = subprocess.run([program, *arguments, url], capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
 
 
 def reference(url, kind):
@@ -95,17 +85,6 @@ def inserts(url, script):
     return pgbench_result(said)
 
 
-def pgbench_result(said):
-    failed = int(re.search(r"number of failed transactions: (\d+)", said).group(1))
-    latency = float(re.search(r"latency average = ([\d.]+) ms", said).group(1))
-    return Result(float(re.search(r"tps = ([\d.]+)", said).group(1)), latency, None, failed)
-
-
-class Result:
-    def __init__(self, rate, p50, p99, errors, first_error=""):
-        self.rate, self.p50, self.p99, self.errors, self.first_error = rate, p50, p99, errors, first_error
-
-
 def point_reads(url):
     done = subprocess.run([".build/release/PointReads", url, "--seconds", str(SECONDS), "--rows", str(SCALE * 100_000)],
                           capture_output=True, text=True)
@@ -114,32 +93,9 @@ def point_reads(url):
     return Result(said["reads"] / said["seconds"], said["p50_ms"], said["p99_ms"], said["errors"], said["first_error"])
 
 
-def wrk_environment(path, **settings):
-    return {**os.environ, "BENCH_PATH": path, **{f"BENCH_{k.upper()}": str(v) for k, v in settings.items()}}
-
-
-def wrk_command(base_url, seconds, connections=CONNECTIONS, threads=WRK_THREADS):
-    return ["wrk", "--latency", "-t", str(threads), "-c", str(connections), "-d", f"{max(1, round(seconds))}s", "-s",
-            "Benchmarks/load.lua", base_url]
-
-
-def http(base_url, environment, seconds=SECONDS, **options):
-    # wrk does not end when the server goes away.
-    done = subprocess.run(wrk_command(base_url, seconds, **options), capture_output=True, text=True, env=environment,
-                          timeout=seconds + WRK_SECONDS_OVER_MAX)
-    return http_result(done.stdout, done.returncode, done.stderr)
-
-
 def entries_of_lists(result):
     """The same in entries: a call makes one for each subject."""
     return Result(result.rate * city.SUBJECTS_PER_LIST, result.p50, result.p99, result.errors, result.first_error)
-
-
-def http_result(stdout, status, stderr):
-    assert status == 0, stderr
-    said = json.loads(stdout.strip().splitlines()[-1])
-    errors = said["wrong_status"] + said["wrong_body"] + said["socket_errors"]
-    return Result(said["requests"] / said["seconds"], said["p50_ms"], said["p99_ms"], errors, said["first_wrong"])
 
 
 class Loads:
@@ -237,13 +193,6 @@ def decisions(server, token, subjects):
     return taken
 
 
-def latency_row(name, p50, p99, most):
-    """One line of the second table (milliseconds), and whether it holds."""
-    good = p99 < most
-    print(f"| {name} | {p50:.2f} | {p99:.2f} | {most:g} | {'ok' if good else 'FAILED'} |")
-    return good
-
-
 def latencies(decided, to_checkpoint):
     print("\n| what | p50 ms | p99 ms | p99 under | |\n|---|--:|--:|--:|---|")
     return all([
@@ -258,25 +207,6 @@ def drain(server):
         with server.connect() as connection:
             return connection.execute("SELECT NOT EXISTS (SELECT FROM access_log.queue)").fetchone()[0]
     until(is_empty, DRAIN_SECONDS_MAX, "an empty queue of the access log")
-
-
-def row(name, ours, against, bound):
-    """One line of the table, and what is wrong with it."""
-    rate, reference_rate = (statistics.median(r.rate for r in results) for results in (ours, against))
-    ratio = rate / reference_rate
-    errors = sum(r.errors for r in [*ours, *against])
-    p50, p99 = statistics.median(r.p50 for r in ours), statistics.median(r.p99 for r in ours)
-    verdict = "ok" if ratio >= bound and errors == 0 else "FAILED"
-    print(f"| {name} | {rate:,.0f} | {p50:.2f} | {p99:.2f} | {errors} | {reference_rate:,.0f} | {ratio:.2f} × | {bound:.2f} × | {verdict} |")
-    for result in ours:
-        if result.errors:
-            print(f"bench: {name}: {result.errors} errors, the first: {result.first_error}", file=sys.stderr)
-            break
-    return verdict == "ok"
-
-
-def say(text):
-    print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
 def measure(server, folder):
@@ -329,7 +259,7 @@ def measure(server, folder):
 
     print(f"\nMedians of {ROUNDS} rounds of {SECONDS:g} s; {CONNECTIONS} keep-alive connections; {os.cpu_count()} cores, shared with the load generator "
           f"and PostgreSQL; {len(subjects):,} subjects; the page is {loads.page_bytes:,} bytes on the wire.\n")
-    print("| what | a second | p50 ms | p99 ms | errors | reference a second | ratio | at least | |\n|---|--:|--:|--:|--:|--:|--:|--:|---|")
+    table_head()
     verdicts = [
         row("`Postgres` prepared point reads, 64 callers / `pgbench -S`", results["points"], results["S"], 1.0),
         row("exchange reads over HTTP / `pgbench -N`", results["reads"], results["N"], 1.0),
@@ -365,7 +295,8 @@ def main():
         server = StoaServer()
         try:
             server.start()
-            good = measure(server, pathlib.Path(folder))
+            good = True if ONLY == "ledger" else measure(server, pathlib.Path(folder))
+            good = ledger.measure(server, pathlib.Path(folder)) and good
             assert server.stop() == 0, "the server did not stop cleanly"
         finally:
             server.end()

@@ -3633,9 +3633,15 @@ BEGIN
         WHERE o.id IS NULL OR n.id IS NULL
            OR (n.kind, n.currency, n.normal_side, n.may_go_negative, n.organisation_id)
               IS DISTINCT FROM (o.kind, o.currency, o.normal_side, o.may_go_negative, o.organisation_id)
+           OR n.newest_at < o.newest_at OR (n.newest_at IS DISTINCT FROM o.newest_at AND n.entry_count = o.entry_count)
            OR (SELECT (count(*), coalesce(sum(CASE e.side WHEN n.normal_side THEN e.amount ELSE -e.amount END), 0))
-                      <> (n.entry_count - o.entry_count, (n.posted - o.posted)::numeric)
-               FROM ledger.entry AS e WHERE e.account_id = n.id AND e.number > o.entry_count AND e.number <= n.entry_count))
+                      <> (n.entry_count - o.entry_count, (n.posted - o.posted)::numeric) OR bool_and(e.recorded_at IS NOT DISTINCT FROM n.newest_at) IS FALSE
+               FROM ledger.entry AS e WHERE e.account_id = n.id AND e.number > o.entry_count AND e.number <= n.entry_count)
+           OR ((n.held, n.hold_entry_count) <> (o.held, o.hold_entry_count)
+               AND (SELECT (count(*), coalesce(sum(CASE e.step WHEN 'held' THEN e.amount ELSE -e.amount END), 0))
+                           <> (n.hold_entry_count - o.hold_entry_count, (n.held - o.held)::numeric)
+                    FROM ledger.hold_entry AS e
+                    WHERE e.account_id = n.id AND e.number > o.hold_entry_count AND e.number <= n.hold_entry_count)))
     THEN
         RAISE EXCEPTION 'the balance of an account changes only by its entries'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'account_equals_entries';
@@ -3655,7 +3661,7 @@ CREATE FUNCTION ledger.check_entries() RETURNS trigger
 BEGIN
     IF EXISTS (
         SELECT FROM added AS e
-        WHERE (SELECT t.outcome = 'posted' AND t.amount = e.amount AND t.currency = e.currency
+        WHERE (SELECT t.outcome = 'posted' AND t.amount = e.amount AND t.currency = e.currency AND t.effective_at = e.effective_at
                    AND e.account_id = CASE e.side WHEN 'debit' THEN t.debit_account ELSE t.credit_account END
                FROM ledger.transfer AS t WHERE t.id = e.transfer_id) IS NOT TRUE
            OR (SELECT e.number <= a.entry_count FROM ledger.account AS a WHERE a.id = e.account_id) IS NOT TRUE)
@@ -3669,6 +3675,35 @@ $$;
 
 ALTER FUNCTION ledger.check_entries() OWNER TO stoa_owner;
 
+CREATE FUNCTION ledger.check_hold_entries() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM added AS e
+        WHERE (SELECT e.number <= a.hold_entry_count AND e.account_id = h.debit_account
+                   AND e.amount = CASE a.normal_side WHEN 'credit' THEN h.amount ELSE 0 END AND h.kind = 'hold' AND h.outcome = 'held'
+               FROM ledger.transfer AS h JOIN ledger.account AS a ON a.id = e.account_id WHERE h.id = e.hold_id) IS NOT TRUE
+           OR CASE e.step WHEN 'held' THEN e.transfer_id <> e.hold_id
+                   WHEN 'expired' THEN (SELECT h.expires_at <= public.stoa_now() FROM ledger.transfer AS h WHERE h.id = e.hold_id) IS NOT TRUE
+                   ELSE (SELECT t.hold_id = e.hold_id AND t.outcome = e.step FROM ledger.transfer AS t WHERE t.id = e.transfer_id) IS NOT TRUE END
+           OR (SELECT b.account_id = e.account_id AND b.number <= e.number FROM ledger.hold_entry AS b WHERE b.hold_id = e.hold_id AND b.step = 'held')
+              IS NOT TRUE
+           OR EXISTS (SELECT FROM ledger.open_hold AS o WHERE o.id = e.hold_id)
+              = EXISTS (SELECT FROM ledger.hold_entry AS x WHERE x.hold_id = e.hold_id AND x.step <> 'held'))
+    THEN
+        RAISE EXCEPTION 'a hold entry is the beginning or the one end of a hold, and its account counts it'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'hold_entry_matches_transfer';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION ledger.check_hold_entries() OWNER TO stoa_owner;
+
 CREATE FUNCTION ledger.check_new_account() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3679,6 +3714,28 @@ END
 $$;
 
 ALTER FUNCTION ledger.check_new_account() OWNER TO stoa_owner;
+
+CREATE FUNCTION ledger.check_open_holds() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM touched AS o
+        WHERE EXISTS (SELECT FROM ledger.hold_entry AS e WHERE e.hold_id = o.id AND e.step <> 'held') = (TG_OP = 'INSERT')
+           OR (SELECT (e.account_id, e.amount) = (o.account_id, o.amount) AND t.expires_at IS NOT DISTINCT FROM o.expires_at
+               FROM ledger.hold_entry AS e JOIN ledger.transfer AS t ON t.id = e.hold_id WHERE e.hold_id = o.id AND e.step = 'held') IS NOT TRUE)
+    THEN
+        RAISE EXCEPTION 'the open holds are those that began and did not end'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'hold_entry_matches_transfer';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION ledger.check_open_holds() OWNER TO stoa_owner;
 
 CREATE FUNCTION ledger.check_transfers() RETURNS trigger
     LANGUAGE plpgsql
@@ -3701,11 +3758,53 @@ BEGIN
         RAISE EXCEPTION 'a posted transfer is written together with one debit and one credit entry of its amount and currency'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'transfer_balanced';
     END IF;
+    IF EXISTS (
+        SELECT FROM added AS t
+        WHERE t.kind <> 'post'
+          AND CASE WHEN t.outcome NOT IN ('posted', 'held', 'voided') THEN false
+                   WHEN t.kind = 'reversal' THEN
+                       (SELECT o.kind IN ('post', 'post_hold') AND o.outcome = 'posted' AND o.amount = t.amount
+                           AND (o.debit_account, o.credit_account) = (t.credit_account, t.debit_account)
+                        FROM ledger.transfer AS o WHERE o.id = t.reversal_of) IS NOT TRUE
+                   ELSE NOT EXISTS (SELECT FROM ledger.hold_entry AS e
+                                    WHERE e.hold_id = coalesce(t.hold_id, t.id) AND e.transfer_id = t.id AND e.account_id = t.debit_account
+                                      AND e.step = t.outcome)
+                       OR (t.hold_id IS NOT NULL
+                           AND (SELECT o.kind = 'hold' AND (o.debit_account, o.credit_account) = (t.debit_account, t.credit_account)
+                                    AND CASE t.kind WHEN 'post_hold' THEN t.amount <= o.amount ELSE t.amount = o.amount END
+                                FROM ledger.transfer AS o WHERE o.id = t.hold_id) IS NOT TRUE) END)
+    THEN
+        RAISE EXCEPTION 'a hold begins and ends with an entry, and what follows up another transfer fits it'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'transfer_follows';
+    END IF;
     RETURN NULL;
 END
 $$;
 
 ALTER FUNCTION ledger.check_transfers() OWNER TO stoa_owner;
+
+CREATE TABLE ledger.period_close (
+    until timestamp with time zone NOT NULL,
+    closed_by uuid NOT NULL,
+    closed_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    note text NOT NULL,
+    CONSTRAINT period_close_note_check CHECK (((length(note) >= 1) AND (length(note) <= 500))),
+    CONSTRAINT period_is_over CHECK ((until <= closed_at))
+);
+
+ALTER TABLE ledger.period_close OWNER TO stoa_owner;
+
+CREATE FUNCTION ledger.closed_until() RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    RETURN (SELECT c.until FROM ledger.period_close c ORDER BY c.until DESC LIMIT 1);
+
+ALTER FUNCTION ledger.closed_until() OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.closing_lock() RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 7310011;
+
+ALTER FUNCTION ledger.closing_lock() OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.entries_of(credential bytea, currency text, before_number bigint, page_size integer) RETURNS TABLE(number bigint, at timestamp with time zone, transfer_id uuid, side text, amount bigint, balance_after bigint, reference text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -3726,6 +3825,23 @@ $$;
 
 ALTER FUNCTION ledger.entries_of(credential bytea, currency text, before_number bigint, page_size integer) OWNER TO stoa_door;
 
+CREATE FUNCTION ledger.expire_holds(count_max integer) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    accounts uuid[];
+BEGIN
+    accounts := ARRAY(SELECT DISTINCT d.account_id
+                      FROM (SELECT h.account_id FROM ledger.open_hold AS h WHERE h.expires_at <= public.stoa_now()
+                            ORDER BY h.expires_at LIMIT expire_holds.count_max) AS d);
+    PERFORM a.id FROM ledger.account AS a WHERE a.id = ANY (accounts) ORDER BY a.id FOR NO KEY UPDATE;
+    RETURN ledger.release_expired(accounts, expire_holds.count_max);
+END
+$$;
+
+ALTER FUNCTION ledger.expire_holds(count_max integer) OWNER TO stoa_door;
+
 CREATE FUNCTION ledger.follow_resident() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3744,6 +3860,9 @@ BEGIN
             CONTINUE;
         END IF;
         PERFORM a.id FROM ledger.account AS a WHERE a.id IN (wallet.id, heir) ORDER BY a.id FOR NO KEY UPDATE;
+        PERFORM ledger.release_expired(ARRAY[wallet.id], NULL);
+        PERFORM ledger.follow_up(gen_random_uuid(), 'void_hold', h.id, NULL, 'Records joined', 'system', 'register')
+            FROM (SELECT o.id FROM ledger.open_hold AS o WHERE o.account_id = wallet.id ORDER BY o.id) AS h;
         SELECT a.posted INTO wallet.posted FROM ledger.account AS a WHERE a.id = wallet.id;
         IF wallet.posted > 0 THEN
             SELECT p.outcome INTO moved FROM ledger.post_transfers(ARRAY[gen_random_uuid()], '{post}', ARRAY[wallet.id], ARRAY[heir],
@@ -3760,6 +3879,46 @@ $$;
 
 ALTER FUNCTION ledger.follow_resident() OWNER TO stoa_door;
 
+CREATE FUNCTION ledger.follow_up(id uuid, kind text, target uuid, amount bigint, reference text, actor_kind text, actor_id text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    original ledger.transfer;
+    reverses CONSTANT boolean := follow_up.kind = 'reversal';
+BEGIN
+    SELECT t.* INTO original FROM ledger.transfer AS t WHERE t.id = follow_up.target;
+    IF NOT FOUND THEN
+        RETURN CASE WHEN reverses THEN 'original_unknown' ELSE 'hold_unknown' END;
+    END IF;
+    RETURN (
+        SELECT p.outcome FROM ledger.post_transfers(
+            ARRAY[follow_up.id], ARRAY[follow_up.kind],
+            ARRAY[CASE WHEN reverses THEN original.credit_account ELSE original.debit_account END],
+            ARRAY[CASE WHEN reverses THEN original.debit_account ELSE original.credit_account END],
+            ARRAY[coalesce(follow_up.amount, original.amount)], ARRAY[original.currency], ARRAY[follow_up.reference], '{NULL}',
+            ARRAY[follow_up.actor_kind], ARRAY[follow_up.actor_id],
+            hold_ids => ARRAY[CASE WHEN NOT reverses THEN follow_up.target END], reversal_ofs => ARRAY[CASE WHEN reverses THEN follow_up.target END]) AS p);
+END
+$$;
+
+ALTER FUNCTION ledger.follow_up(id uuid, kind text, target uuid, amount bigint, reference text, actor_kind text, actor_id text) OWNER TO stoa_door;
+
+CREATE TABLE ledger.open_hold (
+    id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    amount bigint NOT NULL,
+    expires_at timestamp with time zone
+);
+
+ALTER TABLE ledger.open_hold OWNER TO stoa_owner;
+
+CREATE FUNCTION ledger.held_now(account uuid, held bigint) RETURNS bigint
+    LANGUAGE sql STABLE
+    RETURN (held - (SELECT (COALESCE(sum(h.amount), (0)::numeric))::bigint AS "coalesce" FROM ledger.open_hold h WHERE ((h.account_id = held_now.account) AND (h.expires_at <= public.stoa_now()))));
+
+ALTER FUNCTION ledger.held_now(account uuid, held bigint) OWNER TO stoa_door;
+
 CREATE FUNCTION ledger.holder(credential bytea, scopes text[]) RETURNS TABLE(resident_id uuid, account_id uuid, client_id text)
     LANGUAGE sql STABLE
     BEGIN ATOMIC
@@ -3773,7 +3932,7 @@ END;
 
 ALTER FUNCTION ledger.holder(credential bytea, scopes text[]) OWNER TO stoa_door;
 
-CREATE FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[]) RETURNS TABLE(item integer, verdict text, field text, leader integer, certain boolean)
+CREATE FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) RETURNS TABLE(item integer, verdict text, field text, leader integer, certain boolean)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -3791,14 +3950,21 @@ BEGIN
             CASE WHEN t.kind <> r.kind THEN 'kind' WHEN t.debit_account <> r.debit_account THEN 'debit_account'
                  WHEN t.credit_account <> r.credit_account THEN 'credit_account' WHEN t.amount <> r.amount THEN 'amount'
                  WHEN t.currency <> r.currency THEN 'currency' WHEN t.reference <> r.ref THEN 'reference'
-                 WHEN t.effective_at <> r.effective_at THEN 'effective_at' END AS known_difference,
-            CASE WHEN r.id IS NULL THEN 'id' WHEN r.kind IS DISTINCT FROM 'post' THEN 'kind'
+                 WHEN t.effective_at <> r.effective_at THEN 'effective_at' WHEN t.hold_id <> r.hold_id THEN 'hold_id'
+                 WHEN t.reversal_of <> r.reversal_of THEN 'reversal_of'
+                 WHEN t.expires_at IS DISTINCT FROM r.expires_at THEN 'expires_at' END AS known_difference,
+            CASE WHEN r.id IS NULL THEN 'id'
+                 WHEN r.kind IS NULL OR r.kind NOT IN ('post', 'hold', 'post_hold', 'void_hold', 'reversal') THEN 'kind'
                  WHEN r.debit_account IS NULL THEN 'debit_account'
                  WHEN r.credit_account IS NULL OR r.credit_account = r.debit_account THEN 'credit_account'
                  WHEN r.amount IS NULL OR r.amount NOT BETWEEN 1 AND ledger.amount_max() THEN 'amount'
-                 WHEN r.currency IS NULL THEN 'currency' WHEN r.ref IS NULL OR length(r.ref) > 140 THEN 'reference' END AS malformed
-        FROM unnest(ids, kinds, debit_accounts, credit_accounts, amounts, currencies, refs, effective_ats) WITH ORDINALITY
-            AS r (id, kind, debit_account, credit_account, amount, currency, ref, effective_at, item)
+                 WHEN r.currency IS NULL THEN 'currency' WHEN r.ref IS NULL OR length(r.ref) > 140 THEN 'reference'
+                 WHEN (r.hold_id IS NOT NULL) <> (r.kind IN ('post_hold', 'void_hold')) THEN 'hold_id'
+                 WHEN (r.reversal_of IS NOT NULL) <> (r.kind = 'reversal') THEN 'reversal_of'
+                 WHEN r.expires_at IS NOT NULL AND r.kind <> 'hold' THEN 'expires_at' END AS malformed
+        FROM unnest(ids, kinds, debit_accounts, credit_accounts, amounts, currencies, refs, effective_ats, groups, hold_ids, reversal_ofs, expires_ats)
+            WITH ORDINALITY
+            AS r (id, kind, debit_account, credit_account, amount, currency, ref, effective_at, linked, hold_id, reversal_of, expires_at, item)
         LEFT JOIN ledger.transfer AS t ON t.id = r.id
         LEFT JOIN ledger.account AS d ON d.id = r.debit_account
         LEFT JOIN ledger.account AS c ON c.id = r.credit_account
@@ -3806,51 +3972,62 @@ BEGIN
         SELECT r.*, CASE
                 WHEN r.malformed IS NOT NULL THEN 'invalid'
                 WHEN r.known AND r.known_difference IS NOT NULL THEN 'id_conflict'
-                WHEN r.known THEN CASE r.known_outcome WHEN 'posted' THEN 'exists' ELSE r.known_outcome END
+                WHEN r.known THEN CASE WHEN r.known_outcome IN ('posted', 'held', 'voided') THEN 'exists' ELSE r.known_outcome END
                 WHEN NOT r.debit_known OR NOT r.credit_known THEN 'account_unknown'
-                WHEN r.debit_currency <> r.currency OR r.credit_currency <> r.currency THEN 'currency_mismatch' END AS verdict
+                WHEN r.debit_currency <> r.currency OR r.credit_currency <> r.currency THEN 'currency_mismatch'
+                WHEN r.expires_at <= public.stoa_now() THEN 'hold_expired'
+                WHEN r.effective_at < (SELECT ledger.closed_until()) THEN 'period_closed' END AS verdict
         FROM request AS r
     ), led AS (
         -- The first of several with one id decides; the others follow it or contradict it.
-        SELECT a.*, first_value(a.item) OVER same AS leader,
-            CASE WHEN first_value(a.debit_account) OVER same <> a.debit_account THEN 'debit_account'
-                 WHEN first_value(a.credit_account) OVER same <> a.credit_account THEN 'credit_account'
-                 WHEN first_value(a.amount) OVER same <> a.amount THEN 'amount'
-                 WHEN first_value(a.currency) OVER same <> a.currency THEN 'currency'
-                 WHEN first_value(a.ref) OVER same <> a.ref THEN 'reference'
-                 WHEN first_value(a.effective_at) OVER same <> a.effective_at THEN 'effective_at' END AS difference
-        FROM admitted AS a WINDOW same AS (PARTITION BY a.id, a.verdict IS NULL ORDER BY a.item)
+        SELECT a.*, first_value(a.item) OVER (PARTITION BY a.id, a.verdict IS NULL ORDER BY a.item)::integer AS leader FROM admitted AS a
+    ), compared AS (
+        SELECT l.*, CASE WHEN l.leader <> l.item THEN CASE
+                WHEN kinds[l.leader] <> l.kind THEN 'kind' WHEN debit_accounts[l.leader] <> l.debit_account THEN 'debit_account'
+                WHEN credit_accounts[l.leader] <> l.credit_account THEN 'credit_account' WHEN amounts[l.leader] <> l.amount THEN 'amount'
+                WHEN currencies[l.leader] <> l.currency THEN 'currency' WHEN refs[l.leader] <> l.ref THEN 'reference'
+                WHEN effective_ats[l.leader] <> l.effective_at THEN 'effective_at' WHEN hold_ids[l.leader] <> l.hold_id THEN 'hold_id'
+                WHEN reversal_ofs[l.leader] <> l.reversal_of THEN 'reversal_of'
+                WHEN expires_ats[l.leader] IS DISTINCT FROM l.expires_at THEN 'expires_at' END END AS difference
+        FROM led AS l
     ), outflow AS (
         SELECT f.account_id, sum(f.debit) AS debit, sum(f.credit) AS credit
-        FROM (SELECT l.debit_account AS account_id, l.amount AS debit, 0 AS credit FROM led AS l
+        FROM (SELECT l.debit_account AS account_id, l.amount AS debit, 0 AS credit FROM compared AS l
                 WHERE l.verdict IS NULL AND l.leader = l.item AND NOT l.closed
               UNION ALL
-              SELECT l.credit_account, 0, l.amount FROM led AS l WHERE l.verdict IS NULL AND l.leader = l.item AND NOT l.closed) AS f
+              SELECT l.credit_account, 0, l.amount FROM compared AS l WHERE l.verdict IS NULL AND l.leader = l.item AND NOT l.closed) AS f
         GROUP BY f.account_id
     ), covered AS (
-        SELECT NOT EXISTS (
-            SELECT FROM outflow AS o JOIN ledger.account AS a ON a.id = o.account_id,
-                LATERAL (SELECT CASE a.normal_side WHEN 'debit' THEN o.credit ELSE o.debit END AS out,
-                                CASE a.normal_side WHEN 'debit' THEN o.debit ELSE o.credit END AS into) AS s
-            WHERE (s.out > 0 AND NOT a.may_go_negative AND a.posted - s.out < 0)
-               OR a.posted - s.out < -ledger.amount_max() OR a.posted + s.into > ledger.amount_max()) AS certain
+        SELECT NOT EXISTS (SELECT FROM compared AS l
+                           WHERE (l.verdict IS NULL AND l.kind <> 'post')
+                              -- Of linked ones, whatever is not plainly fine is decided in order.
+                              OR (l.linked IS NOT NULL AND (l.verdict <> 'exists' OR l.difference IS NOT NULL OR (l.verdict IS NULL AND l.closed))))
+            AND NOT EXISTS (
+                SELECT FROM outflow AS o JOIN ledger.account AS a ON a.id = o.account_id,
+                    LATERAL (SELECT CASE a.normal_side WHEN 'debit' THEN o.credit ELSE o.debit END AS out,
+                                    CASE a.normal_side WHEN 'debit' THEN o.debit ELSE o.credit END AS into) AS s
+                WHERE (s.out > 0 AND a.posted - a.held - s.out
+                                     < coalesce(a.balance_min, CASE WHEN a.may_go_negative THEN -ledger.amount_max() ELSE 0 END))
+                   OR (s.into > 0 AND a.posted + s.into > coalesce(a.balance_max, ledger.amount_max()))) AS certain
     )
     SELECT l.item::integer,
         CASE WHEN l.verdict IS NOT NULL THEN l.verdict WHEN l.difference IS NOT NULL THEN 'id_conflict'
-             WHEN l.leader = l.item AND l.closed THEN 'account_closed' END,
+             WHEN l.leader = l.item AND l.closed AND l.kind <> 'void_hold' THEN 'account_closed' END,
         CASE WHEN l.verdict = 'invalid' THEN l.malformed WHEN l.verdict = 'id_conflict' THEN l.known_difference
              WHEN l.verdict = 'account_unknown' THEN CASE WHEN l.debit_known THEN 'credit_account' ELSE 'debit_account' END
              WHEN l.verdict = 'currency_mismatch' THEN 'currency'
+             WHEN l.verdict = 'hold_expired' THEN 'expires_at'
+             WHEN l.verdict = 'period_closed' THEN 'effective_at'
              WHEN l.verdict IS NULL THEN l.difference END,
         -- What is known already has no leader, so that nothing is written for it.
-        CASE WHEN l.known THEN 0 ELSE l.leader::integer END, covered.certain
-    FROM led AS l, covered;
+        CASE WHEN l.known THEN 0 ELSE l.leader END, covered.certain
+    FROM compared AS l, covered;
 END
 $$;
 
-ALTER FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[]) OWNER TO stoa_door;
+ALTER FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) OWNER TO stoa_door;
 
-CREATE FUNCTION ledger.judge_in_order(verdicts text[], leaders integer[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[]) RETURNS text[]
+CREATE FUNCTION ledger.judge_in_order(INOUT verdicts text[], INOUT fields text[], leaders integer[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], OUT reserves bigint[], OUT stay_open boolean[]) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -3860,45 +4037,226 @@ CREATE FUNCTION ledger.judge_in_order(verdicts text[], leaders integer[], debit_
     SET enable_seqscan TO 'off'
     AS $$
 DECLARE
-    accounts uuid[];
-    balances bigint[];
+    amount_max CONSTANT bigint := ledger.amount_max();
+    -- The accounts that the batch names, in id order, and where in that order each item's are.
+    posted bigint[];
+    held bigint[];
+    balance_mins bigint[];
+    balance_maxs bigint[];
     debit_raises boolean[];
-    may_go_negative boolean[];
     debit_positions integer[];
     credit_positions integer[];
+    -- The transfers that the batch makes or follows up, in id order. Of a hold: held, posted, voided or expired; of what moved money:
+    -- settled or reversed; null for one that is not there, or was refused.
+    states text[];
+    state_debits uuid[];
+    state_credits uuid[];
+    state_amounts bigint[];
+    state_reserves bigint[];
+    own_positions integer[];
+    target_positions integer[];
+    -- The group that is being decided, and how everything stood before it.
+    group_now integer;
+    group_start integer;
+    group_failed boolean := false;
+    posted_before bigint[];
+    held_before bigint[];
+    states_before text[];
+    follows_up boolean;
+    reason text;
+    reason_field text;
+    released bigint;
     d integer;
     c integer;
-    debited bigint;
-    credited bigint;
+    o integer;
+    t integer;
 BEGIN
-    SELECT array_agg(a.id ORDER BY a.id), array_agg(a.posted ORDER BY a.id), array_agg(a.normal_side = 'debit' ORDER BY a.id),
-            array_agg(a.may_go_negative ORDER BY a.id)
-        INTO accounts, balances, debit_raises, may_go_negative
-        FROM ledger.account AS a WHERE a.id = ANY (debit_accounts || credit_accounts);
-    SELECT array_agg(array_position(accounts, x.debit) ORDER BY x.item), array_agg(array_position(accounts, x.credit) ORDER BY x.item)
+    SELECT array_agg(s.place ORDER BY s.item) FILTER (WHERE s.side = 'debit'), array_agg(s.place ORDER BY s.item) FILTER (WHERE s.side = 'credit')
         INTO debit_positions, credit_positions
-        FROM unnest(debit_accounts, credit_accounts) WITH ORDINALITY AS x (debit, credit, item);
+        FROM (SELECT x.item, x.side, dense_rank() OVER (ORDER BY x.account_id)::integer AS place
+              FROM (SELECT u.item, 'debit' AS side, u.account_id FROM unnest(debit_accounts) WITH ORDINALITY AS u (account_id, item)
+                    UNION ALL
+                    SELECT u.item, 'credit', u.account_id FROM unnest(credit_accounts) WITH ORDINALITY AS u (account_id, item)) AS x) AS s;
+    SELECT array_agg(a.posted ORDER BY u.account_id), array_agg(a.held ORDER BY u.account_id),
+            array_agg(coalesce(a.balance_min, CASE WHEN a.may_go_negative THEN -amount_max ELSE 0 END) ORDER BY u.account_id),
+            array_agg(coalesce(a.balance_max, amount_max) ORDER BY u.account_id), array_agg(a.normal_side = 'debit' ORDER BY u.account_id)
+        INTO posted, held, balance_mins, balance_maxs, debit_raises
+        FROM (SELECT DISTINCT x.account_id FROM unnest(debit_accounts || credit_accounts) AS x (account_id)) AS u
+        LEFT JOIN ledger.account AS a ON a.id = u.account_id;
+    follows_up := EXISTS (SELECT FROM unnest(hold_ids || reversal_ofs) AS u (id) WHERE u.id IS NOT NULL);
+    IF follows_up THEN
+        SELECT array_agg(s.place ORDER BY s.item) FILTER (WHERE s.role = 'own'), array_agg(s.place ORDER BY s.item) FILTER (WHERE s.role = 'target')
+            INTO own_positions, target_positions
+            FROM (SELECT x.item, x.role, dense_rank() OVER (ORDER BY x.id)::integer AS place
+                  FROM (SELECT u.item, 'own' AS role, u.id FROM unnest(ids) WITH ORDINALITY AS u (id, item)
+                        UNION ALL
+                        SELECT u.item, 'target', coalesce(u.hold_id, u.reversal_of)
+                        FROM unnest(hold_ids, reversal_ofs) WITH ORDINALITY AS u (hold_id, reversal_of, item)) AS x) AS s;
+        SELECT array_agg(CASE WHEN k.kind <> 'hold' AND k.outcome = 'posted' AND k.kind <> 'reversal' THEN
+                                  CASE WHEN EXISTS (SELECT FROM ledger.transfer AS r WHERE r.reversal_of = k.id AND r.outcome = 'posted')
+                                       THEN 'reversed' ELSE 'settled' END
+                              WHEN k.outcome <> 'held' THEN NULL
+                              WHEN h.id IS NULL THEN (SELECT e.step FROM ledger.hold_entry AS e WHERE e.hold_id = k.id AND e.step <> 'held')
+                              WHEN h.expires_at <= public.stoa_now() THEN 'expired' ELSE 'held' END ORDER BY u.id),
+                array_agg(k.debit_account ORDER BY u.id), array_agg(k.credit_account ORDER BY u.id), array_agg(k.amount ORDER BY u.id),
+                array_agg(h.amount ORDER BY u.id)
+            INTO states, state_debits, state_credits, state_amounts, state_reserves
+            FROM (SELECT DISTINCT coalesce(x.id, x.target) AS id
+                  FROM (SELECT y.id, NULL::uuid AS target FROM unnest(ids) AS y (id)
+                        UNION ALL
+                        SELECT NULL, coalesce(y.hold_id, y.reversal_of) FROM unnest(hold_ids, reversal_ofs) AS y (hold_id, reversal_of)) AS x) AS u
+            LEFT JOIN ledger.transfer AS k ON k.id = u.id
+            LEFT JOIN ledger.open_hold AS h ON h.id = u.id;
+    END IF;
+
+    reserves := array_fill(NULL::bigint, ARRAY[cardinality(verdicts)]);
+    stay_open := array_fill(false, ARRAY[cardinality(verdicts)]);
     FOR i IN 1 .. coalesce(cardinality(verdicts), 0) LOOP
-        CONTINUE WHEN verdicts[i] IS NOT NULL OR leaders[i] <> i;
-        d := debit_positions[i];
-        c := credit_positions[i];
-        debited := balances[d] + CASE WHEN debit_raises[d] THEN amounts[i] ELSE -amounts[i] END;
-        credited := balances[c] + CASE WHEN debit_raises[c] THEN -amounts[i] ELSE amounts[i] END;
-        IF (debited < 0 AND debited < balances[d] AND NOT may_go_negative[d])
-            OR (credited < 0 AND credited < balances[c] AND NOT may_go_negative[c]) THEN
-            verdicts[i] := 'insufficient_funds';
-        ELSIF abs(debited) > ledger.amount_max() OR abs(credited) > ledger.amount_max() THEN
-            verdicts[i] := 'balance_overflow';
-        ELSE
-            balances[d] := debited;
-            balances[c] := credited;
+        IF groups[i] IS DISTINCT FROM group_now THEN
+            group_now := groups[i];
+            group_failed := false;
+            IF group_now IS NOT NULL THEN
+                group_start := i;
+                posted_before := posted;
+                held_before := held;
+                states_before := states;
+            END IF;
+        END IF;
+        IF group_failed THEN
+            IF leaders[i] = i AND (verdicts[i] IS NULL OR verdicts[i] = 'account_closed') THEN
+                verdicts[i] := 'batch_refused';
+            END IF;
+            CONTINUE;
+        END IF;
+
+        reason := verdicts[i];
+        reason_field := fields[i];
+        IF reason IS NULL AND leaders[i] <> i THEN
+            reason := verdicts[leaders[i]];
+        ELSIF reason IS NULL THEN
+            d := debit_positions[i];
+            c := credit_positions[i];
+            IF follows_up THEN
+                o := own_positions[i];
+                t := target_positions[i];
+            END IF;
+            released := 0;
+            IF kinds[i] IN ('post_hold', 'void_hold') THEN
+                IF states[t] IS NULL OR states[t] IN ('settled', 'reversed') THEN
+                    reason := 'hold_unknown';
+                    reason_field := 'hold_id';
+                ELSIF state_debits[t] <> debit_accounts[i] THEN
+                    reason := 'hold_mismatch';
+                    reason_field := 'debit_account';
+                ELSIF state_credits[t] <> credit_accounts[i] THEN
+                    reason := 'hold_mismatch';
+                    reason_field := 'credit_account';
+                ELSIF amounts[i] > state_amounts[t] OR (kinds[i] = 'void_hold' AND amounts[i] <> state_amounts[t]) THEN
+                    reason := 'hold_mismatch';
+                    reason_field := 'amount';
+                ELSIF states[t] <> 'held' THEN
+                    reason := 'hold_' || states[t];
+                    reason_field := 'hold_id';
+                ELSE
+                    released := state_reserves[t];
+                END IF;
+            ELSIF kinds[i] = 'reversal' THEN
+                IF states[t] IS NULL OR states[t] NOT IN ('settled', 'reversed') THEN
+                    reason := 'original_unknown';
+                    reason_field := 'reversal_of';
+                ELSIF state_credits[t] <> debit_accounts[i] THEN
+                    reason := 'reversal_mismatch';
+                    reason_field := 'debit_account';
+                ELSIF state_debits[t] <> credit_accounts[i] THEN
+                    reason := 'reversal_mismatch';
+                    reason_field := 'credit_account';
+                ELSIF state_amounts[t] <> amounts[i] THEN
+                    reason := 'reversal_mismatch';
+                    reason_field := 'amount';
+                ELSIF states[t] = 'reversed' THEN
+                    reason := 'already_reversed';
+                    reason_field := 'reversal_of';
+                END IF;
+            END IF;
+
+            IF reason IS NOT NULL THEN
+                NULL;
+            ELSIF kinds[i] = 'void_hold' THEN
+                held[d] := held[d] - released;
+                states[t] := 'voided';
+                reserves[i] := released;
+            ELSIF kinds[i] = 'hold' THEN
+                reserves[i] := CASE WHEN debit_raises[d] THEN 0 ELSE amounts[i] END;
+                IF posted[d] - held[d] - reserves[i] < balance_mins[d] THEN
+                    reason := CASE WHEN balance_mins[d] = -amount_max THEN 'balance_overflow' ELSE 'insufficient_funds' END;
+                ELSIF held[d] + reserves[i] > amount_max THEN
+                    reason := 'balance_overflow';
+                ELSE
+                    held[d] := held[d] + reserves[i];
+                    IF follows_up THEN
+                        states[o] := 'held';
+                        state_debits[o] := debit_accounts[i];
+                        state_credits[o] := credit_accounts[i];
+                        state_amounts[o] := amounts[i];
+                        state_reserves[o] := reserves[i];
+                    END IF;
+                END IF;
+            ELSE
+                reason := CASE
+                    WHEN NOT debit_raises[d] AND posted[d] - amounts[i] - held[d] + released < balance_mins[d] AND balance_mins[d] > -amount_max
+                        OR debit_raises[c] AND posted[c] - amounts[i] - held[c] < balance_mins[c] AND balance_mins[c] > -amount_max
+                        THEN 'insufficient_funds'
+                    WHEN debit_raises[d] AND posted[d] + amounts[i] > amount_max OR NOT debit_raises[c] AND posted[c] + amounts[i] > amount_max
+                        OR NOT debit_raises[d] AND posted[d] - amounts[i] - held[d] + released < -amount_max
+                        OR debit_raises[c] AND posted[c] - amounts[i] - held[c] < -amount_max
+                        THEN 'balance_overflow'
+                    WHEN debit_raises[d] AND posted[d] + amounts[i] > balance_maxs[d]
+                        OR NOT debit_raises[c] AND posted[c] + amounts[i] > balance_maxs[c]
+                        THEN 'limit_exceeded' END;
+                IF reason IS NULL THEN
+                    posted[d] := posted[d] + CASE WHEN debit_raises[d] THEN amounts[i] ELSE -amounts[i] END;
+                    posted[c] := posted[c] + CASE WHEN debit_raises[c] THEN -amounts[i] ELSE amounts[i] END;
+                    IF kinds[i] = 'post_hold' THEN
+                        held[d] := held[d] - released;
+                        states[t] := 'posted';
+                        reserves[i] := released;
+                    ELSIF kinds[i] = 'reversal' THEN
+                        states[t] := 'reversed';
+                    END IF;
+                    IF follows_up AND kinds[i] <> 'reversal' THEN
+                        states[o] := 'settled';
+                        state_debits[o] := debit_accounts[i];
+                        state_credits[o] := credit_accounts[i];
+                        state_amounts[o] := amounts[i];
+                    END IF;
+                END IF;
+            END IF;
+            verdicts[i] := reason;
+            fields[i] := reason_field;
+        END IF;
+
+        IF group_now IS NOT NULL AND reason <> 'exists' THEN
+            group_failed := true;
+            posted := posted_before;
+            held := held_before;
+            states := states_before;
+            FOR j IN group_start .. i - 1 LOOP
+                IF verdicts[j] IS NULL AND leaders[j] = j THEN
+                    verdicts[j] := 'batch_refused';
+                    reserves[j] := NULL;
+                END IF;
+            END LOOP;
         END IF;
     END LOOP;
-    RETURN verdicts;
+    FOR i IN 1 .. coalesce(cardinality(verdicts), 0) LOOP
+        IF kinds[i] = 'hold' AND verdicts[i] IS NULL AND leaders[i] = i THEN
+            stay_open[i] := NOT follows_up OR states[own_positions[i]] = 'held';
+        END IF;
+    END LOOP;
 END
 $$;
 
-ALTER FUNCTION ledger.judge_in_order(verdicts text[], leaders integer[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[]) OWNER TO stoa_door;
+ALTER FUNCTION ledger.judge_in_order(INOUT verdicts text[], INOUT fields text[], leaders integer[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], OUT reserves bigint[], OUT stay_open boolean[]) OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.open_account(id uuid, kind text, currency text, resident uuid, organisation text, normal_side text, may_go_negative boolean) RETURNS boolean
     LANGUAGE plpgsql
@@ -3962,7 +4320,7 @@ $$;
 
 ALTER FUNCTION ledger.open_wallet(resident uuid, currency text) OWNER TO stoa_door;
 
-CREATE FUNCTION ledger.organisation_account(credential bytea, id uuid) RETURNS TABLE(standing text, kind text, currency text, posted bigint, entry_count bigint, created_at timestamp with time zone, closed_at timestamp with time zone)
+CREATE FUNCTION ledger.organisation_account(credential bytea, id uuid) RETURNS TABLE(standing text, kind text, currency text, posted bigint, held bigint, entry_count bigint, created_at timestamp with time zone, closed_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -3970,7 +4328,7 @@ BEGIN
     RETURN QUERY
         SELECT CASE WHEN p.client_id IS NULL THEN 'credential_invalid' WHEN NOT p.may_post THEN 'scope_missing'
                     WHEN a.id IS NULL THEN 'account_unknown' ELSE 'found' END,
-            a.kind, a.currency, a.posted, a.entry_count, a.created_at, a.closed_at
+            a.kind, a.currency, a.posted, ledger.held_now(a.id, a.held), a.entry_count, a.created_at, a.closed_at
         FROM (VALUES (organisation_account.credential)) AS asked (credential)
         LEFT JOIN LATERAL ledger.poster(asked.credential) AS p ON true
         LEFT JOIN ledger.account AS a ON p.may_post AND a.id = organisation_account.id AND a.organisation_id = p.organisation_id;
@@ -4004,7 +4362,7 @@ $$;
 
 ALTER FUNCTION ledger.organisation_entries(credential bytea, id uuid, before_number bigint, page_size integer) OWNER TO stoa_door;
 
-CREATE FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], atomic boolean) RETURNS TABLE(item integer, outcome text, field text)
+CREATE FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) RETURNS TABLE(item integer, outcome text, field text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -4032,16 +4390,16 @@ BEGIN
                  WHEN o.outcome = 'invalid' AND (foreign_debit OR foreign_credit) THEN 'account_unknown' ELSE o.outcome END,
             CASE WHEN clients[o.item] IS NULL OR NOT scoped[o.item] THEN NULL ELSE o.field END
         FROM ledger.post_transfers(ids, kinds, own_debits, own_credits, amounts, currencies, refs, effective_ats,
-                array_fill('organisation'::text, ARRAY[cardinality(ids)]), clients, atomic) AS o,
+                array_fill('organisation'::text, ARRAY[cardinality(ids)]), clients, groups, hold_ids, reversal_ofs, expires_ats) AS o,
             LATERAL (SELECT o.field = 'debit_account' AND debit_accounts[o.item] IS NOT NULL AS foreign_debit,
                             o.field = 'credit_account' AND own_credits[o.item] IS NULL AND credit_accounts[o.item] IS NOT NULL AS foreign_credit
             ) AS f;
 END
 $$;
 
-ALTER FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], atomic boolean) OWNER TO stoa_door;
+ALTER FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) OWNER TO stoa_door;
 
-CREATE FUNCTION ledger.post_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], atomic boolean DEFAULT false) RETURNS TABLE(item integer, outcome text, field text)
+CREATE FUNCTION ledger.post_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], groups integer[] DEFAULT NULL::integer[], hold_ids uuid[] DEFAULT NULL::uuid[], reversal_ofs uuid[] DEFAULT NULL::uuid[], expires_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[]) RETURNS TABLE(item integer, outcome text, field text)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -4056,32 +4414,32 @@ DECLARE
     fields text[];
     leaders integer[];
     certain boolean;
-    refused integer;
+    -- Of each item: what it reserves or releases, and whether it begins a hold that the batch does not end.
+    reserves bigint[];
+    stay_open boolean[];
 BEGIN
     -- ledger.judge_in_order counts them out by position, which a matrix would answer with null.
     IF array_ndims(amounts) > 1 THEN
         RAISE EXCEPTION 'amounts is a list, not a matrix' USING ERRCODE = 'array_subscript_error';
     END IF;
+    PERFORM pg_advisory_xact_lock_shared(ledger.closing_lock());
     PERFORM a.id FROM ledger.account AS a WHERE a.id = ANY (debit_accounts || credit_accounts) ORDER BY a.id FOR NO KEY UPDATE;
     FOR attempt IN 1 .. 3 LOOP
         SELECT array_agg(v.verdict ORDER BY v.item), array_agg(v.field ORDER BY v.item), array_agg(v.leader ORDER BY v.item), bool_and(v.certain)
             INTO verdicts, fields, leaders, certain
-            FROM ledger.judge(ids, kinds, debit_accounts, credit_accounts, amounts, currencies, refs, effective_ats) AS v;
+            FROM ledger.judge(ids, kinds, debit_accounts, credit_accounts, amounts, currencies, refs, effective_ats, groups, hold_ids,
+                              reversal_ofs, expires_ats) AS v;
+        reserves := NULL;
+        stay_open := NULL;
         IF NOT certain THEN
-            verdicts := ledger.judge_in_order(verdicts, leaders, debit_accounts, credit_accounts, amounts);
-        END IF;
-        IF atomic THEN
-            refused := (SELECT min(v.item) FROM unnest(verdicts) WITH ORDINALITY AS v (verdict, item) WHERE v.verdict <> 'exists');
-            IF refused IS NOT NULL THEN
-                SELECT array_agg(CASE WHEN v.verdict IS NULL OR (v.leader = v.item AND v.item <> refused
-                                           AND v.verdict IN ('insufficient_funds', 'balance_overflow', 'account_closed'))
-                                      THEN 'batch_refused' ELSE v.verdict END ORDER BY v.item)
-                    INTO verdicts FROM unnest(verdicts, leaders) WITH ORDINALITY AS v (verdict, leader, item);
-            END IF;
+            PERFORM ledger.release_expired(debit_accounts || credit_accounts, NULL);
+            SELECT j.verdicts, j.fields, j.reserves, j.stay_open INTO verdicts, fields, reserves, stay_open
+                FROM ledger.judge_in_order(verdicts, fields, leaders, ids, kinds, debit_accounts, credit_accounts, amounts, groups, hold_ids,
+                                           reversal_ofs) AS j;
         END IF;
         BEGIN
             PERFORM ledger.write_transfers(ids, kinds, debit_accounts, credit_accounts, amounts, currencies, refs, effective_ats,
-                                           actor_kinds, actor_ids, verdicts, leaders);
+                                           actor_kinds, actor_ids, hold_ids, reversal_ofs, expires_ats, verdicts, leaders, reserves, stay_open);
             EXIT;
         EXCEPTION WHEN unique_violation THEN
             -- Between the look and the insert somebody else used one of these ids for other accounts. It is there now: look again.
@@ -4093,12 +4451,12 @@ BEGIN
         SELECT i.item::integer,
             CASE WHEN i.leader = i.item OR i.verdict IS NOT NULL THEN coalesce(i.verdict, 'created')
                  ELSE coalesce(verdicts[i.leader], 'exists') END,
-            i.field
+            coalesce(i.field, fields[NULLIF(i.leader, 0)])
         FROM unnest(verdicts, fields, leaders) WITH ORDINALITY AS i (verdict, field, leader, item);
 END
 $$;
 
-ALTER FUNCTION ledger.post_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], atomic boolean) OWNER TO stoa_door;
+ALTER FUNCTION ledger.post_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.poster(credential bytea) RETURNS TABLE(client_id text, organisation_id text, may_post boolean)
     LANGUAGE sql STABLE
@@ -4111,6 +4469,41 @@ CREATE FUNCTION ledger.poster(credential bytea) RETURNS TABLE(client_id text, or
 END;
 
 ALTER FUNCTION ledger.poster(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.release_expired(accounts uuid[], count_max integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    expired uuid[];
+BEGIN
+    expired := ARRAY(SELECT h.id FROM (SELECT DISTINCT x.id FROM unnest(accounts) AS x (id)) AS u JOIN ledger.open_hold AS h ON h.account_id = u.id
+                     WHERE h.expires_at <= public.stoa_now() ORDER BY h.expires_at, h.id LIMIT count_max);
+    IF cardinality(expired) = 0 THEN RETURN 0; END IF;
+    WITH gone AS (
+        DELETE FROM ledger.open_hold AS h WHERE h.id = ANY (expired) RETURNING h.id, h.account_id, h.amount
+    ), numbered AS (
+        SELECT g.id, g.account_id, g.amount, a.hold_entry_count + row_number() OVER earlier AS number,
+            (a.held - sum(g.amount) OVER earlier)::bigint AS held_after
+        FROM gone AS g JOIN ledger.account AS a ON a.id = g.account_id
+        WINDOW earlier AS (PARTITION BY g.account_id ORDER BY g.id ROWS UNBOUNDED PRECEDING)
+    ), hold_entries AS (
+        INSERT INTO ledger.hold_entry (account_id, number, hold_id, step, amount, held_after)
+        SELECT n.account_id, n.number, n.id, 'expired', n.amount, n.held_after FROM numbered AS n
+    )
+    UPDATE ledger.account AS a SET held = a.held - n.amount, hold_entry_count = a.hold_entry_count + n.count
+    FROM (SELECT g.account_id, sum(g.amount)::bigint AS amount, count(*) AS count FROM gone AS g GROUP BY g.account_id) AS n
+    WHERE a.id = n.account_id;
+    RETURN cardinality(expired);
+END
+$$;
+
+ALTER FUNCTION ledger.release_expired(accounts uuid[], count_max integer) OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.wallets_of(credential bytea) RETURNS TABLE(account_id uuid, currency text, posted bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -4127,7 +4520,7 @@ $$;
 
 ALTER FUNCTION ledger.wallets_of(credential bytea) OWNER TO stoa_door;
 
-CREATE FUNCTION ledger.write_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], verdicts text[], leaders integer[]) RETURNS void
+CREATE FUNCTION ledger.write_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[], verdicts text[], leaders integer[], reserves bigint[], stay_open boolean[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -4138,41 +4531,63 @@ CREATE FUNCTION ledger.write_transfers(ids uuid[], kinds text[], debit_accounts 
     AS $$
 BEGIN
     WITH decided AS (
-        SELECT r.*, coalesce(r.verdict, 'posted') AS outcome
-        FROM unnest(ids, kinds, debit_accounts, credit_accounts, amounts, currencies, refs, effective_ats, actor_kinds, actor_ids, verdicts, leaders)
-            WITH ORDINALITY AS r (id, kind, debit_account, credit_account, amount, currency, ref, effective_at, actor_kind, actor_id,
-                                  verdict, leader, item)
+        -- Should the clock have gone back behind a closed period, the next one has begun all the same.
+        SELECT r.*, coalesce(r.effective_at, GREATEST(public.stoa_now(), (SELECT ledger.closed_until()))) AS effective, coalesce(r.verdict, CASE r.kind WHEN 'hold' THEN 'held' WHEN 'void_hold' THEN 'voided' ELSE 'posted' END) AS outcome
+        FROM unnest(ids, kinds, debit_accounts, credit_accounts, amounts, currencies, refs, effective_ats, actor_kinds, actor_ids, hold_ids,
+                    reversal_ofs, expires_ats, verdicts, leaders, reserves, stay_open)
+            WITH ORDINALITY AS r (id, kind, debit_account, credit_account, amount, currency, ref, effective_at, actor_kind, actor_id, hold_id,
+                                  reversal_of, expires_at, verdict, leader, reserve, stays_open, item)
         -- No look at what is there: an id that somebody else used meanwhile must fail here, and be judged again.
         WHERE r.leader = r.item
-          AND (r.verdict IS NULL OR r.verdict IN ('insufficient_funds', 'balance_overflow', 'account_closed'))
+          AND (r.verdict IS NULL OR r.verdict IN ('insufficient_funds', 'balance_overflow', 'limit_exceeded', 'account_closed'))
     ), transfers AS (
         INSERT INTO ledger.transfer (id, kind, debit_account, credit_account, amount, currency, reference, effective_at, outcome,
-                                     actor_kind, actor_id)
-        SELECT d.id, d.kind, d.debit_account, d.credit_account, d.amount, d.currency, d.ref, coalesce(d.effective_at, public.stoa_now()),
-            d.outcome, d.actor_kind, d.actor_id
+                                     actor_kind, actor_id, hold_id, reversal_of, expires_at)
+        SELECT d.id, d.kind, d.debit_account, d.credit_account, d.amount, d.currency, d.ref, d.effective, d.outcome, d.actor_kind, d.actor_id, d.hold_id, d.reversal_of, d.expires_at
         FROM decided AS d ORDER BY d.id
     ), side AS (
-        SELECT d.debit_account AS account_id, 'debit' AS side, d.id AS transfer_id, d.amount, d.currency, d.item
+        SELECT d.debit_account AS account_id, 'debit' AS side, d.id AS transfer_id, d.amount, d.currency, d.effective, d.item
         FROM decided AS d WHERE d.outcome = 'posted'
         UNION ALL
-        SELECT d.credit_account, 'credit', d.id, d.amount, d.currency, d.item FROM decided AS d WHERE d.outcome = 'posted'
+        SELECT d.credit_account, 'credit', d.id, d.amount, d.currency, d.effective, d.item FROM decided AS d WHERE d.outcome = 'posted'
     ), numbered AS (
-        SELECT s.*, a.entry_count + row_number() OVER earlier AS number,
+        SELECT s.*, CASE s.side WHEN a.normal_side THEN s.amount ELSE -s.amount END AS change,
+            GREATEST(a.newest_at, public.stoa_now()) AS recorded_at, a.entry_count + row_number() OVER earlier AS number,
             (a.posted + sum(CASE s.side WHEN a.normal_side THEN s.amount ELSE -s.amount END) OVER earlier)::bigint AS balance_after
         FROM side AS s JOIN ledger.account AS a ON a.id = s.account_id
         WINDOW earlier AS (PARTITION BY s.account_id ORDER BY s.item ROWS UNBOUNDED PRECEDING)
     ), entries AS (
-        INSERT INTO ledger.entry (account_id, number, transfer_id, side, amount, currency, balance_after)
-        SELECT n.account_id, n.number, n.transfer_id, n.side, n.amount, n.currency, n.balance_after FROM numbered AS n
+        INSERT INTO ledger.entry (account_id, number, transfer_id, side, amount, currency, balance_after, recorded_at, effective_at)
+        SELECT n.account_id, n.number, n.transfer_id, n.side, n.amount, n.currency, n.balance_after, n.recorded_at, n.effective FROM numbered AS n
+    ), reserved AS (
+        SELECT d.debit_account AS account_id, d.id AS transfer_id, coalesce(d.hold_id, d.id) AS hold_id, d.outcome AS step, d.reserve AS amount,
+            d.stays_open, d.expires_at, a.hold_entry_count + row_number() OVER earlier AS number,
+            (a.held + sum(CASE d.outcome WHEN 'held' THEN d.reserve ELSE -d.reserve END) OVER earlier)::bigint AS held_after
+        FROM decided AS d JOIN ledger.account AS a ON a.id = d.debit_account
+        WHERE d.verdict IS NULL AND d.reserve IS NOT NULL
+        WINDOW earlier AS (PARTITION BY d.debit_account ORDER BY d.item ROWS UNBOUNDED PRECEDING)
+    ), hold_entries AS (
+        INSERT INTO ledger.hold_entry (account_id, number, hold_id, step, transfer_id, amount, held_after)
+        SELECT r.account_id, r.number, r.hold_id, r.step, r.transfer_id, r.amount, r.held_after FROM reserved AS r
+    ), opened AS (
+        INSERT INTO ledger.open_hold (id, account_id, amount, expires_at)
+        SELECT r.hold_id, r.account_id, r.amount, r.expires_at FROM reserved AS r WHERE r.stays_open ORDER BY r.hold_id
+    ), ended AS (
+        DELETE FROM ledger.open_hold AS o USING reserved AS r WHERE o.id = r.hold_id AND r.step <> 'held'
     )
-    UPDATE ledger.account AS a SET posted = n.balance_after, entry_count = n.number
-    FROM (SELECT DISTINCT ON (m.account_id) m.account_id, m.number, m.balance_after FROM numbered AS m
-          ORDER BY m.account_id, m.number DESC) AS n
+    UPDATE ledger.account AS a
+    SET posted = a.posted + n.posted, entry_count = a.entry_count + n.entries, held = a.held + n.held, hold_entry_count = a.hold_entry_count + n.holds,
+        newest_at = CASE WHEN n.entries > 0 THEN GREATEST(a.newest_at, public.stoa_now()) ELSE a.newest_at END
+    FROM (SELECT m.account_id, sum(m.posted)::bigint AS posted, sum(m.entries)::bigint AS entries, sum(m.held)::bigint AS held, sum(m.holds)::bigint AS holds
+          FROM (SELECT x.account_id, x.change AS posted, 1 AS entries, 0 AS held, 0 AS holds FROM numbered AS x
+                UNION ALL
+                SELECT r.account_id, 0, 0, CASE r.step WHEN 'held' THEN r.amount ELSE -r.amount END, 1 FROM reserved AS r) AS m
+          GROUP BY m.account_id) AS n
     WHERE a.id = n.account_id;
 END
 $$;
 
-ALTER FUNCTION ledger.write_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], verdicts text[], leaders integer[]) OWNER TO stoa_door;
+ALTER FUNCTION ledger.write_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[], verdicts text[], leaders integer[], reserves bigint[], stay_open boolean[]) OWNER TO stoa_door;
 
 CREATE FUNCTION messages.messages_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, kind text, parameters jsonb, sent_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -5911,18 +6326,33 @@ CREATE TABLE ledger.account (
     organisation_id text,
     normal_side text NOT NULL,
     may_go_negative boolean DEFAULT false NOT NULL,
+    balance_min bigint,
+    balance_max bigint,
     posted bigint DEFAULT 0 NOT NULL,
     entry_count bigint DEFAULT 0 NOT NULL,
+    held bigint DEFAULT 0 NOT NULL,
+    hold_entry_count bigint DEFAULT 0 NOT NULL,
+    newest_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     closed_at timestamp with time zone,
+    CONSTRAINT account_balance_max_check CHECK (((balance_max >= '-9007199254740991'::bigint) AND (balance_max <= '9007199254740991'::bigint))),
+    CONSTRAINT account_balance_min_check CHECK (((balance_min >= '-9007199254740991'::bigint) AND (balance_min <= '9007199254740991'::bigint))),
     CONSTRAINT account_check CHECK ((num_nonnulls(resident_id, organisation_id) = 1)),
     CONSTRAINT account_check1 CHECK (((kind = 'wallet'::text) = (resident_id IS NOT NULL))),
+    CONSTRAINT account_check2 CHECK ((may_go_negative OR (balance_min >= 0))),
+    CONSTRAINT account_closes_without_holds CHECK (((closed_at IS NULL) OR (held = 0))),
     CONSTRAINT account_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT account_entry_count_check CHECK ((entry_count >= 0)),
+    CONSTRAINT account_held_check CHECK (((held >= 0) AND (held <= '9007199254740991'::bigint))),
+    CONSTRAINT account_hold_entry_count_check CHECK ((hold_entry_count >= 0)),
     CONSTRAINT account_kind_check CHECK ((kind = ANY (ARRAY['wallet'::text, 'treasury'::text, 'revenue'::text, 'fees'::text, 'funding'::text, 'clearing'::text, 'suspense'::text, 'general'::text]))),
     CONSTRAINT account_normal_side_check CHECK ((normal_side = ANY (ARRAY['debit'::text, 'credit'::text]))),
-    CONSTRAINT account_not_overdrawn CHECK ((may_go_negative OR (posted >= 0))),
-    CONSTRAINT account_posted_check CHECK (((posted >= '-9007199254740991'::bigint) AND (posted <= '9007199254740991'::bigint)))
+    CONSTRAINT account_not_overdrawn CHECK (((posted - held) >= COALESCE(balance_min,
+CASE
+    WHEN may_go_negative THEN '-9007199254740991'::bigint
+    ELSE (0)::bigint
+END))),
+    CONSTRAINT account_within_limits CHECK (((posted >= '-9007199254740991'::bigint) AND (posted <= COALESCE(balance_max, '9007199254740991'::bigint))))
 )
 WITH (fillfactor='50');
 
@@ -5936,12 +6366,31 @@ CREATE TABLE ledger.entry (
     amount bigint NOT NULL,
     currency text NOT NULL,
     balance_after bigint NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    effective_at timestamp with time zone NOT NULL,
     CONSTRAINT entry_amount_check CHECK ((amount > 0)),
     CONSTRAINT entry_number_check CHECK ((number >= 1)),
     CONSTRAINT entry_side_check CHECK ((side = ANY (ARRAY['debit'::text, 'credit'::text])))
 );
 
 ALTER TABLE ledger.entry OWNER TO stoa_owner;
+
+CREATE TABLE ledger.hold_entry (
+    account_id uuid NOT NULL,
+    number bigint NOT NULL,
+    hold_id uuid NOT NULL,
+    step text NOT NULL,
+    transfer_id uuid,
+    amount bigint NOT NULL,
+    held_after bigint NOT NULL,
+    recorded_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT hold_entry_amount_check CHECK ((amount >= 0)),
+    CONSTRAINT hold_entry_check CHECK (((transfer_id IS NULL) = (step = 'expired'::text))),
+    CONSTRAINT hold_entry_number_check CHECK ((number >= 1)),
+    CONSTRAINT hold_entry_step_check CHECK ((step = ANY (ARRAY['held'::text, 'posted'::text, 'voided'::text, 'expired'::text])))
+);
+
+ALTER TABLE ledger.hold_entry OWNER TO stoa_owner;
 
 CREATE TABLE ledger.transfer (
     id uuid NOT NULL,
@@ -5956,11 +6405,23 @@ CREATE TABLE ledger.transfer (
     outcome text NOT NULL,
     actor_kind text NOT NULL,
     actor_id text NOT NULL,
+    expires_at timestamp with time zone,
+    hold_id uuid,
+    reversal_of uuid,
     CONSTRAINT transfer_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['resident'::text, 'staff'::text, 'organisation'::text, 'system'::text]))),
     CONSTRAINT transfer_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
     CONSTRAINT transfer_check CHECK ((credit_account <> debit_account)),
-    CONSTRAINT transfer_kind_check CHECK ((kind = 'post'::text)),
-    CONSTRAINT transfer_outcome_check CHECK ((outcome = ANY (ARRAY['posted'::text, 'insufficient_funds'::text, 'balance_overflow'::text, 'account_closed'::text]))),
+    CONSTRAINT transfer_check1 CHECK (((expires_at IS NULL) OR (kind = 'hold'::text))),
+    CONSTRAINT transfer_check2 CHECK (((hold_id IS NOT NULL) = (kind = ANY (ARRAY['post_hold'::text, 'void_hold'::text])))),
+    CONSTRAINT transfer_check3 CHECK (((reversal_of IS NOT NULL) = (kind = 'reversal'::text))),
+    CONSTRAINT transfer_check4 CHECK (((outcome <> ALL (ARRAY['posted'::text, 'held'::text, 'voided'::text])) OR (outcome =
+CASE kind
+    WHEN 'hold'::text THEN 'held'::text
+    WHEN 'void_hold'::text THEN 'voided'::text
+    ELSE 'posted'::text
+END))),
+    CONSTRAINT transfer_kind_check CHECK ((kind = ANY (ARRAY['post'::text, 'hold'::text, 'post_hold'::text, 'void_hold'::text, 'reversal'::text]))),
+    CONSTRAINT transfer_outcome_check CHECK ((outcome = ANY (ARRAY['posted'::text, 'held'::text, 'voided'::text, 'insufficient_funds'::text, 'balance_overflow'::text, 'limit_exceeded'::text, 'account_closed'::text]))),
     CONSTRAINT transfer_reference_check CHECK ((length(reference) <= 140))
 );
 
@@ -6315,9 +6776,71 @@ CREATE FUNCTION ledger.findings(count_max integer) RETURNS TABLE(kind text, subj
           SELECT 'overdrawn'::text,
              (a.id)::text AS id,
              'at least 0'::text,
-             (a.posted)::text AS posted
+             ((a.posted - a.held))::text AS text
             FROM ledger.account a
-           WHERE ((a.posted < 0) AND (NOT a.may_go_negative))) f
+           WHERE ((a.posted < a.held) AND (NOT a.may_go_negative))
+         UNION ALL
+          SELECT 'entry_times'::text,
+             ((b.account_id || ' #'::text) || b.number),
+             ('not before '::text || b.earlier),
+             (b.recorded_at)::text AS recorded_at
+            FROM ( SELECT e.account_id,
+                     e.number,
+                     e.recorded_at,
+                     lag(e.recorded_at) OVER (PARTITION BY e.account_id ORDER BY e.number) AS earlier
+                    FROM ledger.entry e) b
+           WHERE (b.recorded_at < b.earlier)
+         UNION ALL
+          SELECT 'held'::text,
+             (a.id)::text AS id,
+             ((COALESCE(s.amount, (0)::numeric) || ' in '::text) || COALESCE(s.count, (0)::bigint)),
+             ((a.held || ' in '::text) || a.hold_entry_count)
+            FROM (ledger.account a
+              LEFT JOIN ( SELECT e.account_id,
+                     count(*) AS count,
+                     sum(
+                         CASE e.step
+                             WHEN 'held'::text THEN e.amount
+                             ELSE (- e.amount)
+                         END) AS amount
+                    FROM ledger.hold_entry e
+                   GROUP BY e.account_id) s ON ((s.account_id = a.id)))
+           WHERE (((a.held)::numeric <> COALESCE(s.amount, (0)::numeric)) OR (a.hold_entry_count <> COALESCE(s.count, (0)::bigint)))
+         UNION ALL
+          SELECT 'open_hold'::text,
+             (COALESCE(s.hold_id, o.id))::text AS "coalesce",
+                 CASE
+                     WHEN (s.hold_id IS NULL) THEN 'ended'::text
+                     ELSE 'open'::text
+                 END AS "case",
+                 CASE
+                     WHEN (o.id IS NULL) THEN 'ended'::text
+                     ELSE 'open'::text
+                 END AS "case"
+            FROM (( SELECT e.hold_id
+                    FROM ledger.hold_entry e
+                   GROUP BY e.hold_id
+                  HAVING (count(*) = 1)) s
+              FULL JOIN ledger.open_hold o ON ((o.id = s.hold_id)))
+           WHERE ((s.hold_id IS NULL) OR (o.id IS NULL))
+         UNION ALL
+          SELECT 'hold_entries'::text,
+             (t.id)::text AS id,
+             'an entry of the hold'::text,
+             'none'::text
+            FROM ledger.transfer t
+           WHERE ((t.outcome = ANY (ARRAY['held'::text, 'voided'::text, 'posted'::text])) AND (t.kind = ANY (ARRAY['hold'::text, 'void_hold'::text, 'post_hold'::text])) AND (NOT (EXISTS ( SELECT
+                    FROM ledger.hold_entry e
+                   WHERE ((e.hold_id = COALESCE(t.hold_id, t.id)) AND (e.transfer_id = t.id) AND (e.step = t.outcome))))))
+         UNION ALL
+          SELECT 'reversal'::text,
+             (t.id)::text AS id,
+             ('the opposite of '::text || t.reversal_of),
+             (t.amount)::text AS amount
+            FROM ledger.transfer t
+           WHERE ((t.kind = 'reversal'::text) AND (t.outcome = 'posted'::text) AND (NOT (EXISTS ( SELECT
+                    FROM ledger.transfer o
+                   WHERE ((o.id = t.reversal_of) AND (o.outcome = 'posted'::text) AND (o.amount = t.amount) AND ((o.debit_account = t.credit_account) AND (o.credit_account = t.debit_account)))))))) f
   LIMIT findings.count_max;
 END;
 
@@ -6563,6 +7086,15 @@ ALTER TABLE ONLY ledger.entry
 ALTER TABLE ONLY ledger.entry
     ADD CONSTRAINT entry_transfer_id_side_key UNIQUE (transfer_id, side);
 
+ALTER TABLE ONLY ledger.hold_entry
+    ADD CONSTRAINT hold_entry_pkey PRIMARY KEY (account_id, number);
+
+ALTER TABLE ONLY ledger.open_hold
+    ADD CONSTRAINT open_hold_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY ledger.period_close
+    ADD CONSTRAINT period_close_pkey PRIMARY KEY (until);
+
 ALTER TABLE ONLY ledger.transfer
     ADD CONSTRAINT transfer_pkey PRIMARY KEY (id);
 
@@ -6742,6 +7274,20 @@ CREATE INDEX account_organisation ON ledger.account USING btree (organisation_id
 
 CREATE UNIQUE INDEX account_wallet ON ledger.account USING btree (resident_id, currency) WHERE ((kind = 'wallet'::text) AND (closed_at IS NULL));
 
+CREATE INDEX entry_dated ON ledger.entry USING btree (account_id, effective_at, number) WHERE (effective_at <> recorded_at);
+
+CREATE INDEX entry_mark ON ledger.entry USING btree (account_id, recorded_at, number) WHERE ((number % (64)::bigint) = 0);
+
+CREATE UNIQUE INDEX hold_entry_begins_once ON ledger.hold_entry USING btree (hold_id) WHERE (step = 'held'::text);
+
+CREATE UNIQUE INDEX hold_entry_ends_once ON ledger.hold_entry USING btree (hold_id) WHERE (step <> 'held'::text);
+
+CREATE INDEX open_hold_account ON ledger.open_hold USING btree (account_id, expires_at);
+
+CREATE INDEX open_hold_due ON ledger.open_hold USING btree (expires_at) WHERE (expires_at IS NOT NULL);
+
+CREATE UNIQUE INDEX transfer_reversed_once ON ledger.transfer USING btree (reversal_of) WHERE ((reversal_of IS NOT NULL) AND (outcome = 'posted'::text));
+
 CREATE INDEX message_resident ON messages.message USING btree (resident_id, sent_at DESC, id DESC);
 
 CREATE INDEX client_assertion_expires ON openid.client_assertion USING btree (expires_at);
@@ -6874,13 +7420,25 @@ CREATE TRIGGER evidence_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON identi
 
 CREATE TRIGGER account_equals_entries AFTER UPDATE ON ledger.account REFERENCING OLD TABLE AS former NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_accounts();
 
-CREATE TRIGGER account_opens_empty BEFORE INSERT ON ledger.account FOR EACH ROW WHEN (((new.posted <> 0) OR (new.entry_count <> 0))) EXECUTE FUNCTION ledger.check_new_account();
+CREATE TRIGGER account_opens_empty BEFORE INSERT ON ledger.account FOR EACH ROW WHEN (((new.posted <> 0) OR (new.entry_count <> 0) OR (new.held <> 0) OR (new.hold_entry_count <> 0))) EXECUTE FUNCTION ledger.check_new_account();
 
 CREATE TRIGGER account_stays BEFORE DELETE OR TRUNCATE ON ledger.account FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER entry_matches_transfer AFTER INSERT ON ledger.entry REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_entries();
 
 CREATE TRIGGER entry_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.entry FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER hold_entry_matches_transfer AFTER INSERT ON ledger.hold_entry REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_hold_entries();
+
+CREATE TRIGGER hold_entry_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.hold_entry FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER open_hold_begins AFTER INSERT ON ledger.open_hold REFERENCING NEW TABLE AS touched FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_open_holds();
+
+CREATE TRIGGER open_hold_ends AFTER DELETE ON ledger.open_hold REFERENCING OLD TABLE AS touched FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_open_holds();
+
+CREATE TRIGGER open_hold_stays BEFORE UPDATE OR TRUNCATE ON ledger.open_hold FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER period_close_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.period_close FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER transfer_balanced AFTER INSERT ON ledger.transfer REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_transfers();
 
@@ -7145,6 +7703,9 @@ ALTER TABLE ONLY ledger.account
 
 ALTER TABLE ONLY ledger.account
     ADD CONSTRAINT account_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY ledger.period_close
+    ADD CONSTRAINT period_close_closed_by_fkey FOREIGN KEY (closed_by) REFERENCES identity.staff(id);
 
 ALTER TABLE ONLY messages.message
     ADD CONSTRAINT message_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
@@ -7747,20 +8308,41 @@ REVOKE ALL ON FUNCTION ledger.check_accounts() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.check_entries() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION ledger.check_hold_entries() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION ledger.check_new_account() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION ledger.check_open_holds() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION ledger.check_transfers() FROM PUBLIC;
+
+GRANT SELECT,INSERT ON TABLE ledger.period_close TO stoa_door;
+GRANT SELECT ON TABLE ledger.period_close TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION ledger.closed_until() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.closing_lock() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.entries_of(credential bytea, currency text, before_number bigint, page_size integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.entries_of(credential bytea, currency text, before_number bigint, page_size integer) TO stoa_app;
 
+REVOKE ALL ON FUNCTION ledger.expire_holds(count_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.expire_holds(count_max integer) TO stoa_app;
+
 REVOKE ALL ON FUNCTION ledger.follow_resident() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.follow_up(id uuid, kind text, target uuid, amount bigint, reference text, actor_kind text, actor_id text) FROM PUBLIC;
+
+GRANT SELECT,INSERT,DELETE ON TABLE ledger.open_hold TO stoa_door;
+GRANT SELECT ON TABLE ledger.open_hold TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION ledger.held_now(account uuid, held bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.holder(credential bytea, scopes text[]) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION ledger.judge_in_order(verdicts text[], leaders integer[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION ledger.judge_in_order(INOUT verdicts text[], INOUT fields text[], leaders integer[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], OUT reserves bigint[], OUT stay_open boolean[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.open_account(id uuid, kind text, currency text, resident uuid, organisation text, normal_side text, may_go_negative boolean) FROM PUBLIC;
 
@@ -7775,17 +8357,19 @@ GRANT ALL ON FUNCTION ledger.organisation_account(credential bytea, id uuid) TO 
 REVOKE ALL ON FUNCTION ledger.organisation_entries(credential bytea, id uuid, before_number bigint, page_size integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.organisation_entries(credential bytea, id uuid, before_number bigint, page_size integer) TO stoa_app;
 
-REVOKE ALL ON FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], atomic boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], atomic boolean) TO stoa_app;
+REVOKE ALL ON FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) TO stoa_app;
 
-REVOKE ALL ON FUNCTION ledger.post_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], atomic boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION ledger.post_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.poster(credential bytea) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.release_expired(accounts uuid[], count_max integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.wallets_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.wallets_of(credential bytea) TO stoa_app;
 
-REVOKE ALL ON FUNCTION ledger.write_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], verdicts text[], leaders integer[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION ledger.write_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[], verdicts text[], leaders integer[], reserves bigint[], stay_open boolean[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION messages.messages_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION messages.messages_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
@@ -8044,6 +8628,9 @@ GRANT SELECT ON TABLE ledger.account TO stoa_auditor;
 
 GRANT SELECT,INSERT ON TABLE ledger.entry TO stoa_door;
 GRANT SELECT ON TABLE ledger.entry TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE ledger.hold_entry TO stoa_door;
+GRANT SELECT ON TABLE ledger.hold_entry TO stoa_auditor;
 
 GRANT SELECT,INSERT ON TABLE ledger.transfer TO stoa_door;
 GRANT SELECT ON TABLE ledger.transfer TO stoa_auditor;

@@ -23,7 +23,7 @@ public final class Ledger: Sendable {
             name: "ledger", itemsPerBatchMax: Self.transfersPerBatchMax,
             // Posted twice has one effect, so a batch can be tried again; not when the database is away, where it only makes matters worse.
             retriesSingly: { !(($0 as? DatabaseError)?.isUnavailability ?? false) },
-            commit: { try await Self.post($0, atomic: false, on: database) })
+            commit: { try await Self.post($0, on: database) })
     }
 
     /// Posts one transfer for the organisation whose access token (scope `ledger.post`) the credential is the hash of.
@@ -36,23 +36,27 @@ public final class Ledger: Sendable {
     /// Posts several in one transaction, each with an outcome of its own, decided in their order.
     /// - Parameters:
     ///   - transfers: at most ``transfersPerCallMax``.
-    ///   - atomic: all or none; what was not refused itself is then ``TransferOutcome/batchRefused``.
-    public func post(_ transfers: [Transfer], atomic: Bool = false, by credential: CredentialHash) async throws -> [TransferOutcome] {
+    ///   - links: which of them are done all or none; what was not refused itself is then ``TransferOutcome/batchRefused``.
+    public func post(_ transfers: [Transfer], links: TransferLinks = .none, by credential: CredentialHash) async throws -> [TransferOutcome] {
         precondition(transfers.count <= Self.transfersPerCallMax, "the caller checks how many there are")
-        let sound = transfers.filter { $0.malformedField == nil }
-        if atomic, sound.count < transfers.count {
-            return transfers.map { transfer in transfer.malformedField.map { .invalid(field: $0) } ?? .batchRefused }
+        let groups = links.groups(count: transfers.count)
+        let spoilt = Set(zip(transfers, groups).compactMap { $0.malformedField == nil ? nil : $1 })
+        let sound = zip(transfers, groups).filter { transfer, group in
+            transfer.malformedField == nil && !(group.map(spoilt.contains) ?? false)
         }
-        let outcomes = try await Self.post(sound.map { CredentialedTransfer(transfer: $0, credential: credential) }, atomic: atomic, on: database)
+        let outcomes = try await Self.post(
+            sound.map { CredentialedTransfer(transfer: $0, credential: credential, group: $1) }, on: database)
         var next = outcomes.makeIterator()
-        return transfers.map { transfer in
-            transfer.malformedField.map { .invalid(field: $0) } ?? next.next() ?? .invalid(field: "id")
+        return zip(transfers, groups).map { transfer, group in
+            if let field = transfer.malformedField { return .invalid(field: field) }
+            if let group, spoilt.contains(group) { return .batchRefused }
+            return next.next() ?? .invalid(field: "id")
         }
     }
 
-    private static func post(_ items: [CredentialedTransfer], atomic: Bool, on database: Database) async throws -> [TransferOutcome] {
+    private static func post(_ items: [CredentialedTransfer], on database: Database) async throws -> [TransferOutcome] {
         guard !items.isEmpty else { return [] }
-        let rows = try await database.exclusive { try await $0.query(PostTransfers(items: items, isAtomic: atomic)) }
+        let rows = try await database.exclusive { try await $0.query(PostTransfers(items: items)) }
         return try rows.inOrder(count: items.count)
     }
 

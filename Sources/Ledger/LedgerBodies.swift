@@ -3,8 +3,8 @@ import Foundation
 import Primitives
 import Web
 
-/// A reference of 140 characters in four bytes each, and seven short fields; a smaller body is a cheaper one to refuse.
-let transferBytesMax = 2 * 1024
+/// A reference of 140 characters, each written as two escapes of six bytes, and ten short fields; a smaller body is a cheaper one to refuse.
+let transferBytesMax = 3 * 1024
 
 /// `POST /api/v1/ledger/accounts`
 struct NewAccountBody: Sendable {
@@ -39,6 +39,7 @@ extension JSONReader {
 }
 
 extension Transfer {
+    /// `POST /api/v1/ledger/transfers`
     /// - Throws: one `Problem` 400 that names every bad field; nothing is remembered for the id then.
     init(body reader: consuming JSONReader) throws {
         var body = reader
@@ -57,22 +58,32 @@ extension Transfer {
         let amount = body.integer("amount", in: 1...Transfer.minorUnitsMax)
         let currency = body.currency()
         let reference = body.string("reference", charactersMax: Transfer.referenceCharactersMax)
+        let hold = body.uuid("hold_id", of: [.postHold, .voidHold], kind)
+        let original = body.uuid("reversal_of", of: [.reversal], kind)
+        let expiresAt = body.optionalMoment("expires_at")
+        if expiresAt != nil, kind != .hold { body.rejectMisplaced("expires_at", [.hold]) }
         if debit == credit, body.errors.isEmpty {
             body.reject("credit_account", code: "same_account", detail: "Money moves between two accounts; name another one.")
         }
         guard body.errors.isEmpty, let kind, let currency else { return nil }
         self.init(
             id: TransferID(id), kind: kind, debit: LedgerAccountID(debit), credit: LedgerAccountID(credit),
-            amount: Money(minorUnits: amount, currency: currency), reference: reference)
+            amount: Money(minorUnits: amount, currency: currency), reference: reference, expiresAt: expiresAt,
+            holdID: hold.map { TransferID($0) }, reversalOf: original.map { TransferID($0) })
     }
 
     /// The transfer with what became of it.
     func body(_ outcome: TransferOutcome) -> JSONValue {
-        [
-            "id": .string(id.description), "result": .string(outcome.word), "kind": .string(kind.rawValue),
-            "debit_account": .string(debitAccount.description), "credit_account": .string(creditAccount.description),
-            "amount": .integer(amount.minorUnits), "currency": .string(amount.currency.code), "reference": .string(reference),
+        var members = [
+            JSONMember("id", .string(id.description)), JSONMember("result", .string(outcome.word)), JSONMember("kind", .string(kind.rawValue)),
+            JSONMember("debit_account", .string(debitAccount.description)), JSONMember("credit_account", .string(creditAccount.description)),
+            JSONMember("amount", .integer(amount.minorUnits)), JSONMember("currency", .string(amount.currency.code)),
+            JSONMember("reference", .string(reference)),
         ]
+        if let expiresAt { members.append(JSONMember("expires_at", .string(RFC3339.text(expiresAt)))) }
+        if let holdID { members.append(JSONMember("hold_id", .string(holdID.description))) }
+        if let reversalOf { members.append(JSONMember("reversal_of", .string(reversalOf.description))) }
+        return .object(members)
     }
 
     /// One item of the answer to a batch: which, what became of it, and the field that says why.
@@ -83,10 +94,23 @@ extension Transfer {
     }
 }
 
+extension JSONReader {
+    /// A field that transfers of some kinds must have and the others must not.
+    fileprivate mutating func uuid(_ name: String, of kinds: [TransferKind], _ kind: TransferKind?) -> UUID? {
+        if let kind, kinds.contains(kind) { return uuid(name) }
+        if value(name) != nil, kind != nil { rejectMisplaced(name, kinds) }
+        return nil
+    }
+
+    fileprivate mutating func rejectMisplaced(_ name: String, _ kinds: [TransferKind]) {
+        reject(name, code: "misplaced", detail: "This field belongs to \(kinds.map(\.rawValue).joined(separator: " and ")); remove it.")
+    }
+}
+
 /// `POST /api/v1/ledger/transfer-batches`
 struct TransferBatchBody: Sendable {
     let transfers: [Transfer]
-    let isAtomic: Bool
+    let links: TransferLinks
 
     static let bytesMax = Ledger.transfersPerCallMax * 1024
     /// More than this many faults tell whoever programs the client nothing new.
@@ -95,11 +119,19 @@ struct TransferBatchBody: Sendable {
     /// - Throws: one `Problem` 400 that names the bad fields, as `transfers[3].amount`.
     init(_ reader: consuming JSONReader) throws {
         var body = reader
-        isAtomic = body.optionalBool("atomic") ?? false
+        let isAtomic = body.optionalBool("atomic") ?? false
+        let values = body.values("transfers", countMax: Ledger.transfersPerCallMax)
         var transfers: [Transfer] = []
-        for (position, value) in body.values("transfers", countMax: Ledger.transfersPerCallMax).enumerated() {
+        var linkedToNext: [Bool] = []
+        for (position, value) in values.enumerated() {
             do {
-                transfers.append(try Transfer(body: JSONReader(value)))
+                var item = try JSONReader(value)
+                let isLinked = item.optionalBool("linked") ?? false
+                if isLinked, position == values.count - 1 {
+                    item.reject("linked", code: "open_chain", detail: "The last transfer has no next one to be linked with.")
+                }
+                transfers.append(try Transfer(body: item))
+                linkedToNext.append(isLinked)
             } catch let problem as Problem {
                 let faults = problem.errors.isEmpty ? [FieldProblem(field: "", code: "wrong_type", detail: "Send a JSON object.")] : problem.errors
                 for fault in faults where body.errors.count < Self.faultsMax {
@@ -108,6 +140,7 @@ struct TransferBatchBody: Sendable {
             }
         }
         self.transfers = transfers
+        links = isAtomic ? .all : .toNext(linkedToNext)
         try body.finish()
     }
 }
@@ -119,7 +152,7 @@ struct AccountBody: Encodable, Sendable {
     let currency: String
     /// In the account's normal direction.
     let posted: Int64
-    /// Unexpired holds that go out; the ledger has no holds yet, so none.
+    /// What unexpired outgoing holds reserve.
     let held: Int64
     let available: Int64
     let entryCount: Int64
@@ -131,7 +164,7 @@ struct AccountBody: Encodable, Sendable {
         kind = account.kind
         currency = account.posted.currency.code
         posted = account.posted.minorUnits
-        held = 0
+        held = account.held.minorUnits
         available = posted - held
         entryCount = account.entryCount
         createdAt = account.createdAt

@@ -12,9 +12,18 @@ extension TransferOutcome {
         case .idConflict: "id_conflict"
         case .insufficientFunds: "insufficient_funds"
         case .balanceOverflow: "balance_overflow"
+        case .limitExceeded: "limit_exceeded"
         case .accountClosed: "account_closed"
         case .accountUnknown: "account_unknown"
         case .currencyMismatch: "currency_mismatch"
+        case .holdUnknown: "hold_unknown"
+        case .holdMismatch: "hold_mismatch"
+        case .holdPosted: "hold_posted"
+        case .holdVoided: "hold_voided"
+        case .holdExpired: "hold_expired"
+        case .originalUnknown: "original_unknown"
+        case .reversalMismatch: "reversal_mismatch"
+        case .alreadyReversed: "already_reversed"
         case .invalid: "invalid"
         case .batchRefused: "batch_refused"
         case .credentialInvalid: "credential_invalid"
@@ -25,13 +34,17 @@ extension TransferOutcome {
     /// The field that explains the outcome.
     var field: String? {
         switch self {
-        case .idConflict(let field), .accountUnknown(let field), .invalid(let field): field
+        case .idConflict(let field), .accountUnknown(let field), .invalid(let field), .holdMismatch(let field), .holdExpired(let field),
+            .reversalMismatch(let field):
+            field
         case .currencyMismatch: "currency"
+        case .holdUnknown, .holdPosted, .holdVoided: "hold_id"
+        case .originalUnknown, .alreadyReversed: "reversal_of"
         default: nil
         }
     }
 
-    /// Nil for what was posted, now or before.
+    /// Nil for what was done, now or before.
     func problem(of transfer: Transfer) -> Problem? {
         switch self {
         case .created, .exists:
@@ -47,6 +60,10 @@ extension TransferOutcome {
             return refused(
                 "balance-overflow", .unprocessableContent, "Balance too large",
                 "A balance would pass \(Transfer.minorUnitsMax) minor units. This id stays refused; send a smaller amount under a new id.")
+        case .limitExceeded:
+            return refused(
+                "limit-exceeded", .unprocessableContent, "Limit exceeded",
+                "A balance would pass the limit of its account. This id stays refused; send a smaller amount under a new id.")
         case .accountClosed:
             return refused(
                 "account-closed", .unprocessableContent, "Account closed",
@@ -59,12 +76,41 @@ extension TransferOutcome {
             return refused(
                 "currency-mismatch", .unprocessableContent, "Currencies differ",
                 "Both accounts must be in \(transfer.amount.currency.code). A conversion is two transfers.")
+        case .holdUnknown:
+            return refused(
+                "hold-unknown", .unprocessableContent, "Hold unknown",
+                "There is no hold of the id in hold_id, or it was refused when it came. Mend the id, or send the hold first.")
+        case .holdMismatch(let field):
+            return refused(
+                "hold-mismatch", .unprocessableContent, "Does not fit the hold",
+                "What you sent in \(field) does not fit the hold. Send its accounts, and its amount or, to post a part, less.")
+        case .holdPosted, .holdVoided:
+            return refused(
+                "hold-ended", .unprocessableContent, "Hold ended", "The hold was ended before by another transfer. If money should still move, send a new post.")
+        case .holdExpired(field: "expires_at"):
+            return refused(
+                "hold-expired", .unprocessableContent, "Hold expired", "The moment in expires_at has passed, so nothing was held. Send a later one.")
+        case .holdExpired:
+            return refused(
+                "hold-expired", .unprocessableContent, "Hold expired",
+                "The hold expired, and what it reserved is free again. If money should still move, send a new post or hold.")
+        case .originalUnknown:
+            return refused(
+                "original-unknown", .unprocessableContent, "Original unknown",
+                "There is no post or post_hold of the id in reversal_of that moved money. Mend the id; a hold is voided, not reversed.")
+        case .reversalMismatch(let field):
+            return refused(
+                "reversal-mismatch", .unprocessableContent, "Not the opposite",
+                "What you sent in \(field) does not reverse the original. Send its accounts the other way round, and the whole amount.")
+        case .alreadyReversed:
+            return refused(
+                "already-reversed", .unprocessableContent, "Already reversed", "Another transfer reversed the original before; nothing moved now.")
         case .invalid(let field):
             return Problem(
                 "invalid-body", status: .badRequest, title: "Invalid body", detail: "Mend the fields listed under errors and send the request again.",
                 errors: [FieldProblem(field: field, code: "malformed", detail: "The ledger does not take this value.")])
         case .batchRefused:
-            return refused("batch-refused", .unprocessableContent, "Batch refused", "Another transfer of the batch was refused; nothing was posted.")
+            return refused("batch-refused", .unprocessableContent, "Batch refused", "A transfer that stands or falls with this one was refused; nothing was done.")
         case .credentialInvalid, .scopeMissing:
             return callerProblem
         }

@@ -57,10 +57,10 @@ public struct LedgerRoutes: Sendable {
         return .json(transfer.body(outcome), status: outcome == .created ? .created : .ok)
     }
 
-    /// Up to a thousand, each with a result of its own; an atomic batch is posted as a whole or not at all.
+    /// Up to a thousand, each with a result of its own; those that are linked, or all of an atomic batch, are done together or not at all.
     @Sendable func batch(_ request: Request, _ context: BearerContext) async throws -> Response {
         let batch = try TransferBatchBody(await context.json(request, bytesMax: TransferBatchBody.bytesMax))
-        let outcomes = try await ledger.post(batch.transfers, atomic: batch.isAtomic, by: context.credential)
+        let outcomes = try await ledger.post(batch.transfers, links: batch.links, by: context.credential)
         if let refusal = outcomes.first(where: { $0 == .credentialInvalid || $0 == .scopeMissing }) { throw refusal.callerProblem }
         return .json(["results": .array(zip(batch.transfers, outcomes).map { $0.result($1) })])
     }

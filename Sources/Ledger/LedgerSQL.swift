@@ -7,6 +7,8 @@ import Web
 struct CredentialedTransfer: Sendable {
     let transfer: Transfer
     let credential: CredentialHash
+    /// Neighbours with the same number are done all or none; nil for one that stands alone.
+    var group: Int32?
 }
 
 /// One answer of a batch: which item, and what became of it.
@@ -36,13 +38,13 @@ extension [ItemOutcome] {
 /// `ledger.post`: for organisations, by their access tokens.
 struct PostTransfers: Query {
     let items: [CredentialedTransfer]
-    /// All or none.
-    let isAtomic: Bool
 
     var sql: SQL {
         let transfers = items.map(\.transfer)
         return """
-            SELECT item, outcome, field FROM ledger.post(\(items.map(\.credential.bytes)), \(transfers.columns), \(isAtomic))
+            SELECT item, outcome, field FROM ledger.post(
+                \(items.map(\.credential.bytes)), \(transfers.columns), \(items.map(\.group)), \(transfers.map(\.holdID)),
+                \(transfers.map(\.reversalOf)), \(transfers.map(\.expiresAt)))
             """
     }
 
@@ -75,6 +77,15 @@ extension [Transfer] {
     }
 }
 
+/// `ledger.expire_holds`; the row is how many.
+struct ExpireHolds: Query {
+    let countMax: Int
+
+    var sql: SQL { "SELECT ledger.expire_holds(\(Int32(clamping: countMax)))" }
+
+    func decode(_ row: inout RowReader) throws -> Int64 { try row.next() }
+}
+
 /// `ledger.open_organisation_account`
 struct OpenOrganisationAccount: Query {
     let credential: CredentialHash
@@ -98,7 +109,7 @@ struct OrganisationAccountOf: Query {
 
     var sql: SQL {
         """
-        SELECT standing, kind, currency, posted, entry_count, created_at, closed_at
+        SELECT standing, kind, currency, posted, held, entry_count, created_at, closed_at
         FROM ledger.organisation_account(\(credential.bytes), \(id))
         """
     }
@@ -106,7 +117,7 @@ struct OrganisationAccountOf: Query {
     func decode(_ row: inout RowReader) throws -> Result<OrganisationAccount, AccountRefusal> {
         let standing = try row.next(String.self)
         if let refusal = AccountRefusal(rawValue: standing) {
-            row.skip(6)
+            row.skip(7)
             return .failure(refusal)
         }
         guard standing == "found" else { throw DatabaseError.decoding(column: "standing", reason: "is a word that this version does not know") }
@@ -114,7 +125,8 @@ struct OrganisationAccountOf: Query {
         let currency = try Currency(column: row.next())
         return .success(
             OrganisationAccount(
-                id: id, kind: kind, posted: Money(minorUnits: try row.next(), currency: currency), entryCount: try row.next(),
+                id: id, kind: kind, posted: Money(minorUnits: try row.next(), currency: currency),
+                held: Money(minorUnits: try row.next(), currency: currency), entryCount: try row.next(),
                 createdAt: try row.next(), closedAt: try row.next()))
     }
 }

@@ -21,13 +21,15 @@ public enum AccountRefusal: String, Error, Sendable, Hashable {
     case scopeMissing = "scope_missing"
 }
 
-/// An account with its balance, in its normal direction.
+/// An account with its balances, in its normal direction.
 public struct OrganisationAccount: Sendable, Hashable {
     public let id: LedgerAccountID
     /// `general`, or what the city opened for the organisation, such as `funding`.
     public let kind: String
     /// The sum of the entries.
     public let posted: Money
+    /// What unexpired holds reserve of it.
+    public let held: Money
     public let entryCount: Int64
     public let createdAt: Date
     public let closedAt: Date?

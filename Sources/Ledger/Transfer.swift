@@ -14,6 +14,14 @@ public typealias TransferID = ID<TransferTag>
 public enum TransferKind: String, Sendable, Hashable, CaseIterable {
     /// Moves the amount at once.
     case post
+    /// Reserves the amount on the debit account until it is posted, voided or expired.
+    case hold
+    /// Moves all or part of what a hold reserves, and releases the rest.
+    case postHold = "post_hold"
+    /// Releases what a hold reserves.
+    case voidHold = "void_hold"
+    /// Moves back what a `post` or `post_hold` moved: all of it, once.
+    case reversal
 }
 
 /// Moves an amount from a debit account to a credit account.
@@ -29,6 +37,12 @@ public struct Transfer: Sendable, Hashable {
     public let reference: String
     /// The moment from which it counts, where that is not the moment of posting (nil).
     public let effectiveAt: Date?
+    /// Of a hold: from when it reserves nothing; nil for one that somebody has to end.
+    public let expiresAt: Date?
+    /// The hold that a `post_hold` or `void_hold` ends.
+    public let holdID: TransferID?
+    /// What a reversal moves back.
+    public let reversalOf: TransferID?
 
     /// ISO 20022 Max140Text: what a bank statement carries.
     public static let referenceCharactersMax = 140
@@ -37,7 +51,7 @@ public struct Transfer: Sendable, Hashable {
 
     public init(
         id: TransferID, kind: TransferKind = .post, debit debitAccount: LedgerAccountID, credit creditAccount: LedgerAccountID, amount: Money,
-        reference: String, effectiveAt: Date? = nil
+        reference: String, effectiveAt: Date? = nil, expiresAt: Date? = nil, holdID: TransferID? = nil, reversalOf: TransferID? = nil
     ) {
         self.id = id
         self.kind = kind
@@ -46,6 +60,9 @@ public struct Transfer: Sendable, Hashable {
         self.amount = amount
         self.reference = reference
         self.effectiveAt = effectiveAt
+        self.expiresAt = expiresAt
+        self.holdID = holdID
+        self.reversalOf = reversalOf
     }
 
     /// The first field that no ledger would take, so that a bad transfer never travels with good ones.
@@ -54,15 +71,45 @@ public struct Transfer: Sendable, Hashable {
         if !(1...Self.minorUnitsMax).contains(amount.minorUnits) { return "amount" }
         // PostgreSQL counts code points, and text there holds no NUL.
         if reference.unicodeScalars.count > Self.referenceCharactersMax || reference.utf8.contains(0) { return "reference" }
-        return nil
+        return misplacedField
+    }
+
+    /// The first field that belongs to transfers of another kind, or that this kind lacks.
+    private var misplacedField: String? {
+        if (holdID != nil) != (kind == .postHold || kind == .voidHold) { return "hold_id" }
+        if (reversalOf != nil) != (kind == .reversal) { return "reversal_of" }
+        return expiresAt != nil && kind != .hold ? "expires_at" : nil
+    }
+}
+
+/// Which transfers of a batch are done all or none. The last of a chain is not linked to the next.
+public enum TransferLinks: Sendable, Hashable {
+    case none
+    case all
+    /// Of each transfer, whether it stands or falls with the one after it.
+    case toNext([Bool])
+
+    /// A number for each transfer, the same for those that are linked; nil for one that stands alone.
+    func groups(count: Int) -> [Int32?] {
+        switch self {
+        case .none: return Array(repeating: nil, count: count)
+        case .all: return Array(repeating: 1, count: count)
+        case .toNext(let isLinked):
+            var group: Int32 = 1
+            return (0..<count).map { position in
+                let continues = position > 0 && isLinked[position - 1]
+                if !continues { group += 1 }
+                return continues || isLinked[position] ? group : nil
+            }
+        }
     }
 }
 
 /// What became of a transfer.
 public enum TransferOutcome: Sendable, Hashable {
-    /// Posted now.
+    /// Done now.
     case created
-    /// The same transfer was posted before: nothing happened now.
+    /// The same transfer was done before: nothing happened now.
     case exists
     /// Another transfer has this id; it differs in this field first.
     case idConflict(field: String)
@@ -70,15 +117,32 @@ public enum TransferOutcome: Sendable, Hashable {
     case insufficientFunds
     /// A balance would pass ±(2⁵³ − 1). It stays so for this id.
     case balanceOverflow
+    /// A balance would pass the limit that the account was given. It stays so for this id.
+    case limitExceeded
     /// One of the accounts is closed. It stays so for this id.
     case accountClosed
     /// There is no such account, or none that the caller may move money from or to.
     case accountUnknown(field: String)
     /// The amount's currency is not that of both accounts.
     case currencyMismatch
+    /// There is no such hold, or it was refused when it came.
+    case holdUnknown
+    /// The hold is between other accounts, or of less (for a void: of another amount).
+    case holdMismatch(field: String)
+    /// The hold was posted before, by another transfer.
+    case holdPosted
+    case holdVoided
+    /// The hold has expired (`hold_id`), or was past its `expires_at` when it came.
+    case holdExpired(field: String)
+    /// What is to be reversed is not there, or never moved money.
+    case originalUnknown
+    /// The reversal is not the opposite of the original.
+    case reversalMismatch(field: String)
+    /// Another transfer reversed the original before.
+    case alreadyReversed
     /// Malformed; the id stays free.
     case invalid(field: String)
-    /// Of an atomic batch, another transfer was refused, so nothing was posted; the id stays free.
+    /// A transfer that stands or falls with this one was refused, so nothing was done; the id stays free.
     case batchRefused
     /// The credential does not stand.
     case credentialInvalid
@@ -93,9 +157,18 @@ public enum TransferOutcome: Sendable, Hashable {
         case ("id_conflict", let field?): self = .idConflict(field: field)
         case ("insufficient_funds", _): self = .insufficientFunds
         case ("balance_overflow", _): self = .balanceOverflow
+        case ("limit_exceeded", _): self = .limitExceeded
         case ("account_closed", _): self = .accountClosed
         case ("account_unknown", let field?): self = .accountUnknown(field: field)
         case ("currency_mismatch", _): self = .currencyMismatch
+        case ("hold_unknown", _): self = .holdUnknown
+        case ("hold_mismatch", let field?): self = .holdMismatch(field: field)
+        case ("hold_posted", _): self = .holdPosted
+        case ("hold_voided", _): self = .holdVoided
+        case ("hold_expired", let field?): self = .holdExpired(field: field)
+        case ("original_unknown", _): self = .originalUnknown
+        case ("reversal_mismatch", let field?): self = .reversalMismatch(field: field)
+        case ("already_reversed", _): self = .alreadyReversed
         case ("invalid", let field?): self = .invalid(field: field)
         case ("batch_refused", _): self = .batchRefused
         case ("credential_invalid", _): self = .credentialInvalid

@@ -6,6 +6,7 @@ import Disputes
 import Exchange
 import Foundation
 import Hummingbird
+import Ledger
 import Logging
 import NIOCore
 import OpenID
@@ -109,6 +110,7 @@ private func removeEnded(from database: Database) async throws {
     try await database.execute("SELECT delivery.remove_done()")
     try await database.execute("SELECT identity.remove_unproven()")
     try await ConsentJanitor.recordExpiries(in: database)
+    try await LedgerJanitor.expireHolds(in: database)
     try await DisputeEscalation.run(in: database)
     // Twice the time that a client may sensibly take to ask again with the same key.
     try await database.execute("DELETE FROM web.idempotency_key WHERE created_at < public.stoa_now() - interval '2 days'")

@@ -1,5 +1,6 @@
 """The ledger as a program of another make uses it: balances followed by a model of a few lines, and one transfer sent many times at once."""
 import concurrent.futures
+import datetime
 import random
 import uuid
 
@@ -7,6 +8,7 @@ import pytest
 
 from harness.api import API, assert_problem
 from harness.oauth import organisation_session
+from harness.server import until
 
 CALLERS = 16
 
@@ -26,9 +28,9 @@ def account(api, client):
     return body["id"]
 
 
-def transfer(client, debit, credit, amount, name=None):
-    return {"id": name or str(uuid.uuid4()), "kind": "post", "debit_account": debit, "credit_account": credit, "amount": amount,
-            "currency": client["currency"], "reference": "conformance"}
+def transfer(client, debit, credit, amount, name=None, kind="post", **more):
+    return {"id": name or str(uuid.uuid4()), "kind": kind, "debit_account": debit, "credit_account": credit, "amount": amount,
+            "currency": client["currency"], "reference": "conformance", **more}
 
 
 def balances(api, ids):
@@ -85,6 +87,39 @@ def test_an_atomic_batch_whose_fourth_leg_fails_has_no_effect(ledger):
     answer = api.post("/api/v1/ledger/transfer-batches", {"transfers": items, "atomic": True})
     assert [item["result"] for item in answer.json()["results"]] == ["batch_refused"] * 3 + ["insufficient_funds", "batch_refused"]
     assert set(balances(api, legs).values()) == {0}
+
+
+def test_a_hold_is_posted_in_part_or_expires_and_a_payment_is_reversed_once(ledger, server):
+    api, client = ledger
+    source, target = account(api, client), account(api, client)
+
+    def send(*arguments, **more):
+        body = transfer(client, *arguments, **more)
+        return body, api.post("/api/v1/ledger/transfers", body)
+
+    def seen(name):
+        found = api.get(f"/api/v1/ledger/accounts/{name}").json()
+        return found["posted"], found["held"], found["available"]
+
+    assert send(client["funding_account"], source, 100)[1].status_code == 201
+    hold, answer = send(source, target, 70, kind="hold")
+    assert answer.status_code == 201 and answer.json()["result"] == "created"
+    assert seen(source) == (100, 70, 30)
+    assert_problem(send(source, target, 31)[1], 422, "insufficient-funds")
+    part, answer = send(source, target, 40, kind="post_hold", hold_id=hold["id"])
+    assert answer.status_code == 201 and seen(source) == (60, 0, 60) and seen(target) == (40, 0, 40)
+    assert assert_problem(send(source, target, 70, kind="void_hold", hold_id=hold["id"])[1], 422)["result"] == "hold_posted"
+    assert send(target, source, 40, kind="reversal", reversal_of=part["id"])[1].status_code == 201
+    assert assert_problem(send(target, source, 40, kind="reversal", reversal_of=part["id"])[1], 422)["result"] == "already_reversed"
+    assert seen(source) == (100, 0, 100)
+
+    expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=3)
+    short, answer = send(source, target, 100, kind="hold", expires_at=expires.isoformat())
+    assert answer.status_code == 201 and seen(source) == (100, 100, 0)
+    until(lambda: seen(source) == (100, 0, 100), 30, "the hold to expire")
+    assert assert_problem(send(source, target, 1, kind="post_hold", hold_id=short["id"])[1], 422)["result"] == "hold_expired"
+    assert api.post("/api/v1/ledger/transfers", short).status_code == 200
+    server.run("verify", "ledger")
 
 
 def test_what_is_no_amount_is_refused(ledger):

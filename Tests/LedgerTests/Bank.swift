@@ -48,16 +48,50 @@ struct Bank: Sendable {
         Transfer(id: id, debit: debit, credit: credit, amount: Money(minorUnits: minorUnits, currency: currency), reference: reference)
     }
 
+    func hold(
+        _ debit: LedgerAccountID, _ credit: LedgerAccountID, _ minorUnits: Int64, id: TransferID = .new(), expiresAt: Date? = nil
+    ) -> Transfer {
+        Transfer(
+            id: id, kind: .hold, debit: debit, credit: credit, amount: Money(minorUnits: minorUnits, currency: .eur), reference: "hold",
+            expiresAt: expiresAt)
+    }
+
+    /// Posts a hold, or a part of it.
+    func posting(_ hold: Transfer, _ minorUnits: Int64? = nil, id: TransferID = .new()) -> Transfer {
+        ending(hold, .postHold, minorUnits ?? hold.amount.minorUnits, id)
+    }
+
+    func voiding(_ hold: Transfer, id: TransferID = .new()) -> Transfer {
+        ending(hold, .voidHold, hold.amount.minorUnits, id)
+    }
+
+    private func ending(_ hold: Transfer, _ kind: TransferKind, _ minorUnits: Int64, _ id: TransferID) -> Transfer {
+        Transfer(
+            id: id, kind: kind, debit: hold.debitAccount, credit: hold.creditAccount, amount: Money(minorUnits: minorUnits, currency: .eur),
+            reference: "end", holdID: hold.id)
+    }
+
+    func reversal(of original: Transfer, id: TransferID = .new()) -> Transfer {
+        Transfer(
+            id: id, kind: .reversal, debit: original.creditAccount, credit: original.debitAccount, amount: original.amount, reference: "back",
+            reversalOf: original.id)
+    }
+
     func post(_ transfer: Transfer) async throws -> TransferOutcome {
         try await ledger.post(transfer, by: client.credential.hash)
     }
 
-    func post(_ transfers: [Transfer]) async throws -> [TransferOutcome] {
-        try await ledger.post(transfers, by: client.credential.hash)
+    func post(_ transfers: [Transfer], links: TransferLinks = .none) async throws -> [TransferOutcome] {
+        try await ledger.post(transfers, links: links, by: client.credential.hash)
     }
 
     func balance(_ account: LedgerAccountID) async throws -> Int64 {
         try await city.owner.one(OneValue("SELECT posted FROM ledger.account WHERE id = \(account)"))
+    }
+
+    /// What unexpired holds reserve, as the organisation is told.
+    func held(_ account: LedgerAccountID) async throws -> Int64 {
+        try await ledger.account(account, by: client.credential.hash).held.minorUnits
     }
 
     func count(_ table: SQL) async throws -> Int {

@@ -92,6 +92,10 @@ struct LedgerInterfaceTests {
                 (good.replacing(to.uuidString.lowercased(), with: bank.funding.description), "credit_account"),
                 (good.replacing(#""reference":"test""#, with: #""reference":"""#), "reference"),
                 (good.replacing(#"{"id""#, with: #"{"rate":2,"id""#), "rate"),
+                (good.replacing(#"{"id""#, with: #"{"hold_id":"\#(UUID())","id""#), "hold_id"),
+                (good.replacing(#"{"id""#, with: #"{"expires_at":"2999-01-01T00:00:00Z","id""#), "expires_at"),
+                (good.replacing(#""post""#, with: #""post_hold""#), "hold_id"), (good.replacing(#""post""#, with: #""reversal""#), "reversal_of"),
+                (good.replacing(#""post""#, with: #""hold","expires_at":"tomorrow""#), "expires_at"),
             ] {
                 let answer = try await caller.api.post("/api/v1/ledger/transfers", broken)
                 #expect(answer.status == 400, "\(broken)")
@@ -101,6 +105,61 @@ struct LedgerInterfaceTests {
             }
             #expect(try await bank.count("ledger.transfer") == 0)
             #expect(try await caller.api.post("/api/v1/ledger/transfers", good).status == 201)
+        }
+    }
+
+    @Test("A hold shows in held and available, is posted in part and not again, and what has expired or was reversed says so")
+    func holds() async throws {
+        try await LedgerCaller.serve { bank, caller, _ in
+            let (from, to) = (try await caller.open(), try await caller.open())
+            let (hold, paid) = (UUID(), UUID())
+            #expect(try await caller.transfer(bank.funding.uuid, from, 100, id: paid).status == 201)
+            let expiring = #","expires_at":"2999-01-01T00:00:00+01:00""#
+            let made = try await caller.send(caller.body(from, to, 60, id: hold, kind: "hold", more: expiring))
+            #expect(made.status == 201 && made.json["expires_at"] == "2998-12-31T23:00:00.000Z")
+            #expect(try await caller.send(caller.body(from, to, 60, id: hold, kind: "hold", more: expiring)).status == 200)
+            let other = try await caller.send(caller.body(from, to, 60, id: hold, kind: "hold"))
+            #expect(other.status == 409 && other.json["field"] == "expires_at")
+            var account = try await caller.api.get("/api/v1/ledger/accounts/\(from)").json
+            #expect(account["posted"] == 100 && account["held"] == 60 && account["available"] == 40)
+            #expect(try await caller.transfer(from, to, 41).status == 422)
+
+            let ending = #","hold_id":"\#(hold.uuidString.lowercased())""#
+            let tooMuch = try await caller.send(caller.body(from, to, 61, kind: "post_hold", more: ending))
+            #expect(tooMuch.status == 422 && tooMuch.json["result"] == "hold_mismatch" && tooMuch.json["field"] == "amount")
+            let part = try await caller.send(caller.body(from, to, 25, kind: "post_hold", more: ending))
+            #expect(part.status == 201 && part.json["hold_id"]?.text == hold.uuidString.lowercased())
+            let again = try await caller.send(caller.body(from, to, 60, kind: "void_hold", more: ending))
+            #expect(again.status == 422 && again.json["result"] == "hold_posted")
+            account = try await caller.api.get("/api/v1/ledger/accounts/\(from)").json
+            #expect(account["posted"] == 75 && account["held"] == 0 && account["available"] == 75)
+
+            let late = try await caller.send(caller.body(from, to, 1, kind: "hold", more: #","expires_at":"2020-01-01T00:00:00Z""#))
+            #expect(late.status == 422 && late.json["result"] == "hold_expired" && late.json["field"] == "expires_at")
+            let back = caller.body(from, bank.funding.uuid, 100, kind: "reversal", more: #","reversal_of":"\#(paid.uuidString.lowercased())""#)
+            #expect(try await caller.send(back).json["result"] == "insufficient_funds")
+            #expect(try await caller.send(caller.body(to, from, 25)).status == 201)
+            let reversed = back.replacing(/"id":"[^"]*"/, with: "\"id\":\"\(UUID().uuidString.lowercased())\"")
+            #expect(try await caller.send(reversed).status == 201)
+            #expect(try await caller.send(reversed).status == 200)
+            let twice = try await caller.send(back.replacing(/"id":"[^"]*"/, with: "\"id\":\"\(UUID().uuidString.lowercased())\""))
+            #expect(twice.status == 422 && twice.json["result"] == "already_reversed")
+            #expect(try await bank.verify().findings == [])
+        }
+    }
+
+    @Test("Linked items of a batch stand or fall together; the last has nothing to be linked with")
+    func linked() async throws {
+        try await LedgerCaller.serve { bank, caller, _ in
+            let (a, b) = (try await caller.open(), try await caller.open())
+            let linked = #","linked":true"#
+            let items = [
+                caller.body(bank.funding.uuid, a, 5), caller.body(a, b, 5, more: linked), caller.body(b, a, 6), caller.body(a, b, 2),
+            ]
+            #expect(try await caller.results(items, atomic: false) == ["created", "batch_refused", "insufficient_funds", "created"])
+            let open = try await caller.batch([items[0], items[1]])
+            #expect(open.status == 400 && open.json["errors"]?.elements.first?["field"]?.text == "transfers[1].linked")
+            #expect(try await caller.send(items[1]).status == 400)
         }
     }
 
@@ -192,15 +251,18 @@ struct LedgerCaller: Sendable {
         return id
     }
 
-    func body(_ debit: UUID, _ credit: UUID, _ amount: Int64, id: UUID = UUID()) -> String {
+    /// - Parameter more: further members, each after a comma.
+    func body(_ debit: UUID, _ credit: UUID, _ amount: Int64, id: UUID = UUID(), kind: String = "post", more: String = "") -> String {
         """
-        {"id":"\(id.uuidString.lowercased())","kind":"post","debit_account":"\(debit.uuidString.lowercased())",\
-        "credit_account":"\(credit.uuidString.lowercased())","amount":\(amount),"currency":"EUR","reference":"test"}
+        {"id":"\(id.uuidString.lowercased())","kind":"\(kind)","debit_account":"\(debit.uuidString.lowercased())",\
+        "credit_account":"\(credit.uuidString.lowercased())","amount":\(amount),"currency":"EUR","reference":"test"\(more)}
         """
     }
 
+    func send(_ body: String) async throws -> CityAnswer { try await api.post("/api/v1/ledger/transfers", body) }
+
     func transfer(_ debit: UUID, _ credit: UUID, _ amount: Int64, id: UUID = UUID()) async throws -> CityAnswer {
-        try await api.post("/api/v1/ledger/transfers", body(debit, credit, amount, id: id))
+        try await send(body(debit, credit, amount, id: id))
     }
 
     func batch(_ items: [String], atomic: Bool = false) async throws -> CityAnswer {

@@ -14,6 +14,10 @@ struct LedgerRightsTests {
     @Test(
         "The role that serves is denied", arguments: [
             "SELECT * FROM ledger.account", "SELECT * FROM ledger.transfer", "SELECT * FROM ledger.entry",
+            "SELECT * FROM ledger.hold_entry", "SELECT * FROM ledger.open_hold", "DELETE FROM ledger.open_hold", "DELETE FROM ledger.hold_entry",
+            "INSERT INTO ledger.hold_entry SELECT * FROM ledger.hold_entry", "INSERT INTO ledger.open_hold SELECT * FROM ledger.open_hold",
+            "SELECT ledger.follow_up(gen_random_uuid(), 'void_hold', gen_random_uuid(), NULL, '', 'system', '')",
+            "SELECT ledger.release_expired('{}', 1)", "SELECT ledger.held_now(gen_random_uuid(), 0)",
             "INSERT INTO ledger.account (id, kind, currency, organisation_id, normal_side) VALUES (gen_random_uuid(), 'treasury', 'EUR', 'city', 'credit')",
             "INSERT INTO ledger.transfer SELECT * FROM ledger.transfer", "INSERT INTO ledger.entry SELECT * FROM ledger.entry",
             "UPDATE ledger.account SET posted = posted + 1", "UPDATE ledger.transfer SET amount = 1", "UPDATE ledger.entry SET amount = 1",
@@ -96,6 +100,69 @@ struct LedgerRightsTests {
         #expect(try await bank.balance(account) == 100)
     }
 
+    @Test("A hold cannot be made, ended or forgotten beside its transfers, nor a reversal be anything but the opposite, by the owner either")
+    func holdsAreBound() async throws {
+        let bank = try await Bank()
+        let (a, b) = (try await bank.account(100), try await bank.account(100))
+        let (hold, paid) = (bank.hold(a, b, 40), bank.transfer(a, b, 10))
+        #expect(try await bank.post([hold, paid]) == [.created, .created])
+        let columns: SQL = "id, kind, debit_account, credit_account, amount, currency, reference, effective_at, outcome, actor_kind, actor_id"
+        let refused: [(SQL, String?)] = [
+            ("UPDATE ledger.account SET held = 0 WHERE id = \(a)", "account_equals_entries"),
+            ("UPDATE ledger.account SET held = 30, hold_entry_count = 2 WHERE id = \(a)", "account_equals_entries"),
+            ("DELETE FROM ledger.open_hold", "hold_entry_matches_transfer"), ("UPDATE ledger.open_hold SET expires_at = now()", nil),
+            ("INSERT INTO ledger.open_hold VALUES (\(paid.id), \(a), 10)", "hold_entry_matches_transfer"),
+            ("DELETE FROM ledger.hold_entry", nil), ("UPDATE ledger.hold_entry SET amount = 1", nil), ("TRUNCATE ledger.hold_entry", nil),
+            (
+                "INSERT INTO ledger.hold_entry VALUES (\(a), 2, \(hold.id), 'expired', NULL, 40, 0)", "hold_entry_matches_transfer"
+            ),
+            (
+                "INSERT INTO ledger.hold_entry VALUES (\(a), 2, \(hold.id), 'voided', \(paid.id), 40, 0)", "hold_entry_matches_transfer"
+            ),
+            (
+                """
+                INSERT INTO ledger.transfer (\(columns))
+                VALUES (gen_random_uuid(), 'hold', \(a), \(b), 5, 'EUR', '', now(), 'held', 'system', 'test')
+                """, "transfer_follows"
+            ),
+            (
+                """
+                INSERT INTO ledger.transfer (\(columns), hold_id)
+                VALUES (gen_random_uuid(), 'void_hold', \(a), \(b), 40, 'EUR', '', now(), 'voided', 'system', 'test', \(hold.id))
+                """, "transfer_follows"
+            ),
+            (
+                """
+                WITH t AS (
+                    INSERT INTO ledger.transfer (\(columns), reversal_of)
+                    VALUES (gen_random_uuid(), 'reversal', \(b), \(a), 9, 'EUR', '', now(), 'posted', 'system', 'test', \(paid.id)) RETURNING id
+                ), e AS (
+                    INSERT INTO ledger.entry SELECT \(b), 3, t.id, 'debit', 9, 'EUR', 101, now(), now() FROM t
+                    UNION ALL SELECT \(a), 3, t.id, 'credit', 9, 'EUR', 99, now(), now() FROM t
+                )
+                UPDATE ledger.account
+                SET posted = posted + CASE id WHEN \(a) THEN 9 ELSE -9 END, entry_count = entry_count + 1, newest_at = now()
+                WHERE id IN (\(a), \(b))
+                """, "transfer_follows"
+            ),
+        ]
+        for (statement, constraint) in refused {
+            let error = await #expect(throws: DatabaseError.self) { try await bank.city.owner.execute(statement) }
+            #expect(error?.constraint == constraint, "\(statement): \(String(describing: error))")
+        }
+        #expect(try await bank.held(a) == 40)
+        #expect(try await bank.verify().findings == [])
+
+        // A superuser who switches the triggers off.
+        try await bank.city.test.psql(
+            """
+            SET session_replication_role = replica;
+            DELETE FROM ledger.open_hold;
+            UPDATE ledger.account SET held = 39 WHERE id = '\(a)';
+            """)
+        #expect(try await Set(bank.verify().findings.map(\.kind)) == ["held", "open_hold"])
+    }
+
     @Test("Verification finds a changed balance, a missing entry and a changed amount, and nothing in a sound ledger")
     func verification() async throws {
         let bank = try await Bank()
@@ -120,9 +187,9 @@ struct LedgerRightsTests {
     /// The transfer with entries in one statement, as the ledger itself writes them.
     private func entries(of transfer: SQL, _ rows: SQL) -> SQL {
         """
-        WITH t AS (\(transfer) RETURNING id)
-        INSERT INTO ledger.entry (account_id, number, transfer_id, side, amount, currency, balance_after)
-        SELECT r.account_id, r.number, t.id, r.side, r.amount, r.currency, r.balance_after
+        WITH t AS (\(transfer) RETURNING id, effective_at)
+        INSERT INTO ledger.entry (account_id, number, transfer_id, side, amount, currency, balance_after, recorded_at, effective_at)
+        SELECT r.account_id, r.number, t.id, r.side, r.amount, r.currency, r.balance_after, t.effective_at, t.effective_at
         FROM t, (VALUES \(rows)) AS r (account_id, number, side, amount, currency, balance_after)
         """
     }

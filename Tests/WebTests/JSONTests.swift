@@ -121,6 +121,30 @@ private func refuses(_ text: String, _ words: String) -> Bool {
         }
     }
 
+    @Test(arguments: [
+        ("1996-12-19T16:39:57-08:00", 851_042_397), ("1996-12-20T00:39:57Z", 851_042_397), ("1990-12-31T23:59:60Z", 662_688_000),
+        ("2000-02-29t12:00:00.250z", 951_825_600.25), ("1937-01-01T12:00:27.87+00:20", -1_041_337_172.13),
+    ] as [(String, TimeInterval)])
+    func momentsAreReadAsRFC3339WritesThem(text: String, seconds: TimeInterval) throws {
+        var reader = try JSONReader(.object([JSONMember("at", .string(text))]))
+        let moment = reader.optionalMoment("at")
+        try reader.finish()
+        let found = try #require(moment)
+        #expect(abs(found.timeIntervalSince1970 - seconds) < 0.000_001)
+    }
+
+    @Test(arguments: [
+        "", "2026-11-21", "2026-11-21T04:39:00", "2026-11-21 04:39:00Z", "2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-00-10T00:00:00Z",
+        "2026-11-21T24:00:00Z", "2026-11-21T04:60:00Z", "2026-11-21T04:39:61Z", "2026-11-21T04:39:00.Z", "2026-11-21T04:39:00+1:00",
+        "2026-11-21T04:39:00Zx", "26-11-21T04:39:00Z", "+026-11-21T04:39:00Z", "2026-11-21T04:39:00.1234567890Z",
+    ])
+    func whatIsNoMomentIsRefused(text: String) throws {
+        var reader = try JSONReader(.object([JSONMember("at", .string(text))]))
+        let moment = reader.optionalMoment("at")
+        #expect(moment == nil)
+        #expect(reader.errors.map(\.field) == ["at"])
+    }
+
     @Test func answersHaveOneShape() throws {
         struct Thing: Encodable {
             let publicCode: String

@@ -37,7 +37,7 @@ public struct CalendarDay: Hashable, Sendable, Comparable, Codable, CustomString
     }
 
     /// Whole days from 2000-01-01, PostgreSQL's own epoch.
-    var daysSince2000: Int {
+    public var daysSince2000: Int {
         let shiftedYear = month <= 2 ? year - 1 : year
         let era = shiftedYear / 400
         let yearOfEra = shiftedYear - era * 400

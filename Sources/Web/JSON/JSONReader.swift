@@ -141,6 +141,18 @@ public struct JSONReader {
         return texts
     }
 
+    // MARK: Moments
+
+    /// A moment as RFC 3339 writes it; nil when the field is absent or null.
+    public mutating func optionalMoment(_ name: String) -> Date? {
+        guard let value = value(name) else { return nil }
+        guard case .string(let text) = value, let moment = RFC3339.date(text) else {
+            reject(name, code: "wrong_type", detail: "Send a moment of RFC 3339, such as 2026-11-21T04:39:00Z.")
+            return nil
+        }
+        return moment
+    }
+
     // MARK: Numbers and ids
 
     /// A whole number within a range, written without fraction or exponent.

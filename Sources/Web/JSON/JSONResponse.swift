@@ -3,6 +3,7 @@ public import Foundation
 import HTTPTypes
 public import Hummingbird
 import NIOCore
+import Postgres
 
 /// A page of a list: `{"items": […], "next_cursor": "…" | null}`.
 public struct CursorList<Item: Encodable & Sendable>: Encodable, Sendable {
@@ -65,8 +66,9 @@ extension Response {
     }
 }
 
-/// Moments as RFC 3339 §5.6 writes them in UTC, to the millisecond: `2026-11-21T04:39:00.123Z`.
+/// Moments as RFC 3339 §5.6 writes them: `2026-11-21T04:39:00.123Z`.
 public enum RFC3339 {
+    /// In UTC, to the millisecond.
     public static func text(_ date: Date) -> String {
         let milliseconds = Int64((date.timeIntervalSince1970 * 1000).rounded())
         let (seconds, fraction) = (milliseconds.quotientFloored(by: 1000), milliseconds.remainderFloored(by: 1000))
@@ -91,6 +93,54 @@ public enum RFC3339 {
         add(Int(secondOfDay % 60), 10, then: ".")
         add(Int(fraction), 100, then: "Z")
         return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// The moment that a `date-time` of §5.6 names, in UTC or with an offset. A leap second is the first of the next minute.
+    /// - Returns: nil for anything else, a day that no calendar has included.
+    public static func date(_ text: String) -> Date? {
+        var rest = text.utf8[...]
+        guard let year = digits(4, &rest), skip("-", &rest), let month = digits(2, &rest), skip("-", &rest), let day = digits(2, &rest),
+            skip("Tt", &rest), let hour = digits(2, &rest), skip(":", &rest), let minute = digits(2, &rest), skip(":", &rest),
+            let second = digits(2, &rest), hour < 24, minute < 60, second <= 60, let fraction = fraction(&rest),
+            let offsetSeconds = offset(&rest), rest.isEmpty
+        else { return nil }
+        guard let calendarDay = CalendarDay(year: year, month: month, day: day) else { return nil }
+        let days = calendarDay.daysSince2000 + daysFrom1970To2000
+        let secondOfDay = hour * 3_600 + minute * 60 + second
+        return Date(timeIntervalSince1970: Double(days * 86_400 + secondOfDay - offsetSeconds) + fraction)
+    }
+
+    private static let daysFrom1970To2000 = 10_957
+
+    private static func digits(_ count: Int, _ rest: inout Substring.UTF8View) -> Int? {
+        let taken = rest.prefix(count)
+        guard taken.count == count, taken.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else { return nil }
+        rest = rest.dropFirst(count)
+        return taken.reduce(0) { $0 * 10 + Int($1 - UInt8(ascii: "0")) }
+    }
+
+    /// Takes one character of several; false when another one, or none, is there.
+    private static func skip(_ characters: StaticString, _ rest: inout Substring.UTF8View) -> Bool {
+        guard let next = rest.first, characters.withUTF8Buffer({ $0.contains(next) }) else { return false }
+        rest = rest.dropFirst()
+        return true
+    }
+
+    /// Decimals of a second, at most nine; 0 where there are none.
+    private static func fraction(_ rest: inout Substring.UTF8View) -> Double? {
+        guard skip(".", &rest) else { return 0 }
+        let count = rest.prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }.count
+        guard (1...9).contains(count), let decimals = digits(count, &rest) else { return nil }
+        return Double(decimals) / (0..<count).reduce(1.0) { power, _ in power * 10 }
+    }
+
+    /// Seconds east of UTC.
+    private static func offset(_ rest: inout Substring.UTF8View) -> Int? {
+        if skip("Zz", &rest) { return 0 }
+        let isWest = rest.first == UInt8(ascii: "-")
+        guard skip("+-", &rest), let hours = digits(2, &rest), skip(":", &rest), let minutes = digits(2, &rest), hours < 24, minutes < 60
+        else { return nil }
+        return (isWest ? -1 : 1) * (hours * 3_600 + minutes * 60)
     }
 }
 
