@@ -339,7 +339,7 @@ struct HandleDisputePage: PageModel {
             decide: Link("/staff/disputes/\(reference)/decision"), decision: DisputeDecisionID.new().description,
             finding: form.choices(
                 "finding", label: "disputes.handle.finding",
-                options: DisputeFinding.allCases.map { ($0.rawValue, context.text("disputes.state.\($0.rawValue)")) }),
+                options: DisputeFinding.allCases.map { ($0.rawValue, context.text("disputes.finding.\($0.rawValue)")) }),
             answer: form.area("answer", label: "disputes.handle.answer", hint: "disputes.handle.answer_hint"),
             refund: dispute.about.kind == .payment
                 ? RefundFields(
@@ -422,7 +422,7 @@ struct RefundPage: PageModel {
         errors = form.errors
         reference = waiting.reference
         category = context.text("disputes.category.\(waiting.category)")
-        finding = context.text("disputes.state.\(waiting.finding.rawValue)")
+        finding = context.text("disputes.finding.\(waiting.finding.rawValue)")
         receiptCode = waiting.receiptCode
         paid = waiting.paid.formatted(locale: context.language.tag)
         refund = waiting.refund.formatted(locale: context.language.tag)
@@ -479,6 +479,16 @@ struct FiguresPage: PageModel {
     struct Item: ViewModel {
         var name: String
         var days: String
+        /// Nil where there were too few.
+        var counts: Counts?
+
+        static let fields: Fields<Self> = [
+            "name": .text(\.name), "days": .text(\.days), "counts": .optional(\.counts), "too_few": .flag { $0.counts == nil },
+            "count": .text { _ in String(FiguresPage.countMin) },
+        ]
+    }
+
+    struct Counts: ViewModel {
         var opened: String
         var waiting: String
         var late: String
@@ -488,28 +498,31 @@ struct FiguresPage: PageModel {
         var rejected: String
 
         static let fields: Fields<Self> = [
-            "name": .text(\.name), "days": .text(\.days), "opened": .text(\.opened), "waiting": .text(\.waiting), "late": .text(\.late),
-            "median": .text(\.median), "upheld": .text(\.upheld), "partly": .text(\.partly), "rejected": .text(\.rejected),
+            "opened": .text(\.opened), "waiting": .text(\.waiting), "late": .text(\.late), "median": .text(\.median), "upheld": .text(\.upheld),
+            "partly": .text(\.partly), "rejected": .text(\.rejected),
         ]
+
+        init(_ counts: DisputeFigures.Counts, _ context: some PageContext) {
+            opened = context.format.number(counts.opened)
+            waiting = context.format.number(counts.waiting)
+            late = context.format.number(counts.late)
+            // Whole days, rounded up: half a day of waiting is a day.
+            median = counts.medianDays.map { context.text("disputes.days", count: Int($0.rounded(.up))) } ?? "–"
+            upheld = context.format.number(counts.upheld)
+            partly = context.format.number(counts.partlyUpheld)
+            rejected = context.format.number(counts.rejected)
+        }
     }
 
     /// Fewer than this are not told (`disputes.count_min`).
     static let countMin = 5
 
     init(_ figures: [DisputeFigures], _ context: some PageContext) {
-        let few = context.format.number(Self.countMin)
-        countMin = few
-        let none = "–"
-        let count = { (value: Int?) in value.map { context.format.number($0) } ?? none }
+        countMin = context.format.number(Self.countMin)
         categories = figures.map { figure in
-            let counts = figure.counts
-            return Item(
+            Item(
                 name: context.text("disputes.category.\(figure.category)"), days: context.text("disputes.days", count: figure.daysMax),
-                opened: counts.map { context.format.number($0.opened) } ?? context.text("disputes.figures.too_few", ["count": few]),
-                waiting: count(counts?.waiting), late: count(counts?.late),
-                // Whole days, rounded up: half a day of waiting is a day.
-                median: (counts?.medianDays).map { context.text("disputes.days", count: Int($0.rounded(.up))) } ?? none,
-                upheld: count(counts?.upheld), partly: count(counts?.partlyUpheld), rejected: count(counts?.rejected))
+                counts: figure.counts.map { Counts($0, context) })
         }
     }
 }
