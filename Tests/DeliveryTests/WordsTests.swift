@@ -67,7 +67,7 @@ struct WordsTests {
         #expect(throws: OutgoingTexts.Failure.self) { try Post.texts(city: String(repeating: "Ville de Saint-Martin-", count: 8)) }
         for language in Language.allCases {
             for template in OutgoingTemplate.allCases where template.channels.contains(.email) {
-                let (subject, text) = try Post.texts().email(template, ["code": "1234 5678"], in: language)
+                let (subject, text) = try Post.texts().email(template, ["code": "1234 5678", "minutes": "10"], in: language)
                 #expect(text.contains("https://stoa.example") && !subject.contains("\n"))
                 #expect(!text.contains("{") && !subject.contains("{"), "\(text)")
             }
