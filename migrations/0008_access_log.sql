@@ -84,16 +84,50 @@ CREATE TABLE access_log.queue (
 -- Every row is deleted within a second, and whoever asks for the oldest walks over what the deleted ones leave: vacuum after ten thousand.
 ALTER TABLE access_log.queue SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
 
+-- What stands before the salt in what a leaf binds to, and before the commitment in the leaf: none can be passed off as one of another kind.
+CREATE FUNCTION access_log.leaf_label(kind text) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE kind
+        WHEN 'access_entry' THEN 'stoa access entry v1\012'::bytea
+        WHEN 'consent_event' THEN 'stoa consent leaf v1\012'::bytea
+        WHEN 'ledger_batch' THEN 'stoa ledger batch leaf v1\012'::bytea
+        WHEN 'decision' THEN 'stoa decision leaf v1\012'::bytea END;
+
+-- What is in the log besides access entries: consent events, batches of the ledger, decisions (0026). The log knows each by the hash of what its
+-- slice keeps, and salts it, so that the leaf says nothing to anybody.
+CREATE TABLE access_log.record (
+    -- Drawn here: nobody can choose the id of an access entry for it.
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    kind text NOT NULL CHECK (kind <> 'access_entry' AND access_log.leaf_label(kind) IS NOT NULL),
+    -- The id under which its slice keeps it.
+    source_id uuid NOT NULL,
+    -- Both null when it was erased.
+    content_hash bytea CHECK (octet_length(content_hash) = 32),
+    salt bytea DEFAULT sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) CHECK (octet_length(salt) = 32),
+    UNIQUE (kind, source_id),
+    CHECK ((content_hash IS NULL) = (salt IS NULL))
+);
+-- Records that wait for their leaf, in the order of their coming.
+CREATE TABLE access_log.record_queue (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    record_id uuid NOT NULL UNIQUE REFERENCES access_log.record,
+    queued_at timestamptz NOT NULL DEFAULT public.stoa_now()
+);
+ALTER TABLE access_log.record_queue SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
+
 -- The leaves of the RFC 6962 tree, in order. Never deleted from: an erased entry leaves its commitment, which says nothing.
 CREATE TABLE access_log.leaf (
     index bigint PRIMARY KEY CHECK (index >= 0),
+    -- Of the access entry, or of the record.
     entry_id uuid NOT NULL UNIQUE,
     commitment bytea NOT NULL CHECK (octet_length(commitment) = 32),
     -- Position among the entries about one subject, and the commitment before it: what is left out leaves a hole, which
     -- `stoa verify log` looks for.
     subject_number bigint CHECK (subject_number >= 1),
     previous_commitment bytea CHECK (octet_length(previous_commitment) = 32),
-    CHECK ((previous_commitment IS NULL) = (subject_number IS NULL OR subject_number = 1))
+    kind text NOT NULL DEFAULT 'access_entry' CHECK (access_log.leaf_label(kind) IS NOT NULL),
+    CHECK ((previous_commitment IS NULL) = (subject_number IS NULL OR subject_number = 1)),
+    CHECK (kind = 'access_entry' OR subject_number IS NULL)
 );
 CREATE TRIGGER leaf_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON access_log.leaf
     FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
@@ -154,31 +188,58 @@ BEGIN
         OR NOT EXISTS (SELECT FROM access_log.leaf AS l WHERE l.entry_id = OLD.id) THEN
         RAISE EXCEPTION 'an access entry is erased only by access_log.erase_entry, after it has its leaf' USING ERRCODE = 'restrict_violation';
     END IF;
-    RETURN OLD;
+    IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+    RETURN NEW;
 END
 $$;
 CREATE TRIGGER entry_erased_on_authority BEFORE DELETE ON access_log.entry
     FOR EACH ROW EXECUTE FUNCTION access_log.check_erasure();
+-- Of a record only hash and salt can go, and together; that it was there stays.
+CREATE TRIGGER record_only_grows BEFORE DELETE OR TRUNCATE OR UPDATE OF id, kind, source_id ON access_log.record
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+CREATE TRIGGER record_keeps_hash BEFORE UPDATE ON access_log.record
+    FOR EACH ROW WHEN (NEW.salt IS NOT NULL) EXECUTE FUNCTION public.refuse_change();
+CREATE TRIGGER record_erased_on_authority BEFORE UPDATE ON access_log.record
+    FOR EACH ROW EXECUTE FUNCTION access_log.check_erasure();
 
--- Erases the content and salt of one entry; its commitment stays in the tree. For the owner only.
+-- Erases the content and salt of one entry, or hash and salt of one record; the commitment stays in the tree. For the owner only.
 CREATE FUNCTION access_log.erase_entry(entry_id uuid, authority text) RETURNS boolean
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO access_log.erasure (entry_id, authority) VALUES (erase_entry.entry_id, erase_entry.authority);
     DELETE FROM access_log.entry AS e WHERE e.id = erase_entry.entry_id;
+    IF FOUND THEN RETURN true; END IF;
+    UPDATE access_log.record AS r SET content_hash = NULL, salt = NULL WHERE r.id = erase_entry.entry_id;
     RETURN FOUND;
 END
 $$;
 
-GRANT SELECT ON access_log.entry, access_log.leaf, access_log.checkpoint, access_log.erasure, access_log.queue, access_log.subject_head TO stoa_auditor;
+GRANT SELECT ON access_log.entry, access_log.leaf, access_log.checkpoint, access_log.erasure, access_log.queue, access_log.subject_head, access_log.record,
+    access_log.record_queue TO stoa_auditor;
 GRANT SELECT, INSERT ON access_log.checkpoint TO stoa_app;
 
 GRANT CREATE ON SCHEMA access_log TO stoa_door;
 GRANT SELECT, INSERT ON access_log.entry, access_log.own_view, access_log.leaf TO stoa_door;
 GRANT INSERT ON access_log.batch TO stoa_door;
-GRANT SELECT, INSERT, DELETE ON access_log.queue TO stoa_door;
+GRANT SELECT, INSERT ON access_log.record TO stoa_door;
+GRANT SELECT, INSERT, DELETE ON access_log.queue, access_log.record_queue TO stoa_door;
 GRANT SELECT, INSERT, UPDATE ON access_log.subject_head TO stoa_door;
 ALTER FUNCTION access_log.check_checkpoint_size() OWNER TO stoa_door;
+ALTER FUNCTION access_log.leaf_label(text) OWNER TO stoa_door;
+
+-- Brings something into the log that is no access entry: called by the triggers and definer functions of the slice that keeps it, in the transaction
+-- that makes it, once for each; nobody else may. The log binds to the hash, whose making and whose source the slice defines.
+CREATE FUNCTION access_log.queue_leaf(kind text, source_id uuid, content_hash bytea) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    WITH recorded AS (
+        INSERT INTO access_log.record AS r (kind, source_id, content_hash)
+            VALUES (queue_leaf.kind, queue_leaf.source_id, queue_leaf.content_hash)
+            RETURNING r.id)
+    INSERT INTO access_log.record_queue (record_id) SELECT n.id FROM recorded AS n;
+END
+$$;
+ALTER FUNCTION access_log.queue_leaf(text, uuid, bytea) OWNER TO stoa_door;
 
 -- The door decides by the state of this moment. An old snapshot would not see a withdrawal, a statement that began long ago (stoa_now()
 -- is when it began) would date its entries back, and an entry that is not flushed could be lost after its data went out.
@@ -218,6 +279,33 @@ BEGIN
 END
 $$;
 ALTER FUNCTION access_log.role_of(uuid) OWNER TO stoa_door;
+
+-- What staff are shown of people's words, and what they do about a record, is under a look of their own: the entry that its id names, permitted,
+-- committed by an earlier transaction, and no older than this. No row: there is no such look.
+CREATE FUNCTION access_log.look_of_staff(credential bytea, entry uuid, role text, operation text, age_max interval) RETURNS SETOF access_log.entry
+    LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN QUERY
+        SELECT e.* FROM web.staff_with(look_of_staff.credential, ARRAY[look_of_staff.role]) AS s
+        JOIN access_log.entry AS e ON e.id = look_of_staff.entry AND e.actor_kind = 'staff' AND e.actor_id = s.staff_id::text
+        WHERE e.operation = look_of_staff.operation AND e.outcome = 'permitted'
+          AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND e.at > public.stoa_now() - look_of_staff.age_max;
+END
+$$;
+ALTER FUNCTION access_log.look_of_staff(bytea, uuid, text, text, interval) OWNER TO stoa_door;
+
+-- Whether an auditor has looked into the log of one of these people (null: of anybody) for a reason and a case, within the hour before it is judged.
+CREATE FUNCTION access_log.has_looked(auditor uuid, subjects uuid[], reason text, reference text) RETURNS boolean
+    LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM access_log.entry AS e
+        WHERE e.actor_kind = 'staff' AND e.at > public.stoa_now() - interval '1 hour' AND e.actor_id = has_looked.auditor::text
+          AND e.operation = 'log_view' AND e.outcome = 'permitted' AND e.purpose = has_looked.reason AND e.case_reference = has_looked.reference
+          AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+          AND (has_looked.subjects IS NULL OR e.subject_id = ANY (has_looked.subjects)));
+END
+$$;
+ALTER FUNCTION access_log.has_looked(uuid, uuid[], text, text) OWNER TO stoa_door;
 
 -- Decides and logs. Arrays of equal length, one element a request:
 --   credentials      SHA-256 of the session or access token: actor, role and organisation follow from its row
@@ -579,7 +667,8 @@ $$;
 -- What waits is in a queue, never "ids above the last": a transaction that commits late would be passed over.
 -- The bytes committed to are literals of this file, so their reading is set too (standard_conforming_strings).
 -- Within a batch the leaves stand in the order of their commitments, which are random: the public tree shows no order of arrival.
-CREATE FUNCTION access_log.sequence(entries_max integer) RETURNS TABLE (index bigint, commitment bytea)
+-- Returns the data of the new leaves. Of records, too, as many as entries_max: a batch has at most twice that.
+CREATE FUNCTION access_log.sequence(entries_max integer) RETURNS TABLE (index bigint, data bytea)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
     SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET standard_conforming_strings = on AS $$
@@ -597,6 +686,10 @@ DECLARE
     previouses bytea[] := '{}';
     commitments bytea[] := '{}';
     vanished uuid[] := '{}';
+    record_ids uuid[];
+    record_kinds text[];
+    record_commitments bytea[];
+    leaf_count integer;
 BEGIN
     IF NOT pg_try_advisory_xact_lock(7308895158) THEN RETURN; END IF;
     SELECT coalesce(max(l.index) + 1, 0) INTO first_index FROM access_log.leaf AS l;
@@ -643,35 +736,55 @@ BEGIN
         WHERE b.subject IS NOT NULL ORDER BY b.subject, b.number DESC
         ON CONFLICT (subject_id) DO UPDATE SET number = excluded.number, commitment = excluded.commitment;
     INSERT INTO access_log.queue (entry_id) SELECT v.id FROM unnest(vanished) AS v (id);
-    INSERT INTO access_log.batch (tree_size) SELECT first_index + cardinality(entry_ids) WHERE cardinality(entry_ids) > 0;
+
+    -- Records are in no chain. Where one has vanished its place in the queue stays as well.
+    WITH taken AS (
+        DELETE FROM access_log.record_queue AS q
+        WHERE q.number = ANY (ARRAY(
+            SELECT o.number FROM access_log.record_queue AS o
+            WHERE EXISTS (SELECT FROM access_log.record AS x WHERE x.id = o.record_id OFFSET 0) ORDER BY o.number LIMIT entries_max))
+        RETURNING q.record_id)
+    SELECT array_agg(r.id), array_agg(r.kind), array_agg(sha256(access_log.leaf_label(r.kind) || r.salt || r.content_hash))
+        INTO record_ids, record_kinds, record_commitments
+        FROM taken AS t CROSS JOIN LATERAL (SELECT x.* FROM access_log.record AS x WHERE x.id = t.record_id OFFSET 0) AS r;
+
+    leaf_count := cardinality(entry_ids) + coalesce(cardinality(record_ids), 0);
+    INSERT INTO access_log.batch (tree_size) SELECT first_index + leaf_count WHERE leaf_count > 0;
     RETURN QUERY
-        INSERT INTO access_log.leaf AS l (index, entry_id, commitment, subject_number, previous_commitment)
-        SELECT first_index + row_number() OVER (ORDER BY b.commitment) - 1, b.entry_id, b.commitment, b.number, b.previous
-        FROM unnest(entry_ids, commitments, numbers, previouses) AS b (entry_id, commitment, number, previous)
+        INSERT INTO access_log.leaf AS l (index, entry_id, commitment, subject_number, previous_commitment, kind)
+        SELECT first_index + row_number() OVER (ORDER BY b.commitment) - 1, b.entry_id, b.commitment, b.number, b.previous, b.kind
+        FROM (
+            SELECT e.entry_id, e.commitment, e.number, e.previous, 'access_entry' AS kind
+            FROM unnest(entry_ids, commitments, numbers, previouses) AS e (entry_id, commitment, number, previous)
+            UNION ALL
+            SELECT r.id, r.commitment, NULL, NULL, r.kind FROM unnest(record_ids, record_commitments, record_kinds) AS r (id, commitment, kind)) AS b
         ORDER BY b.commitment
-        RETURNING l.index, l.commitment;
+        RETURNING l.index, access_log.leaf_label(l.kind) || l.commitment;
 END
 $$;
 
--- Commitments of leaves, which say nothing to anybody, for whoever computes a root.
-CREATE FUNCTION access_log.commitments(from_index bigint, end_index bigint) RETURNS TABLE (index bigint, commitment bytea)
+-- The data of leaves, which says nothing to anybody, for whoever computes a root.
+CREATE FUNCTION access_log.leaves(from_index bigint, end_index bigint) RETURNS TABLE (index bigint, data bytea)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RETURN QUERY SELECT l.index, l.commitment FROM access_log.leaf AS l WHERE l.index >= from_index AND l.index < end_index;
+    RETURN QUERY
+        SELECT l.index, access_log.leaf_label(l.kind) || l.commitment FROM access_log.leaf AS l WHERE l.index >= from_index AND l.index < end_index;
 END
 $$;
-ALTER FUNCTION access_log.commitments(bigint, bigint) OWNER TO stoa_door;
+ALTER FUNCTION access_log.leaves(bigint, bigint) OWNER TO stoa_door;
 
--- How long the first entry of the queue has waited; null when none waits, so that an idle sequencer asks cheaply. Held to the indexes: the
+-- How long the first entry or record of the queues has waited; null when none waits, so that an idle sequencer asks cheaply. Held to the indexes: a
 -- queue is analysed when it happens to be empty, and a plan made for an empty queue reads all of a full one.
 CREATE FUNCTION access_log.longest_wait_seconds() RETURNS bigint
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 BEGIN
-    RETURN (SELECT extract(epoch FROM public.stoa_now() - e.at)::bigint
-        FROM access_log.queue AS q
-        CROSS JOIN LATERAL (SELECT x.at FROM access_log.entry AS x WHERE x.id = q.entry_id OFFSET 0) AS e
-        ORDER BY q.entry_id LIMIT 1);
+    RETURN greatest(
+        (SELECT extract(epoch FROM public.stoa_now() - e.at)::bigint
+            FROM access_log.queue AS q
+            CROSS JOIN LATERAL (SELECT x.at FROM access_log.entry AS x WHERE x.id = q.entry_id OFFSET 0) AS e
+            ORDER BY q.entry_id LIMIT 1),
+        (SELECT extract(epoch FROM public.stoa_now() - q.queued_at)::bigint FROM access_log.record_queue AS q ORDER BY q.number LIMIT 1));
 END
 $$;
 ALTER FUNCTION access_log.longest_wait_seconds() OWNER TO stoa_door;
@@ -679,5 +792,5 @@ ALTER FUNCTION access_log.field(bytea, bytea) OWNER TO stoa_door;
 ALTER FUNCTION access_log.field(bytea, text) OWNER TO stoa_door;
 ALTER FUNCTION access_log.canonical(access_log.entry, bigint, bytea) OWNER TO stoa_door;
 ALTER FUNCTION access_log.sequence(integer) OWNER TO stoa_door;
-GRANT EXECUTE ON FUNCTION access_log.sequence(integer), access_log.commitments(bigint, bigint), access_log.longest_wait_seconds() TO stoa_app;
+GRANT EXECUTE ON FUNCTION access_log.sequence(integer), access_log.leaves(bigint, bigint), access_log.longest_wait_seconds() TO stoa_app;
 REVOKE CREATE ON SCHEMA access_log FROM stoa_door;

@@ -111,10 +111,7 @@ CREATE FUNCTION casework.open_record(credential bytea, opening_id uuid, search_e
 BEGIN
     INSERT INTO casework.opening (id, staff_id, resident_id, reason, case_reference)
         SELECT open_record.opening_id, e.actor_id::uuid, e.subject_id, e.purpose, e.case_reference
-        FROM access_log.entry AS e
-        WHERE e.id = open_record.search_entry_id AND e.actor_kind = 'staff' AND e.operation = 'search' AND e.outcome = 'permitted'
-          AND e.actor_id = (SELECT s.staff_id::text FROM web.staff_with(credential, '{caseworker}') AS s) AND e.at > public.stoa_now() - interval '1 minute'
-          AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned();
+        FROM access_log.look_of_staff(open_record.credential, open_record.search_entry_id, 'caseworker', 'search', interval '1 minute') AS e;
     RETURN CASE WHEN FOUND THEN open_record.opening_id END;
 END
 $$;
@@ -222,10 +219,8 @@ BEGIN
     SELECT o.resident_id INTO resident FROM casework.opening AS o
         WHERE o.id = opening_id AND o.staff_id = staff AND o.expires_at > public.stoa_now();
     IF resident IS NULL OR key_paper_consent.kind NOT IN ('given', 'withdrawn') OR NOT EXISTS (
-        SELECT FROM access_log.entry AS e
-        WHERE e.id = key_paper_consent.entry AND e.operation = 'paper_entry' AND e.outcome = 'permitted' AND e.actor_kind = 'staff'
-          AND e.actor_id = staff::text AND e.subject_id = resident AND e.case_reference = key_paper_consent.form_reference
-          AND e.at > public.stoa_now() - interval '1 minute' AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned())
+        SELECT FROM access_log.look_of_staff(key_paper_consent.credential, key_paper_consent.entry, 'caseworker', 'paper_entry', interval '1 minute') AS e
+        WHERE e.subject_id = resident AND e.case_reference = key_paper_consent.form_reference)
         OR EXISTS (SELECT FROM casework.paper_submission AS p WHERE p.entry_id = key_paper_consent.entry) THEN
         RETURN 'not_allowed';
     END IF;

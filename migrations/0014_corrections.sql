@@ -70,14 +70,11 @@ CREATE FUNCTION register.corrections_about(credential bytea, view_entry uuid)
 BEGIN
     RETURN QUERY
         SELECT r.id, r.reference, r.attribute, r.sealed_statement, r.requested_at, holder.id, k.key_id, k.wrapped_key
-        FROM web.staff_with(corrections_about.credential, '{caseworker}') AS s
-        JOIN access_log.entry AS e ON e.id = corrections_about.view_entry AND e.actor_kind = 'staff' AND e.actor_id = s.staff_id::text
-            AND e.operation = 'view' AND e.purpose = 'correction' AND e.outcome = 'permitted'
-            AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND e.at > public.stoa_now() - interval '5 seconds'
+        FROM access_log.look_of_staff(corrections_about.credential, corrections_about.view_entry, 'caseworker', 'view', interval '5 seconds') AS e
         JOIN register.resident AS holder ON holder.id = e.subject_id OR holder.superseded_by = e.subject_id
         JOIN register.correction_request AS r ON r.resident_id = holder.id
         JOIN register.data_key AS k ON k.resident_id = holder.id
-        WHERE NOT EXISTS (SELECT FROM register.correction_answer AS a WHERE a.request_id = r.id)
+        WHERE e.purpose = 'correction' AND NOT EXISTS (SELECT FROM register.correction_answer AS a WHERE a.request_id = r.id)
         ORDER BY r.requested_at, r.id LIMIT 100;
 END
 $$;
@@ -138,17 +135,13 @@ CREATE FUNCTION register.own_corrections(credential bytea, before_at timestamptz
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
-        SELECT r.id, r.reference, r.attribute, r.sealed_statement, r.requested_at, holder.id, k.key_id, k.wrapped_key,
+        SELECT r.id, r.reference, r.attribute, r.sealed_statement, r.requested_at, r.resident_id, k.key_id, k.wrapped_key,
             answer.decision, answer.sealed_answer, answer.answered_at
-        FROM web.credential AS c
-        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'profile' AND v.subject_id = a.resident_id
-        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
-        JOIN register.resident AS holder ON holder.id = a.resident_id OR holder.superseded_by = a.resident_id
-        JOIN register.correction_request AS r ON r.resident_id = holder.id
-        JOIN register.data_key AS k ON k.resident_id = holder.id
+        FROM access_log.own_viewer AS h
+        JOIN register.correction_request AS r ON r.resident_id = h.resident_id
+        JOIN register.data_key AS k ON k.resident_id = r.resident_id
         LEFT JOIN register.correction_answer AS answer ON answer.request_id = r.id
-        WHERE c.hash = own_corrections.credential AND (c.kind = 'session' OR 'profile' = ANY (c.scope)) AND web.is_live(c)
+        WHERE h.credential = own_corrections.credential AND h.kind = 'profile'
           AND (own_corrections.before_at IS NULL OR (r.requested_at, r.id) < (own_corrections.before_at, own_corrections.before_id))
         ORDER BY r.requested_at DESC, r.id DESC LIMIT LEAST(own_corrections.page_size, 200);
 END

@@ -70,14 +70,10 @@ CREATE FUNCTION questions.questionable(credential bytea, entry uuid) RETURNS TAB
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
-        SELECT e.id, a.resident_id
-        FROM web.credential AS c
-        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
-        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
-        JOIN access_log.entry AS e ON e.id = questionable.entry AND e.operation <> 'own_view'
-        JOIN register.resident AS r ON r.id = e.subject_id AND a.resident_id IN (r.id, r.superseded_by)
-        WHERE c.hash = questionable.credential AND web.is_live(c) AND (c.kind = 'session' OR 'access_log' = ANY (c.scope));
+        SELECT e.id, h.own_id
+        FROM access_log.own_viewer AS h
+        JOIN access_log.entry AS e ON e.id = questionable.entry AND e.subject_id = h.resident_id AND e.operation <> 'own_view'
+        WHERE h.credential = questionable.credential AND h.kind = 'access_log';
 END
 $$;
 ALTER FUNCTION questions.questionable(bytea, uuid) OWNER TO stoa_door;
@@ -144,17 +140,13 @@ BEGIN
     RETURN QUERY
         SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key,
             answer.finding, answer.sealed_answer, answer.answered_at, actor.display_name, actor.username, released.sealed_reason, q.entry_id
-        FROM web.credential AS c
-        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
-        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
-        JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
-        JOIN questions.question AS q ON q.resident_id = r.id
+        FROM access_log.own_viewer AS h
+        JOIN questions.question AS q ON q.resident_id = h.resident_id
         JOIN register.data_key AS k ON k.resident_id = q.resident_id
         LEFT JOIN questions.answer AS answer ON answer.question_id = q.id
         LEFT JOIN questions.name_release AS released ON released.question_id = q.id
         LEFT JOIN identity.staff AS actor ON actor.id = released.staff_id
-        WHERE c.hash = own_questions.credential AND web.is_live(c) AND (c.kind = 'session' OR 'access_log' = ANY (c.scope))
+        WHERE h.credential = own_questions.credential AND h.kind = 'access_log'
           AND (own_questions.before_at IS NULL OR (q.asked_at, q.id) < (own_questions.before_at, own_questions.before_id))
         ORDER BY q.asked_at DESC, q.id DESC LIMIT LEAST(own_questions.page_size, 200);
 END
@@ -183,19 +175,6 @@ END
 $$;
 ALTER FUNCTION questions.waiting(bytea, text) OWNER TO stoa_door;
 
--- The caller's own log_view that such an entry's id names: permitted, committed, under five seconds old.
-CREATE FUNCTION questions.viewed_by_auditor(credential bytea, view_entry uuid) RETURNS SETOF access_log.entry
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN QUERY
-        SELECT viewed.* FROM web.staff_with(viewed_by_auditor.credential, '{auditor}') AS s
-        JOIN access_log.entry AS viewed ON viewed.id = viewed_by_auditor.view_entry AND viewed.actor_kind = 'staff' AND viewed.actor_id = s.staff_id::text
-        WHERE viewed.operation = 'log_view' AND viewed.outcome = 'permitted'
-          AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND viewed.at > public.stoa_now() - interval '5 seconds';
-END
-$$;
-ALTER FUNCTION questions.viewed_by_auditor(bytea, uuid) OWNER TO stoa_door;
-
 -- A waiting question with the key that it is sealed under. The entry that it is about comes from
 -- access_log.questioned_entry (migrations/0016).
 CREATE FUNCTION questions.question_under(credential bytea, view_entry uuid)
@@ -205,7 +184,7 @@ CREATE FUNCTION questions.question_under(credential bytea, view_entry uuid)
 BEGIN
     RETURN QUERY
         SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key
-        FROM questions.viewed_by_auditor(question_under.credential, question_under.view_entry) AS viewed
+        FROM access_log.look_of_staff(question_under.credential, question_under.view_entry, 'auditor', 'log_view', interval '5 seconds') AS viewed
         JOIN questions.question AS q ON q.reference = viewed.case_reference AND viewed.purpose = 'question'
         JOIN register.resident AS holder ON holder.id = q.resident_id AND viewed.subject_id IN (holder.id, holder.superseded_by)
         JOIN register.data_key AS k ON k.resident_id = q.resident_id
@@ -239,11 +218,7 @@ DECLARE
 BEGIN
     SELECT q.id, q.reference, q.resident_id, q.entry_id, coalesce(holder.superseded_by, holder.id) AS subject_id INTO asked
         FROM questions.question AS q JOIN register.resident AS holder ON holder.id = q.resident_id
-        WHERE q.id = answer_question.question
-          AND EXISTS (SELECT FROM access_log.entry AS viewed
-              WHERE viewed.subject_id IN (holder.id, holder.superseded_by) AND viewed.at > public.stoa_now() - interval '1 hour'
-                AND viewed.actor_kind = 'staff' AND viewed.actor_id = auditor::text AND viewed.operation = 'log_view' AND viewed.outcome = 'permitted'
-                AND viewed.purpose = 'question' AND viewed.case_reference = q.reference AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned());
+        WHERE q.id = answer_question.question AND access_log.has_looked(auditor, ARRAY[holder.id, holder.superseded_by], 'question', q.reference);
     IF NOT FOUND THEN outcome := 'not_allowed'; RETURN; END IF;
     IF EXISTS (SELECT FROM access_log.entry AS e WHERE e.id = asked.entry_id AND e.actor_kind = 'staff' AND e.actor_id = auditor::text) THEN
         outcome := 'own_action';

@@ -25,17 +25,17 @@ CREATE VIEW access_log.told_entry AS
     LEFT JOIN casework.break_glass_review AS review ON review.entry_id = glass.entry_id;
 ALTER VIEW access_log.told_entry OWNER TO stoa_door;
 
--- Under which residents' ids the log of whoever holds a credential lies: their record's and those it superseded. Nothing for anybody whose
--- view of the log is not an entry yet that an earlier transaction committed.
-CREATE VIEW access_log.log_holder AS
-    SELECT c.hash AS credential, r.id AS resident_id
+-- Under which residents' ids lies what whoever holds a credential has been logged as looking at: their record's (own_id) and those it superseded. kind is that of
+-- the own view, which of an app's token is the scope. Nothing for anybody whose view is not an entry yet that an earlier transaction committed.
+CREATE VIEW access_log.own_viewer AS
+    SELECT c.hash AS credential, v.kind, a.resident_id AS own_id, r.id AS resident_id
     FROM web.credential AS c
     JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-    JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
+    JOIN access_log.own_view AS v ON v.credential = c.hash AND v.subject_id = a.resident_id
     JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
     CROSS JOIN LATERAL (SELECT a.resident_id AS id UNION ALL SELECT x.id FROM register.resident AS x WHERE x.superseded_by = a.resident_id) AS r
-    WHERE web.is_live(c);
-ALTER VIEW access_log.log_holder OWNER TO stoa_door;
+    WHERE web.is_live(c) AND (c.kind = 'session' OR v.kind = ANY (c.scope));
+ALTER VIEW access_log.own_viewer OWNER TO stoa_door;
 
 -- Who looked at the resident's data, newest first: for the resident whom the credential names, and only after that view is logged.
 -- Null in organisation, purpose, outcome and entry: all of them. First the page's entries by the index, then their names: a long log costs
@@ -52,7 +52,7 @@ BEGIN
         SELECT t.*
         FROM (
             SELECT e.id, e.at
-            FROM access_log.log_holder AS h
+            FROM access_log.own_viewer AS h
             CROSS JOIN LATERAL (
                 SELECT x.id, x.at FROM access_log.entry AS x
                 WHERE x.subject_id = h.resident_id
@@ -62,12 +62,12 @@ BEGIN
                   AND (entries_about.purpose IS NULL OR x.purpose = entries_about.purpose)
                   AND (entries_about.outcome IS NULL OR x.outcome = entries_about.outcome)
                 ORDER BY x.at DESC, x.id DESC LIMIT entries_max) AS e
-            WHERE h.credential = entries_about.credential AND entries_about.entry IS NULL
+            WHERE h.credential = entries_about.credential AND h.kind = 'access_log' AND entries_about.entry IS NULL
             UNION ALL
             SELECT e.id, e.at
-            FROM access_log.log_holder AS h
+            FROM access_log.own_viewer AS h
             CROSS JOIN LATERAL (SELECT x.id, x.at, x.subject_id FROM access_log.entry AS x WHERE x.id = entries_about.entry OFFSET 0) AS e
-            WHERE h.credential = entries_about.credential AND e.subject_id = h.resident_id
+            WHERE h.credential = entries_about.credential AND h.kind = 'access_log' AND e.subject_id = h.resident_id
             ORDER BY at DESC, id DESC LIMIT entries_max) AS picked
         CROSS JOIN LATERAL (SELECT x.* FROM access_log.told_entry AS x WHERE x.id = picked.id OFFSET 0) AS t
         ORDER BY picked.at DESC, picked.id DESC;
@@ -81,7 +81,7 @@ CREATE FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) R
 BEGIN
     RETURN QUERY
         SELECT t.*
-        FROM questions.viewed_by_auditor(questioned_entry.credential, questioned_entry.view_entry) AS viewed
+        FROM access_log.look_of_staff(questioned_entry.credential, questioned_entry.view_entry, 'auditor', 'log_view', interval '5 seconds') AS viewed
         JOIN questions.question AS q ON q.reference = viewed.case_reference AND viewed.purpose = 'question'
         JOIN register.resident AS holder ON holder.id = q.resident_id AND viewed.subject_id IN (holder.id, holder.superseded_by)
         JOIN access_log.told_entry AS t ON t.id = q.entry_id;
@@ -125,8 +125,8 @@ BEGIN
     RETURN QUERY
         SELECT o.id, o.name FROM consent.organisation AS o WHERE o.id IN (
             SELECT e.organisation_id
-            FROM access_log.log_holder AS h JOIN access_log.entry AS e ON e.subject_id = h.resident_id
-            WHERE h.credential = organisations_about.credential)
+            FROM access_log.own_viewer AS h JOIN access_log.entry AS e ON e.subject_id = h.resident_id
+            WHERE h.credential = organisations_about.credential AND h.kind = 'access_log')
         ORDER BY o.name ->> 'en', o.id;
 END
 $$;
@@ -145,14 +145,10 @@ BEGIN
     RETURN QUERY
         WITH newest AS MATERIALIZED (
             SELECT e.at, e.organisation_id, e.operation, e.purpose, e.attributes, e.outcome
-            FROM web.credential AS c
-            JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-            JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
-            JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
-            JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
+            FROM access_log.own_viewer AS h
             -- One more than is counted tells whether there are more.
-            CROSS JOIN LATERAL (SELECT x.* FROM access_log.entry AS x WHERE x.subject_id = r.id ORDER BY x.at DESC, x.id DESC LIMIT entries_max + 1) AS e
-            WHERE c.hash = given_to.credential AND web.is_live(c)
+            CROSS JOIN LATERAL (SELECT x.* FROM access_log.entry AS x WHERE x.subject_id = h.resident_id ORDER BY x.at DESC, x.id DESC LIMIT entries_max + 1) AS e
+            WHERE h.credential = given_to.credential AND h.kind = 'access_log'
             ORDER BY e.at DESC LIMIT entries_max + 1
         ), given AS (
             SELECT n.purpose, k.attribute, count(*) AS times, min(n.at) AS first_at, max(n.at) AS last_at

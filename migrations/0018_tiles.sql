@@ -51,7 +51,7 @@ BEGIN
         EXIT WHEN next_tile >= full_tiles;
         WHILE next_tile < full_tiles LOOP
             IF tile_level = 0 THEN
-                SELECT string_agg(sha256('\x00'::bytea || 'stoa access entry v1\012'::bytea || l.commitment), ''::bytea ORDER BY l.index)
+                SELECT string_agg(sha256('\x00'::bytea || access_log.leaf_label(l.kind) || l.commitment), ''::bytea ORDER BY l.index)
                     INTO tile_hashes FROM access_log.leaf AS l WHERE l.index >= next_tile * 256 AND l.index < (next_tile + 1) * 256;
             ELSE
                 SELECT string_agg(t.root, ''::bytea ORDER BY t.index) INTO tile_hashes FROM access_log.tile AS t
@@ -84,10 +84,10 @@ CREATE FUNCTION access_log.own_entry(credential bytea, entry_id uuid)
 BEGIN
     RETURN QUERY
         SELECT l.index, e.salt, access_log.canonical(e, l.subject_number, l.previous_commitment)
-        FROM access_log.log_holder AS h
+        FROM access_log.own_viewer AS h
         JOIN access_log.entry AS e ON e.subject_id = h.resident_id
         LEFT JOIN access_log.leaf AS l ON l.entry_id = e.id
-        WHERE h.credential = own_entry.credential AND e.id = own_entry.entry_id;
+        WHERE h.credential = own_entry.credential AND h.kind = 'access_log' AND e.id = own_entry.entry_id;
 END
 $$;
 ALTER FUNCTION access_log.own_entry(bytea, uuid) OWNER TO stoa_door;

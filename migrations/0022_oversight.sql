@@ -78,11 +78,8 @@ CREATE FUNCTION casework.protect(credential bytea, view_entry uuid, is_protected
 DECLARE
     viewed record;
 BEGIN
-    SELECT e.id, e.subject_id, s.staff_id INTO viewed
-        FROM web.staff_with(protect.credential, '{auditor}') AS s
-        JOIN access_log.entry AS e ON e.id = protect.view_entry AND e.actor_kind = 'staff' AND e.actor_id = s.staff_id::text
-        WHERE e.operation = 'log_view' AND e.purpose = 'protection' AND e.outcome = 'permitted'
-          AND e.at > public.stoa_now() - interval '1 minute' AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned();
+    SELECT e.id, e.subject_id, e.actor_id::uuid AS staff_id INTO viewed
+        FROM access_log.look_of_staff(protect.credential, protect.view_entry, 'auditor', 'log_view', interval '1 minute') AS e WHERE e.purpose = 'protection';
     IF NOT FOUND THEN RETURN 'not_allowed'; END IF;
     -- Of two at the same moment the second finds what the first did.
     UPDATE register.resident AS r SET is_protected = protect.is_protected
@@ -103,11 +100,8 @@ DECLARE
     ticket record;
     opened boolean;
 BEGIN
-    SELECT e.id, e.subject_id, e.purpose, e.case_reference, s.staff_id INTO ticket
-        FROM web.staff_with(break_the_glass.credential, '{caseworker}') AS s
-        JOIN access_log.entry AS e ON e.id = break_the_glass.entry AND e.actor_kind = 'staff' AND e.actor_id = s.staff_id::text
-        WHERE e.operation = 'break_glass' AND e.outcome = 'permitted'
-          AND e.at > public.stoa_now() - interval '1 minute' AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned();
+    SELECT e.id, e.subject_id, e.purpose, e.case_reference, e.actor_id::uuid AS staff_id INTO ticket
+        FROM access_log.look_of_staff(break_the_glass.credential, break_the_glass.entry, 'caseworker', 'break_glass', interval '1 minute') AS e;
     IF NOT FOUND THEN RETURN false; END IF;
     INSERT INTO casework.opening (id, staff_id, resident_id, reason, case_reference)
         VALUES (break_the_glass.opening_id, ticket.staff_id, ticket.subject_id, ticket.purpose, ticket.case_reference)
@@ -153,7 +147,7 @@ CREATE FUNCTION casework.break_glass_under(credential bytea, view_entry uuid)
 BEGIN
     RETURN QUERY
         SELECT b.entry_id, b.reference, b.broken_at, b.review_due_at, b.sealed_reason, b.resident_id, k.key_id, k.wrapped_key, s.display_name, s.username
-        FROM questions.viewed_by_auditor(break_glass_under.credential, break_glass_under.view_entry) AS viewed
+        FROM access_log.look_of_staff(break_glass_under.credential, break_glass_under.view_entry, 'auditor', 'log_view', interval '5 seconds') AS viewed
         JOIN casework.break_glass AS b ON b.reference = viewed.case_reference AND b.resident_id = viewed.subject_id
         JOIN identity.staff AS s ON s.id = b.staff_id
         JOIN register.data_key AS k ON k.resident_id = b.resident_id
@@ -185,12 +179,7 @@ DECLARE
 BEGIN
     SELECT b.entry_id, b.staff_id INTO broken
         FROM casework.break_glass AS b
-        WHERE b.entry_id = review_break_glass.glass
-          AND EXISTS (SELECT FROM access_log.entry AS viewed
-              WHERE viewed.subject_id = b.resident_id AND viewed.at > public.stoa_now() - interval '1 hour'
-                AND viewed.actor_kind = 'staff' AND viewed.actor_id = auditor::text AND viewed.operation = 'log_view' AND viewed.outcome = 'permitted'
-                AND viewed.purpose = 'break_glass_review' AND viewed.case_reference = b.reference
-                AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned());
+        WHERE b.entry_id = review_break_glass.glass AND access_log.has_looked(auditor, ARRAY[b.resident_id], 'break_glass_review', b.reference);
     IF NOT FOUND THEN RETURN 'not_allowed'; END IF;
     IF broken.staff_id = auditor THEN RETURN 'own_action'; END IF;
     INSERT INTO casework.break_glass_review AS r (entry_id, finding, sealed_words, reviewed_by)
@@ -411,7 +400,7 @@ BEGIN
     RETURN QUERY
         SELECT t.*
         FROM unnest(anomaly_entries.view_entries) AS asked (id)
-        CROSS JOIN LATERAL questions.viewed_by_auditor(anomaly_entries.credential, asked.id) AS viewed
+        CROSS JOIN LATERAL access_log.look_of_staff(anomaly_entries.credential, asked.id, 'auditor', 'log_view', interval '5 seconds') AS viewed
         JOIN access_log.anomaly AS a ON a.reference = viewed.case_reference AND a.actor_id <> viewed.actor_id
         JOIN access_log.anomaly_entry AS x ON x.anomaly_id = a.id
         JOIN access_log.told_entry AS t ON t.id = x.entry_id AND t.subject_id = viewed.subject_id
@@ -435,11 +424,8 @@ BEGIN
     SELECT a.id, a.actor_id INTO task FROM access_log.anomaly AS a WHERE a.reference = close_anomaly.wanted;
     IF NOT FOUND THEN RETURN 'not_allowed'; END IF;
     IF task.actor_id = auditor::text THEN RETURN 'own_action'; END IF;
-    IF EXISTS (SELECT FROM access_log.anomaly_subjects(close_anomaly.credential, close_anomaly.wanted)) AND NOT EXISTS (
-        SELECT FROM access_log.entry AS viewed
-        WHERE viewed.actor_kind = 'staff' AND viewed.at > public.stoa_now() - interval '1 hour' AND viewed.actor_id = auditor::text
-          AND viewed.operation = 'log_view' AND viewed.outcome = 'permitted' AND viewed.purpose = 'anomaly'
-          AND viewed.case_reference = close_anomaly.wanted AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()) THEN
+    IF EXISTS (SELECT FROM access_log.anomaly_subjects(close_anomaly.credential, close_anomaly.wanted))
+        AND NOT access_log.has_looked(auditor, NULL, 'anomaly', close_anomaly.wanted) THEN
         RETURN 'not_allowed';
     END IF;
     IF NOT EXISTS (SELECT FROM access_log.open_anomalies(close_anomaly.credential, close_anomaly.wanted)) THEN RETURN 'already_closed'; END IF;

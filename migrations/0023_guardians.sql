@@ -90,6 +90,20 @@ BEGIN
 END
 $$;
 
+-- Both are told when one is entered and when it ends, whoever writes the row.
+CREATE FUNCTION register.tell_of_guardianship() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO messages.message (id, resident_id, kind)
+        SELECT gen_random_uuid(), told.resident_id, told.whom || CASE WHEN NEW.until IS NULL THEN '_entered' ELSE '_ended' END
+        FROM (VALUES (NEW.guardian_id, 'guardianship'), (NEW.child_id, 'guardian')) AS told (resident_id, whom);
+    RETURN NULL;
+END
+$$;
+ALTER FUNCTION register.tell_of_guardianship() OWNER TO stoa_door;
+CREATE TRIGGER guardianship_told AFTER INSERT OR UPDATE OF until ON register.guardianship
+    FOR EACH ROW EXECUTE FUNCTION register.tell_of_guardianship();
+
 -- Ends one, for the owner. False: there is none between these two.
 CREATE FUNCTION register.end_guardianship(child uuid, guardian uuid, authority text) RETURNS boolean
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -160,6 +174,21 @@ BEGIN
 END
 $$;
 ALTER FUNCTION register.children_of(bytea) OWNER TO stoa_door;
+
+-- The children at whose sharing the resident whom the credential names has not looked since their guardianship began.
+CREATE FUNCTION register.unseen_children(credential bytea) RETURNS TABLE (child_id uuid)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        SELECT g.child_id
+        FROM consent.decider(unseen_children.credential) AS d
+        JOIN register.guardianship AS g ON g.guardian_id = d.resident_id AND g.since <= public.stoa_now() AND (g.until IS NULL OR g.until > public.stoa_now())
+        JOIN register.minor AS m ON m.resident_id = g.child_id AND m.of_age_from > public.stoa_now()
+        WHERE NOT EXISTS (SELECT FROM access_log.entry AS e
+            WHERE e.subject_id = g.child_id AND e.operation = 'guardian_view' AND e.outcome = 'permitted' AND e.actor_id = d.account_id::text AND e.at >= g.since);
+END
+$$;
+ALTER FUNCTION register.unseen_children(bytea) OWNER TO stoa_door;
 
 -- Whether somebody is a child's guardian now.
 CREATE FUNCTION register.is_guardian(guardian uuid, child uuid) RETURNS boolean
@@ -243,6 +272,21 @@ END
 $$;
 ALTER FUNCTION consent.decide_for_child(bytea, uuid, uuid, uuid, text, text[], integer, text) OWNER TO stoa_door;
 
+-- How the resident whom a credential names agrees to a sharing: alone; together with those who must agree (a child that is asked too); or guardians, not at all.
+-- For pages, so that none offers what consent.append refuses.
+CREATE FUNCTION consent.way_to_agree(credential bytea) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN coalesce((
+        SELECT CASE WHEN m.alone_from <= public.stoa_now() THEN 'alone'
+            WHEN m.asked_from <= public.stoa_now() AND EXISTS (
+                SELECT FROM register.guardians_at(m.resident_id, public.stoa_now()) AS g WHERE g.must_agree) THEN 'together'
+            ELSE 'guardians' END
+        FROM consent.decider(way_to_agree.credential) AS d JOIN register.minor AS m ON m.resident_id = d.resident_id), 'alone');
+END
+$$;
+ALTER FUNCTION consent.way_to_agree(bytea) OWNER TO stoa_door;
+
 -- The guardians of the resident whom the credential names, for the child's own page.
 CREATE FUNCTION register.guardians_of(credential bytea)
     RETURNS TABLE (guardianship_id uuid, account_id uuid, must_agree boolean, since timestamptz, until timestamptz, sealed_guardian_name bytea, holder_id uuid, key_id text,
@@ -260,6 +304,6 @@ END
 $$;
 ALTER FUNCTION register.guardians_of(bytea) OWNER TO stoa_door;
 
-GRANT EXECUTE ON FUNCTION register.children_of(bytea), register.guardians_of(bytea), access_log.log_guardian_view(bytea, uuid, uuid), consent.states_of_child(bytea, uuid),
+GRANT EXECUTE ON FUNCTION register.children_of(bytea), register.unseen_children(bytea), register.guardians_of(bytea), consent.way_to_agree(bytea), access_log.log_guardian_view(bytea, uuid, uuid), consent.states_of_child(bytea, uuid),
     consent.decide_for_child(bytea, uuid, uuid, uuid, text, text[], integer, text) TO stoa_app;
 REVOKE CREATE ON SCHEMA register, access_log, consent FROM stoa_door;

@@ -78,6 +78,7 @@ ALTER FUNCTION exchange.retry_delay(integer) OWNER TO stoa_door;
 -- A notice on its way to a webhook.
 CREATE TABLE exchange.delivery (
     notice_id uuid PRIMARY KEY REFERENCES exchange.notice,
+    organisation_id text NOT NULL REFERENCES consent.organisation,
     attempts smallint NOT NULL DEFAULT 0 CHECK (attempts BETWEEN 0 AND 16),
     -- When the next attempt is due; null: delivered, or given up.
     next_at timestamptz,
@@ -86,7 +87,7 @@ CREATE TABLE exchange.delivery (
     outcome text CHECK (length(outcome) BETWEEN 1 AND 40),
     CHECK (delivered_at IS NULL OR next_at IS NULL)
 );
-CREATE INDEX delivery_due ON exchange.delivery (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX delivery_due ON exchange.delivery (organisation_id, next_at) WHERE next_at IS NOT NULL;
 
 GRANT SELECT, INSERT ON exchange.notice, exchange.notice_number, exchange.acknowledgement TO stoa_door;
 GRANT SELECT, INSERT, DELETE ON exchange.notice_queue TO stoa_door;
@@ -138,8 +139,8 @@ BEGIN
             SELECT o.notice_id FROM exchange.notice_queue AS o WHERE o.organisation_id = organisation LIMIT exchange.numbers_per_call()))
         RETURNING q.notice_id
     ), posted AS (
-        INSERT INTO exchange.delivery (notice_id, next_at)
-        SELECT t.notice_id, public.stoa_now() FROM taken AS t JOIN exchange.webhook AS w ON w.organisation_id = organisation
+        INSERT INTO exchange.delivery (notice_id, organisation_id, next_at)
+        SELECT t.notice_id, organisation, public.stoa_now() FROM taken AS t JOIN exchange.webhook AS w ON w.organisation_id = organisation
     )
     INSERT INTO exchange.notice_number (organisation_id, number, notice_id)
         SELECT organisation, last.number + row_number() OVER (ORDER BY n.made_at, n.id), n.id
@@ -245,7 +246,9 @@ $$;
 
 -- Notices to post now. An attempt counts when it is taken, so a node that dies with it does not try for ever, and until the next attempt is
 -- due no other node has it.
-CREATE FUNCTION exchange.take_deliveries(deliveries_max integer)
+-- Of each organisation at most share_max at a time, and none of those whose earlier posts are not over (busy): a receiver that is slow or away holds up its
+-- own notices and nobody else's. In no order of organisations, so that each comes first as often as another.
+CREATE FUNCTION exchange.take_deliveries(deliveries_max integer, share_max integer, busy text[])
     RETURNS TABLE (url text, attempt smallint, number bigint, id uuid, organisation_id text, subject uuid, purpose text, reason text, attributes text[],
                    since timestamptz, made_at timestamptz, due_at timestamptz, state text, done text, law text, acknowledged_at timestamptz)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -261,8 +264,12 @@ BEGIN
     END LOOP;
     RETURN QUERY
         WITH due AS (
-            SELECT d.notice_id FROM exchange.delivery AS d WHERE d.next_at <= public.stoa_now()
-            ORDER BY d.next_at LIMIT take_deliveries.deliveries_max FOR UPDATE SKIP LOCKED
+            SELECT d.notice_id
+            FROM (SELECT w.organisation_id FROM exchange.webhook AS w WHERE w.organisation_id <> ALL (take_deliveries.busy) ORDER BY random()) AS o
+            CROSS JOIN LATERAL (
+                SELECT x.notice_id FROM exchange.delivery AS x WHERE x.organisation_id = o.organisation_id AND x.next_at <= public.stoa_now()
+                ORDER BY x.next_at LIMIT take_deliveries.share_max FOR UPDATE SKIP LOCKED) AS d
+            LIMIT take_deliveries.deliveries_max
         ), taken AS (
             UPDATE exchange.delivery AS d SET attempts = d.attempts + 1,
                 next_at = CASE WHEN d.attempts + 1 < exchange.attempts_max() THEN public.stoa_now() + exchange.retry_delay(d.attempts + 1) END
@@ -276,7 +283,7 @@ BEGIN
         JOIN exchange.webhook AS w ON w.organisation_id = s.organisation_id;
 END
 $$;
-ALTER FUNCTION exchange.take_deliveries(integer) OWNER TO stoa_door;
+ALTER FUNCTION exchange.take_deliveries(integer, integer, text[]) OWNER TO stoa_door;
 
 -- What came of an attempt. One that failed says nothing about a later one.
 CREATE FUNCTION exchange.note_delivery(notice uuid, attempt smallint, delivered boolean, outcome text) RETURNS void
@@ -349,6 +356,6 @@ $$;
 ALTER FUNCTION exchange.keep_proof(bytea, uuid, bytea, text, bytea, smallint, bytea, text, text) OWNER TO stoa_door;
 
 GRANT EXECUTE ON FUNCTION exchange.keep_proof(bytea, uuid, bytea, text, bytea, smallint, bytea, text, text), exchange.notices_of(bytea, bigint, uuid, integer), exchange.acknowledge(bytea, uuid, text, text),
-    consent.notices_about(bytea, uuid), exchange.recipients(bytea), exchange.take_deliveries(integer),
+    consent.notices_about(bytea, uuid), exchange.recipients(bytea), exchange.take_deliveries(integer, integer, text[]),
     exchange.note_delivery(uuid, smallint, boolean, text) TO stoa_app;
 REVOKE CREATE ON SCHEMA consent, exchange FROM stoa_door;

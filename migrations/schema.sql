@@ -20,10 +20,6 @@ CREATE SCHEMA consent;
 
 ALTER SCHEMA consent OWNER TO stoa_owner;
 
-CREATE SCHEMA delivery;
-
-ALTER SCHEMA delivery OWNER TO stoa_owner;
-
 CREATE SCHEMA disputes;
 
 ALTER SCHEMA disputes OWNER TO stoa_owner;
@@ -69,6 +65,12 @@ ALTER SCHEMA web OWNER TO stoa_owner;
 CREATE SCHEMA witness;
 
 ALTER SCHEMA witness OWNER TO stoa_owner;
+
+CREATE FUNCTION access_log.leaf_label(kind text) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE kind WHEN 'access_entry'::text THEN '\x73746f612061636365737320656e7472792076310a'::bytea WHEN 'consent_event'::text THEN '\x73746f6120636f6e73656e74206c6561662076310a'::bytea WHEN 'ledger_batch'::text THEN '\x73746f61206c6564676572206261746368206c6561662076310a'::bytea WHEN 'decision'::text THEN '\x73746f61206465636973696f6e206c6561662076310a'::bytea ELSE NULL::bytea END;
+
+ALTER FUNCTION access_log.leaf_label(kind text) OWNER TO stoa_door;
 
 CREATE FUNCTION casework.working_days_after(start timestamp with time zone, days integer) RETURNS timestamp with time zone
     LANGUAGE sql STABLE
@@ -131,9 +133,12 @@ CREATE TABLE access_log.leaf (
     commitment bytea NOT NULL,
     subject_number bigint,
     previous_commitment bytea,
+    kind text DEFAULT 'access_entry'::text NOT NULL,
     CONSTRAINT leaf_check CHECK (((previous_commitment IS NULL) = ((subject_number IS NULL) OR (subject_number = 1)))),
+    CONSTRAINT leaf_check1 CHECK (((kind = 'access_entry'::text) OR (subject_number IS NULL))),
     CONSTRAINT leaf_commitment_check CHECK ((octet_length(commitment) = 32)),
     CONSTRAINT leaf_index_check CHECK ((index >= 0)),
+    CONSTRAINT leaf_kind_check CHECK ((access_log.leaf_label(kind) IS NOT NULL)),
     CONSTRAINT leaf_previous_commitment_check CHECK ((octet_length(previous_commitment) = 32)),
     CONSTRAINT leaf_subject_number_check CHECK ((subject_number >= 1))
 );
@@ -411,7 +416,7 @@ BEGIN
     RETURN QUERY
         SELECT t.*
         FROM unnest(anomaly_entries.view_entries) AS asked (id)
-        CROSS JOIN LATERAL questions.viewed_by_auditor(anomaly_entries.credential, asked.id) AS viewed
+        CROSS JOIN LATERAL access_log.look_of_staff(anomaly_entries.credential, asked.id, 'auditor', 'log_view', interval '5 seconds') AS viewed
         JOIN access_log.anomaly AS a ON a.reference = viewed.case_reference AND a.actor_id <> viewed.actor_id
         JOIN access_log.anomaly_entry AS x ON x.anomaly_id = a.id
         JOIN access_log.told_entry AS t ON t.id = x.entry_id AND t.subject_id = viewed.subject_id
@@ -753,7 +758,8 @@ BEGIN
         OR NOT EXISTS (SELECT FROM access_log.leaf AS l WHERE l.entry_id = OLD.id) THEN
         RAISE EXCEPTION 'an access entry is erased only by access_log.erase_entry, after it has its leaf' USING ERRCODE = 'restrict_violation';
     END IF;
-    RETURN OLD;
+    IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+    RETURN NEW;
 END
 $$;
 
@@ -808,11 +814,8 @@ BEGIN
     SELECT a.id, a.actor_id INTO task FROM access_log.anomaly AS a WHERE a.reference = close_anomaly.wanted;
     IF NOT FOUND THEN RETURN 'not_allowed'; END IF;
     IF task.actor_id = auditor::text THEN RETURN 'own_action'; END IF;
-    IF EXISTS (SELECT FROM access_log.anomaly_subjects(close_anomaly.credential, close_anomaly.wanted)) AND NOT EXISTS (
-        SELECT FROM access_log.entry AS viewed
-        WHERE viewed.actor_kind = 'staff' AND viewed.at > public.stoa_now() - interval '1 hour' AND viewed.actor_id = auditor::text
-          AND viewed.operation = 'log_view' AND viewed.outcome = 'permitted' AND viewed.purpose = 'anomaly'
-          AND viewed.case_reference = close_anomaly.wanted AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()) THEN
+    IF EXISTS (SELECT FROM access_log.anomaly_subjects(close_anomaly.credential, close_anomaly.wanted))
+        AND NOT access_log.has_looked(auditor, NULL, 'anomaly', close_anomaly.wanted) THEN
         RETURN 'not_allowed';
     END IF;
     IF NOT EXISTS (SELECT FROM access_log.open_anomalies(close_anomaly.credential, close_anomaly.wanted)) THEN RETURN 'already_closed'; END IF;
@@ -822,17 +825,6 @@ END
 $$;
 
 ALTER FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) OWNER TO stoa_door;
-
-CREATE FUNCTION access_log.commitments(from_index bigint, end_index bigint) RETURNS TABLE(index bigint, commitment bytea)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN QUERY SELECT l.index, l.commitment FROM access_log.leaf AS l WHERE l.index >= from_index AND l.index < end_index;
-END
-$$;
-
-ALTER FUNCTION access_log.commitments(from_index bigint, end_index bigint) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.end_halt(authority text) RETURNS integer
     LANGUAGE plpgsql
@@ -866,7 +858,7 @@ BEGIN
         SELECT t.*
         FROM (
             SELECT e.id, e.at
-            FROM access_log.log_holder AS h
+            FROM access_log.own_viewer AS h
             CROSS JOIN LATERAL (
                 SELECT x.id, x.at FROM access_log.entry AS x
                 WHERE x.subject_id = h.resident_id
@@ -876,12 +868,12 @@ BEGIN
                   AND (entries_about.purpose IS NULL OR x.purpose = entries_about.purpose)
                   AND (entries_about.outcome IS NULL OR x.outcome = entries_about.outcome)
                 ORDER BY x.at DESC, x.id DESC LIMIT entries_max) AS e
-            WHERE h.credential = entries_about.credential AND entries_about.entry IS NULL
+            WHERE h.credential = entries_about.credential AND h.kind = 'access_log' AND entries_about.entry IS NULL
             UNION ALL
             SELECT e.id, e.at
-            FROM access_log.log_holder AS h
+            FROM access_log.own_viewer AS h
             CROSS JOIN LATERAL (SELECT x.id, x.at, x.subject_id FROM access_log.entry AS x WHERE x.id = entries_about.entry OFFSET 0) AS e
-            WHERE h.credential = entries_about.credential AND e.subject_id = h.resident_id
+            WHERE h.credential = entries_about.credential AND h.kind = 'access_log' AND e.subject_id = h.resident_id
             ORDER BY at DESC, id DESC LIMIT entries_max) AS picked
         CROSS JOIN LATERAL (SELECT x.* FROM access_log.told_entry AS x WHERE x.id = picked.id OFFSET 0) AS t
         ORDER BY picked.at DESC, picked.id DESC;
@@ -912,6 +904,8 @@ CREATE FUNCTION access_log.erase_entry(entry_id uuid, authority text) RETURNS bo
 BEGIN
     INSERT INTO access_log.erasure (entry_id, authority) VALUES (erase_entry.entry_id, erase_entry.authority);
     DELETE FROM access_log.entry AS e WHERE e.id = erase_entry.entry_id;
+    IF FOUND THEN RETURN true; END IF;
+    UPDATE access_log.record AS r SET content_hash = NULL, salt = NULL WHERE r.id = erase_entry.entry_id;
     RETURN FOUND;
 END
 $$;
@@ -1003,14 +997,10 @@ BEGIN
     RETURN QUERY
         WITH newest AS MATERIALIZED (
             SELECT e.at, e.organisation_id, e.operation, e.purpose, e.attributes, e.outcome
-            FROM web.credential AS c
-            JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-            JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
-            JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
-            JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
+            FROM access_log.own_viewer AS h
             -- One more than is counted tells whether there are more.
-            CROSS JOIN LATERAL (SELECT x.* FROM access_log.entry AS x WHERE x.subject_id = r.id ORDER BY x.at DESC, x.id DESC LIMIT entries_max + 1) AS e
-            WHERE c.hash = given_to.credential AND web.is_live(c)
+            CROSS JOIN LATERAL (SELECT x.* FROM access_log.entry AS x WHERE x.subject_id = h.resident_id ORDER BY x.at DESC, x.id DESC LIMIT entries_max + 1) AS e
+            WHERE h.credential = given_to.credential AND h.kind = 'access_log'
             ORDER BY e.at DESC LIMIT entries_max + 1
         ), given AS (
             SELECT n.purpose, k.attribute, count(*) AS times, min(n.at) AS first_at, max(n.at) AS last_at
@@ -1028,6 +1018,196 @@ $$;
 
 ALTER FUNCTION access_log.given_to(credential bytea, organisation text) OWNER TO stoa_door;
 
+CREATE FUNCTION access_log.has_looked(auditor uuid, subjects uuid[], reason text, reference text) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM access_log.entry AS e
+        WHERE e.actor_kind = 'staff' AND e.at > public.stoa_now() - interval '1 hour' AND e.actor_id = has_looked.auditor::text
+          AND e.operation = 'log_view' AND e.outcome = 'permitted' AND e.purpose = has_looked.reason AND e.case_reference = has_looked.reference
+          AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+          AND (has_looked.subjects IS NULL OR e.subject_id = ANY (has_looked.subjects)));
+END
+$$;
+
+ALTER FUNCTION access_log.has_looked(auditor uuid, subjects uuid[], reason text, reference text) OWNER TO stoa_door;
+
+CREATE TABLE benefits.decision (
+    disbursement_id uuid NOT NULL,
+    prepared_by uuid NOT NULL,
+    kind text NOT NULL,
+    decided_by uuid NOT NULL,
+    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    refusal_reason text,
+    transfer_id uuid,
+    CONSTRAINT decided_by_another CHECK ((decided_by <> prepared_by)),
+    CONSTRAINT decision_check CHECK (((kind = 'approved'::text) = (transfer_id IS NOT NULL))),
+    CONSTRAINT decision_check1 CHECK (((kind = 'refused'::text) = (refusal_reason IS NOT NULL))),
+    CONSTRAINT decision_kind_check CHECK ((kind = ANY (ARRAY['approved'::text, 'refused'::text]))),
+    CONSTRAINT decision_refusal_reason_check CHECK (((length(refusal_reason) >= 3) AND (length(refusal_reason) <= 500)))
+);
+
+ALTER TABLE benefits.decision OWNER TO stoa_owner;
+
+CREATE TABLE benefits.disbursement (
+    id uuid NOT NULL,
+    programme_id text NOT NULL,
+    resident_id uuid NOT NULL,
+    access_entry_id uuid,
+    case_reference text NOT NULL,
+    currency text NOT NULL,
+    amount bigint NOT NULL,
+    reason text NOT NULL,
+    prepared_by uuid NOT NULL,
+    prepared_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT disbursement_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
+    CONSTRAINT disbursement_case_reference_check CHECK (((length(case_reference) >= 1) AND (length(case_reference) <= 64))),
+    CONSTRAINT disbursement_reason_check CHECK (((length(reason) >= 3) AND (length(reason) <= 500)))
+);
+
+ALTER TABLE benefits.disbursement OWNER TO stoa_owner;
+
+CREATE TABLE disputes.decision (
+    id uuid NOT NULL,
+    dispute_id uuid NOT NULL,
+    number integer NOT NULL,
+    finding text NOT NULL,
+    refund bigint,
+    sealed_words bytea NOT NULL,
+    grounds text,
+    decided_by uuid NOT NULL,
+    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT decision_finding_check CHECK ((finding = ANY (ARRAY['upheld'::text, 'partly_upheld'::text, 'rejected'::text]))),
+    CONSTRAINT decision_grounds_check CHECK (((length(grounds) >= 3) AND (length(grounds) <= 500))),
+    CONSTRAINT decision_number_check CHECK (((number >= 1) AND (number <= 20))),
+    CONSTRAINT decision_refund_check CHECK (((refund >= 1) AND (refund <= '9007199254740991'::bigint))),
+    CONSTRAINT decision_sealed_words_check CHECK (((octet_length(sealed_words) >= 29) AND (octet_length(sealed_words) <= 4096))),
+    CONSTRAINT nothing_back_for_nothing CHECK (((refund IS NULL) OR (finding <> 'rejected'::text))),
+    CONSTRAINT refund_with_grounds CHECK (((refund IS NULL) = (grounds IS NULL)))
+);
+
+ALTER TABLE disputes.decision OWNER TO stoa_owner;
+
+CREATE TABLE disputes.dispute (
+    id uuid NOT NULL,
+    reference text NOT NULL,
+    resident_id uuid NOT NULL,
+    about_kind text NOT NULL,
+    about_id uuid NOT NULL,
+    category text NOT NULL,
+    opened_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    CONSTRAINT dispute_about_kind_check CHECK ((about_kind = ANY (ARRAY['bill'::text, 'payment'::text, 'benefit'::text]))),
+    CONSTRAINT dispute_check CHECK ((due_at > opened_at)),
+    CONSTRAINT dispute_reference_check CHECK ((reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text))
+);
+
+ALTER TABLE disputes.dispute OWNER TO stoa_owner;
+
+CREATE TABLE register.correction_answer (
+    request_id uuid NOT NULL,
+    decision text NOT NULL,
+    sealed_answer bytea,
+    answered_by uuid NOT NULL,
+    answered_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT correction_answer_decision_check CHECK ((decision = ANY (ARRAY['accepted'::text, 'declined'::text]))),
+    CONSTRAINT correction_answer_sealed_answer_check CHECK (((octet_length(sealed_answer) >= 29) AND (octet_length(sealed_answer) <= 4096))),
+    CONSTRAINT declined_with_reason CHECK (((decision = 'accepted'::text) OR (sealed_answer IS NOT NULL)))
+);
+
+ALTER TABLE register.correction_answer OWNER TO stoa_owner;
+
+CREATE TABLE register.correction_request (
+    id uuid NOT NULL,
+    reference text NOT NULL,
+    resident_id uuid NOT NULL,
+    attribute text NOT NULL,
+    sealed_statement bytea NOT NULL,
+    requested_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT correction_request_reference_check CHECK ((reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text)),
+    CONSTRAINT correction_request_sealed_statement_check CHECK (((octet_length(sealed_statement) >= 29) AND (octet_length(sealed_statement) <= 4096)))
+);
+
+ALTER TABLE register.correction_request OWNER TO stoa_owner;
+
+CREATE VIEW access_log.decision AS
+ SELECT x.disbursement_id AS id,
+    'benefit'::text AS about,
+    x.decided_at AS at,
+    d.resident_id,
+    x.decided_by,
+    x.kind AS outcome,
+    concat_ws(' '::text, d.programme_id, d.currency, d.amount, d.case_reference) AS matter,
+    sha256(convert_to(x.refusal_reason, 'UTF8'::name)) AS words_hash
+   FROM (benefits.decision x
+     JOIN benefits.disbursement d ON ((d.id = x.disbursement_id)))
+UNION ALL
+ SELECT x.request_id AS id,
+    'correction'::text AS about,
+    x.answered_at AS at,
+    r.resident_id,
+    x.answered_by AS decided_by,
+    x.decision AS outcome,
+    r.attribute AS matter,
+    sha256(x.sealed_answer) AS words_hash
+   FROM (register.correction_answer x
+     JOIN register.correction_request r ON ((r.id = x.request_id)))
+UNION ALL
+ SELECT x.question_id AS id,
+    'question'::text AS about,
+    x.answered_at AS at,
+    q.resident_id,
+    x.answered_by AS decided_by,
+    x.finding AS outcome,
+    (q.entry_id)::text AS matter,
+    sha256(x.sealed_answer) AS words_hash
+   FROM (questions.answer x
+     JOIN questions.question q ON ((q.id = x.question_id)))
+UNION ALL
+ SELECT x.entry_id AS id,
+    'emergency'::text AS about,
+    x.reviewed_at AS at,
+    b.resident_id,
+    x.reviewed_by AS decided_by,
+    x.finding AS outcome,
+    b.reference AS matter,
+    sha256(x.sealed_words) AS words_hash
+   FROM (casework.break_glass_review x
+     JOIN casework.break_glass b ON ((b.entry_id = x.entry_id)))
+UNION ALL
+ SELECT x.id,
+    'dispute'::text AS about,
+    x.decided_at AS at,
+    d.resident_id,
+    x.decided_by,
+    x.finding AS outcome,
+    concat_ws(' '::text, d.about_kind, d.about_id, d.category, x.number, x.refund) AS matter,
+    sha256(x.sealed_words) AS words_hash
+   FROM (disputes.decision x
+     JOIN disputes.dispute d ON ((d.id = x.dispute_id)));
+
+ALTER TABLE access_log.decision OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.hash_of(d access_log.decision) RETURNS bytea
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET standard_conforming_strings TO 'on'
+    AS $$
+BEGIN
+    RETURN sha256('stoa decision v1\012'::bytea
+        || '\x010700000010'::bytea || uuid_send(d.id)
+        || access_log.field('\x0201', d.about)
+        || '\x030300000008'::bytea || int8send((extract(epoch FROM d.at) * 1000000)::bigint)
+        || access_log.field('\x0407', uuid_send(d.resident_id))
+        || access_log.field('\x0507', uuid_send(d.decided_by))
+        || access_log.field('\x0601', d.outcome)
+        || access_log.field('\x0701', d.matter)
+        || access_log.field('\x0804', d.words_hash));
+END
+$$;
+
+ALTER FUNCTION access_log.hash_of(d access_log.decision) OWNER TO stoa_door;
+
 CREATE FUNCTION access_log.kept_since() RETURNS timestamp with time zone
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1038,6 +1218,18 @@ END
 $$;
 
 ALTER FUNCTION access_log.kept_since() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.leaves(from_index bigint, end_index bigint) RETURNS TABLE(index bigint, data bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT l.index, access_log.leaf_label(l.kind) || l.commitment FROM access_log.leaf AS l WHERE l.index >= from_index AND l.index < end_index;
+END
+$$;
+
+ALTER FUNCTION access_log.leaves(from_index bigint, end_index bigint) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.log_guardian_view(credential bytea, entry_id uuid, child uuid) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1081,14 +1273,30 @@ CREATE FUNCTION access_log.longest_wait_seconds() RETURNS bigint
     SET enable_bitmapscan TO 'off'
     AS $$
 BEGIN
-    RETURN (SELECT extract(epoch FROM public.stoa_now() - e.at)::bigint
-        FROM access_log.queue AS q
-        CROSS JOIN LATERAL (SELECT x.at FROM access_log.entry AS x WHERE x.id = q.entry_id OFFSET 0) AS e
-        ORDER BY q.entry_id LIMIT 1);
+    RETURN greatest(
+        (SELECT extract(epoch FROM public.stoa_now() - e.at)::bigint
+            FROM access_log.queue AS q
+            CROSS JOIN LATERAL (SELECT x.at FROM access_log.entry AS x WHERE x.id = q.entry_id OFFSET 0) AS e
+            ORDER BY q.entry_id LIMIT 1),
+        (SELECT extract(epoch FROM public.stoa_now() - q.queued_at)::bigint FROM access_log.record_queue AS q ORDER BY q.number LIMIT 1));
 END
 $$;
 
 ALTER FUNCTION access_log.longest_wait_seconds() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.look_of_staff(credential bytea, entry uuid, role text, operation text, age_max interval) RETURNS SETOF access_log.entry
+    LANGUAGE plpgsql STABLE
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT e.* FROM web.staff_with(look_of_staff.credential, ARRAY[look_of_staff.role]) AS s
+        JOIN access_log.entry AS e ON e.id = look_of_staff.entry AND e.actor_kind = 'staff' AND e.actor_id = s.staff_id::text
+        WHERE e.operation = look_of_staff.operation AND e.outcome = 'permitted'
+          AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND e.at > public.stoa_now() - look_of_staff.age_max;
+END
+$$;
+
+ALTER FUNCTION access_log.look_of_staff(credential bytea, entry uuid, role text, operation text, age_max interval) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.open_anomalies(credential bytea, wanted text) RETURNS TABLE(reference text, rule text, day date, count integer, usual integer, entry_count bigint, staff_name text, staff_username text, organisation_name jsonb)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -1119,8 +1327,8 @@ BEGIN
     RETURN QUERY
         SELECT o.id, o.name FROM consent.organisation AS o WHERE o.id IN (
             SELECT e.organisation_id
-            FROM access_log.log_holder AS h JOIN access_log.entry AS e ON e.subject_id = h.resident_id
-            WHERE h.credential = organisations_about.credential)
+            FROM access_log.own_viewer AS h JOIN access_log.entry AS e ON e.subject_id = h.resident_id
+            WHERE h.credential = organisations_about.credential AND h.kind = 'access_log')
         ORDER BY o.name ->> 'en', o.id;
 END
 $$;
@@ -1138,10 +1346,10 @@ CREATE FUNCTION access_log.own_entry(credential bytea, entry_id uuid) RETURNS TA
 BEGIN
     RETURN QUERY
         SELECT l.index, e.salt, access_log.canonical(e, l.subject_number, l.previous_commitment)
-        FROM access_log.log_holder AS h
+        FROM access_log.own_viewer AS h
         JOIN access_log.entry AS e ON e.subject_id = h.resident_id
         LEFT JOIN access_log.leaf AS l ON l.entry_id = e.id
-        WHERE h.credential = own_entry.credential AND e.id = own_entry.entry_id;
+        WHERE h.credential = own_entry.credential AND h.kind = 'access_log' AND e.id = own_entry.entry_id;
 END
 $$;
 
@@ -1154,7 +1362,7 @@ CREATE FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) R
 BEGIN
     RETURN QUERY
         SELECT t.*
-        FROM questions.viewed_by_auditor(questioned_entry.credential, questioned_entry.view_entry) AS viewed
+        FROM access_log.look_of_staff(questioned_entry.credential, questioned_entry.view_entry, 'auditor', 'log_view', interval '5 seconds') AS viewed
         JOIN questions.question AS q ON q.reference = viewed.case_reference AND viewed.purpose = 'question'
         JOIN register.resident AS holder ON holder.id = q.resident_id AND viewed.subject_id IN (holder.id, holder.superseded_by)
         JOIN access_log.told_entry AS t ON t.id = q.entry_id;
@@ -1162,6 +1370,36 @@ END
 $$;
 
 ALTER FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.queue_decision() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    decided access_log.decision;
+BEGIN
+    SELECT d.* INTO STRICT decided FROM access_log.decision AS d WHERE d.about = TG_ARGV[0] AND d.id = (to_jsonb(NEW) ->> TG_ARGV[1])::uuid;
+    PERFORM access_log.queue_leaf('decision', decided.id, access_log.hash_of(decided));
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION access_log.queue_decision() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.queue_leaf(kind text, source_id uuid, content_hash bytea) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    WITH recorded AS (
+        INSERT INTO access_log.record AS r (kind, source_id, content_hash)
+            VALUES (queue_leaf.kind, queue_leaf.source_id, queue_leaf.content_hash)
+            RETURNING r.id)
+    INSERT INTO access_log.record_queue (record_id) SELECT n.id FROM recorded AS n;
+END
+$$;
+
+ALTER FUNCTION access_log.queue_leaf(kind text, source_id uuid, content_hash bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.refuse_while_halted() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1228,7 +1466,7 @@ $$;
 
 ALTER FUNCTION access_log.role_of(staff_id uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION access_log.sequence(entries_max integer) RETURNS TABLE(index bigint, commitment bytea)
+CREATE FUNCTION access_log.sequence(entries_max integer) RETURNS TABLE(index bigint, data bytea)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -1252,6 +1490,10 @@ DECLARE
     previouses bytea[] := '{}';
     commitments bytea[] := '{}';
     vanished uuid[] := '{}';
+    record_ids uuid[];
+    record_kinds text[];
+    record_commitments bytea[];
+    leaf_count integer;
 BEGIN
     IF NOT pg_try_advisory_xact_lock(7308895158) THEN RETURN; END IF;
     SELECT coalesce(max(l.index) + 1, 0) INTO first_index FROM access_log.leaf AS l;
@@ -1298,13 +1540,30 @@ BEGIN
         WHERE b.subject IS NOT NULL ORDER BY b.subject, b.number DESC
         ON CONFLICT (subject_id) DO UPDATE SET number = excluded.number, commitment = excluded.commitment;
     INSERT INTO access_log.queue (entry_id) SELECT v.id FROM unnest(vanished) AS v (id);
-    INSERT INTO access_log.batch (tree_size) SELECT first_index + cardinality(entry_ids) WHERE cardinality(entry_ids) > 0;
+
+    -- Records are in no chain. Where one has vanished its place in the queue stays as well.
+    WITH taken AS (
+        DELETE FROM access_log.record_queue AS q
+        WHERE q.number = ANY (ARRAY(
+            SELECT o.number FROM access_log.record_queue AS o
+            WHERE EXISTS (SELECT FROM access_log.record AS x WHERE x.id = o.record_id OFFSET 0) ORDER BY o.number LIMIT entries_max))
+        RETURNING q.record_id)
+    SELECT array_agg(r.id), array_agg(r.kind), array_agg(sha256(access_log.leaf_label(r.kind) || r.salt || r.content_hash))
+        INTO record_ids, record_kinds, record_commitments
+        FROM taken AS t CROSS JOIN LATERAL (SELECT x.* FROM access_log.record AS x WHERE x.id = t.record_id OFFSET 0) AS r;
+
+    leaf_count := cardinality(entry_ids) + coalesce(cardinality(record_ids), 0);
+    INSERT INTO access_log.batch (tree_size) SELECT first_index + leaf_count WHERE leaf_count > 0;
     RETURN QUERY
-        INSERT INTO access_log.leaf AS l (index, entry_id, commitment, subject_number, previous_commitment)
-        SELECT first_index + row_number() OVER (ORDER BY b.commitment) - 1, b.entry_id, b.commitment, b.number, b.previous
-        FROM unnest(entry_ids, commitments, numbers, previouses) AS b (entry_id, commitment, number, previous)
+        INSERT INTO access_log.leaf AS l (index, entry_id, commitment, subject_number, previous_commitment, kind)
+        SELECT first_index + row_number() OVER (ORDER BY b.commitment) - 1, b.entry_id, b.commitment, b.number, b.previous, b.kind
+        FROM (
+            SELECT e.entry_id, e.commitment, e.number, e.previous, 'access_entry' AS kind
+            FROM unnest(entry_ids, commitments, numbers, previouses) AS e (entry_id, commitment, number, previous)
+            UNION ALL
+            SELECT r.id, r.commitment, NULL, NULL, r.kind FROM unnest(record_ids, record_commitments, record_kinds) AS r (id, commitment, kind)) AS b
         ORDER BY b.commitment
-        RETURNING l.index, l.commitment;
+        RETURNING l.index, access_log.leaf_label(l.kind) || l.commitment;
 END
 $$;
 
@@ -1348,7 +1607,7 @@ BEGIN
         EXIT WHEN next_tile >= full_tiles;
         WHILE next_tile < full_tiles LOOP
             IF tile_level = 0 THEN
-                SELECT string_agg(sha256('\x00'::bytea || 'stoa access entry v1\012'::bytea || l.commitment), ''::bytea ORDER BY l.index)
+                SELECT string_agg(sha256('\x00'::bytea || access_log.leaf_label(l.kind) || l.commitment), ''::bytea ORDER BY l.index)
                     INTO tile_hashes FROM access_log.leaf AS l WHERE l.index >= next_tile * 256 AND l.index < (next_tile + 1) * 256;
             ELSE
                 SELECT string_agg(t.root, ''::bytea ORDER BY t.index) INTO tile_hashes FROM access_log.tile AS t
@@ -1580,7 +1839,7 @@ CREATE FUNCTION casework.break_glass_under(credential bytea, view_entry uuid) RE
 BEGIN
     RETURN QUERY
         SELECT b.entry_id, b.reference, b.broken_at, b.review_due_at, b.sealed_reason, b.resident_id, k.key_id, k.wrapped_key, s.display_name, s.username
-        FROM questions.viewed_by_auditor(break_glass_under.credential, break_glass_under.view_entry) AS viewed
+        FROM access_log.look_of_staff(break_glass_under.credential, break_glass_under.view_entry, 'auditor', 'log_view', interval '5 seconds') AS viewed
         JOIN casework.break_glass AS b ON b.reference = viewed.case_reference AND b.resident_id = viewed.subject_id
         JOIN identity.staff AS s ON s.id = b.staff_id
         JOIN register.data_key AS k ON k.resident_id = b.resident_id
@@ -1599,11 +1858,8 @@ DECLARE
     ticket record;
     opened boolean;
 BEGIN
-    SELECT e.id, e.subject_id, e.purpose, e.case_reference, s.staff_id INTO ticket
-        FROM web.staff_with(break_the_glass.credential, '{caseworker}') AS s
-        JOIN access_log.entry AS e ON e.id = break_the_glass.entry AND e.actor_kind = 'staff' AND e.actor_id = s.staff_id::text
-        WHERE e.operation = 'break_glass' AND e.outcome = 'permitted'
-          AND e.at > public.stoa_now() - interval '1 minute' AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned();
+    SELECT e.id, e.subject_id, e.purpose, e.case_reference, e.actor_id::uuid AS staff_id INTO ticket
+        FROM access_log.look_of_staff(break_the_glass.credential, break_the_glass.entry, 'caseworker', 'break_glass', interval '1 minute') AS e;
     IF NOT FOUND THEN RETURN false; END IF;
     INSERT INTO casework.opening (id, staff_id, resident_id, reason, case_reference)
         VALUES (break_the_glass.opening_id, ticket.staff_id, ticket.subject_id, ticket.purpose, ticket.case_reference)
@@ -1652,10 +1908,8 @@ BEGIN
     SELECT o.resident_id INTO resident FROM casework.opening AS o
         WHERE o.id = opening_id AND o.staff_id = staff AND o.expires_at > public.stoa_now();
     IF resident IS NULL OR key_paper_consent.kind NOT IN ('given', 'withdrawn') OR NOT EXISTS (
-        SELECT FROM access_log.entry AS e
-        WHERE e.id = key_paper_consent.entry AND e.operation = 'paper_entry' AND e.outcome = 'permitted' AND e.actor_kind = 'staff'
-          AND e.actor_id = staff::text AND e.subject_id = resident AND e.case_reference = key_paper_consent.form_reference
-          AND e.at > public.stoa_now() - interval '1 minute' AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned())
+        SELECT FROM access_log.look_of_staff(key_paper_consent.credential, key_paper_consent.entry, 'caseworker', 'paper_entry', interval '1 minute') AS e
+        WHERE e.subject_id = resident AND e.case_reference = key_paper_consent.form_reference)
         OR EXISTS (SELECT FROM casework.paper_submission AS p WHERE p.entry_id = key_paper_consent.entry) THEN
         RETURN 'not_allowed';
     END IF;
@@ -1696,10 +1950,7 @@ CREATE FUNCTION casework.open_record(credential bytea, opening_id uuid, search_e
 BEGIN
     INSERT INTO casework.opening (id, staff_id, resident_id, reason, case_reference)
         SELECT open_record.opening_id, e.actor_id::uuid, e.subject_id, e.purpose, e.case_reference
-        FROM access_log.entry AS e
-        WHERE e.id = open_record.search_entry_id AND e.actor_kind = 'staff' AND e.operation = 'search' AND e.outcome = 'permitted'
-          AND e.actor_id = (SELECT s.staff_id::text FROM web.staff_with(credential, '{caseworker}') AS s) AND e.at > public.stoa_now() - interval '1 minute'
-          AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned();
+        FROM access_log.look_of_staff(open_record.credential, open_record.search_entry_id, 'caseworker', 'search', interval '1 minute') AS e;
     RETURN CASE WHEN FOUND THEN open_record.opening_id END;
 END
 $$;
@@ -1793,11 +2044,8 @@ CREATE FUNCTION casework.protect(credential bytea, view_entry uuid, is_protected
 DECLARE
     viewed record;
 BEGIN
-    SELECT e.id, e.subject_id, s.staff_id INTO viewed
-        FROM web.staff_with(protect.credential, '{auditor}') AS s
-        JOIN access_log.entry AS e ON e.id = protect.view_entry AND e.actor_kind = 'staff' AND e.actor_id = s.staff_id::text
-        WHERE e.operation = 'log_view' AND e.purpose = 'protection' AND e.outcome = 'permitted'
-          AND e.at > public.stoa_now() - interval '1 minute' AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned();
+    SELECT e.id, e.subject_id, e.actor_id::uuid AS staff_id INTO viewed
+        FROM access_log.look_of_staff(protect.credential, protect.view_entry, 'auditor', 'log_view', interval '1 minute') AS e WHERE e.purpose = 'protection';
     IF NOT FOUND THEN RETURN 'not_allowed'; END IF;
     -- Of two at the same moment the second finds what the first did.
     UPDATE register.resident AS r SET is_protected = protect.is_protected
@@ -1865,12 +2113,7 @@ DECLARE
 BEGIN
     SELECT b.entry_id, b.staff_id INTO broken
         FROM casework.break_glass AS b
-        WHERE b.entry_id = review_break_glass.glass
-          AND EXISTS (SELECT FROM access_log.entry AS viewed
-              WHERE viewed.subject_id = b.resident_id AND viewed.at > public.stoa_now() - interval '1 hour'
-                AND viewed.actor_kind = 'staff' AND viewed.actor_id = auditor::text AND viewed.operation = 'log_view' AND viewed.outcome = 'permitted'
-                AND viewed.purpose = 'break_glass_review' AND viewed.case_reference = b.reference
-                AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned());
+        WHERE b.entry_id = review_break_glass.glass AND access_log.has_looked(auditor, ARRAY[b.resident_id], 'break_glass_review', b.reference);
     IF NOT FOUND THEN RETURN 'not_allowed'; END IF;
     IF broken.staff_id = auditor THEN RETURN 'own_action'; END IF;
     INSERT INTO casework.break_glass_review AS r (entry_id, finding, sealed_words, reviewed_by)
@@ -2436,6 +2679,22 @@ $$;
 
 ALTER FUNCTION consent.history_of(credential bytea, activity uuid) OWNER TO stoa_door;
 
+CREATE FUNCTION consent.leaf_of(credential bytea, event uuid) RETURNS TABLE(leaf_index bigint, opening bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT l.index, access_log.leaf_label(r.kind) || r.salt || r.content_hash
+        FROM consent.decider(leaf_of.credential) AS d
+        JOIN consent.event AS e ON e.resident_id = d.resident_id AND e.id = leaf_of.event
+        JOIN access_log.record AS r ON r.kind = 'consent_event' AND r.source_id = e.id AND r.salt IS NOT NULL
+        LEFT JOIN access_log.leaf AS l ON l.entry_id = r.id;
+END
+$$;
+
+ALTER FUNCTION consent.leaf_of(credential bytea, event uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION consent.lock_open_request(request uuid) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2488,6 +2747,18 @@ CREATE FUNCTION consent.outcome_of(request uuid) RETURNS TABLE(state text, attri
 END;
 
 ALTER FUNCTION consent.outcome_of(request uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION consent.queue_leaf() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM access_log.queue_leaf('consent_event', NEW.id, NEW.hash);
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION consent.queue_leaf() OWNER TO stoa_door;
 
 CREATE FUNCTION consent.quiet_period() RETURNS interval
     LANGUAGE sql IMMUTABLE
@@ -2740,6 +3011,22 @@ $$;
 
 ALTER FUNCTION consent.verify_chains() OWNER TO stoa_door;
 
+CREATE FUNCTION consent.way_to_agree(credential bytea) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN coalesce((
+        SELECT CASE WHEN m.alone_from <= public.stoa_now() THEN 'alone'
+            WHEN m.asked_from <= public.stoa_now() AND EXISTS (
+                SELECT FROM register.guardians_at(m.resident_id, public.stoa_now()) AS g WHERE g.must_agree) THEN 'together'
+            ELSE 'guardians' END
+        FROM consent.decider(way_to_agree.credential) AS d JOIN register.minor AS m ON m.resident_id = d.resident_id), 'alone');
+END
+$$;
+
+ALTER FUNCTION consent.way_to_agree(credential bytea) OWNER TO stoa_door;
+
 CREATE FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2766,307 +3053,6 @@ END
 $$;
 
 ALTER FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) OWNER TO stoa_door;
-
-CREATE FUNCTION delivery.announce(resident uuid, theme text) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    wish record;
-BEGIN
-    SELECT a.id AS account_id, a.language, p.channel, d.holder_id, d.sealed_value, f.account_id IS NOT NULL AS wants_letter INTO wish
-        FROM register.resident AS r
-        JOIN identity.account AS a ON a.resident_id = coalesce(r.superseded_by, r.id) AND a.closed_at IS NULL
-        JOIN delivery.preference AS p ON p.account_id = a.id AND p.theme = announce.theme
-        LEFT JOIN delivery.letter_fallback AS f ON f.account_id = a.id
-        LEFT JOIN identity.address AS d ON d.account_id = a.id AND d.is_primary AND d.kind = CASE p.channel WHEN 'email' THEN 'email' WHEN 'sms' THEN 'phone' END
-        WHERE r.id = announce.resident;
-    IF NOT FOUND THEN RETURN; END IF;
-    IF wish.sealed_value IS NULL THEN
-        IF wish.channel = 'letter' OR wish.wants_letter THEN PERFORM delivery.put_news_letter(wish.account_id); END IF;
-    ELSIF NOT EXISTS (
-            SELECT FROM delivery.outgoing AS o
-            WHERE o.resident_id = wish.holder_id AND o.channel = wish.channel AND o.template = 'news' AND NOT o.is_done) THEN
-        PERFORM delivery.put(gen_random_uuid(), wish.holder_id, wish.channel, 'news', wish.language, wish.sealed_value, NULL, NULL);
-    END IF;
-END
-$$;
-
-ALTER FUNCTION delivery.announce(resident uuid, theme text) OWNER TO stoa_door;
-
-CREATE FUNCTION delivery.announce_bill() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    PERFORM delivery.announce(NEW.resident_id, 'money');
-    RETURN NULL;
-END
-$$;
-
-ALTER FUNCTION delivery.announce_bill() OWNER TO stoa_door;
-
-CREATE FUNCTION delivery.announce_message() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    PERFORM delivery.announce(NEW.resident_id, delivery.theme_of(NEW.kind));
-    RETURN NULL;
-END
-$$;
-
-ALTER FUNCTION delivery.announce_message() OWNER TO stoa_door;
-
-CREATE FUNCTION delivery.announce_sharing() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    PERFORM delivery.announce(NEW.resident_id, 'sharing');
-    RETURN NULL;
-END
-$$;
-
-ALTER FUNCTION delivery.announce_sharing() OWNER TO stoa_door;
-
-CREATE FUNCTION delivery.attempts_max() RETURNS smallint
-    LANGUAGE sql IMMUTABLE
-    RETURN (10)::smallint;
-
-ALTER FUNCTION delivery.attempts_max() OWNER TO stoa_door;
-
-CREATE FUNCTION delivery.choose(credential bytea, themes text[], channels text[], wants_letter boolean) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    me uuid := (SELECT o.account_id FROM identity.account_of(choose.credential) AS o);
-BEGIN
-    IF me IS NULL THEN RETURN false; END IF;
-    PERFORM a.id FROM identity.account AS a WHERE a.id = me FOR UPDATE;
-    DELETE FROM delivery.preference AS p WHERE p.account_id = me;
-    INSERT INTO delivery.preference (account_id, theme, channel)
-        SELECT me, w.theme, w.channel FROM unnest(choose.themes, choose.channels) AS w (theme, channel) WHERE w.channel IS NOT NULL;
-    DELETE FROM delivery.letter_fallback AS f WHERE f.account_id = me;
-    IF choose.wants_letter THEN INSERT INTO delivery.letter_fallback (account_id) VALUES (me); END IF;
-    RETURN true;
-END
-$$;
-
-ALTER FUNCTION delivery.choose(credential bytea, themes text[], channels text[], wants_letter boolean) OWNER TO stoa_door;
-
-CREATE FUNCTION delivery.fall_back() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    PERFORM delivery.put_news_letter(a.id)
-        FROM register.resident AS r JOIN identity.account AS a ON a.resident_id = coalesce(r.superseded_by, r.id)
-        JOIN delivery.letter_fallback AS f ON f.account_id = a.id
-        WHERE r.id = NEW.resident_id;
-    RETURN NULL;
-END
-$$;
-
-ALTER FUNCTION delivery.fall_back() OWNER TO stoa_door;
-
-CREATE FUNCTION delivery.give_up(outgoing uuid, outcome text) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    UPDATE delivery.outgoing AS o SET failed_at = public.stoa_now(), outcome = give_up.outcome, sealed_recipient = NULL, sealed_parameters = NULL
-        WHERE o.id = give_up.outgoing AND NOT o.is_done;
-END
-$$;
-
-ALTER FUNCTION delivery.give_up(outgoing uuid, outcome text) OWNER TO stoa_door;
-
-CREATE FUNCTION delivery.note(outgoing uuid, attempt smallint, result text, outcome text) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    IF note.result = 'sent' THEN
-        UPDATE delivery.outgoing AS o SET sent_at = public.stoa_now(), outcome = note.outcome, sealed_recipient = NULL, sealed_parameters = NULL
-            WHERE o.id = note.outgoing AND NOT o.is_done;
-    ELSIF note.result = 'refused' OR note.attempt >= delivery.attempts_max() THEN
-        PERFORM delivery.give_up(o.id, note.outcome) FROM delivery.outgoing AS o WHERE o.id = note.outgoing AND o.attempts = note.attempt;
-    ELSE
-        UPDATE delivery.outgoing AS o SET outcome = note.outcome WHERE o.id = note.outgoing AND o.attempts = note.attempt AND NOT o.is_done;
-    END IF;
-END
-$$;
-
-ALTER FUNCTION delivery.note(outgoing uuid, attempt smallint, result text, outcome text) OWNER TO stoa_door;
-
-CREATE FUNCTION delivery.own_preferences(credential bytea) RETURNS TABLE(theme text, channel text, wants_letter boolean, can_have_letters boolean)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN QUERY
-        SELECT t.theme, p.channel, f.account_id IS NOT NULL, r.origin = 'population_register'
-        FROM web.credential AS c
-        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-        JOIN register.resident AS r ON r.id = a.resident_id
-        CROSS JOIN unnest(ARRAY['money', 'sharing', 'log', 'account']) WITH ORDINALITY AS t (theme, position)
-        LEFT JOIN delivery.preference AS p ON p.account_id = a.id AND p.theme = t.theme
-        LEFT JOIN delivery.letter_fallback AS f ON f.account_id = a.id
-        WHERE c.hash = own_preferences.credential AND web.is_live(c) AND (c.kind = 'session' OR 'profile' = ANY (c.scope))
-        ORDER BY t.position;
-END
-$$;
-
-ALTER FUNCTION delivery.own_preferences(credential bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION delivery.post_letter(credential bytea, letter uuid) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    staff uuid := (SELECT s.staff_id FROM web.staff_with(post_letter.credential, '{caseworker}') AS s);
-BEGIN
-    IF staff IS NULL THEN RETURN 'letter_unknown'; END IF;
-    PERFORM FROM delivery.outgoing AS o WHERE o.id = post_letter.letter AND o.channel = 'letter' FOR UPDATE;
-    IF NOT FOUND THEN RETURN 'letter_unknown'; END IF;
-    IF NOT EXISTS (SELECT FROM delivery.letter_event AS e WHERE e.outgoing_id = post_letter.letter AND e.kind = 'printed') THEN RETURN 'not_printed'; END IF;
-    UPDATE delivery.outgoing AS o SET sent_at = public.stoa_now(), outcome = 'posted', sealed_parameters = NULL WHERE o.id = post_letter.letter AND NOT o.is_done;
-    IF NOT FOUND THEN RETURN 'already_posted'; END IF;
-    INSERT INTO delivery.letter_event (outgoing_id, kind, staff_id) VALUES (post_letter.letter, 'posted', staff);
-    RETURN 'posted';
-END
-$$;
-
-ALTER FUNCTION delivery.post_letter(credential bytea, letter uuid) OWNER TO stoa_door;
-
-CREATE FUNCTION delivery.print_letter(credential bytea, letter uuid, entry uuid) RETURNS TABLE(sealed_parameters bytea, holder_id uuid, key_id text, wrapped_key bytea)
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    INSERT INTO delivery.letter_event (outgoing_id, kind, staff_id, entry_id)
-        SELECT w.id, 'printed', me.staff_id, e.id
-        FROM web.staff_with(print_letter.credential, '{caseworker}') AS me
-        CROSS JOIN delivery.waiting_letters(print_letter.credential, print_letter.letter) AS w
-        JOIN access_log.entry AS e ON e.id = print_letter.entry AND e.operation = 'view' AND e.outcome = 'permitted' AND e.purpose = 'letter'
-            AND e.actor_kind = 'staff' AND e.actor_id = me.staff_id::text AND e.subject_id = w.resident_id AND e.case_reference = w.reference
-            AND e.at > public.stoa_now() - interval '1 minute' AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
-        WHERE w.id = print_letter.letter
-        ON CONFLICT (entry_id) DO NOTHING;
-    IF NOT FOUND THEN RETURN; END IF;
-    RETURN QUERY
-        SELECT o.sealed_parameters, o.resident_id, k.key_id, k.wrapped_key
-        FROM delivery.outgoing AS o LEFT JOIN register.data_key AS k ON k.resident_id = o.resident_id WHERE o.id = print_letter.letter;
-END
-$$;
-
-ALTER FUNCTION delivery.print_letter(credential bytea, letter uuid, entry uuid) OWNER TO stoa_door;
-
-CREATE FUNCTION delivery.put(outgoing uuid, resident uuid, channel text, template text, language text, sealed_recipient bytea, sealed_parameters bytea, expires_at timestamp with time zone) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    INSERT INTO delivery.outgoing (id, resident_id, channel, template, language, sealed_recipient, sealed_parameters, expires_at)
-        VALUES (put.outgoing, put.resident, put.channel, put.template, put.language, put.sealed_recipient, put.sealed_parameters, put.expires_at);
-END
-$$;
-
-ALTER FUNCTION delivery.put(outgoing uuid, resident uuid, channel text, template text, language text, sealed_recipient bytea, sealed_parameters bytea, expires_at timestamp with time zone) OWNER TO stoa_door;
-
-CREATE FUNCTION delivery.put_news_letter(account uuid) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    PERFORM delivery.put(gen_random_uuid(), a.resident_id, 'letter', 'news', a.language, NULL, NULL, NULL)
-        FROM identity.account AS a JOIN register.resident AS r ON r.id = a.resident_id AND r.origin = 'population_register'
-        WHERE a.id = put_news_letter.account AND a.closed_at IS NULL AND NOT EXISTS (
-            SELECT FROM delivery.outgoing AS o WHERE o.resident_id = a.resident_id AND o.channel = 'letter' AND o.template = 'news' AND NOT o.is_done);
-END
-$$;
-
-ALTER FUNCTION delivery.put_news_letter(account uuid) OWNER TO stoa_door;
-
-CREATE FUNCTION delivery.remove_done() RETURNS integer
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    removed integer;
-BEGIN
-    DELETE FROM delivery.outgoing AS o WHERE o.is_done AND o.made_at < public.stoa_now() - interval '30 days';
-    GET DIAGNOSTICS removed = ROW_COUNT;
-    RETURN removed;
-END
-$$;
-
-ALTER FUNCTION delivery.remove_done() OWNER TO stoa_door;
-
-CREATE FUNCTION delivery.retry_delay(attempt integer) RETURNS interval
-    LANGUAGE sql IMMUTABLE
-    RETURN LEAST('06:00:00'::interval, GREATEST('00:01:00'::interval, (power((4)::double precision, ((LEAST(attempt, 10) - 1))::double precision) * '00:00:30'::interval)));
-
-ALTER FUNCTION delivery.retry_delay(attempt integer) OWNER TO stoa_door;
-
-CREATE FUNCTION delivery.take(messages_max integer) RETURNS TABLE(id uuid, attempt smallint, channel text, template text, language text, sealed_recipient bytea, sealed_parameters bytea, holder_id uuid, key_id text, wrapped_key bytea)
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    -- What ran out, was tried often enough by nodes that died, or is somebody's whose key was destroyed.
-    PERFORM delivery.give_up(dead.id, dead.outcome) FROM (
-        SELECT o.id, CASE WHEN o.expires_at <= public.stoa_now() THEN 'ran out' WHEN o.attempts >= delivery.attempts_max() THEN coalesce(o.outcome, 'no answer')
-                ELSE 'erased' END AS outcome
-        FROM delivery.outgoing AS o
-        WHERE NOT o.is_done AND o.channel <> 'letter' AND o.next_at <= public.stoa_now()
-          AND (o.expires_at <= public.stoa_now() OR o.attempts >= delivery.attempts_max()
-               OR NOT EXISTS (SELECT FROM register.data_key AS k WHERE k.resident_id = o.resident_id))
-        ORDER BY o.next_at LIMIT take.messages_max FOR UPDATE SKIP LOCKED) AS dead;
-    RETURN QUERY
-        WITH due AS (
-            SELECT o.id FROM delivery.outgoing AS o
-            WHERE NOT o.is_done AND o.channel <> 'letter' AND o.next_at <= public.stoa_now()
-            ORDER BY o.next_at LIMIT take.messages_max FOR UPDATE SKIP LOCKED
-        ), taken AS (
-            UPDATE delivery.outgoing AS o SET attempts = o.attempts + 1, next_at = public.stoa_now() + delivery.retry_delay(o.attempts + 1)
-            FROM due AS d WHERE o.id = d.id
-            RETURNING o.id, o.attempts, o.channel, o.template, o.language, o.sealed_recipient, o.sealed_parameters, o.resident_id)
-        SELECT t.id, t.attempts, t.channel, t.template, t.language, t.sealed_recipient, t.sealed_parameters, t.resident_id, k.key_id, k.wrapped_key
-        FROM taken AS t JOIN register.data_key AS k ON k.resident_id = t.resident_id;
-END
-$$;
-
-ALTER FUNCTION delivery.take(messages_max integer) OWNER TO stoa_door;
-
-CREATE FUNCTION delivery.theme_of(message_kind text) RETURNS text
-    LANGUAGE sql IMMUTABLE
-    RETURN CASE WHEN (message_kind = ANY (ARRAY['question_received'::text, 'question_answered'::text, 'glass_broken'::text, 'glass_reviewed'::text, 'record_protected'::text, 'protection_lifted'::text])) THEN 'log'::text WHEN (message_kind = 'consent_on_paper'::text) THEN 'sharing'::text WHEN ((message_kind = ANY (ARRAY['payment_received'::text, 'bill_paid'::text])) OR starts_with(message_kind, 'dispute_'::text)) THEN 'money'::text ELSE 'account'::text END;
-
-ALTER FUNCTION delivery.theme_of(message_kind text) OWNER TO stoa_door;
-
-CREATE FUNCTION delivery.waiting_letters(credential bytea, letter uuid) RETURNS TABLE(id uuid, reference text, resident_id uuid, template text, language text, made_at timestamp with time zone, printed_at timestamp with time zone, printed_by text)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN QUERY
-        SELECT o.id, 'L-' || upper(left(md5(o.id::text), 8)), coalesce(r.superseded_by, r.id), o.template, o.language, o.made_at, p.at, p.display_name
-        FROM web.staff_with(waiting_letters.credential, '{caseworker}') AS me
-        CROSS JOIN delivery.outgoing AS o
-        JOIN register.resident AS r ON r.id = o.resident_id
-        LEFT JOIN LATERAL (
-            SELECT e.at, s.display_name FROM delivery.letter_event AS e JOIN identity.staff AS s ON s.id = e.staff_id
-            WHERE e.outgoing_id = o.id AND e.kind = 'printed' ORDER BY e.at DESC LIMIT 1) AS p ON true
-        WHERE o.channel = 'letter' AND NOT o.is_done AND (o.expires_at IS NULL OR o.expires_at > public.stoa_now())
-          AND (waiting_letters.letter IS NULL OR o.id = waiting_letters.letter)
-        ORDER BY o.made_at, o.id LIMIT 200;
-END
-$$;
-
-ALTER FUNCTION delivery.waiting_letters(credential bytea, letter uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION disputes.add(message uuid, dispute uuid, author uuid, sealed_words bytea) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3681,8 +3667,8 @@ BEGIN
             SELECT o.notice_id FROM exchange.notice_queue AS o WHERE o.organisation_id = organisation LIMIT exchange.numbers_per_call()))
         RETURNING q.notice_id
     ), posted AS (
-        INSERT INTO exchange.delivery (notice_id, next_at)
-        SELECT t.notice_id, public.stoa_now() FROM taken AS t JOIN exchange.webhook AS w ON w.organisation_id = organisation
+        INSERT INTO exchange.delivery (notice_id, organisation_id, next_at)
+        SELECT t.notice_id, organisation, public.stoa_now() FROM taken AS t JOIN exchange.webhook AS w ON w.organisation_id = organisation
     )
     INSERT INTO exchange.notice_number (organisation_id, number, notice_id)
         SELECT organisation, last.number + row_number() OVER (ORDER BY n.made_at, n.id), n.id
@@ -3717,6 +3703,17 @@ END
 $$;
 
 ALTER FUNCTION exchange.recipients(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.remove_past_nonces() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    DELETE FROM exchange.request_nonce AS n WHERE n.ends_at < public.stoa_now() - interval '1 minute';
+END
+$$;
+
+ALTER FUNCTION exchange.remove_past_nonces() OWNER TO stoa_door;
 
 CREATE FUNCTION exchange.remove_past_volume() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3760,7 +3757,7 @@ $$;
 
 ALTER FUNCTION exchange.set_webhook(organisation text, url text) OWNER TO stoa_owner;
 
-CREATE FUNCTION exchange.take_deliveries(deliveries_max integer) RETURNS TABLE(url text, attempt smallint, number bigint, id uuid, organisation_id text, subject uuid, purpose text, reason text, attributes text[], since timestamp with time zone, made_at timestamp with time zone, due_at timestamp with time zone, state text, done text, law text, acknowledged_at timestamp with time zone)
+CREATE FUNCTION exchange.take_deliveries(deliveries_max integer, share_max integer, busy text[]) RETURNS TABLE(url text, attempt smallint, number bigint, id uuid, organisation_id text, subject uuid, purpose text, reason text, attributes text[], since timestamp with time zone, made_at timestamp with time zone, due_at timestamp with time zone, state text, done text, law text, acknowledged_at timestamp with time zone)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -3776,8 +3773,12 @@ BEGIN
     END LOOP;
     RETURN QUERY
         WITH due AS (
-            SELECT d.notice_id FROM exchange.delivery AS d WHERE d.next_at <= public.stoa_now()
-            ORDER BY d.next_at LIMIT take_deliveries.deliveries_max FOR UPDATE SKIP LOCKED
+            SELECT d.notice_id
+            FROM (SELECT w.organisation_id FROM exchange.webhook AS w WHERE w.organisation_id <> ALL (take_deliveries.busy) ORDER BY random()) AS o
+            CROSS JOIN LATERAL (
+                SELECT x.notice_id FROM exchange.delivery AS x WHERE x.organisation_id = o.organisation_id AND x.next_at <= public.stoa_now()
+                ORDER BY x.next_at LIMIT take_deliveries.share_max FOR UPDATE SKIP LOCKED) AS d
+            LIMIT take_deliveries.deliveries_max
         ), taken AS (
             UPDATE exchange.delivery AS d SET attempts = d.attempts + 1,
                 next_at = CASE WHEN d.attempts + 1 < exchange.attempts_max() THEN public.stoa_now() + exchange.retry_delay(d.attempts + 1) END
@@ -3792,7 +3793,22 @@ BEGIN
 END
 $$;
 
-ALTER FUNCTION exchange.take_deliveries(deliveries_max integer) OWNER TO stoa_door;
+ALTER FUNCTION exchange.take_deliveries(deliveries_max integer, share_max integer, busy text[]) OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.use_nonce(credential bytea, nonce_sha256 bytea, ends_at timestamp with time zone) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO exchange.request_nonce (client_id, nonce_sha256, ends_at)
+        SELECT c.client_id, use_nonce.nonce_sha256, use_nonce.ends_at FROM web.credential AS c
+        WHERE c.hash = use_nonce.credential AND c.client_id IS NOT NULL AND web.is_live(c)
+        ON CONFLICT ON CONSTRAINT request_nonce_pkey DO NOTHING;
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION exchange.use_nonce(credential bytea, nonce_sha256 bytea, ends_at timestamp with time zone) OWNER TO stoa_door;
 
 CREATE FUNCTION exchange.volume_of(credential bytea) RETURNS TABLE(requests_max integer, requests_left integer, subjects_max integer, subjects_left integer, seconds_left integer)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -3814,99 +3830,6 @@ END
 $$;
 
 ALTER FUNCTION exchange.volume_of(credential bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.account_of(credential bytea) RETURNS TABLE(account_id uuid, resident_id uuid, language text)
-    LANGUAGE sql STABLE
-    BEGIN ATOMIC
- SELECT a.id,
-     a.resident_id,
-     a.language
-    FROM (web.credential c
-      JOIN identity.account a ON (((a.id = c.account_id) AND (a.closed_at IS NULL))))
-   WHERE ((c.hash = account_of.credential) AND (c.kind = 'session'::text) AND web.is_live(c.*));
-END;
-
-ALTER FUNCTION identity.account_of(credential bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.add_address(credential bytea, address uuid, kind text, hmac bytea, holder uuid, sealed_value bytea, code_hmac bytea, outgoing uuid, sealed_code bytea, language text, OUT outcome text, OUT address_id uuid) RETURNS record
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    me record;
-    known record;
-    other record;
-BEGIN
-    SELECT o.* INTO me FROM identity.account_of(add_address.credential) AS o;
-    IF NOT FOUND THEN outcome := 'credential_invalid'; RETURN; END IF;
-    -- Two at once of the same account, or to the same address, come one after the other: the limits count them so.
-    PERFORM pg_advisory_xact_lock(hashtextextended('identity.address ' || encode(add_address.hmac, 'hex'), 0));
-    PERFORM a.id FROM identity.account AS a WHERE a.id = me.account_id FOR UPDATE;
-
-    SELECT d.id, d.verified_at INTO known FROM identity.address AS d WHERE d.account_id = me.account_id AND d.hmac = add_address.hmac;
-    address_id := coalesce(known.id, add_address.address);
-    IF known.verified_at IS NOT NULL THEN outcome := 'already_verified'; RETURN; END IF;
-    IF (SELECT count(*) FROM identity.address_sending AS s WHERE s.hmac = add_address.hmac AND s.at > public.stoa_now() - interval '1 hour')
-            >= identity.address_codes_per_hour()
-        OR (SELECT count(*) FROM identity.address_sending AS s WHERE s.account_id = me.account_id AND s.at > public.stoa_now() - interval '1 hour')
-            >= identity.address_codes_per_hour() THEN
-        outcome := 'too_many_codes';
-        RETURN;
-    END IF;
-    IF known.id IS NULL AND (SELECT count(*) FROM identity.address AS d WHERE d.account_id = me.account_id) >= identity.addresses_max() THEN
-        outcome := 'too_many_addresses';
-        RETURN;
-    END IF;
-
-    INSERT INTO identity.address_sending (hmac, account_id) VALUES (add_address.hmac, me.account_id);
-    IF known.id IS NULL THEN
-        INSERT INTO identity.address (id, account_id, kind, hmac, holder_id, sealed_value)
-            VALUES (add_address.address, me.account_id, add_address.kind, add_address.hmac, add_address.holder, add_address.sealed_value);
-    END IF;
-    SELECT n.account_id, d.holder_id, d.sealed_value, a.language INTO other
-        FROM identity.sign_in_name AS n
-        LEFT JOIN identity.account AS a ON a.id = n.account_id
-        LEFT JOIN identity.address AS d ON d.account_id = n.account_id AND d.hmac = n.hmac AND d.verified_at IS NOT NULL
-        WHERE n.hmac = add_address.hmac;
-    -- Of another's address the code is one that nobody knows.
-    INSERT INTO identity.address_code AS c (address_id, session_hash, code_hmac, expires_at)
-        VALUES (add_address.address_id, add_address.credential,
-            CASE WHEN other IS NULL THEN add_address.code_hmac ELSE sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) END,
-            public.stoa_now() + identity.address_code_life())
-        ON CONFLICT ON CONSTRAINT address_code_pkey DO UPDATE
-            SET session_hash = excluded.session_hash, code_hmac = excluded.code_hmac, tries = 0, expires_at = excluded.expires_at;
-    IF other IS NULL THEN
-        PERFORM delivery.put(add_address.outgoing, add_address.holder, CASE add_address.kind WHEN 'email' THEN 'email' ELSE 'sms' END, 'address_code', add_address.language,
-            add_address.sealed_value, add_address.sealed_code, public.stoa_now() + identity.address_code_life());
-    ELSIF other.holder_id IS NOT NULL AND NOT EXISTS (
-            SELECT FROM delivery.outgoing AS o
-            WHERE o.resident_id = other.holder_id AND o.template = 'address_in_use' AND o.made_at > public.stoa_now() - interval '1 day') THEN
-        PERFORM delivery.put(add_address.outgoing, other.holder_id, CASE add_address.kind WHEN 'email' THEN 'email' ELSE 'sms' END, 'address_in_use', other.language,
-            other.sealed_value, NULL, NULL);
-    END IF;
-    outcome := 'sent';
-END
-$$;
-
-ALTER FUNCTION identity.add_address(credential bytea, address uuid, kind text, hmac bytea, holder uuid, sealed_value bytea, code_hmac bytea, outgoing uuid, sealed_code bytea, language text, OUT outcome text, OUT address_id uuid) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.address_code_life() RETURNS interval
-    LANGUAGE sql IMMUTABLE
-    RETURN '00:10:00'::interval;
-
-ALTER FUNCTION identity.address_code_life() OWNER TO stoa_door;
-
-CREATE FUNCTION identity.address_codes_per_hour() RETURNS integer
-    LANGUAGE sql IMMUTABLE
-    RETURN 5;
-
-ALTER FUNCTION identity.address_codes_per_hour() OWNER TO stoa_door;
-
-CREATE FUNCTION identity.addresses_max() RETURNS integer
-    LANGUAGE sql IMMUTABLE
-    RETURN 6;
-
-ALTER FUNCTION identity.addresses_max() OWNER TO stoa_door;
 
 CREATE FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3951,81 +3874,6 @@ CREATE FUNCTION identity.find_sign_in(name_hmac bytea) RETURNS TABLE(account_id 
 END;
 
 ALTER FUNCTION identity.find_sign_in(name_hmac bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.keep_contact(account uuid, kind text) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    name CONSTANT text := CASE keep_contact.kind WHEN 'email' THEN 'contact_email' ELSE 'contact_phone' END;
-BEGIN
-    DELETE FROM register.sealed_attribute AS v USING identity.account AS a, register.resident AS r
-        WHERE a.id = keep_contact.account AND (r.id = a.resident_id OR r.superseded_by = a.resident_id) AND v.resident_id = r.id AND v.attribute = name;
-    INSERT INTO register.sealed_attribute (resident_id, attribute, sealed_value, source)
-        SELECT d.holder_id, name, d.sealed_value, 'resident' FROM identity.address AS d
-        WHERE d.account_id = keep_contact.account AND d.kind = keep_contact.kind AND d.is_primary;
-END
-$$;
-
-ALTER FUNCTION identity.keep_contact(account uuid, kind text) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.own_addresses(credential bytea) RETURNS TABLE(id uuid, kind text, sealed_value bytea, holder_id uuid, key_id text, wrapped_key bytea, added_at timestamp with time zone, verified_at timestamp with time zone, is_primary boolean, code_until timestamp with time zone)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN QUERY
-        SELECT d.id, d.kind, d.sealed_value, d.holder_id, k.key_id, k.wrapped_key, d.added_at, d.verified_at, d.is_primary,
-            (SELECT c.expires_at FROM identity.address_code AS c
-             WHERE c.address_id = d.id AND c.session_hash = own_addresses.credential AND c.tries < 5 AND c.expires_at > public.stoa_now())
-        FROM web.credential AS c
-        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-        JOIN identity.address AS d ON d.account_id = a.id
-        JOIN register.data_key AS k ON k.resident_id = d.holder_id
-        WHERE c.hash = own_addresses.credential AND web.is_live(c) AND (c.kind = 'session' OR 'profile' = ANY (c.scope))
-        ORDER BY d.kind, d.is_primary DESC, d.verified_at, d.added_at, d.id;
-END
-$$;
-
-ALTER FUNCTION identity.own_addresses(credential bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.own_key(credential bytea) RETURNS TABLE(holder_id uuid, key_id text, wrapped_key bytea)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN QUERY
-        SELECT k.resident_id, k.key_id, k.wrapped_key
-        FROM identity.account_of(own_key.credential) AS me JOIN register.data_key AS k ON k.resident_id = me.resident_id;
-END
-$$;
-
-ALTER FUNCTION identity.own_key(credential bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.prefer_address(credential bytea, address uuid) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    me record;
-    chosen record;
-BEGIN
-    SELECT o.* INTO me FROM identity.account_of(prefer_address.credential) AS o;
-    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
-    PERFORM a.id FROM identity.account AS a WHERE a.id = me.account_id FOR UPDATE;
-    SELECT d.kind, d.is_primary INTO chosen FROM identity.address AS d
-        WHERE d.id = prefer_address.address AND d.account_id = me.account_id AND d.verified_at IS NOT NULL;
-    IF NOT FOUND THEN RETURN 'address_unknown'; END IF;
-    IF chosen.is_primary THEN RETURN 'unchanged'; END IF;
-    PERFORM identity.tell_addresses(me.account_id, prefer_address.address);
-    UPDATE identity.address AS d SET is_primary = false WHERE d.account_id = me.account_id AND d.kind = chosen.kind AND d.is_primary;
-    UPDATE identity.address AS d SET is_primary = true WHERE d.id = prefer_address.address;
-    PERFORM identity.keep_contact(me.account_id, chosen.kind);
-    RETURN 'changed';
-END
-$$;
-
-ALTER FUNCTION identity.prefer_address(credential bytea, address uuid) OWNER TO stoa_door;
 
 CREATE TABLE register.data_key (
     resident_id uuid NOT NULL,
@@ -4086,98 +3934,6 @@ CREATE FUNCTION identity.register_account(account_id uuid, resident_id uuid, pub
 END;
 
 ALTER FUNCTION identity.register_account(account_id uuid, resident_id uuid, public_code text, password_hash text, language text, name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.remove_address(credential bytea, address uuid) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    me record;
-    chosen record;
-BEGIN
-    SELECT o.* INTO me FROM identity.account_of(remove_address.credential) AS o;
-    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
-    PERFORM a.id FROM identity.account AS a WHERE a.id = me.account_id FOR UPDATE;
-    SELECT d.* INTO chosen FROM identity.address AS d WHERE d.id = remove_address.address AND d.account_id = me.account_id;
-    IF NOT FOUND THEN RETURN 'address_unknown'; END IF;
-    IF chosen.verified_at IS NOT NULL THEN
-        IF NOT EXISTS (SELECT FROM identity.sign_in_name AS n WHERE n.account_id = me.account_id AND n.hmac <> chosen.hmac) THEN RETURN 'last_name'; END IF;
-        PERFORM identity.tell_addresses(me.account_id, NULL);
-        DELETE FROM identity.sign_in_name AS n WHERE n.hmac = chosen.hmac AND n.account_id = me.account_id;
-    END IF;
-    DELETE FROM identity.address AS d WHERE d.id = chosen.id;
-    IF chosen.is_primary THEN
-        UPDATE identity.address AS d SET is_primary = true WHERE d.id = (
-            SELECT o.id FROM identity.address AS o WHERE o.account_id = me.account_id AND o.kind = chosen.kind AND o.verified_at IS NOT NULL
-            ORDER BY o.verified_at, o.id LIMIT 1);
-        PERFORM identity.keep_contact(me.account_id, chosen.kind);
-    END IF;
-    RETURN 'removed';
-END
-$$;
-
-ALTER FUNCTION identity.remove_address(credential bytea, address uuid) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.remove_unproven() RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    DELETE FROM identity.address_sending AS s WHERE s.at < public.stoa_now() - interval '1 day';
-    DELETE FROM identity.address_code AS c WHERE c.expires_at < public.stoa_now() - interval '1 hour';
-    DELETE FROM identity.address AS d WHERE d.verified_at IS NULL AND d.added_at < public.stoa_now() - interval '7 days';
-END
-$$;
-
-ALTER FUNCTION identity.remove_unproven() OWNER TO stoa_door;
-
-CREATE FUNCTION identity.tell_addresses(account uuid, but_not uuid) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    PERFORM delivery.put(gen_random_uuid(), d.holder_id, CASE d.kind WHEN 'email' THEN 'email' ELSE 'sms' END, 'address_changed', a.language, d.sealed_value, NULL, NULL)
-        FROM identity.address AS d JOIN identity.account AS a ON a.id = d.account_id
-        WHERE d.account_id = tell_addresses.account AND d.verified_at IS NOT NULL AND d.id IS DISTINCT FROM tell_addresses.but_not;
-END
-$$;
-
-ALTER FUNCTION identity.tell_addresses(account uuid, but_not uuid) OWNER TO stoa_door;
-
-CREATE FUNCTION identity.verify_address(credential bytea, address uuid, code_hmac bytea, OUT outcome text, OUT tries_left integer) RETURNS record
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    me record;
-    sent record;
-BEGIN
-    SELECT o.* INTO me FROM identity.account_of(verify_address.credential) AS o;
-    IF NOT FOUND THEN outcome := 'credential_invalid'; RETURN; END IF;
-    outcome := 'ended';
-    UPDATE identity.address_code AS c SET tries = c.tries + 1 FROM identity.address AS d
-        WHERE c.address_id = verify_address.address AND d.id = c.address_id AND d.account_id = me.account_id AND c.session_hash = verify_address.credential
-          AND c.tries < 5 AND c.expires_at > public.stoa_now()
-        RETURNING c.tries, c.code_hmac = verify_address.code_hmac AS is_right, d.kind, d.hmac, d.holder_id, d.sealed_value INTO sent;
-    IF NOT FOUND THEN RETURN; END IF;
-    tries_left := 5 - sent.tries;
-    IF NOT sent.is_right THEN
-        outcome := CASE WHEN tries_left > 0 THEN 'wrong' ELSE 'ended' END;
-        RETURN;
-    END IF;
-    DELETE FROM identity.address_code AS c WHERE c.address_id = verify_address.address;
-    INSERT INTO identity.sign_in_name (hmac, kind, account_id) VALUES (sent.hmac, sent.kind, me.account_id) ON CONFLICT (hmac) DO NOTHING;
-    IF NOT FOUND THEN RETURN; END IF;
-    PERFORM identity.tell_addresses(me.account_id, verify_address.address);
-    UPDATE identity.address AS d SET verified_at = public.stoa_now(),
-            is_primary = NOT EXISTS (SELECT FROM identity.address AS o WHERE o.account_id = me.account_id AND o.kind = sent.kind AND o.is_primary)
-        WHERE d.id = verify_address.address;
-    PERFORM identity.keep_contact(me.account_id, sent.kind);
-    outcome := 'verified';
-END
-$$;
-
-ALTER FUNCTION identity.verify_address(credential bytea, address uuid, code_hmac bytea, OUT outcome text, OUT tries_left integer) OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.amount_max() RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -5386,11 +5142,7 @@ DECLARE
 BEGIN
     SELECT q.id, q.reference, q.resident_id, q.entry_id, coalesce(holder.superseded_by, holder.id) AS subject_id INTO asked
         FROM questions.question AS q JOIN register.resident AS holder ON holder.id = q.resident_id
-        WHERE q.id = answer_question.question
-          AND EXISTS (SELECT FROM access_log.entry AS viewed
-              WHERE viewed.subject_id IN (holder.id, holder.superseded_by) AND viewed.at > public.stoa_now() - interval '1 hour'
-                AND viewed.actor_kind = 'staff' AND viewed.actor_id = auditor::text AND viewed.operation = 'log_view' AND viewed.outcome = 'permitted'
-                AND viewed.purpose = 'question' AND viewed.case_reference = q.reference AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned());
+        WHERE q.id = answer_question.question AND access_log.has_looked(auditor, ARRAY[holder.id, holder.superseded_by], 'question', q.reference);
     IF NOT FOUND THEN outcome := 'not_allowed'; RETURN; END IF;
     IF EXISTS (SELECT FROM access_log.entry AS e WHERE e.id = asked.entry_id AND e.actor_kind = 'staff' AND e.actor_id = auditor::text) THEN
         outcome := 'own_action';
@@ -5492,17 +5244,13 @@ BEGIN
     RETURN QUERY
         SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key,
             answer.finding, answer.sealed_answer, answer.answered_at, actor.display_name, actor.username, released.sealed_reason, q.entry_id
-        FROM web.credential AS c
-        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
-        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
-        JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
-        JOIN questions.question AS q ON q.resident_id = r.id
+        FROM access_log.own_viewer AS h
+        JOIN questions.question AS q ON q.resident_id = h.resident_id
         JOIN register.data_key AS k ON k.resident_id = q.resident_id
         LEFT JOIN questions.answer AS answer ON answer.question_id = q.id
         LEFT JOIN questions.name_release AS released ON released.question_id = q.id
         LEFT JOIN identity.staff AS actor ON actor.id = released.staff_id
-        WHERE c.hash = own_questions.credential AND web.is_live(c) AND (c.kind = 'session' OR 'access_log' = ANY (c.scope))
+        WHERE h.credential = own_questions.credential AND h.kind = 'access_log'
           AND (own_questions.before_at IS NULL OR (q.asked_at, q.id) < (own_questions.before_at, own_questions.before_id))
         ORDER BY q.asked_at DESC, q.id DESC LIMIT LEAST(own_questions.page_size, 200);
 END
@@ -5517,7 +5265,7 @@ CREATE FUNCTION questions.question_under(credential bytea, view_entry uuid) RETU
 BEGIN
     RETURN QUERY
         SELECT q.id, q.reference, q.sealed_question, q.asked_at, q.due_at, q.resident_id, k.key_id, k.wrapped_key
-        FROM questions.viewed_by_auditor(question_under.credential, question_under.view_entry) AS viewed
+        FROM access_log.look_of_staff(question_under.credential, question_under.view_entry, 'auditor', 'log_view', interval '5 seconds') AS viewed
         JOIN questions.question AS q ON q.reference = viewed.case_reference AND viewed.purpose = 'question'
         JOIN register.resident AS holder ON holder.id = q.resident_id AND viewed.subject_id IN (holder.id, holder.superseded_by)
         JOIN register.data_key AS k ON k.resident_id = q.resident_id
@@ -5533,33 +5281,14 @@ CREATE FUNCTION questions.questionable(credential bytea, entry uuid) RETURNS TAB
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT e.id, a.resident_id
-        FROM web.credential AS c
-        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'access_log' AND v.subject_id = a.resident_id
-        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
-        JOIN access_log.entry AS e ON e.id = questionable.entry AND e.operation <> 'own_view'
-        JOIN register.resident AS r ON r.id = e.subject_id AND a.resident_id IN (r.id, r.superseded_by)
-        WHERE c.hash = questionable.credential AND web.is_live(c) AND (c.kind = 'session' OR 'access_log' = ANY (c.scope));
+        SELECT e.id, h.own_id
+        FROM access_log.own_viewer AS h
+        JOIN access_log.entry AS e ON e.id = questionable.entry AND e.subject_id = h.resident_id AND e.operation <> 'own_view'
+        WHERE h.credential = questionable.credential AND h.kind = 'access_log';
 END
 $$;
 
 ALTER FUNCTION questions.questionable(credential bytea, entry uuid) OWNER TO stoa_door;
-
-CREATE FUNCTION questions.viewed_by_auditor(credential bytea, view_entry uuid) RETURNS SETOF access_log.entry
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN QUERY
-        SELECT viewed.* FROM web.staff_with(viewed_by_auditor.credential, '{auditor}') AS s
-        JOIN access_log.entry AS viewed ON viewed.id = viewed_by_auditor.view_entry AND viewed.actor_kind = 'staff' AND viewed.actor_id = s.staff_id::text
-        WHERE viewed.operation = 'log_view' AND viewed.outcome = 'permitted'
-          AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND viewed.at > public.stoa_now() - interval '5 seconds';
-END
-$$;
-
-ALTER FUNCTION questions.viewed_by_auditor(credential bytea, view_entry uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION questions.waiting(credential bytea, wanted text) RETURNS TABLE(reference text, asked_at timestamp with time zone, due_at timestamp with time zone, is_overdue boolean, resident_id uuid)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -5688,14 +5417,11 @@ CREATE FUNCTION register.corrections_about(credential bytea, view_entry uuid) RE
 BEGIN
     RETURN QUERY
         SELECT r.id, r.reference, r.attribute, r.sealed_statement, r.requested_at, holder.id, k.key_id, k.wrapped_key
-        FROM web.staff_with(corrections_about.credential, '{caseworker}') AS s
-        JOIN access_log.entry AS e ON e.id = corrections_about.view_entry AND e.actor_kind = 'staff' AND e.actor_id = s.staff_id::text
-            AND e.operation = 'view' AND e.purpose = 'correction' AND e.outcome = 'permitted'
-            AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND e.at > public.stoa_now() - interval '5 seconds'
+        FROM access_log.look_of_staff(corrections_about.credential, corrections_about.view_entry, 'caseworker', 'view', interval '5 seconds') AS e
         JOIN register.resident AS holder ON holder.id = e.subject_id OR holder.superseded_by = e.subject_id
         JOIN register.correction_request AS r ON r.resident_id = holder.id
         JOIN register.data_key AS k ON k.resident_id = holder.id
-        WHERE NOT EXISTS (SELECT FROM register.correction_answer AS a WHERE a.request_id = r.id)
+        WHERE e.purpose = 'correction' AND NOT EXISTS (SELECT FROM register.correction_answer AS a WHERE a.request_id = r.id)
         ORDER BY r.requested_at, r.id LIMIT 100;
 END
 $$;
@@ -5727,10 +5453,6 @@ BEGIN
     rows_of_person := ARRAY(SELECT r.id FROM register.resident AS r WHERE r.id = person OR r.superseded_by = person);
     INSERT INTO register.erasure (resident_id, authority) SELECT p.id, erase_resident.authority FROM unnest(rows_of_person) AS p (id);
 
-    DELETE FROM delivery.outgoing AS o WHERE o.resident_id = ANY (rows_of_person);
-    DELETE FROM identity.address AS d USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND d.account_id = a.id;
-    DELETE FROM delivery.preference AS p USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND p.account_id = a.id;
-    DELETE FROM delivery.letter_fallback AS f USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND f.account_id = a.id;
     DELETE FROM register.data_key AS k WHERE k.resident_id = ANY (rows_of_person);
     DELETE FROM register.sealed_attribute AS a WHERE a.resident_id = ANY (rows_of_person);
     DELETE FROM register.lookup AS l WHERE l.resident_id = ANY (rows_of_person);
@@ -5915,17 +5637,13 @@ CREATE FUNCTION register.own_corrections(credential bytea, before_at timestamp w
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT r.id, r.reference, r.attribute, r.sealed_statement, r.requested_at, holder.id, k.key_id, k.wrapped_key,
+        SELECT r.id, r.reference, r.attribute, r.sealed_statement, r.requested_at, r.resident_id, k.key_id, k.wrapped_key,
             answer.decision, answer.sealed_answer, answer.answered_at
-        FROM web.credential AS c
-        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-        JOIN access_log.own_view AS v ON v.credential = c.hash AND v.kind = 'profile' AND v.subject_id = a.resident_id
-        JOIN access_log.entry AS logged ON logged.id = v.entry_id AND logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
-        JOIN register.resident AS holder ON holder.id = a.resident_id OR holder.superseded_by = a.resident_id
-        JOIN register.correction_request AS r ON r.resident_id = holder.id
-        JOIN register.data_key AS k ON k.resident_id = holder.id
+        FROM access_log.own_viewer AS h
+        JOIN register.correction_request AS r ON r.resident_id = h.resident_id
+        JOIN register.data_key AS k ON k.resident_id = r.resident_id
         LEFT JOIN register.correction_answer AS answer ON answer.request_id = r.id
-        WHERE c.hash = own_corrections.credential AND (c.kind = 'session' OR 'profile' = ANY (c.scope)) AND web.is_live(c)
+        WHERE h.credential = own_corrections.credential AND h.kind = 'profile'
           AND (own_corrections.before_at IS NULL OR (r.requested_at, r.id) < (own_corrections.before_at, own_corrections.before_id))
         ORDER BY r.requested_at DESC, r.id DESC LIMIT LEAST(own_corrections.page_size, 200);
 END
@@ -5962,6 +5680,37 @@ CREATE FUNCTION register.sealing_key(code text) RETURNS TABLE(resident_id uuid, 
 END;
 
 ALTER FUNCTION register.sealing_key(code text) OWNER TO stoa_owner;
+
+CREATE FUNCTION register.tell_of_guardianship() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO messages.message (id, resident_id, kind)
+        SELECT gen_random_uuid(), told.resident_id, told.whom || CASE WHEN NEW.until IS NULL THEN '_entered' ELSE '_ended' END
+        FROM (VALUES (NEW.guardian_id, 'guardianship'), (NEW.child_id, 'guardian')) AS told (resident_id, whom);
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION register.tell_of_guardianship() OWNER TO stoa_door;
+
+CREATE FUNCTION register.unseen_children(credential bytea) RETURNS TABLE(child_id uuid)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT g.child_id
+        FROM consent.decider(unseen_children.credential) AS d
+        JOIN register.guardianship AS g ON g.guardian_id = d.resident_id AND g.since <= public.stoa_now() AND (g.until IS NULL OR g.until > public.stoa_now())
+        JOIN register.minor AS m ON m.resident_id = g.child_id AND m.of_age_from > public.stoa_now()
+        WHERE NOT EXISTS (SELECT FROM access_log.entry AS e
+            WHERE e.subject_id = g.child_id AND e.operation = 'guardian_view' AND e.outcome = 'permitted' AND e.actor_id = d.account_id::text AND e.at >= g.since);
+END
+$$;
+
+ALTER FUNCTION register.unseen_children(credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION web.choose_language(session_hash bytea, language text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -6227,6 +5976,29 @@ CREATE TABLE access_log.confirmation (
 
 ALTER TABLE access_log.confirmation OWNER TO stoa_owner;
 
+CREATE VIEW access_log.consent_event AS
+ SELECT e.id,
+    e.resident_id,
+    e.activity_id,
+    e.policy_version,
+    e.sequence,
+    e.kind,
+    e.attributes,
+    e.at,
+    e.account_id,
+    e.staff_id,
+    e.client_id,
+    e.capacity,
+    e.method,
+    e.language,
+    e.form_reference,
+    e.valid_until,
+    e.request_id,
+    e.previous_hash
+   FROM consent.event e;
+
+ALTER TABLE access_log.consent_event OWNER TO stoa_door;
+
 CREATE TABLE access_log.cosignature (
     witness text NOT NULL,
     tree_size bigint NOT NULL,
@@ -6277,6 +6049,14 @@ ALTER TABLE access_log.halt ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE access_log.organisation_hour (
+    organisation_id text NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    count integer NOT NULL
+);
+
+ALTER TABLE access_log.organisation_hour OWNER TO stoa_owner;
+
 CREATE TABLE access_log.own_view (
     credential bytea NOT NULL,
     kind text NOT NULL,
@@ -6286,29 +6066,23 @@ CREATE TABLE access_log.own_view (
 
 ALTER TABLE access_log.own_view OWNER TO stoa_owner;
 
-CREATE VIEW access_log.log_holder AS
+CREATE VIEW access_log.own_viewer AS
  SELECT c.hash AS credential,
+    v.kind,
+    a.resident_id AS own_id,
     r.id AS resident_id
    FROM ((((web.credential c
      JOIN identity.account a ON (((a.id = c.account_id) AND (a.closed_at IS NULL))))
-     JOIN access_log.own_view v ON (((v.credential = c.hash) AND (v.kind = 'access_log'::text) AND (v.subject_id = a.resident_id))))
+     JOIN access_log.own_view v ON (((v.credential = c.hash) AND (v.subject_id = a.resident_id))))
      JOIN access_log.entry logged ON (((logged.id = v.entry_id) AND (logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()))))
      CROSS JOIN LATERAL ( SELECT a.resident_id AS id
         UNION ALL
          SELECT x.id
            FROM register.resident x
           WHERE (x.superseded_by = a.resident_id)) r)
-  WHERE web.is_live(c.*);
+  WHERE (web.is_live(c.*) AND ((c.kind = 'session'::text) OR (v.kind = ANY (c.scope))));
 
-ALTER TABLE access_log.log_holder OWNER TO stoa_door;
-
-CREATE TABLE access_log.organisation_hour (
-    organisation_id text NOT NULL,
-    hour timestamp with time zone NOT NULL,
-    count integer NOT NULL
-);
-
-ALTER TABLE access_log.organisation_hour OWNER TO stoa_owner;
+ALTER TABLE access_log.own_viewer OWNER TO stoa_door;
 
 CREATE TABLE access_log.queue (
     entry_id uuid NOT NULL
@@ -6316,6 +6090,38 @@ CREATE TABLE access_log.queue (
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000');
 
 ALTER TABLE access_log.queue OWNER TO stoa_owner;
+
+CREATE TABLE access_log.record (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    kind text NOT NULL,
+    source_id uuid NOT NULL,
+    content_hash bytea,
+    salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))),
+    CONSTRAINT record_check CHECK (((content_hash IS NULL) = (salt IS NULL))),
+    CONSTRAINT record_content_hash_check CHECK ((octet_length(content_hash) = 32)),
+    CONSTRAINT record_kind_check CHECK (((kind <> 'access_entry'::text) AND (access_log.leaf_label(kind) IS NOT NULL))),
+    CONSTRAINT record_salt_check CHECK ((octet_length(salt) = 32))
+);
+
+ALTER TABLE access_log.record OWNER TO stoa_owner;
+
+CREATE TABLE access_log.record_queue (
+    number bigint NOT NULL,
+    record_id uuid NOT NULL,
+    queued_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000');
+
+ALTER TABLE access_log.record_queue OWNER TO stoa_owner;
+
+ALTER TABLE access_log.record_queue ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME access_log.record_queue_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE access_log.staff_reason (
     id text NOT NULL,
@@ -6360,41 +6166,6 @@ CREATE TABLE access_log.tile (
 ALTER TABLE ONLY access_log.tile ALTER COLUMN hashes SET STORAGE EXTERNAL;
 
 ALTER TABLE access_log.tile OWNER TO stoa_owner;
-
-CREATE TABLE benefits.decision (
-    disbursement_id uuid NOT NULL,
-    prepared_by uuid NOT NULL,
-    kind text NOT NULL,
-    decided_by uuid NOT NULL,
-    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    refusal_reason text,
-    transfer_id uuid,
-    CONSTRAINT decided_by_another CHECK ((decided_by <> prepared_by)),
-    CONSTRAINT decision_check CHECK (((kind = 'approved'::text) = (transfer_id IS NOT NULL))),
-    CONSTRAINT decision_check1 CHECK (((kind = 'refused'::text) = (refusal_reason IS NOT NULL))),
-    CONSTRAINT decision_kind_check CHECK ((kind = ANY (ARRAY['approved'::text, 'refused'::text]))),
-    CONSTRAINT decision_refusal_reason_check CHECK (((length(refusal_reason) >= 3) AND (length(refusal_reason) <= 500)))
-);
-
-ALTER TABLE benefits.decision OWNER TO stoa_owner;
-
-CREATE TABLE benefits.disbursement (
-    id uuid NOT NULL,
-    programme_id text NOT NULL,
-    resident_id uuid NOT NULL,
-    access_entry_id uuid,
-    case_reference text NOT NULL,
-    currency text NOT NULL,
-    amount bigint NOT NULL,
-    reason text NOT NULL,
-    prepared_by uuid NOT NULL,
-    prepared_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT disbursement_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
-    CONSTRAINT disbursement_case_reference_check CHECK (((length(case_reference) >= 1) AND (length(case_reference) <= 64))),
-    CONSTRAINT disbursement_reason_check CHECK (((length(reason) >= 3) AND (length(reason) <= 500)))
-);
-
-ALTER TABLE benefits.disbursement OWNER TO stoa_owner;
 
 CREATE TABLE benefits.programme (
     id text NOT NULL,
@@ -6596,65 +6367,6 @@ CREATE TABLE consent.request_message (
 
 ALTER TABLE consent.request_message OWNER TO stoa_owner;
 
-CREATE TABLE delivery.letter_event (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    outgoing_id uuid NOT NULL,
-    kind text NOT NULL,
-    staff_id uuid NOT NULL,
-    entry_id uuid,
-    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT letter_event_check CHECK (((kind = 'printed'::text) = (entry_id IS NOT NULL))),
-    CONSTRAINT letter_event_kind_check CHECK ((kind = ANY (ARRAY['printed'::text, 'posted'::text])))
-);
-
-ALTER TABLE delivery.letter_event OWNER TO stoa_owner;
-
-CREATE TABLE delivery.letter_fallback (
-    account_id uuid NOT NULL
-);
-
-ALTER TABLE delivery.letter_fallback OWNER TO stoa_owner;
-
-CREATE TABLE delivery.outgoing (
-    id uuid NOT NULL,
-    resident_id uuid NOT NULL,
-    channel text NOT NULL,
-    template text NOT NULL,
-    language text NOT NULL,
-    sealed_recipient bytea,
-    sealed_parameters bytea,
-    made_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    expires_at timestamp with time zone,
-    attempts smallint DEFAULT 0 NOT NULL,
-    next_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    outcome text,
-    sent_at timestamp with time zone,
-    failed_at timestamp with time zone,
-    is_done boolean GENERATED ALWAYS AS (((sent_at IS NOT NULL) OR (failed_at IS NOT NULL))) STORED NOT NULL,
-    CONSTRAINT outgoing_attempts_check CHECK ((attempts >= 0)),
-    CONSTRAINT outgoing_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'sms'::text, 'letter'::text]))),
-    CONSTRAINT outgoing_check CHECK ((num_nonnulls(sent_at, failed_at) <= 1)),
-    CONSTRAINT outgoing_erased_when_done CHECK (((num_nonnulls(sent_at, failed_at) = 0) OR (num_nonnulls(sealed_recipient, sealed_parameters) = 0))),
-    CONSTRAINT outgoing_has_recipient CHECK (((sealed_recipient IS NOT NULL) = ((channel <> 'letter'::text) AND (num_nonnulls(sent_at, failed_at) = 0)))),
-    CONSTRAINT outgoing_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
-    CONSTRAINT outgoing_outcome_check CHECK (((length(outcome) >= 1) AND (length(outcome) <= 60))),
-    CONSTRAINT outgoing_sealed_parameters_check CHECK (((octet_length(sealed_parameters) >= 29) AND (octet_length(sealed_parameters) <= 2048))),
-    CONSTRAINT outgoing_sealed_recipient_check CHECK (((octet_length(sealed_recipient) >= 29) AND (octet_length(sealed_recipient) <= 1100))),
-    CONSTRAINT outgoing_template_check CHECK ((template ~ '^[a-z][a-z_]{1,39}$'::text))
-);
-
-ALTER TABLE delivery.outgoing OWNER TO stoa_owner;
-
-CREATE TABLE delivery.preference (
-    account_id uuid NOT NULL,
-    theme text NOT NULL,
-    channel text NOT NULL,
-    CONSTRAINT preference_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'sms'::text, 'letter'::text]))),
-    CONSTRAINT preference_theme_check CHECK ((theme = ANY (ARRAY['money'::text, 'sharing'::text, 'log'::text, 'account'::text])))
-);
-
-ALTER TABLE delivery.preference OWNER TO stoa_owner;
-
 CREATE TABLE disputes.approval (
     decision_id uuid NOT NULL,
     decided_by uuid NOT NULL,
@@ -6685,43 +6397,6 @@ CREATE TABLE disputes.category (
 );
 
 ALTER TABLE disputes.category OWNER TO stoa_owner;
-
-CREATE TABLE disputes.decision (
-    id uuid NOT NULL,
-    dispute_id uuid NOT NULL,
-    number integer NOT NULL,
-    finding text NOT NULL,
-    refund bigint,
-    sealed_words bytea NOT NULL,
-    grounds text,
-    decided_by uuid NOT NULL,
-    decided_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT decision_finding_check CHECK ((finding = ANY (ARRAY['upheld'::text, 'partly_upheld'::text, 'rejected'::text]))),
-    CONSTRAINT decision_grounds_check CHECK (((length(grounds) >= 3) AND (length(grounds) <= 500))),
-    CONSTRAINT decision_number_check CHECK (((number >= 1) AND (number <= 20))),
-    CONSTRAINT decision_refund_check CHECK (((refund >= 1) AND (refund <= '9007199254740991'::bigint))),
-    CONSTRAINT decision_sealed_words_check CHECK (((octet_length(sealed_words) >= 29) AND (octet_length(sealed_words) <= 4096))),
-    CONSTRAINT nothing_back_for_nothing CHECK (((refund IS NULL) OR (finding <> 'rejected'::text))),
-    CONSTRAINT refund_with_grounds CHECK (((refund IS NULL) = (grounds IS NULL)))
-);
-
-ALTER TABLE disputes.decision OWNER TO stoa_owner;
-
-CREATE TABLE disputes.dispute (
-    id uuid NOT NULL,
-    reference text NOT NULL,
-    resident_id uuid NOT NULL,
-    about_kind text NOT NULL,
-    about_id uuid NOT NULL,
-    category text NOT NULL,
-    opened_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    due_at timestamp with time zone NOT NULL,
-    CONSTRAINT dispute_about_kind_check CHECK ((about_kind = ANY (ARRAY['bill'::text, 'payment'::text, 'benefit'::text]))),
-    CONSTRAINT dispute_check CHECK ((due_at > opened_at)),
-    CONSTRAINT dispute_reference_check CHECK ((reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text))
-);
-
-ALTER TABLE disputes.dispute OWNER TO stoa_owner;
 
 CREATE TABLE disputes.escalation (
     dispute_id uuid NOT NULL,
@@ -6794,6 +6469,7 @@ ALTER TABLE exchange.acknowledgement OWNER TO stoa_owner;
 
 CREATE TABLE exchange.delivery (
     notice_id uuid NOT NULL,
+    organisation_id text NOT NULL,
     attempts smallint DEFAULT 0 NOT NULL,
     next_at timestamp with time zone,
     delivered_at timestamp with time zone,
@@ -6846,6 +6522,15 @@ CREATE TABLE exchange.pseudonym (
 );
 
 ALTER TABLE exchange.pseudonym OWNER TO stoa_owner;
+
+CREATE TABLE exchange.request_nonce (
+    client_id text NOT NULL,
+    nonce_sha256 bytea NOT NULL,
+    ends_at timestamp with time zone NOT NULL,
+    CONSTRAINT request_nonce_nonce_sha256_check CHECK ((octet_length(nonce_sha256) = 32))
+);
+
+ALTER TABLE exchange.request_nonce OWNER TO stoa_owner;
 
 CREATE TABLE exchange.signed_answer (
     entry_id uuid NOT NULL,
@@ -6921,45 +6606,6 @@ CREATE TABLE exchange.webhook (
 );
 
 ALTER TABLE exchange.webhook OWNER TO stoa_owner;
-
-CREATE TABLE identity.address (
-    id uuid NOT NULL,
-    account_id uuid NOT NULL,
-    kind text NOT NULL,
-    hmac bytea NOT NULL,
-    holder_id uuid NOT NULL,
-    sealed_value bytea NOT NULL,
-    added_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    verified_at timestamp with time zone,
-    is_primary boolean DEFAULT false NOT NULL,
-    CONSTRAINT address_check CHECK (((NOT is_primary) OR (verified_at IS NOT NULL))),
-    CONSTRAINT address_hmac_check CHECK ((octet_length(hmac) = 32)),
-    CONSTRAINT address_kind_check CHECK ((kind = ANY (ARRAY['email'::text, 'phone'::text]))),
-    CONSTRAINT address_sealed_value_check CHECK (((octet_length(sealed_value) >= 29) AND (octet_length(sealed_value) <= 1100)))
-);
-
-ALTER TABLE identity.address OWNER TO stoa_owner;
-
-CREATE TABLE identity.address_code (
-    address_id uuid NOT NULL,
-    session_hash bytea NOT NULL,
-    code_hmac bytea NOT NULL,
-    tries smallint DEFAULT 0 NOT NULL,
-    expires_at timestamp with time zone NOT NULL,
-    CONSTRAINT address_code_code_hmac_check CHECK ((octet_length(code_hmac) = 32)),
-    CONSTRAINT address_code_session_hash_check CHECK ((octet_length(session_hash) = 32)),
-    CONSTRAINT address_code_tries_check CHECK (((tries >= 0) AND (tries <= 5)))
-);
-
-ALTER TABLE identity.address_code OWNER TO stoa_owner;
-
-CREATE TABLE identity.address_sending (
-    hmac bytea NOT NULL,
-    account_id uuid NOT NULL,
-    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL
-);
-
-ALTER TABLE identity.address_sending OWNER TO stoa_owner;
 
 CREATE TABLE identity.evidence (
     id uuid NOT NULL,
@@ -7233,32 +6879,6 @@ CREATE TABLE public.migration (
 ALTER TABLE public.migration OWNER TO stoa_owner;
 
 COMMENT ON TABLE public.migration IS 'The scripts of migrations/ that made this schema, and the SHA-256 of each.';
-
-CREATE TABLE register.correction_answer (
-    request_id uuid NOT NULL,
-    decision text NOT NULL,
-    sealed_answer bytea,
-    answered_by uuid NOT NULL,
-    answered_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT correction_answer_decision_check CHECK ((decision = ANY (ARRAY['accepted'::text, 'declined'::text]))),
-    CONSTRAINT correction_answer_sealed_answer_check CHECK (((octet_length(sealed_answer) >= 29) AND (octet_length(sealed_answer) <= 4096))),
-    CONSTRAINT declined_with_reason CHECK (((decision = 'accepted'::text) OR (sealed_answer IS NOT NULL)))
-);
-
-ALTER TABLE register.correction_answer OWNER TO stoa_owner;
-
-CREATE TABLE register.correction_request (
-    id uuid NOT NULL,
-    reference text NOT NULL,
-    resident_id uuid NOT NULL,
-    attribute text NOT NULL,
-    sealed_statement bytea NOT NULL,
-    requested_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT correction_request_reference_check CHECK ((reference ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text)),
-    CONSTRAINT correction_request_sealed_statement_check CHECK (((octet_length(sealed_statement) >= 29) AND (octet_length(sealed_statement) <= 4096)))
-);
-
-ALTER TABLE register.correction_request OWNER TO stoa_owner;
 
 CREATE TABLE register.erasure (
     resident_id uuid NOT NULL,
@@ -7573,6 +7193,18 @@ ALTER TABLE ONLY access_log.own_view
 ALTER TABLE ONLY access_log.queue
     ADD CONSTRAINT queue_pkey PRIMARY KEY (entry_id);
 
+ALTER TABLE ONLY access_log.record
+    ADD CONSTRAINT record_kind_source_id_key UNIQUE (kind, source_id);
+
+ALTER TABLE ONLY access_log.record
+    ADD CONSTRAINT record_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY access_log.record_queue
+    ADD CONSTRAINT record_queue_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY access_log.record_queue
+    ADD CONSTRAINT record_queue_record_id_key UNIQUE (record_id);
+
 ALTER TABLE ONLY access_log.staff_reason
     ADD CONSTRAINT staff_reason_pkey PRIMARY KEY (id);
 
@@ -7657,21 +7289,6 @@ ALTER TABLE ONLY consent.request_message
 ALTER TABLE ONLY consent.state
     ADD CONSTRAINT state_pkey PRIMARY KEY (resident_id, activity_id);
 
-ALTER TABLE ONLY delivery.letter_event
-    ADD CONSTRAINT letter_event_entry_id_key UNIQUE (entry_id);
-
-ALTER TABLE ONLY delivery.letter_event
-    ADD CONSTRAINT letter_event_pkey PRIMARY KEY (id);
-
-ALTER TABLE ONLY delivery.letter_fallback
-    ADD CONSTRAINT letter_fallback_pkey PRIMARY KEY (account_id);
-
-ALTER TABLE ONLY delivery.outgoing
-    ADD CONSTRAINT outgoing_pkey PRIMARY KEY (id);
-
-ALTER TABLE ONLY delivery.preference
-    ADD CONSTRAINT preference_pkey PRIMARY KEY (account_id, theme);
-
 ALTER TABLE ONLY disputes.approval
     ADD CONSTRAINT approval_pkey PRIMARY KEY (decision_id);
 
@@ -7732,6 +7349,9 @@ ALTER TABLE ONLY exchange.pseudonym
 ALTER TABLE ONLY exchange.pseudonym
     ADD CONSTRAINT pseudonym_resident_id_organisation_id_key UNIQUE (resident_id, organisation_id);
 
+ALTER TABLE ONLY exchange.request_nonce
+    ADD CONSTRAINT request_nonce_pkey PRIMARY KEY (client_id, nonce_sha256);
+
 ALTER TABLE ONLY exchange.signed_answer
     ADD CONSTRAINT signed_answer_pkey PRIMARY KEY (entry_id);
 
@@ -7746,15 +7366,6 @@ ALTER TABLE ONLY identity.account
 
 ALTER TABLE ONLY identity.account
     ADD CONSTRAINT account_resident_id_key UNIQUE (resident_id);
-
-ALTER TABLE ONLY identity.address
-    ADD CONSTRAINT address_account_id_hmac_key UNIQUE (account_id, hmac);
-
-ALTER TABLE ONLY identity.address_code
-    ADD CONSTRAINT address_code_pkey PRIMARY KEY (address_id);
-
-ALTER TABLE ONLY identity.address
-    ADD CONSTRAINT address_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY identity.evidence
     ADD CONSTRAINT evidence_pkey PRIMARY KEY (id);
@@ -7941,18 +7552,6 @@ CREATE INDEX event_request ON consent.event USING btree (request_id) WHERE (requ
 
 CREATE INDEX state_ends ON consent.state USING btree (valid_until) WHERE ((state = ANY (ARRAY['requested'::text, 'deferred'::text, 'agreed'::text, 'given'::text, 'renewed'::text])) AND (valid_until IS NOT NULL));
 
-CREATE INDEX letter_event_outgoing ON delivery.letter_event USING btree (outgoing_id, at);
-
-CREATE UNIQUE INDEX letter_posted_once ON delivery.letter_event USING btree (outgoing_id) WHERE (kind = 'posted'::text);
-
-CREATE INDEX outgoing_done ON delivery.outgoing USING btree (made_at) WHERE is_done;
-
-CREATE INDEX outgoing_due ON delivery.outgoing USING btree (next_at) WHERE ((NOT is_done) AND (channel <> 'letter'::text));
-
-CREATE INDEX outgoing_letters ON delivery.outgoing USING btree (made_at) WHERE ((NOT is_done) AND (channel = 'letter'::text));
-
-CREATE INDEX outgoing_resident ON delivery.outgoing USING btree (resident_id, made_at);
-
 CREATE INDEX dispute_about ON disputes.dispute USING btree (about_kind, about_id);
 
 CREATE INDEX dispute_due ON disputes.dispute USING btree (due_at, id);
@@ -7961,23 +7560,13 @@ CREATE INDEX dispute_resident ON disputes.dispute USING btree (resident_id, open
 
 CREATE INDEX message_dispute ON disputes.message USING btree (dispute_id, written_at, id);
 
-CREATE INDEX delivery_due ON exchange.delivery USING btree (next_at) WHERE (next_at IS NOT NULL);
+CREATE INDEX delivery_due ON exchange.delivery USING btree (organisation_id, next_at) WHERE (next_at IS NOT NULL);
 
 CREATE INDEX notice_due ON exchange.notice USING btree (organisation_id, due_at);
 
 CREATE INDEX notice_queue_organisation ON exchange.notice_queue USING btree (organisation_id);
 
-CREATE UNIQUE INDEX address_primary_once ON identity.address USING btree (account_id, kind) WHERE is_primary;
-
-CREATE INDEX address_sending_account ON identity.address_sending USING btree (account_id, at);
-
-CREATE INDEX address_sending_at ON identity.address_sending USING btree (at);
-
-CREATE INDEX address_sending_hmac ON identity.address_sending USING btree (hmac, at);
-
-CREATE INDEX address_unproven ON identity.address USING btree (added_at) WHERE (verified_at IS NULL);
-
-CREATE UNIQUE INDEX address_verified_once ON identity.address USING btree (hmac) WHERE (verified_at IS NOT NULL);
+CREATE INDEX request_nonce_ends ON exchange.request_nonce USING btree (ends_at);
 
 CREATE INDEX failed_sign_in_at ON identity.failed_sign_in USING btree (at);
 
@@ -8073,7 +7662,15 @@ CREATE TRIGGER halt_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log
 
 CREATE TRIGGER leaf_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.leaf FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER record_erased_on_authority BEFORE UPDATE ON access_log.record FOR EACH ROW EXECUTE FUNCTION access_log.check_erasure();
+
+CREATE TRIGGER record_keeps_hash BEFORE UPDATE ON access_log.record FOR EACH ROW WHEN ((new.salt IS NOT NULL)) EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER record_only_grows BEFORE DELETE OR UPDATE OF id, kind, source_id OR TRUNCATE ON access_log.record FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE TRIGGER tile_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.tile FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER decision_gets_leaf AFTER INSERT ON benefits.decision FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('benefit', 'disbursement_id');
 
 CREATE TRIGGER decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON benefits.decision FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -8095,11 +7692,13 @@ CREATE TRIGGER protection_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON case
 
 CREATE TRIGGER protection_told AFTER INSERT ON casework.protection FOR EACH ROW EXECUTE FUNCTION casework.tell_of_protection();
 
+CREATE TRIGGER review_gets_leaf AFTER INSERT ON casework.break_glass_review FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('emergency', 'entry_id');
+
 CREATE TRIGGER reviewed_by_another BEFORE INSERT ON casework.break_glass_review FOR EACH ROW EXECUTE FUNCTION casework.check_review();
 
 CREATE TRIGGER description_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON catalogue.description FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
-CREATE TRIGGER event_is_announced AFTER INSERT ON consent.event FOR EACH ROW WHEN ((new.kind = ANY (ARRAY['requested'::text, 'expired'::text, 'invalidated'::text]))) EXECUTE FUNCTION delivery.announce_sharing();
+CREATE TRIGGER event_gets_leaf AFTER INSERT ON consent.event FOR EACH ROW EXECUTE FUNCTION consent.queue_leaf();
 
 CREATE TRIGGER event_is_chained BEFORE INSERT ON consent.event FOR EACH ROW EXECUTE FUNCTION consent.chain_event();
 
@@ -8113,13 +7712,11 @@ CREATE TRIGGER policy_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.
 
 CREATE TRIGGER request_message_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.request_message FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
-CREATE TRIGGER letter_event_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON delivery.letter_event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
-
-CREATE TRIGGER news_falls_back AFTER UPDATE OF failed_at ON delivery.outgoing FOR EACH ROW WHEN (((new.failed_at IS NOT NULL) AND (old.failed_at IS NULL) AND (new.template = 'news'::text) AND (new.channel <> 'letter'::text))) EXECUTE FUNCTION delivery.fall_back();
-
 CREATE TRIGGER approval_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON disputes.approval FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER decision_follows_rules BEFORE INSERT ON disputes.decision FOR EACH ROW EXECUTE FUNCTION disputes.check_decision();
+
+CREATE TRIGGER decision_gets_leaf AFTER INSERT ON disputes.decision FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('dispute', 'id');
 
 CREATE TRIGGER decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON disputes.decision FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -8165,15 +7762,11 @@ CREATE TRIGGER transfer_balanced AFTER INSERT ON ledger.transfer REFERENCING NEW
 
 CREATE TRIGGER transfer_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.transfer FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
-CREATE TRIGGER message_is_announced AFTER INSERT ON messages.message FOR EACH ROW WHEN ((new.kind <> 'welcome'::text)) EXECUTE FUNCTION delivery.announce_message();
-
 CREATE TRIGGER message_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON messages.message FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER closed_client_loses_tokens AFTER UPDATE OF closed_at ON openid.client FOR EACH ROW WHEN ((new.closed_at IS NOT NULL)) EXECUTE FUNCTION web.revoke_tokens_of_closed_client();
 
 CREATE CONSTRAINT TRIGGER bill_equals_lines AFTER INSERT ON payments.bill DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments.check_bill();
-
-CREATE TRIGGER bill_is_announced AFTER INSERT ON payments.bill FOR EACH ROW EXECUTE FUNCTION delivery.announce_bill();
 
 CREATE CONSTRAINT TRIGGER bill_line_equals_bill AFTER INSERT ON payments.bill_line DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments.check_bill();
 
@@ -8183,6 +7776,8 @@ CREATE TRIGGER bill_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.b
 
 CREATE TRIGGER payment_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.payment FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER answer_gets_leaf AFTER INSERT ON questions.answer FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('question', 'question_id');
+
 CREATE TRIGGER answer_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON questions.answer FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER answered_by_another BEFORE INSERT ON questions.answer FOR EACH ROW EXECUTE FUNCTION questions.check_answer();
@@ -8191,11 +7786,15 @@ CREATE TRIGGER name_release_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON qu
 
 CREATE TRIGGER question_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON questions.question FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER answer_gets_leaf AFTER INSERT ON register.correction_answer FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('correction', 'request_id');
+
 CREATE TRIGGER correction_answer_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON register.correction_answer FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER correction_request_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON register.correction_request FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER erasure_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON register.erasure FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER guardianship_told AFTER INSERT OR UPDATE OF until ON register.guardianship FOR EACH ROW EXECUTE FUNCTION register.tell_of_guardianship();
 
 CREATE TRIGGER wallet_follows_resident AFTER UPDATE OF superseded_by ON register.resident FOR EACH ROW WHEN (((new.superseded_by IS NOT NULL) AND (old.superseded_by IS NULL))) EXECUTE FUNCTION ledger.follow_resident();
 
@@ -8218,6 +7817,9 @@ ALTER TABLE ONLY access_log.cosignature
 
 ALTER TABLE ONLY access_log.halt_end
     ADD CONSTRAINT halt_end_halt_id_fkey FOREIGN KEY (halt_id) REFERENCES access_log.halt(id);
+
+ALTER TABLE ONLY access_log.record_queue
+    ADD CONSTRAINT record_queue_record_id_fkey FOREIGN KEY (record_id) REFERENCES access_log.record(id);
 
 ALTER TABLE ONLY benefits.decision
     ADD CONSTRAINT decision_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES identity.staff(id);
@@ -8336,18 +7938,6 @@ ALTER TABLE ONLY consent.state
 ALTER TABLE ONLY consent.state
     ADD CONSTRAINT state_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
-ALTER TABLE ONLY delivery.letter_event
-    ADD CONSTRAINT letter_event_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
-
-ALTER TABLE ONLY delivery.letter_fallback
-    ADD CONSTRAINT letter_fallback_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
-
-ALTER TABLE ONLY delivery.outgoing
-    ADD CONSTRAINT outgoing_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
-
-ALTER TABLE ONLY delivery.preference
-    ADD CONSTRAINT preference_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
-
 ALTER TABLE ONLY disputes.approval
     ADD CONSTRAINT approval_approved_by_fkey FOREIGN KEY (approved_by) REFERENCES identity.staff(id);
 
@@ -8387,6 +7977,9 @@ ALTER TABLE ONLY exchange.acknowledgement
 ALTER TABLE ONLY exchange.delivery
     ADD CONSTRAINT delivery_notice_id_fkey FOREIGN KEY (notice_id) REFERENCES exchange.notice(id);
 
+ALTER TABLE ONLY exchange.delivery
+    ADD CONSTRAINT delivery_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
+
 ALTER TABLE ONLY exchange.notice
     ADD CONSTRAINT notice_event_id_fkey FOREIGN KEY (event_id) REFERENCES consent.event(id);
 
@@ -8405,6 +7998,9 @@ ALTER TABLE ONLY exchange.pseudonym
 ALTER TABLE ONLY exchange.pseudonym
     ADD CONSTRAINT pseudonym_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
+ALTER TABLE ONLY exchange.request_nonce
+    ADD CONSTRAINT request_nonce_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
+
 ALTER TABLE ONLY exchange.signed_answer
     ADD CONSTRAINT signed_answer_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
 
@@ -8416,15 +8012,6 @@ ALTER TABLE ONLY exchange.webhook
 
 ALTER TABLE ONLY identity.account
     ADD CONSTRAINT account_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
-
-ALTER TABLE ONLY identity.address
-    ADD CONSTRAINT address_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
-
-ALTER TABLE ONLY identity.address_code
-    ADD CONSTRAINT address_code_address_id_fkey FOREIGN KEY (address_id) REFERENCES identity.address(id) ON DELETE CASCADE;
-
-ALTER TABLE ONLY identity.address
-    ADD CONSTRAINT address_holder_id_fkey FOREIGN KEY (holder_id) REFERENCES register.resident(id);
 
 ALTER TABLE ONLY identity.evidence
     ADD CONSTRAINT evidence_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
@@ -8592,9 +8179,6 @@ GRANT USAGE ON SCHEMA consent TO stoa_app;
 GRANT USAGE ON SCHEMA consent TO stoa_auditor;
 GRANT USAGE ON SCHEMA consent TO stoa_door;
 
-GRANT USAGE ON SCHEMA delivery TO stoa_app;
-GRANT USAGE ON SCHEMA delivery TO stoa_door;
-
 GRANT USAGE ON SCHEMA disputes TO stoa_app;
 GRANT USAGE ON SCHEMA disputes TO stoa_auditor;
 GRANT USAGE ON SCHEMA disputes TO stoa_door;
@@ -8636,6 +8220,8 @@ GRANT USAGE ON SCHEMA web TO stoa_door;
 
 GRANT USAGE ON SCHEMA witness TO stoa_app;
 GRANT USAGE ON SCHEMA witness TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION access_log.leaf_label(kind text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION casework.working_days_after(start timestamp with time zone, days integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION casework.working_days_after(start timestamp with time zone, days integer) TO stoa_door;
@@ -8703,9 +8289,6 @@ REVOKE ALL ON FUNCTION access_log.check_moment() FROM PUBLIC;
 REVOKE ALL ON FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) TO stoa_app;
 
-REVOKE ALL ON FUNCTION access_log.commitments(from_index bigint, end_index bigint) FROM PUBLIC;
-GRANT ALL ON FUNCTION access_log.commitments(from_index bigint, end_index bigint) TO stoa_app;
-
 REVOKE ALL ON FUNCTION access_log.end_halt(authority text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) FROM PUBLIC;
@@ -8726,14 +8309,39 @@ GRANT ALL ON FUNCTION access_log.find_anomalies(zone text, opens_hour integer, c
 REVOKE ALL ON FUNCTION access_log.given_to(credential bytea, organisation text) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.given_to(credential bytea, organisation text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION access_log.has_looked(auditor uuid, subjects uuid[], reason text, reference text) FROM PUBLIC;
+
+GRANT SELECT,INSERT ON TABLE benefits.decision TO stoa_door;
+GRANT SELECT ON TABLE benefits.decision TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE benefits.disbursement TO stoa_door;
+GRANT SELECT ON TABLE benefits.disbursement TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE disputes.decision TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE disputes.dispute TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE register.correction_answer TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE register.correction_request TO stoa_door;
+
+GRANT SELECT ON TABLE access_log.decision TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION access_log.hash_of(d access_log.decision) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION access_log.kept_since() FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.kept_since() TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.leaves(from_index bigint, end_index bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.leaves(from_index bigint, end_index bigint) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.log_guardian_view(credential bytea, entry_id uuid, child uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.log_guardian_view(credential bytea, entry_id uuid, child uuid) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.longest_wait_seconds() FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.longest_wait_seconds() TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.look_of_staff(credential bytea, entry uuid, role text, operation text, age_max interval) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION access_log.open_anomalies(credential bytea, wanted text) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.open_anomalies(credential bytea, wanted text) TO stoa_app;
@@ -8746,6 +8354,10 @@ GRANT ALL ON FUNCTION access_log.own_entry(credential bytea, entry_id uuid) TO s
 
 REVOKE ALL ON FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.queue_decision() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION access_log.queue_leaf(kind text, source_id uuid, content_hash bytea) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION access_log.refuse_while_halted() FROM PUBLIC;
 
@@ -8882,6 +8494,9 @@ REVOKE ALL ON FUNCTION consent.hash_of(e consent.event) FROM PUBLIC;
 REVOKE ALL ON FUNCTION consent.history_of(credential bytea, activity uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.history_of(credential bytea, activity uuid) TO stoa_app;
 
+REVOKE ALL ON FUNCTION consent.leaf_of(credential bytea, event uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.leaf_of(credential bytea, event uuid) TO stoa_app;
+
 REVOKE ALL ON FUNCTION consent.lock_open_request(request uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION consent.notices_about(credential bytea, activity uuid) FROM PUBLIC;
@@ -8890,6 +8505,8 @@ GRANT ALL ON FUNCTION consent.notices_about(credential bytea, activity uuid) TO 
 REVOKE ALL ON FUNCTION consent.state_at(state text, valid_until timestamp with time zone, moment timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION consent.outcome_of(request uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION consent.queue_leaf() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION consent.quiet_period() FROM PUBLIC;
 
@@ -8926,54 +8543,11 @@ GRANT ALL ON FUNCTION consent.states_of_child(credential bytea, child uuid) TO s
 REVOKE ALL ON FUNCTION consent.verify_chains() FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.verify_chains() TO stoa_auditor;
 
+REVOKE ALL ON FUNCTION consent.way_to_agree(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION consent.way_to_agree(credential bytea) TO stoa_app;
+
 REVOKE ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) TO stoa_app;
-
-REVOKE ALL ON FUNCTION delivery.announce(resident uuid, theme text) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION delivery.announce_bill() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION delivery.announce_message() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION delivery.announce_sharing() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION delivery.attempts_max() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION delivery.choose(credential bytea, themes text[], channels text[], wants_letter boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION delivery.choose(credential bytea, themes text[], channels text[], wants_letter boolean) TO stoa_app;
-
-REVOKE ALL ON FUNCTION delivery.fall_back() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION delivery.give_up(outgoing uuid, outcome text) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION delivery.note(outgoing uuid, attempt smallint, result text, outcome text) FROM PUBLIC;
-GRANT ALL ON FUNCTION delivery.note(outgoing uuid, attempt smallint, result text, outcome text) TO stoa_app;
-
-REVOKE ALL ON FUNCTION delivery.own_preferences(credential bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION delivery.own_preferences(credential bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION delivery.post_letter(credential bytea, letter uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION delivery.post_letter(credential bytea, letter uuid) TO stoa_app;
-
-REVOKE ALL ON FUNCTION delivery.print_letter(credential bytea, letter uuid, entry uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION delivery.print_letter(credential bytea, letter uuid, entry uuid) TO stoa_app;
-
-REVOKE ALL ON FUNCTION delivery.put(outgoing uuid, resident uuid, channel text, template text, language text, sealed_recipient bytea, sealed_parameters bytea, expires_at timestamp with time zone) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION delivery.put_news_letter(account uuid) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION delivery.remove_done() FROM PUBLIC;
-GRANT ALL ON FUNCTION delivery.remove_done() TO stoa_app;
-
-REVOKE ALL ON FUNCTION delivery.retry_delay(attempt integer) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION delivery.take(messages_max integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION delivery.take(messages_max integer) TO stoa_app;
-
-REVOKE ALL ON FUNCTION delivery.theme_of(message_kind text) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION delivery.waiting_letters(credential bytea, letter uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION delivery.waiting_letters(credential bytea, letter uuid) TO stoa_app;
 
 REVOKE ALL ON FUNCTION disputes.add(message uuid, dispute uuid, author uuid, sealed_words bytea) FROM PUBLIC;
 
@@ -9064,6 +8638,9 @@ REVOKE ALL ON FUNCTION exchange.numbers_per_call() FROM PUBLIC;
 REVOKE ALL ON FUNCTION exchange.recipients(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.recipients(credential bytea) TO stoa_app;
 
+REVOKE ALL ON FUNCTION exchange.remove_past_nonces() FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.remove_past_nonces() TO stoa_app;
+
 REVOKE ALL ON FUNCTION exchange.remove_past_volume() FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.remove_past_volume() TO stoa_app;
 
@@ -9071,41 +8648,22 @@ REVOKE ALL ON FUNCTION exchange.retry_delay(attempt integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION exchange.set_webhook(organisation text, url text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION exchange.take_deliveries(deliveries_max integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION exchange.take_deliveries(deliveries_max integer) TO stoa_app;
+REVOKE ALL ON FUNCTION exchange.take_deliveries(deliveries_max integer, share_max integer, busy text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.take_deliveries(deliveries_max integer, share_max integer, busy text[]) TO stoa_app;
+
+REVOKE ALL ON FUNCTION exchange.use_nonce(credential bytea, nonce_sha256 bytea, ends_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.use_nonce(credential bytea, nonce_sha256 bytea, ends_at timestamp with time zone) TO stoa_app;
 
 REVOKE ALL ON FUNCTION exchange.volume_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.volume_of(credential bytea) TO stoa_app;
 
-REVOKE ALL ON FUNCTION identity.account_of(credential bytea) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION identity.add_address(credential bytea, address uuid, kind text, hmac bytea, holder uuid, sealed_value bytea, code_hmac bytea, outgoing uuid, sealed_code bytea, language text, OUT outcome text, OUT address_id uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.add_address(credential bytea, address uuid, kind text, hmac bytea, holder uuid, sealed_value bytea, code_hmac bytea, outgoing uuid, sealed_code bytea, language text, OUT outcome text, OUT address_id uuid) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.address_code_life() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION identity.address_codes_per_hour() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION identity.addresses_max() FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.begin_attempt(name_hmac bytea, address_hmac bytea, attempts_max integer, window_minutes integer) TO stoa_app;
 
-GRANT SELECT,INSERT,DELETE ON TABLE identity.sign_in_name TO stoa_door;
+GRANT SELECT,INSERT ON TABLE identity.sign_in_name TO stoa_door;
 
 REVOKE ALL ON FUNCTION identity.find_sign_in(name_hmac bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.find_sign_in(name_hmac bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.keep_contact(account uuid, kind text) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION identity.own_addresses(credential bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.own_addresses(credential bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.own_key(credential bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.own_key(credential bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.prefer_address(credential bytea, address uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.prefer_address(credential bytea, address uuid) TO stoa_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.data_key TO stoa_door;
 
@@ -9115,17 +8673,6 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.sealed_attribute TO stoa_doo
 
 REVOKE ALL ON FUNCTION identity.register_account(account_id uuid, resident_id uuid, public_code text, password_hash text, language text, name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.register_account(account_id uuid, resident_id uuid, public_code text, password_hash text, language text, name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.remove_address(credential bytea, address uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.remove_address(credential bytea, address uuid) TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.remove_unproven() FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.remove_unproven() TO stoa_app;
-
-REVOKE ALL ON FUNCTION identity.tell_addresses(account uuid, but_not uuid) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION identity.verify_address(credential bytea, address uuid, code_hmac bytea, OUT outcome text, OUT tries_left integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.verify_address(credential bytea, address uuid, code_hmac bytea, OUT outcome text, OUT tries_left integer) TO stoa_app;
 
 REVOKE ALL ON FUNCTION ledger.amount_max() FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.amount_max() TO stoa_app;
@@ -9248,8 +8795,6 @@ GRANT ALL ON FUNCTION questions.question_under(credential bytea, view_entry uuid
 
 REVOKE ALL ON FUNCTION questions.questionable(credential bytea, entry uuid) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION questions.viewed_by_auditor(credential bytea, view_entry uuid) FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION questions.waiting(credential bytea, wanted text) FROM PUBLIC;
 GRANT ALL ON FUNCTION questions.waiting(credential bytea, wanted text) TO stoa_app;
 
@@ -9300,6 +8845,11 @@ GRANT ALL ON FUNCTION register.request_correction(credential bytea, id uuid, ref
 
 REVOKE ALL ON FUNCTION register.sealing_key(code text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION register.tell_of_guardianship() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION register.unseen_children(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION register.unseen_children(credential bytea) TO stoa_app;
+
 REVOKE ALL ON FUNCTION web.choose_language(session_hash bytea, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION web.choose_language(session_hash bytea, language text) TO stoa_app;
 
@@ -9347,6 +8897,8 @@ GRANT SELECT ON TABLE access_log.checkpoint TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE access_log.confirmation TO stoa_app;
 
+GRANT SELECT ON TABLE access_log.consent_event TO stoa_auditor;
+
 GRANT SELECT,INSERT ON TABLE access_log.cosignature TO stoa_app;
 GRANT SELECT ON TABLE access_log.cosignature TO stoa_auditor;
 
@@ -9357,12 +8909,18 @@ GRANT INSERT ON TABLE access_log.halt TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.halt_end TO stoa_auditor;
 
-GRANT SELECT,INSERT ON TABLE access_log.own_view TO stoa_door;
-
 GRANT SELECT,INSERT,DELETE ON TABLE access_log.organisation_hour TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE access_log.own_view TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.queue TO stoa_auditor;
 GRANT SELECT,INSERT,DELETE ON TABLE access_log.queue TO stoa_door;
+
+GRANT SELECT ON TABLE access_log.record TO stoa_auditor;
+GRANT SELECT,INSERT ON TABLE access_log.record TO stoa_door;
+
+GRANT SELECT ON TABLE access_log.record_queue TO stoa_auditor;
+GRANT SELECT,INSERT,DELETE ON TABLE access_log.record_queue TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.staff_reason TO stoa_app;
 GRANT SELECT ON TABLE access_log.staff_reason TO stoa_auditor;
@@ -9378,12 +8936,6 @@ GRANT SELECT,INSERT,UPDATE ON TABLE access_log.subject_head TO stoa_door;
 GRANT SELECT ON TABLE access_log.tile TO stoa_app;
 GRANT SELECT ON TABLE access_log.tile TO stoa_auditor;
 GRANT SELECT,INSERT ON TABLE access_log.tile TO stoa_door;
-
-GRANT SELECT,INSERT ON TABLE benefits.decision TO stoa_door;
-GRANT SELECT ON TABLE benefits.decision TO stoa_auditor;
-
-GRANT SELECT,INSERT ON TABLE benefits.disbursement TO stoa_door;
-GRANT SELECT ON TABLE benefits.disbursement TO stoa_auditor;
 
 GRANT SELECT ON TABLE benefits.programme TO stoa_app;
 GRANT SELECT ON TABLE benefits.programme TO stoa_auditor;
@@ -9411,23 +8963,11 @@ GRANT SELECT ON TABLE catalogue.sharing_of_month TO stoa_app;
 
 GRANT SELECT,INSERT ON TABLE consent.request_message TO stoa_door;
 
-GRANT SELECT,INSERT ON TABLE delivery.letter_event TO stoa_door;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE delivery.letter_fallback TO stoa_door;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE delivery.outgoing TO stoa_door;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE delivery.preference TO stoa_door;
-
 GRANT SELECT,INSERT ON TABLE disputes.approval TO stoa_door;
 
 GRANT SELECT ON TABLE disputes.category TO stoa_app;
 GRANT SELECT ON TABLE disputes.category TO stoa_auditor;
 GRANT SELECT ON TABLE disputes.category TO stoa_door;
-
-GRANT SELECT,INSERT ON TABLE disputes.decision TO stoa_door;
-
-GRANT SELECT,INSERT ON TABLE disputes.dispute TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE disputes.escalation TO stoa_door;
 
@@ -9447,18 +8987,14 @@ GRANT SELECT,INSERT,DELETE ON TABLE exchange.notice_queue TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE exchange.pseudonym TO stoa_door;
 
+GRANT SELECT,INSERT,DELETE ON TABLE exchange.request_nonce TO stoa_door;
+
 GRANT SELECT ON TABLE exchange.signed_answer TO stoa_auditor;
 GRANT SELECT,INSERT ON TABLE exchange.signed_answer TO stoa_door;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE exchange.volume TO stoa_door;
 
 GRANT SELECT ON TABLE exchange.webhook TO stoa_door;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.address TO stoa_door;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.address_code TO stoa_door;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.address_sending TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE identity.evidence TO stoa_door;
 
@@ -9503,10 +9039,6 @@ GRANT SELECT ON TABLE payments.payment TO stoa_auditor;
 
 GRANT SELECT ON TABLE public.migration TO stoa_app;
 GRANT SELECT ON TABLE public.migration TO stoa_auditor;
-
-GRANT SELECT,INSERT ON TABLE register.correction_answer TO stoa_door;
-
-GRANT SELECT,INSERT ON TABLE register.correction_request TO stoa_door;
 
 GRANT INSERT ON TABLE register.import_staging TO stoa_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.import_staging TO stoa_door;

@@ -1,7 +1,8 @@
 // Who looked at your data: the pages and the JSON of the access log, and the proof of each entry.
 import Foundation
-import Hummingbird
+public import Hummingbird
 public import Postgres
+import Primitives
 public import Web
 
 /// URL table of the slice.
@@ -111,10 +112,7 @@ public struct AccessLogRoutes: Sendable {
     private func proof(of entry: AccessEntryID, for credential: CredentialHash) async throws -> Response {
         do {
             let file = try await ProveEntry(credential: credential, entry: entry).perform(entries: entries, database: database, heads: heads)
-            return Response(
-                status: .ok,
-                headers: [.contentType: "text/plain; charset=utf-8", .contentDisposition: "attachment; filename=\"\(entry).tlog-proof\""],
-                body: .init(byteBuffer: ByteBuffer(string: file)))
+            return .logProof(file, named: entry.description)
         } catch let none as NoEntryProof {
             throw none.problem
         }
@@ -150,11 +148,27 @@ extension NoEntryProof {
     fileprivate var problem: Problem {
         switch self {
         case .noSuchEntry: .notFound
-        case .notInTreeYet:
-            Problem(
-                "entry-not-in-tree-yet", status: .conflict, title: "The entry has no place in the log's tree yet",
-                detail: "It gets one within a second or so. Ask again then.", headers: [.retryAfter: "1"], pageKey: "log.not_in_tree_yet")
+        case .notInTreeYet: .notInTreeYet
         }
+    }
+}
+
+extension Problem {
+    /// What was just written waits for its leaf.
+    public static var notInTreeYet: Problem {
+        Problem(
+            "entry-not-in-tree-yet", status: .conflict, title: "The entry has no place in the log's tree yet",
+            detail: "It gets one within a second or so. Ask again then.", headers: [.retryAfter: "1"], pageKey: "log.not_in_tree_yet")
+    }
+}
+
+extension Response {
+    /// A proof, as a file to keep (C2SP tlog-proof).
+    public static func logProof(_ file: String, named name: String) -> Response {
+        Response(
+            status: .ok,
+            headers: [.contentType: "text/plain; charset=utf-8", .contentDisposition: "attachment; filename=\"\(name).tlog-proof\""],
+            body: .init(byteBuffer: ByteBuffer(string: file)))
     }
 }
 

@@ -1,5 +1,6 @@
 // What somebody asks of the door, and what the door answers. The vocabulary is that of access_log.authorise (migrations/0008).
 public import Foundation
+public import Postgres
 public import Primitives
 public import Web
 
@@ -130,6 +131,11 @@ public struct SealingKey: Sendable, Hashable {
         self.holderID = holderID
         self.keyID = keyID
         self.wrappedKey = wrappedKey
+    }
+
+    /// The columns `holder_id`, `key_id` and `wrapped_key`, which every function that gives out what is sealed gives in this order.
+    public init(_ row: inout RowReader) throws {
+        self.init(holderID: ResidentID(try row.next(UUID.self)), keyID: try row.next(), wrappedKey: try row.next())
     }
 }
 

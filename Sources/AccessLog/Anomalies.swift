@@ -185,10 +185,5 @@ struct CloseAnomaly: Query {
 
     var sql: SQL { "SELECT access_log.close_anomaly(\(credential.bytes), \(reference), \(finding.rawValue), \(note))" }
 
-    func decode(_ row: inout RowReader) throws -> CloseOutcome {
-        guard let outcome = CloseOutcome(rawValue: try row.next(String.self)) else {
-            throw DatabaseError.decoding(column: "close_anomaly", reason: "is a word that this server does not know")
-        }
-        return outcome
-    }
+    func decode(_ row: inout RowReader) throws -> CloseOutcome { try row.next(word: CloseOutcome.self) }
 }

@@ -3,8 +3,8 @@
 // own views that are repeated in a session).
 import Foundation
 public import Postgres
-import Primitives
-import Web
+public import Primitives
+public import Web
 
 /// Asks the database for personal data, on behalf of whoever a credential names.
 public final class Door: Sendable {
@@ -52,6 +52,19 @@ public final class Door: Sendable {
                 let decisions = try await connection.query(authorise)
                 do { return (decisions, .success(try await connection.query(release))) } catch { return (decisions, .failure(error)) }
             }
+        }
+    }
+
+    /// An auditor looks into somebody's log. What they are shown then is given out under this entry (`access_log.look_of_staff`).
+    /// - Throws: `Problem` for somebody who may not.
+    public func look(intoLogOf resident: ResidentID, for reason: String, caseReference: String, session: CredentialHash) async throws -> AccessEntryID {
+        do {
+            return try await read(
+                AccessRequest(
+                    credential: session, operation: .logView, subject: .resident(resident), attributes: [], purpose: reason, caseReference: caseReference)
+            ).entryID
+        } catch let refused as RefusedAccess {
+            throw refused.problem()
         }
     }
 

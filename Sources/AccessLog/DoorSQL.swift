@@ -57,8 +57,7 @@ struct ReleaseData: Query {
         let residentID = ResidentID(try row.next(UUID.self))
         let publicCode = try row.next(String.self)
         let assurance = try row.next(Int.self)
-        let key = SealingKey(
-            holderID: ResidentID(try row.next(UUID.self)), keyID: try row.next(), wrappedKey: try row.next())
+        let key = try SealingKey(&row)
         let attributes = try row.next([String]?.self) ?? []
         let values = try row.next([[UInt8]]?.self) ?? []
         let sources = try row.next([String]?.self) ?? []

@@ -42,14 +42,14 @@ struct EntryExport: Sendable {
 
     private static let columns = [
         "at", "id", "organisation", "organisation_name", "role", "operation", "purpose", "purpose_title", "attributes", "legal_ground",
-        "case_reference", "outcome", "refusal", "helper", "leaf_index", "count", "emergency", "finding", "name",
+        "case_reference", "outcome", "refusal", "form_entered", "helper", "leaf_index", "count", "emergency", "finding", "name",
     ]
 
     private static func values(_ body: AccessEntryBody) -> [String] {
         [
             body.at, body.id, body.organisation ?? "", body.organisationName ?? "", body.role, body.operation, body.purpose, body.purposeTitle ?? "",
             body.attributes.joined(separator: " "), body.legalGround ?? "", body.caseReference ?? "", body.outcome, body.refusal ?? "",
-            body.helper ?? "", body.leafIndex.map(String.init) ?? "", body.count.map(String.init) ?? "", body.emergency ? "true" : "", body.finding ?? "",
+            body.formEntered.map { String($0) } ?? "", body.helper ?? "", body.leafIndex.map(String.init) ?? "", body.count.map(String.init) ?? "", body.emergency ? "true" : "", body.finding ?? "",
             body.name ?? "",
         ]
     }

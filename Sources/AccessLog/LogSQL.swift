@@ -33,11 +33,12 @@ struct SequenceEntries: Query {
 
     struct Row: Sendable {
         let index: Int64
-        let commitment: [UInt8]
+        /// Label and commitment.
+        let data: [UInt8]
     }
 
-    var sql: SQL { "SELECT index, commitment FROM access_log.sequence(\(entriesMax)::integer)" }
-    func decode(_ row: inout RowReader) throws -> Row { Row(index: try row.next(), commitment: try row.next()) }
+    var sql: SQL { "SELECT index, data FROM access_log.sequence(\(entriesMax)::integer)" }
+    func decode(_ row: inout RowReader) throws -> Row { Row(index: try row.next(), data: try row.next()) }
 }
 
 /// Stored heads, newest first.
@@ -55,11 +56,11 @@ struct StoredHeads: Query {
     func decode(_ row: inout RowReader) throws -> Row { Row(size: try row.next(), frontier: try row.next(), note: try row.next()) }
 }
 
-/// Commitments of leaves in their order, from one index up to and without another: `access_log.commitments`.
-struct Commitments: Query {
+/// The data of leaves (label and commitment) in their order, from one index up to and without another: `access_log.leaves`.
+struct Leaves: Query {
     let indexes: Range<Int64>
 
-    var sql: SQL { "SELECT commitment FROM access_log.commitments(\(indexes.lowerBound), \(indexes.upperBound)) ORDER BY index" }
+    var sql: SQL { "SELECT data FROM access_log.leaves(\(indexes.lowerBound), \(indexes.upperBound)) ORDER BY index" }
 
     func decode(_ row: inout RowReader) throws -> [UInt8] { try row.next() }
 }

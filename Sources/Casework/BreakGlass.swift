@@ -105,7 +105,7 @@ public struct BreakGlass: Sendable {
         let found = try await door.read(
             AccessRequest(
                 credential: session, operation: .breakGlass, subject: subject, attributes: [], purpose: reason.rawValue, caseReference: caseReference))
-        let sealed = try seal(words, as: .glass(found.entryID), in: found)
+        let sealed = try vault.seal(words, as: .glass(found.entryID), under: found.key)
         let statement = BreakTheGlass(
             credential: session, entry: found.entryID, opening: opening, reference: .random(), sealedReason: sealed)
         if try await database.exclusive({ try await $0.one(statement) }) { return opening }
@@ -129,16 +129,16 @@ public struct BreakGlass: Sendable {
     /// - Returns: nil when no such one waits.
     func look(into reference: String, for session: CredentialHash) async throws -> GlassAtHand? {
         guard let waiting = try await database.optional(UnreviewedGlass(credential: session, reference: reference)) else { return nil }
-        let view = try await logView(of: .resident(waiting.residentID), for: "break_glass_review", caseReference: reference, session)
-        guard let row = try await database.optional(GlassUnder(credential: session, viewEntry: view.entryID)) else { return nil }
+        let view = try await door.look(intoLogOf: waiting.residentID, for: "break_glass_review", caseReference: reference, session: session)
+        guard let row = try await database.optional(GlassUnder(credential: session, viewEntry: view)) else { return nil }
         return GlassAtHand(
             glass: try opened(row.glass), staffName: row.staffName, staffUsername: row.staffUsername,
-            entries: try await database.query(EntriesUnderGlass(credential: session, viewEntry: view.entryID)))
+            entries: try await database.query(EntriesUnderGlass(credential: session, viewEntry: view)))
     }
 
     /// Reviews once. The resident is told by the row itself.
     func review(_ glass: BrokenGlass, _ finding: GlassFinding, words: String, session: CredentialHash) async throws -> ReviewOutcome {
-        let sealed = try vault.seal(words, as: .glassReview(glass.entryID), of: glass.key.holderID, under: try vault.unwrap(glass.key))
+        let sealed = try vault.seal(words, as: .glassReview(glass.entryID), under: glass.key)
         let statement = ReviewGlass(credential: session, glass: glass.entryID, finding: finding, sealedWords: sealed)
         return try await database.exclusive { try await $0.one(statement) }
     }
@@ -150,7 +150,7 @@ public struct BreakGlass: Sendable {
             AccessRequest(
                 credential: session, operation: .logView, subject: .publicCode(code), attributes: [], purpose: "protection", caseReference: caseReference))
         let statement = Protect(
-            credential: session, viewEntry: view.entryID, isProtected: isProtected, sealedReason: try seal(words, as: .protection(view.entryID), in: view))
+            credential: session, viewEntry: view.entryID, isProtected: isProtected, sealedReason: try vault.seal(words, as: .protection(view.entryID), under: view.key))
         return try await database.exclusive { try await $0.one(statement) }
     }
 
@@ -164,7 +164,7 @@ public struct BreakGlass: Sendable {
         let review = try row.review.map { review in
             OwnGlass.Review(
                 finding: review.finding,
-                words: try vault.open(review.sealedWords, as: .glassReview(glass.entryID), of: glass.key.holderID, under: try vault.unwrap(glass.key)),
+                words: try vault.open(review.sealedWords, as: .glassReview(glass.entryID), under: glass.key),
                 at: review.at)
         }
         return OwnGlass(glass: glass, review: review)
@@ -175,29 +175,10 @@ public struct BreakGlass: Sendable {
         try await entries.one(id, of: credential)
     }
 
-    // MARK: Shared
-
-    private func logView(
-        of subject: SubjectReference, for reason: String, caseReference: String, _ session: CredentialHash
-    ) async throws -> ReleasedRecord {
-        do {
-            return try await door.read(
-                AccessRequest(
-                    credential: session, operation: .logView, subject: subject, attributes: [], purpose: reason, caseReference: caseReference))
-        } catch let refused as RefusedAccess {
-            throw refused.problem()
-        }
-    }
-
-    private func seal(_ words: String, as label: Attribute, in record: ReleasedRecord) throws -> [UInt8] {
-        guard let key = record.key else { throw VaultError.unknownKey(keyID: "none") }
-        return try vault.seal(words, as: label, of: record.residentID, under: try vault.unwrap(key))
-    }
-
     private func opened(_ row: SealedGlass) throws -> BrokenGlass {
         BrokenGlass(
             entryID: row.entryID, reference: row.reference, brokenAt: row.brokenAt, reviewDueAt: row.reviewDueAt,
-            reason: try vault.open(row.sealedReason, as: .glass(row.entryID), of: row.key.holderID, under: try vault.unwrap(row.key)), key: row.key)
+            reason: try vault.open(row.sealedReason, as: .glass(row.entryID), under: row.key), key: row.key)
     }
 }
 

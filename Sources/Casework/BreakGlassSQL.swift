@@ -32,7 +32,7 @@ struct Protect: Query {
     let sealedReason: [UInt8]
 
     var sql: SQL { "SELECT casework.protect(\(credential.bytes), \(viewEntry.uuid), \(isProtected), \(sealedReason))" }
-    func decode(_ row: inout RowReader) throws -> ProtectionOutcome { try known(try row.next(), column: "protect") }
+    func decode(_ row: inout RowReader) throws -> ProtectionOutcome { try row.next(word: ProtectionOutcome.self) }
 }
 
 /// `casework.unreviewed`.
@@ -70,7 +70,7 @@ struct SealedGlass: Sendable {
         brokenAt = try row.next()
         reviewDueAt = try row.next()
         sealedReason = try row.next()
-        key = SealingKey(holderID: ResidentID(try row.next(UUID.self)), keyID: try row.next(), wrappedKey: try row.next())
+        key = try SealingKey(&row)
     }
 }
 
@@ -99,7 +99,7 @@ struct ReviewGlass: Query {
     let sealedWords: [UInt8]
 
     var sql: SQL { "SELECT casework.review_break_glass(\(credential.bytes), \(glass.uuid), \(finding.rawValue), \(sealedWords))" }
-    func decode(_ row: inout RowReader) throws -> ReviewOutcome { try known(try row.next(), column: "review_break_glass") }
+    func decode(_ row: inout RowReader) throws -> ReviewOutcome { try row.next(word: ReviewOutcome.self) }
 }
 
 /// `casework.own_break_glass`.
@@ -121,16 +121,10 @@ struct OwnBrokenGlass: Query {
 
     func decode(_ row: inout RowReader) throws -> Row {
         let glass = try SealedGlass(&row)
-        let finding = try row.next(String?.self)
+        let finding = try row.next(word: GlassFinding?.self)
         let words = try row.next([UInt8]?.self)
         let at = try row.next(Date?.self)
         guard let finding, let words, let at else { return Row(glass: glass, review: nil) }
-        return Row(glass: glass, review: (try known(finding, column: "finding"), words, at))
+        return Row(glass: glass, review: (finding, words, at))
     }
-}
-
-/// A word of the database that this server must know.
-private func known<Word: RawRepresentable>(_ text: String, column: String) throws -> Word where Word.RawValue == String {
-    guard let word = Word(rawValue: text) else { throw DatabaseError.decoding(column: column, reason: "is a word that this server does not know") }
-    return word
 }

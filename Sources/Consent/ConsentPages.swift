@@ -116,6 +116,9 @@ struct SwitchForm: ViewModel {
     var action: Link
     var title: String
     var isShared: Bool
+    /// Whether all of it can be shared, which is not so where it is, and for a child that is not asked.
+    var canShare: Bool
+    var guardiansDecide: Bool
     var policyVersion: String
     var choices: [AttributeChoice]
     /// Whether there is anything to choose: one attribute is all or nothing.
@@ -128,8 +131,8 @@ struct SwitchForm: ViewModel {
     var canRenew: Bool
 
     static let fields: Fields<Self> = [
-        "id": .text(\.id), "action": .link(\.action), "title": .text(\.title), "is_shared": .flag(\.isShared),
-        "policy_version": .text(\.policyVersion), "choices": .list(\.choices), "has_parts": .flag(\.hasParts),
+        "id": .text(\.id), "action": .link(\.action), "title": .text(\.title), "is_shared": .flag(\.isShared), "can_share": .flag(\.canShare),
+        "guardians_decide": .flag(\.guardiansDecide), "policy_version": .text(\.policyVersion), "choices": .list(\.choices), "has_parts": .flag(\.hasParts),
         "is_open": .flag(\.isOpen), "can_agree_anew": .flag(\.canAgreeAnew),
         "can_renew": .flag(\.canRenew),
     ]
@@ -140,10 +143,15 @@ struct SwitchForm: ViewModel {
         action = Link("/consents/\(activity.id)")
         self.title = title
         isShared = state.permits
-        canAgreeAnew = sharing.isOutdated
-        canRenew = sharing.held.isRenewable(sharing.offer)
+        // What several agree to they agree to as it is; to change it, one of them stops it first.
+        let isAlone = sharing.wayToAgree == .alone
+        let mayChange = isAlone || (sharing.wayToAgree == .together && !isShared)
+        canShare = mayChange && !isShared
+        guardiansDecide = sharing.wayToAgree == .guardians && !isShared
+        canAgreeAnew = sharing.isOutdated && isAlone
+        canRenew = sharing.held.isRenewable(sharing.offer) && (isAlone || sharing.endedWithBirthday)
         policyVersion = String(activity.policyVersion)
-        hasParts = activity.attributes.count > 1
+        hasParts = activity.attributes.count > 1 && mayChange
         // Nothing is ticked beforehand but what the resident shares already.
         let granted = sharing.granted
         choices = activity.attributes.map { attribute in

@@ -61,7 +61,7 @@ struct ConsentReceipt: Sendable {
                 "dpv:hasDataSubject": ["dct:identifier": subject.map { .string($0.uuidString.lowercased()) } ?? .null],
                 "dpv:hasNotice": [
                     "@type": "dpv:ConsentNotice", "dct:identifier": .string("\(activity.id)/\(policy.version)"), "stoa:shown": shownText,
-                    "stoa:sha256": .string(try textHash.hexadecimal),
+                    "stoa:sha256": .string(hexadecimal(try textHash)),
                 ],
                 "dpv:hasProcess": [
                     [
@@ -76,7 +76,7 @@ struct ConsentReceipt: Sendable {
                         "dpv:hasDuration": validUntil.map { ["@type": "dpv:UntilTimeDuration", "rdf:value": .string(RFC3339.text($0))] } ?? .null,
                     ]
                 ],
-                "stoa:chain": ["sequence": .integer(Int64(sequence)), "sha256": .string(chainHead.hexadecimal)],
+                "stoa:chain": ["sequence": .integer(Int64(sequence)), "sha256": .string(hexadecimal(chainHead))],
             ]
         }
     }
@@ -106,10 +106,6 @@ extension ConsentState {
         case .invalidated: "dpv:ConsentInvalidated"
         }
     }
-}
-
-extension Collection<UInt8> {
-    var hexadecimal: String { map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }
 }
 
 /// The receipt of one sharing. No row before its first event.
@@ -145,6 +141,21 @@ struct ReceiptOf: Query {
     }
 }
 
+/// What opens the event's leaf in the log: `consent.leaf_of`.
+struct LeafOfEvent: Query {
+    let credential: CredentialHash
+    let event: UUID
+
+    struct Row: Sendable {
+        /// Nil while it waits for its leaf.
+        let index: Int64?
+        let opening: [UInt8]
+    }
+
+    var sql: SQL { "SELECT leaf_index, opening FROM consent.leaf_of(\(credential.bytes), \(event))" }
+    func decode(_ row: inout RowReader) throws -> Row { Row(index: try row.next(), opening: try row.next()) }
+}
+
 /// `/consents/{id}/receipt`, to print.
 struct ConsentReceiptPage: PageModel {
     static let template = "consent/receipt"
@@ -152,7 +163,7 @@ struct ConsentReceiptPage: PageModel {
         "organisation": .text(\.organisation), "title": .model(\.title), "explanation": .model(\.explanation), "attributes": .texts(\.attributes),
         "has_attributes": .flag { !$0.attributes.isEmpty },
         "state": .text(\.state), "since": .text(\.since), "until": .optionalText(\.until), "issued": .text(\.issued), "version": .text(\.version),
-        "text_hash": .text(\.textHash), "chain_head": .text(\.chainHead), "signature": .text(\.signature), "key": .text(\.key), "sharing": .link(\.sharing),
+        "text_hash": .text(\.textHash), "chain_head": .text(\.chainHead), "signature": .text(\.signature), "key": .text(\.key), "sharing": .link(\.sharing), "log_proof": .link(\.logProof),
         "by": .text(\.by),
     ]
 
@@ -172,6 +183,8 @@ struct ConsentReceiptPage: PageModel {
     var signature: String
     var key: String
     var sharing: Link
+    /// Where the proof is that the log holds the event.
+    var logProof: Link
 
     init(_ receipt: ConsentReceipt, signature: [UInt8], key: String, context: some PageContext) throws {
         organisation = receipt.activity.organisationName.text(context.language)
@@ -184,10 +197,11 @@ struct ConsentReceiptPage: PageModel {
         until = receipt.state.permits ? receipt.validUntil.map { context.format.dateTime($0) } : nil
         issued = context.format.dateTime(receipt.issuedAt)
         version = String(receipt.policy.version)
-        textHash = try receipt.textHash.hexadecimal
-        chainHead = "\(receipt.sequence): \(receipt.chainHead.hexadecimal)"
+        textHash = hexadecimal(try receipt.textHash)
+        chainHead = "\(receipt.sequence): \(hexadecimal(receipt.chainHead))"
         self.signature = Data(signature).base64EncodedString()
         self.key = key
         sharing = Link("/consents/\(receipt.activity.id)")
+        logProof = Link("/consents/\(receipt.activity.id)/receipt/proof")
     }
 }

@@ -105,7 +105,7 @@ public struct ConsentRoutes: Sendable {
         try context.require(scope: "consents")
         let sharings = try await consents.all(of: context.resident.credential)
         let language = context.shownLanguage(request)
-        return .json(["items": .array(sharings.map { consentItem($0, language: language) }), "next_cursor": nil])
+        return .list(sharings.map { consentItem($0, language: language) })
     }
 
     /// Every sharing that anything ever happened to, with its events and the way to its receipt.

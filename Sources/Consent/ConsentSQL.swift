@@ -28,6 +28,8 @@ struct Sharing: Sendable {
     let held: HeldConsent
     /// What guardians agreed to ended with a birthday, and the resident is asked whether to go on (migrations/0023).
     let endedWithBirthday: Bool
+    /// Who has to agree.
+    let wayToAgree: WayToAgree
     /// When the database was asked: what "now" means for this answer.
     let askedAt: Date
 
@@ -48,6 +50,15 @@ struct Sharing: Sendable {
     var isOutdated: Bool { held.state.permits && held.policyVersion != activity.policyVersion }
 }
 
+/// How somebody agrees to a sharing: `consent.way_to_agree`.
+enum WayToAgree: String, Sendable {
+    case alone
+    /// A child that is asked, and those who must agree with it.
+    case together
+    /// A child that is not asked yet.
+    case guardians
+}
+
 /// All purposes, or one, with the decisions of the resident whom the credential names.
 struct Sharings: Query {
     let credential: CredentialHash
@@ -55,7 +66,8 @@ struct Sharings: Query {
 
     var sql: SQL {
         """
-        SELECT \(activityColumns), s.state, s.policy_version, s.attributes, s.since, s.valid_until, coalesce(s.ended_with_birthday, false), public.stoa_now()
+        SELECT \(activityColumns), s.state, s.policy_version, s.attributes, s.since, s.valid_until, coalesce(s.ended_with_birthday, false),
+            (SELECT consent.way_to_agree(\(credential.bytes))), public.stoa_now()
         FROM \(activityTables)
         LEFT JOIN consent.states_of(\(credential.bytes)) AS s ON s.activity_id = a.id
         WHERE \(activity as ActivityID?) IS NULL OR a.id = \(activity as ActivityID?)
@@ -78,7 +90,7 @@ extension Sharing {
                 // A word that this server does not know permits nothing.
                 state: state.map { ConsentState(rawValue: $0) ?? .invalidated } ?? .notGiven, attributes: attributes ?? [],
                 policyVersion: version.map(Int.init), since: try row.next(), validUntil: try row.next()),
-            endedWithBirthday: try row.next(), askedAt: try row.next())
+            endedWithBirthday: try row.next(), wayToAgree: try row.next(word: WayToAgree.self), askedAt: try row.next())
     }
 }
 

@@ -16,12 +16,22 @@ public struct GuardianRoutes: Sendable {
     /// URL table of children and guardians.
     public func add(to site: Site) {
         site.declare(pages: [ChildrenPage.self, ChildPage.self])
+        site.addTasks(tasks)
         site.resident.get("/children", use: showChildren)
         site.resident.get("/children/{child}", use: showChild)
         site.resident.post("/children/{child}/consents/{activity}", use: decide)
         site.residentAPI.get("/api/v1/children", use: listChildren)
         site.residentAPI.get("/api/v1/children/{id}/consents", use: listConsents)
         site.residentAPI.put("/api/v1/children/{id}/consents/{activity}", use: putConsent)
+    }
+
+    /// A child that came into somebody's care is to be looked at once.
+    @Sendable func tasks(of resident: ResidentCaller, _ context: WebContext) async throws -> [HomeTask] {
+        try await guardians.unseen(of: resident.credential).map { child in
+            HomeTask(
+                title: context.text("consent.child.task", ["name": child.name.isolated]), detail: context.text("consent.child.task_detail"),
+                path: ChildPage.path(of: child))
+        }
     }
 
     // MARK: Pages
@@ -68,14 +78,13 @@ public struct GuardianRoutes: Sendable {
     @Sendable func listChildren(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
         try context.require(scope: "consents")
         let children = try await guardians.children(of: context.resident.credential)
-        return .json([
-            "items": .array(children.map { child in
+        return .list(
+            children.map { child in
                 [
                     "id": .string(child.publicCode), "name": .string(child.name), "must_agree": .bool(child.mustAgree), "is_asked": .bool(child.isAsked),
                     "decides_alone": .bool(child.decidesAlone),
                 ]
-            }), "next_cursor": nil,
-        ])
+            })
     }
 
     @Sendable func listConsents(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
@@ -104,12 +113,11 @@ public struct GuardianRoutes: Sendable {
     private func answer(_ child: Child, _ request: Request, _ context: ResidentAPIContext) async throws -> Response {
         let sharings = try await guardians.sharings(of: child.id, for: context.resident.credential)
         let language = context.shownLanguage(request)
-        return .json([
-            "items": .array(sharings.map { item in
+        return .list(
+            sharings.map { item in
                 guard case .object(let members) = consentItem(item.sharing, language: language) else { return nil }
                 return .object(members + [JSONMember("has_agreed", .bool(item.hasAgreed))])
-            }), "next_cursor": nil,
-        ])
+            })
     }
 }
 

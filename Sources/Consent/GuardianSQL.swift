@@ -36,7 +36,7 @@ struct ChildrenOf: Query {
         Row(
             id: ResidentID(try row.next(UUID.self)), publicCode: try row.next(), mustAgree: try row.next(), decidesAlone: try row.next(), isAsked: try row.next(),
             guardianship: GuardianshipID(try row.next(UUID.self)), sealedName: try row.next(),
-            key: SealingKey(holderID: ResidentID(try row.next(UUID.self)), keyID: try row.next(), wrappedKey: try row.next()))
+            key: try SealingKey(&row))
     }
 }
 
@@ -64,8 +64,16 @@ struct GuardiansOf: Query {
         Row(
             guardianship: GuardianshipID(try row.next(UUID.self)), account: try row.next(UUID?.self).map { AccountID($0) }, mustAgree: try row.next(),
             since: try row.next(), until: try row.next(), sealedName: try row.next(),
-            key: SealingKey(holderID: ResidentID(try row.next(UUID.self)), keyID: try row.next(), wrappedKey: try row.next()))
+            key: try SealingKey(&row))
     }
+}
+
+/// `register.unseen_children`.
+struct UnseenChildren: Query {
+    let credential: CredentialHash
+
+    var sql: SQL { "SELECT child_id FROM register.unseen_children(\(credential.bytes))" }
+    func decode(_ row: inout RowReader) throws -> ResidentID { ResidentID(try row.next(UUID.self)) }
 }
 
 /// `access_log.log_guardian_view`: the outcome's word.
@@ -85,7 +93,7 @@ struct ChildSharings: Query {
 
     var sql: SQL {
         """
-        SELECT \(activityColumns), s.state, s.policy_version, s.attributes, s.since, s.valid_until, false, public.stoa_now(), coalesce(s.has_agreed, false)
+        SELECT \(activityColumns), s.state, s.policy_version, s.attributes, s.since, s.valid_until, false, 'alone'::text, public.stoa_now(), coalesce(s.has_agreed, false)
         FROM \(activityTables)
         LEFT JOIN consent.states_of_child(\(credential.bytes), \(child)) AS s ON s.activity_id = a.id
         ORDER BY o.name ->> 'en', a.purpose

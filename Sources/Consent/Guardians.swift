@@ -45,16 +45,22 @@ struct Guardians: Sendable {
     /// The children of the resident whom the credential names, the eldest first.
     func children(of credential: CredentialHash) async throws -> [Child] {
         try await database.query(ChildrenOf(credential: credential)).map { row in
-            let name = try vault.open(row.sealedName, as: .childName(row.guardianship), of: row.key.holderID, under: try vault.unwrap(row.key))
+            let name = try vault.open(row.sealedName, as: .childName(row.guardianship), under: row.key)
             return Child(
                 id: row.id, publicCode: row.publicCode, name: name, mustAgree: row.mustAgree, isAsked: row.isAsked, decidesAlone: row.decidesAlone)
         }
     }
 
+    /// The children at whose sharing this guardian has not looked yet.
+    func unseen(of credential: CredentialHash) async throws -> [Child] {
+        let unseen = Set(try await database.query(UnseenChildren(credential: credential)))
+        return unseen.isEmpty ? [] : try await children(of: credential).filter { unseen.contains($0.id) }
+    }
+
     /// The guardians of the resident whom the credential names, also those of earlier.
     func guardians(of credential: CredentialHash) async throws -> [Guardian] {
         try await database.query(GuardiansOf(credential: credential)).map { row in
-            let name = try vault.open(row.sealedName, as: .guardianName(row.guardianship), of: row.key.holderID, under: try vault.unwrap(row.key))
+            let name = try vault.open(row.sealedName, as: .guardianName(row.guardianship), under: row.key)
             return Guardian(name: name, accountID: row.account, mustAgree: row.mustAgree, since: row.since, until: row.until)
         }
     }

@@ -77,6 +77,6 @@ public struct ConsentOrganisationRoutes: Sendable {
         let language = context.shownLanguage(request)
         guard try await consents.withdrawAll(from: organisation, credential: credential, language: language) != nil else { throw Problem.tokenEnded }
         let sharings = try await sharings(from: organisation, of: credential)
-        return .json(["items": .array(sharings.map { consentItem($0, language: language) }), "next_cursor": nil])
+        return .list(sharings.map { consentItem($0, language: language) })
     }
 }

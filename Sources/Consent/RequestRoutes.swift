@@ -116,7 +116,7 @@ public struct ConsentRequestRoutes: Sendable {
         try context.require(scope: "consents")
         let language = context.shownLanguage(request)
         let open = try await received.open(of: context.resident.credential)
-        return .json(["items": .array(open.map { requestItem($0, language: language) }), "next_cursor": nil])
+        return .list(open.map { requestItem($0, language: language) })
     }
 
     @Sendable func put(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {

@@ -11,8 +11,10 @@ public struct NoticeDelivery: Sendable {
     private let post: NoticePost
     private let logger: Logger
 
-    /// Posts at once, so that a receiver that never answers holds up few others, and for ten seconds.
-    static let deliveriesPerTurnMax = 16
+    /// Posts at once: each is a connection of its own, open for ten seconds where the receiver never answers.
+    static let deliveriesMax = 16
+    /// Of these, those of one organisation: four receivers that never answer would have to come together to hold up the others.
+    static let deliveriesPerOrganisationMax = 4
     /// How long an idle loop waits: webhooks are for those who do not want to wait longer.
     private static let idleWait = Duration.seconds(1)
     /// How long it waits after an error, for example while the database is away.
@@ -27,26 +29,62 @@ public struct NoticeDelivery: Sendable {
         self.logger = logger
     }
 
-    /// Works until the task is cancelled.
+    /// Works until the task is cancelled. Each post that is over makes room for what is due then, so that nobody waits for another's receiver.
     public func run() async {
-        while !Task.isCancelled {
-            do {
-                if try await deliverOnce() < Self.deliveriesPerTurnMax { try await Task.sleep(for: Self.idleWait) }
-            } catch is CancellationError {
-                return
-            } catch {
-                if Task.isCancelled { return }
-                logger.error("delivering notices failed; will try again", metadata: ["error": "\(error)"])
-                try? await Task.sleep(for: Self.errorWait)
+        await withTaskGroup(of: String?.self) { group in
+            // Posts under way, by organisation.
+            var posting: [String: Int] = [:]
+            group.addTask { await Self.pause() }
+            while !Task.isCancelled {
+                for delivery in await take(Self.deliveriesMax - posting.values.reduce(0, +), busy: Array(posting.keys)) {
+                    let organisation = delivery.notice.organisationID
+                    posting[organisation, default: 0] += 1
+                    group.addTask {
+                        await attempt(delivery)
+                        return organisation
+                    }
+                }
+                // A post that is over, or the pause, which is always among them.
+                guard let over = await group.next() else { return }
+                guard let organisation = over else {
+                    group.addTask { await Self.pause() }
+                    continue
+                }
+                posting[organisation] = posting[organisation].flatMap { $0 > 1 ? $0 - 1 : nil }
             }
+            group.cancelAll()
         }
     }
 
-    /// Posts what is due, at most `deliveriesPerTurnMax`.
+    private static func pause() async -> String? {
+        try? await Task.sleep(for: idleWait)
+        return nil
+    }
+
+    /// Nothing also where the database is away.
+    private func take(_ countMax: Int, busy: [String]) async -> [Delivery] {
+        guard countMax > 0 else { return [] }
+        do {
+            return try await database.exclusive { try await $0.query(TakeDeliveries(countMax: countMax, busy: busy)) }
+        } catch {
+            if !Task.isCancelled { logger.error("delivering notices failed; will try again", metadata: ["error": "\(error)"]) }
+            try? await Task.sleep(for: Self.errorWait)
+            return []
+        }
+    }
+
+    private func attempt(_ delivery: Delivery) async {
+        do { try await deliver(delivery) } catch {
+            // The next attempt is set already.
+            if !Task.isCancelled { logger.error("what came of posting a notice was not noted", metadata: ["error": "\(error)"]) }
+        }
+    }
+
+    /// Posts what is due now, as far as there is room, and waits for all of it.
     /// - Returns: how many attempts that were.
     @discardableResult
-    public func deliverOnce() async throws -> Int {
-        let deliveries = try await database.exclusive { try await $0.query(TakeDeliveries(countMax: Self.deliveriesPerTurnMax)) }
+    func deliverOnce() async throws -> Int {
+        let deliveries = try await database.exclusive { try await $0.query(TakeDeliveries(countMax: Self.deliveriesMax)) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             for delivery in deliveries { group.addTask { try await deliver(delivery) } }
             try await group.waitForAll()

@@ -36,10 +36,8 @@ public struct NoticeRoutes: Sendable {
         let query = NoticesOf(credential: context.credential, after: after, countMax: Self.noticesPerAnswer + 1)
         let found = try await notices(query)
         let shown = found.prefix(Self.noticesPerAnswer)
-        return .json([
-            "items": .array(try shown.map { try $0.item(signedBy: signer) }),
-            "next_cursor": found.count > shown.count ? shown.last.map { .string(String($0.number)) } ?? .null : .null,
-        ])
+        return .list(
+            try shown.map { try $0.item(signedBy: signer) }, next: found.count > shown.count ? shown.last.map { String($0.number) } : nil)
     }
 
     @Sendable func acknowledge(_ request: Request, _ context: BearerContext) async throws -> Response {

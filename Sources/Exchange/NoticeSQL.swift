@@ -123,11 +123,15 @@ struct Delivery: Sendable {
 /// `exchange.take_deliveries`. It waits for whoever numbers the same notices, so it belongs on an exclusive connection.
 struct TakeDeliveries: Query {
     let countMax: Int
+    /// Of one organisation.
+    var shareMax = NoticeDelivery.deliveriesPerOrganisationMax
+    /// Organisations whose earlier posts are not over.
+    var busy: [String] = []
 
     var sql: SQL {
         """
         SELECT url, attempt::integer, number, id, organisation_id, subject, purpose, reason, attributes, since, made_at, due_at, state, done, law, acknowledged_at
-        FROM exchange.take_deliveries(\(Int32(countMax)))
+        FROM exchange.take_deliveries(\(Int32(countMax)), \(Int32(shareMax)), \(busy))
         """
     }
 

@@ -69,6 +69,10 @@ struct SignedExchange: Sendable {
             let signed = try SignedRequest(request, origin: origin)
             guard let keys = try await ClientMessageKeys.find(of: context.credential, in: database) else { throw BearerContext.invalidToken }
             try signed.check(keys)
+            let nonce = UseNonce(credential: context.credential, nonce: signed.nonce, endsAt: signed.endsAt)
+            guard try await database.exclusive({ try await $0.one(nonce) }) else {
+                throw SignatureRefusal("A request with this nonce was answered already. Sign each request anew, with a nonce of its own.")
+            }
             return signed
         } catch let refusal as SignatureRefusal {
             context.logger.notice("message signature refused", metadata: ["reason": "\(refusal.reason)"])
@@ -116,6 +120,16 @@ struct SignedAnswer: Sendable {
     let digest: [UInt8]
     let input: String
     let signature: String
+}
+
+/// `exchange.use_nonce`: false when it was used before. It waits for whoever uses the same one, so it belongs on an exclusive connection.
+private struct UseNonce: Query {
+    let credential: CredentialHash
+    let nonce: String
+    let endsAt: Date
+
+    var sql: SQL { "SELECT exchange.use_nonce(\(credential.bytes), \(Array(SHA256.hash(data: Array(nonce.utf8)))), \(endsAt))" }
+    func decode(_ row: inout RowReader) throws -> Bool { try row.next() }
 }
 
 /// `exchange.keep_proof`.

@@ -26,9 +26,13 @@ struct SignedRequest: Sendable {
     let expires: Date?
     let keyID: String?
     let algorithm: String?
+    /// What no other request of the client has (§2.3): who recorded this one cannot send it again.
+    let nonce: String
 
     /// How old a signature may be, and how far ahead its clock: time for a slow line, and little for whoever recorded it.
     static let ageSecondsMax: TimeInterval = 300
+    /// Until when the signature counts, whatever its clock.
+    var endsAt: Date { created + Self.ageSecondsMax }
     /// Both fields together; a signature over a dozen components has some 400 bytes.
     private static let fieldBytesMax = 2_000
     /// What must be signed, or the signature says too little: what is done, where, and with which body.
@@ -68,6 +72,10 @@ struct SignedRequest: Sendable {
         }
         keyID = Self.text(list.rfc9651Parameters["keyid"])
         algorithm = Self.text(list.rfc9651Parameters["alg"])
+        guard let nonce = Self.text(list.rfc9651Parameters["nonce"]), !nonce.isEmpty else {
+            throw SignatureRefusal("The signature needs the parameter nonce: a text that no other request of yours has.")
+        }
+        self.nonce = nonce
     }
 
     /// - Parameter now: the database's clock.

@@ -23,6 +23,11 @@ public enum MessageKind: String, Sendable, CaseIterable {
     case glassReviewed = "glass_reviewed"
     case recordProtected = "record_protected"
     case protectionLifted = "protection_lifted"
+    // Likewise (migrations/0023): to the guardian, and to the child.
+    case guardianshipEntered = "guardianship_entered"
+    case guardianshipEnded = "guardianship_ended"
+    case guardianEntered = "guardian_entered"
+    case guardianEnded = "guardian_ended"
     case paymentReceived = "payment_received"
     case billPaid = "bill_paid"
     case disputeReceived = "dispute_received"
@@ -36,6 +41,7 @@ public enum MessageKind: String, Sendable, CaseIterable {
     var page: (path: String, textKey: String)? {
         switch self {
         case .welcome, .recordProtected, .protectionLifted: nil
+        case .guardianshipEntered, .guardianshipEnded, .guardianEntered, .guardianEnded: ("/children", "messages.see.children")
         case .identityProven, .codeChanged, .correctionReceived, .correctionAccepted, .correctionDeclined: ("/details", "messages.see.details")
         case .consentOnPaper: ("/consents", "messages.see.sharing")
         case .questionReceived, .questionAnswered, .glassBroken, .glassReviewed: ("/access-log", "messages.see.log")

@@ -109,8 +109,7 @@ public struct Questions: Sendable {
     /// - Parameter id: made with the form; the same again is the same question.
     public func ask(_ words: String, about entry: AccessEntryID, id: QuestionID, of credential: CredentialHash) async throws -> AskOutcome {
         let record = try await entries.logView(of: credential)
-        guard let sealing = record.key else { throw VaultError.unknownKey(keyID: "none") }
-        let sealed = try vault.seal(words, as: .question(id), of: record.residentID, under: try vault.unwrap(sealing))
+        let sealed = try vault.seal(words, as: .question(id), under: record.key)
         let statement = Ask(credential: credential, id: id, reference: .random(), entry: entry, sealedQuestion: sealed)
         return try await database.transaction { transaction in
             let asked = try await transaction.one(statement)
@@ -143,18 +142,11 @@ public struct Questions: Sendable {
     /// - Returns: nil when no such question waits.
     func look(into reference: String, for session: CredentialHash) async throws -> QuestionAtHand? {
         guard let waiting = try await database.optional(WaitingQuestions(credential: session, reference: reference)) else { return nil }
-        do {
-            let view = try await door.read(
-                AccessRequest(
-                    credential: session, operation: .logView, subject: .resident(waiting.residentID), attributes: [], purpose: "question",
-                    caseReference: reference))
-            guard let sealed = try await database.optional(QuestionUnder(credential: session, viewEntry: view.entryID)) else { return nil }
-            let entry = try await database.optional(QuestionedEntry(credential: session, viewEntry: view.entryID))
-            let actor = try await database.optional(ActorUnder(credential: session, viewEntry: view.entryID))
-            return QuestionAtHand(question: try open(sealed), entry: entry, actor: actor)
-        } catch let refused as RefusedAccess {
-            throw refused.problem()
-        }
+        let view = try await door.look(intoLogOf: waiting.residentID, for: "question", caseReference: reference, session: session)
+        guard let sealed = try await database.optional(QuestionUnder(credential: session, viewEntry: view)) else { return nil }
+        let entry = try await database.optional(QuestionedEntry(credential: session, viewEntry: view))
+        let actor = try await database.optional(ActorUnder(credential: session, viewEntry: view))
+        return QuestionAtHand(question: try open(sealed), entry: entry, actor: actor)
     }
 
     /// Answers once and tells the resident, in one transaction.
@@ -162,9 +154,8 @@ public struct Questions: Sendable {
     func answer(
         _ question: Question, _ finding: Finding, words: String, releaseReason: String? = nil, session: CredentialHash
     ) async throws -> AnswerOutcome {
-        let key = try vault.unwrap(question.key)
-        let sealed = try vault.seal(words, as: .answer(question.id), of: question.key.holderID, under: key)
-        let release = try releaseReason.map { try vault.seal($0, as: .release(question.id), of: question.key.holderID, under: key) }
+        let sealed = try vault.seal(words, as: .answer(question.id), under: question.key)
+        let release = try releaseReason.map { try vault.seal($0, as: .release(question.id), under: question.key) }
         let statement = AnswerQuestion(credential: session, id: question.id, finding: finding, sealedAnswer: sealed, sealedRelease: release)
         return try await database.transaction { transaction in
             let answered = try await transaction.one(statement)
@@ -176,16 +167,14 @@ public struct Questions: Sendable {
     }
 
     private func open(_ row: SealedQuestion) throws -> Question {
-        let key = try vault.unwrap(row.key)
-        let holder = row.key.holderID
-        return Question(
-            id: row.id, reference: row.reference, words: try vault.open(row.sealedQuestion, as: .question(row.id), of: holder, under: key),
+        Question(
+            id: row.id, reference: row.reference, words: try vault.open(row.sealedQuestion, as: .question(row.id), under: row.key),
             askedAt: row.askedAt, dueAt: row.dueAt,
             answer: try row.answer.map { answer in
                 Question.Answer(
-                    finding: answer.finding, words: try vault.open(answer.sealed, as: .answer(row.id), of: holder, under: key), at: answer.at,
+                    finding: answer.finding, words: try vault.open(answer.sealed, as: .answer(row.id), under: row.key), at: answer.at,
                     releasedName: try answer.released.map {
-                        .init(name: $0.name, username: $0.username, reason: try vault.open($0.sealedReason, as: .release(row.id), of: holder, under: key))
+                        .init(name: $0.name, username: $0.username, reason: try vault.open($0.sealedReason, as: .release(row.id), under: row.key))
                     })
             },
             key: row.key)

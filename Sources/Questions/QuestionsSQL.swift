@@ -25,7 +25,7 @@ struct Ask: Query {
     }
 
     func decode(_ row: inout RowReader) throws -> Row {
-        Row(outcome: try known(try row.next(), column: "outcome"), resident: try row.next(UUID?.self).map(ResidentID.init))
+        Row(outcome: try row.next(word: AskOutcome.self), resident: try row.next(UUID?.self).map(ResidentID.init))
     }
 }
 
@@ -53,7 +53,7 @@ struct SealedQuestion: Sendable {
         sealedQuestion = try row.next()
         askedAt = try row.next()
         dueAt = try row.next()
-        key = SealingKey(holderID: ResidentID(try row.next(UUID.self)), keyID: try row.next(), wrappedKey: try row.next())
+        key = try SealingKey(&row)
     }
 }
 
@@ -96,14 +96,14 @@ extension SealedQuestion {
     /// The columns `id` to `sealed_release`.
     fileprivate init(withAnswer row: inout RowReader) throws {
         self = try SealedQuestion(&row)
-        let finding = try row.next(String?.self)
+        let finding = try row.next(word: Finding?.self)
         let sealed = try row.next([UInt8]?.self)
         let at = try row.next(Date?.self)
         let (name, username, reason) = (try row.next(String?.self), try row.next(String?.self), try row.next([UInt8]?.self))
         var released: (name: String, username: String, sealedReason: [UInt8])?
         if let name, let username, let reason { released = (name, username, reason) }
         if let finding, let sealed, let at {
-            answer = .init(finding: try known(finding, column: "finding"), sealed: sealed, at: at, released: released)
+            answer = .init(finding: finding, sealed: sealed, at: at, released: released)
         }
     }
 }
@@ -169,12 +169,6 @@ struct AnswerQuestion: Query {
     }
 
     func decode(_ row: inout RowReader) throws -> Row {
-        Row(outcome: try known(try row.next(), column: "outcome"), resident: try row.next(UUID?.self).map(ResidentID.init))
+        Row(outcome: try row.next(word: AnswerOutcome.self), resident: try row.next(UUID?.self).map(ResidentID.init))
     }
-}
-
-/// A word of the database that this server must know.
-private func known<Word: RawRepresentable>(_ text: String, column: String) throws -> Word where Word.RawValue == String {
-    guard let word = Word(rawValue: text) else { throw DatabaseError.decoding(column: column, reason: "is a word that this server does not know") }
-    return word
 }

@@ -111,14 +111,11 @@ public struct Corrections: Sendable {
     public func answer(
         _ request: CorrectionRequest, with answer: CorrectionAnswer, opening: UUID, released: ReleasedRecord, session: CredentialHash
     ) async throws -> String {
-        guard let sealing = released.key else { throw VaultError.unknownKey(keyID: "none") }
-        let askersKey = try vault.unwrap(request.key)
-        let recordKey = try vault.unwrap(sealing)
         let value = answer.decision == .accepted ? answer.value : nil
         let statement = AnswerCorrection(
             credential: session, opening: opening, request: request.id, decision: answer.decision,
-            sealedAnswer: try answer.words.map { try vault.seal($0, as: .correctionAnswer(request.id), of: request.key.holderID, under: askersKey) },
-            sealedValue: try value.map { try vault.seal($0, as: request.attribute, of: released.residentID, under: recordKey) },
+            sealedAnswer: try answer.words.map { try vault.seal($0, as: .correctionAnswer(request.id), under: request.key) },
+            sealedValue: try value.map { try vault.seal($0, as: request.attribute, under: released.key) },
             nameHMAC: try value.flatMap { try nameHMAC(of: try vault.open(released), with: $0, for: request.attribute) })
         return try await database.transaction { transaction in
             let answered = try await transaction.one(statement)
@@ -135,8 +132,7 @@ public struct Corrections: Sendable {
     func request(
         _ statement: String, about attribute: Attribute, id: CorrectionRequestID, of record: ReleasedRecord, session: CredentialHash
     ) async throws {
-        guard let sealing = record.key else { throw VaultError.unknownKey(keyID: "none") }
-        let sealed = try vault.seal(statement, as: .correctionStatement(id), of: record.residentID, under: try vault.unwrap(sealing))
+        let sealed = try vault.seal(statement, as: .correctionStatement(id), under: record.key)
         let request = RequestCorrection(credential: session, id: id, reference: .random(), attribute: attribute, sealedStatement: sealed)
         try await database.transaction { transaction in
             guard try await transaction.one(request) else { return }
@@ -149,11 +145,10 @@ public struct Corrections: Sendable {
     func own(_ count: Int, before cursor: MomentCursor?, of credential: CredentialHash) async throws -> [OwnCorrection] {
         try await database.query(OwnCorrections(credential: credential, before: cursor, count: count)).map { row in
             let request = try open(row.request)
-            let key = try vault.unwrap(request.key)
             let answer = try row.answer.map { answer in
                 OwnCorrection.Answer(
                     decision: answer.decision,
-                    words: try answer.sealed.map { try vault.open($0, as: .correctionAnswer(request.id), of: request.key.holderID, under: key) },
+                    words: try answer.sealed.map { try vault.open($0, as: .correctionAnswer(request.id), under: request.key) },
                     at: answer.at)
             }
             return OwnCorrection(request: request, answer: answer)
@@ -161,10 +156,9 @@ public struct Corrections: Sendable {
     }
 
     private func open(_ row: SealedCorrection) throws -> CorrectionRequest {
-        let key = try vault.unwrap(row.key)
-        return CorrectionRequest(
+        CorrectionRequest(
             id: row.id, reference: row.reference, attribute: row.attribute,
-            statement: try vault.open(row.sealedStatement, as: .correctionStatement(row.id), of: row.key.holderID, under: key),
+            statement: try vault.open(row.sealedStatement, as: .correctionStatement(row.id), under: row.key),
             requestedAt: row.requestedAt, key: row.key)
     }
 

@@ -61,6 +61,20 @@ extension ResidentVault {
         guard let keyID = key.keyID, let bytes = key.wrappedKey else { throw .unknownKey(keyID: "none") }
         return try unwrap(WrappedKey(keyID: keyID, bytes: bytes), of: key.holderID)
     }
+
+    /// Seals what somebody wrote about or to a resident.
+    /// - Parameters:
+    ///   - attribute: what the words are, with the id of the row that they are of: no sealed text can take another's place.
+    ///   - key: of the resident's record; nil, for a record without one, throws.
+    public func seal(_ words: String, as attribute: Attribute, under key: SealingKey?) throws -> [UInt8] {
+        guard let key else { throw VaultError.unknownKey(keyID: "none") }
+        return try seal(words, as: attribute, of: key.holderID, under: try unwrap(key))
+    }
+
+    /// Opens what ``seal(_:as:under:)`` sealed. Throws ``VaultError``.
+    public func open(_ words: [UInt8], as attribute: Attribute, under key: SealingKey) throws(VaultError) -> String {
+        try open(words, as: attribute, of: key.holderID, under: try unwrap(key))
+    }
 }
 
 private let positions = Dictionary(uniqueKeysWithValues: Attribute.all.enumerated().map { ($1, $0) })

@@ -53,7 +53,7 @@ struct SealedCorrection: Sendable {
         attribute = Attribute(rawValue: try row.next())
         sealedStatement = try row.next()
         requestedAt = try row.next()
-        key = SealingKey(holderID: ResidentID(try row.next(UUID.self)), keyID: try row.next(), wrappedKey: try row.next())
+        key = try SealingKey(&row)
     }
 }
 
@@ -108,7 +108,7 @@ struct OwnCorrections: Query {
 
     func decode(_ row: inout RowReader) throws -> Row {
         let request = try SealedCorrection(&row)
-        let decision = try row.next(String?.self).flatMap { CorrectionDecision(rawValue: $0) }
+        let decision = try row.next(word: CorrectionDecision?.self)
         let sealed = try row.next([UInt8]?.self)
         let at = try row.next(Date?.self)
         guard let decision, let at else { return Row(request: request, answer: nil) }

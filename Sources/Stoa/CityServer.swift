@@ -106,6 +106,7 @@ private func removeEnded(from database: Database) async throws {
     try await database.execute("SELECT web.remove_ended_credentials()")
     try await OpenIDJanitor.removeEnded(from: database)
     try await database.execute("SELECT exchange.remove_past_volume()")
+    try await database.execute("SELECT exchange.remove_past_nonces()")
     try await database.execute("DELETE FROM identity.failed_sign_in WHERE at < public.stoa_now() - interval '1 day'")
     try await database.execute("SELECT delivery.remove_done()")
     try await database.execute("SELECT identity.remove_unproven()")

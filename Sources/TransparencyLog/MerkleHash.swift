@@ -91,7 +91,8 @@ func bytesFromCanonicalBase64(_ text: String) -> [UInt8]? {
     return Array(data)
 }
 
-func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
+/// Two digits for each byte, in lower case.
+public func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
     let digits = Array("0123456789abcdef".utf8)
     return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
 }

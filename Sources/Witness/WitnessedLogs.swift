@@ -21,6 +21,6 @@ public struct WitnessedLogs: Sendable {
     func origin(hash: String) -> String? { origins[hash] }
 
     private static func hash(_ origin: String) -> String {
-        SHA256.hash(data: Array(origin.utf8)).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        hexadecimal(SHA256.hash(data: Array(origin.utf8)))
     }
 }

@@ -69,6 +69,11 @@ struct LogTown {
     }
 }
 
+extension ProvenEntry {
+    /// What it says, where that is an access entry.
+    var entry: CommittedEntry? { if case .entry(let entry) = content { entry } else { nil } }
+}
+
 /// A caseworker looks the resident up `count` times.
 func look(_ count: Int, at resident: FixtureResident, by staff: FixtureStaff, through door: Door) async throws {
     for _ in 0..<count {

@@ -75,6 +75,8 @@ struct OwnViewTests {
             let list = try await CityAPIClient(client, token: token).get("/api/v1/access-entries").json
             guard case .array(let items)? = list["items"], let entry = items.first else { Issue.record("no entry"); return }
             #expect(entry["operation"] == "paper_entry" && entry["form_entered"] == false && entry["helper"] == .null)
+            let csv = try await CityBrowser(client, session: town.resident.session).get("/access-log.csv").text
+            #expect(csv.contains(#","refusal","form_entered","helper","#) && csv.contains(#","permitted","","false",""#))
         }
     }
 

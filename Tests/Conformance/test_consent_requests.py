@@ -10,6 +10,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from harness.api import API, assert_problem
+from harness.server import until
+from test_log import LEAF_LABELS, SEQUENCER_SECONDS_MAX
+from test_log_proofs import opened, read_proof, root_from_path
 
 REQUESTS = "/api/v1/exchange/consent-requests"
 
@@ -110,3 +113,13 @@ def check_receipt(api, consent, vkey, attributes):
     notice, process = receipt["dpv:hasNotice"], receipt["dpv:hasProcess"][0]
     assert hashlib.sha256(canonical(notice["stoa:shown"])).hexdigest() == notice["stoa:sha256"]
     assert process["dpv:hasPersonalData"] == attributes and process["dpv:hasConsentStatus"]["@type"] == "dpv:ConsentGiven"
+
+    # The log holds the event that the receipt names: from the hash to the signed head, by none of the server's code.
+    until(lambda: api.get(f"/api/v1/consents/{consent}/receipt").json()["log_proof"], SEQUENCER_SECONDS_MAX, "the event's place in the tree")
+    answer = api.get(f"/api/v1/consents/{consent}/receipt").json()
+    extra, index, hashes, note = read_proof(answer["log_proof"])
+    size, root = opened(note, vkey)
+    label = LEAF_LABELS["consent_event"]
+    assert extra.startswith(label) and extra[len(label) + 32:].hex() == answer["receipt"]["stoa:chain"]["sha256"]
+    leaf = hashlib.sha256(b"\x00" + label + hashlib.sha256(extra).digest()).digest()
+    assert root_from_path(leaf, index, size, hashes) == root

@@ -12,6 +12,7 @@ from harness.server import until
 
 SEQUENCER_SECONDS_MAX = 30
 LEAF_LABEL = b"stoa access entry v1\n"
+LEAF_LABELS = {"access_entry": LEAF_LABEL, "consent_event": b"stoa consent leaf v1\n", "ledger_batch": b"stoa ledger batch leaf v1\n", "decision": b"stoa decision leaf v1\n"}
 
 
 def verifier(vkey):
@@ -61,8 +62,8 @@ def test_the_root_is_that_of_the_commitments(base_url, demo, server):
 
     _, size, root = checkpoint(base_url, demo["log_vkey"])
     with server.connect() as connection:
-        rows = connection.execute("SELECT commitment FROM access_log.leaf WHERE index < %s ORDER BY index", (size,)).fetchall()
-    leaves = [hashlib.sha256(b"\x00" + LEAF_LABEL + bytes(row[0])).digest() for row in rows]
+        rows = connection.execute("SELECT kind, commitment FROM access_log.leaf WHERE index < %s ORDER BY index", (size,)).fetchall()
+    leaves = [hashlib.sha256(b"\x00" + LEAF_LABELS[kind] + bytes(commitment)).digest() for kind, commitment in rows]
     assert base64.b64encode(tree(leaves)).decode() == root
 
 

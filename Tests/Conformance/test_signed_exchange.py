@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import time
+import uuid
 
 import pytest
 import requests
@@ -27,7 +28,7 @@ def sign(jwk, url, body, age_seconds=0):
     """The fields of a signed POST, by ECDSA over P-256 (RFC 9421 §3.3.4: r and s, 32 bytes each)."""
     number = lambda name: int.from_bytes(base64.urlsafe_b64decode(jwk[name] + "=="), "big")
     key = ec.derive_private_key(number("d"), ec.SECP256R1())
-    parameters = f'("@method" "@target-uri" "content-digest");created={int(time.time()) - age_seconds};keyid="{jwk["kid"]}";alg="ecdsa-p256-sha256"'
+    parameters = f'("@method" "@target-uri" "content-digest");created={int(time.time()) - age_seconds};nonce="{uuid.uuid4()}";keyid="{jwk["kid"]}";alg="ecdsa-p256-sha256"'
     base = f'"@method": POST\n"@target-uri": {url}\n"content-digest": {digest(body)}\n"@signature-params": {parameters}'
     r, s = utils.decode_dss_signature(key.sign(base.encode(), ec.ECDSA(hashes.SHA256())))
     signature = base64.b64encode(r.to_bytes(32, "big") + s.to_bytes(32, "big")).decode()
@@ -71,7 +72,8 @@ def test_signed_read(server, demo, base_url, lawful, organisation_token):
 
     asked = post(body, {"Accept-Signature": 'city=("@status" "content-digest")'})
     check(asked, vkey, "city", request_lines)
-    for wrong in (sign(jwk, url, body, age_seconds=3600), sign(jwk, url + "?x", body), {**signed, "Signature": "org=:AAAA:"}):
+    # The last one is the request that was answered above.
+    for wrong in (sign(jwk, url, body, age_seconds=3600), sign(jwk, url + "?x", body), {**signed, "Signature": "org=:AAAA:"}, signed):
         assert_problem(post(body, wrong), 401, "signature-invalid")
     assert_problem(post(body + b" ", signed), 400, "content-digest-wrong")
     plain = post(body, {})

@@ -1,9 +1,11 @@
 // Receipts: what they say, whose they are, and that the signature holds over the canonical bytes and nothing else.
+import AccessLog
 import City
 import Crypto
 import Foundation
 import HTTPTypes
 import HummingbirdTesting
+import Logging
 import Postgres
 import Primitives
 import Testing
@@ -22,8 +24,10 @@ struct ConsentReceiptTests {
         let ada = try await city.resident()
         let signer = try Ed25519NoteSigner.generate(name: "city.example/log")
         try await city.serve({ site in
+            let heads = LogHeads(database: city.app, verifier: signer.verifier)
             ConsentRoutes(database: city.app, vault: city.vault).add(to: site)
-            ConsentReceiptRoutes(database: city.app, signer: signer).add(to: site)
+            ConsentReceiptRoutes(database: city.app, signer: signer, heads: heads).add(to: site)
+            PublicLogRoutes(database: city.app, heads: heads).add(to: site)
         }) { try await body(city, care, ada, signer, $0) }
     }
 
@@ -78,6 +82,53 @@ struct ConsentReceiptTests {
             let withdrawn = try await app.get("/api/v1/consents/\(care.id)/receipt").text
             #expect(withdrawn.contains("dpv:ConsentWithdrawn"))
             #expect(withdrawn.contains(#""dpv:hasPersonalData":[]"#))
+        }
+    }
+
+    @Test("The log holds the decision: its proof stands offline and on the page, for its resident alone, and any changed byte of it is found")
+    func logProof() async throws {
+        try await serve { city, care, ada, signer, client in
+            let eve = try await city.resident()
+            for resident in [ada, eve] { _ = try await city.decide("given", care, by: resident) }
+            let app = CityAPIClient(client, token: try await city.appToken(of: ada, scope: ["consents"]))
+            let browser = CityBrowser(client, session: ada.session)
+            #expect(try await app.get("/api/v1/consents/\(care.id)/receipt").json["log_proof"] == .null)
+            #expect(try await browser.get("/consents/\(care.id)/receipt/proof").status == 409)
+            #expect(try await CityBrowser(client).get("/consents/\(care.id)/receipt/proof").status == 303)
+            #expect(try await browser.get("/consents/\(UUID())/receipt/proof").status == 404)
+
+            let sequencer = Sequencer(database: city.app, signer: signer, logger: Logger(label: "test"))
+            try await sequencer.signEmptyTree()
+            #expect(try await sequencer.sequenceOnce() == 2)
+            let answer = try await app.get("/api/v1/consents/\(care.id)/receipt").json
+            let (file, head) = (try #require(answer["log_proof"]?.text), try #require(answer["receipt"]?["stoa:chain"]?["sha256"]?.text))
+            let proven = try ProvenEntry(checking: file.utf8, log: signer.verifier)
+            #expect(proven.treeSize == 2 && proven.lines.contains { $0.hasSuffix(head) } && proven.lines[0].hasSuffix("consent event"))
+            let download = try await browser.get("/consents/\(care.id)/receipt/proof")
+            #expect(download.status == 200 && download.text == file)
+            let event = try await city.owner.one(OneValue("SELECT id FROM consent.event WHERE resident_id = \(ada.id)", of: UUID.self))
+            let others = OneValue("SELECT count(*) FROM consent.leaf_of(\(eve.session.hash.bytes), \(event))", of: Int64.self)
+            #expect(try await city.app.one(others) == 0)
+
+            // Bytes of the opening, the path and the head, one after the other.
+            for position in stride(from: 31, to: file.utf8.count, by: 7) {
+                var changed = Array(file.utf8)
+                changed[position] ^= 1
+                #expect(throws: EntryProofFault.self, "byte \(position)") { try ProvenEntry(checking: changed, log: signer.verifier) }
+            }
+            let checked = try await browser.post("/log/verify", [("proof", file)])
+            #expect(checked.status == 200 && checked.text.contains("It is a decision about sharing data") && checked.text.contains(head))
+            for (language, words) in [("fr", "C’est une décision sur un partage"), ("ar", "إنه قرار بشأن مشاركة البيانات")] {
+                let visitor = CityBrowser(client)
+                visitor.acceptLanguage = language
+                _ = try await visitor.get("/log/verify")
+                #expect(try await visitor.post("/log/verify", [("proof", file)]).text.contains(words))
+            }
+            // What comes after has a proof of its own.
+            _ = try await city.decide("withdrawn", care, by: ada)
+            try await sequencer.sequenceOnce()
+            let later = try #require(try await app.get("/api/v1/consents/\(care.id)/receipt").json["log_proof"]?.text)
+            #expect(try ProvenEntry(checking: later.utf8, log: signer.verifier).index == 2)
         }
     }
 

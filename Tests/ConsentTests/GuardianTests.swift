@@ -103,14 +103,36 @@ private struct Family {
         try await city.serve({ site in
             ConsentRoutes(database: city.app, vault: city.vault).add(to: site)
             GuardianRoutes(database: city.app, vault: city.vault).add(to: site)
-            ConsentReceiptRoutes(database: city.app, signer: try Ed25519NoteSigner.generate(name: "city.example/log")).add(to: site)
-            AccessLogRoutes(database: city.app, entries: entries, heads: LogHeads(database: city.app, verifier: try Ed25519NoteSigner.generate(name: "city.example/log").verifier)).add(to: site)
+            let signer = try Ed25519NoteSigner.generate(name: "city.example/log")
+            let heads = LogHeads(database: city.app, verifier: signer.verifier)
+            ConsentReceiptRoutes(database: city.app, signer: signer, heads: heads).add(to: site)
+            AccessLogRoutes(database: city.app, entries: entries, heads: heads).add(to: site)
         }) { try await body(self, $0) }
     }
 }
 
 @Suite("Children and guardians")
 struct GuardianTests {
+    @Test("Guardian and child are told when a guardianship is entered and when it ends, once each")
+    func told() async throws {
+        let family = try await Family()
+        func messages(_ who: FixtureResident) async throws -> [String] {
+            try await family.city.owner.query(OneValue("SELECT kind FROM messages.message WHERE resident_id = \(who.id) ORDER BY sent_at, id", of: String.self))
+        }
+        #expect(try await messages(family.ada) == ["guardianship_entered"])
+        #expect(try await messages(family.lina) == Array(repeating: "guardian_entered", count: 3))
+        #expect(try await family.guardianships.add(family.new(family.ada, "Mama", born: try Family.born(10)), ages: Family.ages, in: .gmt) == .unchanged)
+        #expect(try await family.guardianships.end(child: family.lina.publicCode, guardian: family.ada.publicCode, authority: "Court order 9"))
+        #expect(try await !family.guardianships.end(child: family.lina.publicCode, guardian: family.ada.publicCode, authority: "Court order 9"))
+        #expect(try await messages(family.ada) == ["guardianship_entered", "guardianship_ended"])
+        #expect(try await messages(family.lina).filter { $0 == "guardian_ended" }.count == 1)
+        #expect(try await messages(family.aunt) == ["guardianship_entered"])
+        // Who has not looked yet has something to do, once; whose guardianship is over has not.
+        #expect(try await family.guardians.unseen(of: family.aunt.session.hash).map(\.id) == [family.lina.id])
+        _ = try await family.guardians.sharings(of: family.lina.id, for: family.aunt.session.hash)
+        for who in [family.aunt, family.ada, family.eve, family.lina] { #expect(try await family.guardians.unseen(of: who.session.hash).isEmpty) }
+    }
+
     @Test("Nobody decides for a child who is not its guardian, is not any more, or whose child is of age; and nobody is entered who is none")
     func strangers() async throws {
         let family = try await Family()
@@ -376,8 +398,14 @@ struct GuardianTests {
             #expect(try await child.post("/consents/\(family.care.id)", [("state", "withdrawn")]).status == 303)
             #expect(try await !family.isRead())
             _ = try await child.get("/consents")
+            let offered = try await child.get("/consents/\(family.care.id)").text
+            #expect(!offered.contains("name=\"state\" value=\"given\"") && offered.contains("Your guardians decide whether this is shared"))
             let alone = try await child.post("/consents/\(family.care.id)", [("state", "given"), ("policy_version", "1")])
             #expect(alone.status == 409 && alone.text.contains("Your guardians decide"))
+            // A child that is asked can say yes, with the others.
+            try await family.setAge(14)
+            #expect(try await child.get("/consents/\(family.care.id)").text.contains("name=\"state\" value=\"given\""))
+            try await family.setAge(10)
 
             let app = CityAPIClient(client, token: try await family.city.appToken(of: family.ada, scope: ["consents"]))
             #expect(try await app.get("/api/v1/children").json["items"] == [

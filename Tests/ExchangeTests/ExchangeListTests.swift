@@ -234,6 +234,8 @@ struct ExchangeListTests {
         let signer = try Ed25519NoteSigner.generate(name: "log.example/city")
         let sequencer = Sequencer(database: fund.city.app, signer: signer, logger: Logger(label: "test"))
         try await sequencer.signEmptyTree()
+        // The consents that the fund was given.
+        try await sequencer.sequenceOnce()
         try await fund.serve { _ = try await $0.post(address, fund.body([fund.adaAtFund, UUID()])) }
         #expect(try await sequencer.sequenceOnce() == 2)
         let auditor = try Database(configuration: .init(url: fund.city.test.auditorURL), logger: Logger(label: "test"))

@@ -77,7 +77,8 @@ private struct Town {
     func signed(
         _ body: String, covered: String = covered, lines: String? = nil, parameters: String? = nil, by sign: ((Data) throws -> Data)? = nil
     ) throws -> [String: String] {
-        let parameters = covered + (parameters ?? ";created=\(Int(Date().timeIntervalSince1970));keyid=\"p\"")
+        var parameters = covered + (parameters ?? ";created=\(Int(Date().timeIntervalSince1970));keyid=\"p\"")
+        if !parameters.contains(";nonce") { parameters += ";nonce=\"\(UUID())\"" }
         let lines = lines ?? "\"@method\": POST\n\"@target-uri\": https://city.example\(reads)\n\"content-digest\": \(Self.digest(body))\n"
         let text = Data((lines + "\"@signature-params\": \(parameters)").utf8)
         let signature = try sign?(text) ?? elliptic.signature(for: text).rawRepresentation
@@ -133,6 +134,8 @@ struct SignedExchangeTests {
                 ("DER", try town.signed(body, by: { try town.elliptic.signature(for: $0).derRepresentation })),
                 ("another key id", try town.signed(body, parameters: ";created=\(now);keyid=\"e\"")),
                 ("another algorithm", try town.signed(body, parameters: ";created=\(now);keyid=\"p\";alg=\"ed25519\"")),
+                ("no nonce", try town.signed(body, parameters: ";created=\(now);keyid=\"p\";nonce=\"\"")),
+                ("a nonce that is no text", try town.signed(body, parameters: ";created=\(now);keyid=\"p\";nonce=7")),
                 ("no date", try town.signed(body, parameters: ";keyid=\"p\"")),
                 ("expired", try town.signed(body, parameters: ";created=\(now - 20);expires=\(now - 10);keyid=\"p\"")),
                 ("no moment", try town.signed(body, parameters: ";created=\(now);expires=\"soon\";keyid=\"p\"")),
@@ -204,6 +207,37 @@ struct SignedExchangeTests {
             #expect(try await town.city.owner.one(OneValue("SELECT answer_signature FROM \(kept)", of: String.self)) == reply.field("Signature"))
             let row = try await town.city.owner.one(OneValue("SELECT s::text FROM exchange.signed_answer AS s", of: String.self))
             #expect(!row.contains("Byron"))
+        }
+    }
+
+    @Test("A recorded request is not answered again, also not at the same moment; a nonce is the client's own, and wasted by nobody else")
+    func replay() async throws {
+        try await Town().serve { town, client in
+            let (body, now) = (town.body(), Int(Date().timeIntervalSince1970))
+            let fields = try town.signed(body)
+            let replies = try await withThrowingTaskGroup(of: CityReply.self) { group in
+                for _ in 0..<6 { group.addTask { try await town.send(client, body, fields) } }
+                return try await group.reduce(into: [CityReply]()) { $0.append($1) }
+            }
+            #expect(replies.count { $0.status == 200 } == 1)
+            #expect(replies.count { $0.status == 401 && $0.problem == "signature-invalid" } == 5)
+            #expect(try await town.city.entryCount() == 1)
+            // Signed anew, but with the same nonce.
+            let nonce = "nonce=\"once\""
+            #expect(try await town.send(client, body, try town.signed(body, parameters: ";created=\(now);keyid=\"p\";\(nonce)")).status == 200)
+            #expect(try await town.send(client, body, try town.signed(body, parameters: ";created=\(now - 1);keyid=\"p\";\(nonce)")).status == 401)
+            // Who cannot sign spends nothing.
+            let stranger = P256.Signing.PrivateKey()
+            let other = ";created=\(now);keyid=\"p\";nonce=\"twice\""
+            #expect(try await town.send(client, body, try town.signed(body, parameters: other, by: { try stranger.signature(for: $0).rawRepresentation })).status == 401)
+            #expect(try await town.send(client, body, try town.signed(body, parameters: other)).status == 200)
+            // What no signature needs any more goes.
+            let count = OneValue("SELECT count(*) FROM exchange.request_nonce", of: Int64.self)
+            try await town.city.app.execute("SELECT exchange.remove_past_nonces()")
+            #expect(try await town.city.owner.one(count) == 3)
+            try await town.city.setClock(secondsAhead: 362)
+            try await town.city.app.execute("SELECT exchange.remove_past_nonces()")
+            #expect(try await town.city.owner.one(count) == 0)
         }
     }
 

@@ -106,16 +106,15 @@ struct TakenOverServerTests {
             try await transaction.execute(
                 """
                 INSERT INTO access_log.checkpoint (tree_size, root, frontier, note)
-                VALUES (1, sha256('false'), ARRAY[sha256('false')], 'unsigned')
+                VALUES (2, sha256('false'), ARRAY[sha256('false')], 'unsigned')
                 """)
         }
         _ = try await open.city.app.query(OneValue(open.authorise(UUID()), of: Int64.self))
         #expect(try await sequencer.sequenceOnce() == 1)
         let shown = try #require(try await SignedHead.newest(verifier: signer.verifier, query: open.city.app.query))
-        let commitments = try await open.city.app.query(Commitments(indexes: 0..<2))
         var tree = CompactRange()
-        for commitment in commitments { tree.append(.leaf(CommittedEntry.label.leafData(commitment))) }
-        #expect(shown.tree == tree && tree.size == 2)
+        for leaf in try await open.city.app.query(Leaves(indexes: 0..<3)) { tree.append(.leaf(leaf)) }
+        #expect(shown.tree == tree && tree.size == 3)
     }
 
     @Test("How a session reads literals does not change what is committed to")
@@ -126,7 +125,7 @@ struct TakenOverServerTests {
             do {
                 return try await open.city.appPool(sharedConnections: 1).transaction { transaction -> [[UInt8]] in
                     try await transaction.execute(setting)
-                    throw Undone(commitments: try await transaction.query(OneValue("SELECT commitment FROM access_log.sequence(1)", of: [UInt8].self)))
+                    throw Undone(commitments: try await transaction.query(OneValue("SELECT data FROM access_log.sequence(1)", of: [UInt8].self)))
                 }
             } catch let undone as Undone {
                 return undone.commitments
@@ -143,11 +142,12 @@ struct TakenOverServerTests {
         signer = try Ed25519NoteSigner.generate(name: "log.example/city")
     }
 
-    /// A log that has begun, with one entry that waits for its leaf.
+    /// A log that has begun with the consent's leaf, with one entry that waits for its own.
     private func logged() async throws -> (OpenDoor, Sequencer) {
         let open = try await OpenDoor()
         let sequencer = Sequencer(database: open.city.app, signer: signer, logger: Logger(label: "test"))
         try await sequencer.signEmptyTree()
+        try await sequencer.sequenceOnce()
         _ = try await open.city.app.query(OneValue(open.authorise(UUID()), of: Int64.self))
         return (open, sequencer)
     }

@@ -117,11 +117,33 @@ private actor Receiver {
 
     private(set) var posts: [Post] = []
     private var status: HTTPResponse.Status = .noContent
+    private var isSilent = false
+    /// Posts without an answer yet.
+    private var unanswered: [CheckedContinuation<Void, Never>] = []
+    /// Who waits until there are so many posts.
+    private var awaited: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
 
     func answer(_ status: HTTPResponse.Status) { self.status = status }
 
-    func take(_ post: Post) -> HTTPResponse.Status {
+    /// Takes posts from now on and does not answer them until it is told to.
+    func fallSilent() { isSilent = true }
+
+    func answerAll() {
+        isSilent = false
+        for continuation in unanswered { continuation.resume() }
+        unanswered = []
+    }
+
+    func first(_ count: Int) async {
+        guard posts.count < count else { return }
+        await withCheckedContinuation { awaited.append((count, $0)) }
+    }
+
+    func take(_ post: Post) async -> HTTPResponse.Status {
         posts.append(post)
+        for waiter in awaited where waiter.count == posts.count { waiter.continuation.resume() }
+        awaited.removeAll { $0.count <= posts.count }
+        if isSilent { await withCheckedContinuation { unanswered.append($0) } }
         return status
     }
 
@@ -170,10 +192,10 @@ private struct Town {
     }
 
     /// Somebody shares and stops.
-    func notice() async throws {
+    func notice(_ activity: FixtureActivity? = nil) async throws {
         let resident = try await city.resident()
         try await city.owner.execute("UPDATE web.credential SET expires_at = 'infinity', idle_after = CASE kind WHEN 'session' THEN interval '900 years' END")
-        for kind in ["given", "withdrawn"] { #expect(try await city.decide(kind, care, by: resident) == "recorded") }
+        for kind in ["given", "withdrawn"] { #expect(try await city.decide(kind, activity ?? care, by: resident) == "recorded") }
     }
 
     func set(_ url: String?) async throws { try await WebhookAdministration.set(url, of: "clinic", with: city.owner) }
@@ -298,6 +320,34 @@ struct PostingTests {
             let numbers = try await town.receiver.posts.map { try JSONScanner.scan($0.body)["number"] }
             #expect(Set(numbers.map { "\(String(describing: $0))" }).count == 20)
             #expect(numbers.count == 20)
+        }
+    }
+
+    @Test("A receiver that does not answer holds up its own notices, and no more of them than its share; others are posted to meanwhile")
+    func slowReceiver() async throws {
+        let town = try await Town()
+        let shop = Receiver()
+        let sale = try await town.city.activity(town.city.organisation("shop"), "sale", attributes: ["street"])
+        let share = NoticeDelivery.deliveriesPerOrganisationMax
+        try await town.receiver.serve { slowPort in
+            try await shop.serve { port in
+                try await town.set("http://127.0.0.1:\(slowPort)/stoa")
+                try await WebhookAdministration.set("http://127.0.0.1:\(port)/stoa", of: "shop", with: town.city.owner)
+                await town.receiver.fallSilent()
+                for _ in 0..<share + 2 { try await town.notice() }
+                let delivery = Task { await town.node().run() }
+                await town.receiver.first(share)
+                for count in 1...3 {
+                    try await town.notice(sale)
+                    await shop.first(count)
+                }
+                #expect(await town.receiver.posts.count == share)
+                await town.receiver.answerAll()
+                await town.receiver.first(share + 2)
+                delivery.cancel()
+                await delivery.value
+                #expect(await shop.posts.count == 3)
+            }
         }
     }
 

@@ -290,7 +290,7 @@ struct QuestionTests {
         let town = try await Town.make()
         for statement in [
             "SELECT * FROM questions.question", "SELECT * FROM questions.answer", "DELETE FROM questions.question",
-            "SELECT * FROM questions.questionable('\\x00', gen_random_uuid())", "SELECT * FROM questions.viewed_by_auditor('\\x00', gen_random_uuid())",
+            "SELECT * FROM questions.questionable('\\x00', gen_random_uuid())", "SELECT * FROM access_log.look_of_staff('\\x00', gen_random_uuid(), 'auditor', 'log_view', '1 hour')",
             "SELECT * FROM access_log.told_entry",
         ] as [SQL] {
             await #expect(throws: DatabaseError.self) { try await town.city.app.exclusive { _ = try await $0.execute(statement) } }

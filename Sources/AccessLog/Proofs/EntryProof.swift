@@ -1,5 +1,5 @@
-// The file with which a resident shows, years later and without the city's help, what the log said: the entry itself, and that it is in
-// the tree whose head the log signed. Made here from the database; checked here without one (`stoa verify entry`, /log/verify).
+// The file with which a resident shows, years later and without the city's help, what the log said: the entry itself, or the hash on a receipt, and
+// that it is in the tree whose head the log signed. Made here from the database; checked here without one (`stoa verify entry`, /log/verify).
 import Foundation
 public import TransparencyLog
 
@@ -13,13 +13,20 @@ public enum EntryProofFault: Error, Hashable, Sendable {
     case cosignatureInvalid
     /// Entry, salt, place or path are not those that the head covers: one of them was changed.
     case notIncluded
-    /// It proves something, but no access entry that this program can read.
+    /// It proves something, but nothing that this program can read.
     case unreadable
 }
 
 /// An entry that stands: it is in the log, at this place, word for word.
 public struct ProvenEntry: Sendable {
-    let entry: CommittedEntry
+    /// What the log says.
+    enum Content: Sendable {
+        case entry(CommittedEntry)
+        /// The SHA-256 of what another slice keeps.
+        case fingerprint(LeafKind, [UInt8])
+    }
+
+    let content: Content
     /// The leaf's place in the tree, from 0.
     public let index: Int
     /// Leaves in the tree that the head covers.
@@ -31,7 +38,8 @@ public struct ProvenEntry: Sendable {
 
     /// Checks a file, offline.
     /// - Parameters:
-    ///   - file: a `.tlog-proof` of `GET /access-log/{entry}/proof`. Its lines may end as Windows and mail end them, in CR LF.
+    ///   - file: a `.tlog-proof` of `GET /access-log/{entry}/proof` or `GET /consents/{id}/receipt/proof`. Its lines may end as Windows and mail end
+    ///     them, in CR LF.
     ///   - log: the log's key, from somewhere trusted.
     ///   - known: keys of witnesses, from somewhere trusted.
     /// - Throws: the first ``EntryProofFault``.
@@ -46,13 +54,15 @@ public struct ProvenEntry: Sendable {
         } catch {
             throw .malformed(line: nil)
         }
-        let label = CommittedEntry.label.bytes
-        guard proof.extra.starts(with: label), proof.extra.count > label.count + Commitment.saltBytes else { throw .unreadable }
-        let salt = Array(proof.extra[label.count..<label.count + Commitment.saltBytes])
-        let canonical = Array(proof.extra[(label.count + Commitment.saltBytes)...])
+        guard let kind = LeafKind.allCases.first(where: { proof.extra.starts(with: $0.label.bytes) }),
+            proof.extra.count > kind.label.bytes.count + Commitment.saltBytes
+        else { throw .unreadable }
+        let saltEnd = kind.label.bytes.count + Commitment.saltBytes
+        let salt = Array(proof.extra[kind.label.bytes.count..<saltEnd])
+        let said = Array(proof.extra[saltEnd...])
         let head: Checkpoint
         do {
-            let commitment = try Commitment(label: CommittedEntry.label, salt: salt, canonicalEntry: canonical)
+            let commitment = try Commitment(label: kind.label, salt: salt, canonicalEntry: said)
             head = try proof.verify(leaf: .leaf(commitment.leafData), log: log)
         } catch LogProofError.headNotSigned {
             throw .headNotSigned
@@ -60,8 +70,8 @@ public struct ProvenEntry: Sendable {
             throw .notIncluded
         }
         do { witnesses = try proof.witnesses(among: known) } catch { throw .cosignatureInvalid }
-        guard let entry = CommittedEntry(canonicalBytes: canonical) else { throw .unreadable }
-        self.entry = entry
+        guard let content = Content(kind, said) else { throw .unreadable }
+        self.content = content
         index = proof.index
         treeSize = head.size
         origin = head.origin
@@ -75,6 +85,18 @@ public struct ProvenEntry: Sendable {
             bytes.append(byte)
         }
         return bytes
+    }
+}
+
+extension ProvenEntry.Content {
+    fileprivate init?(_ kind: LeafKind, _ said: [UInt8]) {
+        if kind == .accessEntry {
+            guard let entry = CommittedEntry(canonicalBytes: said) else { return nil }
+            self = .entry(entry)
+        } else {
+            guard said.count == MerkleHash.byteCount else { return nil }
+            self = .fingerprint(kind, said)
+        }
     }
 }
 

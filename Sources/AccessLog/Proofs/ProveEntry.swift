@@ -25,12 +25,22 @@ struct ProveEntry: Sendable {
     func perform(entries: AccessEntries, database: Database, heads: LogHeads) async throws -> String {
         try await entries.logView(of: credential)
         guard let own = try await database.optional(OwnEntry(credential: credential, entry: entry)) else { throw NoEntryProof.noSuchEntry }
-        guard let index = own.leafIndex.map({ Int($0) }), let head = try await heads.over(leaf: index) else { throw NoEntryProof.notInTreeYet }
-        let path = try await StoredTree(database: database).inclusionProof(of: index, size: head.tree.size)
         let opening = CommittedEntry.opening(salt: own.salt, canonicalBytes: own.canonical)
+        guard let index = own.leafIndex, let file = try await heads.proof(opening: opening, leaf: Int(index)) else { throw NoEntryProof.notInTreeYet }
+        return file
+    }
+}
+
+extension LogHeads {
+    /// The file that shows that a leaf is in the log, for whoever may have what opens it.
+    /// - Parameter opening: what its commitment is the SHA-256 of: label, salt, and the entry's bytes or the record's hash.
+    /// - Returns: nil while no head covers the leaf.
+    public func proof(opening: [UInt8], leaf index: Int) async throws -> String? {
+        guard let head = try await over(leaf: index) else { return nil }
+        let path = try await StoredTree(database: database).inclusionProof(of: index, size: head.tree.size)
         let file = LogProof(extra: opening, index: index, path: path, checkpoint: head.note.description).description
         // The server reads its own words once: what does not stand is our fault, never the resident's surprise.
-        _ = try ProvenEntry(checking: file.utf8, log: heads.verifier, witnesses: heads.witnesses)
+        _ = try ProvenEntry(checking: file.utf8, log: verifier, witnesses: witnesses)
         return file
     }
 }

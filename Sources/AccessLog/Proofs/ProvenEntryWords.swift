@@ -28,19 +28,28 @@ struct VerifyEntryPage: PageModel {
 
 /// An entry that stands.
 struct ProvenEntryView: ViewModel {
-    var entry: EntryView
+    /// One of the two.
+    var entry: EntryView?
+    var fingerprint: FingerprintView?
     var place: String
     /// Who else stands behind the head; nil where the log has no witnesses.
     var witnessed: String?
 
-    static let fields: Fields<Self> = ["entry": .model(\.entry), "place": .text(\.place), "witnessed": .optionalText(\.witnessed)]
+    static let fields: Fields<Self> = [
+        "entry": .optional(\.entry), "fingerprint": .optional(\.fingerprint), "place": .text(\.place), "witnessed": .optionalText(\.witnessed),
+    ]
 
     /// - Parameter knownCount: how many witnesses' keys the proof was checked with.
     init(_ proven: ProvenEntry, of knownCount: Int, context: some PageContext) {
-        let said = proven.entry
-        entry = EntryView(AccessEntry(said, leafIndex: proven.index, city: context.text("log.city")), context: context)
-        if said.refusal == nil, said.legalBasis == "consent" {
-            entry.ground = context.text("log.verify.consent", ["event": said.consentEventID?.uuidString.lowercased() ?? ""])
+        switch proven.content {
+        case .entry(let said):
+            var view = EntryView(AccessEntry(said, leafIndex: proven.index, city: context.text("log.city")), context: context)
+            if said.refusal == nil, said.legalBasis == "consent" {
+                view.ground = context.text("log.verify.consent", ["event": said.consentEventID?.uuidString.lowercased() ?? ""])
+            }
+            entry = view
+        case .fingerprint(let kind, let hash):
+            fingerprint = FingerprintView(says: context.text("log.verify.fingerprint.\(kind.rawValue)"), fingerprint: hexadecimal(hash))
         }
         place = context.text(
             "log.verify.place",
@@ -50,6 +59,14 @@ struct ProvenEntryView: ViewModel {
             ? context.text("log.verify.unwitnessed")
             : context.text("log.verify.witnessed", count: proven.witnesses.count, ["names": context.format.list(proven.witnesses.map(\.name))])
     }
+}
+
+/// What the log knows by its hash alone.
+struct FingerprintView: ViewModel {
+    var says: String
+    var fingerprint: String
+
+    static let fields: Fields<Self> = ["says": .text(\.says), "fingerprint": .text(\.fingerprint)]
 }
 
 extension AccessEntry {
@@ -69,13 +86,32 @@ extension AccessEntry {
 }
 
 extension ProvenEntry {
-    /// What the entry says, a line each, in English. What others typed is shown without control characters: a terminal would obey them.
+    /// What the log says, a line each, in English. What others typed is shown without control characters: a terminal would obey them.
     public var lines: [String] {
+        facts.compactMap { name, value in
+            guard let value else { return nil }
+            let visible = value.unicodeScalars.filter { $0.properties.generalCategory != .control && $0.properties.generalCategory != .format }
+            return name.padding(toLength: 16, withPad: " ", startingAt: 0) + String(String.UnicodeScalarView(visible))
+        }
+    }
+
+    private var facts: [(String, String?)] {
+        switch content {
+        case .entry(let entry): Self.facts(of: entry)
+        case .fingerprint(let kind, let hash):
+            [
+                ("What", kind.words), ("SHA-256", hexadecimal(hash)),
+                ("Compare with", kind == .consentEvent ? "stoa:chain of the receipt" : nil),
+            ]
+        }
+    }
+
+    private static func facts(of entry: CommittedEntry) -> [(String, String?)] {
         let organisation = entry.organisationID.map { $0 == "city" ? "the city" : $0 }
         let actor = [entry.actorKind, organisation, entry.clientID.map { "client \($0)" }, "as \(entry.actorRole)", "(\(entry.actorID))"]
         let subject = entry.subjectID.map { "resident \($0.uuidString.lowercased()), entry number \(entry.subjectNumber ?? 0) about them" }
         let ground = [entry.legalBasis, entry.law, entry.consentEventID.map { "consent event \($0.uuidString.lowercased())" }]
-        let facts: [(String, String?)] = [
+        return [
             ("Number", entry.id.uuidString.lowercased()),
             ("When", RFC3339.text(entry.at)),
             ("What", "\(entry.operation), \(entry.outcome)"),
@@ -89,10 +125,5 @@ extension ProvenEntry {
             ("On a list of", entry.count.map { "\($0) people" }),
             ("In emergency", entry.breakGlass.map { "declared by entry \($0.uuidString.lowercased())" }),
         ]
-        return facts.compactMap { name, value in
-            guard let value else { return nil }
-            let visible = value.unicodeScalars.filter { $0.properties.generalCategory != .control && $0.properties.generalCategory != .format }
-            return name.padding(toLength: 16, withPad: " ", startingAt: 0) + String(String.UnicodeScalarView(visible))
-        }
     }
 }

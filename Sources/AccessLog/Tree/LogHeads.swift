@@ -11,7 +11,7 @@ public struct LogHeads: Sendable {
     /// Heads of each witness that are looked at: those of that minute, and some for rounds that follow one another faster.
     static let headsPerWitness = 15
 
-    private let database: Database
+    let database: Database
     /// The log's key.
     let verifier: Ed25519NoteVerifier
     /// The keys of its witnesses.

@@ -9,7 +9,7 @@ public import TransparencyLog
 
 /// The loop from the queue to signed checkpoints.
 public struct Sequencer: Sendable {
-    /// Entries in one batch: some 40 ms of work, so that a checkpoint is never long in coming.
+    /// Entries in one batch, and records: some 40 ms of work, so that a checkpoint is never long in coming.
     public static let entriesPerBatchMax = 1000
     /// How long an idle sequencer waits. An entry is integrated and signed within one second.
     public static let idleWait = Duration.milliseconds(250)
@@ -58,7 +58,7 @@ public struct Sequencer: Sendable {
         }
     }
 
-    /// Takes one batch. Returns how many entries got their leaf: 0 when none waited, another node is at it, or none may be signed now.
+    /// Takes one batch. Returns how many entries and records got their leaf: 0 when none waited, another node is at it, or none may be signed now.
     @discardableResult
     public func sequenceOnce() async throws -> Int {
         try await work(try await database.one(LogState()))
@@ -82,7 +82,7 @@ public struct Sequencer: Sendable {
             let head = try await SignedHead.newest(verifier: signer.verifier) { try await transaction.query($0) }
             var tree = head?.tree ?? CompactRange()
             try await Self.append(to: &tree, upTo: first.index, in: transaction)
-            for leaf in leaves { tree.append(.leaf(CommittedEntry.label.leafData(leaf.commitment))) }
+            for leaf in leaves { tree.append(.leaf(leaf.data)) }
             let note = try Checkpoint(origin: origin, size: tree.size, root: tree.root).signed(by: [signer])
             try await transaction.execute(
                 """
@@ -97,9 +97,9 @@ public struct Sequencer: Sendable {
     private static func append(to tree: inout CompactRange, upTo firstOfBatch: Int64, in transaction: Transaction) async throws {
         while tree.size < Int(firstOfBatch) {
             let end = min(firstOfBatch, Int64(tree.size + entriesPerBatchMax))
-            let commitments = try await transaction.query(Commitments(indexes: Int64(tree.size)..<end))
-            guard Int64(tree.size + commitments.count) == end else { throw SequencerError.leavesAreMissing(from: tree.size) }
-            for commitment in commitments { tree.append(.leaf(CommittedEntry.label.leafData(commitment))) }
+            let leaves = try await transaction.query(Leaves(indexes: Int64(tree.size)..<end))
+            guard Int64(tree.size + leaves.count) == end else { throw SequencerError.leavesAreMissing(from: tree.size) }
+            for leaf in leaves { tree.append(.leaf(leaf)) }
         }
     }
 

@@ -30,9 +30,9 @@ struct StoredTree: Sendable {
     /// The data of the leaves under a tile of level 0: label and commitment.
     func leaves(of tile: Tile) async throws -> [[UInt8]] {
         let range = Int64(tile.hashIndexes.lowerBound)..<Int64(tile.hashIndexes.upperBound)
-        let commitments = try await database.query(Commitments(indexes: range))
-        guard commitments.count == tile.width else { throw StoredTreeError.incomplete(tile) }
-        return commitments.map(CommittedEntry.label.leafData)
+        let leaves = try await database.query(Leaves(indexes: range))
+        guard leaves.count == tile.width else { throw StoredTreeError.incomplete(tile) }
+        return leaves
     }
 
     /// The proof that a leaf is in the tree of the first `size` leaves (RFC 6962 §2.1.1).

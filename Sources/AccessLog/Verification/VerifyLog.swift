@@ -56,6 +56,7 @@ public struct LogVerifier: Sendable {
             try await work.checkTileCount(on: transaction)
             try await checkChains(on: transaction, &work.result)
             try await checkEntriesWithoutLeaf(on: transaction, &work.result)
+            try await RecordVerification(transaction).check(&work.result)
             work.result.findings += try await transaction.query(StandingHalts()).map(\.description)
             return work.result
         }
@@ -115,7 +116,7 @@ private struct VerificationWork {
         }
         nextIndex = leaf.index + 1
         checkCommitment(leaf)
-        let hash = MerkleHash.leaf(CommittedEntry.label.leafData(leaf.commitment))
+        let hash = MerkleHash.leaf(leaf.kind.label.leafData(leaf.commitment))
         tree.append(hash)
         if !hasGap { fillTiles(with: hash, level: 0) }
         checkRoot(at: tree.size)
@@ -156,13 +157,17 @@ private struct VerificationWork {
     }
 
     private mutating func checkCommitment(_ leaf: LeafRow) {
-        guard let (entry, salt) = leaf.entry else {
+        let committed: Commitment?
+        switch leaf.content {
+        case .gone:
             result.erasedCount += 1
-            if !leaf.isErasureRecorded { result.findings.append("The entry of leaf \(leaf.index) is gone without a recorded erasure.") }
+            if !leaf.isErasureRecorded { result.findings.append("The \(leaf.kind.words) of leaf \(leaf.index) is gone without a recorded erasure.") }
             return
+        case .entry(let entry, let salt): committed = try? entry.commitment(salt: salt)
+        case .record(let kind, let hash, let salt): committed = try? Commitment(label: kind.label, salt: salt, canonicalEntry: hash)
         }
-        if (try? entry.commitment(salt: salt).leafData) != CommittedEntry.label.leafData(leaf.commitment) {
-            result.findings.append("The entry of leaf \(leaf.index) is not what was committed to.")
+        if committed?.leafData != leaf.kind.label.leafData(leaf.commitment) {
+            result.findings.append("The \(leaf.kind.words) of leaf \(leaf.index) is not what was committed to.")
         }
     }
 

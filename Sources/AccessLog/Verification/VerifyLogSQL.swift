@@ -38,7 +38,8 @@ private let links: SQL = """
     WITH link AS (
         SELECT l.index, l.subject_number AS number, l.commitment, l.previous_commitment AS previous, e.subject_id,
             e.id IS NULL AS is_erased
-        FROM access_log.leaf AS l LEFT JOIN access_log.entry AS e ON e.id = l.entry_id)
+        FROM access_log.leaf AS l LEFT JOIN access_log.entry AS e ON e.id = l.entry_id
+        WHERE l.kind = 'access_entry')
     """
 
 /// Entries about somebody that have no number, or a number that another one has as well.
@@ -196,14 +197,20 @@ struct CountTiles: Query {
     func decode(_ row: inout RowReader) throws -> Int64 { try row.next() }
 }
 
-/// A leaf with the entry that it stands for, unless that was erased.
+/// A leaf with what it stands for.
 struct LeafRow: Sendable {
+    enum Content: Sendable {
+        case entry(CommittedEntry, salt: [UInt8])
+        case record(LeafKind, hash: [UInt8], salt: [UInt8])
+        /// Erased, let us hope.
+        case gone
+    }
+
     let index: Int64
     let commitment: [UInt8]
-    let subjectNumber: Int64?
-    let previousCommitment: [UInt8]?
     let isErasureRecorded: Bool
-    let entry: (entry: CommittedEntry, salt: [UInt8])?
+    let kind: LeafKind
+    let content: Content
 }
 
 struct LeafPage: Query {
@@ -212,11 +219,12 @@ struct LeafPage: Query {
 
     var sql: SQL {
         """
-        SELECT l.index, l.commitment, l.subject_number, l.previous_commitment, x.entry_id IS NOT NULL,
+        SELECT l.index, l.commitment, l.subject_number, l.previous_commitment, x.entry_id IS NOT NULL, l.kind, r.kind, r.content_hash, r.salt,
             e.id, e.at, e.subject_id, e.actor_kind, e.actor_id, e.actor_role, e.organisation_id, e.client_id, e.operation, e.attributes,
             e.purpose, e.legal_basis, e.law, e.consent_event_id, e.case_reference, e.outcome, e.refusal, e.salt, e.count, e.break_glass
         FROM access_log.leaf AS l
         LEFT JOIN access_log.entry AS e ON e.id = l.entry_id
+        LEFT JOIN access_log.record AS r ON r.id = l.entry_id
         LEFT JOIN access_log.erasure AS x ON x.entry_id = l.entry_id
         WHERE l.index >= \(from) ORDER BY l.index LIMIT \(count)
         """
@@ -228,15 +236,18 @@ struct LeafPage: Query {
         let subjectNumber = try row.next(Int64?.self)
         let previous = try row.next([UInt8]?.self)
         let isErasureRecorded = try row.next(Bool.self)
-        return LeafRow(
-            index: index, commitment: commitment, subjectNumber: subjectNumber, previousCommitment: previous,
-            isErasureRecorded: isErasureRecorded, entry: try entry(&row, subjectNumber, previous))
+        // A kind that there is not was written in by hand: as an entry the leaf stands for nothing.
+        let kind = LeafKind(rawValue: try row.next()) ?? .accessEntry
+        let record = (kind: try row.next(String?.self), hash: try row.next([UInt8]?.self), salt: try row.next([UInt8]?.self))
+        var content = try entry(&row, subjectNumber, previous)
+        if let recordKind = record.kind.flatMap({ LeafKind(rawValue: $0) }), let hash = record.hash, let salt = record.salt {
+            content = .record(recordKind, hash: hash, salt: salt)
+        }
+        return LeafRow(index: index, commitment: commitment, isErasureRecorded: isErasureRecorded, kind: kind, content: content)
     }
 
-    /// The entry's columns, nil where it was erased: then each of them is null.
-    private func entry(
-        _ row: inout RowReader, _ subjectNumber: Int64?, _ previous: [UInt8]?
-    ) throws -> (entry: CommittedEntry, salt: [UInt8])? {
+    /// The entry's columns: where it was erased, each of them is null.
+    private func entry(_ row: inout RowReader, _ subjectNumber: Int64?, _ previous: [UInt8]?) throws -> LeafRow.Content {
         let id = try row.next(UUID?.self)
         let at = try row.next(Date?.self)
         let subjectID = try row.next(UUID?.self)
@@ -253,12 +264,12 @@ struct LeafPage: Query {
         let breakGlass = try row.next(UUID?.self)
         guard let id, let at, let actorKind = actor.kind, let actorID = actor.id, let actorRole = actor.role, let operation, let attributes,
             let purpose, let outcome, let salt
-        else { return nil }
+        else { return .gone }
         let entry = CommittedEntry(
             id: id, at: at, subjectID: subjectID, actorKind: actorKind, actorID: actorID, actorRole: actorRole, organisationID: organisationID,
             clientID: clientID, operation: operation, attributes: attributes, purpose: purpose, legalBasis: legalBasis, law: law,
             consentEventID: consentEventID, caseReference: caseReference, outcome: outcome, refusal: refusal, subjectNumber: subjectNumber,
             previousCommitment: previous, count: count.map(Int64.init), breakGlass: breakGlass)
-        return (entry, salt)
+        return .entry(entry, salt: salt)
     }
 }

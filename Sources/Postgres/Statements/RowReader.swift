@@ -29,6 +29,26 @@ public struct RowReader {
         }
     }
 
+    /// The next column as one of the words that a type knows.
+    /// - Throws: `DatabaseError.decoding`, also for a word that it does not know.
+    public mutating func next<Word: RawRepresentable<String>>(word _: Word.Type = Word.self) throws -> Word {
+        let index = column
+        guard let word = Word(rawValue: try next(String.self)) else {
+            throw DatabaseError.decoding(column: name(index), reason: "is a word that this server does not know")
+        }
+        return word
+    }
+
+    /// The same; nil for NULL.
+    public mutating func next<Word: RawRepresentable<String>>(word _: Word?.Type) throws -> Word? {
+        let index = column
+        guard column < columns, bytes(index) != nil else {
+            _ = try next(String?.self)
+            return nil
+        }
+        return try next(word: Word.self)
+    }
+
     /// Passes over columns that this row does not need.
     public mutating func skip(_ count: Int = 1) {
         column += Int32(clamping: count)

@@ -86,9 +86,9 @@ struct VerifyLogCommand: AsyncParsableCommand {
 /// `stoa verify entry`
 struct VerifyEntryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "entry", abstract: "Checks the proof of one access entry and prints what the entry says.",
+        commandName: "entry", abstract: "Checks the proof of one access entry, or of the decision on a receipt, and prints what the log says.",
         discussion: """
-            FILE is what a resident downloads beside an entry (.tlog-proof). Nothing else is asked: no server, no database, no settings. The
+            FILE is what a resident downloads beside an entry or a receipt (.tlog-proof). Nothing else is asked: no server, no database, no settings. The
             verifier key is the one that the city publishes (`stoa log vkey`); take it from somewhere other than the file, and likewise the keys of
             witnesses: each that signed the head has seen, apart from the city, that the log only grew. Exit status 1 when the entry does not stand.
             """)
@@ -120,7 +120,7 @@ extension EntryProofFault {
         case .cosignatureInvalid: "a signature of one of the witnesses does not fit the head."
         case .headNotSigned: "the head in the proof is not signed by this verifier key."
         case .notIncluded: "the entry, its salt, its place or the path to the root was changed."
-        case .unreadable: "the proof is of something other than an access entry that this version reads."
+        case .unreadable: "the proof is of something that this version does not read."
         }
     }
 }

@@ -59,6 +59,11 @@ extension Response {
         json(bytes: body.serialised(), status: status, headers: headers)
     }
 
+    /// A page of a list out of value trees, in the shape of ``CursorList``.
+    public static func list(_ items: [JSONValue], next: String? = nil) -> Response {
+        json(["items": .array(items), "next_cursor": next.map { .string($0) } ?? .null])
+    }
+
     private static func json(bytes: some Sequence<UInt8>, status: HTTPResponse.Status, headers: HTTPFields) -> Response {
         var headers = headers
         headers[.contentType] = "application/json"
