@@ -111,14 +111,6 @@ CREATE FUNCTION identity.register_account(
 ALTER FUNCTION identity.register_account(uuid, uuid, text, text, text, text[], bytea[], text, bytea, text[], bytea[]) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION identity.register_account(uuid, uuid, text, text, text, text[], bytea[], text, bytea, text[], bytea[]) TO stoa_app;
 
--- Which of these names open an account or belong to staff: nobody else can have them.
-CREATE FUNCTION identity.taken_names(name_hmacs bytea[]) RETURNS SETOF bytea
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
-        SELECT n.hmac FROM identity.sign_in_name AS n WHERE n.hmac = ANY (taken_names.name_hmacs);
-    END;
-ALTER FUNCTION identity.taken_names(bytea[]) OWNER TO stoa_door;
-
 -- How long an address waits after so many failures in a row, in minutes. Five are free, for somebody who tries the passwords they know; then
 -- every failure costs more, up to an hour (SP 800-63B-4 §3.2.2): some 25 guesses a day.
 CREATE FUNCTION identity.wait_minutes(failures integer) RETURNS integer
@@ -210,7 +202,7 @@ BEGIN
 END
 $$;
 ALTER FUNCTION identity.begin_registration(bytea, integer, integer) OWNER TO stoa_door;
-GRANT EXECUTE ON FUNCTION identity.taken_names(bytea[]), identity.begin_sign_in(bytea, bytea), identity.begin_registration(bytea, integer, integer)
+GRANT EXECUTE ON FUNCTION identity.begin_sign_in(bytea, bytea), identity.begin_registration(bytea, integer, integer)
     TO stoa_app;
 
 REVOKE CREATE ON SCHEMA identity FROM stoa_door;

@@ -312,7 +312,7 @@ public struct EntryView: ViewModel {
 
 /// The reasons of `access_log.staff_reason`, which have a text each.
 let staffReasons: Set<String> = [
-    "identity_proofing", "application", "correction", "complaint", "assistance", "question", "break_glass_review", "anomaly", "protection",
+    "identity_proofing", "application", "correction", "complaint", "assistance", "letter", "question", "break_glass_review", "anomaly", "protection",
 ]
 
 /// The kinds of data of `register.attribute`, and what payouts hold (migrations/0035), which have a text each.

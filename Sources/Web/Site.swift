@@ -174,6 +174,9 @@ public final class Site {
         staffTaskSources.append(source)
     }
 
+    /// The texts by language, for what is written beside the requests.
+    public var catalogues: [Language: Catalogue] { files.catalogues }
+
     /// Adds a part to what residents can take with them.
     public func addOwnData(_ part: OwnDataPart) {
         ownData.append(part)
