@@ -56,7 +56,7 @@ CREATE TRIGGER evidence_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON identi
 -- whether the name exists or not. From one address the waits grow; over all addresses a hundred in a row close that factor and no other.
 CREATE TABLE identity.address_failures (
     subject bytea NOT NULL CHECK (octet_length(subject) IN (16, 32)),
-    factor text NOT NULL CHECK (factor IN ('password', 'totp', 'code_sheet', 'recovery_codes')),
+    factor text NOT NULL CHECK (factor IN ('password', 'totp', 'code_sheet', 'recovery_codes', 'letter_code')),
     address_hmac bytea NOT NULL CHECK (octet_length(address_hmac) = 32),
     failures integer NOT NULL CHECK (failures > 0),
     last_at timestamptz NOT NULL,
@@ -67,7 +67,7 @@ CREATE INDEX address_failures_last ON identity.address_failures (last_at);
 
 CREATE TABLE identity.factor_failures (
     subject bytea NOT NULL CHECK (octet_length(subject) IN (16, 32)),
-    factor text NOT NULL CHECK (factor IN ('password', 'totp', 'code_sheet', 'recovery_codes')),
+    factor text NOT NULL CHECK (factor IN ('password', 'totp', 'code_sheet', 'recovery_codes', 'letter_code')),
     -- In a row, since the last time that it was right (SP 800-63B-4 §3.2.2 allows no more than 100).
     failures integer NOT NULL DEFAULT 0 CHECK (failures BETWEEN 0 AND 100),
     last_at timestamptz NOT NULL DEFAULT public.stoa_now(),

@@ -16,7 +16,7 @@ CREATE TABLE web.credential (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     -- AAL of NIST SP 800-63-4, and what earned it in a session: what was shown first and when it was last shown; and second, where there was a second.
     authenticator_assurance smallint NOT NULL CHECK (authenticator_assurance BETWEEN 1 AND 3),
-    first_factor text CHECK (first_factor IN ('password', 'passkey', 'recovery_code')),
+    first_factor text CHECK (first_factor IN ('password', 'passkey', 'recovery_code', 'letter_code')),
     authenticated_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     second_factor text CHECK (second_factor IN ('totp', 'code_sheet', 'recovery_codes', 'passkey')),
     second_factor_at timestamptz,

@@ -23,6 +23,7 @@ BEGIN
 
     DELETE FROM delivery.outgoing AS o WHERE o.resident_id = ANY (rows_of_person);
     DELETE FROM identity.address AS d USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND d.account_id = a.id;
+    DELETE FROM identity.letter_code AS c USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND c.account_id = a.id;
     DELETE FROM delivery.preference AS p USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND p.account_id = a.id;
     DELETE FROM delivery.letter_fallback AS f USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND f.account_id = a.id;
     DELETE FROM register.data_key AS k WHERE k.resident_id = ANY (rows_of_person);

@@ -299,16 +299,16 @@ END
 $$;
 ALTER FUNCTION identity.own_key(bytea) OWNER TO stoa_door;
 
--- Tells the proven addresses of an account, but for one, that its addresses were changed.
-CREATE FUNCTION identity.tell_addresses(account uuid, but_not uuid) RETURNS void
+-- Tells the proven addresses of an account, but for one, what happened to it.
+CREATE FUNCTION identity.tell_addresses(account uuid, template text, but_not uuid) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM delivery.put(gen_random_uuid(), d.holder_id, CASE d.kind WHEN 'email' THEN 'email' ELSE 'sms' END, 'address_changed', a.language, d.sealed_value, NULL, NULL)
+    PERFORM delivery.put(gen_random_uuid(), d.holder_id, CASE d.kind WHEN 'email' THEN 'email' ELSE 'sms' END, tell_addresses.template, a.language, d.sealed_value, NULL, NULL)
         FROM identity.address AS d JOIN identity.account AS a ON a.id = d.account_id
         WHERE d.account_id = tell_addresses.account AND d.verified_at IS NOT NULL AND d.id IS DISTINCT FROM tell_addresses.but_not;
 END
 $$;
-ALTER FUNCTION identity.tell_addresses(uuid, uuid) OWNER TO stoa_door;
+ALTER FUNCTION identity.tell_addresses(uuid, text, uuid) OWNER TO stoa_door;
 
 -- Adds an address to the session's account, or asks for another code for one that is not proven, and sends the code. An address that is another account's gets no code: its
 -- account is told, once a day, and whoever asked is told nothing else than otherwise. Outcomes: sent, already_verified (the account's own), too_many_codes,
@@ -398,7 +398,7 @@ BEGIN
     DELETE FROM identity.address_code AS c WHERE c.address_id = verify_address.address;
     INSERT INTO identity.sign_in_name (hmac, kind, account_id) VALUES (sent.hmac, sent.kind, me.account_id) ON CONFLICT (hmac) DO NOTHING;
     IF NOT FOUND THEN RETURN; END IF;
-    PERFORM identity.tell_addresses(me.account_id, verify_address.address);
+    PERFORM identity.tell_addresses(me.account_id, 'address_changed', verify_address.address);
     UPDATE identity.address AS d SET verified_at = public.stoa_now(),
             is_primary = NOT EXISTS (SELECT FROM identity.address AS o WHERE o.account_id = me.account_id AND o.kind = sent.kind AND o.is_primary)
         WHERE d.id = verify_address.address;
@@ -437,7 +437,7 @@ BEGIN
         WHERE d.id = prefer_address.address AND d.account_id = me.account_id AND d.verified_at IS NOT NULL;
     IF NOT FOUND THEN RETURN 'address_unknown'; END IF;
     IF chosen.is_primary THEN RETURN 'unchanged'; END IF;
-    PERFORM identity.tell_addresses(me.account_id, prefer_address.address);
+    PERFORM identity.tell_addresses(me.account_id, 'address_changed', prefer_address.address);
     UPDATE identity.address AS d SET is_primary = false WHERE d.account_id = me.account_id AND d.kind = chosen.kind AND d.is_primary;
     UPDATE identity.address AS d SET is_primary = true WHERE d.id = prefer_address.address;
     PERFORM identity.keep_contact(me.account_id, chosen.kind);
@@ -461,7 +461,7 @@ BEGIN
     IF NOT FOUND THEN RETURN 'address_unknown'; END IF;
     IF chosen.verified_at IS NOT NULL THEN
         IF NOT EXISTS (SELECT FROM identity.sign_in_name AS n WHERE n.account_id = me.account_id AND n.hmac <> chosen.hmac) THEN RETURN 'last_name'; END IF;
-        PERFORM identity.tell_addresses(me.account_id, NULL);
+        PERFORM identity.tell_addresses(me.account_id, 'address_changed', NULL);
         DELETE FROM identity.sign_in_name AS n WHERE n.hmac = chosen.hmac AND n.account_id = me.account_id;
     END IF;
     DELETE FROM identity.address AS d WHERE d.id = chosen.id;

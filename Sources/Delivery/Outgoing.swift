@@ -26,12 +26,19 @@ public enum OutgoingTemplate: String, Sendable, CaseIterable {
     case addressInUse = "address_in_use"
     /// An address of the account was added, preferred or removed.
     case addressChanged = "address_changed"
+    /// The `code` that stands in for a lost password.
+    case recovery
+    /// Such a letter was asked for.
+    case recoveryAsked = "recovery_asked"
+    /// Its code was used.
+    case recoveryUsed = "recovery_used"
 
     /// The ways that it has words for.
     var channels: [OutgoingChannel] {
         switch self {
         case .news: [.email, .sms, .letter]
-        case .addressCode, .addressInUse, .addressChanged: [.email, .sms]
+        case .recovery: [.letter]
+        case .addressCode, .addressInUse, .addressChanged, .recoveryAsked, .recoveryUsed: [.email, .sms]
         }
     }
 }

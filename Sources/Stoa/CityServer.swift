@@ -133,6 +133,7 @@ private func removeEnded(from database: Database) async throws {
     try await database.execute("SELECT exchange.remove_past_nonces()")
     try await database.execute("SELECT delivery.remove_done()")
     try await database.execute("SELECT identity.remove_unproven()")
+    try await database.execute("SELECT identity.remove_old_letters()")
     try await ConsentJanitor.recordExpiries(in: database)
     try await LedgerJanitor.expireHolds(in: database)
     try await DisputeEscalation.run(in: database)
