@@ -144,7 +144,7 @@ let package = Package(
         tests("Exchange", ["City", "Outgoing", "TestSupport", "Postgres", "Primitives", "Register", "AccessLog", "TransparencyLog", "Web", "Consent", hummingbird, hummingbirdTesting, crypto, httpTypes, nio, logging]),
         tests("Catalogue", ["City", "TestSupport", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("AccessLog", ["City", "TestSupport", "Postgres", "Primitives", "Register", "TransparencyLog", "Web", "Witness", hummingbirdTesting, crypto, httpTypes, nio, logging]),
-        tests("Identity", ["Authenticator", "City", "Delivery", "TestSupport", "Messages", "Postgres", "Primitives", "Register", "Web", "WebAuthn", crypto, hummingbirdTesting, logging, httpTypes]),
+        tests("Identity", ["Authenticator", "AccessLog", "City", "Delivery", "TestSupport", "Messages", "Postgres", "Primitives", "Register", "Web", "WebAuthn", crypto, hummingbirdTesting, logging, httpTypes]),
         tests("Delivery", ["City", "AccessLog", "Postgres", "Primitives", "Register", "TestSupport", "Web", hummingbird, hummingbirdTesting, httpTypes, nio, nioPosix, logging]),
         tests("Messages", ["City", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("DataExport", ["City", "AccessLog", "Consent", "Ledger", "Messages", "Payments", "Questions", "Register", "TransparencyLog", "Postgres", "Primitives", "Web", hummingbirdTesting, crypto, httpTypes]),

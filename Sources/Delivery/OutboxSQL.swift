@@ -33,7 +33,7 @@ struct TakeMessages: Query {
         TakenMessage(
             id: OutgoingID(try row.next(UUID.self)), attempt: try row.next(), channel: try row.next(), template: try row.next(), language: try row.next(),
             sealedRecipient: try row.next(), sealedParameters: try row.next(),
-            key: SealingKey(holderID: ResidentID(try row.next(UUID.self)), keyID: try row.next(), wrappedKey: try row.next()))
+            key: try SealingKey(&row))
     }
 }
 

@@ -59,7 +59,7 @@ struct PrintLetter: Query {
 
     func decode(_ row: inout RowReader) throws -> Row {
         Row(
-            sealedParameters: try row.next(), key: SealingKey(holderID: ResidentID(try row.next(UUID.self)), keyID: try row.next(), wrappedKey: try row.next()))
+            sealedParameters: try row.next(), key: try SealingKey(&row))
     }
 }
 
@@ -79,9 +79,6 @@ struct PostLetter: Query {
     var sql: SQL { "SELECT delivery.post_letter(\(credential.bytes), \(letter.uuid))" }
 
     func decode(_ row: inout RowReader) throws -> PostLetterOutcome {
-        guard let outcome = PostLetterOutcome(rawValue: try row.next()) else {
-            throw DatabaseError.decoding(column: "post_letter", reason: "is no outcome that this server knows")
-        }
-        return outcome
+        try row.next(word: PostLetterOutcome.self)
     }
 }

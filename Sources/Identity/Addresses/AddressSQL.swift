@@ -30,10 +30,10 @@ struct OwnAddresses: Query {
 
     func decode(_ row: inout RowReader) throws -> Row {
         let id = AddressID(try row.next(UUID.self))
-        guard let kind = AddressKind(rawValue: try row.next()) else { throw DatabaseError.decoding(column: "kind", reason: "is no kind of address") }
+        let kind = try row.next(word: AddressKind.self)
         return Row(
             id: id, kind: kind, sealedValue: try row.next(),
-            key: SealingKey(holderID: ResidentID(try row.next(UUID.self)), keyID: try row.next(), wrappedKey: try row.next()), addedAt: try row.next(),
+            key: try SealingKey(&row), addedAt: try row.next(),
             verifiedAt: try row.next(), isPrimary: try row.next(), codeUntil: try row.next())
     }
 }
@@ -43,7 +43,7 @@ struct OwnKey: Query {
     let credential: CredentialHash
     var sql: SQL { "SELECT holder_id, key_id, wrapped_key FROM identity.own_key(\(credential.bytes))" }
     func decode(_ row: inout RowReader) throws -> SealingKey {
-        SealingKey(holderID: ResidentID(try row.next(UUID.self)), keyID: try row.next(), wrappedKey: try row.next())
+        try SealingKey(&row)
     }
 }
 
@@ -77,7 +77,7 @@ struct AddAddress: Query {
     }
 
     func decode(_ row: inout RowReader) throws -> (outcome: AddAddressOutcome, id: AddressID) {
-        (try row.outcome("add_address"), try row.next(UUID?.self).map { AddressID($0) } ?? id)
+        (try row.next(word: AddAddressOutcome.self), try row.next(UUID?.self).map { AddressID($0) } ?? id)
     }
 }
 
@@ -128,7 +128,7 @@ struct PreferAddress: Query {
     let session: CredentialHash
     let id: AddressID
     var sql: SQL { "SELECT identity.prefer_address(\(session.bytes), \(id.uuid))" }
-    func decode(_ row: inout RowReader) throws -> ChangeAddressOutcome { try row.outcome("prefer_address") }
+    func decode(_ row: inout RowReader) throws -> ChangeAddressOutcome { try row.next(word: ChangeAddressOutcome.self) }
 }
 
 /// `identity.remove_address`; for an exclusive connection.
@@ -136,7 +136,7 @@ struct RemoveAddress: Query {
     let session: CredentialHash
     let id: AddressID
     var sql: SQL { "SELECT identity.remove_address(\(session.bytes), \(id.uuid))" }
-    func decode(_ row: inout RowReader) throws -> ChangeAddressOutcome { try row.outcome("remove_address") }
+    func decode(_ row: inout RowReader) throws -> ChangeAddressOutcome { try row.next(word: ChangeAddressOutcome.self) }
 }
 
 /// What residents can be reached about.
@@ -190,14 +190,4 @@ struct ChooseContactWishes: Query {
     }
 
     func decode(_ row: inout RowReader) throws -> Bool { try row.next() }
-}
-
-extension RowReader {
-    /// A word that this server knows.
-    fileprivate mutating func outcome<Outcome: RawRepresentable>(_ column: String) throws -> Outcome where Outcome.RawValue == String {
-        guard let outcome = Outcome(rawValue: try next()) else {
-            throw DatabaseError.decoding(column: column, reason: "is no outcome that this server knows")
-        }
-        return outcome
-    }
 }
