@@ -99,6 +99,7 @@ let package = Package(
         slice("Messages"),
         slice("Witness", ["TransparencyLog"]),
         slice("Register", ["AccessLog", "Messages"]),
+        slice("Mandates", ["AccessLog", "Register"]),
         slice("Delivery", ["AccessLog", "Register", httpClient, nioPosix, nioSSL, nioHTTP1]),
         slice("Identity", ["CArgon2", "WebAuthn", "AccessLog", "Register", "Messages", "Delivery"]),
         slice("OpenID", ["AccessLog", "Register", "Identity", "Outgoing", jwtKit, cryptoExtras]),
@@ -119,7 +120,7 @@ let package = Package(
         .executableTarget(
             name: "Stoa",
             dependencies: [
-                "Primitives", "Postgres", "TransparencyLog", "Web", "AccessLog", "Register", "Messages", "Delivery", "Identity", "OpenID", "Consent", "Exchange", "Catalogue",
+                "Primitives", "Postgres", "TransparencyLog", "Web", "AccessLog", "Register", "Messages", "Delivery", "Mandates", "Identity", "OpenID", "Consent", "Exchange", "Catalogue",
                 "Ledger", "Payments", "Payouts", "Disputes", "ISO20022", "Benefits", "Casework", "Questions", "DataTracker", "DataExport", "Witness", hummingbird, httpClient, logging, metrics, lifecycle, unixSignals, configuration, arguments,
                 jwtKit, crypto, yams, nio, nioPosix, nioHTTP1,
             ], swiftSettings: strict),
@@ -146,6 +147,7 @@ let package = Package(
         tests("AccessLog", ["City", "TestSupport", "Postgres", "Primitives", "Register", "TransparencyLog", "Web", "Witness", hummingbirdTesting, crypto, httpTypes, nio, logging]),
         tests("Identity", ["Authenticator", "AccessLog", "City", "Delivery", "TestSupport", "Messages", "Postgres", "Primitives", "Register", "Web", "WebAuthn", crypto, hummingbirdTesting, logging, httpTypes]),
         tests("Delivery", ["City", "AccessLog", "Postgres", "Primitives", "Register", "TestSupport", "Web", hummingbird, hummingbirdTesting, httpTypes, nio, nioPosix, logging]),
+        tests("Mandates", ["City", "TestSupport", "AccessLog", "Identity", "Ledger", "Messages", "Payments", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("Messages", ["City", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("DataExport", ["City", "AccessLog", "Consent", "Ledger", "Messages", "Payments", "Questions", "Register", "TransparencyLog", "Postgres", "Primitives", "Web", hummingbirdTesting, crypto, httpTypes]),
         tests("DataTracker", ["City", "AccessLog", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes, nio]),

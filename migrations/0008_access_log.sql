@@ -41,7 +41,7 @@ CREATE TABLE access_log.entry (
     client_id text,
     operation text NOT NULL CHECK (
         operation IN ('disclose', 'predicate', 'list', 'view', 'search', 'paper_entry', 'break_glass', 'log_view', 'usage', 'own_view',
-            'guardian_view', 'payout')),
+            'guardian_view', 'payout', 'mandate_view', 'mandate_act')),
     attributes text[] NOT NULL,
     purpose text NOT NULL,
     legal_basis text,

@@ -32,13 +32,15 @@ public enum OutgoingTemplate: String, Sendable, CaseIterable {
     case recoveryAsked = "recovery_asked"
     /// Its code was used.
     case recoveryUsed = "recovery_used"
+    /// The resident let somebody act for them.
+    case mandateGranted = "mandate_granted"
 
     /// The ways that it has words for.
     var channels: [OutgoingChannel] {
         switch self {
         case .news: [.email, .sms, .letter]
         case .recovery: [.letter]
-        case .addressCode, .addressInUse, .addressChanged, .recoveryAsked, .recoveryUsed: [.email, .sms]
+        case .addressCode, .addressInUse, .addressChanged, .recoveryAsked, .recoveryUsed, .mandateGranted: [.email, .sms]
         }
     }
 }

@@ -88,6 +88,8 @@ public struct IdentityRoutes: Sendable {
             return try context.page(VisitorHomePage(), title: "identity.home.title_visitor")
         case .staff:
             return context.redirect(to: "/staff")
+        case .helper:
+            return context.redirect(to: Representing.path)
         case .resident(let resident):
             let messages = try await Messages.newest(Self.messagesOnHome, of: resident.credential, on: database)
             let tasks = try await context.tasks(of: resident)

@@ -14,6 +14,7 @@ import Foundation
 import Identity
 import Ledger
 import Logging
+import Mandates
 import Messages
 import OpenID
 import Payments
@@ -90,6 +91,7 @@ struct City {
         let passwordRules = try PasswordRules(rootDirectory: configuration.rootDirectory)
         IdentityRoutes(identity: identity, passwordRules: passwordRules, database: database).add(to: site)
         RegisterRoutes(door: door, vault: keys.vault, corrections: corrections).add(to: site)
+        MandateRoutes(database: database, door: door, vault: keys.vault).add(to: site)
         ContactRoutes(addresses: identity.addresses, database: database).add(to: site)
         PaymentsRoutes(database: database, ledger: ledger, zone: configuration.city.timeZone).add(to: site)
         BankRoutes(database: database).add(to: site)
@@ -141,6 +143,7 @@ extension Caller {
     fileprivate var session: CredentialHash? {
         switch self {
         case .resident(let resident): resident.credential
+        case .helper(let helper): helper.credential
         case .staff(let staff): staff.credential
         case .anonymous, .organisation: nil
         }

@@ -33,7 +33,10 @@ struct RegisterPage: PageModel {
 
 extension IdentityRoutes {
     @Sendable func showRegister(_ request: Request, _ context: WebContext) async throws -> Response {
-        if case .resident = context.caller { return context.redirect(to: "/") }
+        switch context.caller {
+        case .resident, .helper: return context.redirect(to: "/")
+        case .anonymous, .staff, .organisation: break
+        }
         return try context.page(RegisterPage(context.formView()), title: "identity.register.title")
     }
 
