@@ -40,6 +40,10 @@ CREATE SCHEMA ledger;
 
 ALTER SCHEMA ledger OWNER TO stoa_owner;
 
+CREATE SCHEMA mandates;
+
+ALTER SCHEMA mandates OWNER TO stoa_owner;
+
 CREATE SCHEMA messages;
 
 ALTER SCHEMA messages OWNER TO stoa_owner;
@@ -129,7 +133,7 @@ CASE
 END),
     CONSTRAINT entry_check3 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
     CONSTRAINT entry_check4 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
-    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'break_glass'::text, 'log_view'::text, 'usage'::text, 'own_view'::text, 'guardian_view'::text, 'payout'::text]))),
+    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'break_glass'::text, 'log_view'::text, 'usage'::text, 'own_view'::text, 'guardian_view'::text, 'payout'::text, 'mandate_view'::text, 'mandate_act'::text]))),
     CONSTRAINT entry_outcome_check CHECK ((outcome = ANY (ARRAY['permitted'::text, 'refused'::text]))),
     CONSTRAINT entry_salt_check CHECK ((octet_length(salt) = 32))
 );
@@ -5512,6 +5516,8 @@ CREATE FUNCTION identity.sign_out(credential bytea) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
+    -- Of whoever acts for another (0034) their own session ends.
+    credential := coalesce((SELECT w.session_hash FROM mandates.acting AS w WHERE w.hash = sign_out.credential), credential);
     PERFORM identity.end_sessions(h.account_id, h.staff_id, sign_out.credential) FROM identity.holder(sign_out.credential) AS h
         WHERE h.is_session AND h.is_shared;
     PERFORM web.revoke_credential(sign_out.credential);
@@ -6534,6 +6540,20 @@ $$;
 
 ALTER FUNCTION ledger.organisation_statement(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone, after_at timestamp with time zone, after_number bigint, page_size integer) OWNER TO stoa_door;
 
+CREATE FUNCTION ledger.payer(credential bytea, scopes text[]) RETURNS TABLE(resident_id uuid, account_id uuid, client_id text, mandate_id uuid, mandate_reference text)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT h.resident_id, h.account_id, h.client_id, NULL::uuid, NULL::text FROM ledger.holder(payer.credential, payer.scopes) AS h
+        UNION ALL
+        SELECT p.resident_id, p.account_id, NULL::text, p.mandate_id, p.reference FROM mandates.person(payer.credential, 'money') AS p;
+END
+$$;
+
+ALTER FUNCTION ledger.payer(credential bytea, scopes text[]) OWNER TO stoa_door;
+
 CREATE FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) RETURNS TABLE(item integer, outcome text, field text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6800,7 +6820,7 @@ CREATE FUNCTION ledger.wallets_of(credential bytea) RETURNS TABLE(account_id uui
 BEGIN
     RETURN QUERY
         SELECT a.id, a.currency, a.posted
-        FROM ledger.holder(wallets_of.credential, '{payments}') AS h JOIN ledger.account AS a ON a.resident_id = h.resident_id
+        FROM ledger.payer(wallets_of.credential, '{payments}') AS h JOIN ledger.account AS a ON a.resident_id = h.resident_id
         WHERE a.kind = 'wallet' AND a.closed_at IS NULL
         ORDER BY a.currency;
 END
@@ -6878,6 +6898,329 @@ $$;
 
 ALTER FUNCTION ledger.write_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[], verdicts text[], leaders integer[], reserves bigint[], stay_open boolean[]) OWNER TO stoa_door;
 
+CREATE FUNCTION mandates.act(credential bytea, mandate uuid, own_hash bytea, acting_hash bytea) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    me record;
+BEGIN
+    SELECT o.* INTO me FROM identity.account_of(act.credential) AS o;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    PERFORM FROM mandates.mandate AS m WHERE m.id = act.mandate AND m.helper_id = me.resident_id AND mandates.state(m) = 'in_force';
+    IF NOT FOUND THEN RETURN 'mandate_unknown'; END IF;
+    UPDATE web.credential AS c SET hash = act.own_hash, last_used_at = public.stoa_now() WHERE c.hash = act.credential AND c.kind = 'session' AND web.is_live(c);
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    INSERT INTO mandates.acting (hash, session_hash, mandate_id) VALUES (act.acting_hash, act.own_hash, act.mandate);
+    RETURN 'acting';
+END
+$$;
+
+ALTER FUNCTION mandates.act(credential bytea, mandate uuid, own_hash bytea, acting_hash bytea) OWNER TO stoa_door;
+
+CREATE TABLE mandates.event (
+    mandate_id uuid NOT NULL,
+    kind text NOT NULL,
+    account_id uuid,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT event_check CHECK (((kind = 'erased'::text) = (account_id IS NULL))),
+    CONSTRAINT event_kind_check CHECK ((kind = ANY (ARRAY['accepted'::text, 'declined'::text, 'given_up'::text, 'withdrawn'::text, 'erased'::text])))
+);
+
+ALTER TABLE mandates.event OWNER TO stoa_owner;
+
+CREATE TABLE mandates.mandate (
+    id uuid NOT NULL,
+    reference text GENERATED ALWAYS AS (('M-'::text || upper("left"(md5((id)::text), 8)))) STORED NOT NULL,
+    resident_id uuid NOT NULL,
+    helper_id uuid NOT NULL,
+    themes text[] NOT NULL,
+    basis text NOT NULL,
+    granted_by uuid NOT NULL,
+    sealed_helper_name bytea NOT NULL,
+    sealed_resident_name bytea NOT NULL,
+    granted_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    until timestamp with time zone NOT NULL,
+    CONSTRAINT mandate_basis_check CHECK ((basis = 'power_of_attorney'::text)),
+    CONSTRAINT mandate_for_another CHECK ((helper_id <> resident_id)),
+    CONSTRAINT mandate_sealed_helper_name_check CHECK (((octet_length(sealed_helper_name) >= 29) AND (octet_length(sealed_helper_name) <= 1024))),
+    CONSTRAINT mandate_sealed_resident_name_check CHECK (((octet_length(sealed_resident_name) >= 29) AND (octet_length(sealed_resident_name) <= 1024))),
+    CONSTRAINT mandate_themes_check CHECK (((cardinality(themes) >= 1) AND (themes <@ '{messages,money}'::text[]))),
+    CONSTRAINT mandate_until CHECK (((until > granted_at) AND (until <= (granted_at + '2 years 1 day'::interval))))
+);
+
+ALTER TABLE mandates.mandate OWNER TO stoa_owner;
+
+CREATE FUNCTION mandates.state(m mandates.mandate) RETURNS text
+    LANGUAGE sql STABLE
+    RETURN COALESCE((SELECT e.kind FROM mandates.event e WHERE ((e.mandate_id = (state.m).id) AND (e.kind <> 'accepted'::text)) ORDER BY e.at, e.kind LIMIT 1), CASE WHEN ((m).until <= public.stoa_now()) THEN 'expired'::text WHEN (EXISTS (SELECT FROM mandates.event e WHERE ((e.mandate_id = (state.m).id) AND (e.kind = 'accepted'::text)))) THEN 'in_force'::text ELSE 'waiting'::text END);
+
+ALTER FUNCTION mandates.state(m mandates.mandate) OWNER TO stoa_door;
+
+CREATE TABLE mandates.acting (
+    hash bytea NOT NULL,
+    session_hash bytea NOT NULL,
+    mandate_id uuid NOT NULL,
+    since timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT acting_hash_check CHECK ((octet_length(hash) = 32))
+);
+
+ALTER TABLE mandates.acting OWNER TO stoa_owner;
+
+CREATE FUNCTION mandates.acting_as(credential bytea) RETURNS TABLE(mandate_id uuid, reference text, resident_id uuid, helper_id uuid, account_id uuid, session_hash bytea, themes text[], is_in_force boolean)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT m.id,
+     m.reference,
+     m.resident_id,
+     m.helper_id,
+     a.id,
+     w.session_hash,
+     m.themes,
+     (mandates.state(m.*) = 'in_force'::text)
+    FROM (((mandates.acting w
+      JOIN web.credential c ON (((c.hash = w.session_hash) AND web.is_live(c.*))))
+      JOIN identity.account a ON (((a.id = c.account_id) AND (a.closed_at IS NULL))))
+      JOIN mandates.mandate m ON (((m.id = w.mandate_id) AND (m.helper_id = a.resident_id))))
+   WHERE (w.hash = acting_as.credential);
+END;
+
+ALTER FUNCTION mandates.acting_as(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.decide(credential bytea, mandate uuid, kind text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    me record;
+    it mandates.mandate;
+    now_is text;
+BEGIN
+    SELECT o.* INTO me FROM identity.account_of(decide.credential) AS o;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    SELECT m.* INTO it FROM mandates.mandate AS m
+        WHERE m.id = decide.mandate
+          AND (decide.kind IN ('accepted', 'declined', 'given_up') AND m.helper_id = me.resident_id OR decide.kind = 'withdrawn' AND m.resident_id = me.resident_id)
+        FOR UPDATE;
+    IF NOT FOUND THEN RETURN 'mandate_unknown'; END IF;
+    now_is := mandates.state(it);
+    IF NOT (CASE decide.kind WHEN 'given_up' THEN now_is = 'in_force' WHEN 'withdrawn' THEN now_is IN ('waiting', 'in_force') ELSE now_is = 'waiting' END) THEN
+        RETURN 'unchanged';
+    END IF;
+    INSERT INTO mandates.event (mandate_id, kind, account_id) VALUES (decide.mandate, decide.kind, me.account_id);
+    PERFORM mandates.tell(CASE decide.kind WHEN 'withdrawn' THEN it.helper_id ELSE it.resident_id END, 'mandate_' || decide.kind, it.reference);
+    RETURN 'done';
+END
+$$;
+
+ALTER FUNCTION mandates.decide(credential bytea, mandate uuid, kind text) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.grant_mandate(credential bytea, mandate uuid, code text, themes text[], until timestamp with time zone, sealed_helper_name bytea, sealed_resident_name bytea) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    me record;
+    helper uuid;
+    needs text := identity.factor_change_needs(grant_mandate.credential);
+BEGIN
+    SELECT o.* INTO me FROM identity.account_of(grant_mandate.credential) AS o;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    IF NOT EXISTS (SELECT FROM register.resident AS r WHERE r.id = me.resident_id AND r.identity_assurance >= 1) THEN RETURN 'unproven'; END IF;
+    IF EXISTS (SELECT FROM register.minor AS m WHERE m.resident_id = me.resident_id AND m.of_age_from > public.stoa_now()) THEN RETURN 'minor'; END IF;
+    SELECT h.resident_id INTO helper FROM mandates.helper_behind(grant_mandate.code) AS h;
+    IF NOT FOUND THEN RETURN 'helper_unknown'; END IF;
+    IF helper = me.resident_id THEN RETURN 'own_code'; END IF;
+    IF needs <> 'nothing' THEN RETURN needs; END IF;
+    -- Two at once of the same resident come one after the other.
+    PERFORM a.id FROM identity.account AS a WHERE a.id = me.account_id FOR UPDATE;
+    IF EXISTS (SELECT FROM mandates.mandate AS m WHERE m.resident_id = me.resident_id AND m.helper_id = helper AND mandates.state(m) IN ('waiting', 'in_force')) THEN
+        RETURN 'exists';
+    END IF;
+    IF (SELECT count(*) FROM mandates.mandate AS m WHERE m.resident_id = me.resident_id AND mandates.state(m) IN ('waiting', 'in_force')) >= mandates.open_max()
+        OR (SELECT count(*) FROM mandates.mandate AS m WHERE m.helper_id = helper AND mandates.state(m) IN ('waiting', 'in_force')) >= mandates.open_max() THEN
+        RETURN 'too_many';
+    END IF;
+    INSERT INTO mandates.mandate (id, resident_id, helper_id, themes, basis, granted_by, sealed_helper_name, sealed_resident_name, until)
+        VALUES (grant_mandate.mandate, me.resident_id, helper, grant_mandate.themes, 'power_of_attorney', me.account_id, grant_mandate.sealed_helper_name,
+                grant_mandate.sealed_resident_name, grant_mandate.until);
+    PERFORM mandates.tell(m.helper_id, 'mandate_offered', m.reference), mandates.tell(m.resident_id, 'mandate_granted', m.reference)
+        FROM mandates.mandate AS m WHERE m.id = grant_mandate.mandate;
+    PERFORM identity.tell_addresses(me.account_id, 'mandate_granted', NULL);
+    RETURN 'granted';
+END
+$$;
+
+ALTER FUNCTION mandates.grant_mandate(credential bytea, mandate uuid, code text, themes text[], until timestamp with time zone, sealed_helper_name bytea, sealed_resident_name bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.helper_behind(code text) RETURNS TABLE(resident_id uuid)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT r.id
+    FROM ((register.resident named
+      JOIN register.resident r ON ((r.id = COALESCE(named.superseded_by, named.id))))
+      JOIN identity.account a ON (((a.resident_id = r.id) AND (a.closed_at IS NULL))))
+   WHERE ((named.public_code = helper_behind.code) AND (r.identity_assurance >= 1));
+END;
+
+ALTER FUNCTION mandates.helper_behind(code text) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.helper_key(credential bytea, code text) RETURNS TABLE(holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT k.resident_id, k.key_id, k.wrapped_key
+        FROM identity.account_of(helper_key.credential) AS me CROSS JOIN mandates.helper_behind(helper_key.code) AS h
+        JOIN register.data_key AS k ON k.resident_id = h.resident_id;
+END
+$$;
+
+ALTER FUNCTION mandates.helper_key(credential bytea, code text) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.log(entry_id uuid, subject uuid, account uuid, operation text, purpose text, reference text, refusal text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, operation, attributes, purpose, legal_basis, law, case_reference, outcome, refusal)
+        VALUES (log.entry_id, public.stoa_now(), log.subject, 'resident', log.account::text, 'helper', log.operation, '{}', log.purpose,
+            CASE WHEN log.refusal IS NULL THEN 'mandate' END, NULL, log.reference,
+            CASE WHEN log.refusal IS NULL THEN 'permitted' ELSE 'refused' END, log.refusal);
+    INSERT INTO access_log.queue (entry_id) VALUES (log.entry_id);
+END
+$$;
+
+ALTER FUNCTION mandates.log(entry_id uuid, subject uuid, account uuid, operation text, purpose text, reference text, refusal text) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.log_view(credential bytea, entry_id uuid, theme text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    actor record;
+BEGIN
+    PERFORM access_log.check_moment();
+    SELECT w.* INTO actor FROM mandates.acting_as(log_view.credential) AS w;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    IF NOT actor.is_in_force OR NOT log_view.theme = ANY (actor.themes) THEN
+        PERFORM mandates.log(log_view.entry_id, actor.resident_id, actor.account_id, 'mandate_view', log_view.theme, actor.reference, 'mandate_missing');
+        RETURN 'mandate_missing';
+    END IF;
+    IF EXISTS (SELECT FROM access_log.own_view AS v
+               WHERE v.credential = log_view.credential AND v.kind = 'mandate_' || log_view.theme AND v.subject_id = actor.resident_id) THEN
+        RETURN 'permitted';
+    END IF;
+    PERFORM mandates.log(log_view.entry_id, actor.resident_id, actor.account_id, 'mandate_view', log_view.theme, actor.reference, NULL);
+    INSERT INTO access_log.own_view (credential, kind, subject_id, entry_id)
+        VALUES (log_view.credential, 'mandate_' || log_view.theme, actor.resident_id, log_view.entry_id) ON CONFLICT DO NOTHING;
+    RETURN 'permitted';
+END
+$$;
+
+ALTER FUNCTION mandates.log_view(credential bytea, entry_id uuid, theme text) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.mandates_of(credential bytea) RETURNS TABLE(id uuid, reference text, is_given boolean, state text, themes text[], basis text, granted_at timestamp with time zone, until timestamp with time zone, other_code text, sealed_name bytea, holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT m.id, m.reference, m.resident_id = me.resident_id, mandates.state(m), m.themes, m.basis, m.granted_at, m.until, other.public_code,
+            CASE WHEN m.resident_id = me.resident_id THEN m.sealed_helper_name ELSE m.sealed_resident_name END, k.resident_id, k.key_id, k.wrapped_key
+        FROM identity.account_of(mandates_of.credential) AS me
+        JOIN mandates.mandate AS m ON me.resident_id IN (m.resident_id, m.helper_id)
+        JOIN register.resident AS other ON other.id = CASE WHEN m.resident_id = me.resident_id THEN m.helper_id ELSE m.resident_id END
+        JOIN register.data_key AS k ON k.resident_id = me.resident_id
+        ORDER BY m.granted_at DESC, m.id LIMIT 100;
+END
+$$;
+
+ALTER FUNCTION mandates.mandates_of(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.open_max() RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    RETURN 20;
+
+ALTER FUNCTION mandates.open_max() OWNER TO stoa_door;
+
+CREATE TABLE access_log.own_view (
+    credential bytea NOT NULL,
+    kind text NOT NULL,
+    subject_id uuid NOT NULL,
+    entry_id uuid NOT NULL
+);
+
+ALTER TABLE access_log.own_view OWNER TO stoa_owner;
+
+CREATE FUNCTION mandates.person(credential bytea, theme text) RETURNS TABLE(resident_id uuid, account_id uuid, mandate_id uuid, reference text)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT w.resident_id,
+     w.account_id,
+     w.mandate_id,
+     w.reference
+    FROM ((mandates.acting_as(person.credential) w(mandate_id, reference, resident_id, helper_id, account_id, session_hash, themes, is_in_force)
+      JOIN access_log.own_view v ON (((v.credential = person.credential) AND (v.kind = ('mandate_'::text || person.theme)) AND (v.subject_id = w.resident_id))))
+      JOIN access_log.entry logged ON (((logged.id = v.entry_id) AND (logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()))))
+   WHERE (w.is_in_force AND (person.theme = ANY (w.themes)));
+END;
+
+ALTER FUNCTION mandates.person(credential bytea, theme text) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.represented(credential bytea) RETURNS TABLE(id uuid, reference text, themes text[], is_in_force boolean, until timestamp with time zone, sealed_name bytea, holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT m.id, m.reference, m.themes, w.is_in_force, m.until, m.sealed_resident_name, k.resident_id, k.key_id, k.wrapped_key
+        FROM mandates.acting_as(represented.credential) AS w
+        JOIN mandates.mandate AS m ON m.id = w.mandate_id
+        JOIN register.data_key AS k ON k.resident_id = w.helper_id;
+END
+$$;
+
+ALTER FUNCTION mandates.represented(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.stop_acting(credential bytea, new_hash bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    own bytea;
+BEGIN
+    DELETE FROM mandates.acting AS w WHERE w.hash = stop_acting.credential RETURNING w.session_hash INTO own;
+    IF NOT FOUND THEN RETURN false; END IF;
+    UPDATE web.credential AS c SET hash = stop_acting.new_hash, last_used_at = public.stoa_now() WHERE c.hash = own AND c.kind = 'session' AND web.is_live(c);
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION mandates.stop_acting(credential bytea, new_hash bytea) OWNER TO stoa_door;
+
+CREATE TABLE messages.message (
+    id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    kind text NOT NULL,
+    parameters jsonb DEFAULT '{}'::jsonb NOT NULL,
+    sent_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT message_kind_check CHECK ((kind ~ '^[a-z][a-z_]{1,39}$'::text)),
+    CONSTRAINT message_parameters_check CHECK (((jsonb_typeof(parameters) = 'object'::text) AND (pg_column_size(parameters) < 4096)))
+);
+
+ALTER TABLE messages.message OWNER TO stoa_owner;
+
+CREATE FUNCTION mandates.tell(resident uuid, kind text, reference text) RETURNS void
+    LANGUAGE sql
+    BEGIN ATOMIC
+ INSERT INTO messages.message (id, resident_id, kind, parameters)
+   VALUES (gen_random_uuid(), tell.resident, tell.kind, jsonb_build_object('reference', tell.reference));
+END;
+
+ALTER FUNCTION mandates.tell(resident uuid, kind text, reference text) OWNER TO stoa_door;
+
 CREATE FUNCTION messages.messages_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, kind text, parameters jsonb, sent_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6885,12 +7228,15 @@ CREATE FUNCTION messages.messages_of(credential bytea, before_at timestamp with 
 BEGIN
     RETURN QUERY
         SELECT m.id, m.kind, m.parameters, m.sent_at
-        FROM web.credential AS c
-        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-        JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
+        FROM (
+            SELECT a.resident_id FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+            WHERE c.hash = messages_of.credential AND web.is_live(c) AND (c.kind = 'session' OR 'messages' = ANY (c.scope))
+            UNION ALL
+            -- A helper, after the look is logged.
+            SELECT p.resident_id FROM mandates.person(messages_of.credential, 'messages') AS p) AS me
+        JOIN register.resident AS r ON r.id = me.resident_id OR r.superseded_by = me.resident_id
         JOIN messages.message AS m ON m.resident_id = r.id
-        WHERE c.hash = messages_of.credential AND web.is_live(c) AND (c.kind = 'session' OR 'messages' = ANY (c.scope))
-          AND (messages_of.before_at IS NULL OR (m.sent_at, m.id) < (messages_of.before_at, messages_of.before_id))
+        WHERE (messages_of.before_at IS NULL OR (m.sent_at, m.id) < (messages_of.before_at, messages_of.before_id))
         ORDER BY m.sent_at DESC, m.id DESC
         LIMIT LEAST(messages_of.page_size, 200);
 END
@@ -7868,7 +8214,7 @@ BEGIN
     RETURN QUERY
         SELECT b.id, b.kind, b.reference, b.creditor_reference, b.title, b.currency, b.amount, payments.outstanding(b.id), b.issued_on, b.due_on,
             b.created_at, p.id, p.method, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at, public.stoa_now()
-        FROM ledger.holder(bill_of.credential, '{bills,payments}') AS h
+        FROM ledger.payer(bill_of.credential, '{bills,payments}') AS h
         JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
         JOIN payments.bill AS b ON b.resident_id = r.id
         LEFT JOIN LATERAL (SELECT x.* FROM payments.payment AS x WHERE x.bill_id = b.id ORDER BY x.paid_at DESC, x.id DESC LIMIT 1) AS p ON true
@@ -7886,7 +8232,7 @@ BEGIN
     RETURN QUERY
         SELECT b.id, b.kind, b.reference, b.creditor_reference, b.title, b.currency, b.amount, payments.outstanding(b.id), b.issued_on, b.due_on,
             b.created_at, p.id, p.method, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at, public.stoa_now()
-        FROM ledger.holder(bills_of.credential, '{bills}') AS h
+        FROM ledger.payer(bills_of.credential, '{bills}') AS h
         JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
         JOIN payments.bill AS b ON b.resident_id = r.id
         LEFT JOIN LATERAL (SELECT x.* FROM payments.payment AS x WHERE x.bill_id = b.id ORDER BY x.paid_at DESC, x.id DESC LIMIT 1) AS p ON true
@@ -8625,6 +8971,7 @@ CREATE TABLE payments.payment (
     account_id uuid,
     client_id text,
     paid_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    mandate_id uuid,
     CONSTRAINT gross_is_fee_and_net CHECK ((gross = (fee + net))),
     CONSTRAINT payment_check CHECK (((method = 'wallet'::text) = (account_id IS NOT NULL))),
     CONSTRAINT payment_fee_check CHECK ((fee >= 0)),
@@ -8690,7 +9037,7 @@ DECLARE
     posted text;
 BEGIN
     is_new := false;
-    SELECT h.resident_id, h.account_id, h.client_id INTO payer FROM ledger.holder(pay.credential, '{payments}') AS h;
+    SELECT h.* INTO payer FROM ledger.payer(pay.credential, '{payments}') AS h;
     IF NOT FOUND THEN
         outcome := 'credential_invalid';
         RETURN;
@@ -8734,9 +9081,12 @@ BEGIN
             CASE posted
                 WHEN 'created' THEN
                     -- Paying from the wallet costs nothing.
-                    INSERT INTO payments.payment (id, bill_id, currency, gross, fee, net, method, transfer_id, receipt_code, account_id, client_id)
+                    INSERT INTO payments.payment (id, bill_id, currency, gross, fee, net, method, transfer_id, receipt_code, account_id, client_id, mandate_id)
                         VALUES (pay.payment_id, owed.id, owed.currency, owed.outstanding, 0, owed.outstanding, 'wallet', pay.payment_id,
-                                pay.receipt_code, payer.account_id, payer.client_id);
+                                pay.receipt_code, payer.account_id, payer.client_id, payer.mandate_id);
+                    IF payer.mandate_id IS NOT NULL THEN
+                        PERFORM mandates.log(pay.payment_id, payer.resident_id, payer.account_id, 'mandate_act', 'pay_bill', payer.mandate_reference, NULL);
+                    END IF;
                     payment := pay.payment_id;
                     outcome := 'paid';
                     is_new := true;
@@ -10503,6 +10853,8 @@ BEGIN
     rows_of_person := ARRAY(SELECT r.id FROM register.resident AS r WHERE r.id = person OR r.superseded_by = person);
     INSERT INTO register.erasure (resident_id, authority) SELECT p.id, erase_resident.authority FROM unnest(rows_of_person) AS p (id);
 
+    INSERT INTO mandates.event (mandate_id, kind)
+        SELECT m.id, 'erased' FROM mandates.mandate AS m WHERE m.resident_id = ANY (rows_of_person) OR m.helper_id = ANY (rows_of_person) ON CONFLICT DO NOTHING;
     DELETE FROM delivery.outgoing AS o WHERE o.resident_id = ANY (rows_of_person);
     DELETE FROM identity.address AS d USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND d.account_id = a.id;
     DELETE FROM identity.letter_code AS c USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND c.account_id = a.id;
@@ -10774,10 +11126,12 @@ CREATE FUNCTION web.choose_language(session_hash bytea, language text) RETURNS v
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
+    -- Of whoever acts for another (0034) it is their own.
+    session_hash := coalesce((SELECT w.session_hash FROM mandates.acting AS w WHERE w.hash = choose_language.session_hash), session_hash);
     UPDATE identity.account AS a SET language = choose_language.language FROM web.credential AS c
-        WHERE c.hash = session_hash AND web.is_live(c) AND a.id = c.account_id;
+        WHERE c.hash = choose_language.session_hash AND web.is_live(c) AND a.id = c.account_id;
     UPDATE identity.staff AS s SET language = choose_language.language FROM web.credential AS c
-        WHERE c.hash = session_hash AND web.is_live(c) AND s.id = c.staff_id;
+        WHERE c.hash = choose_language.session_hash AND web.is_live(c) AND s.id = c.staff_id;
 END
 $$;
 
@@ -10943,6 +11297,18 @@ BEGIN
         LEFT JOIN register.resident AS r ON r.id = a.resident_id
         LEFT JOIN identity.staff AS s ON s.id = c.staff_id
         WHERE c.hash = resolve_credential.hash AND web.is_live(c) AND a.closed_at IS NULL AND s.closed_at IS NULL;
+    IF FOUND THEN RETURN; END IF;
+    -- A helper who acts (0034): of them all is the helper's but resident, code and assurance; the scope is what the mandate covers.
+    UPDATE web.credential AS c SET last_used_at = public.stoa_now() FROM mandates.acting_as(resolve_credential.hash) AS w
+        WHERE c.hash = w.session_hash AND c.last_used_at < public.stoa_now() - interval '1 minute' AND web.is_live(c);
+    RETURN QUERY
+        SELECT c.kind, 'helper', w.account_id, w.resident_id, NULL::uuid, NULL::text, '{}'::text[], NULL::text, NULL::text,
+            CASE WHEN w.is_in_force THEN w.themes ELSE '{}' END, a.language, c.expires_at, c.authenticator_assurance, r.identity_assurance, r.public_code,
+            c.id, c.authenticated_at, c.second_factor, c.second_factor_at, LEAST(c.last_used_at + c.idle_after, c.expires_at), c.is_shared
+        FROM mandates.acting_as(resolve_credential.hash) AS w
+        JOIN web.credential AS c ON c.hash = w.session_hash
+        JOIN identity.account AS a ON a.id = w.account_id
+        JOIN register.resident AS r ON r.id = w.resident_id;
 END
 $$;
 
@@ -11160,15 +11526,6 @@ CREATE TABLE access_log.organisation_hour (
 );
 
 ALTER TABLE access_log.organisation_hour OWNER TO stoa_owner;
-
-CREATE TABLE access_log.own_view (
-    credential bytea NOT NULL,
-    kind text NOT NULL,
-    subject_id uuid NOT NULL,
-    entry_id uuid NOT NULL
-);
-
-ALTER TABLE access_log.own_view OWNER TO stoa_owner;
 
 CREATE VIEW access_log.own_viewer AS
  SELECT c.hash AS credential,
@@ -11890,18 +12247,6 @@ END))),
 );
 
 ALTER TABLE ledger.transfer OWNER TO stoa_owner;
-
-CREATE TABLE messages.message (
-    id uuid NOT NULL,
-    resident_id uuid NOT NULL,
-    kind text NOT NULL,
-    parameters jsonb DEFAULT '{}'::jsonb NOT NULL,
-    sent_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT message_kind_check CHECK ((kind ~ '^[a-z][a-z_]{1,39}$'::text)),
-    CONSTRAINT message_parameters_check CHECK (((jsonb_typeof(parameters) = 'object'::text) AND (pg_column_size(parameters) < 4096)))
-);
-
-ALTER TABLE messages.message OWNER TO stoa_owner;
 
 CREATE TABLE openid.authorization_code (
     hash bytea NOT NULL,
@@ -13001,6 +13346,18 @@ ALTER TABLE ONLY ledger.period_close
 ALTER TABLE ONLY ledger.transfer
     ADD CONSTRAINT transfer_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY mandates.acting
+    ADD CONSTRAINT acting_pkey PRIMARY KEY (hash);
+
+ALTER TABLE ONLY mandates.acting
+    ADD CONSTRAINT acting_session_hash_key UNIQUE (session_hash);
+
+ALTER TABLE ONLY mandates.event
+    ADD CONSTRAINT event_pkey PRIMARY KEY (mandate_id, kind);
+
+ALTER TABLE ONLY mandates.mandate
+    ADD CONSTRAINT mandate_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY messages.message
     ADD CONSTRAINT message_pkey PRIMARY KEY (id);
 
@@ -13448,6 +13805,12 @@ CREATE INDEX open_hold_due ON ledger.open_hold USING btree (expires_at) WHERE (e
 
 CREATE UNIQUE INDEX transfer_reversed_once ON ledger.transfer USING btree (reversal_of) WHERE ((reversal_of IS NOT NULL) AND (outcome = 'posted'::text));
 
+CREATE INDEX acting_mandate ON mandates.acting USING btree (mandate_id);
+
+CREATE INDEX mandate_helper ON mandates.mandate USING btree (helper_id, granted_at);
+
+CREATE INDEX mandate_resident ON mandates.mandate USING btree (resident_id, granted_at);
+
 CREATE INDEX message_resident ON messages.message USING btree (resident_id, sent_at DESC, id DESC);
 
 CREATE INDEX client_assertion_expires ON openid.client_assertion USING btree (expires_at);
@@ -13695,6 +14058,10 @@ CREATE TRIGGER period_close_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON le
 CREATE TRIGGER transfer_balanced AFTER INSERT ON ledger.transfer REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_transfers();
 
 CREATE TRIGGER transfer_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.transfer FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER event_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON mandates.event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER mandate_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON mandates.mandate FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER message_is_announced AFTER INSERT ON messages.message FOR EACH ROW WHEN ((new.kind <> 'welcome'::text)) EXECUTE FUNCTION delivery.announce_message();
 
@@ -14107,6 +14474,27 @@ ALTER TABLE ONLY ledger.account
 ALTER TABLE ONLY ledger.period_close
     ADD CONSTRAINT period_close_closed_by_fkey FOREIGN KEY (closed_by) REFERENCES identity.staff(id);
 
+ALTER TABLE ONLY mandates.acting
+    ADD CONSTRAINT acting_mandate_id_fkey FOREIGN KEY (mandate_id) REFERENCES mandates.mandate(id);
+
+ALTER TABLE ONLY mandates.acting
+    ADD CONSTRAINT acting_session_hash_fkey FOREIGN KEY (session_hash) REFERENCES web.credential(hash) ON UPDATE CASCADE ON DELETE CASCADE;
+
+ALTER TABLE ONLY mandates.event
+    ADD CONSTRAINT event_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY mandates.event
+    ADD CONSTRAINT event_mandate_id_fkey FOREIGN KEY (mandate_id) REFERENCES mandates.mandate(id);
+
+ALTER TABLE ONLY mandates.mandate
+    ADD CONSTRAINT mandate_granted_by_fkey FOREIGN KEY (granted_by) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY mandates.mandate
+    ADD CONSTRAINT mandate_helper_id_fkey FOREIGN KEY (helper_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY mandates.mandate
+    ADD CONSTRAINT mandate_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
 ALTER TABLE ONLY messages.message
     ADD CONSTRAINT message_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
@@ -14271,6 +14659,9 @@ ALTER TABLE ONLY payments.payment
 
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_currency FOREIGN KEY (bill_id, currency) REFERENCES payments.bill(id, currency);
+
+ALTER TABLE ONLY payments.payment
+    ADD CONSTRAINT payment_mandate_id_fkey FOREIGN KEY (mandate_id) REFERENCES mandates.mandate(id);
 
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_transfer_id_fkey FOREIGN KEY (transfer_id) REFERENCES ledger.transfer(id);
@@ -14506,6 +14897,9 @@ GRANT USAGE ON SCHEMA identity TO stoa_door;
 GRANT USAGE ON SCHEMA ledger TO stoa_app;
 GRANT USAGE ON SCHEMA ledger TO stoa_auditor;
 GRANT USAGE ON SCHEMA ledger TO stoa_door;
+
+GRANT USAGE ON SCHEMA mandates TO stoa_app;
+GRANT USAGE ON SCHEMA mandates TO stoa_door;
 
 GRANT USAGE ON SCHEMA messages TO stoa_app;
 GRANT USAGE ON SCHEMA messages TO stoa_door;
@@ -15306,6 +15700,8 @@ GRANT ALL ON FUNCTION ledger.organisation_entries(credential bytea, id uuid, bef
 REVOKE ALL ON FUNCTION ledger.organisation_statement(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone, after_at timestamp with time zone, after_number bigint, page_size integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.organisation_statement(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone, after_at timestamp with time zone, after_number bigint, page_size integer) TO stoa_app;
 
+REVOKE ALL ON FUNCTION ledger.payer(credential bytea, scopes text[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) TO stoa_app;
 
@@ -15333,6 +15729,57 @@ REVOKE ALL ON FUNCTION ledger.wallets_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.wallets_of(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION ledger.write_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[], verdicts text[], leaders integer[], reserves bigint[], stay_open boolean[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION mandates.act(credential bytea, mandate uuid, own_hash bytea, acting_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.act(credential bytea, mandate uuid, own_hash bytea, acting_hash bytea) TO stoa_app;
+
+GRANT SELECT,INSERT ON TABLE mandates.event TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE mandates.mandate TO stoa_door;
+
+GRANT UPDATE(id) ON TABLE mandates.mandate TO stoa_door;
+
+REVOKE ALL ON FUNCTION mandates.state(m mandates.mandate) FROM PUBLIC;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE mandates.acting TO stoa_door;
+
+REVOKE ALL ON FUNCTION mandates.acting_as(credential bytea) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION mandates.decide(credential bytea, mandate uuid, kind text) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.decide(credential bytea, mandate uuid, kind text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION mandates.grant_mandate(credential bytea, mandate uuid, code text, themes text[], until timestamp with time zone, sealed_helper_name bytea, sealed_resident_name bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.grant_mandate(credential bytea, mandate uuid, code text, themes text[], until timestamp with time zone, sealed_helper_name bytea, sealed_resident_name bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION mandates.helper_behind(code text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION mandates.helper_key(credential bytea, code text) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.helper_key(credential bytea, code text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION mandates.log(entry_id uuid, subject uuid, account uuid, operation text, purpose text, reference text, refusal text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION mandates.log_view(credential bytea, entry_id uuid, theme text) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.log_view(credential bytea, entry_id uuid, theme text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION mandates.mandates_of(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.mandates_of(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION mandates.open_max() FROM PUBLIC;
+
+GRANT SELECT,INSERT ON TABLE access_log.own_view TO stoa_door;
+
+REVOKE ALL ON FUNCTION mandates.person(credential bytea, theme text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION mandates.represented(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.represented(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION mandates.stop_acting(credential bytea, new_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.stop_acting(credential bytea, new_hash bytea) TO stoa_app;
+
+GRANT INSERT ON TABLE messages.message TO stoa_app;
+GRANT SELECT,INSERT ON TABLE messages.message TO stoa_door;
+
+REVOKE ALL ON FUNCTION mandates.tell(resident uuid, kind text, reference text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION messages.messages_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION messages.messages_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
@@ -15869,8 +16316,6 @@ GRANT SELECT ON TABLE access_log.halt_end TO stoa_auditor;
 
 GRANT SELECT,INSERT,DELETE ON TABLE access_log.organisation_hour TO stoa_door;
 
-GRANT SELECT,INSERT ON TABLE access_log.own_view TO stoa_door;
-
 GRANT SELECT ON TABLE access_log.queue TO stoa_auditor;
 GRANT SELECT,INSERT,DELETE ON TABLE access_log.queue TO stoa_door;
 
@@ -15978,9 +16423,6 @@ GRANT SELECT ON TABLE ledger.hold_entry TO stoa_auditor;
 
 GRANT SELECT,INSERT ON TABLE ledger.transfer TO stoa_door;
 GRANT SELECT ON TABLE ledger.transfer TO stoa_auditor;
-
-GRANT INSERT ON TABLE messages.message TO stoa_app;
-GRANT SELECT,INSERT ON TABLE messages.message TO stoa_door;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE openid.authorization_code TO stoa_door;
 
