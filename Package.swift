@@ -101,7 +101,7 @@ let package = Package(
         slice("Consent", ["AccessLog", "Register", "TransparencyLog"]),
         slice("Exchange", ["AccessLog", "Register", "OpenID", "Outgoing", "TransparencyLog", structuredFields]),
         slice("Catalogue"),
-        slice("Ledger"),
+        slice("Ledger", ["TransparencyLog"]),
         slice("Payments", ["CQrencode", "Ledger", "Messages", "Benefits", "ISO20022"]),
         slice("Payouts", ["AccessLog", "Register", "Ledger", "Messages"]),
         slice("DataExport", ["AccessLog", "TransparencyLog"]),

@@ -79,6 +79,14 @@ struct CityServer {
                 }
             ),
             (
+                "ledger batches",
+                {
+                    await every(TransferChain.interval) {
+                        try await TransferChain.makeBatch(in: database)
+                    } onError: { logger.error("transfers were not chained; will try again", metadata: ["error": "\($0)"]) }
+                }
+            ),
+            (
                 "signing keys",
                 {
                     await every(Self.janitorInterval) {
