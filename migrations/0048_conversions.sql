@@ -44,6 +44,8 @@ CREATE UNIQUE INDEX account_position ON ledger.account (organisation_id, currenc
 
 GRANT CREATE ON SCHEMA ledger TO stoa_door;
 GRANT SELECT, INSERT ON ledger.conversion TO stoa_door;
+-- The check of the table asks them, for whoever inserts.
+GRANT EXECUTE ON FUNCTION ledger.minor_digits(text), ledger.converted(bigint, text, text, numeric) TO stoa_door;
 GRANT SELECT ON ledger.conversion TO stoa_auditor;
 
 -- The two transfers that a conversion is made of: whether each is there as the conversion says, and whether it moved money.

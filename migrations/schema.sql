@@ -4935,6 +4935,206 @@ $$;
 
 ALTER FUNCTION ledger.balance_before(account uuid, at timestamp with time zone) OWNER TO stoa_door;
 
+CREATE TABLE access_log.record (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    kind text NOT NULL,
+    source_id uuid NOT NULL,
+    content_hash bytea,
+    salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))),
+    CONSTRAINT record_check CHECK (((content_hash IS NULL) = (salt IS NULL))),
+    CONSTRAINT record_content_hash_check CHECK ((octet_length(content_hash) = 32)),
+    CONSTRAINT record_kind_check CHECK (((kind <> 'access_entry'::text) AND (access_log.leaf_label(kind) IS NOT NULL))),
+    CONSTRAINT record_salt_check CHECK ((octet_length(salt) = 32))
+);
+
+ALTER TABLE access_log.record OWNER TO stoa_owner;
+
+CREATE TABLE ledger.batch (
+    number bigint NOT NULL,
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    previous_hash bytea,
+    transfer_ids uuid[] NOT NULL,
+    hash bytea NOT NULL,
+    made_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT batch_check CHECK (((previous_hash IS NULL) = (number = 1))),
+    CONSTRAINT batch_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT batch_number_check CHECK ((number >= 1)),
+    CONSTRAINT batch_previous_hash_check CHECK ((octet_length(previous_hash) = 32)),
+    CONSTRAINT batch_transfer_ids_check CHECK ((cardinality(transfer_ids) >= 1))
+);
+ALTER TABLE ONLY ledger.batch ALTER COLUMN transfer_ids SET STORAGE EXTERNAL;
+
+ALTER TABLE ledger.batch OWNER TO stoa_owner;
+
+CREATE TABLE ledger.batch_queue (
+    number bigint NOT NULL,
+    transfer_ids uuid[] NOT NULL,
+    transfer_count integer NOT NULL,
+    CONSTRAINT batch_queue_check CHECK ((transfer_count = cardinality(transfer_ids))),
+    CONSTRAINT batch_queue_transfer_ids_check CHECK ((cardinality(transfer_ids) >= 1))
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000');
+ALTER TABLE ONLY ledger.batch_queue ALTER COLUMN transfer_ids SET STORAGE EXTERNAL;
+
+ALTER TABLE ledger.batch_queue OWNER TO stoa_owner;
+
+CREATE TABLE ledger.transfer (
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    debit_account uuid NOT NULL,
+    credit_account uuid NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    reference text NOT NULL,
+    effective_at timestamp with time zone NOT NULL,
+    recorded_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    outcome text NOT NULL,
+    actor_kind text NOT NULL,
+    actor_id text NOT NULL,
+    expires_at timestamp with time zone,
+    hold_id uuid,
+    reversal_of uuid,
+    CONSTRAINT transfer_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['resident'::text, 'staff'::text, 'organisation'::text, 'system'::text]))),
+    CONSTRAINT transfer_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
+    CONSTRAINT transfer_check CHECK ((credit_account <> debit_account)),
+    CONSTRAINT transfer_check1 CHECK (((expires_at IS NULL) OR (kind = 'hold'::text))),
+    CONSTRAINT transfer_check2 CHECK ((isfinite(effective_at) AND isfinite(expires_at))),
+    CONSTRAINT transfer_check3 CHECK (((hold_id IS NOT NULL) = (kind = ANY (ARRAY['post_hold'::text, 'void_hold'::text])))),
+    CONSTRAINT transfer_check4 CHECK (((reversal_of IS NOT NULL) = (kind = 'reversal'::text))),
+    CONSTRAINT transfer_check5 CHECK (((outcome <> ALL (ARRAY['posted'::text, 'held'::text, 'voided'::text])) OR (outcome =
+CASE kind
+    WHEN 'hold'::text THEN 'held'::text
+    WHEN 'void_hold'::text THEN 'voided'::text
+    ELSE 'posted'::text
+END))),
+    CONSTRAINT transfer_kind_check CHECK ((kind = ANY (ARRAY['post'::text, 'hold'::text, 'post_hold'::text, 'void_hold'::text, 'reversal'::text]))),
+    CONSTRAINT transfer_outcome_check CHECK ((outcome = ANY (ARRAY['posted'::text, 'held'::text, 'voided'::text, 'insufficient_funds'::text, 'balance_overflow'::text, 'limit_exceeded'::text, 'account_closed'::text]))),
+    CONSTRAINT transfer_reference_check CHECK ((length(reference) <= 140))
+);
+
+ALTER TABLE ledger.transfer OWNER TO stoa_owner;
+
+CREATE FUNCTION ledger.batch_findings(count_max integer) RETURNS TABLE(kind text, subject text, expected text, found text)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT f.kind,
+     f.subject,
+     f.expected,
+     f.found
+    FROM ( SELECT 'batch_missing'::text AS kind,
+             (t.id)::text AS subject,
+             'a batch, or a place in the queue'::text AS expected,
+             'none'::text AS found
+            FROM ledger.transfer t
+           WHERE (NOT (EXISTS ( SELECT
+                    FROM ( SELECT unnest(b.transfer_ids) AS id
+                            FROM ledger.batch b
+                         UNION ALL
+                          SELECT unnest(q.transfer_ids) AS unnest
+                            FROM ledger.batch_queue q) c
+                   WHERE (c.id = t.id))))
+         UNION ALL
+          SELECT 'batch_twice'::text,
+             (c.id)::text AS id,
+             'one batch'::text,
+             (count(*))::text AS count
+            FROM ( SELECT unnest(b.transfer_ids) AS id
+                    FROM ledger.batch b
+                 UNION ALL
+                  SELECT unnest(q.transfer_ids) AS unnest
+                    FROM ledger.batch_queue q) c
+           GROUP BY c.id
+          HAVING (count(*) > 1)
+         UNION ALL
+          SELECT 'batch_queue'::text,
+             (u.id)::text AS id,
+             'a transfer that waits for its batch'::text,
+             'none'::text
+            FROM (ledger.batch_queue q
+              CROSS JOIN LATERAL unnest(q.transfer_ids) u(id))
+           WHERE (NOT (EXISTS ( SELECT
+                    FROM ledger.transfer t
+                   WHERE (t.id = u.id))))
+         UNION ALL
+          SELECT 'batch_chain'::text,
+             ('batch '::text || b.number),
+             ('the hash of batch '::text || (b.number - 1)),
+             'another'::text
+            FROM ( SELECT x.number,
+                     x.previous_hash,
+                     lag(x.number, 1, (0)::bigint) OVER w AS earlier,
+                     lag(x.hash) OVER w AS earlier_hash
+                    FROM ledger.batch x
+                   WINDOW w AS (ORDER BY x.number)) b
+           WHERE ((b.number <> (b.earlier + 1)) OR (b.previous_hash IS DISTINCT FROM b.earlier_hash))
+         UNION ALL
+          SELECT 'batch_in_log'::text,
+             COALESCE(('batch '::text || b.number), ('batch of the name '::text || r.source_id)) AS "coalesce",
+             COALESCE(encode(r.content_hash, 'hex'::text), 'none'::text) AS "coalesce",
+             COALESCE(encode(b.hash, 'hex'::text), 'none'::text) AS "coalesce"
+            FROM (ledger.batch b
+              FULL JOIN ( SELECT x.source_id,
+                     x.content_hash,
+                     true AS is_there
+                    FROM access_log.record x
+                   WHERE (x.kind = 'ledger_batch'::text)) r ON ((r.source_id = b.id)))
+           WHERE ((b.id IS NULL) OR (r.is_there IS NULL) OR (r.content_hash <> b.hash))) f
+  LIMIT batch_findings.count_max;
+END;
+
+ALTER FUNCTION ledger.batch_findings(count_max integer) OWNER TO stoa_owner;
+
+CREATE FUNCTION ledger.canonical(t ledger.transfer) RETURNS bytea
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (((((((((((((((((((('\x010700000010'::bytea || uuid_send((t).id)) || access_log.field('\x0201'::bytea, (t).kind)) || '\x030700000010'::bytea) || uuid_send((t).debit_account)) || '\x040700000010'::bytea) || uuid_send((t).credit_account)) || '\x050200000008'::bytea) || int8send((t).amount)) || access_log.field('\x0601'::bytea, (t).currency)) || access_log.field('\x0701'::bytea, (t).reference)) || '\x080300000008'::bytea) || int8send(((EXTRACT(epoch FROM (t).effective_at) * (1000000)::numeric))::bigint)) || '\x090300000008'::bytea) || int8send(((EXTRACT(epoch FROM (t).recorded_at) * (1000000)::numeric))::bigint)) || access_log.field('\x0a01'::bytea, (t).outcome)) || access_log.field('\x0b01'::bytea, (t).actor_kind)) || access_log.field('\x0c01'::bytea, (t).actor_id)) || access_log.field('\x0d03'::bytea, int8send(((EXTRACT(epoch FROM (t).expires_at) * (1000000)::numeric))::bigint))) || access_log.field('\x0e07'::bytea, uuid_send((t).hold_id))) || access_log.field('\x0f07'::bytea, uuid_send((t).reversal_of)));
+
+ALTER FUNCTION ledger.canonical(t ledger.transfer) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.chain_transfers(transfers_max integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET enable_seqscan TO 'off'
+    SET standard_conforming_strings TO 'on'
+    AS $$
+DECLARE
+    ids uuid[];
+    next_number bigint;
+    previous bytea;
+    content bytea;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(7310012) THEN RETURN 0; END IF;
+    WITH taken AS (
+        DELETE FROM ledger.batch_queue AS q
+        WHERE q.number = ANY (ARRAY(
+            SELECT w.number
+            FROM (SELECT o.number, sum(o.transfer_count) OVER (ORDER BY o.number) - o.transfer_count AS before
+                  FROM (SELECT x.number, x.transfer_count FROM ledger.batch_queue AS x ORDER BY x.number LIMIT transfers_max) AS o) AS w
+            WHERE w.before < transfers_max))
+        RETURNING q.transfer_ids)
+    SELECT array_agg(u.id ORDER BY u.id) INTO ids FROM taken AS t CROSS JOIN LATERAL unnest(t.transfer_ids) AS u (id);
+    IF ids IS NULL THEN RETURN 0; END IF;
+
+    SELECT b.number, b.hash INTO next_number, previous FROM ledger.batch AS b ORDER BY b.number DESC LIMIT 1;
+    next_number := coalesce(next_number, 0) + 1;
+    SELECT string_agg(int4send(octet_length(c.bytes)) || c.bytes, '' ORDER BY u.place) INTO content
+        FROM unnest(ids) WITH ORDINALITY AS u (id, place)
+        CROSS JOIN LATERAL (SELECT ledger.canonical(t) AS bytes FROM ledger.transfer AS t WHERE t.id = u.id OFFSET 0) AS c;
+    INSERT INTO ledger.batch (number, previous_hash, transfer_ids, hash)
+        VALUES (next_number, previous, ids, sha256('stoa ledger batch v1\012'::bytea
+            || '\x010200000008'::bytea || int8send(next_number)
+            || access_log.field('\x0204', previous)
+            || '\x030200000008'::bytea || int8send(cardinality(ids))
+            || coalesce(content, '')));
+    RETURN cardinality(ids);
+END
+$$;
+
+ALTER FUNCTION ledger.chain_transfers(transfers_max integer) OWNER TO stoa_door;
+
 CREATE FUNCTION ledger.check_accounts() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4966,6 +5166,24 @@ END
 $$;
 
 ALTER FUNCTION ledger.check_accounts() OWNER TO stoa_owner;
+
+CREATE FUNCTION ledger.check_batch() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    last_number bigint;
+    last_hash bytea;
+BEGIN
+    SELECT b.number, b.hash INTO last_number, last_hash FROM ledger.batch AS b ORDER BY b.number DESC LIMIT 1;
+    IF NEW.number <> coalesce(last_number, 0) + 1 OR NEW.previous_hash IS DISTINCT FROM last_hash THEN
+        RAISE EXCEPTION 'a batch follows the last one and carries its hash' USING ERRCODE = 'check_violation', CONSTRAINT = 'batch_follows';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+ALTER FUNCTION ledger.check_batch() OWNER TO stoa_owner;
 
 CREATE FUNCTION ledger.check_entries() RETURNS trigger
     LANGUAGE plpgsql
@@ -5061,8 +5279,10 @@ CREATE FUNCTION ledger.check_transfers() RETURNS trigger
 BEGIN
     IF EXISTS (
         SELECT FROM added AS t
-        WHERE (SELECT a.currency = t.currency FROM ledger.account AS a WHERE a.id = t.debit_account) IS NOT TRUE
-           OR (SELECT a.currency = t.currency FROM ledger.account AS a WHERE a.id = t.credit_account) IS NOT TRUE
+        WHERE (SELECT a.currency = t.currency AND (a.kind <> 'position' OR ledger.is_conversion_leg(t.id)) FROM ledger.account AS a WHERE a.id = t.debit_account)
+              IS NOT TRUE
+           OR (SELECT a.currency = t.currency AND (a.kind <> 'position' OR ledger.is_conversion_leg(t.id)) FROM ledger.account AS a WHERE a.id = t.credit_account)
+              IS NOT TRUE
            OR (SELECT e.account_id = t.debit_account AND e.amount = t.amount AND e.currency = t.currency
                FROM ledger.entry AS e WHERE e.transfer_id = t.id AND e.side = 'debit')
               IS DISTINCT FROM CASE t.outcome WHEN 'posted' THEN true END
@@ -5070,7 +5290,7 @@ BEGIN
                FROM ledger.entry AS e WHERE e.transfer_id = t.id AND e.side = 'credit')
               IS DISTINCT FROM CASE t.outcome WHEN 'posted' THEN true END)
     THEN
-        RAISE EXCEPTION 'a posted transfer is written together with one debit and one credit entry of its amount and currency'
+        RAISE EXCEPTION 'a posted transfer is written together with one debit and one credit entry of its amount and currency, and moves a position only in a conversion'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'transfer_balanced';
     END IF;
     IF EXISTS (
@@ -5153,6 +5373,192 @@ CREATE FUNCTION ledger.closing_lock() RETURNS bigint
     RETURN 7310011;
 
 ALTER FUNCTION ledger.closing_lock() OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.minor_digits(currency text) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (currency = ANY (ARRAY['BIF'::text, 'CLP'::text, 'DJF'::text, 'GNF'::text, 'ISK'::text, 'JPY'::text, 'KMF'::text, 'KRW'::text, 'PYG'::text, 'RWF'::text, 'UGX'::text, 'VND'::text, 'VUV'::text, 'XAF'::text, 'XOF'::text, 'XPF'::text])) THEN 0 WHEN (currency = ANY (ARRAY['BHD'::text, 'IQD'::text, 'JOD'::text, 'KWD'::text, 'LYD'::text, 'OMR'::text, 'TND'::text])) THEN 3 ELSE 2 END;
+
+ALTER FUNCTION ledger.minor_digits(currency text) OWNER TO stoa_owner;
+
+CREATE FUNCTION ledger.converted(amount bigint, currency text, to_currency text, rate numeric) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN round((((amount)::numeric * rate) * (ARRAY[0.001, 0.01, 0.1, (1)::numeric, (10)::numeric, (100)::numeric, (1000)::numeric])[((ledger.minor_digits(to_currency) - ledger.minor_digits(currency)) + 4)]));
+
+ALTER FUNCTION ledger.converted(amount bigint, currency text, to_currency text, rate numeric) OWNER TO stoa_owner;
+
+CREATE TABLE ledger.account (
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    currency text NOT NULL,
+    resident_id uuid,
+    organisation_id text,
+    normal_side text NOT NULL,
+    may_go_negative boolean DEFAULT false NOT NULL,
+    balance_min bigint,
+    balance_max bigint,
+    posted bigint DEFAULT 0 NOT NULL,
+    entry_count bigint DEFAULT 0 NOT NULL,
+    held bigint DEFAULT 0 NOT NULL,
+    hold_entry_count bigint DEFAULT 0 NOT NULL,
+    newest_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    closed_at timestamp with time zone,
+    CONSTRAINT account_balance_max_check CHECK (((balance_max >= '-9007199254740991'::bigint) AND (balance_max <= '9007199254740991'::bigint))),
+    CONSTRAINT account_balance_min_check CHECK (((balance_min >= '-9007199254740991'::bigint) AND (balance_min <= '9007199254740991'::bigint))),
+    CONSTRAINT account_check CHECK ((num_nonnulls(resident_id, organisation_id) = 1)),
+    CONSTRAINT account_check1 CHECK (((kind = 'wallet'::text) = (resident_id IS NOT NULL))),
+    CONSTRAINT account_check2 CHECK ((may_go_negative OR (balance_min >= 0))),
+    CONSTRAINT account_check3 CHECK (((kind <> 'position'::text) OR (may_go_negative AND (normal_side = 'credit'::text)))),
+    CONSTRAINT account_closes_without_holds CHECK (((closed_at IS NULL) OR (held = 0))),
+    CONSTRAINT account_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT account_entry_count_check CHECK ((entry_count >= 0)),
+    CONSTRAINT account_held_check CHECK (((held >= 0) AND (held <= '9007199254740991'::bigint))),
+    CONSTRAINT account_hold_entry_count_check CHECK ((hold_entry_count >= 0)),
+    CONSTRAINT account_kind_check CHECK ((kind = ANY (ARRAY['wallet'::text, 'treasury'::text, 'revenue'::text, 'fees'::text, 'funding'::text, 'clearing'::text, 'suspense'::text, 'general'::text, 'position'::text]))),
+    CONSTRAINT account_normal_side_check CHECK ((normal_side = ANY (ARRAY['debit'::text, 'credit'::text]))),
+    CONSTRAINT account_not_overdrawn CHECK (((posted - held) >= COALESCE(balance_min,
+CASE
+    WHEN may_go_negative THEN '-9007199254740991'::bigint
+    ELSE (0)::bigint
+END))),
+    CONSTRAINT account_within_limits CHECK (((posted >= '-9007199254740991'::bigint) AND (posted <= COALESCE(balance_max, '9007199254740991'::bigint))))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE ledger.account OWNER TO stoa_owner;
+
+CREATE TABLE ledger.conversion (
+    id uuid NOT NULL,
+    bought_id uuid NOT NULL,
+    from_account uuid NOT NULL,
+    sold_position uuid NOT NULL,
+    bought_position uuid NOT NULL,
+    to_account uuid NOT NULL,
+    sold_amount bigint NOT NULL,
+    sold_currency text NOT NULL,
+    bought_amount bigint NOT NULL,
+    bought_currency text NOT NULL,
+    rate numeric NOT NULL,
+    reference text NOT NULL,
+    CONSTRAINT conversion_agrees CHECK (((bought_amount)::numeric = ledger.converted(sold_amount, sold_currency, bought_currency, rate))),
+    CONSTRAINT conversion_bought_amount_check CHECK (((bought_amount >= 1) AND (bought_amount <= '9007199254740991'::bigint))),
+    CONSTRAINT conversion_check CHECK ((bought_id <> id)),
+    CONSTRAINT conversion_check1 CHECK ((bought_currency <> sold_currency)),
+    CONSTRAINT conversion_rate_check CHECK (((rate > (0)::numeric) AND (rate < (1000000000)::numeric) AND (scale(rate) <= 12))),
+    CONSTRAINT conversion_reference_check CHECK ((length(reference) <= 140)),
+    CONSTRAINT conversion_sold_amount_check CHECK (((sold_amount >= 1) AND (sold_amount <= '9007199254740991'::bigint)))
+);
+
+ALTER TABLE ledger.conversion OWNER TO stoa_owner;
+
+CREATE VIEW ledger.conversion_leg AS
+ SELECT c.id AS conversion_id,
+    l.transfer_id,
+    COALESCE(((t.debit_account = l.debit_account) AND (t.credit_account = l.credit_account) AND (t.amount = l.amount) AND (t.currency = l.currency) AND (t.kind = 'post'::text)), false) AS fits,
+    COALESCE((t.outcome = 'posted'::text), false) AS is_posted
+   FROM ((ledger.conversion c
+     CROSS JOIN LATERAL ( VALUES (c.id,c.from_account,c.sold_position,c.sold_amount,c.sold_currency), (c.bought_id,c.bought_position,c.to_account,c.bought_amount,c.bought_currency)) l(transfer_id, debit_account, credit_account, amount, currency))
+     LEFT JOIN ledger.transfer t ON ((t.id = l.transfer_id)));
+
+ALTER TABLE ledger.conversion_leg OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.conversion_findings(count_max integer) RETURNS TABLE(kind text, subject text, expected text, found text)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT f.kind,
+     f.subject,
+     f.expected,
+     f.found
+    FROM ( SELECT 'conversion'::text AS kind,
+             (l.conversion_id)::text AS subject,
+             'two posted legs, or none'::text AS expected,
+             (count(*) || ' posted'::text) AS found
+            FROM ledger.conversion_leg l
+           WHERE l.is_posted
+           GROUP BY l.conversion_id
+          HAVING ((count(*) <> 2) OR (NOT bool_and(l.fits)))
+         UNION ALL
+          SELECT 'position'::text,
+             (t.id)::text AS id,
+             'a leg of a conversion'::text,
+             'none'::text
+            FROM (ledger.transfer t
+              JOIN ledger.account a ON ((((a.id = t.debit_account) OR (a.id = t.credit_account)) AND (a.kind = 'position'::text))))
+           WHERE ((t.outcome = 'posted'::text) AND (NOT (EXISTS ( SELECT
+                    FROM ledger.conversion c
+                   WHERE ((t.id = c.id) OR (t.id = c.bought_id))))))) f
+  LIMIT conversion_findings.count_max;
+END;
+
+ALTER FUNCTION ledger.conversion_findings(count_max integer) OWNER TO stoa_owner;
+
+CREATE FUNCTION ledger.convert(credential bytea, id uuid, bought_id uuid, from_account uuid, to_account uuid, sold_amount bigint, sold_currency text, bought_amount bigint, bought_currency text, rate numeric, reference text) RETURNS TABLE(item integer, outcome text, field text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    asker record;
+    known ledger.conversion;
+    difference text;
+    decided record;
+BEGIN
+    SELECT p.client_id, p.organisation_id, p.may_post INTO asker FROM ledger.poster(convert.credential) AS p;
+    IF NOT FOUND THEN RETURN QUERY VALUES (1, 'credential_invalid', NULL); RETURN; END IF;
+    IF NOT asker.may_post THEN RETURN QUERY VALUES (1, 'scope_missing', NULL); RETURN; END IF;
+    difference := CASE
+        WHEN convert.id IS NULL THEN 'id' WHEN convert.bought_id IS NULL OR convert.bought_id = convert.id THEN 'bought_id'
+        WHEN convert.sold_amount IS NULL OR convert.sold_amount NOT BETWEEN 1 AND ledger.amount_max() THEN 'amount'
+        WHEN convert.bought_amount IS NULL OR convert.bought_amount NOT BETWEEN 1 AND ledger.amount_max() THEN 'bought_amount'
+        WHEN convert.sold_currency IS NULL THEN 'currency'
+        WHEN convert.bought_currency IS NULL OR convert.bought_currency = convert.sold_currency THEN 'bought_currency'
+        WHEN convert.rate IS NULL OR convert.rate <= 0 OR convert.rate >= 1000000000 OR scale(convert.rate) > 12 THEN 'rate'
+        WHEN convert.reference IS NULL OR length(convert.reference) > 140 THEN 'reference' END;
+    IF difference IS NOT NULL THEN RETURN QUERY VALUES (1, 'invalid', difference); RETURN; END IF;
+    difference := CASE
+        WHEN NOT EXISTS (SELECT FROM ledger.account AS a WHERE a.id = convert.from_account AND a.organisation_id = asker.organisation_id AND a.kind <> 'position')
+            THEN 'debit_account'
+        WHEN NOT EXISTS (SELECT FROM ledger.account AS a WHERE a.id = convert.to_account AND a.organisation_id = asker.organisation_id AND a.kind <> 'position')
+            THEN 'credit_account' END;
+    IF difference IS NOT NULL THEN RETURN QUERY VALUES (1, 'account_unknown', difference); RETURN; END IF;
+    IF convert.bought_amount <> ledger.converted(convert.sold_amount, convert.sold_currency, convert.bought_currency, convert.rate) THEN
+        RETURN QUERY VALUES (1, 'rate_mismatch', 'bought_amount');
+        RETURN;
+    END IF;
+    BEGIN
+        INSERT INTO ledger.conversion (id, bought_id, from_account, sold_position, bought_position, to_account, sold_amount, sold_currency, bought_amount,
+                bought_currency, rate, reference)
+            VALUES (convert.id, convert.bought_id, convert.from_account, ledger.open_position(asker.organisation_id, convert.sold_currency),
+                ledger.open_position(asker.organisation_id, convert.bought_currency), convert.to_account, convert.sold_amount, convert.sold_currency,
+                convert.bought_amount, convert.bought_currency, convert.rate, convert.reference)
+            ON CONFLICT DO NOTHING;
+        SELECT c.* INTO known FROM ledger.conversion AS c WHERE c.id = convert.id;
+        difference := CASE
+            WHEN known.id IS NULL OR known.bought_id <> convert.bought_id THEN 'bought_id'
+            WHEN known.from_account <> convert.from_account THEN 'debit_account' WHEN known.to_account <> convert.to_account THEN 'credit_account'
+            WHEN known.sold_amount <> convert.sold_amount THEN 'amount' WHEN known.sold_currency <> convert.sold_currency THEN 'currency'
+            WHEN known.bought_amount <> convert.bought_amount THEN 'bought_amount' WHEN known.bought_currency <> convert.bought_currency THEN 'bought_currency'
+            WHEN known.rate <> convert.rate THEN 'rate' WHEN known.reference <> convert.reference THEN 'reference' END;
+        IF difference IS NOT NULL THEN
+            SELECT 'id_conflict' AS outcome, difference AS field INTO decided;
+        ELSE
+            SELECT p.outcome, CASE p.outcome WHEN 'id_conflict' THEN CASE p.item WHEN 1 THEN 'id' ELSE 'bought_id' END ELSE p.field END AS field INTO decided
+                FROM ledger.post_transfers(
+                    ARRAY[convert.id, convert.bought_id], '{post,post}', ARRAY[convert.from_account, known.bought_position],
+                    ARRAY[known.sold_position, convert.to_account], ARRAY[convert.sold_amount, convert.bought_amount],
+                    ARRAY[convert.sold_currency, convert.bought_currency], ARRAY[convert.reference, convert.reference], '{NULL,NULL}',
+                    '{organisation,organisation}', ARRAY[asker.client_id, asker.client_id], groups => '{1,1}') AS p
+                ORDER BY p.outcome IN ('created', 'exists', 'batch_refused'), p.item LIMIT 1;
+        END IF;
+        IF decided.outcome NOT IN ('created', 'exists', 'insufficient_funds', 'balance_overflow', 'limit_exceeded', 'account_closed') THEN
+            RAISE EXCEPTION 'nothing of this conversion stays' USING ERRCODE = 'ST001';
+        END IF;
+    EXCEPTION WHEN SQLSTATE 'ST001' THEN NULL;
+    END;
+    RETURN QUERY VALUES (1, decided.outcome, decided.field);
+END
+$$;
+
+ALTER FUNCTION ledger.convert(credential bytea, id uuid, bought_id uuid, from_account uuid, to_account uuid, sold_amount bigint, sold_currency text, bought_amount bigint, bought_currency text, rate numeric, reference text) OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.entries_before(account uuid, at timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql STABLE
@@ -5305,6 +5711,21 @@ CREATE FUNCTION ledger.holder(credential bytea, scopes text[]) RETURNS TABLE(res
 END;
 
 ALTER FUNCTION ledger.holder(credential bytea, scopes text[]) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.is_conversion_leg(transfer uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM ledger.conversion AS c
+        WHERE is_conversion_leg.transfer IN (c.id, c.bought_id)
+          AND (SELECT bool_or(l.fits AND NOT l.is_posted) FILTER (WHERE l.transfer_id = is_conversion_leg.transfer) OR bool_and(l.fits AND l.is_posted)
+               FROM ledger.conversion_leg AS l WHERE l.conversion_id = c.id));
+END
+$$;
+
+ALTER FUNCTION ledger.is_conversion_leg(transfer uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) RETURNS TABLE(item integer, verdict text, field text, leader integer, certain boolean)
     LANGUAGE plpgsql
@@ -5675,6 +6096,21 @@ $$;
 
 ALTER FUNCTION ledger.open_organisation_account(credential bytea, id uuid, currency text) OWNER TO stoa_door;
 
+CREATE FUNCTION ledger.open_position(organisation text, currency text) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO ledger.account (id, kind, currency, organisation_id, normal_side, may_go_negative)
+        VALUES (gen_random_uuid(), 'position', open_position.currency, open_position.organisation, 'credit', true)
+        ON CONFLICT DO NOTHING;
+    RETURN (SELECT a.id FROM ledger.account AS a
+            WHERE a.organisation_id = open_position.organisation AND a.currency = open_position.currency AND a.kind = 'position');
+END
+$$;
+
+ALTER FUNCTION ledger.open_position(organisation text, currency text) OWNER TO stoa_door;
+
 CREATE FUNCTION ledger.open_wallet(resident uuid, currency text) RETURNS uuid
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5785,8 +6221,8 @@ BEGIN
         INTO clients, scoped, own_debits, own_credits
         FROM unnest(credentials, debit_accounts, credit_accounts) WITH ORDINALITY AS r (credential, debit_account, credit_account, item)
         LEFT JOIN LATERAL (SELECT * FROM ledger.poster(r.credential) OFFSET 0) AS c ON true
-        LEFT JOIN ledger.account AS d ON d.id = r.debit_account AND d.organisation_id = c.organisation_id AND c.may_post
-        LEFT JOIN ledger.account AS k ON k.id = r.credit_account AND k.organisation_id = c.organisation_id AND c.may_post;
+        LEFT JOIN ledger.account AS d ON d.id = r.debit_account AND d.organisation_id = c.organisation_id AND c.may_post AND d.kind <> 'position'
+        LEFT JOIN ledger.account AS k ON k.id = r.credit_account AND k.organisation_id = c.organisation_id AND c.may_post AND k.kind <> 'position';
     RETURN QUERY
         SELECT o.item,
             CASE WHEN clients[o.item] IS NULL THEN 'credential_invalid' WHEN NOT scoped[o.item] THEN 'scope_missing'
@@ -5872,6 +6308,30 @@ CREATE FUNCTION ledger.poster(credential bytea) RETURNS TABLE(client_id text, or
 END;
 
 ALTER FUNCTION ledger.poster(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.queue_batch_leaf() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM access_log.queue_leaf('ledger_batch', NEW.id, NEW.hash);
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION ledger.queue_batch_leaf() OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.queue_transfers() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO ledger.batch_queue (transfer_ids, transfer_count) SELECT array_agg(a.id), count(*) FROM added AS a HAVING count(*) > 0;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION ledger.queue_transfers() OWNER TO stoa_owner;
 
 CREATE FUNCTION ledger.release_expired(accounts uuid[], count_max integer) RETURNS bigint
     LANGUAGE plpgsql
@@ -10063,20 +10523,6 @@ WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000');
 
 ALTER TABLE access_log.queue OWNER TO stoa_owner;
 
-CREATE TABLE access_log.record (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    kind text NOT NULL,
-    source_id uuid NOT NULL,
-    content_hash bytea,
-    salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))),
-    CONSTRAINT record_check CHECK (((content_hash IS NULL) = (salt IS NULL))),
-    CONSTRAINT record_content_hash_check CHECK ((octet_length(content_hash) = 32)),
-    CONSTRAINT record_kind_check CHECK (((kind <> 'access_entry'::text) AND (access_log.leaf_label(kind) IS NOT NULL))),
-    CONSTRAINT record_salt_check CHECK ((octet_length(salt) = 32))
-);
-
-ALTER TABLE access_log.record OWNER TO stoa_owner;
-
 CREATE TABLE access_log.record_queue (
     number bigint NOT NULL,
     record_id uuid NOT NULL,
@@ -10593,45 +11039,14 @@ CREATE TABLE identity.evidence (
 
 ALTER TABLE identity.evidence OWNER TO stoa_owner;
 
-CREATE TABLE ledger.account (
-    id uuid NOT NULL,
-    kind text NOT NULL,
-    currency text NOT NULL,
-    resident_id uuid,
-    organisation_id text,
-    normal_side text NOT NULL,
-    may_go_negative boolean DEFAULT false NOT NULL,
-    balance_min bigint,
-    balance_max bigint,
-    posted bigint DEFAULT 0 NOT NULL,
-    entry_count bigint DEFAULT 0 NOT NULL,
-    held bigint DEFAULT 0 NOT NULL,
-    hold_entry_count bigint DEFAULT 0 NOT NULL,
-    newest_at timestamp with time zone,
-    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    closed_at timestamp with time zone,
-    CONSTRAINT account_balance_max_check CHECK (((balance_max >= '-9007199254740991'::bigint) AND (balance_max <= '9007199254740991'::bigint))),
-    CONSTRAINT account_balance_min_check CHECK (((balance_min >= '-9007199254740991'::bigint) AND (balance_min <= '9007199254740991'::bigint))),
-    CONSTRAINT account_check CHECK ((num_nonnulls(resident_id, organisation_id) = 1)),
-    CONSTRAINT account_check1 CHECK (((kind = 'wallet'::text) = (resident_id IS NOT NULL))),
-    CONSTRAINT account_check2 CHECK ((may_go_negative OR (balance_min >= 0))),
-    CONSTRAINT account_closes_without_holds CHECK (((closed_at IS NULL) OR (held = 0))),
-    CONSTRAINT account_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT account_entry_count_check CHECK ((entry_count >= 0)),
-    CONSTRAINT account_held_check CHECK (((held >= 0) AND (held <= '9007199254740991'::bigint))),
-    CONSTRAINT account_hold_entry_count_check CHECK ((hold_entry_count >= 0)),
-    CONSTRAINT account_kind_check CHECK ((kind = ANY (ARRAY['wallet'::text, 'treasury'::text, 'revenue'::text, 'fees'::text, 'funding'::text, 'clearing'::text, 'suspense'::text, 'general'::text]))),
-    CONSTRAINT account_normal_side_check CHECK ((normal_side = ANY (ARRAY['debit'::text, 'credit'::text]))),
-    CONSTRAINT account_not_overdrawn CHECK (((posted - held) >= COALESCE(balance_min,
-CASE
-    WHEN may_go_negative THEN '-9007199254740991'::bigint
-    ELSE (0)::bigint
-END))),
-    CONSTRAINT account_within_limits CHECK (((posted >= '-9007199254740991'::bigint) AND (posted <= COALESCE(balance_max, '9007199254740991'::bigint))))
-)
-WITH (fillfactor='50');
-
-ALTER TABLE ledger.account OWNER TO stoa_owner;
+ALTER TABLE ledger.batch_queue ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME ledger.batch_queue_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE ledger.entry (
     account_id uuid NOT NULL,
@@ -10666,41 +11081,6 @@ CREATE TABLE ledger.hold_entry (
 );
 
 ALTER TABLE ledger.hold_entry OWNER TO stoa_owner;
-
-CREATE TABLE ledger.transfer (
-    id uuid NOT NULL,
-    kind text NOT NULL,
-    debit_account uuid NOT NULL,
-    credit_account uuid NOT NULL,
-    amount bigint NOT NULL,
-    currency text NOT NULL,
-    reference text NOT NULL,
-    effective_at timestamp with time zone NOT NULL,
-    recorded_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    outcome text NOT NULL,
-    actor_kind text NOT NULL,
-    actor_id text NOT NULL,
-    expires_at timestamp with time zone,
-    hold_id uuid,
-    reversal_of uuid,
-    CONSTRAINT transfer_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['resident'::text, 'staff'::text, 'organisation'::text, 'system'::text]))),
-    CONSTRAINT transfer_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
-    CONSTRAINT transfer_check CHECK ((credit_account <> debit_account)),
-    CONSTRAINT transfer_check1 CHECK (((expires_at IS NULL) OR (kind = 'hold'::text))),
-    CONSTRAINT transfer_check2 CHECK (((hold_id IS NOT NULL) = (kind = ANY (ARRAY['post_hold'::text, 'void_hold'::text])))),
-    CONSTRAINT transfer_check3 CHECK (((reversal_of IS NOT NULL) = (kind = 'reversal'::text))),
-    CONSTRAINT transfer_check4 CHECK (((outcome <> ALL (ARRAY['posted'::text, 'held'::text, 'voided'::text])) OR (outcome =
-CASE kind
-    WHEN 'hold'::text THEN 'held'::text
-    WHEN 'void_hold'::text THEN 'voided'::text
-    ELSE 'posted'::text
-END))),
-    CONSTRAINT transfer_kind_check CHECK ((kind = ANY (ARRAY['post'::text, 'hold'::text, 'post_hold'::text, 'void_hold'::text, 'reversal'::text]))),
-    CONSTRAINT transfer_outcome_check CHECK ((outcome = ANY (ARRAY['posted'::text, 'held'::text, 'voided'::text, 'insufficient_funds'::text, 'balance_overflow'::text, 'limit_exceeded'::text, 'account_closed'::text]))),
-    CONSTRAINT transfer_reference_check CHECK ((length(reference) <= 140))
-);
-
-ALTER TABLE ledger.transfer OWNER TO stoa_owner;
 
 CREATE TABLE messages.message (
     id uuid NOT NULL,
@@ -11763,6 +12143,21 @@ ALTER TABLE ONLY identity.staff
 ALTER TABLE ONLY identity.staff
     ADD CONSTRAINT staff_username_key UNIQUE (username);
 
+ALTER TABLE ONLY ledger.batch
+    ADD CONSTRAINT batch_id_key UNIQUE (id);
+
+ALTER TABLE ONLY ledger.batch
+    ADD CONSTRAINT batch_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY ledger.batch_queue
+    ADD CONSTRAINT batch_queue_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY ledger.conversion
+    ADD CONSTRAINT conversion_bought_id_key UNIQUE (bought_id);
+
+ALTER TABLE ONLY ledger.conversion
+    ADD CONSTRAINT conversion_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY ledger.entry
     ADD CONSTRAINT entry_pkey PRIMARY KEY (account_id, number);
 
@@ -12175,6 +12570,8 @@ CREATE INDEX sign_in_name_account ON identity.sign_in_name USING btree (account_
 
 CREATE INDEX account_organisation ON ledger.account USING btree (organisation_id) WHERE (organisation_id IS NOT NULL);
 
+CREATE UNIQUE INDEX account_position ON ledger.account USING btree (organisation_id, currency) WHERE (kind = 'position'::text);
+
 CREATE UNIQUE INDEX account_wallet ON ledger.account USING btree (resident_id, currency) WHERE ((kind = 'wallet'::text) AND (closed_at IS NULL));
 
 CREATE INDEX entry_dated ON ledger.entry USING btree (account_id, effective_at, number) WHERE (effective_at <> recorded_at);
@@ -12413,6 +12810,14 @@ CREATE TRIGGER account_opens_empty BEFORE INSERT ON ledger.account FOR EACH ROW 
 
 CREATE TRIGGER account_stays BEFORE DELETE OR TRUNCATE ON ledger.account FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER batch_follows BEFORE INSERT ON ledger.batch FOR EACH ROW EXECUTE FUNCTION ledger.check_batch();
+
+CREATE TRIGGER batch_gets_leaf AFTER INSERT ON ledger.batch FOR EACH ROW EXECUTE FUNCTION ledger.queue_batch_leaf();
+
+CREATE TRIGGER batch_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.batch FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER conversion_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.conversion FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE TRIGGER entry_matches_transfer AFTER INSERT ON ledger.entry REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_entries();
 
 CREATE TRIGGER entry_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.entry FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
@@ -12432,6 +12837,8 @@ CREATE TRIGGER period_close_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON le
 CREATE TRIGGER transfer_balanced AFTER INSERT ON ledger.transfer REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_transfers();
 
 CREATE TRIGGER transfer_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.transfer FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER transfer_waits_for_batch AFTER INSERT ON ledger.transfer REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION ledger.queue_transfers();
 
 CREATE TRIGGER message_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON messages.message FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -12808,6 +13215,18 @@ ALTER TABLE ONLY ledger.account
 
 ALTER TABLE ONLY ledger.account
     ADD CONSTRAINT account_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY ledger.conversion
+    ADD CONSTRAINT conversion_bought_position_fkey FOREIGN KEY (bought_position) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY ledger.conversion
+    ADD CONSTRAINT conversion_from_account_fkey FOREIGN KEY (from_account) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY ledger.conversion
+    ADD CONSTRAINT conversion_sold_position_fkey FOREIGN KEY (sold_position) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY ledger.conversion
+    ADD CONSTRAINT conversion_to_account_fkey FOREIGN KEY (to_account) REFERENCES ledger.account(id);
 
 ALTER TABLE ONLY ledger.period_close
     ADD CONSTRAINT period_close_closed_by_fkey FOREIGN KEY (closed_by) REFERENCES identity.staff(id);
@@ -13812,7 +14231,29 @@ GRANT ALL ON FUNCTION ledger.amount_max() TO stoa_door;
 
 REVOKE ALL ON FUNCTION ledger.balance_before(account uuid, at timestamp with time zone) FROM PUBLIC;
 
+GRANT SELECT ON TABLE access_log.record TO stoa_auditor;
+GRANT SELECT,INSERT ON TABLE access_log.record TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE ledger.batch TO stoa_door;
+GRANT SELECT ON TABLE ledger.batch TO stoa_auditor;
+
+GRANT SELECT,INSERT,DELETE ON TABLE ledger.batch_queue TO stoa_door;
+GRANT SELECT ON TABLE ledger.batch_queue TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE ledger.transfer TO stoa_door;
+GRANT SELECT ON TABLE ledger.transfer TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION ledger.batch_findings(count_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.batch_findings(count_max integer) TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION ledger.canonical(t ledger.transfer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.chain_transfers(transfers_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.chain_transfers(transfers_max integer) TO stoa_app;
+
 REVOKE ALL ON FUNCTION ledger.check_accounts() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.check_batch() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.check_entries() FROM PUBLIC;
 
@@ -13837,6 +14278,24 @@ REVOKE ALL ON FUNCTION ledger.closed_until() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.closing_lock() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION ledger.minor_digits(currency text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.converted(amount bigint, currency text, to_currency text, rate numeric) FROM PUBLIC;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE ledger.account TO stoa_door;
+GRANT SELECT ON TABLE ledger.account TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE ledger.conversion TO stoa_door;
+GRANT SELECT ON TABLE ledger.conversion TO stoa_auditor;
+
+GRANT SELECT ON TABLE ledger.conversion_leg TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION ledger.conversion_findings(count_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.conversion_findings(count_max integer) TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION ledger.convert(credential bytea, id uuid, bought_id uuid, from_account uuid, to_account uuid, sold_amount bigint, sold_currency text, bought_amount bigint, bought_currency text, rate numeric, reference text) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.convert(credential bytea, id uuid, bought_id uuid, from_account uuid, to_account uuid, sold_amount bigint, sold_currency text, bought_amount bigint, bought_currency text, rate numeric, reference text) TO stoa_app;
+
 REVOKE ALL ON FUNCTION ledger.entries_before(account uuid, at timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.entries_of(credential bytea, currency text, before_number bigint, page_size integer) FROM PUBLIC;
@@ -13856,6 +14315,8 @@ REVOKE ALL ON FUNCTION ledger.held_now(account uuid, held bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.holder(credential bytea, scopes text[]) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION ledger.is_conversion_leg(transfer uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.judge_in_order(INOUT verdicts text[], INOUT fields text[], leaders integer[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], OUT reserves bigint[], OUT stay_open boolean[]) FROM PUBLIC;
@@ -13864,6 +14325,8 @@ REVOKE ALL ON FUNCTION ledger.open_account(id uuid, kind text, currency text, re
 
 REVOKE ALL ON FUNCTION ledger.open_organisation_account(credential bytea, id uuid, currency text) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.open_organisation_account(credential bytea, id uuid, currency text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION ledger.open_position(organisation text, currency text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.open_wallet(resident uuid, currency text) FROM PUBLIC;
 
@@ -13885,6 +14348,10 @@ GRANT ALL ON FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[],
 REVOKE ALL ON FUNCTION ledger.post_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.poster(credential bytea) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.queue_batch_leaf() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.queue_transfers() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.release_expired(accounts uuid[], count_max integer) FROM PUBLIC;
 
@@ -14412,9 +14879,6 @@ GRANT SELECT,INSERT ON TABLE access_log.own_view TO stoa_door;
 GRANT SELECT ON TABLE access_log.queue TO stoa_auditor;
 GRANT SELECT,INSERT,DELETE ON TABLE access_log.queue TO stoa_door;
 
-GRANT SELECT ON TABLE access_log.record TO stoa_auditor;
-GRANT SELECT,INSERT ON TABLE access_log.record TO stoa_door;
-
 GRANT SELECT ON TABLE access_log.record_queue TO stoa_auditor;
 GRANT SELECT,INSERT,DELETE ON TABLE access_log.record_queue TO stoa_door;
 
@@ -14494,17 +14958,11 @@ GRANT SELECT ON TABLE exchange.webhook TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE identity.evidence TO stoa_door;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE ledger.account TO stoa_door;
-GRANT SELECT ON TABLE ledger.account TO stoa_auditor;
-
 GRANT SELECT,INSERT ON TABLE ledger.entry TO stoa_door;
 GRANT SELECT ON TABLE ledger.entry TO stoa_auditor;
 
 GRANT SELECT,INSERT ON TABLE ledger.hold_entry TO stoa_door;
 GRANT SELECT ON TABLE ledger.hold_entry TO stoa_auditor;
-
-GRANT SELECT,INSERT ON TABLE ledger.transfer TO stoa_door;
-GRANT SELECT ON TABLE ledger.transfer TO stoa_auditor;
 
 GRANT INSERT ON TABLE messages.message TO stoa_app;
 GRANT SELECT,INSERT ON TABLE messages.message TO stoa_door;
