@@ -46,13 +46,7 @@ public struct AccessEntries: Sendable {
     /// - Throws: `Problem` for a credential that may not.
     @discardableResult
     public func logView(of credential: CredentialHash) async throws -> ReleasedRecord {
-        do {
-            return try await door.read(
-                AccessRequest(
-                    credential: credential, operation: .ownView, subject: .own, attributes: [], purpose: "access_log", caseReference: ""))
-        } catch let refused as RefusedAccess {
-            throw refused.problem(scope: "access_log")
-        }
+        try await door.ownView("access_log", of: credential)
     }
 
     /// One entry about the resident; nil when there is none of this id, or it is about somebody else.

@@ -43,6 +43,22 @@ public final class Door: Sendable {
         try await gathered.submit(request).get()
     }
 
+    /// A resident looks at something of their own: an entry once a session or token and kind, before anything is shown.
+    /// - Parameters:
+    ///   - kind: of view, which of an app's token is the scope.
+    ///   - attributes: what of the register is shown with it.
+    /// - Returns: the record, with the key that the resident's own words are sealed under.
+    /// - Throws: `Problem` for a credential that may not; ``DatabaseError``; `GroupCommitError.queueFull`.
+    @discardableResult
+    public func ownView(_ kind: String, of credential: CredentialHash, attributes: [String] = []) async throws -> ReleasedRecord {
+        do {
+            return try await read(
+                AccessRequest(credential: credential, operation: .ownView, subject: .own, attributes: attributes, purpose: kind, caseReference: ""))
+        } catch let refused as RefusedAccess {
+            throw refused.problem(scope: kind)
+        }
+    }
+
     /// Many reads in one transaction, an entry each; answers in the order of the requests. They join no batch: the database decides a thousand
     /// in some 30 ms, and single reads go on beside that over the pipelined connection, and are counted apart. Requests of the operation
     /// `list` come from one asker.

@@ -16,6 +16,8 @@ public struct NewActivity: Sendable {
     public var retention: LocalisedText?
     /// The law that says so; only beside `retention`.
     public var retentionLaw: String?
+    /// The law by which an authority may delay what residents are told of it; nil: none, and always where consent is the basis.
+    public var delayLaw: String?
     public var attributes: [String]
     public var title: LocalisedText
     /// What people read before they switch it on, or beside the law.
@@ -25,7 +27,8 @@ public struct NewActivity: Sendable {
 
     public init(
         id: ActivityID = .new(), organisationID: String, purpose: String, legalBasis: LegalBasis = .consent, law: String? = nil, attributes: [String],
-        title: LocalisedText, explanation: LocalisedText, validMonths: Int? = nil, retention: LocalisedText? = nil, retentionLaw: String? = nil
+        title: LocalisedText, explanation: LocalisedText, validMonths: Int? = nil, retention: LocalisedText? = nil, retentionLaw: String? = nil,
+        delayLaw: String? = nil
     ) {
         self.id = id
         self.organisationID = organisationID
@@ -38,6 +41,7 @@ public struct NewActivity: Sendable {
         self.validMonths = validMonths
         self.retention = retention
         self.retentionLaw = retentionLaw
+        self.delayLaw = delayLaw
     }
 }
 
@@ -65,9 +69,9 @@ public struct ConsentAdministration: Sendable {
         try await owner.transaction { transaction in
             let added = try await transaction.execute(
                 """
-                INSERT INTO consent.processing_activity (id, organisation_id, purpose, legal_basis, law, retention, retention_law)
+                INSERT INTO consent.processing_activity (id, organisation_id, purpose, legal_basis, law, retention, retention_law, delay_law)
                 VALUES (\(activity.id.uuid), \(activity.organisationID), \(activity.purpose), \(activity.legalBasis.rawValue), \(activity.law as String?),
-                        \(activity.retention?.json as JSONText?), \(activity.retentionLaw as String?))
+                        \(activity.retention?.json as JSONText?), \(activity.retentionLaw as String?), \(activity.delayLaw as String?))
                 ON CONFLICT (organisation_id, purpose) DO NOTHING
                 """)
             guard added == 1 else { return false }

@@ -139,8 +139,13 @@ struct ConversionTests {
                 .accountUnknown(field: "debit_account"), .accountUnknown(field: "credit_account"), .accountUnknown(field: "debit_account"),
                 .accountUnknown(field: "debit_account"),
             ])
-        for transfer in [bank.transfer(positions[0], exchange.euros, 1), bank.reversal(of: sale)] {
-            let error = await #expect(throws: DatabaseError.self) { try await bank.administration.post([transfer], occasion: "test") }
+        let byOwner: [SQL] = [
+            """
+            SELECT ledger.post_transfers(ARRAY[gen_random_uuid()], '{post}', ARRAY[\(positions[0])], ARRAY[\(exchange.euros)], '{1}', '{EUR}', '{x}', '{NULL}', '{system}', '{x}')
+            """, "SELECT ledger.follow_up(gen_random_uuid(), 'reversal', \(conversion.id), NULL, 'x', 'system', 'x')",
+        ]
+        for statement in byOwner {
+            let error = await #expect(throws: DatabaseError.self) { try await bank.city.owner.execute(statement) }
             #expect(error?.constraint == "transfer_balanced")
         }
         let row: SQL = """
