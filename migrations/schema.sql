@@ -108,24 +108,26 @@ CREATE TABLE access_log.entry (
     refusal text,
     count integer,
     break_glass uuid,
+    seal_id uuid,
     written_by xid8 DEFAULT pg_current_xact_id() NOT NULL,
     salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))) NOT NULL,
     CONSTRAINT entry_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['resident'::text, 'staff'::text, 'organisation'::text]))),
-    CONSTRAINT entry_check CHECK (((outcome = 'refused'::text) = (refusal IS NOT NULL))),
-    CONSTRAINT entry_check1 CHECK (
+    CONSTRAINT entry_check CHECK (((seal_id IS NULL) OR ((subject_id IS NOT NULL) AND (operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'seal'::text]))))),
+    CONSTRAINT entry_check1 CHECK (((outcome = 'refused'::text) = (refusal IS NOT NULL))),
+    CONSTRAINT entry_check2 CHECK (
 CASE operation
     WHEN 'list'::text THEN COALESCE(((count >= 1) AND (count <= 1000)), false)
     WHEN 'payout'::text THEN COALESCE(((count >= 1) AND (count <= 100000)), false)
     ELSE (count IS NULL)
 END),
-    CONSTRAINT entry_check2 CHECK (
+    CONSTRAINT entry_check3 CHECK (
 CASE
     WHEN ((operation = 'break_glass'::text) AND (outcome = 'permitted'::text)) THEN COALESCE((break_glass = id), false)
     ELSE ((break_glass IS NULL) OR ((outcome = 'permitted'::text) AND (operation = ANY (ARRAY['view'::text, 'search'::text, 'paper_entry'::text]))))
 END),
-    CONSTRAINT entry_check3 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
-    CONSTRAINT entry_check4 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
-    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'break_glass'::text, 'log_view'::text, 'usage'::text, 'own_view'::text, 'guardian_view'::text, 'payout'::text]))),
+    CONSTRAINT entry_check4 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
+    CONSTRAINT entry_check5 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
+    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'break_glass'::text, 'log_view'::text, 'usage'::text, 'own_view'::text, 'guardian_view'::text, 'payout'::text, 'seal'::text]))),
     CONSTRAINT entry_outcome_check CHECK ((outcome = ANY (ARRAY['permitted'::text, 'refused'::text]))),
     CONSTRAINT entry_salt_check CHECK ((octet_length(salt) = 32))
 );
@@ -149,6 +151,21 @@ CREATE TABLE access_log.leaf (
 );
 
 ALTER TABLE access_log.leaf OWNER TO stoa_owner;
+
+CREATE TABLE access_log.seal (
+    id uuid NOT NULL,
+    subject_id uuid NOT NULL,
+    activity_id uuid NOT NULL,
+    authority text NOT NULL,
+    ground text NOT NULL,
+    maximum_at timestamp with time zone NOT NULL,
+    concealed_until timestamp with time zone NOT NULL,
+    CONSTRAINT seal_authority_check CHECK (((length(authority) >= 3) AND (length(authority) <= 100))),
+    CONSTRAINT seal_check CHECK ((concealed_until <= maximum_at)),
+    CONSTRAINT seal_ground_check CHECK (((length(ground) >= 3) AND (length(ground) <= 64)))
+);
+
+ALTER TABLE access_log.seal OWNER TO stoa_owner;
 
 CREATE TABLE casework.break_glass (
     entry_id uuid NOT NULL,
@@ -293,8 +310,11 @@ CREATE TABLE consent.processing_activity (
     policy_version integer DEFAULT 1 NOT NULL,
     retention jsonb,
     retention_law text,
+    delay_law text,
     created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT only_law_is_delayed CHECK (((delay_law IS NULL) OR (legal_basis = ANY (ARRAY['legal_obligation'::text, 'public_task'::text])))),
     CONSTRAINT processing_activity_check CHECK (((legal_basis = 'consent'::text) = (law IS NULL))),
+    CONSTRAINT processing_activity_delay_law_check CHECK (((length(delay_law) >= 3) AND (length(delay_law) <= 200))),
     CONSTRAINT processing_activity_law_check CHECK (((length(law) >= 3) AND (length(law) <= 200))),
     CONSTRAINT processing_activity_legal_basis_check CHECK ((legal_basis = ANY (ARRAY['consent'::text, 'contract'::text, 'legal_obligation'::text, 'vital_interests'::text, 'public_task'::text, 'legitimate_interests'::text]))),
     CONSTRAINT processing_activity_purpose_check CHECK ((purpose ~ '^[a-z][a-z0-9-]{1,62}$'::text)),
@@ -396,8 +416,11 @@ CREATE VIEW access_log.told_entry AS
     review.finding AS review_finding,
     review.reviewed_at,
     actor.display_name AS released_name,
-    actor.username AS released_username
-   FROM ((((((((((((access_log.entry e
+    actor.username AS released_username,
+    seal.authority AS delayed_by,
+    seal.ground AS delay_ground,
+    seal.concealed_until AS delayed_until
+   FROM (((((((((((((access_log.entry e
      LEFT JOIN consent.organisation o ON ((o.id = e.organisation_id)))
      LEFT JOIN consent.processing_activity act ON (((act.organisation_id = e.organisation_id) AND (act.purpose = e.purpose))))
      LEFT JOIN consent.policy pol ON (((pol.activity_id = act.id) AND (pol.version = act.policy_version))))
@@ -409,7 +432,9 @@ CREATE VIEW access_log.told_entry AS
      LEFT JOIN questions.name_release released ON ((released.question_id = q.id)))
      LEFT JOIN identity.staff actor ON ((actor.id = released.staff_id)))
      LEFT JOIN casework.break_glass glass ON ((glass.entry_id = e.break_glass)))
-     LEFT JOIN casework.break_glass_review review ON ((review.entry_id = glass.entry_id)));
+     LEFT JOIN casework.break_glass_review review ON ((review.entry_id = glass.entry_id)))
+     LEFT JOIN access_log.seal seal ON ((seal.id = e.seal_id)))
+  WHERE ((e.seal_id IS NULL) OR (seal.concealed_until <= public.stoa_now()));
 
 ALTER TABLE access_log.told_entry OWNER TO stoa_door;
 
@@ -500,7 +525,8 @@ BEGIN
                         AND r.attributes <@ (SELECT x.ids FROM derived AS x)
                     THEN 'predicate' ELSE r.operation END AS operation,
                 r.purpose, r.case_reference, r.kind, r.actor_id, r.staff_id, r.client_id, r.organisation_id,
-                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN p.resident_id END AS subject_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
+                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN p.resident_id END AS subject_id,
+                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN s.id END AS seal_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
                 st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
                 CASE
                     WHEN r.kind IS NULL THEN 'credential_invalid'
@@ -521,18 +547,22 @@ BEGIN
             LEFT JOIN LATERAL (SELECT x.resident_id FROM exchange.pseudonym AS x
                 WHERE r.subject_kind = 'pseudonym' AND x.organisation_id = r.client_organisation_id
                   AND x.pseudonym = CASE r.subject_kind WHEN 'pseudonym' THEN r.subject_key::uuid END OFFSET 0) AS p ON true
-            LEFT JOIN LATERAL (SELECT x.id, x.legal_basis, x.law, y.attributes
+            LEFT JOIN LATERAL (SELECT x.id, x.legal_basis, x.law, x.delay_law, y.attributes
                 FROM consent.processing_activity AS x JOIN consent.policy AS y ON y.activity_id = x.id AND y.version = x.policy_version
                 WHERE x.organisation_id = r.client_organisation_id AND x.purpose = r.purpose OFFSET 0) AS act ON true
+            -- Looked for only where a law lets telling be delayed.
+            LEFT JOIN LATERAL (SELECT x.id FROM access_log.seal AS x
+                WHERE act.delay_law IS NOT NULL AND x.subject_id = p.resident_id AND x.activity_id = act.id AND x.concealed_until > public.stoa_now()
+                ORDER BY x.concealed_until DESC LIMIT 1) AS s ON true
             LEFT JOIN LATERAL (SELECT consent.state_at(x.state, x.valid_until, public.stoa_now()) AS state, x.attributes, x.event_id FROM consent.state AS x
                 WHERE x.resident_id = p.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
-                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal, count)
+                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal, count, seal_id)
             SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
                 d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN d.legal_basis END, CASE WHEN d.refusal IS NULL THEN d.law END,
                 CASE WHEN d.refusal IS NULL AND d.legal_basis = 'consent' THEN d.consent_event_id END,
-                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal, list_count
+                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal, list_count, d.seal_id
             FROM decided AS d
             -- A list that is refused for its volume is decided about nobody: one entry says that it was.
             WHERE d.kind IS NOT NULL AND (d.refusal IS DISTINCT FROM 'volume_exceeded' OR list_count IS NULL OR d.id = entry_ids[1])
@@ -797,7 +827,8 @@ BEGIN
         || access_log.field('\x1202', int8send(canonical.subject_number))
         || access_log.field('\x1304', canonical.previous_commitment)
         || access_log.field('\x1402', int8send(e.count))
-        || access_log.field('\x1507', uuid_send(e.break_glass));
+        || access_log.field('\x1507', uuid_send(e.break_glass))
+        || access_log.field('\x1607', uuid_send(e.seal_id));
 END
 $$;
 
@@ -868,6 +899,45 @@ $$;
 
 ALTER FUNCTION access_log.check_moment() OWNER TO stoa_door;
 
+CREATE FUNCTION access_log.check_seal() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NOT EXISTS (SELECT FROM consent.processing_activity AS a WHERE a.id = NEW.activity_id AND a.delay_law IS NOT NULL) THEN
+            RAISE EXCEPTION 'no law delays what is told of this purpose' USING ERRCODE = 'check_violation', CONSTRAINT = 'seal_has_law';
+        END IF;
+        IF NEW.concealed_until > public.stoa_now() + access_log.seal_review_max() OR NEW.maximum_at > public.stoa_now() + access_log.seal_length_max() THEN
+            RAISE EXCEPTION 'an order is reviewed within half a year and ends within two' USING ERRCODE = 'check_violation', CONSTRAINT = 'seal_is_bounded';
+        END IF;
+        RETURN NEW;
+    END IF;
+    IF (NEW.id, NEW.subject_id, NEW.activity_id, NEW.authority, NEW.ground, NEW.maximum_at)
+        IS DISTINCT FROM (OLD.id, OLD.subject_id, OLD.activity_id, OLD.authority, OLD.ground, OLD.maximum_at)
+        OR OLD.concealed_until <= public.stoa_now() OR NEW.concealed_until > public.stoa_now() + access_log.seal_review_max() THEN
+        RAISE EXCEPTION 'an order can be kept until its next review, or be ended, while it lasts' USING ERRCODE = 'check_violation', CONSTRAINT = 'seal_is_bounded';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+ALTER FUNCTION access_log.check_seal() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.check_seal_event() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF NEW.kind = 'kept' AND EXISTS (SELECT FROM access_log.seal_event AS e WHERE e.seal_id = NEW.seal_id AND e.kind = 'set' AND e.staff_id = NEW.staff_id) THEN
+        RAISE EXCEPTION 'another auditor keeps an order' USING ERRCODE = 'check_violation', CONSTRAINT = 'seal_four_eyes';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+ALTER FUNCTION access_log.check_seal_event() OWNER TO stoa_door;
+
 CREATE FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -893,6 +963,22 @@ END
 $$;
 
 ALTER FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.delayable_activities() RETURNS TABLE(organisation_id text, purpose text, organisation_name jsonb, purpose_title jsonb, delay_law text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT a.organisation_id, a.purpose, o.name, p.title, a.delay_law
+        FROM consent.processing_activity AS a
+        JOIN consent.organisation AS o ON o.id = a.organisation_id
+        JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
+        WHERE a.delay_law IS NOT NULL ORDER BY a.organisation_id, a.purpose;
+END
+$$;
+
+ALTER FUNCTION access_log.delayable_activities() OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.end_halt(authority text) RETURNS integer
     LANGUAGE plpgsql
@@ -927,9 +1013,10 @@ BEGIN
         FROM (
             SELECT e.id, e.at
             FROM access_log.own_viewer AS h
+            CROSS JOIN LATERAL (SELECT x.chain_id FROM access_log.told_chain AS x WHERE x.resident_id = h.resident_id OFFSET 0) AS c
             CROSS JOIN LATERAL (
                 SELECT x.id, x.at FROM access_log.entry AS x
-                WHERE x.subject_id = h.resident_id
+                WHERE coalesce(x.seal_id, x.subject_id) = c.chain_id
                   AND (x.at, x.id) < (coalesce(entries_about.before_at, 'infinity'), coalesce(entries_about.before_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
                   AND (entries_about.with_own OR x.operation <> 'own_view')
                   AND (entries_about.organisation IS NULL OR x.organisation_id = entries_about.organisation)
@@ -1008,7 +1095,8 @@ BEGIN
     WITH looked AS (
         SELECT e.id, e.actor_id, e.subject_id, date_trunc('hour', e.at) AS hour, e.at AT TIME ZONE find_anomalies.zone AS local_at
         FROM access_log.entry AS e
-        WHERE e.actor_kind = 'staff' AND e.operation NOT IN ('log_view', 'payout') AND e.at >= since
+        -- Who set an order that delays telling is judged by whoever reviews it: a task here would be told to the subject.
+        WHERE e.actor_kind = 'staff' AND e.operation NOT IN ('log_view', 'payout', 'seal') AND e.at >= since
     ), crowded AS (
         SELECT l.actor_id, l.hour FROM looked AS l GROUP BY l.actor_id, l.hour HAVING count(DISTINCT l.subject_id) > find_anomalies.people_per_hour_max
     ), matched AS (
@@ -1067,7 +1155,9 @@ BEGIN
             SELECT e.at, e.organisation_id, e.operation, e.purpose, e.attributes, e.outcome
             FROM access_log.own_viewer AS h
             -- One more than is counted tells whether there are more.
-            CROSS JOIN LATERAL (SELECT x.* FROM access_log.entry AS x WHERE x.subject_id = h.resident_id ORDER BY x.at DESC, x.id DESC LIMIT entries_max + 1) AS e
+            CROSS JOIN LATERAL (SELECT x.chain_id FROM access_log.told_chain AS x WHERE x.resident_id = h.resident_id OFFSET 0) AS c
+            CROSS JOIN LATERAL (SELECT x.* FROM access_log.entry AS x WHERE coalesce(x.seal_id, x.subject_id) = c.chain_id
+                                ORDER BY x.at DESC, x.id DESC LIMIT entries_max + 1) AS e
             WHERE h.credential = given_to.credential AND h.kind = 'access_log'
             ORDER BY e.at DESC LIMIT entries_max + 1
         ), given AS (
@@ -1099,6 +1189,18 @@ END
 $$;
 
 ALTER FUNCTION access_log.has_looked(auditor uuid, subjects uuid[], reason text, reference text) OWNER TO stoa_door;
+
+CREATE TABLE access_log.seal_event (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    seal_id uuid NOT NULL,
+    kind text NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    staff_id uuid NOT NULL,
+    concealed_until timestamp with time zone NOT NULL,
+    CONSTRAINT seal_event_kind_check CHECK ((kind = ANY (ARRAY['set'::text, 'kept'::text, 'ended'::text])))
+);
+
+ALTER TABLE access_log.seal_event OWNER TO stoa_owner;
 
 CREATE TABLE benefits.decision (
     disbursement_id uuid NOT NULL,
@@ -1252,7 +1354,19 @@ UNION ALL
     concat_ws(' '::text, d.about_kind, d.about_id, d.category, x.number, x.refund) AS matter,
     sha256(x.sealed_words) AS words_hash
    FROM (disputes.decision x
-     JOIN disputes.dispute d ON ((d.id = x.dispute_id)));
+     JOIN disputes.dispute d ON ((d.id = x.dispute_id)))
+UNION ALL
+ SELECT x.id,
+    'seal'::text AS about,
+    x.at,
+    s.subject_id AS resident_id,
+    x.staff_id AS decided_by,
+    x.kind AS outcome,
+    concat_ws(' '::text, s.id, s.activity_id, ((EXTRACT(epoch FROM x.concealed_until) * (1000000)::numeric))::bigint, ((EXTRACT(epoch FROM s.maximum_at) * (1000000)::numeric))::bigint) AS matter,
+    sha256(convert_to(concat_ws('
+'::text, s.authority, s.ground), 'UTF8'::name)) AS words_hash
+   FROM (access_log.seal_event x
+     JOIN access_log.seal s ON ((s.id = x.seal_id)));
 
 ALTER TABLE access_log.decision OWNER TO stoa_door;
 
@@ -1395,7 +1509,9 @@ BEGIN
     RETURN QUERY
         SELECT o.id, o.name FROM consent.organisation AS o WHERE o.id IN (
             SELECT e.organisation_id
-            FROM access_log.own_viewer AS h JOIN access_log.entry AS e ON e.subject_id = h.resident_id
+            FROM access_log.own_viewer AS h
+            CROSS JOIN LATERAL (SELECT x.chain_id FROM access_log.told_chain AS x WHERE x.resident_id = h.resident_id OFFSET 0) AS c
+            JOIN access_log.entry AS e ON coalesce(e.seal_id, e.subject_id) = c.chain_id
             WHERE h.credential = organisations_about.credential AND h.kind = 'access_log')
         ORDER BY o.name ->> 'en', o.id;
 END
@@ -1417,7 +1533,8 @@ BEGIN
         FROM access_log.own_viewer AS h
         JOIN access_log.entry AS e ON e.subject_id = h.resident_id
         LEFT JOIN access_log.leaf AS l ON l.entry_id = e.id
-        WHERE h.credential = own_entry.credential AND h.kind = 'access_log' AND e.id = own_entry.entry_id;
+        WHERE h.credential = own_entry.credential AND h.kind = 'access_log' AND e.id = own_entry.entry_id
+          AND EXISTS (SELECT FROM access_log.told_entry AS t WHERE t.id = e.id);
 END
 $$;
 
@@ -1524,6 +1641,35 @@ $$;
 
 ALTER FUNCTION access_log.release(entry_ids uuid[]) OWNER TO stoa_door;
 
+CREATE FUNCTION access_log.review_seal(credential bytea, seal uuid, review_at timestamp with time zone) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    auditor uuid;
+    ordered access_log.seal;
+    until CONSTANT timestamptz := coalesce(review_at, public.stoa_now());
+BEGIN
+    SELECT s.staff_id INTO auditor FROM web.staff_with(review_seal.credential, '{auditor}') AS s;
+    IF auditor IS NULL THEN RETURN 'not_permitted'; END IF;
+    SELECT s.* INTO ordered FROM access_log.seal AS s WHERE s.id = review_seal.seal FOR UPDATE;
+    IF NOT FOUND THEN RETURN 'unknown'; END IF;
+    IF ordered.concealed_until <= public.stoa_now() THEN RETURN 'already_ended'; END IF;
+    IF review_seal.review_at IS NOT NULL THEN
+        IF EXISTS (SELECT FROM access_log.seal_event AS e WHERE e.seal_id = ordered.id AND e.kind = 'set' AND e.staff_id = auditor) THEN RETURN 'own'; END IF;
+        IF until <= public.stoa_now() OR until > ordered.maximum_at OR until > public.stoa_now() + access_log.seal_review_max() THEN
+            RETURN 'dates_invalid';
+        END IF;
+    END IF;
+    UPDATE access_log.seal AS s SET concealed_until = until WHERE s.id = ordered.id;
+    INSERT INTO access_log.seal_event (seal_id, kind, staff_id, concealed_until)
+        VALUES (ordered.id, CASE WHEN review_seal.review_at IS NULL THEN 'ended' ELSE 'kept' END, auditor, until);
+    RETURN CASE WHEN review_seal.review_at IS NULL THEN 'ended' ELSE 'kept' END;
+END
+$$;
+
+ALTER FUNCTION access_log.review_seal(credential bytea, seal uuid, review_at timestamp with time zone) OWNER TO stoa_door;
+
 CREATE FUNCTION access_log.role_of(staff_id uuid) RETURNS text
     LANGUAGE plpgsql STABLE
     AS $$
@@ -1533,6 +1679,58 @@ END
 $$;
 
 ALTER FUNCTION access_log.role_of(staff_id uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.seal_figures(zone text) RETURNS TABLE(authority text, set_count bigint, in_force_count bigint, read_count bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    as_of CONSTANT timestamptz := date_trunc('month', public.stoa_now() AT TIME ZONE zone) AT TIME ZONE zone;
+BEGIN
+    RETURN QUERY
+        SELECT s.authority, count(*),
+            count(*) FILTER (WHERE (SELECT x.concealed_until FROM access_log.seal_event AS x WHERE x.seal_id = s.id AND x.at < as_of
+                                    ORDER BY x.at DESC, x.kind = 'set' LIMIT 1) > as_of),
+            coalesce(sum((SELECT count(*) FROM access_log.entry AS e WHERE e.seal_id = s.id AND e.operation <> 'seal' AND e.at < as_of)), 0)::bigint
+        FROM access_log.seal AS s JOIN access_log.seal_event AS e ON e.seal_id = s.id AND e.kind = 'set' AND e.at < as_of
+        GROUP BY s.authority ORDER BY s.authority;
+END
+$$;
+
+ALTER FUNCTION access_log.seal_figures(zone text) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.seal_length_max() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN '2 years'::interval;
+
+ALTER FUNCTION access_log.seal_length_max() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.seal_review_max() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN '6 mons'::interval;
+
+ALTER FUNCTION access_log.seal_review_max() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.seals_in_force(credential bytea) RETURNS TABLE(id uuid, authority text, ground text, organisation_name jsonb, purpose_title jsonb, set_at timestamp with time zone, set_by text, is_own boolean, review_at timestamp with time zone, maximum_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT s.id, s.authority, s.ground, o.name, p.title, e.at, w.display_name, e.staff_id = a.staff_id, s.concealed_until, s.maximum_at
+        FROM web.staff_with(seals_in_force.credential, '{auditor}') AS a
+        CROSS JOIN access_log.seal AS s
+        JOIN access_log.seal_event AS e ON e.seal_id = s.id AND e.kind = 'set'
+        JOIN identity.staff AS w ON w.id = e.staff_id
+        JOIN consent.processing_activity AS act ON act.id = s.activity_id
+        JOIN consent.organisation AS o ON o.id = act.organisation_id
+        JOIN consent.policy AS p ON p.activity_id = act.id AND p.version = act.policy_version
+        WHERE s.concealed_until > public.stoa_now()
+        ORDER BY s.concealed_until, s.id LIMIT 200;
+END
+$$;
+
+ALTER FUNCTION access_log.seals_in_force(credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.sequence(entries_max integer) RETURNS TABLE(index bigint, data bytea)
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1548,12 +1746,12 @@ DECLARE
     first_index bigint;
     next record;
     waiting access_log.entry;
-    subject uuid;
+    chain uuid;
     number bigint;
     previous bytea;
     salted bytea;
     entry_ids uuid[] := '{}';
-    subjects uuid[] := '{}';
+    chains uuid[] := '{}';
     numbers bigint[] := '{}';
     previouses bytea[] := '{}';
     commitments bytea[] := '{}';
@@ -1565,17 +1763,17 @@ DECLARE
 BEGIN
     IF NOT pg_try_advisory_xact_lock(7308895158) THEN RETURN; END IF;
     SELECT coalesce(max(l.index) + 1, 0) INTO first_index FROM access_log.leaf AS l;
-    -- Subject by subject, so that each one's chain is carried in two variables.
+    -- Chain by chain, so that each is carried in two variables.
     FOR next IN
         WITH taken AS (
             DELETE FROM access_log.queue AS q
             WHERE q.entry_id = ANY (ARRAY(SELECT o.entry_id FROM access_log.queue AS o ORDER BY o.entry_id LIMIT entries_max))
             RETURNING q.entry_id)
-        SELECT t.entry_id, e.entry, h.number AS head_number, h.commitment AS head_commitment
+        SELECT t.entry_id, e.entry, e.chain, h.number AS head_number, h.commitment AS head_commitment
         FROM taken AS t
-        LEFT JOIN LATERAL (SELECT x AS entry, x.subject_id, x.at FROM access_log.entry AS x WHERE x.id = t.entry_id OFFSET 0) AS e ON true
-        LEFT JOIN LATERAL (SELECT x.number, x.commitment FROM access_log.subject_head AS x WHERE x.subject_id = e.subject_id OFFSET 0) AS h ON true
-        ORDER BY e.subject_id, e.at, t.entry_id
+        LEFT JOIN LATERAL (SELECT x AS entry, coalesce(x.seal_id, x.subject_id) AS chain, x.at FROM access_log.entry AS x WHERE x.id = t.entry_id OFFSET 0) AS e ON true
+        LEFT JOIN LATERAL (SELECT x.number, x.commitment FROM access_log.subject_head AS x WHERE x.chain_id = e.chain OFFSET 0) AS h ON true
+        ORDER BY e.chain, e.at, t.entry_id
     LOOP
         waiting := next.entry;
         -- Nobody but whoever edits the database can make an entry vanish that waits. Its place in the queue stays, for `stoa verify log` to find.
@@ -1583,30 +1781,30 @@ BEGIN
             vanished := vanished || next.entry_id;
             CONTINUE;
         END IF;
-        IF waiting.subject_id IS NULL THEN
+        IF next.chain IS NULL THEN
             number := NULL;
             previous := NULL;
-        ELSIF waiting.subject_id IS DISTINCT FROM subject THEN
+        ELSIF next.chain IS DISTINCT FROM chain THEN
             number := coalesce(next.head_number, 0) + 1;
             previous := next.head_commitment;
         ELSE
             number := number + 1;
             previous := salted;
         END IF;
-        subject := waiting.subject_id;
+        chain := next.chain;
         salted := sha256('stoa access entry v1\012'::bytea || waiting.salt || access_log.canonical(waiting, number, previous));
         entry_ids := entry_ids || waiting.id;
-        subjects := subjects || subject;
+        chains := chains || chain;
         numbers := numbers || number;
         previouses := previouses || previous;
         commitments := commitments || salted;
     END LOOP;
 
-    INSERT INTO access_log.subject_head (subject_id, number, commitment)
-        SELECT DISTINCT ON (b.subject) b.subject, b.number, b.commitment
-        FROM unnest(subjects, numbers, commitments) AS b (subject, number, commitment)
-        WHERE b.subject IS NOT NULL ORDER BY b.subject, b.number DESC
-        ON CONFLICT (subject_id) DO UPDATE SET number = excluded.number, commitment = excluded.commitment;
+    INSERT INTO access_log.subject_head (chain_id, number, commitment)
+        SELECT DISTINCT ON (b.chain) b.chain, b.number, b.commitment
+        FROM unnest(chains, numbers, commitments) AS b (chain, number, commitment)
+        WHERE b.chain IS NOT NULL ORDER BY b.chain, b.number DESC
+        ON CONFLICT (chain_id) DO UPDATE SET number = excluded.number, commitment = excluded.commitment;
     INSERT INTO access_log.queue (entry_id) SELECT v.id FROM unnest(vanished) AS v (id);
 
     -- Records are in no chain. Where one has vanished its place in the queue stays as well.
@@ -1636,6 +1834,47 @@ END
 $$;
 
 ALTER FUNCTION access_log.sequence(entries_max integer) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.set_seal(credential bytea, entry uuid, national_number_hmac bytea, organisation text, purpose text, authority text, ground text, review_at timestamp with time zone, maximum_at timestamp with time zone) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    auditor uuid;
+    activity record;
+    subject uuid;
+    seal uuid;
+BEGIN
+    PERFORM access_log.check_moment();
+    SELECT s.staff_id INTO auditor FROM web.staff_with(set_seal.credential, '{auditor}') AS s;
+    IF auditor IS NULL THEN RETURN 'not_permitted'; END IF;
+    SELECT a.id, a.delay_law INTO activity FROM consent.processing_activity AS a
+        WHERE a.organisation_id = set_seal.organisation AND a.purpose = set_seal.purpose AND a.delay_law IS NOT NULL;
+    IF NOT FOUND THEN RETURN 'activity_unknown'; END IF;
+    IF set_seal.review_at <= public.stoa_now() OR set_seal.review_at > set_seal.maximum_at
+        OR set_seal.review_at > public.stoa_now() + access_log.seal_review_max() OR set_seal.maximum_at > public.stoa_now() + access_log.seal_length_max() THEN
+        RETURN 'dates_invalid';
+    END IF;
+    -- Of two people with one number nobody is meant.
+    SELECT (min(l.resident_id::text))::uuid INTO subject FROM register.lookup AS l
+        WHERE l.kind = 'national_number' AND l.hmac = set_seal.national_number_hmac HAVING count(*) = 1;
+    IF subject IS NOT NULL THEN
+        seal := gen_random_uuid();
+        INSERT INTO access_log.seal (id, subject_id, activity_id, authority, ground, maximum_at, concealed_until)
+            VALUES (seal, subject, activity.id, set_seal.authority, set_seal.ground, set_seal.maximum_at, set_seal.review_at);
+        INSERT INTO access_log.seal_event (seal_id, kind, staff_id, concealed_until) VALUES (seal, 'set', auditor, set_seal.review_at);
+    END IF;
+    INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, operation, attributes, purpose, legal_basis, law,
+            case_reference, outcome, refusal, seal_id)
+        VALUES (set_seal.entry, public.stoa_now(), subject, 'staff', auditor::text, 'auditor', 'city', 'seal', '{}', 'delayed_disclosure',
+            CASE WHEN subject IS NOT NULL THEN 'public_task' END, CASE WHEN subject IS NOT NULL THEN activity.delay_law END, set_seal.ground,
+            CASE WHEN subject IS NULL THEN 'refused' ELSE 'permitted' END, CASE WHEN subject IS NULL THEN 'subject_unknown' END, seal);
+    INSERT INTO access_log.queue (entry_id) VALUES (set_seal.entry);
+    RETURN CASE WHEN subject IS NULL THEN 'subject_unknown' ELSE 'set' END;
+END
+$$;
+
+ALTER FUNCTION access_log.set_seal(credential bytea, entry uuid, national_number_hmac bytea, organisation text, purpose text, authority text, ground text, review_at timestamp with time zone, maximum_at timestamp with time zone) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.stop(witness text, witness_size bigint) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1724,7 +1963,9 @@ BEGIN
         FROM access_log.actor AS c
         JOIN access_log.entry AS viewed ON viewed.id = usages_under.view_entry AND viewed.actor_kind = c.kind AND viewed.actor_id = c.id
         JOIN register.resident AS r ON r.id = viewed.subject_id OR r.superseded_by = viewed.subject_id
-        JOIN access_log.told_entry AS t ON t.subject_id = r.id
+        CROSS JOIN LATERAL (SELECT x.chain_id FROM access_log.told_chain AS x WHERE x.resident_id = r.id OFFSET 0) AS chain
+        CROSS JOIN LATERAL (SELECT x.id FROM access_log.entry AS x WHERE coalesce(x.seal_id, x.subject_id) = chain.chain_id OFFSET 0) AS told
+        JOIN access_log.told_entry AS t ON t.id = told.id
         WHERE c.hash = usages_under.credential AND viewed.operation = 'usage' AND viewed.outcome = 'permitted'
           AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND viewed.at > public.stoa_now() - interval '5 seconds'
           AND t.outcome = 'permitted' AND t.operation <> 'own_view' AND NOT (t.operation = 'usage' AND t.client_id = viewed.client_id)
@@ -9666,7 +9907,7 @@ BEGIN
     RETURN QUERY
         SELECT e.id, h.own_id
         FROM access_log.own_viewer AS h
-        JOIN access_log.entry AS e ON e.id = questionable.entry AND e.subject_id = h.resident_id AND e.operation <> 'own_view'
+        JOIN access_log.told_entry AS e ON e.id = questionable.entry AND e.subject_id = h.resident_id AND e.operation <> 'own_view'
         WHERE h.credential = questionable.credential AND h.kind = 'access_log';
 END
 $$;
@@ -10564,7 +10805,7 @@ CREATE VIEW access_log.standing_halt AS
 ALTER TABLE access_log.standing_halt OWNER TO stoa_owner;
 
 CREATE TABLE access_log.subject_head (
-    subject_id uuid NOT NULL,
+    chain_id uuid NOT NULL,
     number bigint NOT NULL,
     commitment bytea NOT NULL
 );
@@ -10584,6 +10825,18 @@ CREATE TABLE access_log.tile (
 ALTER TABLE ONLY access_log.tile ALTER COLUMN hashes SET STORAGE EXTERNAL;
 
 ALTER TABLE access_log.tile OWNER TO stoa_owner;
+
+CREATE VIEW access_log.told_chain AS
+ SELECT r.id AS resident_id,
+    r.id AS chain_id
+   FROM register.resident r
+UNION ALL
+ SELECT s.subject_id AS resident_id,
+    s.id AS chain_id
+   FROM access_log.seal s
+  WHERE (s.concealed_until <= public.stoa_now());
+
+ALTER TABLE access_log.told_chain OWNER TO stoa_door;
 
 CREATE TABLE benefits.programme (
     id text NOT NULL,
@@ -11945,11 +12198,17 @@ ALTER TABLE ONLY access_log.record_queue
 ALTER TABLE ONLY access_log.record_queue
     ADD CONSTRAINT record_queue_record_id_key UNIQUE (record_id);
 
+ALTER TABLE ONLY access_log.seal_event
+    ADD CONSTRAINT seal_event_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY access_log.seal
+    ADD CONSTRAINT seal_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY access_log.staff_reason
     ADD CONSTRAINT staff_reason_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY access_log.subject_head
-    ADD CONSTRAINT subject_head_pkey PRIMARY KEY (subject_id);
+    ADD CONSTRAINT subject_head_pkey PRIMARY KEY (chain_id);
 
 ALTER TABLE ONLY access_log.tile
     ADD CONSTRAINT tile_pkey PRIMARY KEY (level, index);
@@ -12502,9 +12761,15 @@ ALTER TABLE ONLY witness.cosigned_head
 
 CREATE INDEX anomaly_finding_anomaly ON access_log.anomaly_finding USING btree (anomaly_id, closed_at);
 
+CREATE INDEX entry_chain ON access_log.entry USING btree (COALESCE(seal_id, subject_id), at, id);
+
 CREATE INDEX entry_staff ON access_log.entry USING btree (at) WHERE (actor_kind = 'staff'::text);
 
-CREATE INDEX entry_subject ON access_log.entry USING btree (subject_id, at, id);
+CREATE UNIQUE INDEX seal_ended_once ON access_log.seal_event USING btree (seal_id) WHERE (kind = 'ended'::text);
+
+CREATE UNIQUE INDEX seal_set_once ON access_log.seal_event USING btree (seal_id) WHERE (kind = 'set'::text);
+
+CREATE INDEX seal_subject ON access_log.seal USING btree (subject_id);
 
 CREATE INDEX disbursement_prepared ON benefits.disbursement USING btree (prepared_at, id);
 
@@ -12724,6 +12989,8 @@ CREATE TRIGGER entry_only_grows BEFORE UPDATE OR TRUNCATE ON access_log.entry FO
 
 CREATE TRIGGER erasure_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.erasure FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER event_gets_leaf AFTER INSERT ON access_log.seal_event FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('seal', 'id');
+
 CREATE TRIGGER halt_end_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.halt_end FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER halt_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.halt FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
@@ -12735,6 +13002,14 @@ CREATE TRIGGER record_erased_on_authority BEFORE UPDATE ON access_log.record FOR
 CREATE TRIGGER record_keeps_hash BEFORE UPDATE ON access_log.record FOR EACH ROW WHEN ((new.salt IS NOT NULL)) EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER record_only_grows BEFORE DELETE OR UPDATE OF id, kind, source_id OR TRUNCATE ON access_log.record FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER seal_event_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.seal_event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER seal_four_eyes BEFORE INSERT ON access_log.seal_event FOR EACH ROW EXECUTE FUNCTION access_log.check_seal_event();
+
+CREATE TRIGGER seal_is_bounded BEFORE INSERT OR UPDATE ON access_log.seal FOR EACH ROW EXECUTE FUNCTION access_log.check_seal();
+
+CREATE TRIGGER seal_stays BEFORE DELETE OR TRUNCATE ON access_log.seal FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER tile_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.tile FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -12979,11 +13254,26 @@ ALTER TABLE ONLY access_log.batch
 ALTER TABLE ONLY access_log.cosignature
     ADD CONSTRAINT cosignature_tree_size_fkey FOREIGN KEY (tree_size) REFERENCES access_log.checkpoint(tree_size);
 
+ALTER TABLE ONLY access_log.entry
+    ADD CONSTRAINT entry_seal_id_fkey FOREIGN KEY (seal_id) REFERENCES access_log.seal(id);
+
 ALTER TABLE ONLY access_log.halt_end
     ADD CONSTRAINT halt_end_halt_id_fkey FOREIGN KEY (halt_id) REFERENCES access_log.halt(id);
 
 ALTER TABLE ONLY access_log.record_queue
     ADD CONSTRAINT record_queue_record_id_fkey FOREIGN KEY (record_id) REFERENCES access_log.record(id);
+
+ALTER TABLE ONLY access_log.seal
+    ADD CONSTRAINT seal_activity_id_fkey FOREIGN KEY (activity_id) REFERENCES consent.processing_activity(id);
+
+ALTER TABLE ONLY access_log.seal_event
+    ADD CONSTRAINT seal_event_seal_id_fkey FOREIGN KEY (seal_id) REFERENCES access_log.seal(id);
+
+ALTER TABLE ONLY access_log.seal_event
+    ADD CONSTRAINT seal_event_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY access_log.seal
+    ADD CONSTRAINT seal_subject_id_fkey FOREIGN KEY (subject_id) REFERENCES register.resident(id);
 
 ALTER TABLE ONLY benefits.decision
     ADD CONSTRAINT decision_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES identity.staff(id);
@@ -13660,6 +13950,9 @@ GRANT SELECT,INSERT ON TABLE access_log.entry TO stoa_door;
 GRANT SELECT ON TABLE access_log.leaf TO stoa_auditor;
 GRANT SELECT,INSERT ON TABLE access_log.leaf TO stoa_door;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE access_log.seal TO stoa_door;
+GRANT SELECT ON TABLE access_log.seal TO stoa_auditor;
+
 GRANT SELECT,INSERT ON TABLE casework.break_glass TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE casework.break_glass_review TO stoa_door;
@@ -13711,8 +14004,15 @@ REVOKE ALL ON FUNCTION access_log.check_finding() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION access_log.check_moment() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION access_log.check_seal() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION access_log.check_seal_event() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.delayable_activities() FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.delayable_activities() TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.end_halt(authority text) FROM PUBLIC;
 
@@ -13735,6 +14035,9 @@ REVOKE ALL ON FUNCTION access_log.given_to(credential bytea, organisation text) 
 GRANT ALL ON FUNCTION access_log.given_to(credential bytea, organisation text) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.has_looked(auditor uuid, subjects uuid[], reason text, reference text) FROM PUBLIC;
+
+GRANT SELECT,INSERT ON TABLE access_log.seal_event TO stoa_door;
+GRANT SELECT ON TABLE access_log.seal_event TO stoa_auditor;
 
 GRANT SELECT,INSERT ON TABLE benefits.decision TO stoa_door;
 GRANT SELECT ON TABLE benefits.decision TO stoa_auditor;
@@ -13789,10 +14092,26 @@ REVOKE ALL ON FUNCTION access_log.refuse_while_halted() FROM PUBLIC;
 REVOKE ALL ON FUNCTION access_log.release(entry_ids uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.release(entry_ids uuid[]) TO stoa_app;
 
+REVOKE ALL ON FUNCTION access_log.review_seal(credential bytea, seal uuid, review_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.review_seal(credential bytea, seal uuid, review_at timestamp with time zone) TO stoa_app;
+
 REVOKE ALL ON FUNCTION access_log.role_of(staff_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION access_log.seal_figures(zone text) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.seal_figures(zone text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.seal_length_max() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION access_log.seal_review_max() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION access_log.seals_in_force(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.seals_in_force(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.sequence(entries_max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.sequence(entries_max integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.set_seal(credential bytea, entry uuid, national_number_hmac bytea, organisation text, purpose text, authority text, ground text, review_at timestamp with time zone, maximum_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.set_seal(credential bytea, entry uuid, national_number_hmac bytea, organisation text, purpose text, authority text, ground text, review_at timestamp with time zone, maximum_at timestamp with time zone) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.stop(witness text, witness_size bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.stop(witness text, witness_size bigint) TO stoa_app;
@@ -14279,8 +14598,10 @@ REVOKE ALL ON FUNCTION ledger.closed_until() FROM PUBLIC;
 REVOKE ALL ON FUNCTION ledger.closing_lock() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.minor_digits(currency text) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.minor_digits(currency text) TO stoa_door;
 
 REVOKE ALL ON FUNCTION ledger.converted(amount bigint, currency text, to_currency text, rate numeric) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.converted(amount bigint, currency text, to_currency text, rate numeric) TO stoa_door;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE ledger.account TO stoa_door;
 GRANT SELECT ON TABLE ledger.account TO stoa_auditor;

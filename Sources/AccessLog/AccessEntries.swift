@@ -1,5 +1,6 @@
 // What the log says about one resident, for the resident: pages of entries, one entry, all of them for an export. Looking is itself logged,
 // once a session, before anything is told; the functions of migrations/0016 insist on it.
+// Decided in `access_log.entries_about` (0016_who_looked.sql).
 import Foundation
 public import Postgres
 public import Primitives

@@ -1,6 +1,7 @@
 // The one door to personal data. Callers that ask at the same moment share a transaction (Primitives.GroupCommit): the entries of
 // all of them are committed, then the values of all of them are released, in one round trip of two pipelined statements (and a third for
 // own views that are repeated in a session).
+// Decided in `access_log.authorise` and `access_log.release` (0008_access_log.sql).
 import Foundation
 public import Postgres
 public import Primitives

@@ -136,9 +136,9 @@ struct DelayedDisclosureTests {
             #expect(try await town.log.sequencer.sequenceOnce() > 0)
             let second = try await answers()
             #expect(first.map(\.status) == [200, 200, 200, 200, 200] && first.map(\.status) == second.map(\.status))
-            #expect(first.map(\.text).prefix(4) == second.map(\.text).prefix(4))
-            // The page's form token is another each time, and as long.
-            #expect(first.last?.text.count == second.last?.text.count)
+            #expect(first.map(\.text).prefix(3) == second.map(\.text).prefix(3))
+            // Members of the file, and the page's form token, are another way each time, and as long.
+            #expect(first.map(\.text.count) == second.map(\.text.count))
             let hidden = try await town.log.city.owner.query(OneValue("SELECT id FROM access_log.entry WHERE seal_id IS NOT NULL", of: UUID.self))
             #expect(hidden.count == 5)
             for id in hidden + [UUID()] {

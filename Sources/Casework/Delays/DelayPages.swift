@@ -94,8 +94,8 @@ struct NewDelayPage: PageModel {
     static let template = "casework/delay-new"
 
     var errors: ErrorSummary?
-    /// No law delays anything: there is nothing to enter.
-    var isImpossible: Bool
+    /// Some law lets telling be delayed; otherwise there is nothing to enter.
+    var isPossible: Bool
     var nationalNumber: TextField
     var activity: ChoiceField
     var authority: TextField
@@ -104,13 +104,13 @@ struct NewDelayPage: PageModel {
     var last: DateField
 
     static let fields: Fields<Self> = [
-        "errors": .optional(\.errors), "is_impossible": .flag(\.isImpossible), "national_number": .model(\.nationalNumber), "activity": .model(\.activity),
+        "errors": .optional(\.errors), "is_possible": .flag(\.isPossible), "national_number": .model(\.nationalNumber), "activity": .model(\.activity),
         "authority": .model(\.authority), "ground": .model(\.ground), "review": .model(\.review), "last": .model(\.last),
     ]
 
     init(_ activities: [DelayableActivity], _ form: FormView, _ context: StaffContext) {
         errors = form.errors
-        isImpossible = activities.isEmpty
+        isPossible = !activities.isEmpty
         nationalNumber = form.text("national_number", label: "casework.search.by_national_number", hint: "delay.new.number_hint", inputMode: "numeric")
         activity = form.choices(
             "activity", label: "delay.new.activity",
@@ -129,20 +129,20 @@ struct DelayReviewPage: PageModel {
     var errors: ErrorSummary?
     var order: DelayOrderView
     /// Whoever set it cannot keep it.
-    var isOwn: Bool
+    var mayKeep: Bool
     var action: Link
     var end: Link
     var review: DateField
 
     static let fields: Fields<Self> = [
-        "errors": .optional(\.errors), "order": .model(\.order), "is_own": .flag(\.isOwn), "action": .link(\.action), "end": .link(\.end),
+        "errors": .optional(\.errors), "order": .model(\.order), "may_keep": .flag(\.mayKeep), "action": .link(\.action), "end": .link(\.end),
         "review": .model(\.review),
     ]
 
     init(_ order: DelayOrder, _ form: FormView, _ context: StaffContext) {
         errors = form.errors
         self.order = DelayOrderView(order, context)
-        isOwn = order.isOwn
+        mayKeep = !order.isOwn
         action = self.order.page
         end = Link("/staff/delays/\(order.id)/end")
         review = form.date("review", label: "delay.review.next", hint: "delay.new.review_hint")

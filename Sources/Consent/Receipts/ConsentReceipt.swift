@@ -1,5 +1,6 @@
 // The receipt of one sharing: which text, which data, since and until when, and where the chain of events ends, signed by the city. The
 // fields are those of ISO/IEC TS 27560 in the terms of the W3C Data Privacy Vocabulary, as its guide to that standard pairs them.
+// Decided in `consent.receipt_of` (0020_consent_requests.sql); `consent.leaf_of` (0026_leaf_types.sql).
 import Crypto
 import Foundation
 import Postgres
