@@ -49,6 +49,8 @@ CREATE TABLE consent.policy (
     -- For how many months an agreement to this text lasts; null: until it is withdrawn. At most ten years: whoever forgot an agreement
     -- for longer than that is asked again.
     valid_months smallint CHECK (valid_months BETWEEN 1 AND 120),
+    -- How many times in 24 hours the organisation reads about one resident at most; null: as often as its volume allows. The door counts (0050_frequency.sql).
+    reads_per_day_max integer CHECK (reads_per_day_max BETWEEN 1 AND 1000),
     published_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     PRIMARY KEY (activity_id, version)
 );

@@ -354,7 +354,8 @@ ALTER FUNCTION access_log.has_looked(uuid, uuid[], text, text) OWNER TO stoa_doo
 --   attribute_lists  attribute ids with commas between them
 --   purposes         disclose and list: the organisation's purpose; of staff: a reason; own_view: the kind of view, which is also the scope
 --   case_references  compulsory but for own_view
--- Organisations' requests are counted by the minute (exchange.volume); what is over the limit is refused: volume_exceeded.
+-- Organisations' requests are counted by the minute (exchange.volume); what is over the limit is refused: volume_exceeded. Where a policy says how often its
+-- organisation reads about one resident at most, permitted reads are counted by resident and purpose (exchange.frequency), and the rest refused: frequency_exceeded.
 -- Returns a decision each, in no order: refusal is null where permitted; missing names the attributes that nothing covers;
 -- entry_id is the entry to release under (for a repeated own view, the first one). A credential that does not stand makes no entry.
 --
@@ -409,7 +410,7 @@ BEGIN
                     THEN 'predicate' ELSE r.operation END AS operation,
                 r.purpose, r.case_reference, r.kind, r.actor_id, r.staff_id, r.client_id, r.organisation_id,
                 CASE WHEN list_count IS NULL OR v.excess <= 0 THEN p.resident_id END AS subject_id,
-                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN s.id END AS seal_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
+                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN s.id END AS seal_id, act.id AS activity_id, act.reads_per_day_max, act.legal_basis, act.law, act.attributes AS policy_attributes,
                 st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
                 CASE
                     WHEN r.kind IS NULL THEN 'credential_invalid'
@@ -430,7 +431,7 @@ BEGIN
             LEFT JOIN LATERAL (SELECT x.resident_id FROM exchange.pseudonym AS x
                 WHERE r.subject_kind = 'pseudonym' AND x.organisation_id = r.client_organisation_id
                   AND x.pseudonym = CASE r.subject_kind WHEN 'pseudonym' THEN r.subject_key::uuid END OFFSET 0) AS p ON true
-            LEFT JOIN LATERAL (SELECT x.id, x.legal_basis, x.law, x.delay_law, y.attributes
+            LEFT JOIN LATERAL (SELECT x.id, x.legal_basis, x.law, x.delay_law, y.attributes, y.reads_per_day_max
                 FROM consent.processing_activity AS x JOIN consent.policy AS y ON y.activity_id = x.id AND y.version = x.policy_version
                 WHERE x.organisation_id = r.client_organisation_id AND x.purpose = r.purpose OFFSET 0) AS act ON true
             -- Looked for only where a law lets telling be delayed.
@@ -439,29 +440,47 @@ BEGIN
                 ORDER BY x.concealed_until DESC LIMIT 1) AS s ON true
             LEFT JOIN LATERAL (SELECT consent.state_at(x.state, x.valid_until, public.stoa_now()) AS state, x.attributes, x.event_id FROM consent.state AS x
                 WHERE x.resident_id = p.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
+        ), frequent AS (
+            -- One row for each resident and purpose with a limit, in their order: whoever reads about the same one elsewhere waits.
+            INSERT INTO exchange.frequency AS f (resident_id, activity_id, since, count)
+            SELECT d.subject_id, d.activity_id, public.stoa_now(), count(*) FROM decided AS d
+            WHERE d.reads_per_day_max IS NOT NULL AND d.refusal IS NULL GROUP BY d.subject_id, d.activity_id ORDER BY d.subject_id, d.activity_id
+            ON CONFLICT (resident_id, activity_id) DO UPDATE SET
+                since = CASE WHEN exchange.has_passed(f.since) THEN excluded.since ELSE f.since END,
+                count = CASE WHEN exchange.has_passed(f.since) THEN 0 ELSE f.count END + excluded.count
+            RETURNING f.resident_id, f.activity_id, f.count
+        ), limited AS (
+            -- Of several reads about one resident the last ones, in the order of their ids.
+            SELECT d.*, CASE WHEN d.refusal IS NULL AND f.count - d.reads_per_day_max >= (
+                    SELECT count(*) FROM decided AS o
+                    WHERE o.subject_id = d.subject_id AND o.activity_id = d.activity_id AND o.refusal IS NULL AND o.id >= d.id)
+                THEN 'frequency_exceeded' ELSE d.refusal END AS final_refusal
+            FROM decided AS d
+            LEFT JOIN frequent AS f ON d.reads_per_day_max IS NOT NULL AND f.resident_id = d.subject_id AND f.activity_id = d.activity_id
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
                                           purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal, count, seal_id)
             SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
-                d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN d.legal_basis END, CASE WHEN d.refusal IS NULL THEN d.law END,
-                CASE WHEN d.refusal IS NULL AND d.legal_basis = 'consent' THEN d.consent_event_id END,
-                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal, list_count, d.seal_id
-            FROM decided AS d
+                d.operation, d.attributes, d.purpose, CASE WHEN d.final_refusal IS NULL THEN d.legal_basis END,
+                CASE WHEN d.final_refusal IS NULL THEN d.law END,
+                CASE WHEN d.final_refusal IS NULL AND d.legal_basis = 'consent' THEN d.consent_event_id END,
+                d.case_reference, CASE WHEN d.final_refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.final_refusal, list_count, d.seal_id
+            FROM limited AS d
             -- A list that is refused for its volume is decided about nobody: one entry says that it was.
             WHERE d.kind IS NOT NULL AND (d.refusal IS DISTINCT FROM 'volume_exceeded' OR list_count IS NULL OR d.id = entry_ids[1])
             RETURNING entry.id
         ), queued AS (
             INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
         )
-        SELECT d.id, d.id, d.refusal,
-            CASE d.refusal
+        SELECT d.id, d.id, d.final_refusal,
+            CASE d.final_refusal
                 WHEN 'attributes_not_in_purpose' THEN
                     ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id) WHERE NOT coalesce(m.id = ANY (d.policy_attributes), false))
                 WHEN 'consent_missing' THEN
                     ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id)
                           WHERE coalesce(d.consent_state NOT IN ('given', 'renewed'), true) OR NOT m.id = ANY (d.consent_attributes))
                 ELSE '{}' END
-        FROM decided AS d;
+        FROM limited AS d;
     END IF;
 
     -- Staff.
@@ -631,7 +650,8 @@ BEGIN
             ON CONFLICT (organisation_id, is_of_lists, minute) DO UPDATE SET count = v.count + excluded.count
             RETURNING v.organisation_id, v.count > (SELECT o.requests_per_minute_max FROM consent.organisation AS o WHERE o.id = v.organisation_id) AS is_over
         ), decided AS (
-            SELECT r.id, r.kind, r.actor_id, r.client_id, r.organisation_id, r.case_reference, act.purpose, act.legal_basis, act.law,
+            SELECT r.id, r.kind, r.actor_id, r.client_id, r.organisation_id, r.case_reference, act.id AS activity_id, act.reads_per_day_max, act.purpose,
+                act.legal_basis, act.law,
                 CASE WHEN v.is_over IS NOT TRUE THEN r.resident_id END AS subject_id, r.attributes AS asked, st.event_id AS consent_event_id,
                 ARRAY(SELECT m.id FROM unnest(r.attributes) AS m (id)
                       WHERE m.id = ANY (act.attributes) AND (act.legal_basis <> 'consent' OR (st.state IN ('given', 'renewed') AND m.id = ANY (st.attributes)))
@@ -645,17 +665,36 @@ BEGIN
                     WHEN r.resident_id IS NULL THEN 'subject_unknown' END AS refusal
             FROM request AS r
             LEFT JOIN counted AS v ON v.organisation_id = r.client_organisation_id
-            LEFT JOIN LATERAL (SELECT x.id, x.purpose, x.legal_basis, x.law, y.attributes
+            LEFT JOIN LATERAL (SELECT x.id, x.purpose, x.legal_basis, x.law, y.attributes, y.reads_per_day_max
                 FROM consent.processing_activity AS x JOIN consent.policy AS y ON y.activity_id = x.id AND y.version = x.policy_version
                 WHERE x.id = r.activity_id OFFSET 0) AS act ON true
             LEFT JOIN LATERAL (SELECT consent.state_at(x.state, x.valid_until, public.stoa_now()) AS state, x.attributes, x.event_id FROM consent.state AS x
                 WHERE x.resident_id = r.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
-        ), judged AS (
-            SELECT d.id, d.kind, d.actor_id, d.client_id, d.organisation_id, d.case_reference, d.purpose, d.legal_basis, d.law, d.subject_id, d.consent_event_id,
+        ), covered AS (
+            SELECT d.id, d.kind, d.actor_id, d.client_id, d.organisation_id, d.case_reference, d.activity_id, d.reads_per_day_max, d.purpose, d.legal_basis, d.law,
+                d.subject_id, d.consent_event_id,
                 coalesce(d.refusal, CASE WHEN cardinality(d.covered) = 0 THEN
                     CASE d.legal_basis WHEN 'consent' THEN 'consent_missing' ELSE 'attributes_not_in_purpose' END END) AS refusal,
                 CASE WHEN d.refusal IS NULL AND cardinality(d.covered) > 0 THEN d.covered ELSE d.asked END AS attributes
             FROM decided AS d
+        ), frequent AS (
+            -- As the reads of organisations.
+            INSERT INTO exchange.frequency AS f (resident_id, activity_id, since, count)
+            SELECT c.subject_id, c.activity_id, public.stoa_now(), count(*) FROM covered AS c
+            WHERE c.reads_per_day_max IS NOT NULL AND c.refusal IS NULL GROUP BY c.subject_id, c.activity_id ORDER BY c.subject_id, c.activity_id
+            ON CONFLICT (resident_id, activity_id) DO UPDATE SET
+                since = CASE WHEN exchange.has_passed(f.since) THEN excluded.since ELSE f.since END,
+                count = CASE WHEN exchange.has_passed(f.since) THEN 0 ELSE f.count END + excluded.count
+            RETURNING f.resident_id, f.activity_id, f.count
+        ), judged AS (
+            SELECT c.id, c.kind, c.actor_id, c.client_id, c.organisation_id, c.case_reference, c.purpose, c.legal_basis, c.law, c.subject_id, c.consent_event_id,
+                CASE WHEN c.refusal IS NULL AND f.count - c.reads_per_day_max >= (
+                        SELECT count(*) FROM covered AS o
+                        WHERE o.subject_id = c.subject_id AND o.activity_id = c.activity_id AND o.refusal IS NULL AND o.id >= c.id)
+                    THEN 'frequency_exceeded' ELSE c.refusal END AS refusal,
+                c.attributes
+            FROM covered AS c
+            LEFT JOIN frequent AS f ON c.reads_per_day_max IS NOT NULL AND f.resident_id = c.subject_id AND f.activity_id = c.activity_id
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
                                           purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal)

@@ -134,6 +134,7 @@ private func removeEnded(from database: Database) async throws {
     try await database.execute("SELECT web.remove_ended_credentials()")
     try await OpenIDJanitor.removeEnded(from: database)
     try await database.execute("SELECT exchange.remove_past_volume()")
+    try await database.execute("SELECT exchange.remove_past_frequency()")
     try await database.execute("SELECT identity.remove_ended()")
     try await database.execute("SELECT identity.remove_old_challenges()")
     try await database.execute("SELECT exchange.remove_past_nonces()")

@@ -24,11 +24,13 @@ public struct NewActivity: Sendable {
     public var explanation: LocalisedText
     /// For how many months an agreement lasts, at most 120; nil: until it is withdrawn.
     public var validMonths: Int?
+    /// How many times in 24 hours the organisation reads about one resident at most, up to 1,000; nil: as often as its volume allows.
+    public var readsPerDayMax: Int?
 
     public init(
         id: ActivityID = .new(), organisationID: String, purpose: String, legalBasis: LegalBasis = .consent, law: String? = nil, attributes: [String],
         title: LocalisedText, explanation: LocalisedText, validMonths: Int? = nil, retention: LocalisedText? = nil, retentionLaw: String? = nil,
-        delayLaw: String? = nil
+        delayLaw: String? = nil, readsPerDayMax: Int? = nil
     ) {
         self.id = id
         self.organisationID = organisationID
@@ -42,6 +44,7 @@ public struct NewActivity: Sendable {
         self.retention = retention
         self.retentionLaw = retentionLaw
         self.delayLaw = delayLaw
+        self.readsPerDayMax = readsPerDayMax
     }
 }
 
@@ -77,9 +80,9 @@ public struct ConsentAdministration: Sendable {
             guard added == 1 else { return false }
             try await transaction.execute(
                 """
-                INSERT INTO consent.policy (activity_id, version, attributes, title, explanation, valid_months)
+                INSERT INTO consent.policy (activity_id, version, attributes, title, explanation, valid_months, reads_per_day_max)
                 VALUES (\(activity.id.uuid), 1, \(activity.attributes), \(activity.title.json), \(activity.explanation.json),
-                        \(activity.validMonths.map { Int32(clamping: $0) } as Int32?))
+                        \(activity.validMonths.map { Int32(clamping: $0) } as Int32?), \(activity.readsPerDayMax.map { Int32(clamping: $0) } as Int32?))
                 """)
             return true
         }
