@@ -1,7 +1,7 @@
 // What the pages show: the dashboard of all purposes, and one purpose with its history. Everything is a formatted text here.
 import Foundation
 import Primitives
-import Web
+public import Web
 
 /// Every organisation with its purposes and their switches.
 struct ConsentDashboard: PageModel {
