@@ -5,6 +5,7 @@ import HTTPTypes
 import HummingbirdTesting
 import Postgres
 import Primitives
+import TestSupport
 import Testing
 import Web
 
