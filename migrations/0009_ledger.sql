@@ -1055,13 +1055,24 @@ CREATE FUNCTION ledger.holder(credential bytea, scopes text[]) RETURNS TABLE (re
         WHERE c.hash = holder.credential AND web.is_live(c) AND a.closed_at IS NULL AND (c.kind = 'session' OR c.scope && holder.scopes);
     END;
 
+-- The same for what a helper may see and pay with: also the resident for whom a helper acts in money. account_id is then the helper's.
+CREATE FUNCTION ledger.payer(credential bytea, scopes text[]) RETURNS TABLE (resident_id uuid, account_id uuid, client_id text, mandate_id uuid, mandate_reference text)
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+        SELECT h.resident_id, h.account_id, h.client_id, NULL::uuid, NULL::text FROM ledger.holder(payer.credential, payer.scopes) AS h
+        UNION ALL
+        SELECT p.resident_id, p.account_id, NULL::text, p.mandate_id, p.reference FROM mandates.person(payer.credential, 'money') AS p;
+END
+$$;
+
 -- The resident's own wallets.
 CREATE FUNCTION ledger.wallets_of(credential bytea) RETURNS TABLE (account_id uuid, currency text, posted bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
         SELECT a.id, a.currency, a.posted
-        FROM ledger.holder(wallets_of.credential, '{payments}') AS h JOIN ledger.account AS a ON a.resident_id = h.resident_id
+        FROM ledger.payer(wallets_of.credential, '{payments}') AS h JOIN ledger.account AS a ON a.resident_id = h.resident_id
         WHERE a.kind = 'wallet' AND a.closed_at IS NULL
         ORDER BY a.currency;
 END
@@ -1179,6 +1190,7 @@ ALTER FUNCTION ledger.open_account(uuid, text, text, uuid, text, text, boolean) 
 ALTER FUNCTION ledger.open_wallet(uuid, text) OWNER TO stoa_door;
 ALTER FUNCTION ledger.follow_resident() OWNER TO stoa_door;
 ALTER FUNCTION ledger.holder(bytea, text[]) OWNER TO stoa_door;
+ALTER FUNCTION ledger.payer(bytea, text[]) OWNER TO stoa_door;
 ALTER FUNCTION ledger.wallets_of(bytea) OWNER TO stoa_door;
 ALTER FUNCTION ledger.entries_of(bytea, text, bigint, integer) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION

@@ -20,6 +20,10 @@ CREATE SCHEMA consent;
 
 ALTER SCHEMA consent OWNER TO stoa_owner;
 
+CREATE SCHEMA delivery;
+
+ALTER SCHEMA delivery OWNER TO stoa_owner;
+
 CREATE SCHEMA disputes;
 
 ALTER SCHEMA disputes OWNER TO stoa_owner;
@@ -35,6 +39,10 @@ ALTER SCHEMA identity OWNER TO stoa_owner;
 CREATE SCHEMA ledger;
 
 ALTER SCHEMA ledger OWNER TO stoa_owner;
+
+CREATE SCHEMA mandates;
+
+ALTER SCHEMA mandates OWNER TO stoa_owner;
 
 CREATE SCHEMA messages;
 
@@ -108,26 +116,24 @@ CREATE TABLE access_log.entry (
     refusal text,
     count integer,
     break_glass uuid,
-    seal_id uuid,
     written_by xid8 DEFAULT pg_current_xact_id() NOT NULL,
     salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))) NOT NULL,
     CONSTRAINT entry_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['resident'::text, 'staff'::text, 'organisation'::text]))),
-    CONSTRAINT entry_check CHECK (((seal_id IS NULL) OR ((subject_id IS NOT NULL) AND (operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'seal'::text]))))),
-    CONSTRAINT entry_check1 CHECK (((outcome = 'refused'::text) = (refusal IS NOT NULL))),
-    CONSTRAINT entry_check2 CHECK (
+    CONSTRAINT entry_check CHECK (((outcome = 'refused'::text) = (refusal IS NOT NULL))),
+    CONSTRAINT entry_check1 CHECK (
 CASE operation
     WHEN 'list'::text THEN COALESCE(((count >= 1) AND (count <= 1000)), false)
     WHEN 'payout'::text THEN COALESCE(((count >= 1) AND (count <= 100000)), false)
     ELSE (count IS NULL)
 END),
-    CONSTRAINT entry_check3 CHECK (
+    CONSTRAINT entry_check2 CHECK (
 CASE
     WHEN ((operation = 'break_glass'::text) AND (outcome = 'permitted'::text)) THEN COALESCE((break_glass = id), false)
     ELSE ((break_glass IS NULL) OR ((outcome = 'permitted'::text) AND (operation = ANY (ARRAY['view'::text, 'search'::text, 'paper_entry'::text]))))
 END),
-    CONSTRAINT entry_check4 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
-    CONSTRAINT entry_check5 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
-    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'break_glass'::text, 'log_view'::text, 'usage'::text, 'own_view'::text, 'guardian_view'::text, 'payout'::text, 'seal'::text]))),
+    CONSTRAINT entry_check3 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
+    CONSTRAINT entry_check4 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
+    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'break_glass'::text, 'log_view'::text, 'usage'::text, 'own_view'::text, 'guardian_view'::text, 'payout'::text, 'mandate_view'::text, 'mandate_act'::text]))),
     CONSTRAINT entry_outcome_check CHECK ((outcome = ANY (ARRAY['permitted'::text, 'refused'::text]))),
     CONSTRAINT entry_salt_check CHECK ((octet_length(salt) = 32))
 );
@@ -151,21 +157,6 @@ CREATE TABLE access_log.leaf (
 );
 
 ALTER TABLE access_log.leaf OWNER TO stoa_owner;
-
-CREATE TABLE access_log.seal (
-    id uuid NOT NULL,
-    subject_id uuid NOT NULL,
-    activity_id uuid NOT NULL,
-    authority text NOT NULL,
-    ground text NOT NULL,
-    maximum_at timestamp with time zone NOT NULL,
-    concealed_until timestamp with time zone NOT NULL,
-    CONSTRAINT seal_authority_check CHECK (((length(authority) >= 3) AND (length(authority) <= 100))),
-    CONSTRAINT seal_check CHECK ((concealed_until <= maximum_at)),
-    CONSTRAINT seal_ground_check CHECK (((length(ground) >= 3) AND (length(ground) <= 64)))
-);
-
-ALTER TABLE access_log.seal OWNER TO stoa_owner;
 
 CREATE TABLE casework.break_glass (
     entry_id uuid NOT NULL,
@@ -310,11 +301,8 @@ CREATE TABLE consent.processing_activity (
     policy_version integer DEFAULT 1 NOT NULL,
     retention jsonb,
     retention_law text,
-    delay_law text,
     created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT only_law_is_delayed CHECK (((delay_law IS NULL) OR (legal_basis = ANY (ARRAY['legal_obligation'::text, 'public_task'::text])))),
     CONSTRAINT processing_activity_check CHECK (((legal_basis = 'consent'::text) = (law IS NULL))),
-    CONSTRAINT processing_activity_delay_law_check CHECK (((length(delay_law) >= 3) AND (length(delay_law) <= 200))),
     CONSTRAINT processing_activity_law_check CHECK (((length(law) >= 3) AND (length(law) <= 200))),
     CONSTRAINT processing_activity_legal_basis_check CHECK ((legal_basis = ANY (ARRAY['consent'::text, 'contract'::text, 'legal_obligation'::text, 'vital_interests'::text, 'public_task'::text, 'legitimate_interests'::text]))),
     CONSTRAINT processing_activity_purpose_check CHECK ((purpose ~ '^[a-z][a-z0-9-]{1,62}$'::text)),
@@ -416,11 +404,8 @@ CREATE VIEW access_log.told_entry AS
     review.finding AS review_finding,
     review.reviewed_at,
     actor.display_name AS released_name,
-    actor.username AS released_username,
-    seal.authority AS delayed_by,
-    seal.ground AS delay_ground,
-    seal.concealed_until AS delayed_until
-   FROM (((((((((((((access_log.entry e
+    actor.username AS released_username
+   FROM ((((((((((((access_log.entry e
      LEFT JOIN consent.organisation o ON ((o.id = e.organisation_id)))
      LEFT JOIN consent.processing_activity act ON (((act.organisation_id = e.organisation_id) AND (act.purpose = e.purpose))))
      LEFT JOIN consent.policy pol ON (((pol.activity_id = act.id) AND (pol.version = act.policy_version))))
@@ -432,9 +417,7 @@ CREATE VIEW access_log.told_entry AS
      LEFT JOIN questions.name_release released ON ((released.question_id = q.id)))
      LEFT JOIN identity.staff actor ON ((actor.id = released.staff_id)))
      LEFT JOIN casework.break_glass glass ON ((glass.entry_id = e.break_glass)))
-     LEFT JOIN casework.break_glass_review review ON ((review.entry_id = glass.entry_id)))
-     LEFT JOIN access_log.seal seal ON ((seal.id = e.seal_id)))
-  WHERE ((e.seal_id IS NULL) OR (seal.concealed_until <= public.stoa_now()));
+     LEFT JOIN casework.break_glass_review review ON ((review.entry_id = glass.entry_id)));
 
 ALTER TABLE access_log.told_entry OWNER TO stoa_door;
 
@@ -525,8 +508,7 @@ BEGIN
                         AND r.attributes <@ (SELECT x.ids FROM derived AS x)
                     THEN 'predicate' ELSE r.operation END AS operation,
                 r.purpose, r.case_reference, r.kind, r.actor_id, r.staff_id, r.client_id, r.organisation_id,
-                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN p.resident_id END AS subject_id,
-                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN s.id END AS seal_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
+                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN p.resident_id END AS subject_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
                 st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
                 CASE
                     WHEN r.kind IS NULL THEN 'credential_invalid'
@@ -547,22 +529,18 @@ BEGIN
             LEFT JOIN LATERAL (SELECT x.resident_id FROM exchange.pseudonym AS x
                 WHERE r.subject_kind = 'pseudonym' AND x.organisation_id = r.client_organisation_id
                   AND x.pseudonym = CASE r.subject_kind WHEN 'pseudonym' THEN r.subject_key::uuid END OFFSET 0) AS p ON true
-            LEFT JOIN LATERAL (SELECT x.id, x.legal_basis, x.law, x.delay_law, y.attributes
+            LEFT JOIN LATERAL (SELECT x.id, x.legal_basis, x.law, y.attributes
                 FROM consent.processing_activity AS x JOIN consent.policy AS y ON y.activity_id = x.id AND y.version = x.policy_version
                 WHERE x.organisation_id = r.client_organisation_id AND x.purpose = r.purpose OFFSET 0) AS act ON true
-            -- Looked for only where a law lets telling be delayed.
-            LEFT JOIN LATERAL (SELECT x.id FROM access_log.seal AS x
-                WHERE act.delay_law IS NOT NULL AND x.subject_id = p.resident_id AND x.activity_id = act.id AND x.concealed_until > public.stoa_now()
-                ORDER BY x.concealed_until DESC LIMIT 1) AS s ON true
             LEFT JOIN LATERAL (SELECT consent.state_at(x.state, x.valid_until, public.stoa_now()) AS state, x.attributes, x.event_id FROM consent.state AS x
                 WHERE x.resident_id = p.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
-                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal, count, seal_id)
+                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal, count)
             SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
                 d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN d.legal_basis END, CASE WHEN d.refusal IS NULL THEN d.law END,
                 CASE WHEN d.refusal IS NULL AND d.legal_basis = 'consent' THEN d.consent_event_id END,
-                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal, list_count, d.seal_id
+                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal, list_count
             FROM decided AS d
             -- A list that is refused for its volume is decided about nobody: one entry says that it was.
             WHERE d.kind IS NOT NULL AND (d.refusal IS DISTINCT FROM 'volume_exceeded' OR list_count IS NULL OR d.id = entry_ids[1])
@@ -827,8 +805,7 @@ BEGIN
         || access_log.field('\x1202', int8send(canonical.subject_number))
         || access_log.field('\x1304', canonical.previous_commitment)
         || access_log.field('\x1402', int8send(e.count))
-        || access_log.field('\x1507', uuid_send(e.break_glass))
-        || access_log.field('\x1607', uuid_send(e.seal_id));
+        || access_log.field('\x1507', uuid_send(e.break_glass));
 END
 $$;
 
@@ -899,45 +876,6 @@ $$;
 
 ALTER FUNCTION access_log.check_moment() OWNER TO stoa_door;
 
-CREATE FUNCTION access_log.check_seal() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    IF TG_OP = 'INSERT' THEN
-        IF NOT EXISTS (SELECT FROM consent.processing_activity AS a WHERE a.id = NEW.activity_id AND a.delay_law IS NOT NULL) THEN
-            RAISE EXCEPTION 'no law delays what is told of this purpose' USING ERRCODE = 'check_violation', CONSTRAINT = 'seal_has_law';
-        END IF;
-        IF NEW.concealed_until > public.stoa_now() + access_log.seal_review_max() OR NEW.maximum_at > public.stoa_now() + access_log.seal_length_max() THEN
-            RAISE EXCEPTION 'an order is reviewed within half a year and ends within two' USING ERRCODE = 'check_violation', CONSTRAINT = 'seal_is_bounded';
-        END IF;
-        RETURN NEW;
-    END IF;
-    IF (NEW.id, NEW.subject_id, NEW.activity_id, NEW.authority, NEW.ground, NEW.maximum_at)
-        IS DISTINCT FROM (OLD.id, OLD.subject_id, OLD.activity_id, OLD.authority, OLD.ground, OLD.maximum_at)
-        OR OLD.concealed_until <= public.stoa_now() OR NEW.concealed_until > public.stoa_now() + access_log.seal_review_max() THEN
-        RAISE EXCEPTION 'an order can be kept until its next review, or be ended, while it lasts' USING ERRCODE = 'check_violation', CONSTRAINT = 'seal_is_bounded';
-    END IF;
-    RETURN NEW;
-END
-$$;
-
-ALTER FUNCTION access_log.check_seal() OWNER TO stoa_door;
-
-CREATE FUNCTION access_log.check_seal_event() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    IF NEW.kind = 'kept' AND EXISTS (SELECT FROM access_log.seal_event AS e WHERE e.seal_id = NEW.seal_id AND e.kind = 'set' AND e.staff_id = NEW.staff_id) THEN
-        RAISE EXCEPTION 'another auditor keeps an order' USING ERRCODE = 'check_violation', CONSTRAINT = 'seal_four_eyes';
-    END IF;
-    RETURN NEW;
-END
-$$;
-
-ALTER FUNCTION access_log.check_seal_event() OWNER TO stoa_door;
-
 CREATE FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -963,22 +901,6 @@ END
 $$;
 
 ALTER FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) OWNER TO stoa_door;
-
-CREATE FUNCTION access_log.delayable_activities() RETURNS TABLE(organisation_id text, purpose text, organisation_name jsonb, purpose_title jsonb, delay_law text)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN QUERY
-        SELECT a.organisation_id, a.purpose, o.name, p.title, a.delay_law
-        FROM consent.processing_activity AS a
-        JOIN consent.organisation AS o ON o.id = a.organisation_id
-        JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
-        WHERE a.delay_law IS NOT NULL ORDER BY a.organisation_id, a.purpose;
-END
-$$;
-
-ALTER FUNCTION access_log.delayable_activities() OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.end_halt(authority text) RETURNS integer
     LANGUAGE plpgsql
@@ -1013,10 +935,9 @@ BEGIN
         FROM (
             SELECT e.id, e.at
             FROM access_log.own_viewer AS h
-            CROSS JOIN LATERAL (SELECT x.chain_id FROM access_log.told_chain AS x WHERE x.resident_id = h.resident_id OFFSET 0) AS c
             CROSS JOIN LATERAL (
                 SELECT x.id, x.at FROM access_log.entry AS x
-                WHERE coalesce(x.seal_id, x.subject_id) = c.chain_id
+                WHERE x.subject_id = h.resident_id
                   AND (x.at, x.id) < (coalesce(entries_about.before_at, 'infinity'), coalesce(entries_about.before_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
                   AND (entries_about.with_own OR x.operation <> 'own_view')
                   AND (entries_about.organisation IS NULL OR x.organisation_id = entries_about.organisation)
@@ -1095,8 +1016,7 @@ BEGIN
     WITH looked AS (
         SELECT e.id, e.actor_id, e.subject_id, date_trunc('hour', e.at) AS hour, e.at AT TIME ZONE find_anomalies.zone AS local_at
         FROM access_log.entry AS e
-        -- Who set an order that delays telling is judged by whoever reviews it: a task here would be told to the subject.
-        WHERE e.actor_kind = 'staff' AND e.operation NOT IN ('log_view', 'payout', 'seal') AND e.at >= since
+        WHERE e.actor_kind = 'staff' AND e.operation NOT IN ('log_view', 'payout') AND e.at >= since
     ), crowded AS (
         SELECT l.actor_id, l.hour FROM looked AS l GROUP BY l.actor_id, l.hour HAVING count(DISTINCT l.subject_id) > find_anomalies.people_per_hour_max
     ), matched AS (
@@ -1155,9 +1075,7 @@ BEGIN
             SELECT e.at, e.organisation_id, e.operation, e.purpose, e.attributes, e.outcome
             FROM access_log.own_viewer AS h
             -- One more than is counted tells whether there are more.
-            CROSS JOIN LATERAL (SELECT x.chain_id FROM access_log.told_chain AS x WHERE x.resident_id = h.resident_id OFFSET 0) AS c
-            CROSS JOIN LATERAL (SELECT x.* FROM access_log.entry AS x WHERE coalesce(x.seal_id, x.subject_id) = c.chain_id
-                                ORDER BY x.at DESC, x.id DESC LIMIT entries_max + 1) AS e
+            CROSS JOIN LATERAL (SELECT x.* FROM access_log.entry AS x WHERE x.subject_id = h.resident_id ORDER BY x.at DESC, x.id DESC LIMIT entries_max + 1) AS e
             WHERE h.credential = given_to.credential AND h.kind = 'access_log'
             ORDER BY e.at DESC LIMIT entries_max + 1
         ), given AS (
@@ -1189,18 +1107,6 @@ END
 $$;
 
 ALTER FUNCTION access_log.has_looked(auditor uuid, subjects uuid[], reason text, reference text) OWNER TO stoa_door;
-
-CREATE TABLE access_log.seal_event (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    seal_id uuid NOT NULL,
-    kind text NOT NULL,
-    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    staff_id uuid NOT NULL,
-    concealed_until timestamp with time zone NOT NULL,
-    CONSTRAINT seal_event_kind_check CHECK ((kind = ANY (ARRAY['set'::text, 'kept'::text, 'ended'::text])))
-);
-
-ALTER TABLE access_log.seal_event OWNER TO stoa_owner;
 
 CREATE TABLE benefits.decision (
     disbursement_id uuid NOT NULL,
@@ -1354,19 +1260,7 @@ UNION ALL
     concat_ws(' '::text, d.about_kind, d.about_id, d.category, x.number, x.refund) AS matter,
     sha256(x.sealed_words) AS words_hash
    FROM (disputes.decision x
-     JOIN disputes.dispute d ON ((d.id = x.dispute_id)))
-UNION ALL
- SELECT x.id,
-    'seal'::text AS about,
-    x.at,
-    s.subject_id AS resident_id,
-    x.staff_id AS decided_by,
-    x.kind AS outcome,
-    concat_ws(' '::text, s.id, s.activity_id, ((EXTRACT(epoch FROM x.concealed_until) * (1000000)::numeric))::bigint, ((EXTRACT(epoch FROM s.maximum_at) * (1000000)::numeric))::bigint) AS matter,
-    sha256(convert_to(concat_ws('
-'::text, s.authority, s.ground), 'UTF8'::name)) AS words_hash
-   FROM (access_log.seal_event x
-     JOIN access_log.seal s ON ((s.id = x.seal_id)));
+     JOIN disputes.dispute d ON ((d.id = x.dispute_id)));
 
 ALTER TABLE access_log.decision OWNER TO stoa_door;
 
@@ -1509,9 +1403,7 @@ BEGIN
     RETURN QUERY
         SELECT o.id, o.name FROM consent.organisation AS o WHERE o.id IN (
             SELECT e.organisation_id
-            FROM access_log.own_viewer AS h
-            CROSS JOIN LATERAL (SELECT x.chain_id FROM access_log.told_chain AS x WHERE x.resident_id = h.resident_id OFFSET 0) AS c
-            JOIN access_log.entry AS e ON coalesce(e.seal_id, e.subject_id) = c.chain_id
+            FROM access_log.own_viewer AS h JOIN access_log.entry AS e ON e.subject_id = h.resident_id
             WHERE h.credential = organisations_about.credential AND h.kind = 'access_log')
         ORDER BY o.name ->> 'en', o.id;
 END
@@ -1533,8 +1425,7 @@ BEGIN
         FROM access_log.own_viewer AS h
         JOIN access_log.entry AS e ON e.subject_id = h.resident_id
         LEFT JOIN access_log.leaf AS l ON l.entry_id = e.id
-        WHERE h.credential = own_entry.credential AND h.kind = 'access_log' AND e.id = own_entry.entry_id
-          AND EXISTS (SELECT FROM access_log.told_entry AS t WHERE t.id = e.id);
+        WHERE h.credential = own_entry.credential AND h.kind = 'access_log' AND e.id = own_entry.entry_id;
 END
 $$;
 
@@ -1641,35 +1532,6 @@ $$;
 
 ALTER FUNCTION access_log.release(entry_ids uuid[]) OWNER TO stoa_door;
 
-CREATE FUNCTION access_log.review_seal(credential bytea, seal uuid, review_at timestamp with time zone) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    auditor uuid;
-    ordered access_log.seal;
-    until CONSTANT timestamptz := coalesce(review_at, public.stoa_now());
-BEGIN
-    SELECT s.staff_id INTO auditor FROM web.staff_with(review_seal.credential, '{auditor}') AS s;
-    IF auditor IS NULL THEN RETURN 'not_permitted'; END IF;
-    SELECT s.* INTO ordered FROM access_log.seal AS s WHERE s.id = review_seal.seal FOR UPDATE;
-    IF NOT FOUND THEN RETURN 'unknown'; END IF;
-    IF ordered.concealed_until <= public.stoa_now() THEN RETURN 'already_ended'; END IF;
-    IF review_seal.review_at IS NOT NULL THEN
-        IF EXISTS (SELECT FROM access_log.seal_event AS e WHERE e.seal_id = ordered.id AND e.kind = 'set' AND e.staff_id = auditor) THEN RETURN 'own'; END IF;
-        IF until <= public.stoa_now() OR until > ordered.maximum_at OR until > public.stoa_now() + access_log.seal_review_max() THEN
-            RETURN 'dates_invalid';
-        END IF;
-    END IF;
-    UPDATE access_log.seal AS s SET concealed_until = until WHERE s.id = ordered.id;
-    INSERT INTO access_log.seal_event (seal_id, kind, staff_id, concealed_until)
-        VALUES (ordered.id, CASE WHEN review_seal.review_at IS NULL THEN 'ended' ELSE 'kept' END, auditor, until);
-    RETURN CASE WHEN review_seal.review_at IS NULL THEN 'ended' ELSE 'kept' END;
-END
-$$;
-
-ALTER FUNCTION access_log.review_seal(credential bytea, seal uuid, review_at timestamp with time zone) OWNER TO stoa_door;
-
 CREATE FUNCTION access_log.role_of(staff_id uuid) RETURNS text
     LANGUAGE plpgsql STABLE
     AS $$
@@ -1679,58 +1541,6 @@ END
 $$;
 
 ALTER FUNCTION access_log.role_of(staff_id uuid) OWNER TO stoa_door;
-
-CREATE FUNCTION access_log.seal_figures(zone text) RETURNS TABLE(authority text, set_count bigint, in_force_count bigint, read_count bigint)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    as_of CONSTANT timestamptz := date_trunc('month', public.stoa_now() AT TIME ZONE zone) AT TIME ZONE zone;
-BEGIN
-    RETURN QUERY
-        SELECT s.authority, count(*),
-            count(*) FILTER (WHERE (SELECT x.concealed_until FROM access_log.seal_event AS x WHERE x.seal_id = s.id AND x.at < as_of
-                                    ORDER BY x.at DESC, x.kind = 'set' LIMIT 1) > as_of),
-            coalesce(sum((SELECT count(*) FROM access_log.entry AS e WHERE e.seal_id = s.id AND e.operation <> 'seal' AND e.at < as_of)), 0)::bigint
-        FROM access_log.seal AS s JOIN access_log.seal_event AS e ON e.seal_id = s.id AND e.kind = 'set' AND e.at < as_of
-        GROUP BY s.authority ORDER BY s.authority;
-END
-$$;
-
-ALTER FUNCTION access_log.seal_figures(zone text) OWNER TO stoa_door;
-
-CREATE FUNCTION access_log.seal_length_max() RETURNS interval
-    LANGUAGE sql IMMUTABLE
-    RETURN '2 years'::interval;
-
-ALTER FUNCTION access_log.seal_length_max() OWNER TO stoa_door;
-
-CREATE FUNCTION access_log.seal_review_max() RETURNS interval
-    LANGUAGE sql IMMUTABLE
-    RETURN '6 mons'::interval;
-
-ALTER FUNCTION access_log.seal_review_max() OWNER TO stoa_door;
-
-CREATE FUNCTION access_log.seals_in_force(credential bytea) RETURNS TABLE(id uuid, authority text, ground text, organisation_name jsonb, purpose_title jsonb, set_at timestamp with time zone, set_by text, is_own boolean, review_at timestamp with time zone, maximum_at timestamp with time zone)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN QUERY
-        SELECT s.id, s.authority, s.ground, o.name, p.title, e.at, w.display_name, e.staff_id = a.staff_id, s.concealed_until, s.maximum_at
-        FROM web.staff_with(seals_in_force.credential, '{auditor}') AS a
-        CROSS JOIN access_log.seal AS s
-        JOIN access_log.seal_event AS e ON e.seal_id = s.id AND e.kind = 'set'
-        JOIN identity.staff AS w ON w.id = e.staff_id
-        JOIN consent.processing_activity AS act ON act.id = s.activity_id
-        JOIN consent.organisation AS o ON o.id = act.organisation_id
-        JOIN consent.policy AS p ON p.activity_id = act.id AND p.version = act.policy_version
-        WHERE s.concealed_until > public.stoa_now()
-        ORDER BY s.concealed_until, s.id LIMIT 200;
-END
-$$;
-
-ALTER FUNCTION access_log.seals_in_force(credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.sequence(entries_max integer) RETURNS TABLE(index bigint, data bytea)
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1746,12 +1556,12 @@ DECLARE
     first_index bigint;
     next record;
     waiting access_log.entry;
-    chain uuid;
+    subject uuid;
     number bigint;
     previous bytea;
     salted bytea;
     entry_ids uuid[] := '{}';
-    chains uuid[] := '{}';
+    subjects uuid[] := '{}';
     numbers bigint[] := '{}';
     previouses bytea[] := '{}';
     commitments bytea[] := '{}';
@@ -1763,17 +1573,17 @@ DECLARE
 BEGIN
     IF NOT pg_try_advisory_xact_lock(7308895158) THEN RETURN; END IF;
     SELECT coalesce(max(l.index) + 1, 0) INTO first_index FROM access_log.leaf AS l;
-    -- Chain by chain, so that each is carried in two variables.
+    -- Subject by subject, so that each one's chain is carried in two variables.
     FOR next IN
         WITH taken AS (
             DELETE FROM access_log.queue AS q
             WHERE q.entry_id = ANY (ARRAY(SELECT o.entry_id FROM access_log.queue AS o ORDER BY o.entry_id LIMIT entries_max))
             RETURNING q.entry_id)
-        SELECT t.entry_id, e.entry, e.chain, h.number AS head_number, h.commitment AS head_commitment
+        SELECT t.entry_id, e.entry, h.number AS head_number, h.commitment AS head_commitment
         FROM taken AS t
-        LEFT JOIN LATERAL (SELECT x AS entry, coalesce(x.seal_id, x.subject_id) AS chain, x.at FROM access_log.entry AS x WHERE x.id = t.entry_id OFFSET 0) AS e ON true
-        LEFT JOIN LATERAL (SELECT x.number, x.commitment FROM access_log.subject_head AS x WHERE x.chain_id = e.chain OFFSET 0) AS h ON true
-        ORDER BY e.chain, e.at, t.entry_id
+        LEFT JOIN LATERAL (SELECT x AS entry, x.subject_id, x.at FROM access_log.entry AS x WHERE x.id = t.entry_id OFFSET 0) AS e ON true
+        LEFT JOIN LATERAL (SELECT x.number, x.commitment FROM access_log.subject_head AS x WHERE x.subject_id = e.subject_id OFFSET 0) AS h ON true
+        ORDER BY e.subject_id, e.at, t.entry_id
     LOOP
         waiting := next.entry;
         -- Nobody but whoever edits the database can make an entry vanish that waits. Its place in the queue stays, for `stoa verify log` to find.
@@ -1781,30 +1591,30 @@ BEGIN
             vanished := vanished || next.entry_id;
             CONTINUE;
         END IF;
-        IF next.chain IS NULL THEN
+        IF waiting.subject_id IS NULL THEN
             number := NULL;
             previous := NULL;
-        ELSIF next.chain IS DISTINCT FROM chain THEN
+        ELSIF waiting.subject_id IS DISTINCT FROM subject THEN
             number := coalesce(next.head_number, 0) + 1;
             previous := next.head_commitment;
         ELSE
             number := number + 1;
             previous := salted;
         END IF;
-        chain := next.chain;
+        subject := waiting.subject_id;
         salted := sha256('stoa access entry v1\012'::bytea || waiting.salt || access_log.canonical(waiting, number, previous));
         entry_ids := entry_ids || waiting.id;
-        chains := chains || chain;
+        subjects := subjects || subject;
         numbers := numbers || number;
         previouses := previouses || previous;
         commitments := commitments || salted;
     END LOOP;
 
-    INSERT INTO access_log.subject_head (chain_id, number, commitment)
-        SELECT DISTINCT ON (b.chain) b.chain, b.number, b.commitment
-        FROM unnest(chains, numbers, commitments) AS b (chain, number, commitment)
-        WHERE b.chain IS NOT NULL ORDER BY b.chain, b.number DESC
-        ON CONFLICT (chain_id) DO UPDATE SET number = excluded.number, commitment = excluded.commitment;
+    INSERT INTO access_log.subject_head (subject_id, number, commitment)
+        SELECT DISTINCT ON (b.subject) b.subject, b.number, b.commitment
+        FROM unnest(subjects, numbers, commitments) AS b (subject, number, commitment)
+        WHERE b.subject IS NOT NULL ORDER BY b.subject, b.number DESC
+        ON CONFLICT (subject_id) DO UPDATE SET number = excluded.number, commitment = excluded.commitment;
     INSERT INTO access_log.queue (entry_id) SELECT v.id FROM unnest(vanished) AS v (id);
 
     -- Records are in no chain. Where one has vanished its place in the queue stays as well.
@@ -1834,47 +1644,6 @@ END
 $$;
 
 ALTER FUNCTION access_log.sequence(entries_max integer) OWNER TO stoa_door;
-
-CREATE FUNCTION access_log.set_seal(credential bytea, entry uuid, national_number_hmac bytea, organisation text, purpose text, authority text, ground text, review_at timestamp with time zone, maximum_at timestamp with time zone) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    auditor uuid;
-    activity record;
-    subject uuid;
-    seal uuid;
-BEGIN
-    PERFORM access_log.check_moment();
-    SELECT s.staff_id INTO auditor FROM web.staff_with(set_seal.credential, '{auditor}') AS s;
-    IF auditor IS NULL THEN RETURN 'not_permitted'; END IF;
-    SELECT a.id, a.delay_law INTO activity FROM consent.processing_activity AS a
-        WHERE a.organisation_id = set_seal.organisation AND a.purpose = set_seal.purpose AND a.delay_law IS NOT NULL;
-    IF NOT FOUND THEN RETURN 'activity_unknown'; END IF;
-    IF set_seal.review_at <= public.stoa_now() OR set_seal.review_at > set_seal.maximum_at
-        OR set_seal.review_at > public.stoa_now() + access_log.seal_review_max() OR set_seal.maximum_at > public.stoa_now() + access_log.seal_length_max() THEN
-        RETURN 'dates_invalid';
-    END IF;
-    -- Of two people with one number nobody is meant.
-    SELECT (min(l.resident_id::text))::uuid INTO subject FROM register.lookup AS l
-        WHERE l.kind = 'national_number' AND l.hmac = set_seal.national_number_hmac HAVING count(*) = 1;
-    IF subject IS NOT NULL THEN
-        seal := gen_random_uuid();
-        INSERT INTO access_log.seal (id, subject_id, activity_id, authority, ground, maximum_at, concealed_until)
-            VALUES (seal, subject, activity.id, set_seal.authority, set_seal.ground, set_seal.maximum_at, set_seal.review_at);
-        INSERT INTO access_log.seal_event (seal_id, kind, staff_id, concealed_until) VALUES (seal, 'set', auditor, set_seal.review_at);
-    END IF;
-    INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, operation, attributes, purpose, legal_basis, law,
-            case_reference, outcome, refusal, seal_id)
-        VALUES (set_seal.entry, public.stoa_now(), subject, 'staff', auditor::text, 'auditor', 'city', 'seal', '{}', 'delayed_disclosure',
-            CASE WHEN subject IS NOT NULL THEN 'public_task' END, CASE WHEN subject IS NOT NULL THEN activity.delay_law END, set_seal.ground,
-            CASE WHEN subject IS NULL THEN 'refused' ELSE 'permitted' END, CASE WHEN subject IS NULL THEN 'subject_unknown' END, seal);
-    INSERT INTO access_log.queue (entry_id) VALUES (set_seal.entry);
-    RETURN CASE WHEN subject IS NULL THEN 'subject_unknown' ELSE 'set' END;
-END
-$$;
-
-ALTER FUNCTION access_log.set_seal(credential bytea, entry uuid, national_number_hmac bytea, organisation text, purpose text, authority text, ground text, review_at timestamp with time zone, maximum_at timestamp with time zone) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.stop(witness text, witness_size bigint) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1963,9 +1732,7 @@ BEGIN
         FROM access_log.actor AS c
         JOIN access_log.entry AS viewed ON viewed.id = usages_under.view_entry AND viewed.actor_kind = c.kind AND viewed.actor_id = c.id
         JOIN register.resident AS r ON r.id = viewed.subject_id OR r.superseded_by = viewed.subject_id
-        CROSS JOIN LATERAL (SELECT x.chain_id FROM access_log.told_chain AS x WHERE x.resident_id = r.id OFFSET 0) AS chain
-        CROSS JOIN LATERAL (SELECT x.id FROM access_log.entry AS x WHERE coalesce(x.seal_id, x.subject_id) = chain.chain_id OFFSET 0) AS told
-        JOIN access_log.told_entry AS t ON t.id = told.id
+        JOIN access_log.told_entry AS t ON t.subject_id = r.id
         WHERE c.hash = usages_under.credential AND viewed.operation = 'usage' AND viewed.outcome = 'permitted'
           AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND viewed.at > public.stoa_now() - interval '5 seconds'
           AND t.outcome = 'permitted' AND t.operation <> 'own_view' AND NOT (t.operation = 'usage' AND t.client_id = viewed.client_id)
@@ -2774,7 +2541,7 @@ CREATE TABLE web.credential (
     CONSTRAINT credential_check3 CHECK (((kind <> 'session'::text) OR ((authenticator_assurance = 1) = (second_factor IS NULL)))),
     CONSTRAINT credential_check4 CHECK (((kind = 'access_token'::text) = (client_id IS NOT NULL))),
     CONSTRAINT credential_check5 CHECK (((sign_in_id IS NULL) OR ((organisation_id IS NOT NULL) AND (scope <@ '{openid,profile,email,phone,address,offline_access}'::text[])))),
-    CONSTRAINT credential_first_factor_check CHECK ((first_factor = ANY (ARRAY['password'::text, 'passkey'::text, 'recovery_code'::text]))),
+    CONSTRAINT credential_first_factor_check CHECK ((first_factor = ANY (ARRAY['password'::text, 'passkey'::text, 'recovery_code'::text, 'letter_code'::text]))),
     CONSTRAINT credential_hash_check CHECK ((octet_length(hash) = 32)),
     CONSTRAINT credential_kind_check CHECK ((kind = ANY (ARRAY['session'::text, 'access_token'::text]))),
     CONSTRAINT credential_second_factor_check CHECK ((second_factor = ANY (ARRAY['totp'::text, 'code_sheet'::text, 'recovery_codes'::text, 'passkey'::text])))
@@ -3374,6 +3141,307 @@ END
 $$;
 
 ALTER FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.announce(resident uuid, theme text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    wish record;
+BEGIN
+    SELECT a.id AS account_id, a.language, p.channel, d.holder_id, d.sealed_value, f.account_id IS NOT NULL AS wants_letter INTO wish
+        FROM register.resident AS r
+        JOIN identity.account AS a ON a.resident_id = coalesce(r.superseded_by, r.id) AND a.closed_at IS NULL
+        JOIN delivery.preference AS p ON p.account_id = a.id AND p.theme = announce.theme
+        LEFT JOIN delivery.letter_fallback AS f ON f.account_id = a.id
+        LEFT JOIN identity.address AS d ON d.account_id = a.id AND d.is_primary AND d.kind = CASE p.channel WHEN 'email' THEN 'email' WHEN 'sms' THEN 'phone' END
+        WHERE r.id = announce.resident;
+    IF NOT FOUND THEN RETURN; END IF;
+    IF wish.sealed_value IS NULL THEN
+        IF wish.channel = 'letter' OR wish.wants_letter THEN PERFORM delivery.put_news_letter(wish.account_id); END IF;
+    ELSIF NOT EXISTS (
+            SELECT FROM delivery.outgoing AS o
+            WHERE o.resident_id = wish.holder_id AND o.channel = wish.channel AND o.template = 'news' AND NOT o.is_done) THEN
+        PERFORM delivery.put(gen_random_uuid(), wish.holder_id, wish.channel, 'news', wish.language, wish.sealed_value, NULL, NULL);
+    END IF;
+END
+$$;
+
+ALTER FUNCTION delivery.announce(resident uuid, theme text) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.announce_bill() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM delivery.announce(NEW.resident_id, 'money');
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION delivery.announce_bill() OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.announce_message() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM delivery.announce(NEW.resident_id, delivery.theme_of(NEW.kind));
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION delivery.announce_message() OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.announce_sharing() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM delivery.announce(NEW.resident_id, 'sharing');
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION delivery.announce_sharing() OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.attempts_max() RETURNS smallint
+    LANGUAGE sql IMMUTABLE
+    RETURN (10)::smallint;
+
+ALTER FUNCTION delivery.attempts_max() OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.choose(credential bytea, themes text[], channels text[], wants_letter boolean) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    me uuid := (SELECT o.account_id FROM identity.account_of(choose.credential) AS o);
+BEGIN
+    IF me IS NULL THEN RETURN false; END IF;
+    PERFORM a.id FROM identity.account AS a WHERE a.id = me FOR UPDATE;
+    DELETE FROM delivery.preference AS p WHERE p.account_id = me;
+    INSERT INTO delivery.preference (account_id, theme, channel)
+        SELECT me, w.theme, w.channel FROM unnest(choose.themes, choose.channels) AS w (theme, channel) WHERE w.channel IS NOT NULL;
+    DELETE FROM delivery.letter_fallback AS f WHERE f.account_id = me;
+    IF choose.wants_letter THEN INSERT INTO delivery.letter_fallback (account_id) VALUES (me); END IF;
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION delivery.choose(credential bytea, themes text[], channels text[], wants_letter boolean) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.fall_back() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM delivery.put_news_letter(a.id)
+        FROM register.resident AS r JOIN identity.account AS a ON a.resident_id = coalesce(r.superseded_by, r.id)
+        JOIN delivery.letter_fallback AS f ON f.account_id = a.id
+        WHERE r.id = NEW.resident_id;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION delivery.fall_back() OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.give_up(outgoing uuid, outcome text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE delivery.outgoing AS o SET failed_at = public.stoa_now(), outcome = give_up.outcome, sealed_recipient = NULL, sealed_parameters = NULL
+        WHERE o.id = give_up.outgoing AND NOT o.is_done;
+END
+$$;
+
+ALTER FUNCTION delivery.give_up(outgoing uuid, outcome text) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.note(outgoing uuid, attempt smallint, result text, outcome text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF note.result = 'sent' THEN
+        UPDATE delivery.outgoing AS o SET sent_at = public.stoa_now(), outcome = note.outcome, sealed_recipient = NULL, sealed_parameters = NULL
+            WHERE o.id = note.outgoing AND NOT o.is_done;
+    ELSIF note.result = 'refused' OR note.attempt >= delivery.attempts_max() THEN
+        PERFORM delivery.give_up(o.id, note.outcome) FROM delivery.outgoing AS o WHERE o.id = note.outgoing AND o.attempts = note.attempt;
+    ELSE
+        UPDATE delivery.outgoing AS o SET outcome = note.outcome WHERE o.id = note.outgoing AND o.attempts = note.attempt AND NOT o.is_done;
+    END IF;
+END
+$$;
+
+ALTER FUNCTION delivery.note(outgoing uuid, attempt smallint, result text, outcome text) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.own_preferences(credential bytea) RETURNS TABLE(theme text, channel text, wants_letter boolean, can_have_letters boolean)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT t.theme, p.channel, f.account_id IS NOT NULL, r.origin = 'population_register'
+        FROM web.credential AS c
+        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        JOIN register.resident AS r ON r.id = a.resident_id
+        CROSS JOIN unnest(ARRAY['money', 'sharing', 'log', 'account']) WITH ORDINALITY AS t (theme, position)
+        LEFT JOIN delivery.preference AS p ON p.account_id = a.id AND p.theme = t.theme
+        LEFT JOIN delivery.letter_fallback AS f ON f.account_id = a.id
+        WHERE c.hash = own_preferences.credential AND web.is_live(c) AND (c.kind = 'session' OR 'profile' = ANY (c.scope))
+        ORDER BY t.position;
+END
+$$;
+
+ALTER FUNCTION delivery.own_preferences(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.post_letter(credential bytea, letter uuid) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    staff uuid := (SELECT s.staff_id FROM web.staff_with(post_letter.credential, '{caseworker}') AS s);
+BEGIN
+    IF staff IS NULL THEN RETURN 'letter_unknown'; END IF;
+    PERFORM FROM delivery.outgoing AS o WHERE o.id = post_letter.letter AND o.channel = 'letter' FOR UPDATE;
+    IF NOT FOUND THEN RETURN 'letter_unknown'; END IF;
+    IF NOT EXISTS (SELECT FROM delivery.letter_event AS e WHERE e.outgoing_id = post_letter.letter AND e.kind = 'printed') THEN RETURN 'not_printed'; END IF;
+    UPDATE delivery.outgoing AS o SET sent_at = public.stoa_now(), outcome = 'posted', sealed_parameters = NULL WHERE o.id = post_letter.letter AND NOT o.is_done;
+    IF NOT FOUND THEN RETURN 'already_posted'; END IF;
+    INSERT INTO delivery.letter_event (outgoing_id, kind, staff_id) VALUES (post_letter.letter, 'posted', staff);
+    RETURN 'posted';
+END
+$$;
+
+ALTER FUNCTION delivery.post_letter(credential bytea, letter uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.print_letter(credential bytea, letter uuid, entry uuid) RETURNS TABLE(sealed_parameters bytea, holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO delivery.letter_event (outgoing_id, kind, staff_id, entry_id)
+        SELECT w.id, 'printed', me.staff_id, e.id
+        FROM web.staff_with(print_letter.credential, '{caseworker}') AS me
+        CROSS JOIN delivery.waiting_letters(print_letter.credential, print_letter.letter) AS w
+        JOIN access_log.entry AS e ON e.id = print_letter.entry AND e.operation = 'view' AND e.outcome = 'permitted' AND e.purpose = 'letter'
+            AND e.actor_kind = 'staff' AND e.actor_id = me.staff_id::text AND e.subject_id = w.resident_id AND e.case_reference = w.reference
+            AND e.at > public.stoa_now() - interval '1 minute' AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+        WHERE w.id = print_letter.letter
+        ON CONFLICT (entry_id) DO NOTHING;
+    IF NOT FOUND THEN RETURN; END IF;
+    RETURN QUERY
+        SELECT o.sealed_parameters, o.resident_id, k.key_id, k.wrapped_key
+        FROM delivery.outgoing AS o LEFT JOIN register.data_key AS k ON k.resident_id = o.resident_id WHERE o.id = print_letter.letter;
+END
+$$;
+
+ALTER FUNCTION delivery.print_letter(credential bytea, letter uuid, entry uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.put(outgoing uuid, resident uuid, channel text, template text, language text, sealed_recipient bytea, sealed_parameters bytea, expires_at timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO delivery.outgoing (id, resident_id, channel, template, language, sealed_recipient, sealed_parameters, expires_at)
+        VALUES (put.outgoing, put.resident, put.channel, put.template, put.language, put.sealed_recipient, put.sealed_parameters, put.expires_at);
+END
+$$;
+
+ALTER FUNCTION delivery.put(outgoing uuid, resident uuid, channel text, template text, language text, sealed_recipient bytea, sealed_parameters bytea, expires_at timestamp with time zone) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.put_news_letter(account uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM delivery.put(gen_random_uuid(), a.resident_id, 'letter', 'news', a.language, NULL, NULL, NULL)
+        FROM identity.account AS a JOIN register.resident AS r ON r.id = a.resident_id AND r.origin = 'population_register'
+        WHERE a.id = put_news_letter.account AND a.closed_at IS NULL AND NOT EXISTS (
+            SELECT FROM delivery.outgoing AS o WHERE o.resident_id = a.resident_id AND o.channel = 'letter' AND o.template = 'news' AND NOT o.is_done);
+END
+$$;
+
+ALTER FUNCTION delivery.put_news_letter(account uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.remove_done() RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    removed integer;
+BEGIN
+    DELETE FROM delivery.outgoing AS o WHERE o.is_done AND o.made_at < public.stoa_now() - interval '30 days';
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    RETURN removed;
+END
+$$;
+
+ALTER FUNCTION delivery.remove_done() OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.retry_delay(attempt integer) RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN LEAST('06:00:00'::interval, GREATEST('00:01:00'::interval, (power((4)::double precision, ((LEAST(attempt, 10) - 1))::double precision) * '00:00:30'::interval)));
+
+ALTER FUNCTION delivery.retry_delay(attempt integer) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.take(messages_max integer) RETURNS TABLE(id uuid, attempt smallint, channel text, template text, language text, sealed_recipient bytea, sealed_parameters bytea, holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    -- What ran out, was tried often enough by nodes that died, or is somebody's whose key was destroyed.
+    PERFORM delivery.give_up(dead.id, dead.outcome) FROM (
+        SELECT o.id, CASE WHEN o.expires_at <= public.stoa_now() THEN 'ran out' WHEN o.attempts >= delivery.attempts_max() THEN coalesce(o.outcome, 'no answer')
+                ELSE 'erased' END AS outcome
+        FROM delivery.outgoing AS o
+        WHERE NOT o.is_done AND o.channel <> 'letter' AND o.next_at <= public.stoa_now()
+          AND (o.expires_at <= public.stoa_now() OR o.attempts >= delivery.attempts_max()
+               OR NOT EXISTS (SELECT FROM register.data_key AS k WHERE k.resident_id = o.resident_id))
+        ORDER BY o.next_at LIMIT take.messages_max FOR UPDATE SKIP LOCKED) AS dead;
+    RETURN QUERY
+        WITH due AS (
+            SELECT o.id FROM delivery.outgoing AS o
+            WHERE NOT o.is_done AND o.channel <> 'letter' AND o.next_at <= public.stoa_now()
+            ORDER BY o.next_at LIMIT take.messages_max FOR UPDATE SKIP LOCKED
+        ), taken AS (
+            UPDATE delivery.outgoing AS o SET attempts = o.attempts + 1, next_at = public.stoa_now() + delivery.retry_delay(o.attempts + 1)
+            FROM due AS d WHERE o.id = d.id
+            RETURNING o.id, o.attempts, o.channel, o.template, o.language, o.sealed_recipient, o.sealed_parameters, o.resident_id)
+        SELECT t.id, t.attempts, t.channel, t.template, t.language, t.sealed_recipient, t.sealed_parameters, t.resident_id, k.key_id, k.wrapped_key
+        FROM taken AS t JOIN register.data_key AS k ON k.resident_id = t.resident_id;
+END
+$$;
+
+ALTER FUNCTION delivery.take(messages_max integer) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.theme_of(message_kind text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN (message_kind = ANY (ARRAY['question_received'::text, 'question_answered'::text, 'glass_broken'::text, 'glass_reviewed'::text, 'record_protected'::text, 'protection_lifted'::text])) THEN 'log'::text WHEN (message_kind = 'consent_on_paper'::text) THEN 'sharing'::text WHEN ((message_kind = ANY (ARRAY['payment_received'::text, 'transfer_received'::text, 'cash_received'::text])) OR starts_with(message_kind, 'bill_'::text) OR starts_with(message_kind, 'payout_'::text) OR starts_with(message_kind, 'dispute_'::text)) THEN 'money'::text ELSE 'account'::text END;
+
+ALTER FUNCTION delivery.theme_of(message_kind text) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.waiting_letters(credential bytea, letter uuid) RETURNS TABLE(id uuid, reference text, resident_id uuid, template text, language text, made_at timestamp with time zone, printed_at timestamp with time zone, printed_by text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT o.id, 'L-' || upper(left(md5(o.id::text), 8)), coalesce(r.superseded_by, r.id), o.template, o.language, o.made_at, p.at, p.display_name
+        FROM web.staff_with(waiting_letters.credential, '{caseworker}') AS me
+        CROSS JOIN delivery.outgoing AS o
+        JOIN register.resident AS r ON r.id = o.resident_id
+        LEFT JOIN LATERAL (
+            SELECT e.at, s.display_name FROM delivery.letter_event AS e JOIN identity.staff AS s ON s.id = e.staff_id
+            WHERE e.outgoing_id = o.id AND e.kind = 'printed' ORDER BY e.at DESC LIMIT 1) AS p ON true
+        WHERE o.channel = 'letter' AND NOT o.is_done AND (o.expires_at IS NULL OR o.expires_at > public.stoa_now())
+          AND (waiting_letters.letter IS NULL OR o.id = waiting_letters.letter)
+        ORDER BY o.made_at, o.id LIMIT 200;
+END
+$$;
+
+ALTER FUNCTION delivery.waiting_letters(credential bytea, letter uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION disputes.add(message uuid, dispute uuid, author uuid, sealed_words bytea) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4152,6 +4220,124 @@ $$;
 
 ALTER FUNCTION exchange.volume_of(credential bytea) OWNER TO stoa_door;
 
+CREATE FUNCTION identity.account_of(credential bytea) RETURNS TABLE(account_id uuid, resident_id uuid, language text, session_id uuid)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT a.id,
+     a.resident_id,
+     a.language,
+     c.id
+    FROM (web.credential c
+      JOIN identity.account a ON (((a.id = c.account_id) AND (a.closed_at IS NULL))))
+   WHERE ((c.hash = account_of.credential) AND (c.kind = 'session'::text) AND web.is_live(c.*));
+END;
+
+ALTER FUNCTION identity.account_of(credential bytea) OWNER TO stoa_door;
+
+CREATE TABLE identity.sign_in_name (
+    hmac bytea NOT NULL,
+    kind text NOT NULL,
+    account_id uuid,
+    staff_id uuid,
+    CONSTRAINT sign_in_name_check CHECK ((num_nonnulls(account_id, staff_id) = 1)),
+    CONSTRAINT sign_in_name_hmac_check CHECK ((octet_length(hmac) = 32)),
+    CONSTRAINT sign_in_name_kind_check CHECK ((kind = ANY (ARRAY['username'::text, 'email'::text, 'phone'::text])))
+);
+
+ALTER TABLE identity.sign_in_name OWNER TO stoa_owner;
+
+CREATE TABLE register.resident (
+    id uuid NOT NULL,
+    public_code text NOT NULL,
+    origin text NOT NULL,
+    identity_assurance smallint DEFAULT 0 NOT NULL,
+    superseded_by uuid,
+    is_protected boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT resident_check CHECK ((superseded_by <> id)),
+    CONSTRAINT resident_identity_assurance_check CHECK (((identity_assurance >= 0) AND (identity_assurance <= 3))),
+    CONSTRAINT resident_origin_check CHECK ((origin = ANY (ARRAY['population_register'::text, 'self_registered'::text, 'counter'::text]))),
+    CONSTRAINT resident_public_code_check CHECK ((public_code ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text))
+);
+
+ALTER TABLE register.resident OWNER TO stoa_owner;
+
+CREATE FUNCTION identity.account_with_letters(name_hmac bytea) RETURNS TABLE(account_id uuid, resident_id uuid, language text)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT a.id,
+     a.resident_id,
+     a.language
+    FROM ((identity.sign_in_name n
+      JOIN identity.account a ON (((a.id = n.account_id) AND (a.closed_at IS NULL))))
+      JOIN register.resident r ON (((r.id = a.resident_id) AND (r.origin = 'population_register'::text))))
+   WHERE (n.hmac = account_with_letters.name_hmac);
+END;
+
+ALTER FUNCTION identity.account_with_letters(name_hmac bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.add_address(credential bytea, address uuid, kind text, hmac bytea, holder uuid, sealed_value bytea, code_hmac bytea, outgoing uuid, sealed_code bytea, language text, OUT outcome text, OUT address_id uuid) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    me record;
+    known record;
+    other record;
+BEGIN
+    SELECT o.* INTO me FROM identity.account_of(add_address.credential) AS o;
+    IF NOT FOUND THEN outcome := 'credential_invalid'; RETURN; END IF;
+    -- Two at once of the same account, or to the same address, come one after the other: the limits count them so.
+    PERFORM pg_advisory_xact_lock(hashtextextended('identity.address ' || encode(add_address.hmac, 'hex'), 0));
+    PERFORM a.id FROM identity.account AS a WHERE a.id = me.account_id FOR UPDATE;
+
+    SELECT d.id, d.verified_at INTO known FROM identity.address AS d WHERE d.account_id = me.account_id AND d.hmac = add_address.hmac;
+    address_id := coalesce(known.id, add_address.address);
+    IF known.verified_at IS NOT NULL THEN outcome := 'already_verified'; RETURN; END IF;
+    IF (SELECT count(*) FROM identity.address_sending AS s WHERE s.hmac = add_address.hmac AND s.at > public.stoa_now() - interval '1 hour')
+            >= identity.address_codes_per_hour()
+        OR (SELECT count(*) FROM identity.address_sending AS s WHERE s.account_id = me.account_id AND s.at > public.stoa_now() - interval '1 hour')
+            >= identity.address_codes_per_hour() THEN
+        outcome := 'too_many_codes';
+        RETURN;
+    END IF;
+    IF known.id IS NULL AND (SELECT count(*) FROM identity.address AS d WHERE d.account_id = me.account_id) >= identity.addresses_max() THEN
+        outcome := 'too_many_addresses';
+        RETURN;
+    END IF;
+
+    INSERT INTO identity.address_sending (hmac, account_id) VALUES (add_address.hmac, me.account_id);
+    IF known.id IS NULL THEN
+        INSERT INTO identity.address (id, account_id, kind, hmac, holder_id, sealed_value)
+            VALUES (add_address.address, me.account_id, add_address.kind, add_address.hmac, add_address.holder, add_address.sealed_value);
+    END IF;
+    SELECT n.account_id, d.holder_id, d.sealed_value, a.language INTO other
+        FROM identity.sign_in_name AS n
+        LEFT JOIN identity.account AS a ON a.id = n.account_id
+        LEFT JOIN identity.address AS d ON d.account_id = n.account_id AND d.hmac = n.hmac AND d.verified_at IS NOT NULL
+        WHERE n.hmac = add_address.hmac;
+    -- Of another's address the code is one that nobody knows.
+    INSERT INTO identity.address_code AS c (address_id, session_id, code_hmac, expires_at)
+        VALUES (add_address.address_id, me.session_id,
+            CASE WHEN other IS NULL THEN add_address.code_hmac ELSE sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) END,
+            public.stoa_now() + identity.address_code_life())
+        ON CONFLICT ON CONSTRAINT address_code_pkey DO UPDATE
+            SET session_id = excluded.session_id, code_hmac = excluded.code_hmac, tries = 0, expires_at = excluded.expires_at;
+    IF other IS NULL THEN
+        PERFORM delivery.put(add_address.outgoing, add_address.holder, CASE add_address.kind WHEN 'email' THEN 'email' ELSE 'sms' END, 'address_code', add_address.language,
+            add_address.sealed_value, add_address.sealed_code, public.stoa_now() + identity.address_code_life());
+    ELSIF other.holder_id IS NOT NULL AND NOT EXISTS (
+            SELECT FROM delivery.outgoing AS o
+            WHERE o.resident_id = other.holder_id AND o.template = 'address_in_use' AND o.made_at > public.stoa_now() - interval '1 day') THEN
+        PERFORM delivery.put(add_address.outgoing, other.holder_id, CASE add_address.kind WHEN 'email' THEN 'email' ELSE 'sms' END, 'address_in_use', other.language,
+            other.sealed_value, NULL, NULL);
+    END IF;
+    outcome := 'sent';
+END
+$$;
+
+ALTER FUNCTION identity.add_address(credential bytea, address uuid, kind text, hmac bytea, holder uuid, sealed_value bytea, code_hmac bytea, outgoing uuid, sealed_code bytea, language text, OUT outcome text, OUT address_id uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION identity.add_passkey(credential bytea, challenge_hash bytea, factor_id uuid, credential_id bytea, public_key bytea, sign_count bigint, new_hash bytea) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4180,6 +4366,24 @@ $$;
 
 ALTER FUNCTION identity.add_passkey(credential bytea, challenge_hash bytea, factor_id uuid, credential_id bytea, public_key bytea, sign_count bigint, new_hash bytea) OWNER TO stoa_door;
 
+CREATE FUNCTION identity.address_code_life() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN '00:10:00'::interval;
+
+ALTER FUNCTION identity.address_code_life() OWNER TO stoa_door;
+
+CREATE FUNCTION identity.address_codes_per_hour() RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    RETURN 5;
+
+ALTER FUNCTION identity.address_codes_per_hour() OWNER TO stoa_door;
+
+CREATE FUNCTION identity.addresses_max() RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    RETURN 6;
+
+ALTER FUNCTION identity.addresses_max() OWNER TO stoa_door;
+
 CREATE FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) RETURNS TABLE(outcome text, wait_minutes integer, factor_id uuid, sealed_secret bytea, salt bytea, number smallint, at timestamp with time zone)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4205,6 +4409,25 @@ END
 $$;
 
 ALTER FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.begin_letter_code(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    person record;
+BEGIN
+    SELECT a.id, c.salt INTO person
+        FROM identity.sign_in_name AS n JOIN identity.account AS a ON a.id = n.account_id AND a.closed_at IS NULL
+        LEFT JOIN identity.letter_code AS c ON c.account_id = a.id
+        WHERE n.hmac = begin_letter_code.name_hmac;
+    SELECT c.outcome, c.wait_minutes INTO outcome, wait_minutes
+        FROM identity.count_attempt(coalesce(uuid_send(person.id), begin_letter_code.name_hmac), 'letter_code', begin_letter_code.address_hmac) AS c;
+    IF outcome = 'counted' THEN salt := person.salt; END IF;
+END
+$$;
+
+ALTER FUNCTION identity.begin_letter_code(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.begin_new_passkey(credential bytea, challenge_hash bytea, OUT outcome text, OUT owner bytea, OUT ids bytea[]) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4276,6 +4499,24 @@ $$;
 
 ALTER FUNCTION identity.begin_recovery(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) OWNER TO stoa_door;
 
+CREATE FUNCTION identity.begin_recovery_letter(name_hmac bytea, address_hmac bytea, OUT is_counted boolean, OUT holder_id uuid, OUT key_id text, OUT wrapped_key bytea) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('identity.letter ' || encode(begin_recovery_letter.address_hmac, 'hex'), 0));
+    INSERT INTO identity.letter_request (address_hmac) SELECT begin_recovery_letter.address_hmac
+        WHERE (SELECT count(*) FROM identity.letter_request AS r
+               WHERE r.address_hmac = begin_recovery_letter.address_hmac AND r.at > public.stoa_now() - interval '1 day') < identity.letter_requests_max();
+    is_counted := FOUND;
+    IF NOT is_counted THEN RETURN; END IF;
+    SELECT k.resident_id, k.key_id, k.wrapped_key INTO holder_id, begin_recovery_letter.key_id, begin_recovery_letter.wrapped_key
+        FROM identity.account_with_letters(begin_recovery_letter.name_hmac) AS a JOIN register.data_key AS k ON k.resident_id = a.resident_id;
+END
+$$;
+
+ALTER FUNCTION identity.begin_recovery_letter(name_hmac bytea, address_hmac bytea, OUT is_counted boolean, OUT holder_id uuid, OUT key_id text, OUT wrapped_key bytea) OWNER TO stoa_door;
+
 CREATE FUNCTION identity.begin_registration(address_hmac bytea, attempts_max integer, window_minutes integer) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4330,6 +4571,25 @@ END
 $$;
 
 ALTER FUNCTION identity.begin_totp(credential bytea, factor_id uuid, sealed_secret bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.cancel_letter(credential bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    cancelled record;
+BEGIN
+    UPDATE identity.letter_code AS c SET hash = NULL FROM identity.holder(cancel_letter.credential) AS h
+        WHERE h.is_session AND c.account_id = h.account_id AND c.hash IS NOT NULL
+        RETURNING c.account_id, c.letter_id INTO cancelled;
+    IF NOT FOUND THEN RETURN false; END IF;
+    PERFORM delivery.give_up(cancelled.letter_id, 'cancelled');
+    PERFORM identity.tell_of_factor(cancelled.account_id, 'recovery_letter_cancelled');
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION identity.cancel_letter(credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4517,7 +4777,7 @@ CREATE TABLE identity.sign_in (
     first_factor text DEFAULT 'password'::text NOT NULL,
     password_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     CONSTRAINT sign_in_check CHECK ((num_nonnulls(account_id, staff_id) = 1)),
-    CONSTRAINT sign_in_first_factor_check CHECK ((first_factor = ANY (ARRAY['password'::text, 'recovery_code'::text]))),
+    CONSTRAINT sign_in_first_factor_check CHECK ((first_factor = ANY (ARRAY['password'::text, 'recovery_code'::text, 'letter_code'::text]))),
     CONSTRAINT sign_in_hash_check CHECK ((octet_length(hash) = 32))
 );
 
@@ -4613,7 +4873,7 @@ CREATE TABLE identity.factor_failures (
     factor text NOT NULL,
     failures integer DEFAULT 0 NOT NULL,
     last_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT factor_failures_factor_check CHECK ((factor = ANY (ARRAY['password'::text, 'totp'::text, 'code_sheet'::text, 'recovery_codes'::text]))),
+    CONSTRAINT factor_failures_factor_check CHECK ((factor = ANY (ARRAY['password'::text, 'totp'::text, 'code_sheet'::text, 'recovery_codes'::text, 'letter_code'::text]))),
     CONSTRAINT factor_failures_failures_check CHECK (((failures >= 0) AND (failures <= 100))),
     CONSTRAINT factor_failures_subject_check CHECK ((octet_length(subject) = ANY (ARRAY[16, 32])))
 );
@@ -4667,6 +4927,47 @@ $$;
 
 ALTER FUNCTION identity.forgive(subject bytea, factor text, address_hmac bytea) OWNER TO stoa_door;
 
+CREATE FUNCTION identity.keep_contact(account uuid, kind text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    name CONSTANT text := CASE keep_contact.kind WHEN 'email' THEN 'contact_email' ELSE 'contact_phone' END;
+BEGIN
+    DELETE FROM register.sealed_attribute AS v USING identity.account AS a, register.resident AS r
+        WHERE a.id = keep_contact.account AND (r.id = a.resident_id OR r.superseded_by = a.resident_id) AND v.resident_id = r.id AND v.attribute = name;
+    INSERT INTO register.sealed_attribute (resident_id, attribute, sealed_value, source)
+        SELECT d.holder_id, name, d.sealed_value, 'resident' FROM identity.address AS d
+        WHERE d.account_id = keep_contact.account AND d.kind = keep_contact.kind AND d.is_primary;
+END
+$$;
+
+ALTER FUNCTION identity.keep_contact(account uuid, kind text) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.letter_code_life() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN '30 days'::interval;
+
+ALTER FUNCTION identity.letter_code_life() OWNER TO stoa_door;
+
+CREATE FUNCTION identity.letter_code_rest() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN '1 day'::interval;
+
+ALTER FUNCTION identity.letter_code_rest() OWNER TO stoa_door;
+
+CREATE FUNCTION identity.letter_pause() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN '7 days'::interval;
+
+ALTER FUNCTION identity.letter_pause() OWNER TO stoa_door;
+
+CREATE FUNCTION identity.letter_requests_max() RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    RETURN 20;
+
+ALTER FUNCTION identity.letter_requests_max() OWNER TO stoa_door;
+
 CREATE FUNCTION identity.lock_factors(account_id uuid, staff_id uuid) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4704,6 +5005,24 @@ $$;
 
 ALTER FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) OWNER TO stoa_door;
 
+CREATE FUNCTION identity.open_first_session(account_id uuid, password_hash text, token_hash bytea, is_shared boolean) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM FROM identity.account AS a
+        WHERE a.id = open_first_session.account_id AND a.password_hash = open_first_session.password_hash AND a.closed_at IS NULL
+          AND a.created_at > public.stoa_now() - interval '1 minute'
+        FOR UPDATE;
+    IF NOT FOUND OR EXISTS (SELECT FROM web.credential AS c WHERE c.account_id = open_first_session.account_id) THEN RETURN false; END IF;
+    PERFORM identity.open_session(
+        open_first_session.token_hash, open_first_session.account_id, NULL, 'password', public.stoa_now(), NULL, open_first_session.is_shared);
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION identity.open_first_session(account_id uuid, password_hash text, token_hash bytea, is_shared boolean) OWNER TO stoa_door;
+
 CREATE FUNCTION identity.open_session(token_hash bytea, account_id uuid, staff_id uuid, first_factor text, authenticated_at timestamp with time zone, second_factor text, is_shared boolean) RETURNS void
     LANGUAGE sql
     BEGIN ATOMIC
@@ -4725,6 +5044,64 @@ END;
 
 ALTER FUNCTION identity.open_session(token_hash bytea, account_id uuid, staff_id uuid, first_factor text, authenticated_at timestamp with time zone, second_factor text, is_shared boolean) OWNER TO stoa_door;
 
+CREATE FUNCTION identity.own_addresses(credential bytea) RETURNS TABLE(id uuid, kind text, sealed_value bytea, holder_id uuid, key_id text, wrapped_key bytea, added_at timestamp with time zone, verified_at timestamp with time zone, is_primary boolean, code_until timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT d.id, d.kind, d.sealed_value, d.holder_id, k.key_id, k.wrapped_key, d.added_at, d.verified_at, d.is_primary,
+            (SELECT w.expires_at FROM identity.address_code AS w
+             WHERE w.address_id = d.id AND w.session_id = c.id AND w.tries < 5 AND w.expires_at > public.stoa_now())
+        FROM web.credential AS c
+        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        JOIN identity.address AS d ON d.account_id = a.id
+        JOIN register.data_key AS k ON k.resident_id = d.holder_id
+        WHERE c.hash = own_addresses.credential AND web.is_live(c) AND (c.kind = 'session' OR 'profile' = ANY (c.scope))
+        ORDER BY d.kind, d.is_primary DESC, d.verified_at, d.added_at, d.id;
+END
+$$;
+
+ALTER FUNCTION identity.own_addresses(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.own_key(credential bytea) RETURNS TABLE(holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT k.resident_id, k.key_id, k.wrapped_key
+        FROM identity.account_of(own_key.credential) AS me JOIN register.data_key AS k ON k.resident_id = me.resident_id;
+END
+$$;
+
+ALTER FUNCTION identity.own_key(credential bytea) OWNER TO stoa_door;
+
+CREATE TABLE identity.letter_code (
+    account_id uuid NOT NULL,
+    letter_id uuid NOT NULL,
+    salt bytea NOT NULL,
+    hash bytea,
+    made_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT letter_code_check CHECK ((expires_at > made_at)),
+    CONSTRAINT letter_code_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT letter_code_salt_check CHECK ((octet_length(salt) = 16))
+);
+
+ALTER TABLE identity.letter_code OWNER TO stoa_owner;
+
+CREATE FUNCTION identity.pending_letter(credential bytea) RETURNS TABLE(made_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT c.made_at
+    FROM (identity.holder(pending_letter.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared)
+      JOIN identity.letter_code c ON ((c.account_id = h.account_id)))
+   WHERE (h.is_session AND (c.hash IS NOT NULL) AND (c.expires_at > public.stoa_now()));
+END;
+
+ALTER FUNCTION identity.pending_letter(credential bytea) OWNER TO stoa_door;
+
 CREATE FUNCTION identity.pending_totp(credential bytea) RETURNS TABLE(factor_id uuid, sealed_secret bytea, at timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
     BEGIN ATOMIC
@@ -4737,6 +5114,31 @@ CREATE FUNCTION identity.pending_totp(credential bytea) RETURNS TABLE(factor_id 
 END;
 
 ALTER FUNCTION identity.pending_totp(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.prefer_address(credential bytea, address uuid) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    me record;
+    chosen record;
+BEGIN
+    SELECT o.* INTO me FROM identity.account_of(prefer_address.credential) AS o;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    PERFORM a.id FROM identity.account AS a WHERE a.id = me.account_id FOR UPDATE;
+    SELECT d.kind, d.is_primary INTO chosen FROM identity.address AS d
+        WHERE d.id = prefer_address.address AND d.account_id = me.account_id AND d.verified_at IS NOT NULL;
+    IF NOT FOUND THEN RETURN 'address_unknown'; END IF;
+    IF chosen.is_primary THEN RETURN 'unchanged'; END IF;
+    PERFORM identity.tell_addresses(me.account_id, 'address_changed', prefer_address.address);
+    UPDATE identity.address AS d SET is_primary = false WHERE d.account_id = me.account_id AND d.kind = chosen.kind AND d.is_primary;
+    UPDATE identity.address AS d SET is_primary = true WHERE d.id = prefer_address.address;
+    PERFORM identity.keep_contact(me.account_id, chosen.kind);
+    RETURN 'changed';
+END
+$$;
+
+ALTER FUNCTION identity.prefer_address(credential bytea, address uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.raise_assurance(credential bytea, second_factor text, new_hash bytea) RETURNS boolean
     LANGUAGE plpgsql
@@ -4789,17 +5191,32 @@ $$;
 
 ALTER FUNCTION identity.recover(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) OWNER TO stoa_door;
 
-CREATE TABLE identity.sign_in_name (
-    hmac bytea NOT NULL,
-    kind text NOT NULL,
-    account_id uuid,
-    staff_id uuid,
-    CONSTRAINT sign_in_name_check CHECK ((num_nonnulls(account_id, staff_id) = 1)),
-    CONSTRAINT sign_in_name_hmac_check CHECK ((octet_length(hmac) = 32)),
-    CONSTRAINT sign_in_name_kind_check CHECK ((kind = ANY (ARRAY['username'::text, 'email'::text, 'phone'::text])))
-);
+CREATE FUNCTION identity.recover_by_letter(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    person uuid;
+BEGIN
+    UPDATE identity.letter_code AS c SET hash = NULL
+        FROM identity.account_with_letters(recover_by_letter.name_hmac) AS a
+        WHERE c.account_id = a.account_id AND c.hash = recover_by_letter.code_hash AND c.expires_at > public.stoa_now()
+          AND EXISTS (SELECT FROM delivery.outgoing AS o WHERE o.id = c.letter_id AND o.sent_at <= public.stoa_now() - identity.letter_code_rest())
+        RETURNING c.account_id INTO person;
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    PERFORM identity.forgive(uuid_send(person), 'letter_code', recover_by_letter.address_hmac);
+    PERFORM identity.tell_of_factor(person, 'recovery_letter_used');
+    PERFORM identity.tell_addresses(person, 'recovery_used', NULL);
+    IF EXISTS (SELECT FROM identity.second_factors(person, NULL)) THEN
+        INSERT INTO identity.sign_in (hash, account_id, is_shared, first_factor) VALUES (recover_by_letter.token_hash, person, false, 'letter_code');
+        RETURN 'second_factor';
+    END IF;
+    PERFORM identity.open_session(recover_by_letter.token_hash, person, NULL, 'letter_code', public.stoa_now(), NULL, false);
+    RETURN 'session';
+END
+$$;
 
-ALTER TABLE identity.sign_in_name OWNER TO stoa_owner;
+ALTER FUNCTION identity.recover_by_letter(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) OWNER TO stoa_door;
 
 CREATE TABLE register.data_key (
     resident_id uuid NOT NULL,
@@ -4809,22 +5226,6 @@ CREATE TABLE register.data_key (
 );
 
 ALTER TABLE register.data_key OWNER TO stoa_owner;
-
-CREATE TABLE register.resident (
-    id uuid NOT NULL,
-    public_code text NOT NULL,
-    origin text NOT NULL,
-    identity_assurance smallint DEFAULT 0 NOT NULL,
-    superseded_by uuid,
-    is_protected boolean DEFAULT false NOT NULL,
-    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT resident_check CHECK ((superseded_by <> id)),
-    CONSTRAINT resident_identity_assurance_check CHECK (((identity_assurance >= 0) AND (identity_assurance <= 3))),
-    CONSTRAINT resident_origin_check CHECK ((origin = ANY (ARRAY['population_register'::text, 'self_registered'::text, 'counter'::text]))),
-    CONSTRAINT resident_public_code_check CHECK ((public_code ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text))
-);
-
-ALTER TABLE register.resident OWNER TO stoa_owner;
 
 CREATE TABLE register.sealed_attribute (
     resident_id uuid NOT NULL,
@@ -4861,6 +5262,37 @@ END;
 
 ALTER FUNCTION identity.register_account(account_id uuid, resident_id uuid, public_code text, password_hash text, language text, name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) OWNER TO stoa_door;
 
+CREATE FUNCTION identity.remove_address(credential bytea, address uuid) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    me record;
+    chosen record;
+BEGIN
+    SELECT o.* INTO me FROM identity.account_of(remove_address.credential) AS o;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    PERFORM a.id FROM identity.account AS a WHERE a.id = me.account_id FOR UPDATE;
+    SELECT d.* INTO chosen FROM identity.address AS d WHERE d.id = remove_address.address AND d.account_id = me.account_id;
+    IF NOT FOUND THEN RETURN 'address_unknown'; END IF;
+    IF chosen.verified_at IS NOT NULL THEN
+        IF NOT EXISTS (SELECT FROM identity.sign_in_name AS n WHERE n.account_id = me.account_id AND n.hmac <> chosen.hmac) THEN RETURN 'last_name'; END IF;
+        PERFORM identity.tell_addresses(me.account_id, 'address_changed', NULL);
+        DELETE FROM identity.sign_in_name AS n WHERE n.hmac = chosen.hmac AND n.account_id = me.account_id;
+    END IF;
+    DELETE FROM identity.address AS d WHERE d.id = chosen.id;
+    IF chosen.is_primary THEN
+        UPDATE identity.address AS d SET is_primary = true WHERE d.id = (
+            SELECT o.id FROM identity.address AS o WHERE o.account_id = me.account_id AND o.kind = chosen.kind AND o.verified_at IS NOT NULL
+            ORDER BY o.verified_at, o.id LIMIT 1);
+        PERFORM identity.keep_contact(me.account_id, chosen.kind);
+    END IF;
+    RETURN 'removed';
+END
+$$;
+
+ALTER FUNCTION identity.remove_address(credential bytea, address uuid) OWNER TO stoa_door;
+
 CREATE TABLE identity.address_failures (
     subject bytea NOT NULL,
     factor text NOT NULL,
@@ -4869,7 +5301,7 @@ CREATE TABLE identity.address_failures (
     last_at timestamp with time zone NOT NULL,
     wait_until timestamp with time zone NOT NULL,
     CONSTRAINT address_failures_address_hmac_check CHECK ((octet_length(address_hmac) = 32)),
-    CONSTRAINT address_failures_factor_check CHECK ((factor = ANY (ARRAY['password'::text, 'totp'::text, 'code_sheet'::text, 'recovery_codes'::text]))),
+    CONSTRAINT address_failures_factor_check CHECK ((factor = ANY (ARRAY['password'::text, 'totp'::text, 'code_sheet'::text, 'recovery_codes'::text, 'letter_code'::text]))),
     CONSTRAINT address_failures_failures_check CHECK ((failures > 0)),
     CONSTRAINT address_failures_subject_check CHECK ((octet_length(subject) = ANY (ARRAY[16, 32])))
 );
@@ -4945,6 +5377,38 @@ END;
 
 ALTER FUNCTION identity.remove_old_challenges() OWNER TO stoa_door;
 
+CREATE TABLE identity.letter_request (
+    address_hmac bytea NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT letter_request_address_hmac_check CHECK ((octet_length(address_hmac) = 32))
+);
+
+ALTER TABLE identity.letter_request OWNER TO stoa_owner;
+
+CREATE FUNCTION identity.remove_old_letters() RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    BEGIN ATOMIC
+ DELETE FROM identity.letter_request AS r
+   WHERE (r.at < (public.stoa_now() - '1 day'::interval));
+ DELETE FROM identity.letter_code AS c
+   WHERE (c.expires_at < public.stoa_now());
+END;
+
+ALTER FUNCTION identity.remove_old_letters() OWNER TO stoa_door;
+
+CREATE FUNCTION identity.remove_unproven() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    DELETE FROM identity.address_sending AS s WHERE s.at < public.stoa_now() - interval '1 day';
+    DELETE FROM identity.address_code AS c WHERE c.expires_at < public.stoa_now() - interval '1 hour';
+    DELETE FROM identity.address AS d WHERE d.verified_at IS NULL AND d.added_at < public.stoa_now() - interval '7 days';
+END
+$$;
+
+ALTER FUNCTION identity.remove_unproven() OWNER TO stoa_door;
+
 CREATE FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4955,7 +5419,7 @@ BEGIN
     UPDATE web.credential AS c
         SET hash = replace_password.new_hash, first_factor = 'password', authenticated_at = public.stoa_now(), last_used_at = public.stoa_now()
         WHERE c.hash = replace_password.credential AND c.kind = 'session' AND web.is_live(c) AND c.account_id IS NOT NULL
-          AND c.first_factor = 'recovery_code' AND c.authenticated_at > public.stoa_now() - interval '15 minutes'
+          AND c.first_factor IN ('recovery_code', 'letter_code') AND c.authenticated_at > public.stoa_now() - interval '15 minutes'
         RETURNING c.account_id INTO person;
     IF NOT FOUND THEN RETURN false; END IF;
     UPDATE identity.account AS a SET password_hash = replace_password.new_password_hash WHERE a.id = person;
@@ -4967,6 +5431,36 @@ END
 $$;
 
 ALTER FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.send_recovery_letter(name_hmac bytea, letter uuid, salt bytea, code_hash bytea, sealed_parameters bytea) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    person record;
+BEGIN
+    SELECT a.* INTO person FROM identity.account_with_letters(send_recovery_letter.name_hmac) AS a;
+    IF NOT FOUND THEN RETURN; END IF;
+    PERFORM a.id FROM identity.account AS a WHERE a.id = person.account_id FOR UPDATE;
+    IF EXISTS (SELECT FROM identity.letter_code AS c WHERE c.account_id = person.account_id AND c.made_at > public.stoa_now() - identity.letter_pause()) THEN
+        RETURN;
+    END IF;
+    PERFORM delivery.give_up(c.letter_id, 'another one was asked for') FROM identity.letter_code AS c WHERE c.account_id = person.account_id;
+    INSERT INTO identity.letter_code AS c (account_id, letter_id, salt, hash, expires_at)
+        VALUES (person.account_id, send_recovery_letter.letter, send_recovery_letter.salt, send_recovery_letter.code_hash,
+                public.stoa_now() + identity.letter_code_life())
+        ON CONFLICT ON CONSTRAINT letter_code_pkey DO UPDATE
+            SET letter_id = excluded.letter_id, salt = excluded.salt, hash = excluded.hash, made_at = excluded.made_at, expires_at = excluded.expires_at;
+    -- Guesses at an earlier code say nothing about this one.
+    UPDATE identity.factor_failures AS f SET failures = 0 WHERE f.subject = uuid_send(person.account_id) AND f.factor = 'letter_code';
+    PERFORM delivery.put(send_recovery_letter.letter, person.resident_id, 'letter', 'recovery', person.language, NULL, send_recovery_letter.sealed_parameters,
+                         public.stoa_now() + identity.letter_code_life());
+    PERFORM identity.tell_of_factor(person.account_id, 'recovery_letter_asked');
+    PERFORM identity.tell_addresses(person.account_id, 'recovery_asked', NULL);
+END
+$$;
+
+ALTER FUNCTION identity.send_recovery_letter(name_hmac bytea, letter uuid, salt bytea, code_hash bytea, sealed_parameters bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.sessions_of(credential bytea) RETURNS TABLE(id uuid, created_at timestamp with time zone, last_used_at timestamp with time zone, second_factor text, is_shared boolean, is_this boolean)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -5022,6 +5516,8 @@ CREATE FUNCTION identity.sign_out(credential bytea) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
+    -- Of whoever acts for another (0034) their own session ends.
+    credential := coalesce((SELECT w.session_hash FROM mandates.acting AS w WHERE w.hash = sign_out.credential), credential);
     PERFORM identity.end_sessions(h.account_id, h.staff_id, sign_out.credential) FROM identity.holder(sign_out.credential) AS h
         WHERE h.is_session AND h.is_shared;
     PERFORM web.revoke_credential(sign_out.credential);
@@ -5045,15 +5541,18 @@ $$;
 
 ALTER FUNCTION identity.take_challenge(challenge_hash bytea, holder bytea, is_for_new boolean) OWNER TO stoa_door;
 
-CREATE FUNCTION identity.taken_names(name_hmacs bytea[]) RETURNS SETOF bytea
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
- SELECT n.hmac
-    FROM identity.sign_in_name n
-   WHERE (n.hmac = ANY (taken_names.name_hmacs));
-END;
+CREATE FUNCTION identity.tell_addresses(account uuid, template text, but_not uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM delivery.put(gen_random_uuid(), d.holder_id, CASE d.kind WHEN 'email' THEN 'email' ELSE 'sms' END, tell_addresses.template, a.language, d.sealed_value, NULL, NULL)
+        FROM identity.address AS d JOIN identity.account AS a ON a.id = d.account_id
+        WHERE d.account_id = tell_addresses.account AND d.verified_at IS NOT NULL AND d.id IS DISTINCT FROM tell_addresses.but_not;
+END
+$$;
 
-ALTER FUNCTION identity.taken_names(name_hmacs bytea[]) OWNER TO stoa_door;
+ALTER FUNCTION identity.tell_addresses(account uuid, template text, but_not uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.tell_of_factor(account_id uuid, message text) RETURNS void
     LANGUAGE plpgsql
@@ -5140,6 +5639,41 @@ $$;
 
 ALTER FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) OWNER TO stoa_door;
 
+CREATE FUNCTION identity.verify_address(credential bytea, address uuid, code_hmac bytea, OUT outcome text, OUT tries_left integer) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    me record;
+    sent record;
+BEGIN
+    SELECT o.* INTO me FROM identity.account_of(verify_address.credential) AS o;
+    IF NOT FOUND THEN outcome := 'credential_invalid'; RETURN; END IF;
+    outcome := 'ended';
+    UPDATE identity.address_code AS c SET tries = c.tries + 1 FROM identity.address AS d
+        WHERE c.address_id = verify_address.address AND d.id = c.address_id AND d.account_id = me.account_id AND c.session_id = me.session_id
+          AND c.tries < 5 AND c.expires_at > public.stoa_now()
+        RETURNING c.tries, c.code_hmac = verify_address.code_hmac AS is_right, d.kind, d.hmac, d.holder_id, d.sealed_value INTO sent;
+    IF NOT FOUND THEN RETURN; END IF;
+    tries_left := 5 - sent.tries;
+    IF NOT sent.is_right THEN
+        outcome := CASE WHEN tries_left > 0 THEN 'wrong' ELSE 'ended' END;
+        RETURN;
+    END IF;
+    DELETE FROM identity.address_code AS c WHERE c.address_id = verify_address.address;
+    INSERT INTO identity.sign_in_name (hmac, kind, account_id) VALUES (sent.hmac, sent.kind, me.account_id) ON CONFLICT (hmac) DO NOTHING;
+    IF NOT FOUND THEN RETURN; END IF;
+    PERFORM identity.tell_addresses(me.account_id, 'address_changed', verify_address.address);
+    UPDATE identity.address AS d SET verified_at = public.stoa_now(),
+            is_primary = NOT EXISTS (SELECT FROM identity.address AS o WHERE o.account_id = me.account_id AND o.kind = sent.kind AND o.is_primary)
+        WHERE d.id = verify_address.address;
+    PERFORM identity.keep_contact(me.account_id, sent.kind);
+    outcome := 'verified';
+END
+$$;
+
+ALTER FUNCTION identity.verify_address(credential bytea, address uuid, code_hmac bytea, OUT outcome text, OUT tries_left integer) OWNER TO stoa_door;
+
 CREATE FUNCTION identity.wait_minutes(failures integer) RETURNS integer
     LANGUAGE sql IMMUTABLE
     RETURN CASE WHEN (failures < 5) THEN 0 ELSE (ARRAY[1, 2, 4, 8, 15, 30, 60])[LEAST((failures - 4), 7)] END;
@@ -5176,206 +5710,6 @@ $$;
 
 ALTER FUNCTION ledger.balance_before(account uuid, at timestamp with time zone) OWNER TO stoa_door;
 
-CREATE TABLE access_log.record (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    kind text NOT NULL,
-    source_id uuid NOT NULL,
-    content_hash bytea,
-    salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))),
-    CONSTRAINT record_check CHECK (((content_hash IS NULL) = (salt IS NULL))),
-    CONSTRAINT record_content_hash_check CHECK ((octet_length(content_hash) = 32)),
-    CONSTRAINT record_kind_check CHECK (((kind <> 'access_entry'::text) AND (access_log.leaf_label(kind) IS NOT NULL))),
-    CONSTRAINT record_salt_check CHECK ((octet_length(salt) = 32))
-);
-
-ALTER TABLE access_log.record OWNER TO stoa_owner;
-
-CREATE TABLE ledger.batch (
-    number bigint NOT NULL,
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    previous_hash bytea,
-    transfer_ids uuid[] NOT NULL,
-    hash bytea NOT NULL,
-    made_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT batch_check CHECK (((previous_hash IS NULL) = (number = 1))),
-    CONSTRAINT batch_hash_check CHECK ((octet_length(hash) = 32)),
-    CONSTRAINT batch_number_check CHECK ((number >= 1)),
-    CONSTRAINT batch_previous_hash_check CHECK ((octet_length(previous_hash) = 32)),
-    CONSTRAINT batch_transfer_ids_check CHECK ((cardinality(transfer_ids) >= 1))
-);
-ALTER TABLE ONLY ledger.batch ALTER COLUMN transfer_ids SET STORAGE EXTERNAL;
-
-ALTER TABLE ledger.batch OWNER TO stoa_owner;
-
-CREATE TABLE ledger.batch_queue (
-    number bigint NOT NULL,
-    transfer_ids uuid[] NOT NULL,
-    transfer_count integer NOT NULL,
-    CONSTRAINT batch_queue_check CHECK ((transfer_count = cardinality(transfer_ids))),
-    CONSTRAINT batch_queue_transfer_ids_check CHECK ((cardinality(transfer_ids) >= 1))
-)
-WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000');
-ALTER TABLE ONLY ledger.batch_queue ALTER COLUMN transfer_ids SET STORAGE EXTERNAL;
-
-ALTER TABLE ledger.batch_queue OWNER TO stoa_owner;
-
-CREATE TABLE ledger.transfer (
-    id uuid NOT NULL,
-    kind text NOT NULL,
-    debit_account uuid NOT NULL,
-    credit_account uuid NOT NULL,
-    amount bigint NOT NULL,
-    currency text NOT NULL,
-    reference text NOT NULL,
-    effective_at timestamp with time zone NOT NULL,
-    recorded_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    outcome text NOT NULL,
-    actor_kind text NOT NULL,
-    actor_id text NOT NULL,
-    expires_at timestamp with time zone,
-    hold_id uuid,
-    reversal_of uuid,
-    CONSTRAINT transfer_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['resident'::text, 'staff'::text, 'organisation'::text, 'system'::text]))),
-    CONSTRAINT transfer_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
-    CONSTRAINT transfer_check CHECK ((credit_account <> debit_account)),
-    CONSTRAINT transfer_check1 CHECK (((expires_at IS NULL) OR (kind = 'hold'::text))),
-    CONSTRAINT transfer_check2 CHECK ((isfinite(effective_at) AND isfinite(expires_at))),
-    CONSTRAINT transfer_check3 CHECK (((hold_id IS NOT NULL) = (kind = ANY (ARRAY['post_hold'::text, 'void_hold'::text])))),
-    CONSTRAINT transfer_check4 CHECK (((reversal_of IS NOT NULL) = (kind = 'reversal'::text))),
-    CONSTRAINT transfer_check5 CHECK (((outcome <> ALL (ARRAY['posted'::text, 'held'::text, 'voided'::text])) OR (outcome =
-CASE kind
-    WHEN 'hold'::text THEN 'held'::text
-    WHEN 'void_hold'::text THEN 'voided'::text
-    ELSE 'posted'::text
-END))),
-    CONSTRAINT transfer_kind_check CHECK ((kind = ANY (ARRAY['post'::text, 'hold'::text, 'post_hold'::text, 'void_hold'::text, 'reversal'::text]))),
-    CONSTRAINT transfer_outcome_check CHECK ((outcome = ANY (ARRAY['posted'::text, 'held'::text, 'voided'::text, 'insufficient_funds'::text, 'balance_overflow'::text, 'limit_exceeded'::text, 'account_closed'::text]))),
-    CONSTRAINT transfer_reference_check CHECK ((length(reference) <= 140))
-);
-
-ALTER TABLE ledger.transfer OWNER TO stoa_owner;
-
-CREATE FUNCTION ledger.batch_findings(count_max integer) RETURNS TABLE(kind text, subject text, expected text, found text)
-    LANGUAGE sql STABLE
-    BEGIN ATOMIC
- SELECT f.kind,
-     f.subject,
-     f.expected,
-     f.found
-    FROM ( SELECT 'batch_missing'::text AS kind,
-             (t.id)::text AS subject,
-             'a batch, or a place in the queue'::text AS expected,
-             'none'::text AS found
-            FROM ledger.transfer t
-           WHERE (NOT (EXISTS ( SELECT
-                    FROM ( SELECT unnest(b.transfer_ids) AS id
-                            FROM ledger.batch b
-                         UNION ALL
-                          SELECT unnest(q.transfer_ids) AS unnest
-                            FROM ledger.batch_queue q) c
-                   WHERE (c.id = t.id))))
-         UNION ALL
-          SELECT 'batch_twice'::text,
-             (c.id)::text AS id,
-             'one batch'::text,
-             (count(*))::text AS count
-            FROM ( SELECT unnest(b.transfer_ids) AS id
-                    FROM ledger.batch b
-                 UNION ALL
-                  SELECT unnest(q.transfer_ids) AS unnest
-                    FROM ledger.batch_queue q) c
-           GROUP BY c.id
-          HAVING (count(*) > 1)
-         UNION ALL
-          SELECT 'batch_queue'::text,
-             (u.id)::text AS id,
-             'a transfer that waits for its batch'::text,
-             'none'::text
-            FROM (ledger.batch_queue q
-              CROSS JOIN LATERAL unnest(q.transfer_ids) u(id))
-           WHERE (NOT (EXISTS ( SELECT
-                    FROM ledger.transfer t
-                   WHERE (t.id = u.id))))
-         UNION ALL
-          SELECT 'batch_chain'::text,
-             ('batch '::text || b.number),
-             ('the hash of batch '::text || (b.number - 1)),
-             'another'::text
-            FROM ( SELECT x.number,
-                     x.previous_hash,
-                     lag(x.number, 1, (0)::bigint) OVER w AS earlier,
-                     lag(x.hash) OVER w AS earlier_hash
-                    FROM ledger.batch x
-                   WINDOW w AS (ORDER BY x.number)) b
-           WHERE ((b.number <> (b.earlier + 1)) OR (b.previous_hash IS DISTINCT FROM b.earlier_hash))
-         UNION ALL
-          SELECT 'batch_in_log'::text,
-             COALESCE(('batch '::text || b.number), ('batch of the name '::text || r.source_id)) AS "coalesce",
-             COALESCE(encode(r.content_hash, 'hex'::text), 'none'::text) AS "coalesce",
-             COALESCE(encode(b.hash, 'hex'::text), 'none'::text) AS "coalesce"
-            FROM (ledger.batch b
-              FULL JOIN ( SELECT x.source_id,
-                     x.content_hash,
-                     true AS is_there
-                    FROM access_log.record x
-                   WHERE (x.kind = 'ledger_batch'::text)) r ON ((r.source_id = b.id)))
-           WHERE ((b.id IS NULL) OR (r.is_there IS NULL) OR (r.content_hash <> b.hash))) f
-  LIMIT batch_findings.count_max;
-END;
-
-ALTER FUNCTION ledger.batch_findings(count_max integer) OWNER TO stoa_owner;
-
-CREATE FUNCTION ledger.canonical(t ledger.transfer) RETURNS bytea
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN (((((((((((((((((((('\x010700000010'::bytea || uuid_send((t).id)) || access_log.field('\x0201'::bytea, (t).kind)) || '\x030700000010'::bytea) || uuid_send((t).debit_account)) || '\x040700000010'::bytea) || uuid_send((t).credit_account)) || '\x050200000008'::bytea) || int8send((t).amount)) || access_log.field('\x0601'::bytea, (t).currency)) || access_log.field('\x0701'::bytea, (t).reference)) || '\x080300000008'::bytea) || int8send(((EXTRACT(epoch FROM (t).effective_at) * (1000000)::numeric))::bigint)) || '\x090300000008'::bytea) || int8send(((EXTRACT(epoch FROM (t).recorded_at) * (1000000)::numeric))::bigint)) || access_log.field('\x0a01'::bytea, (t).outcome)) || access_log.field('\x0b01'::bytea, (t).actor_kind)) || access_log.field('\x0c01'::bytea, (t).actor_id)) || access_log.field('\x0d03'::bytea, int8send(((EXTRACT(epoch FROM (t).expires_at) * (1000000)::numeric))::bigint))) || access_log.field('\x0e07'::bytea, uuid_send((t).hold_id))) || access_log.field('\x0f07'::bytea, uuid_send((t).reversal_of)));
-
-ALTER FUNCTION ledger.canonical(t ledger.transfer) OWNER TO stoa_door;
-
-CREATE FUNCTION ledger.chain_transfers(transfers_max integer) RETURNS integer
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET jit TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
-    SET enable_seqscan TO 'off'
-    SET standard_conforming_strings TO 'on'
-    AS $$
-DECLARE
-    ids uuid[];
-    next_number bigint;
-    previous bytea;
-    content bytea;
-BEGIN
-    IF NOT pg_try_advisory_xact_lock(7310012) THEN RETURN 0; END IF;
-    WITH taken AS (
-        DELETE FROM ledger.batch_queue AS q
-        WHERE q.number = ANY (ARRAY(
-            SELECT w.number
-            FROM (SELECT o.number, sum(o.transfer_count) OVER (ORDER BY o.number) - o.transfer_count AS before
-                  FROM (SELECT x.number, x.transfer_count FROM ledger.batch_queue AS x ORDER BY x.number LIMIT transfers_max) AS o) AS w
-            WHERE w.before < transfers_max))
-        RETURNING q.transfer_ids)
-    SELECT array_agg(u.id ORDER BY u.id) INTO ids FROM taken AS t CROSS JOIN LATERAL unnest(t.transfer_ids) AS u (id);
-    IF ids IS NULL THEN RETURN 0; END IF;
-
-    SELECT b.number, b.hash INTO next_number, previous FROM ledger.batch AS b ORDER BY b.number DESC LIMIT 1;
-    next_number := coalesce(next_number, 0) + 1;
-    SELECT string_agg(int4send(octet_length(c.bytes)) || c.bytes, '' ORDER BY u.place) INTO content
-        FROM unnest(ids) WITH ORDINALITY AS u (id, place)
-        CROSS JOIN LATERAL (SELECT ledger.canonical(t) AS bytes FROM ledger.transfer AS t WHERE t.id = u.id OFFSET 0) AS c;
-    INSERT INTO ledger.batch (number, previous_hash, transfer_ids, hash)
-        VALUES (next_number, previous, ids, sha256('stoa ledger batch v1\012'::bytea
-            || '\x010200000008'::bytea || int8send(next_number)
-            || access_log.field('\x0204', previous)
-            || '\x030200000008'::bytea || int8send(cardinality(ids))
-            || coalesce(content, '')));
-    RETURN cardinality(ids);
-END
-$$;
-
-ALTER FUNCTION ledger.chain_transfers(transfers_max integer) OWNER TO stoa_door;
-
 CREATE FUNCTION ledger.check_accounts() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5407,24 +5741,6 @@ END
 $$;
 
 ALTER FUNCTION ledger.check_accounts() OWNER TO stoa_owner;
-
-CREATE FUNCTION ledger.check_batch() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    last_number bigint;
-    last_hash bytea;
-BEGIN
-    SELECT b.number, b.hash INTO last_number, last_hash FROM ledger.batch AS b ORDER BY b.number DESC LIMIT 1;
-    IF NEW.number <> coalesce(last_number, 0) + 1 OR NEW.previous_hash IS DISTINCT FROM last_hash THEN
-        RAISE EXCEPTION 'a batch follows the last one and carries its hash' USING ERRCODE = 'check_violation', CONSTRAINT = 'batch_follows';
-    END IF;
-    RETURN NEW;
-END
-$$;
-
-ALTER FUNCTION ledger.check_batch() OWNER TO stoa_owner;
 
 CREATE FUNCTION ledger.check_entries() RETURNS trigger
     LANGUAGE plpgsql
@@ -5520,10 +5836,8 @@ CREATE FUNCTION ledger.check_transfers() RETURNS trigger
 BEGIN
     IF EXISTS (
         SELECT FROM added AS t
-        WHERE (SELECT a.currency = t.currency AND (a.kind <> 'position' OR ledger.is_conversion_leg(t.id)) FROM ledger.account AS a WHERE a.id = t.debit_account)
-              IS NOT TRUE
-           OR (SELECT a.currency = t.currency AND (a.kind <> 'position' OR ledger.is_conversion_leg(t.id)) FROM ledger.account AS a WHERE a.id = t.credit_account)
-              IS NOT TRUE
+        WHERE (SELECT a.currency = t.currency FROM ledger.account AS a WHERE a.id = t.debit_account) IS NOT TRUE
+           OR (SELECT a.currency = t.currency FROM ledger.account AS a WHERE a.id = t.credit_account) IS NOT TRUE
            OR (SELECT e.account_id = t.debit_account AND e.amount = t.amount AND e.currency = t.currency
                FROM ledger.entry AS e WHERE e.transfer_id = t.id AND e.side = 'debit')
               IS DISTINCT FROM CASE t.outcome WHEN 'posted' THEN true END
@@ -5531,7 +5845,7 @@ BEGIN
                FROM ledger.entry AS e WHERE e.transfer_id = t.id AND e.side = 'credit')
               IS DISTINCT FROM CASE t.outcome WHEN 'posted' THEN true END)
     THEN
-        RAISE EXCEPTION 'a posted transfer is written together with one debit and one credit entry of its amount and currency, and moves a position only in a conversion'
+        RAISE EXCEPTION 'a posted transfer is written together with one debit and one credit entry of its amount and currency'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'transfer_balanced';
     END IF;
     IF EXISTS (
@@ -5614,192 +5928,6 @@ CREATE FUNCTION ledger.closing_lock() RETURNS bigint
     RETURN 7310011;
 
 ALTER FUNCTION ledger.closing_lock() OWNER TO stoa_door;
-
-CREATE FUNCTION ledger.minor_digits(currency text) RETURNS integer
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN (currency = ANY (ARRAY['BIF'::text, 'CLP'::text, 'DJF'::text, 'GNF'::text, 'ISK'::text, 'JPY'::text, 'KMF'::text, 'KRW'::text, 'PYG'::text, 'RWF'::text, 'UGX'::text, 'VND'::text, 'VUV'::text, 'XAF'::text, 'XOF'::text, 'XPF'::text])) THEN 0 WHEN (currency = ANY (ARRAY['BHD'::text, 'IQD'::text, 'JOD'::text, 'KWD'::text, 'LYD'::text, 'OMR'::text, 'TND'::text])) THEN 3 ELSE 2 END;
-
-ALTER FUNCTION ledger.minor_digits(currency text) OWNER TO stoa_owner;
-
-CREATE FUNCTION ledger.converted(amount bigint, currency text, to_currency text, rate numeric) RETURNS numeric
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN round((((amount)::numeric * rate) * (ARRAY[0.001, 0.01, 0.1, (1)::numeric, (10)::numeric, (100)::numeric, (1000)::numeric])[((ledger.minor_digits(to_currency) - ledger.minor_digits(currency)) + 4)]));
-
-ALTER FUNCTION ledger.converted(amount bigint, currency text, to_currency text, rate numeric) OWNER TO stoa_owner;
-
-CREATE TABLE ledger.account (
-    id uuid NOT NULL,
-    kind text NOT NULL,
-    currency text NOT NULL,
-    resident_id uuid,
-    organisation_id text,
-    normal_side text NOT NULL,
-    may_go_negative boolean DEFAULT false NOT NULL,
-    balance_min bigint,
-    balance_max bigint,
-    posted bigint DEFAULT 0 NOT NULL,
-    entry_count bigint DEFAULT 0 NOT NULL,
-    held bigint DEFAULT 0 NOT NULL,
-    hold_entry_count bigint DEFAULT 0 NOT NULL,
-    newest_at timestamp with time zone,
-    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    closed_at timestamp with time zone,
-    CONSTRAINT account_balance_max_check CHECK (((balance_max >= '-9007199254740991'::bigint) AND (balance_max <= '9007199254740991'::bigint))),
-    CONSTRAINT account_balance_min_check CHECK (((balance_min >= '-9007199254740991'::bigint) AND (balance_min <= '9007199254740991'::bigint))),
-    CONSTRAINT account_check CHECK ((num_nonnulls(resident_id, organisation_id) = 1)),
-    CONSTRAINT account_check1 CHECK (((kind = 'wallet'::text) = (resident_id IS NOT NULL))),
-    CONSTRAINT account_check2 CHECK ((may_go_negative OR (balance_min >= 0))),
-    CONSTRAINT account_check3 CHECK (((kind <> 'position'::text) OR (may_go_negative AND (normal_side = 'credit'::text)))),
-    CONSTRAINT account_closes_without_holds CHECK (((closed_at IS NULL) OR (held = 0))),
-    CONSTRAINT account_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT account_entry_count_check CHECK ((entry_count >= 0)),
-    CONSTRAINT account_held_check CHECK (((held >= 0) AND (held <= '9007199254740991'::bigint))),
-    CONSTRAINT account_hold_entry_count_check CHECK ((hold_entry_count >= 0)),
-    CONSTRAINT account_kind_check CHECK ((kind = ANY (ARRAY['wallet'::text, 'treasury'::text, 'revenue'::text, 'fees'::text, 'funding'::text, 'clearing'::text, 'suspense'::text, 'general'::text, 'position'::text]))),
-    CONSTRAINT account_normal_side_check CHECK ((normal_side = ANY (ARRAY['debit'::text, 'credit'::text]))),
-    CONSTRAINT account_not_overdrawn CHECK (((posted - held) >= COALESCE(balance_min,
-CASE
-    WHEN may_go_negative THEN '-9007199254740991'::bigint
-    ELSE (0)::bigint
-END))),
-    CONSTRAINT account_within_limits CHECK (((posted >= '-9007199254740991'::bigint) AND (posted <= COALESCE(balance_max, '9007199254740991'::bigint))))
-)
-WITH (fillfactor='50');
-
-ALTER TABLE ledger.account OWNER TO stoa_owner;
-
-CREATE TABLE ledger.conversion (
-    id uuid NOT NULL,
-    bought_id uuid NOT NULL,
-    from_account uuid NOT NULL,
-    sold_position uuid NOT NULL,
-    bought_position uuid NOT NULL,
-    to_account uuid NOT NULL,
-    sold_amount bigint NOT NULL,
-    sold_currency text NOT NULL,
-    bought_amount bigint NOT NULL,
-    bought_currency text NOT NULL,
-    rate numeric NOT NULL,
-    reference text NOT NULL,
-    CONSTRAINT conversion_agrees CHECK (((bought_amount)::numeric = ledger.converted(sold_amount, sold_currency, bought_currency, rate))),
-    CONSTRAINT conversion_bought_amount_check CHECK (((bought_amount >= 1) AND (bought_amount <= '9007199254740991'::bigint))),
-    CONSTRAINT conversion_check CHECK ((bought_id <> id)),
-    CONSTRAINT conversion_check1 CHECK ((bought_currency <> sold_currency)),
-    CONSTRAINT conversion_rate_check CHECK (((rate > (0)::numeric) AND (rate < (1000000000)::numeric) AND (scale(rate) <= 12))),
-    CONSTRAINT conversion_reference_check CHECK ((length(reference) <= 140)),
-    CONSTRAINT conversion_sold_amount_check CHECK (((sold_amount >= 1) AND (sold_amount <= '9007199254740991'::bigint)))
-);
-
-ALTER TABLE ledger.conversion OWNER TO stoa_owner;
-
-CREATE VIEW ledger.conversion_leg AS
- SELECT c.id AS conversion_id,
-    l.transfer_id,
-    COALESCE(((t.debit_account = l.debit_account) AND (t.credit_account = l.credit_account) AND (t.amount = l.amount) AND (t.currency = l.currency) AND (t.kind = 'post'::text)), false) AS fits,
-    COALESCE((t.outcome = 'posted'::text), false) AS is_posted
-   FROM ((ledger.conversion c
-     CROSS JOIN LATERAL ( VALUES (c.id,c.from_account,c.sold_position,c.sold_amount,c.sold_currency), (c.bought_id,c.bought_position,c.to_account,c.bought_amount,c.bought_currency)) l(transfer_id, debit_account, credit_account, amount, currency))
-     LEFT JOIN ledger.transfer t ON ((t.id = l.transfer_id)));
-
-ALTER TABLE ledger.conversion_leg OWNER TO stoa_door;
-
-CREATE FUNCTION ledger.conversion_findings(count_max integer) RETURNS TABLE(kind text, subject text, expected text, found text)
-    LANGUAGE sql STABLE
-    BEGIN ATOMIC
- SELECT f.kind,
-     f.subject,
-     f.expected,
-     f.found
-    FROM ( SELECT 'conversion'::text AS kind,
-             (l.conversion_id)::text AS subject,
-             'two posted legs, or none'::text AS expected,
-             (count(*) || ' posted'::text) AS found
-            FROM ledger.conversion_leg l
-           WHERE l.is_posted
-           GROUP BY l.conversion_id
-          HAVING ((count(*) <> 2) OR (NOT bool_and(l.fits)))
-         UNION ALL
-          SELECT 'position'::text,
-             (t.id)::text AS id,
-             'a leg of a conversion'::text,
-             'none'::text
-            FROM (ledger.transfer t
-              JOIN ledger.account a ON ((((a.id = t.debit_account) OR (a.id = t.credit_account)) AND (a.kind = 'position'::text))))
-           WHERE ((t.outcome = 'posted'::text) AND (NOT (EXISTS ( SELECT
-                    FROM ledger.conversion c
-                   WHERE ((t.id = c.id) OR (t.id = c.bought_id))))))) f
-  LIMIT conversion_findings.count_max;
-END;
-
-ALTER FUNCTION ledger.conversion_findings(count_max integer) OWNER TO stoa_owner;
-
-CREATE FUNCTION ledger.convert(credential bytea, id uuid, bought_id uuid, from_account uuid, to_account uuid, sold_amount bigint, sold_currency text, bought_amount bigint, bought_currency text, rate numeric, reference text) RETURNS TABLE(item integer, outcome text, field text)
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    asker record;
-    known ledger.conversion;
-    difference text;
-    decided record;
-BEGIN
-    SELECT p.client_id, p.organisation_id, p.may_post INTO asker FROM ledger.poster(convert.credential) AS p;
-    IF NOT FOUND THEN RETURN QUERY VALUES (1, 'credential_invalid', NULL); RETURN; END IF;
-    IF NOT asker.may_post THEN RETURN QUERY VALUES (1, 'scope_missing', NULL); RETURN; END IF;
-    difference := CASE
-        WHEN convert.id IS NULL THEN 'id' WHEN convert.bought_id IS NULL OR convert.bought_id = convert.id THEN 'bought_id'
-        WHEN convert.sold_amount IS NULL OR convert.sold_amount NOT BETWEEN 1 AND ledger.amount_max() THEN 'amount'
-        WHEN convert.bought_amount IS NULL OR convert.bought_amount NOT BETWEEN 1 AND ledger.amount_max() THEN 'bought_amount'
-        WHEN convert.sold_currency IS NULL THEN 'currency'
-        WHEN convert.bought_currency IS NULL OR convert.bought_currency = convert.sold_currency THEN 'bought_currency'
-        WHEN convert.rate IS NULL OR convert.rate <= 0 OR convert.rate >= 1000000000 OR scale(convert.rate) > 12 THEN 'rate'
-        WHEN convert.reference IS NULL OR length(convert.reference) > 140 THEN 'reference' END;
-    IF difference IS NOT NULL THEN RETURN QUERY VALUES (1, 'invalid', difference); RETURN; END IF;
-    difference := CASE
-        WHEN NOT EXISTS (SELECT FROM ledger.account AS a WHERE a.id = convert.from_account AND a.organisation_id = asker.organisation_id AND a.kind <> 'position')
-            THEN 'debit_account'
-        WHEN NOT EXISTS (SELECT FROM ledger.account AS a WHERE a.id = convert.to_account AND a.organisation_id = asker.organisation_id AND a.kind <> 'position')
-            THEN 'credit_account' END;
-    IF difference IS NOT NULL THEN RETURN QUERY VALUES (1, 'account_unknown', difference); RETURN; END IF;
-    IF convert.bought_amount <> ledger.converted(convert.sold_amount, convert.sold_currency, convert.bought_currency, convert.rate) THEN
-        RETURN QUERY VALUES (1, 'rate_mismatch', 'bought_amount');
-        RETURN;
-    END IF;
-    BEGIN
-        INSERT INTO ledger.conversion (id, bought_id, from_account, sold_position, bought_position, to_account, sold_amount, sold_currency, bought_amount,
-                bought_currency, rate, reference)
-            VALUES (convert.id, convert.bought_id, convert.from_account, ledger.open_position(asker.organisation_id, convert.sold_currency),
-                ledger.open_position(asker.organisation_id, convert.bought_currency), convert.to_account, convert.sold_amount, convert.sold_currency,
-                convert.bought_amount, convert.bought_currency, convert.rate, convert.reference)
-            ON CONFLICT DO NOTHING;
-        SELECT c.* INTO known FROM ledger.conversion AS c WHERE c.id = convert.id;
-        difference := CASE
-            WHEN known.id IS NULL OR known.bought_id <> convert.bought_id THEN 'bought_id'
-            WHEN known.from_account <> convert.from_account THEN 'debit_account' WHEN known.to_account <> convert.to_account THEN 'credit_account'
-            WHEN known.sold_amount <> convert.sold_amount THEN 'amount' WHEN known.sold_currency <> convert.sold_currency THEN 'currency'
-            WHEN known.bought_amount <> convert.bought_amount THEN 'bought_amount' WHEN known.bought_currency <> convert.bought_currency THEN 'bought_currency'
-            WHEN known.rate <> convert.rate THEN 'rate' WHEN known.reference <> convert.reference THEN 'reference' END;
-        IF difference IS NOT NULL THEN
-            SELECT 'id_conflict' AS outcome, difference AS field INTO decided;
-        ELSE
-            SELECT p.outcome, CASE p.outcome WHEN 'id_conflict' THEN CASE p.item WHEN 1 THEN 'id' ELSE 'bought_id' END ELSE p.field END AS field INTO decided
-                FROM ledger.post_transfers(
-                    ARRAY[convert.id, convert.bought_id], '{post,post}', ARRAY[convert.from_account, known.bought_position],
-                    ARRAY[known.sold_position, convert.to_account], ARRAY[convert.sold_amount, convert.bought_amount],
-                    ARRAY[convert.sold_currency, convert.bought_currency], ARRAY[convert.reference, convert.reference], '{NULL,NULL}',
-                    '{organisation,organisation}', ARRAY[asker.client_id, asker.client_id], groups => '{1,1}') AS p
-                ORDER BY p.outcome IN ('created', 'exists', 'batch_refused'), p.item LIMIT 1;
-        END IF;
-        IF decided.outcome NOT IN ('created', 'exists', 'insufficient_funds', 'balance_overflow', 'limit_exceeded', 'account_closed') THEN
-            RAISE EXCEPTION 'nothing of this conversion stays' USING ERRCODE = 'ST001';
-        END IF;
-    EXCEPTION WHEN SQLSTATE 'ST001' THEN NULL;
-    END;
-    RETURN QUERY VALUES (1, decided.outcome, decided.field);
-END
-$$;
-
-ALTER FUNCTION ledger.convert(credential bytea, id uuid, bought_id uuid, from_account uuid, to_account uuid, sold_amount bigint, sold_currency text, bought_amount bigint, bought_currency text, rate numeric, reference text) OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.entries_before(account uuid, at timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql STABLE
@@ -5952,21 +6080,6 @@ CREATE FUNCTION ledger.holder(credential bytea, scopes text[]) RETURNS TABLE(res
 END;
 
 ALTER FUNCTION ledger.holder(credential bytea, scopes text[]) OWNER TO stoa_door;
-
-CREATE FUNCTION ledger.is_conversion_leg(transfer uuid) RETURNS boolean
-    LANGUAGE plpgsql STABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN EXISTS (
-        SELECT FROM ledger.conversion AS c
-        WHERE is_conversion_leg.transfer IN (c.id, c.bought_id)
-          AND (SELECT bool_or(l.fits AND NOT l.is_posted) FILTER (WHERE l.transfer_id = is_conversion_leg.transfer) OR bool_and(l.fits AND l.is_posted)
-               FROM ledger.conversion_leg AS l WHERE l.conversion_id = c.id));
-END
-$$;
-
-ALTER FUNCTION ledger.is_conversion_leg(transfer uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) RETURNS TABLE(item integer, verdict text, field text, leader integer, certain boolean)
     LANGUAGE plpgsql
@@ -6337,21 +6450,6 @@ $$;
 
 ALTER FUNCTION ledger.open_organisation_account(credential bytea, id uuid, currency text) OWNER TO stoa_door;
 
-CREATE FUNCTION ledger.open_position(organisation text, currency text) RETURNS uuid
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    INSERT INTO ledger.account (id, kind, currency, organisation_id, normal_side, may_go_negative)
-        VALUES (gen_random_uuid(), 'position', open_position.currency, open_position.organisation, 'credit', true)
-        ON CONFLICT DO NOTHING;
-    RETURN (SELECT a.id FROM ledger.account AS a
-            WHERE a.organisation_id = open_position.organisation AND a.currency = open_position.currency AND a.kind = 'position');
-END
-$$;
-
-ALTER FUNCTION ledger.open_position(organisation text, currency text) OWNER TO stoa_door;
-
 CREATE FUNCTION ledger.open_wallet(resident uuid, currency text) RETURNS uuid
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6442,6 +6540,20 @@ $$;
 
 ALTER FUNCTION ledger.organisation_statement(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone, after_at timestamp with time zone, after_number bigint, page_size integer) OWNER TO stoa_door;
 
+CREATE FUNCTION ledger.payer(credential bytea, scopes text[]) RETURNS TABLE(resident_id uuid, account_id uuid, client_id text, mandate_id uuid, mandate_reference text)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT h.resident_id, h.account_id, h.client_id, NULL::uuid, NULL::text FROM ledger.holder(payer.credential, payer.scopes) AS h
+        UNION ALL
+        SELECT p.resident_id, p.account_id, NULL::text, p.mandate_id, p.reference FROM mandates.person(payer.credential, 'money') AS p;
+END
+$$;
+
+ALTER FUNCTION ledger.payer(credential bytea, scopes text[]) OWNER TO stoa_door;
+
 CREATE FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) RETURNS TABLE(item integer, outcome text, field text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6462,8 +6574,8 @@ BEGIN
         INTO clients, scoped, own_debits, own_credits
         FROM unnest(credentials, debit_accounts, credit_accounts) WITH ORDINALITY AS r (credential, debit_account, credit_account, item)
         LEFT JOIN LATERAL (SELECT * FROM ledger.poster(r.credential) OFFSET 0) AS c ON true
-        LEFT JOIN ledger.account AS d ON d.id = r.debit_account AND d.organisation_id = c.organisation_id AND c.may_post AND d.kind <> 'position'
-        LEFT JOIN ledger.account AS k ON k.id = r.credit_account AND k.organisation_id = c.organisation_id AND c.may_post AND k.kind <> 'position';
+        LEFT JOIN ledger.account AS d ON d.id = r.debit_account AND d.organisation_id = c.organisation_id AND c.may_post
+        LEFT JOIN ledger.account AS k ON k.id = r.credit_account AND k.organisation_id = c.organisation_id AND c.may_post;
     RETURN QUERY
         SELECT o.item,
             CASE WHEN clients[o.item] IS NULL THEN 'credential_invalid' WHEN NOT scoped[o.item] THEN 'scope_missing'
@@ -6549,30 +6661,6 @@ CREATE FUNCTION ledger.poster(credential bytea) RETURNS TABLE(client_id text, or
 END;
 
 ALTER FUNCTION ledger.poster(credential bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION ledger.queue_batch_leaf() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    PERFORM access_log.queue_leaf('ledger_batch', NEW.id, NEW.hash);
-    RETURN NULL;
-END
-$$;
-
-ALTER FUNCTION ledger.queue_batch_leaf() OWNER TO stoa_door;
-
-CREATE FUNCTION ledger.queue_transfers() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    INSERT INTO ledger.batch_queue (transfer_ids, transfer_count) SELECT array_agg(a.id), count(*) FROM added AS a HAVING count(*) > 0;
-    RETURN NULL;
-END
-$$;
-
-ALTER FUNCTION ledger.queue_transfers() OWNER TO stoa_owner;
 
 CREATE FUNCTION ledger.release_expired(accounts uuid[], count_max integer) RETURNS bigint
     LANGUAGE plpgsql
@@ -6732,7 +6820,7 @@ CREATE FUNCTION ledger.wallets_of(credential bytea) RETURNS TABLE(account_id uui
 BEGIN
     RETURN QUERY
         SELECT a.id, a.currency, a.posted
-        FROM ledger.holder(wallets_of.credential, '{payments}') AS h JOIN ledger.account AS a ON a.resident_id = h.resident_id
+        FROM ledger.payer(wallets_of.credential, '{payments}') AS h JOIN ledger.account AS a ON a.resident_id = h.resident_id
         WHERE a.kind = 'wallet' AND a.closed_at IS NULL
         ORDER BY a.currency;
 END
@@ -6810,6 +6898,329 @@ $$;
 
 ALTER FUNCTION ledger.write_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[], verdicts text[], leaders integer[], reserves bigint[], stay_open boolean[]) OWNER TO stoa_door;
 
+CREATE FUNCTION mandates.act(credential bytea, mandate uuid, own_hash bytea, acting_hash bytea) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    me record;
+BEGIN
+    SELECT o.* INTO me FROM identity.account_of(act.credential) AS o;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    PERFORM FROM mandates.mandate AS m WHERE m.id = act.mandate AND m.helper_id = me.resident_id AND mandates.state(m) = 'in_force';
+    IF NOT FOUND THEN RETURN 'mandate_unknown'; END IF;
+    UPDATE web.credential AS c SET hash = act.own_hash, last_used_at = public.stoa_now() WHERE c.hash = act.credential AND c.kind = 'session' AND web.is_live(c);
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    INSERT INTO mandates.acting (hash, session_hash, mandate_id) VALUES (act.acting_hash, act.own_hash, act.mandate);
+    RETURN 'acting';
+END
+$$;
+
+ALTER FUNCTION mandates.act(credential bytea, mandate uuid, own_hash bytea, acting_hash bytea) OWNER TO stoa_door;
+
+CREATE TABLE mandates.event (
+    mandate_id uuid NOT NULL,
+    kind text NOT NULL,
+    account_id uuid,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT event_check CHECK (((kind = 'erased'::text) = (account_id IS NULL))),
+    CONSTRAINT event_kind_check CHECK ((kind = ANY (ARRAY['accepted'::text, 'declined'::text, 'given_up'::text, 'withdrawn'::text, 'erased'::text])))
+);
+
+ALTER TABLE mandates.event OWNER TO stoa_owner;
+
+CREATE TABLE mandates.mandate (
+    id uuid NOT NULL,
+    reference text GENERATED ALWAYS AS (('M-'::text || upper("left"(md5((id)::text), 8)))) STORED NOT NULL,
+    resident_id uuid NOT NULL,
+    helper_id uuid NOT NULL,
+    themes text[] NOT NULL,
+    basis text NOT NULL,
+    granted_by uuid NOT NULL,
+    sealed_helper_name bytea NOT NULL,
+    sealed_resident_name bytea NOT NULL,
+    granted_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    until timestamp with time zone NOT NULL,
+    CONSTRAINT mandate_basis_check CHECK ((basis = 'power_of_attorney'::text)),
+    CONSTRAINT mandate_for_another CHECK ((helper_id <> resident_id)),
+    CONSTRAINT mandate_sealed_helper_name_check CHECK (((octet_length(sealed_helper_name) >= 29) AND (octet_length(sealed_helper_name) <= 1024))),
+    CONSTRAINT mandate_sealed_resident_name_check CHECK (((octet_length(sealed_resident_name) >= 29) AND (octet_length(sealed_resident_name) <= 1024))),
+    CONSTRAINT mandate_themes_check CHECK (((cardinality(themes) >= 1) AND (themes <@ '{messages,money}'::text[]))),
+    CONSTRAINT mandate_until CHECK (((until > granted_at) AND (until <= (granted_at + '2 years 1 day'::interval))))
+);
+
+ALTER TABLE mandates.mandate OWNER TO stoa_owner;
+
+CREATE FUNCTION mandates.state(m mandates.mandate) RETURNS text
+    LANGUAGE sql STABLE
+    RETURN COALESCE((SELECT e.kind FROM mandates.event e WHERE ((e.mandate_id = (state.m).id) AND (e.kind <> 'accepted'::text)) ORDER BY e.at, e.kind LIMIT 1), CASE WHEN ((m).until <= public.stoa_now()) THEN 'expired'::text WHEN (EXISTS (SELECT FROM mandates.event e WHERE ((e.mandate_id = (state.m).id) AND (e.kind = 'accepted'::text)))) THEN 'in_force'::text ELSE 'waiting'::text END);
+
+ALTER FUNCTION mandates.state(m mandates.mandate) OWNER TO stoa_door;
+
+CREATE TABLE mandates.acting (
+    hash bytea NOT NULL,
+    session_hash bytea NOT NULL,
+    mandate_id uuid NOT NULL,
+    since timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT acting_hash_check CHECK ((octet_length(hash) = 32))
+);
+
+ALTER TABLE mandates.acting OWNER TO stoa_owner;
+
+CREATE FUNCTION mandates.acting_as(credential bytea) RETURNS TABLE(mandate_id uuid, reference text, resident_id uuid, helper_id uuid, account_id uuid, session_hash bytea, themes text[], is_in_force boolean)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT m.id,
+     m.reference,
+     m.resident_id,
+     m.helper_id,
+     a.id,
+     w.session_hash,
+     m.themes,
+     (mandates.state(m.*) = 'in_force'::text)
+    FROM (((mandates.acting w
+      JOIN web.credential c ON (((c.hash = w.session_hash) AND web.is_live(c.*))))
+      JOIN identity.account a ON (((a.id = c.account_id) AND (a.closed_at IS NULL))))
+      JOIN mandates.mandate m ON (((m.id = w.mandate_id) AND (m.helper_id = a.resident_id))))
+   WHERE (w.hash = acting_as.credential);
+END;
+
+ALTER FUNCTION mandates.acting_as(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.decide(credential bytea, mandate uuid, kind text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    me record;
+    it mandates.mandate;
+    now_is text;
+BEGIN
+    SELECT o.* INTO me FROM identity.account_of(decide.credential) AS o;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    SELECT m.* INTO it FROM mandates.mandate AS m
+        WHERE m.id = decide.mandate
+          AND (decide.kind IN ('accepted', 'declined', 'given_up') AND m.helper_id = me.resident_id OR decide.kind = 'withdrawn' AND m.resident_id = me.resident_id)
+        FOR UPDATE;
+    IF NOT FOUND THEN RETURN 'mandate_unknown'; END IF;
+    now_is := mandates.state(it);
+    IF NOT (CASE decide.kind WHEN 'given_up' THEN now_is = 'in_force' WHEN 'withdrawn' THEN now_is IN ('waiting', 'in_force') ELSE now_is = 'waiting' END) THEN
+        RETURN 'unchanged';
+    END IF;
+    INSERT INTO mandates.event (mandate_id, kind, account_id) VALUES (decide.mandate, decide.kind, me.account_id);
+    PERFORM mandates.tell(CASE decide.kind WHEN 'withdrawn' THEN it.helper_id ELSE it.resident_id END, 'mandate_' || decide.kind, it.reference);
+    RETURN 'done';
+END
+$$;
+
+ALTER FUNCTION mandates.decide(credential bytea, mandate uuid, kind text) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.grant_mandate(credential bytea, mandate uuid, code text, themes text[], until timestamp with time zone, sealed_helper_name bytea, sealed_resident_name bytea) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    me record;
+    helper uuid;
+    needs text := identity.factor_change_needs(grant_mandate.credential);
+BEGIN
+    SELECT o.* INTO me FROM identity.account_of(grant_mandate.credential) AS o;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    IF NOT EXISTS (SELECT FROM register.resident AS r WHERE r.id = me.resident_id AND r.identity_assurance >= 1) THEN RETURN 'unproven'; END IF;
+    IF EXISTS (SELECT FROM register.minor AS m WHERE m.resident_id = me.resident_id AND m.of_age_from > public.stoa_now()) THEN RETURN 'minor'; END IF;
+    SELECT h.resident_id INTO helper FROM mandates.helper_behind(grant_mandate.code) AS h;
+    IF NOT FOUND THEN RETURN 'helper_unknown'; END IF;
+    IF helper = me.resident_id THEN RETURN 'own_code'; END IF;
+    IF needs <> 'nothing' THEN RETURN needs; END IF;
+    -- Two at once of the same resident come one after the other.
+    PERFORM a.id FROM identity.account AS a WHERE a.id = me.account_id FOR UPDATE;
+    IF EXISTS (SELECT FROM mandates.mandate AS m WHERE m.resident_id = me.resident_id AND m.helper_id = helper AND mandates.state(m) IN ('waiting', 'in_force')) THEN
+        RETURN 'exists';
+    END IF;
+    IF (SELECT count(*) FROM mandates.mandate AS m WHERE m.resident_id = me.resident_id AND mandates.state(m) IN ('waiting', 'in_force')) >= mandates.open_max()
+        OR (SELECT count(*) FROM mandates.mandate AS m WHERE m.helper_id = helper AND mandates.state(m) IN ('waiting', 'in_force')) >= mandates.open_max() THEN
+        RETURN 'too_many';
+    END IF;
+    INSERT INTO mandates.mandate (id, resident_id, helper_id, themes, basis, granted_by, sealed_helper_name, sealed_resident_name, until)
+        VALUES (grant_mandate.mandate, me.resident_id, helper, grant_mandate.themes, 'power_of_attorney', me.account_id, grant_mandate.sealed_helper_name,
+                grant_mandate.sealed_resident_name, grant_mandate.until);
+    PERFORM mandates.tell(m.helper_id, 'mandate_offered', m.reference), mandates.tell(m.resident_id, 'mandate_granted', m.reference)
+        FROM mandates.mandate AS m WHERE m.id = grant_mandate.mandate;
+    PERFORM identity.tell_addresses(me.account_id, 'mandate_granted', NULL);
+    RETURN 'granted';
+END
+$$;
+
+ALTER FUNCTION mandates.grant_mandate(credential bytea, mandate uuid, code text, themes text[], until timestamp with time zone, sealed_helper_name bytea, sealed_resident_name bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.helper_behind(code text) RETURNS TABLE(resident_id uuid)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT r.id
+    FROM ((register.resident named
+      JOIN register.resident r ON ((r.id = COALESCE(named.superseded_by, named.id))))
+      JOIN identity.account a ON (((a.resident_id = r.id) AND (a.closed_at IS NULL))))
+   WHERE ((named.public_code = helper_behind.code) AND (r.identity_assurance >= 1));
+END;
+
+ALTER FUNCTION mandates.helper_behind(code text) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.helper_key(credential bytea, code text) RETURNS TABLE(holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT k.resident_id, k.key_id, k.wrapped_key
+        FROM identity.account_of(helper_key.credential) AS me CROSS JOIN mandates.helper_behind(helper_key.code) AS h
+        JOIN register.data_key AS k ON k.resident_id = h.resident_id;
+END
+$$;
+
+ALTER FUNCTION mandates.helper_key(credential bytea, code text) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.log(entry_id uuid, subject uuid, account uuid, operation text, purpose text, reference text, refusal text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, operation, attributes, purpose, legal_basis, law, case_reference, outcome, refusal)
+        VALUES (log.entry_id, public.stoa_now(), log.subject, 'resident', log.account::text, 'helper', log.operation, '{}', log.purpose,
+            CASE WHEN log.refusal IS NULL THEN 'mandate' END, NULL, log.reference,
+            CASE WHEN log.refusal IS NULL THEN 'permitted' ELSE 'refused' END, log.refusal);
+    INSERT INTO access_log.queue (entry_id) VALUES (log.entry_id);
+END
+$$;
+
+ALTER FUNCTION mandates.log(entry_id uuid, subject uuid, account uuid, operation text, purpose text, reference text, refusal text) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.log_view(credential bytea, entry_id uuid, theme text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    actor record;
+BEGIN
+    PERFORM access_log.check_moment();
+    SELECT w.* INTO actor FROM mandates.acting_as(log_view.credential) AS w;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    IF NOT actor.is_in_force OR NOT log_view.theme = ANY (actor.themes) THEN
+        PERFORM mandates.log(log_view.entry_id, actor.resident_id, actor.account_id, 'mandate_view', log_view.theme, actor.reference, 'mandate_missing');
+        RETURN 'mandate_missing';
+    END IF;
+    IF EXISTS (SELECT FROM access_log.own_view AS v
+               WHERE v.credential = log_view.credential AND v.kind = 'mandate_' || log_view.theme AND v.subject_id = actor.resident_id) THEN
+        RETURN 'permitted';
+    END IF;
+    PERFORM mandates.log(log_view.entry_id, actor.resident_id, actor.account_id, 'mandate_view', log_view.theme, actor.reference, NULL);
+    INSERT INTO access_log.own_view (credential, kind, subject_id, entry_id)
+        VALUES (log_view.credential, 'mandate_' || log_view.theme, actor.resident_id, log_view.entry_id) ON CONFLICT DO NOTHING;
+    RETURN 'permitted';
+END
+$$;
+
+ALTER FUNCTION mandates.log_view(credential bytea, entry_id uuid, theme text) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.mandates_of(credential bytea) RETURNS TABLE(id uuid, reference text, is_given boolean, state text, themes text[], basis text, granted_at timestamp with time zone, until timestamp with time zone, other_code text, sealed_name bytea, holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT m.id, m.reference, m.resident_id = me.resident_id, mandates.state(m), m.themes, m.basis, m.granted_at, m.until, other.public_code,
+            CASE WHEN m.resident_id = me.resident_id THEN m.sealed_helper_name ELSE m.sealed_resident_name END, k.resident_id, k.key_id, k.wrapped_key
+        FROM identity.account_of(mandates_of.credential) AS me
+        JOIN mandates.mandate AS m ON me.resident_id IN (m.resident_id, m.helper_id)
+        JOIN register.resident AS other ON other.id = CASE WHEN m.resident_id = me.resident_id THEN m.helper_id ELSE m.resident_id END
+        JOIN register.data_key AS k ON k.resident_id = me.resident_id
+        ORDER BY m.granted_at DESC, m.id LIMIT 100;
+END
+$$;
+
+ALTER FUNCTION mandates.mandates_of(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.open_max() RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    RETURN 20;
+
+ALTER FUNCTION mandates.open_max() OWNER TO stoa_door;
+
+CREATE TABLE access_log.own_view (
+    credential bytea NOT NULL,
+    kind text NOT NULL,
+    subject_id uuid NOT NULL,
+    entry_id uuid NOT NULL
+);
+
+ALTER TABLE access_log.own_view OWNER TO stoa_owner;
+
+CREATE FUNCTION mandates.person(credential bytea, theme text) RETURNS TABLE(resident_id uuid, account_id uuid, mandate_id uuid, reference text)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT w.resident_id,
+     w.account_id,
+     w.mandate_id,
+     w.reference
+    FROM ((mandates.acting_as(person.credential) w(mandate_id, reference, resident_id, helper_id, account_id, session_hash, themes, is_in_force)
+      JOIN access_log.own_view v ON (((v.credential = person.credential) AND (v.kind = ('mandate_'::text || person.theme)) AND (v.subject_id = w.resident_id))))
+      JOIN access_log.entry logged ON (((logged.id = v.entry_id) AND (logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()))))
+   WHERE (w.is_in_force AND (person.theme = ANY (w.themes)));
+END;
+
+ALTER FUNCTION mandates.person(credential bytea, theme text) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.represented(credential bytea) RETURNS TABLE(id uuid, reference text, themes text[], is_in_force boolean, until timestamp with time zone, sealed_name bytea, holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT m.id, m.reference, m.themes, w.is_in_force, m.until, m.sealed_resident_name, k.resident_id, k.key_id, k.wrapped_key
+        FROM mandates.acting_as(represented.credential) AS w
+        JOIN mandates.mandate AS m ON m.id = w.mandate_id
+        JOIN register.data_key AS k ON k.resident_id = w.helper_id;
+END
+$$;
+
+ALTER FUNCTION mandates.represented(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.stop_acting(credential bytea, new_hash bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    own bytea;
+BEGIN
+    DELETE FROM mandates.acting AS w WHERE w.hash = stop_acting.credential RETURNING w.session_hash INTO own;
+    IF NOT FOUND THEN RETURN false; END IF;
+    UPDATE web.credential AS c SET hash = stop_acting.new_hash, last_used_at = public.stoa_now() WHERE c.hash = own AND c.kind = 'session' AND web.is_live(c);
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION mandates.stop_acting(credential bytea, new_hash bytea) OWNER TO stoa_door;
+
+CREATE TABLE messages.message (
+    id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    kind text NOT NULL,
+    parameters jsonb DEFAULT '{}'::jsonb NOT NULL,
+    sent_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT message_kind_check CHECK ((kind ~ '^[a-z][a-z_]{1,39}$'::text)),
+    CONSTRAINT message_parameters_check CHECK (((jsonb_typeof(parameters) = 'object'::text) AND (pg_column_size(parameters) < 4096)))
+);
+
+ALTER TABLE messages.message OWNER TO stoa_owner;
+
+CREATE FUNCTION mandates.tell(resident uuid, kind text, reference text) RETURNS void
+    LANGUAGE sql
+    BEGIN ATOMIC
+ INSERT INTO messages.message (id, resident_id, kind, parameters)
+   VALUES (gen_random_uuid(), tell.resident, tell.kind, jsonb_build_object('reference', tell.reference));
+END;
+
+ALTER FUNCTION mandates.tell(resident uuid, kind text, reference text) OWNER TO stoa_door;
+
 CREATE FUNCTION messages.messages_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, kind text, parameters jsonb, sent_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6817,12 +7228,15 @@ CREATE FUNCTION messages.messages_of(credential bytea, before_at timestamp with 
 BEGIN
     RETURN QUERY
         SELECT m.id, m.kind, m.parameters, m.sent_at
-        FROM web.credential AS c
-        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-        JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
+        FROM (
+            SELECT a.resident_id FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+            WHERE c.hash = messages_of.credential AND web.is_live(c) AND (c.kind = 'session' OR 'messages' = ANY (c.scope))
+            UNION ALL
+            -- A helper, after the look is logged.
+            SELECT p.resident_id FROM mandates.person(messages_of.credential, 'messages') AS p) AS me
+        JOIN register.resident AS r ON r.id = me.resident_id OR r.superseded_by = me.resident_id
         JOIN messages.message AS m ON m.resident_id = r.id
-        WHERE c.hash = messages_of.credential AND web.is_live(c) AND (c.kind = 'session' OR 'messages' = ANY (c.scope))
-          AND (messages_of.before_at IS NULL OR (m.sent_at, m.id) < (messages_of.before_at, messages_of.before_id))
+        WHERE (messages_of.before_at IS NULL OR (m.sent_at, m.id) < (messages_of.before_at, messages_of.before_id))
         ORDER BY m.sent_at DESC, m.id DESC
         LIMIT LEAST(messages_of.page_size, 200);
 END
@@ -7440,6 +7854,113 @@ $$;
 
 ALTER FUNCTION openid.tell_logout(sign_in uuid) OWNER TO stoa_door;
 
+CREATE FUNCTION payments.remainder_97(characters text) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (SELECT (((string_agg(CASE WHEN (ascii(c.letter) < 65) THEN c.letter ELSE ((ascii(c.letter) - 55))::text END, ''::text ORDER BY c."position"))::numeric % (97)::numeric))::integer AS int4 FROM string_to_table(remainder_97.characters, NULL::text) WITH ORDINALITY c(letter, "position"));
+
+ALTER FUNCTION payments.remainder_97(characters text) OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.is_creditor_reference(reference text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (reference ~ '^RF[0-9]{2}[A-Z0-9]{1,21}$'::text) THEN (payments.remainder_97((substr(reference, 5) || substr(reference, 1, 4))) = 1) ELSE false END;
+
+ALTER FUNCTION payments.is_creditor_reference(reference text) OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.next_creditor_reference() RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    body text := lpad(nextval('payments.creditor_reference_number')::text, 10, '0');
+BEGIN
+    RETURN 'RF' || lpad((98 - payments.remainder_97(body || 'RF00'))::text, 2, '0') || body;
+END
+$$;
+
+ALTER FUNCTION payments.next_creditor_reference() OWNER TO stoa_owner;
+
+CREATE TABLE ledger.account (
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    currency text NOT NULL,
+    resident_id uuid,
+    organisation_id text,
+    normal_side text NOT NULL,
+    may_go_negative boolean DEFAULT false NOT NULL,
+    balance_min bigint,
+    balance_max bigint,
+    posted bigint DEFAULT 0 NOT NULL,
+    entry_count bigint DEFAULT 0 NOT NULL,
+    held bigint DEFAULT 0 NOT NULL,
+    hold_entry_count bigint DEFAULT 0 NOT NULL,
+    newest_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    closed_at timestamp with time zone,
+    CONSTRAINT account_balance_max_check CHECK (((balance_max >= '-9007199254740991'::bigint) AND (balance_max <= '9007199254740991'::bigint))),
+    CONSTRAINT account_balance_min_check CHECK (((balance_min >= '-9007199254740991'::bigint) AND (balance_min <= '9007199254740991'::bigint))),
+    CONSTRAINT account_check CHECK ((num_nonnulls(resident_id, organisation_id) = 1)),
+    CONSTRAINT account_check1 CHECK (((kind = 'wallet'::text) = (resident_id IS NOT NULL))),
+    CONSTRAINT account_check2 CHECK ((may_go_negative OR (balance_min >= 0))),
+    CONSTRAINT account_closes_without_holds CHECK (((closed_at IS NULL) OR (held = 0))),
+    CONSTRAINT account_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT account_entry_count_check CHECK ((entry_count >= 0)),
+    CONSTRAINT account_held_check CHECK (((held >= 0) AND (held <= '9007199254740991'::bigint))),
+    CONSTRAINT account_hold_entry_count_check CHECK ((hold_entry_count >= 0)),
+    CONSTRAINT account_kind_check CHECK ((kind = ANY (ARRAY['wallet'::text, 'treasury'::text, 'revenue'::text, 'fees'::text, 'funding'::text, 'clearing'::text, 'suspense'::text, 'general'::text]))),
+    CONSTRAINT account_normal_side_check CHECK ((normal_side = ANY (ARRAY['debit'::text, 'credit'::text]))),
+    CONSTRAINT account_not_overdrawn CHECK (((posted - held) >= COALESCE(balance_min,
+CASE
+    WHEN may_go_negative THEN '-9007199254740991'::bigint
+    ELSE (0)::bigint
+END))),
+    CONSTRAINT account_within_limits CHECK (((posted >= '-9007199254740991'::bigint) AND (posted <= COALESCE(balance_max, '9007199254740991'::bigint))))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE ledger.account OWNER TO stoa_owner;
+
+CREATE TABLE payments.bill (
+    id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    kind text NOT NULL,
+    reference text NOT NULL,
+    creditor_reference text DEFAULT payments.next_creditor_reference() NOT NULL,
+    title jsonb NOT NULL,
+    currency text NOT NULL,
+    amount bigint NOT NULL,
+    issued_on date NOT NULL,
+    due_on date NOT NULL,
+    pays_into uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bill_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
+    CONSTRAINT bill_check CHECK ((due_on >= issued_on)),
+    CONSTRAINT bill_creditor_reference_check CHECK (payments.is_creditor_reference(creditor_reference)),
+    CONSTRAINT bill_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT bill_kind_check CHECK ((kind = ANY (ARRAY['tax'::text, 'fee'::text, 'fine'::text, 'permit'::text, 'rent'::text]))),
+    CONSTRAINT bill_reference_check CHECK ((reference ~ '^[A-Z0-9][A-Z0-9-]{2,34}$'::text)),
+    CONSTRAINT bill_title_check CHECK ((jsonb_typeof((title -> 'en'::text)) = 'string'::text))
+);
+
+ALTER TABLE payments.bill OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.accounts_of_allocations(allocations jsonb) RETURNS uuid[]
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT COALESCE(array_agg(x.account), '{}'::uuid[]) AS "coalesce"
+    FROM ( SELECT b.pays_into AS account
+            FROM (jsonb_array_elements(accounts_of_allocations.allocations) a(value)
+              JOIN payments.bill b ON ((b.id = ((a.value ->> 'bill'::text))::uuid)))
+         UNION ALL
+          SELECT w.id
+            FROM (((jsonb_array_elements(accounts_of_allocations.allocations) a(value)
+              JOIN payments.bill b ON ((b.id = ((a.value ->> 'bill'::text))::uuid)))
+              JOIN register.resident r ON ((r.id = b.resident_id)))
+              JOIN ledger.account w ON (((w.resident_id = COALESCE(r.superseded_by, r.id)) AND (w.currency = b.currency) AND (w.kind = 'wallet'::text) AND (w.closed_at IS NULL))))
+           WHERE (NOT ((a.value ->> 'is_payment'::text))::boolean)) x;
+END;
+
+ALTER FUNCTION payments.accounts_of_allocations(allocations jsonb) OWNER TO stoa_door;
+
 CREATE FUNCTION payments.approve_till(credential bytea, till uuid) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7529,12 +8050,13 @@ BEGIN
         WHERE i.id = assign_item.item;
     IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'item_unknown'); END IF;
     IF part.direction <> 'credit' THEN RETURN jsonb_build_object('outcome', 'not_received'); END IF;
+    PERFORM payments.lock_item(part.id);
+    IF payouts.awaits(part.id) IS NOT NULL THEN RETURN jsonb_build_object('outcome', 'is_payout'); END IF;
     SELECT b.id, b.currency, b.reference INTO owed FROM payments.bill AS b
         WHERE b.reference = assign_item.bill_reference OR b.creditor_reference = assign_item.bill_reference;
     IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'bill_unknown'); END IF;
     IF owed.currency <> part.currency THEN RETURN jsonb_build_object('outcome', 'currency_differs'); END IF;
 
-    PERFORM payments.lock_item(part.id);
     rest := payments.item_rest(part.id);
     IF rest <= 0 THEN RETURN jsonb_build_object('outcome', 'nothing_left'); END IF;
     PERFORM payments.lock_bill(owed.id);
@@ -7565,7 +8087,11 @@ BEGIN
             SELECT 'return_proposed', r.amount, NULL, r.reason, r.proposed_by, r.proposed_at, 3 FROM payments.bank_return AS r WHERE r.item_id = i.id
             UNION ALL
             SELECT 'return_' || d.kind, r.amount, NULL, NULL, d.decided_by, d.decided_at, 4
-            FROM payments.bank_return AS r JOIN payments.bank_return_decision AS d ON d.return_id = r.id WHERE r.item_id = i.id) AS h
+            FROM payments.bank_return AS r JOIN payments.bank_return_decision AS d ON d.return_id = r.id WHERE r.item_id = i.id
+            UNION ALL
+            SELECT CASE p.direction WHEN 'debit' THEN 'payout_left' ELSE 'payout_returned' END, i.amount, payouts.reference_of(p.instruction_id, p.batch_id), NULL,
+                p.counted_by, p.counted_at, 5
+            FROM payments.bank_payout AS p WHERE p.item_id = i.id) AS h
         LEFT JOIN identity.staff AS s ON s.id = h.staff_id
         WHERE i.id = bank_item_history_for.item
           AND EXISTS (SELECT FROM web.staff_with(bank_item_history_for.credential, '{finance_officer,approver,auditor}'))
@@ -7575,7 +8101,7 @@ $$;
 
 ALTER FUNCTION payments.bank_item_history_for(credential bytea, item uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION payments.bank_items_for(credential bytea, item uuid, page_size integer) RETURNS TABLE(id uuid, account text, direction text, is_reversal boolean, amount bigint, rest bigint, currency text, booked_on date, bank_reference text, creditor_reference text, payer_name text, payer_account text, remittance text, return_id uuid, return_reason text, return_amount bigint, returned_by_me boolean)
+CREATE FUNCTION payments.bank_items_for(credential bytea, item uuid, page_size integer) RETURNS TABLE(id uuid, account text, direction text, is_reversal boolean, amount bigint, rest bigint, currency text, booked_on date, bank_reference text, creditor_reference text, payer_name text, payer_account text, remittance text, return_id uuid, return_reason text, return_amount bigint, returned_by_me boolean, awaits text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -7583,7 +8109,7 @@ BEGIN
     RETURN QUERY
         SELECT i.id, a.identification, m.direction, m.is_reversal, i.amount, remains.amount, i.currency, m.booked_on, e.bank_reference,
             part.value ->> 'creditor_reference', part.value ->> 'payer_name', part.value ->> 'payer_account', part.value ->> 'text',
-            r.id, r.reason, r.amount, r.proposed_by = s.staff_id
+            r.id, r.reason, r.amount, r.proposed_by = s.staff_id, CASE WHEN m.direction = 'credit' THEN payouts.awaits(i.id) END
         FROM web.staff_with(bank_items_for.credential, '{finance_officer,approver,auditor}') AS s
         JOIN payments.bank_item AS i ON CASE WHEN bank_items_for.item IS NULL THEN i.id IN (SELECT w.item_id FROM payments.bank_item_waiting AS w)
                                              ELSE i.id = bank_items_for.item END
@@ -7688,7 +8214,7 @@ BEGIN
     RETURN QUERY
         SELECT b.id, b.kind, b.reference, b.creditor_reference, b.title, b.currency, b.amount, payments.outstanding(b.id), b.issued_on, b.due_on,
             b.created_at, p.id, p.method, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at, public.stoa_now()
-        FROM ledger.holder(bill_of.credential, '{bills,payments}') AS h
+        FROM ledger.payer(bill_of.credential, '{bills,payments}') AS h
         JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
         JOIN payments.bill AS b ON b.resident_id = r.id
         LEFT JOIN LATERAL (SELECT x.* FROM payments.payment AS x WHERE x.bill_id = b.id ORDER BY x.paid_at DESC, x.id DESC LIMIT 1) AS p ON true
@@ -7706,7 +8232,7 @@ BEGIN
     RETURN QUERY
         SELECT b.id, b.kind, b.reference, b.creditor_reference, b.title, b.currency, b.amount, payments.outstanding(b.id), b.issued_on, b.due_on,
             b.created_at, p.id, p.method, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at, public.stoa_now()
-        FROM ledger.holder(bills_of.credential, '{bills}') AS h
+        FROM ledger.payer(bills_of.credential, '{bills}') AS h
         JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
         JOIN payments.bill AS b ON b.resident_id = r.id
         LEFT JOIN LATERAL (SELECT x.* FROM payments.payment AS x WHERE x.bill_id = b.id ORDER BY x.paid_at DESC, x.id DESC LIMIT 1) AS p ON true
@@ -7815,7 +8341,10 @@ BEGIN
               WINDOW earlier AS (PARTITION BY n.bill_id ORDER BY n."position", n.number ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS w
         CROSS JOIN LATERAL jsonb_array_elements(payments.plan_allocation(w.item_id, w.bill_id, w.amount, w.net, w.receipt_code))
             WITH ORDINALITY AS p (value, number);
+    -- The batches of payouts that the new parts tell of, and then every account that is posted to below, in the order of their ids.
+    PERFORM payouts.lock_told(fresh, debits || credits || payments.accounts_of_allocations(allocations));
     PERFORM payments.post_from_suspense(account.currency, ids, debits, credits, amounts, refs, allocations, account.suspense_account, NULL, actor_kind, actor_id);
+    PERFORM payouts.follow_bank(told.id, fresh, CASE WHEN actor_kind = 'staff' THEN actor_id::uuid END);
     RETURN jsonb_build_object(
         'booked', cardinality(fresh), 'known', known,
         'matched', (SELECT count(DISTINCT a.value ->> 'item') FROM jsonb_array_elements(allocations) AS a),
@@ -8130,18 +8659,6 @@ $$;
 
 ALTER FUNCTION payments.import_bank_file(credential bytea, sha256 bytea, file jsonb) OWNER TO stoa_door;
 
-CREATE FUNCTION payments.remainder_97(characters text) RETURNS integer
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (SELECT (((string_agg(CASE WHEN (ascii(c.letter) < 65) THEN c.letter ELSE ((ascii(c.letter) - 55))::text END, ''::text ORDER BY c."position"))::numeric % (97)::numeric))::integer AS int4 FROM string_to_table(remainder_97.characters, NULL::text) WITH ORDINALITY c(letter, "position"));
-
-ALTER FUNCTION payments.remainder_97(characters text) OWNER TO stoa_owner;
-
-CREATE FUNCTION payments.is_creditor_reference(reference text) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN (reference ~ '^RF[0-9]{2}[A-Z0-9]{1,21}$'::text) THEN (payments.remainder_97((substr(reference, 5) || substr(reference, 1, 4))) = 1) ELSE false END;
-
-ALTER FUNCTION payments.is_creditor_reference(reference text) OWNER TO stoa_owner;
-
 CREATE FUNCTION payments.issue_bill(id uuid, resident uuid, kind text, reference text, title jsonb, currency text, issued_on date, due_on date, pays_into uuid, line_descriptions jsonb[], line_amounts bigint[]) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8187,6 +8704,20 @@ CREATE TABLE payments.bank_item (
 
 ALTER TABLE payments.bank_item OWNER TO stoa_owner;
 
+CREATE TABLE payments.bank_payout (
+    item_id uuid NOT NULL,
+    direction text NOT NULL,
+    instruction_id uuid,
+    batch_id uuid,
+    counted_by uuid,
+    counted_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bank_payout_check CHECK ((num_nonnulls(instruction_id, batch_id) = 1)),
+    CONSTRAINT bank_payout_check1 CHECK (((direction = 'debit'::text) OR (batch_id IS NULL))),
+    CONSTRAINT bank_payout_direction_check CHECK ((direction = ANY (ARRAY['credit'::text, 'debit'::text])))
+);
+
+ALTER TABLE payments.bank_payout OWNER TO stoa_owner;
+
 CREATE TABLE payments.bank_return (
     id uuid NOT NULL,
     item_id uuid NOT NULL,
@@ -8215,12 +8746,18 @@ ALTER TABLE payments.bank_return_decision OWNER TO stoa_owner;
 CREATE FUNCTION payments.item_rest(item uuid) RETURNS bigint
     LANGUAGE sql STABLE
     BEGIN ATOMIC
- SELECT ((i.amount - (COALESCE(( SELECT sum(a.amount) AS sum
+ SELECT (((i.amount - (COALESCE(( SELECT sum(a.amount) AS sum
             FROM payments.bank_allocation a
            WHERE (a.item_id = i.id)), (0)::numeric))::bigint) - (COALESCE(( SELECT sum(r.amount) AS sum
             FROM (payments.bank_return r
               LEFT JOIN payments.bank_return_decision d ON ((d.return_id = r.id)))
-           WHERE ((r.item_id = i.id) AND (d.kind IS DISTINCT FROM 'refused'::text))), (0)::numeric))::bigint)
+           WHERE ((r.item_id = i.id) AND (d.kind IS DISTINCT FROM 'refused'::text))), (0)::numeric))::bigint) -
+         CASE
+             WHEN (EXISTS ( SELECT
+                FROM payments.bank_payout p
+               WHERE (p.item_id = i.id))) THEN i.amount
+             ELSE (0)::bigint
+         END)
     FROM payments.bank_item i
    WHERE (i.id = item_rest.item);
 END;
@@ -8302,19 +8839,6 @@ $$;
 
 ALTER FUNCTION payments.move_cash(transfer uuid, debit uuid, credit uuid, amount bigint, currency text, reference text, staff uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION payments.next_creditor_reference() RETURNS text
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    body text := lpad(nextval('payments.creditor_reference_number')::text, 10, '0');
-BEGIN
-    RETURN 'RF' || lpad((98 - payments.remainder_97(body || 'RF00'))::text, 2, '0') || body;
-END
-$$;
-
-ALTER FUNCTION payments.next_creditor_reference() OWNER TO stoa_owner;
-
 CREATE TABLE payments.bank_entry (
     report_id uuid NOT NULL,
     "position" integer NOT NULL,
@@ -8354,30 +8878,6 @@ CREATE TABLE payments.bank_movement (
 );
 
 ALTER TABLE payments.bank_movement OWNER TO stoa_owner;
-
-CREATE TABLE payments.bill (
-    id uuid NOT NULL,
-    resident_id uuid NOT NULL,
-    kind text NOT NULL,
-    reference text NOT NULL,
-    creditor_reference text DEFAULT payments.next_creditor_reference() NOT NULL,
-    title jsonb NOT NULL,
-    currency text NOT NULL,
-    amount bigint NOT NULL,
-    issued_on date NOT NULL,
-    due_on date NOT NULL,
-    pays_into uuid NOT NULL,
-    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT bill_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
-    CONSTRAINT bill_check CHECK ((due_on >= issued_on)),
-    CONSTRAINT bill_creditor_reference_check CHECK (payments.is_creditor_reference(creditor_reference)),
-    CONSTRAINT bill_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT bill_kind_check CHECK ((kind = ANY (ARRAY['tax'::text, 'fee'::text, 'fine'::text, 'permit'::text, 'rent'::text]))),
-    CONSTRAINT bill_reference_check CHECK ((reference ~ '^[A-Z0-9][A-Z0-9-]{2,34}$'::text)),
-    CONSTRAINT bill_title_check CHECK ((jsonb_typeof((title -> 'en'::text)) = 'string'::text))
-);
-
-ALTER TABLE payments.bill OWNER TO stoa_owner;
 
 CREATE FUNCTION payments.named_bills(movements uuid[]) RETURNS TABLE(item_id uuid, "position" integer, number integer, amount bigint, receipt_code text, bill_id uuid)
     LANGUAGE sql STABLE
@@ -8471,6 +8971,7 @@ CREATE TABLE payments.payment (
     account_id uuid,
     client_id text,
     paid_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    mandate_id uuid,
     CONSTRAINT gross_is_fee_and_net CHECK ((gross = (fee + net))),
     CONSTRAINT payment_check CHECK (((method = 'wallet'::text) = (account_id IS NOT NULL))),
     CONSTRAINT payment_fee_check CHECK ((fee >= 0)),
@@ -8536,7 +9037,7 @@ DECLARE
     posted text;
 BEGIN
     is_new := false;
-    SELECT h.resident_id, h.account_id, h.client_id INTO payer FROM ledger.holder(pay.credential, '{payments}') AS h;
+    SELECT h.* INTO payer FROM ledger.payer(pay.credential, '{payments}') AS h;
     IF NOT FOUND THEN
         outcome := 'credential_invalid';
         RETURN;
@@ -8580,9 +9081,12 @@ BEGIN
             CASE posted
                 WHEN 'created' THEN
                     -- Paying from the wallet costs nothing.
-                    INSERT INTO payments.payment (id, bill_id, currency, gross, fee, net, method, transfer_id, receipt_code, account_id, client_id)
+                    INSERT INTO payments.payment (id, bill_id, currency, gross, fee, net, method, transfer_id, receipt_code, account_id, client_id, mandate_id)
                         VALUES (pay.payment_id, owed.id, owed.currency, owed.outstanding, 0, owed.outstanding, 'wallet', pay.payment_id,
-                                pay.receipt_code, payer.account_id, payer.client_id);
+                                pay.receipt_code, payer.account_id, payer.client_id, payer.mandate_id);
+                    IF payer.mandate_id IS NOT NULL THEN
+                        PERFORM mandates.log(pay.payment_id, payer.resident_id, payer.account_id, 'mandate_act', 'pay_bill', payer.mandate_reference, NULL);
+                    END IF;
                     payment := pay.payment_id;
                     outcome := 'paid';
                     is_new := true;
@@ -8721,6 +9225,7 @@ BEGIN
     IF direction <> 'credit' THEN RETURN 'not_received'; END IF;
     PERFORM payments.lock_item(propose_return.item);
     IF EXISTS (SELECT FROM payments.bank_return AS r WHERE r.id = propose_return.return_id AND r.item_id = propose_return.item) THEN RETURN 'exists'; END IF;
+    IF payouts.awaits(propose_return.item) IS NOT NULL THEN RETURN 'is_payout'; END IF;
     rest := payments.item_rest(propose_return.item);
     IF rest <= 0 THEN RETURN 'nothing_left'; END IF;
     INSERT INTO payments.bank_return (id, item_id, amount, reason, proposed_by) VALUES (propose_return.return_id, propose_return.item, rest, propose_return.reason, officer);
@@ -9012,7 +9517,7 @@ DECLARE
     changed_reasons text[];
     refused text;
 BEGIN
-    SELECT b.id, b.count, b.control_sum, b.currency, b.reference, c.in_transit, c.bank INTO about
+    SELECT b.id, b.count, b.control_sum, b.currency, b.reference, b.clearing, c.in_transit INTO about
         FROM payouts.batch AS b JOIN payouts.decision AS d ON d.batch_id = b.id AND d.kind = 'approved' JOIN payouts.channel AS c ON c.currency = b.currency
         WHERE b.reference = apply_report.batch_reference;
     IF NOT FOUND THEN outcome := 'batch_unknown'; RETURN; END IF;
@@ -9034,7 +9539,10 @@ BEGIN
     named_ids := coalesce((SELECT array_agg(i.id) FROM unnest(apply_report.end_to_end_ids) AS n (end_to_end_id)
                            JOIN payouts.instruction AS i ON i.end_to_end_id = n.end_to_end_id), '{}');
     WITH said AS (
-        SELECT i.id AS instruction_id, i.end_to_end_id, s.state AS former, n.state, nullif(n.reason, '') AS reason
+        -- What the bank rejects after its statement showed that it left comes back by a statement too.
+        SELECT i.id AS instruction_id, i.end_to_end_id, s.state AS former,
+            CASE WHEN n.state = 'rejected' AND s.state = 'settled' AND payouts.has_left(i.id, about.id) THEN 'returned' ELSE n.state END AS state,
+            nullif(n.reason, '') AS reason
         FROM unnest(apply_report.end_to_end_ids, apply_report.states, apply_report.reasons) AS n (end_to_end_id, state, reason)
         JOIN payouts.instruction AS i ON i.end_to_end_id = n.end_to_end_id
         JOIN payouts.state AS s ON s.instruction_id = i.id
@@ -9046,7 +9554,8 @@ BEGIN
     SELECT array_agg(w.instruction_id ORDER BY w.instruction_id), array_agg(w.state ORDER BY w.instruction_id), array_agg(w.reason ORDER BY w.instruction_id),
             min(w.end_to_end_id) FILTER (WHERE NOT payouts.may_follow(w.former, w.state))
         INTO changed_ids, changed_states, changed_reasons, refused
-        FROM said AS w WHERE w.state <> w.former;
+        -- That it was settled, or did not get there, is no news of what has come back since.
+        FROM said AS w WHERE w.state <> w.former AND NOT (w.former = 'returned' AND w.state IN ('settled', 'rejected'));
     IF refused IS NOT NULL THEN outcome := 'state_differs'; detail := refused; RETURN; END IF;
 
     SELECT count(*) FILTER (WHERE c.state = 'settled'), count(*) FILTER (WHERE c.state = 'rejected'), count(*) FILTER (WHERE c.state = 'returned')
@@ -9056,7 +9565,11 @@ BEGIN
     outcome := 'taken';
     IF changed_ids IS NULL THEN RETURN; END IF;
 
-    -- Settled leaves the bank as one sum; what failed goes back to where it came from, one by one.
+    -- The accounts at once, in the order of their ids, and only then whether they are still open.
+    PERFORM payouts.lock_accounts(ARRAY[about.in_transit, about.clearing] || coalesce(
+        (SELECT array_agg(i.source) FROM unnest(changed_ids, changed_states) AS c (id, state) JOIN payouts.instruction AS i ON i.id = c.id WHERE c.state <> 'settled'),
+        '{}'));
+    -- Settled leaves as one sum; what failed goes back to where it came from, one by one.
     DECLARE
         debits uuid[];
         credits uuid[];
@@ -9067,11 +9580,11 @@ BEGIN
         actor_id text := coalesce(apply_report.officer::text, 'payouts');
     BEGIN
         SELECT array_agg(m.debit), array_agg(m.credit), array_agg(m.amount), array_agg(m.reference) INTO debits, credits, sums, texts
-            FROM (SELECT about.in_transit AS debit, about.bank AS credit, sum(i.amount)::bigint AS amount, about.reference AS reference
+            FROM (SELECT about.in_transit AS debit, about.clearing AS credit, sum(i.amount)::bigint AS amount, about.reference AS reference
                   FROM unnest(changed_ids, changed_states) AS c (id, state) JOIN payouts.instruction AS i ON i.id = c.id
                   WHERE c.state = 'settled' HAVING count(*) > 0
                   UNION ALL
-                  SELECT CASE WHEN s.state = 'settled' THEN about.bank ELSE about.in_transit END, i.source, i.amount, i.end_to_end_id
+                  SELECT CASE WHEN s.state = 'settled' THEN about.clearing ELSE about.in_transit END, payouts.source_now(i.source, i.resident_id), i.amount, i.end_to_end_id
                   FROM unnest(changed_ids, changed_states) AS c (id, state) JOIN payouts.instruction AS i ON i.id = c.id
                   JOIN payouts.state AS s ON s.instruction_id = c.id
                   WHERE c.state <> 'settled') AS m;
@@ -9122,6 +9635,9 @@ BEGIN
     SELECT d.kind INTO earlier FROM payouts.decision AS d WHERE d.batch_id = prepared.id;
     IF FOUND THEN RETURN 'already_' || earlier; END IF;
     IF prepared.prepared_by = approver THEN RETURN 'self_approval'; END IF;
+    PERFORM pg_advisory_xact_lock(payouts.ending_lock());
+    IF EXISTS (SELECT FROM payouts.item AS i WHERE i.batch_id = prepared.id
+               AND EXISTS (SELECT FROM payouts.destination_end AS e WHERE e.destination_id = i.destination_id)) THEN RETURN 'account_ended'; END IF;
     SELECT p.outcome INTO posted FROM ledger.post_transfers(ARRAY[prepared.id], '{post}', ARRAY[prepared.set_aside], ARRAY[prepared.in_transit],
         ARRAY[prepared.control_sum], ARRAY[prepared.currency], ARRAY[prepared.reference], '{NULL}', '{staff}', ARRAY[approver::text]) AS p;
     IF posted <> 'created' THEN
@@ -9136,6 +9652,23 @@ END
 $$;
 
 ALTER FUNCTION payouts.approve(credential bytea, batch uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.awaits(item uuid) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN (SELECT n.end_to_end_id
+        FROM payouts.told_by((SELECT ARRAY[i.movement_id] FROM payments.bank_item AS i WHERE i.id = awaits.item)) AS t
+        JOIN payouts.instruction AS n ON n.id = t.instruction_id JOIN payouts.state AS s ON s.instruction_id = n.id
+        WHERE t.item_id = awaits.item AND t.direction = 'credit' AND t.amount <= n.amount
+          AND payouts.is_back(s.state, t.is_return OR t.is_reversal, payouts.has_left(n.id, t.batch_id))
+          AND NOT EXISTS (SELECT FROM payments.bank_payout AS p WHERE p.item_id = t.item_id)
+          AND NOT EXISTS (SELECT FROM payments.bank_payout AS p WHERE p.instruction_id = n.id AND p.direction = 'credit'));
+END
+$$;
+
+ALTER FUNCTION payouts.awaits(item uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION payouts.batch_max() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -9176,6 +9709,22 @@ END
 $$;
 
 ALTER FUNCTION payouts.batches_for(credential bytea, batch uuid, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.charges_account(currency text) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    account uuid := payments.derived_id('bank charges ' || charges_account.currency);
+BEGIN
+    IF NOT ledger.open_account(account, 'suspense', charges_account.currency, NULL, 'city', 'debit', true) THEN
+        RAISE EXCEPTION 'the ledger has another account under this id' USING ERRCODE = 'check_violation', CONSTRAINT = 'charges_account_in_ledger';
+    END IF;
+    RETURN account;
+END
+$$;
+
+ALTER FUNCTION payouts.charges_account(currency text) OWNER TO stoa_door;
 
 CREATE FUNCTION payouts.check_batch() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -9232,6 +9781,46 @@ CREATE FUNCTION payouts.cooling_time() RETURNS interval
 
 ALTER FUNCTION payouts.cooling_time() OWNER TO stoa_owner;
 
+CREATE FUNCTION payouts.count_return(credential bytea, item uuid) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    officer uuid := (SELECT s.staff_id FROM web.staff_with(count_return.credential, '{finance_officer}') AS s);
+    told record;
+    charges uuid;
+    posted text;
+BEGIN
+    IF officer IS NULL THEN RETURN 'role_missing'; END IF;
+    SELECT t.*, n.amount AS owed, n.currency, n.end_to_end_id, n.source, b.clearing, c.in_transit INTO told
+        FROM payments.bank_item AS i CROSS JOIN LATERAL payouts.told_by(ARRAY[i.movement_id]) AS t
+        JOIN payouts.instruction AS n ON n.id = t.instruction_id JOIN payouts.batch AS b ON b.id = t.batch_id JOIN payouts.channel AS c ON c.currency = n.currency
+        WHERE i.id = count_return.item AND t.item_id = i.id;
+    IF NOT FOUND THEN
+        RETURN CASE WHEN EXISTS (SELECT FROM payments.bank_item AS i WHERE i.id = count_return.item) THEN 'not_payout' ELSE 'item_unknown' END;
+    END IF;
+    PERFORM payments.lock_item(count_return.item);
+    PERFORM pg_advisory_xact_lock(hashtextextended('payouts.batch ' || told.batch_id, 0));
+    IF payouts.awaits(count_return.item) IS NULL THEN RETURN 'not_payout'; END IF;
+    charges := payouts.charges_account(told.currency);
+    PERFORM payouts.lock_accounts(ARRAY[told.in_transit, told.clearing, told.source, charges]);
+    IF told.amount < told.owed THEN
+        SELECT p.outcome INTO posted FROM ledger.post_transfers(ARRAY[payments.derived_id('bank charges ' || count_return.item)], '{post}', ARRAY[charges],
+            ARRAY[told.clearing], ARRAY[told.owed - told.amount], ARRAY[told.currency], ARRAY[told.end_to_end_id], '{NULL}', '{staff}', ARRAY[officer::text]) AS p;
+        IF posted <> 'created' THEN
+            RAISE EXCEPTION 'the ledger refused a charge: %', posted USING ERRCODE = 'check_violation', CONSTRAINT = 'charge_posted';
+        END IF;
+    END IF;
+    INSERT INTO payments.bank_payout (item_id, direction, instruction_id, counted_by) VALUES (count_return.item, 'credit', told.instruction_id, officer);
+    IF EXISTS (SELECT FROM payouts.state AS s WHERE s.instruction_id = told.instruction_id AND s.state IN ('sent', 'settled')) THEN
+        PERFORM payouts.take_news(count_return.item, told.batch_id, 'credit', NULL, ARRAY[told.end_to_end_id], ARRAY[coalesce(left(told.reason, 35), '')], officer);
+    END IF;
+    RETURN 'counted';
+END
+$$;
+
+ALTER FUNCTION payouts.count_return(credential bytea, item uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION payouts.destination_for(resident uuid) RETURNS uuid
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -9260,6 +9849,7 @@ CREATE FUNCTION payouts.end_account(credential bytea, destination uuid) RETURNS 
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
+    PERFORM pg_advisory_xact_lock_shared(payouts.ending_lock());
     INSERT INTO payouts.destination_end AS e (destination_id)
         SELECT d.id FROM ledger.holder(end_account.credential, '{}') AS h
         JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
@@ -9275,6 +9865,12 @@ END
 $$;
 
 ALTER FUNCTION payouts.end_account(credential bytea, destination uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.ending_lock() RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN hashtextextended('payouts.destination_end'::text, (0)::bigint);
+
+ALTER FUNCTION payouts.ending_lock() OWNER TO stoa_door;
 
 CREATE FUNCTION payouts.files_to_write(reference text) RETURNS TABLE(id uuid, batch_reference text, currency text, count integer, control_sum bigint, execute_on date, created_at text, debtor_name text, debtor_iban text, debtor_bic text, debtor_town text, debtor_country text, sha256 bytea)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -9312,6 +9908,51 @@ $$;
 
 ALTER FUNCTION payouts.fold_events() OWNER TO stoa_owner;
 
+CREATE FUNCTION payouts.follow_bank(report uuid, movements uuid[], officer uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    step record;
+    ids text[];
+    reasons text[];
+BEGIN
+    FOR step IN
+        SELECT DISTINCT t.direction, t.batch_id FROM payouts.told_by(movements) AS t ORDER BY t.direction DESC, t.batch_id
+    LOOP
+        WITH linked AS (
+            INSERT INTO payments.bank_payout AS p (item_id, direction, instruction_id)
+                SELECT t.item_id, t.direction, n.id
+                FROM payouts.told_by(movements) AS t
+                JOIN payouts.instruction AS n ON n.id = t.instruction_id JOIN payouts.state AS s ON s.instruction_id = n.id
+                WHERE t.batch_id = step.batch_id AND t.direction = step.direction AND t.amount = n.amount
+                  AND CASE t.direction
+                      WHEN 'debit' THEN NOT t.is_reversal AND NOT EXISTS (SELECT FROM payments.bank_payout AS x WHERE x.batch_id = t.batch_id)
+                      ELSE payouts.is_back(s.state, t.is_return OR t.is_reversal, payouts.has_left(n.id, t.batch_id)) END
+                ON CONFLICT DO NOTHING RETURNING p.item_id, p.instruction_id
+        )
+        SELECT array_agg(n.end_to_end_id ORDER BY n.id), array_agg(coalesce(left(t.reason, 35), '') ORDER BY n.id) INTO ids, reasons
+            FROM linked AS l JOIN payouts.told_by(movements) AS t ON t.item_id = l.item_id JOIN payouts.instruction AS n ON n.id = l.instruction_id
+            JOIN payouts.state AS s ON s.instruction_id = n.id
+            WHERE s.state = 'sent' OR s.state = 'settled' AND step.direction = 'credit';
+        IF ids IS NOT NULL THEN PERFORM payouts.take_news(report, step.batch_id, step.direction, NULL, ids, reasons, officer); END IF;
+
+        -- A whole batch as one sum: all that the bank has not rejected.
+        INSERT INTO payments.bank_payout (item_id, direction, batch_id)
+            SELECT t.item_id, t.direction, t.batch_id FROM payouts.told_by(movements) AS t
+            WHERE t.batch_id = step.batch_id AND t.direction = step.direction AND t.instruction_id IS NULL
+              AND t.amount = (SELECT sum(x.amount) FROM payouts.item AS x JOIN payouts.state AS s ON s.instruction_id = x.instruction_id
+                              WHERE x.batch_id = t.batch_id AND s.state IN ('sent', 'settled', 'returned'))
+              AND NOT EXISTS (SELECT FROM payouts.item AS x JOIN payments.bank_payout AS p ON p.instruction_id = x.instruction_id AND p.direction = 'debit'
+                              WHERE x.batch_id = t.batch_id)
+            ON CONFLICT DO NOTHING;
+        IF FOUND THEN PERFORM payouts.take_news(report, step.batch_id, 'debit', 'settled', '{}', '{}', officer); END IF;
+    END LOOP;
+END
+$$;
+
+ALTER FUNCTION payouts.follow_bank(report uuid, movements uuid[], officer uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION payouts.give_account(credential bytea, id uuid, sealed_account bytea, OUT outcome text, OUT usable_from timestamp with time zone) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -9329,6 +9970,18 @@ END
 $$;
 
 ALTER FUNCTION payouts.give_account(credential bytea, id uuid, sealed_account bytea, OUT outcome text, OUT usable_from timestamp with time zone) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.has_left(instruction uuid, batch uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM payments.bank_payout AS p WHERE p.instruction_id = has_left.instruction AND p.direction = 'debit')
+        OR EXISTS (SELECT FROM payments.bank_payout AS p WHERE p.batch_id = has_left.batch);
+END
+$$;
+
+ALTER FUNCTION payouts.has_left(instruction uuid, batch uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION payouts.instruct(id uuid, kind text, pays uuid, issue integer, resident uuid, source uuid, currency text, amount bigint, actor_kind text, actor_id text) RETURNS text
     LANGUAGE plpgsql
@@ -9359,6 +10012,12 @@ $$;
 
 ALTER FUNCTION payouts.instruct(id uuid, kind text, pays uuid, issue integer, resident uuid, source uuid, currency text, amount bigint, actor_kind text, actor_id text) OWNER TO stoa_door;
 
+CREATE FUNCTION payouts.is_back(state text, says_so boolean, has_left boolean) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE state WHEN 'settled'::text THEN true WHEN 'returned'::text THEN true WHEN 'sent'::text THEN (says_so OR has_left) WHEN 'rejected'::text THEN has_left ELSE false END;
+
+ALTER FUNCTION payouts.is_back(state text, says_so boolean, has_left boolean) OWNER TO stoa_door;
+
 CREATE FUNCTION payouts.is_sepa_text(t text, characters_max integer) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((t ~ '^[A-Za-z0-9/?:().,''+ -]+$'::text) AND (length(t) <= characters_max) AND (t = btrim(t)));
@@ -9382,7 +10041,8 @@ BEGIN
     IF NOT FOUND THEN RETURN 'payout_unknown'; END IF;
     IF failed.issue <> 1 OR failed.state NOT IN ('rejected', 'returned') THEN RETURN 'not_failed'; END IF;
     BEGIN
-        RETURN payouts.instruct(issue_again.id, failed.kind, failed.pays, 2, failed.resident_id, failed.source, failed.currency, failed.amount,
+        RETURN payouts.instruct(issue_again.id, failed.kind, failed.pays, 2, failed.resident_id, payouts.source_now(failed.source, failed.resident_id),
+            failed.currency, failed.amount,
             CASE WHEN officer IS NULL THEN 'resident' ELSE 'staff' END, coalesce(officer, resident.account_id)::text);
     EXCEPTION WHEN check_violation THEN
         IF SQLERRM <> 'the ledger refused to set money aside: insufficient_funds' THEN RAISE; END IF;
@@ -9398,6 +10058,39 @@ CREATE FUNCTION payouts.law() RETURNS text
     RETURN 'City Finances Act § 12'::text;
 
 ALTER FUNCTION payouts.law() OWNER TO stoa_owner;
+
+CREATE FUNCTION payouts.lock_accounts(accounts uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(ledger.closing_lock());
+    PERFORM a.id FROM ledger.account AS a WHERE a.id = ANY (accounts) ORDER BY a.id FOR NO KEY UPDATE;
+END
+$$;
+
+ALTER FUNCTION payouts.lock_accounts(accounts uuid[]) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.lock_told(movements uuid[], accounts uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    named record;
+    theirs uuid[];
+BEGIN
+    FOR named IN SELECT DISTINCT t.batch_id FROM payouts.told_by(movements) AS t ORDER BY t.batch_id LOOP
+        PERFORM pg_advisory_xact_lock(hashtextextended('payouts.batch ' || named.batch_id, 0));
+    END LOOP;
+    SELECT coalesce(array_agg(x.id), '{}') INTO theirs
+        FROM payouts.told_by(movements) AS t JOIN payouts.batch AS b ON b.id = t.batch_id JOIN payouts.channel AS c ON c.currency = b.currency
+        LEFT JOIN payouts.instruction AS n ON n.id = t.instruction_id
+        CROSS JOIN LATERAL unnest(ARRAY[c.in_transit, b.clearing, n.source]) AS x (id);
+    PERFORM payouts.lock_accounts(lock_told.accounts || theirs);
+END
+$$;
+
+ALTER FUNCTION payouts.lock_told(movements uuid[], accounts uuid[]) OWNER TO stoa_door;
 
 CREATE FUNCTION payouts.log_reading(credential bytea, batch uuid, after_position integer, entry_ids uuid[]) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -9577,10 +10270,12 @@ BEGIN
     count := coalesce(cardinality(ids), 0);
     IF count = 0 THEN outcome := 'nothing_ready'; RETURN; END IF;
     INSERT INTO payouts.batch AS b (id, reference, currency, execute_on, count, control_sum, debtor_name, debtor_iban, debtor_bic, debtor_town,
-                                    debtor_country, prepared_by)
+                                    debtor_country, clearing, prepared_by)
         VALUES (prepare.batch, 'PAYOUT-' || to_char(public.stoa_now() AT TIME ZONE 'UTC', 'YYYYMMDD') || '-' || upper(right(prepare.batch::text, 12)),
                 prepare.currency, prepare.execute_on, prepare.count, (SELECT sum(a.amount) FROM unnest(amounts) AS a (amount)), way.debtor_name,
-                way.debtor_iban, way.debtor_bic, way.debtor_town, way.debtor_country, preparer);
+                way.debtor_iban, way.debtor_bic, way.debtor_town, way.debtor_country,
+                coalesce((SELECT a.suspense_account FROM payments.bank_account AS a WHERE a.identification = way.debtor_iban AND a.currency = prepare.currency), way.bank),
+                preparer);
     INSERT INTO payouts.event (instruction_id, number, state, batch_id)
         SELECT t.id, t.number, 'in_batch', prepare.batch FROM unnest(ids, numbers) AS t (id, number);
     INSERT INTO payouts.item (batch_id, position, instruction_id, event_number, destination_id, currency, amount)
@@ -9591,6 +10286,18 @@ END
 $$;
 
 ALTER FUNCTION payouts.prepare(credential bytea, batch uuid, currency text, execute_on date, OUT outcome text, OUT count integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.reference_of(instruction uuid, batch uuid) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN coalesce((SELECT n.end_to_end_id FROM payouts.instruction AS n WHERE n.id = reference_of.instruction),
+                    (SELECT b.reference FROM payouts.batch AS b WHERE b.id = reference_of.batch));
+END
+$$;
+
+ALTER FUNCTION payouts.reference_of(instruction uuid, batch uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION payouts.refuse(credential bytea, batch uuid, reason text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -9648,6 +10355,21 @@ $$;
 
 ALTER FUNCTION payouts.set_channel(currency text, debtor_name text, debtor_iban text, debtor_bic text, debtor_town text, debtor_country text, bank uuid) OWNER TO stoa_owner;
 
+CREATE FUNCTION payouts.source_now(source uuid, resident uuid) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    former record;
+BEGIN
+    SELECT a.closed_at, a.currency INTO STRICT former FROM ledger.account AS a WHERE a.id = source_now.source;
+    IF former.closed_at IS NULL THEN RETURN source_now.source; END IF;
+    RETURN ledger.open_wallet((SELECT coalesce(r.superseded_by, r.id) FROM register.resident AS r WHERE r.id = source_now.resident), former.currency);
+END
+$$;
+
+ALTER FUNCTION payouts.source_now(source uuid, resident uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION payouts.standing(resident uuid) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -9668,6 +10390,28 @@ END
 $$;
 
 ALTER FUNCTION payouts.standing(resident uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.take_news(source uuid, batch uuid, direction text, group_state text, end_to_end_ids text[], reasons text[], officer uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    answer record;
+BEGIN
+    SELECT r.outcome, r.detail INTO answer
+        FROM payouts.apply_report(take_news.officer, gen_random_uuid(),
+            sha256(uuid_send(take_news.source) || uuid_send(take_news.batch) || convert_to(take_news.direction, 'UTF8')),
+            'camt ' || left(replace(take_news.source::text, '-', ''), 30), payouts.reference_of(NULL, take_news.batch), NULL, NULL, take_news.group_state, NULL,
+            take_news.end_to_end_ids,
+            array_fill(CASE take_news.direction WHEN 'debit' THEN 'settled'::text ELSE 'returned' END, ARRAY[cardinality(take_news.end_to_end_ids)]),
+            take_news.reasons, array_fill(0::bigint, ARRAY[cardinality(take_news.end_to_end_ids)])) AS r;
+    IF answer.outcome <> 'taken' THEN
+        RAISE EXCEPTION 'what the bank tells of a payout cannot be: %', answer.outcome USING ERRCODE = 'check_violation', CONSTRAINT = 'bank_tells_of_payout';
+    END IF;
+END
+$$;
+
+ALTER FUNCTION payouts.take_news(source uuid, batch uuid, direction text, group_state text, end_to_end_ids text[], reasons text[], officer uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION payouts.take_out(credential bytea, id uuid, currency text, amount bigint) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -9713,6 +10457,38 @@ END
 $$;
 
 ALTER FUNCTION payouts.take_report(credential bytea, id uuid, sha256 bytea, message_id text, batch_reference text, count integer, control_sum bigint, group_state text, group_reason text, end_to_end_ids text[], states text[], reasons text[], amounts bigint[], OUT outcome text, OUT detail text, OUT settled integer, OUT rejected integer, OUT returned integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.told_by(movements uuid[]) RETURNS TABLE(item_id uuid, direction text, amount bigint, is_reversal boolean, is_return boolean, reason text, batch_id uuid, instruction_id uuid)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT i.id, m.direction, i.amount, m.is_reversal, coalesce((part.value ->> 'is_return')::boolean, false), part.value ->> 'return_reason', b.id, b.instruction_id
+        FROM (SELECT x.* FROM payments.bank_movement AS x WHERE x.id = ANY (told_by.movements) OFFSET 0) AS m
+        CROSS JOIN LATERAL (SELECT x.suspense_account FROM payments.bank_account AS x WHERE x.id = m.account_id OFFSET 0) AS a
+        CROSS JOIN LATERAL (SELECT x.* FROM payments.bank_item AS x WHERE x.movement_id = m.id OFFSET 0) AS i
+        CROSS JOIN LATERAL (SELECT x.parts -> (i.number - 1) AS value FROM payments.bank_entry AS x
+                            WHERE x.report_id = m.report_id AND x.position = m.position OFFSET 0) AS part
+        CROSS JOIN LATERAL (
+            SELECT y.id, n.id AS instruction_id
+            FROM payouts.instruction AS n JOIN payouts.item AS x ON x.instruction_id = n.id
+            JOIN payouts.decision AS d ON d.batch_id = x.batch_id AND d.kind = 'approved' JOIN payouts.batch AS y ON y.id = x.batch_id
+            WHERE n.end_to_end_id = part.value ->> 'end_to_end_id' AND n.currency = i.currency AND y.clearing = a.suspense_account
+            UNION ALL
+            SELECT y.id, NULL
+            FROM payouts.batch AS y JOIN payouts.decision AS d ON d.batch_id = y.id AND d.kind = 'approved'
+            WHERE y.reference = part.value ->> 'batch_reference' AND part.value ->> 'end_to_end_id' IS NULL AND y.currency = i.currency
+              AND y.clearing = a.suspense_account AND m.direction = 'debit' AND NOT m.is_reversal
+            OFFSET 0) AS b;
+END
+$$;
+
+ALTER FUNCTION payouts.told_by(movements uuid[]) OWNER TO stoa_door;
 
 CREATE FUNCTION payouts.waiting_for(credential bytea) RETURNS TABLE(count bigint, oldest timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -9907,7 +10683,7 @@ BEGIN
     RETURN QUERY
         SELECT e.id, h.own_id
         FROM access_log.own_viewer AS h
-        JOIN access_log.told_entry AS e ON e.id = questionable.entry AND e.subject_id = h.resident_id AND e.operation <> 'own_view'
+        JOIN access_log.entry AS e ON e.id = questionable.entry AND e.subject_id = h.resident_id AND e.operation <> 'own_view'
         WHERE h.credential = questionable.credential AND h.kind = 'access_log';
 END
 $$;
@@ -10077,6 +10853,13 @@ BEGIN
     rows_of_person := ARRAY(SELECT r.id FROM register.resident AS r WHERE r.id = person OR r.superseded_by = person);
     INSERT INTO register.erasure (resident_id, authority) SELECT p.id, erase_resident.authority FROM unnest(rows_of_person) AS p (id);
 
+    INSERT INTO mandates.event (mandate_id, kind)
+        SELECT m.id, 'erased' FROM mandates.mandate AS m WHERE m.resident_id = ANY (rows_of_person) OR m.helper_id = ANY (rows_of_person) ON CONFLICT DO NOTHING;
+    DELETE FROM delivery.outgoing AS o WHERE o.resident_id = ANY (rows_of_person);
+    DELETE FROM identity.address AS d USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND d.account_id = a.id;
+    DELETE FROM identity.letter_code AS c USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND c.account_id = a.id;
+    DELETE FROM delivery.preference AS p USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND p.account_id = a.id;
+    DELETE FROM delivery.letter_fallback AS f USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND f.account_id = a.id;
     DELETE FROM register.data_key AS k WHERE k.resident_id = ANY (rows_of_person);
     DELETE FROM register.sealed_attribute AS a WHERE a.resident_id = ANY (rows_of_person);
     DELETE FROM register.lookup AS l WHERE l.resident_id = ANY (rows_of_person);
@@ -10343,10 +11126,12 @@ CREATE FUNCTION web.choose_language(session_hash bytea, language text) RETURNS v
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
+    -- Of whoever acts for another (0034) it is their own.
+    session_hash := coalesce((SELECT w.session_hash FROM mandates.acting AS w WHERE w.hash = choose_language.session_hash), session_hash);
     UPDATE identity.account AS a SET language = choose_language.language FROM web.credential AS c
-        WHERE c.hash = session_hash AND web.is_live(c) AND a.id = c.account_id;
+        WHERE c.hash = choose_language.session_hash AND web.is_live(c) AND a.id = c.account_id;
     UPDATE identity.staff AS s SET language = choose_language.language FROM web.credential AS c
-        WHERE c.hash = session_hash AND web.is_live(c) AND s.id = c.staff_id;
+        WHERE c.hash = choose_language.session_hash AND web.is_live(c) AND s.id = c.staff_id;
 END
 $$;
 
@@ -10512,6 +11297,18 @@ BEGIN
         LEFT JOIN register.resident AS r ON r.id = a.resident_id
         LEFT JOIN identity.staff AS s ON s.id = c.staff_id
         WHERE c.hash = resolve_credential.hash AND web.is_live(c) AND a.closed_at IS NULL AND s.closed_at IS NULL;
+    IF FOUND THEN RETURN; END IF;
+    -- A helper who acts (0034): of them all is the helper's but resident, code and assurance; the scope is what the mandate covers.
+    UPDATE web.credential AS c SET last_used_at = public.stoa_now() FROM mandates.acting_as(resolve_credential.hash) AS w
+        WHERE c.hash = w.session_hash AND c.last_used_at < public.stoa_now() - interval '1 minute' AND web.is_live(c);
+    RETURN QUERY
+        SELECT c.kind, 'helper', w.account_id, w.resident_id, NULL::uuid, NULL::text, '{}'::text[], NULL::text, NULL::text,
+            CASE WHEN w.is_in_force THEN w.themes ELSE '{}' END, a.language, c.expires_at, c.authenticator_assurance, r.identity_assurance, r.public_code,
+            c.id, c.authenticated_at, c.second_factor, c.second_factor_at, LEAST(c.last_used_at + c.idle_after, c.expires_at), c.is_shared
+        FROM mandates.acting_as(resolve_credential.hash) AS w
+        JOIN web.credential AS c ON c.hash = w.session_hash
+        JOIN identity.account AS a ON a.id = w.account_id
+        JOIN register.resident AS r ON r.id = w.resident_id;
 END
 $$;
 
@@ -10730,15 +11527,6 @@ CREATE TABLE access_log.organisation_hour (
 
 ALTER TABLE access_log.organisation_hour OWNER TO stoa_owner;
 
-CREATE TABLE access_log.own_view (
-    credential bytea NOT NULL,
-    kind text NOT NULL,
-    subject_id uuid NOT NULL,
-    entry_id uuid NOT NULL
-);
-
-ALTER TABLE access_log.own_view OWNER TO stoa_owner;
-
 CREATE VIEW access_log.own_viewer AS
  SELECT c.hash AS credential,
     v.kind,
@@ -10763,6 +11551,20 @@ CREATE TABLE access_log.queue (
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000');
 
 ALTER TABLE access_log.queue OWNER TO stoa_owner;
+
+CREATE TABLE access_log.record (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    kind text NOT NULL,
+    source_id uuid NOT NULL,
+    content_hash bytea,
+    salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))),
+    CONSTRAINT record_check CHECK (((content_hash IS NULL) = (salt IS NULL))),
+    CONSTRAINT record_content_hash_check CHECK ((octet_length(content_hash) = 32)),
+    CONSTRAINT record_kind_check CHECK (((kind <> 'access_entry'::text) AND (access_log.leaf_label(kind) IS NOT NULL))),
+    CONSTRAINT record_salt_check CHECK ((octet_length(salt) = 32))
+);
+
+ALTER TABLE access_log.record OWNER TO stoa_owner;
 
 CREATE TABLE access_log.record_queue (
     number bigint NOT NULL,
@@ -10805,7 +11607,7 @@ CREATE VIEW access_log.standing_halt AS
 ALTER TABLE access_log.standing_halt OWNER TO stoa_owner;
 
 CREATE TABLE access_log.subject_head (
-    chain_id uuid NOT NULL,
+    subject_id uuid NOT NULL,
     number bigint NOT NULL,
     commitment bytea NOT NULL
 );
@@ -10825,18 +11627,6 @@ CREATE TABLE access_log.tile (
 ALTER TABLE ONLY access_log.tile ALTER COLUMN hashes SET STORAGE EXTERNAL;
 
 ALTER TABLE access_log.tile OWNER TO stoa_owner;
-
-CREATE VIEW access_log.told_chain AS
- SELECT r.id AS resident_id,
-    r.id AS chain_id
-   FROM register.resident r
-UNION ALL
- SELECT s.subject_id AS resident_id,
-    s.id AS chain_id
-   FROM access_log.seal s
-  WHERE (s.concealed_until <= public.stoa_now());
-
-ALTER TABLE access_log.told_chain OWNER TO stoa_door;
 
 CREATE TABLE benefits.programme (
     id text NOT NULL,
@@ -11037,6 +11827,65 @@ CREATE TABLE consent.request_message (
 );
 
 ALTER TABLE consent.request_message OWNER TO stoa_owner;
+
+CREATE TABLE delivery.letter_event (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    outgoing_id uuid NOT NULL,
+    kind text NOT NULL,
+    staff_id uuid NOT NULL,
+    entry_id uuid,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT letter_event_check CHECK (((kind = 'printed'::text) = (entry_id IS NOT NULL))),
+    CONSTRAINT letter_event_kind_check CHECK ((kind = ANY (ARRAY['printed'::text, 'posted'::text])))
+);
+
+ALTER TABLE delivery.letter_event OWNER TO stoa_owner;
+
+CREATE TABLE delivery.letter_fallback (
+    account_id uuid NOT NULL
+);
+
+ALTER TABLE delivery.letter_fallback OWNER TO stoa_owner;
+
+CREATE TABLE delivery.outgoing (
+    id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    channel text NOT NULL,
+    template text NOT NULL,
+    language text NOT NULL,
+    sealed_recipient bytea,
+    sealed_parameters bytea,
+    made_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    expires_at timestamp with time zone,
+    attempts smallint DEFAULT 0 NOT NULL,
+    next_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    outcome text,
+    sent_at timestamp with time zone,
+    failed_at timestamp with time zone,
+    is_done boolean GENERATED ALWAYS AS (((sent_at IS NOT NULL) OR (failed_at IS NOT NULL))) STORED NOT NULL,
+    CONSTRAINT outgoing_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT outgoing_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'sms'::text, 'letter'::text]))),
+    CONSTRAINT outgoing_check CHECK ((num_nonnulls(sent_at, failed_at) <= 1)),
+    CONSTRAINT outgoing_erased_when_done CHECK (((num_nonnulls(sent_at, failed_at) = 0) OR (num_nonnulls(sealed_recipient, sealed_parameters) = 0))),
+    CONSTRAINT outgoing_has_recipient CHECK (((sealed_recipient IS NOT NULL) = ((channel <> 'letter'::text) AND (num_nonnulls(sent_at, failed_at) = 0)))),
+    CONSTRAINT outgoing_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
+    CONSTRAINT outgoing_outcome_check CHECK (((length(outcome) >= 1) AND (length(outcome) <= 60))),
+    CONSTRAINT outgoing_sealed_parameters_check CHECK (((octet_length(sealed_parameters) >= 29) AND (octet_length(sealed_parameters) <= 2048))),
+    CONSTRAINT outgoing_sealed_recipient_check CHECK (((octet_length(sealed_recipient) >= 29) AND (octet_length(sealed_recipient) <= 1100))),
+    CONSTRAINT outgoing_template_check CHECK ((template ~ '^[a-z][a-z_]{1,39}$'::text))
+);
+
+ALTER TABLE delivery.outgoing OWNER TO stoa_owner;
+
+CREATE TABLE delivery.preference (
+    account_id uuid NOT NULL,
+    theme text NOT NULL,
+    channel text NOT NULL,
+    CONSTRAINT preference_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'sms'::text, 'letter'::text]))),
+    CONSTRAINT preference_theme_check CHECK ((theme = ANY (ARRAY['money'::text, 'sharing'::text, 'log'::text, 'account'::text])))
+);
+
+ALTER TABLE delivery.preference OWNER TO stoa_owner;
 
 CREATE TABLE disputes.approval (
     decision_id uuid NOT NULL,
@@ -11278,6 +12127,44 @@ CREATE TABLE exchange.webhook (
 
 ALTER TABLE exchange.webhook OWNER TO stoa_owner;
 
+CREATE TABLE identity.address (
+    id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    kind text NOT NULL,
+    hmac bytea NOT NULL,
+    holder_id uuid NOT NULL,
+    sealed_value bytea NOT NULL,
+    added_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    verified_at timestamp with time zone,
+    is_primary boolean DEFAULT false NOT NULL,
+    CONSTRAINT address_check CHECK (((NOT is_primary) OR (verified_at IS NOT NULL))),
+    CONSTRAINT address_hmac_check CHECK ((octet_length(hmac) = 32)),
+    CONSTRAINT address_kind_check CHECK ((kind = ANY (ARRAY['email'::text, 'phone'::text]))),
+    CONSTRAINT address_sealed_value_check CHECK (((octet_length(sealed_value) >= 29) AND (octet_length(sealed_value) <= 1100)))
+);
+
+ALTER TABLE identity.address OWNER TO stoa_owner;
+
+CREATE TABLE identity.address_code (
+    address_id uuid NOT NULL,
+    session_id uuid NOT NULL,
+    code_hmac bytea NOT NULL,
+    tries smallint DEFAULT 0 NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT address_code_code_hmac_check CHECK ((octet_length(code_hmac) = 32)),
+    CONSTRAINT address_code_tries_check CHECK (((tries >= 0) AND (tries <= 5)))
+);
+
+ALTER TABLE identity.address_code OWNER TO stoa_owner;
+
+CREATE TABLE identity.address_sending (
+    hmac bytea NOT NULL,
+    account_id uuid NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL
+);
+
+ALTER TABLE identity.address_sending OWNER TO stoa_owner;
+
 CREATE TABLE identity.evidence (
     id uuid NOT NULL,
     account_id uuid NOT NULL,
@@ -11291,15 +12178,6 @@ CREATE TABLE identity.evidence (
 );
 
 ALTER TABLE identity.evidence OWNER TO stoa_owner;
-
-ALTER TABLE ledger.batch_queue ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME ledger.batch_queue_number_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
-);
 
 CREATE TABLE ledger.entry (
     account_id uuid NOT NULL,
@@ -11335,17 +12213,40 @@ CREATE TABLE ledger.hold_entry (
 
 ALTER TABLE ledger.hold_entry OWNER TO stoa_owner;
 
-CREATE TABLE messages.message (
+CREATE TABLE ledger.transfer (
     id uuid NOT NULL,
-    resident_id uuid NOT NULL,
     kind text NOT NULL,
-    parameters jsonb DEFAULT '{}'::jsonb NOT NULL,
-    sent_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT message_kind_check CHECK ((kind ~ '^[a-z][a-z_]{1,39}$'::text)),
-    CONSTRAINT message_parameters_check CHECK (((jsonb_typeof(parameters) = 'object'::text) AND (pg_column_size(parameters) < 4096)))
+    debit_account uuid NOT NULL,
+    credit_account uuid NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    reference text NOT NULL,
+    effective_at timestamp with time zone NOT NULL,
+    recorded_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    outcome text NOT NULL,
+    actor_kind text NOT NULL,
+    actor_id text NOT NULL,
+    expires_at timestamp with time zone,
+    hold_id uuid,
+    reversal_of uuid,
+    CONSTRAINT transfer_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['resident'::text, 'staff'::text, 'organisation'::text, 'system'::text]))),
+    CONSTRAINT transfer_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
+    CONSTRAINT transfer_check CHECK ((credit_account <> debit_account)),
+    CONSTRAINT transfer_check1 CHECK (((expires_at IS NULL) OR (kind = 'hold'::text))),
+    CONSTRAINT transfer_check2 CHECK (((hold_id IS NOT NULL) = (kind = ANY (ARRAY['post_hold'::text, 'void_hold'::text])))),
+    CONSTRAINT transfer_check3 CHECK (((reversal_of IS NOT NULL) = (kind = 'reversal'::text))),
+    CONSTRAINT transfer_check4 CHECK (((outcome <> ALL (ARRAY['posted'::text, 'held'::text, 'voided'::text])) OR (outcome =
+CASE kind
+    WHEN 'hold'::text THEN 'held'::text
+    WHEN 'void_hold'::text THEN 'voided'::text
+    ELSE 'posted'::text
+END))),
+    CONSTRAINT transfer_kind_check CHECK ((kind = ANY (ARRAY['post'::text, 'hold'::text, 'post_hold'::text, 'void_hold'::text, 'reversal'::text]))),
+    CONSTRAINT transfer_outcome_check CHECK ((outcome = ANY (ARRAY['posted'::text, 'held'::text, 'voided'::text, 'insufficient_funds'::text, 'balance_overflow'::text, 'limit_exceeded'::text, 'account_closed'::text]))),
+    CONSTRAINT transfer_reference_check CHECK ((length(reference) <= 140))
 );
 
-ALTER TABLE messages.message OWNER TO stoa_owner;
+ALTER TABLE ledger.transfer OWNER TO stoa_owner;
 
 CREATE TABLE openid.authorization_code (
     hash bytea NOT NULL,
@@ -11704,6 +12605,7 @@ CREATE TABLE payouts.batch (
     debtor_bic text,
     debtor_town text NOT NULL,
     debtor_country text NOT NULL,
+    clearing uuid NOT NULL,
     prepared_by uuid NOT NULL,
     prepared_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     CONSTRAINT batch_control_sum_check CHECK (((control_sum >= 1) AND (control_sum <= '9007199254740991'::bigint))),
@@ -12198,17 +13100,11 @@ ALTER TABLE ONLY access_log.record_queue
 ALTER TABLE ONLY access_log.record_queue
     ADD CONSTRAINT record_queue_record_id_key UNIQUE (record_id);
 
-ALTER TABLE ONLY access_log.seal_event
-    ADD CONSTRAINT seal_event_pkey PRIMARY KEY (id);
-
-ALTER TABLE ONLY access_log.seal
-    ADD CONSTRAINT seal_pkey PRIMARY KEY (id);
-
 ALTER TABLE ONLY access_log.staff_reason
     ADD CONSTRAINT staff_reason_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY access_log.subject_head
-    ADD CONSTRAINT subject_head_pkey PRIMARY KEY (chain_id);
+    ADD CONSTRAINT subject_head_pkey PRIMARY KEY (subject_id);
 
 ALTER TABLE ONLY access_log.tile
     ADD CONSTRAINT tile_pkey PRIMARY KEY (level, index);
@@ -12291,6 +13187,21 @@ ALTER TABLE ONLY consent.request_message
 ALTER TABLE ONLY consent.state
     ADD CONSTRAINT state_pkey PRIMARY KEY (resident_id, activity_id);
 
+ALTER TABLE ONLY delivery.letter_event
+    ADD CONSTRAINT letter_event_entry_id_key UNIQUE (entry_id);
+
+ALTER TABLE ONLY delivery.letter_event
+    ADD CONSTRAINT letter_event_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY delivery.letter_fallback
+    ADD CONSTRAINT letter_fallback_pkey PRIMARY KEY (account_id);
+
+ALTER TABLE ONLY delivery.outgoing
+    ADD CONSTRAINT outgoing_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY delivery.preference
+    ADD CONSTRAINT preference_pkey PRIMARY KEY (account_id, theme);
+
 ALTER TABLE ONLY disputes.approval
     ADD CONSTRAINT approval_pkey PRIMARY KEY (decision_id);
 
@@ -12369,8 +13280,17 @@ ALTER TABLE ONLY identity.account
 ALTER TABLE ONLY identity.account
     ADD CONSTRAINT account_resident_id_key UNIQUE (resident_id);
 
+ALTER TABLE ONLY identity.address
+    ADD CONSTRAINT address_account_id_hmac_key UNIQUE (account_id, hmac);
+
+ALTER TABLE ONLY identity.address_code
+    ADD CONSTRAINT address_code_pkey PRIMARY KEY (address_id);
+
 ALTER TABLE ONLY identity.address_failures
     ADD CONSTRAINT address_failures_pkey PRIMARY KEY (subject, factor, address_hmac);
+
+ALTER TABLE ONLY identity.address
+    ADD CONSTRAINT address_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY identity.evidence
     ADD CONSTRAINT evidence_pkey PRIMARY KEY (id);
@@ -12383,6 +13303,12 @@ ALTER TABLE ONLY identity.factor_failures
 
 ALTER TABLE ONLY identity.factor
     ADD CONSTRAINT factor_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY identity.letter_code
+    ADD CONSTRAINT letter_code_letter_id_key UNIQUE (letter_id);
+
+ALTER TABLE ONLY identity.letter_code
+    ADD CONSTRAINT letter_code_pkey PRIMARY KEY (account_id);
 
 ALTER TABLE ONLY identity.passkey_challenge
     ADD CONSTRAINT passkey_challenge_pkey PRIMARY KEY (hash);
@@ -12402,21 +13328,6 @@ ALTER TABLE ONLY identity.staff
 ALTER TABLE ONLY identity.staff
     ADD CONSTRAINT staff_username_key UNIQUE (username);
 
-ALTER TABLE ONLY ledger.batch
-    ADD CONSTRAINT batch_id_key UNIQUE (id);
-
-ALTER TABLE ONLY ledger.batch
-    ADD CONSTRAINT batch_pkey PRIMARY KEY (number);
-
-ALTER TABLE ONLY ledger.batch_queue
-    ADD CONSTRAINT batch_queue_pkey PRIMARY KEY (number);
-
-ALTER TABLE ONLY ledger.conversion
-    ADD CONSTRAINT conversion_bought_id_key UNIQUE (bought_id);
-
-ALTER TABLE ONLY ledger.conversion
-    ADD CONSTRAINT conversion_pkey PRIMARY KEY (id);
-
 ALTER TABLE ONLY ledger.entry
     ADD CONSTRAINT entry_pkey PRIMARY KEY (account_id, number);
 
@@ -12434,6 +13345,18 @@ ALTER TABLE ONLY ledger.period_close
 
 ALTER TABLE ONLY ledger.transfer
     ADD CONSTRAINT transfer_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY mandates.acting
+    ADD CONSTRAINT acting_pkey PRIMARY KEY (hash);
+
+ALTER TABLE ONLY mandates.acting
+    ADD CONSTRAINT acting_session_hash_key UNIQUE (session_hash);
+
+ALTER TABLE ONLY mandates.event
+    ADD CONSTRAINT event_pkey PRIMARY KEY (mandate_id, kind);
+
+ALTER TABLE ONLY mandates.mandate
+    ADD CONSTRAINT mandate_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY messages.message
     ADD CONSTRAINT message_pkey PRIMARY KEY (id);
@@ -12525,6 +13448,9 @@ ALTER TABLE ONLY payments.bank_movement
 ALTER TABLE ONLY payments.bank_movement
     ADD CONSTRAINT bank_movement_report_id_position_key UNIQUE (report_id, "position");
 
+ALTER TABLE ONLY payments.bank_payout
+    ADD CONSTRAINT bank_payout_pkey PRIMARY KEY (item_id);
+
 ALTER TABLE ONLY payments.bank_report_decision
     ADD CONSTRAINT bank_report_decision_pkey PRIMARY KEY (report_id);
 
@@ -12546,6 +13472,9 @@ ALTER TABLE ONLY payments.bank_return
 ALTER TABLE ONLY payments.bank_sighting
     ADD CONSTRAINT bank_sighting_pkey PRIMARY KEY (report_id, "position");
 
+ALTER TABLE ONLY payments.bank_payout
+    ADD CONSTRAINT batch_leaves_once UNIQUE (batch_id);
+
 ALTER TABLE ONLY payments.bill
     ADD CONSTRAINT bill_creditor_reference_key UNIQUE (creditor_reference);
 
@@ -12566,6 +13495,9 @@ ALTER TABLE ONLY payments.bank_sighting
 
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payments.bank_payout
+    ADD CONSTRAINT payout_leaves_and_returns_once UNIQUE (instruction_id, direction);
 
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT receipt_code_once UNIQUE (receipt_code);
@@ -12761,15 +13693,9 @@ ALTER TABLE ONLY witness.cosigned_head
 
 CREATE INDEX anomaly_finding_anomaly ON access_log.anomaly_finding USING btree (anomaly_id, closed_at);
 
-CREATE INDEX entry_chain ON access_log.entry USING btree (COALESCE(seal_id, subject_id), at, id);
-
 CREATE INDEX entry_staff ON access_log.entry USING btree (at) WHERE (actor_kind = 'staff'::text);
 
-CREATE UNIQUE INDEX seal_ended_once ON access_log.seal_event USING btree (seal_id) WHERE (kind = 'ended'::text);
-
-CREATE UNIQUE INDEX seal_set_once ON access_log.seal_event USING btree (seal_id) WHERE (kind = 'set'::text);
-
-CREATE INDEX seal_subject ON access_log.seal USING btree (subject_id);
+CREATE INDEX entry_subject ON access_log.entry USING btree (subject_id, at, id);
 
 CREATE INDEX disbursement_prepared ON benefits.disbursement USING btree (prepared_at, id);
 
@@ -12791,6 +13717,18 @@ CREATE INDEX event_request ON consent.event USING btree (request_id) WHERE (requ
 
 CREATE INDEX state_ends ON consent.state USING btree (valid_until) WHERE ((state = ANY (ARRAY['requested'::text, 'deferred'::text, 'agreed'::text, 'given'::text, 'renewed'::text])) AND (valid_until IS NOT NULL));
 
+CREATE INDEX letter_event_outgoing ON delivery.letter_event USING btree (outgoing_id, at);
+
+CREATE UNIQUE INDEX letter_posted_once ON delivery.letter_event USING btree (outgoing_id) WHERE (kind = 'posted'::text);
+
+CREATE INDEX outgoing_done ON delivery.outgoing USING btree (made_at) WHERE is_done;
+
+CREATE INDEX outgoing_due ON delivery.outgoing USING btree (next_at) WHERE ((NOT is_done) AND (channel <> 'letter'::text));
+
+CREATE INDEX outgoing_letters ON delivery.outgoing USING btree (made_at) WHERE ((NOT is_done) AND (channel = 'letter'::text));
+
+CREATE INDEX outgoing_resident ON delivery.outgoing USING btree (resident_id, made_at);
+
 CREATE INDEX dispute_about ON disputes.dispute USING btree (about_kind, about_id);
 
 CREATE INDEX dispute_due ON disputes.dispute USING btree (due_at, id);
@@ -12809,6 +13747,18 @@ CREATE INDEX request_nonce_ends ON exchange.request_nonce USING btree (ends_at);
 
 CREATE INDEX address_failures_last ON identity.address_failures USING btree (last_at);
 
+CREATE UNIQUE INDEX address_primary_once ON identity.address USING btree (account_id, kind) WHERE is_primary;
+
+CREATE INDEX address_sending_account ON identity.address_sending USING btree (account_id, at);
+
+CREATE INDEX address_sending_at ON identity.address_sending USING btree (at);
+
+CREATE INDEX address_sending_hmac ON identity.address_sending USING btree (hmac, at);
+
+CREATE INDEX address_unproven ON identity.address USING btree (added_at) WHERE (verified_at IS NULL);
+
+CREATE UNIQUE INDEX address_verified_once ON identity.address USING btree (hmac) WHERE (verified_at IS NOT NULL);
+
 CREATE INDEX factor_account ON identity.factor USING btree (account_id) WHERE (account_id IS NOT NULL);
 
 CREATE UNIQUE INDEX factor_credential ON identity.factor USING btree (credential_id) WHERE ((credential_id IS NOT NULL) AND (removed_at IS NULL));
@@ -12823,6 +13773,10 @@ CREATE INDEX factor_pending ON identity.factor USING btree (created_at) WHERE (c
 
 CREATE INDEX factor_staff ON identity.factor USING btree (staff_id) WHERE (staff_id IS NOT NULL);
 
+CREATE INDEX letter_request_at ON identity.letter_request USING btree (at);
+
+CREATE INDEX letter_request_recent ON identity.letter_request USING btree (address_hmac, at);
+
 CREATE INDEX passkey_challenge_created ON identity.passkey_challenge USING btree (created_at);
 
 CREATE INDEX registration_attempt_at ON identity.registration_attempt USING btree (at);
@@ -12834,8 +13788,6 @@ CREATE INDEX sign_in_at ON identity.sign_in USING btree (password_at);
 CREATE INDEX sign_in_name_account ON identity.sign_in_name USING btree (account_id) WHERE (account_id IS NOT NULL);
 
 CREATE INDEX account_organisation ON ledger.account USING btree (organisation_id) WHERE (organisation_id IS NOT NULL);
-
-CREATE UNIQUE INDEX account_position ON ledger.account USING btree (organisation_id, currency) WHERE (kind = 'position'::text);
 
 CREATE UNIQUE INDEX account_wallet ON ledger.account USING btree (resident_id, currency) WHERE ((kind = 'wallet'::text) AND (closed_at IS NULL));
 
@@ -12852,6 +13804,12 @@ CREATE INDEX open_hold_account ON ledger.open_hold USING btree (account_id, expi
 CREATE INDEX open_hold_due ON ledger.open_hold USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 
 CREATE UNIQUE INDEX transfer_reversed_once ON ledger.transfer USING btree (reversal_of) WHERE ((reversal_of IS NOT NULL) AND (outcome = 'posted'::text));
+
+CREATE INDEX acting_mandate ON mandates.acting USING btree (mandate_id);
+
+CREATE INDEX mandate_helper ON mandates.mandate USING btree (helper_id, granted_at);
+
+CREATE INDEX mandate_resident ON mandates.mandate USING btree (resident_id, granted_at);
 
 CREATE INDEX message_resident ON messages.message USING btree (resident_id, sent_at DESC, id DESC);
 
@@ -12989,8 +13947,6 @@ CREATE TRIGGER entry_only_grows BEFORE UPDATE OR TRUNCATE ON access_log.entry FO
 
 CREATE TRIGGER erasure_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.erasure FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
-CREATE TRIGGER event_gets_leaf AFTER INSERT ON access_log.seal_event FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('seal', 'id');
-
 CREATE TRIGGER halt_end_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.halt_end FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER halt_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.halt FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
@@ -13002,14 +13958,6 @@ CREATE TRIGGER record_erased_on_authority BEFORE UPDATE ON access_log.record FOR
 CREATE TRIGGER record_keeps_hash BEFORE UPDATE ON access_log.record FOR EACH ROW WHEN ((new.salt IS NOT NULL)) EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER record_only_grows BEFORE DELETE OR UPDATE OF id, kind, source_id OR TRUNCATE ON access_log.record FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
-
-CREATE TRIGGER seal_event_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.seal_event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
-
-CREATE TRIGGER seal_four_eyes BEFORE INSERT ON access_log.seal_event FOR EACH ROW EXECUTE FUNCTION access_log.check_seal_event();
-
-CREATE TRIGGER seal_is_bounded BEFORE INSERT OR UPDATE ON access_log.seal FOR EACH ROW EXECUTE FUNCTION access_log.check_seal();
-
-CREATE TRIGGER seal_stays BEFORE DELETE OR TRUNCATE ON access_log.seal FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER tile_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.tile FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -13043,6 +13991,8 @@ CREATE TRIGGER description_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON cat
 
 CREATE TRIGGER event_gets_leaf AFTER INSERT ON consent.event FOR EACH ROW EXECUTE FUNCTION consent.queue_leaf();
 
+CREATE TRIGGER event_is_announced AFTER INSERT ON consent.event FOR EACH ROW WHEN ((new.kind = ANY (ARRAY['requested'::text, 'expired'::text, 'invalidated'::text]))) EXECUTE FUNCTION delivery.announce_sharing();
+
 CREATE TRIGGER event_is_chained BEFORE INSERT ON consent.event FOR EACH ROW EXECUTE FUNCTION consent.chain_event();
 
 CREATE TRIGGER event_notifies_recipient AFTER INSERT ON consent.event FOR EACH ROW EXECUTE FUNCTION exchange.notify_recipient();
@@ -13054,6 +14004,10 @@ CREATE TRIGGER policy_attributes_known BEFORE INSERT ON consent.policy FOR EACH 
 CREATE TRIGGER policy_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.policy FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER request_message_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.request_message FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER letter_event_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON delivery.letter_event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER news_falls_back AFTER UPDATE OF failed_at ON delivery.outgoing FOR EACH ROW WHEN (((new.failed_at IS NOT NULL) AND (old.failed_at IS NULL) AND (new.template = 'news'::text) AND (new.channel <> 'letter'::text))) EXECUTE FUNCTION delivery.fall_back();
 
 CREATE TRIGGER approval_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON disputes.approval FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -13085,14 +14039,6 @@ CREATE TRIGGER account_opens_empty BEFORE INSERT ON ledger.account FOR EACH ROW 
 
 CREATE TRIGGER account_stays BEFORE DELETE OR TRUNCATE ON ledger.account FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
-CREATE TRIGGER batch_follows BEFORE INSERT ON ledger.batch FOR EACH ROW EXECUTE FUNCTION ledger.check_batch();
-
-CREATE TRIGGER batch_gets_leaf AFTER INSERT ON ledger.batch FOR EACH ROW EXECUTE FUNCTION ledger.queue_batch_leaf();
-
-CREATE TRIGGER batch_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.batch FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
-
-CREATE TRIGGER conversion_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.conversion FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
-
 CREATE TRIGGER entry_matches_transfer AFTER INSERT ON ledger.entry REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_entries();
 
 CREATE TRIGGER entry_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.entry FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
@@ -13113,7 +14059,11 @@ CREATE TRIGGER transfer_balanced AFTER INSERT ON ledger.transfer REFERENCING NEW
 
 CREATE TRIGGER transfer_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.transfer FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
-CREATE TRIGGER transfer_waits_for_batch AFTER INSERT ON ledger.transfer REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION ledger.queue_transfers();
+CREATE TRIGGER event_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON mandates.event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER mandate_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON mandates.mandate FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER message_is_announced AFTER INSERT ON messages.message FOR EACH ROW WHEN ((new.kind <> 'welcome'::text)) EXECUTE FUNCTION delivery.announce_message();
 
 CREATE TRIGGER message_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON messages.message FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -13137,6 +14087,8 @@ CREATE TRIGGER bank_item_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payme
 
 CREATE TRIGGER bank_movement_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_movement FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER bank_payout_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_payout FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE TRIGGER bank_report_decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_report_decision FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER bank_report_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_report FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
@@ -13148,6 +14100,8 @@ CREATE TRIGGER bank_return_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON pay
 CREATE TRIGGER bank_sighting_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_sighting FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE CONSTRAINT TRIGGER bill_equals_lines AFTER INSERT ON payments.bill DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments.check_bill();
+
+CREATE TRIGGER bill_is_announced AFTER INSERT ON payments.bill FOR EACH ROW EXECUTE FUNCTION delivery.announce_bill();
 
 CREATE CONSTRAINT TRIGGER bill_line_equals_bill AFTER INSERT ON payments.bill_line DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments.check_bill();
 
@@ -13164,6 +14118,8 @@ CREATE CONSTRAINT TRIGGER movement_equals_items AFTER INSERT ON payments.bank_mo
 CREATE TRIGGER payment_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.payment FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER payment_within_bill AFTER INSERT ON payments.payment FOR EACH ROW EXECUTE FUNCTION payments.check_payment();
+
+CREATE TRIGGER payout_within_item AFTER INSERT ON payments.bank_payout FOR EACH ROW EXECUTE FUNCTION payments.check_item();
 
 CREATE TRIGGER reminder_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.reminder FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -13254,26 +14210,11 @@ ALTER TABLE ONLY access_log.batch
 ALTER TABLE ONLY access_log.cosignature
     ADD CONSTRAINT cosignature_tree_size_fkey FOREIGN KEY (tree_size) REFERENCES access_log.checkpoint(tree_size);
 
-ALTER TABLE ONLY access_log.entry
-    ADD CONSTRAINT entry_seal_id_fkey FOREIGN KEY (seal_id) REFERENCES access_log.seal(id);
-
 ALTER TABLE ONLY access_log.halt_end
     ADD CONSTRAINT halt_end_halt_id_fkey FOREIGN KEY (halt_id) REFERENCES access_log.halt(id);
 
 ALTER TABLE ONLY access_log.record_queue
     ADD CONSTRAINT record_queue_record_id_fkey FOREIGN KEY (record_id) REFERENCES access_log.record(id);
-
-ALTER TABLE ONLY access_log.seal
-    ADD CONSTRAINT seal_activity_id_fkey FOREIGN KEY (activity_id) REFERENCES consent.processing_activity(id);
-
-ALTER TABLE ONLY access_log.seal_event
-    ADD CONSTRAINT seal_event_seal_id_fkey FOREIGN KEY (seal_id) REFERENCES access_log.seal(id);
-
-ALTER TABLE ONLY access_log.seal_event
-    ADD CONSTRAINT seal_event_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
-
-ALTER TABLE ONLY access_log.seal
-    ADD CONSTRAINT seal_subject_id_fkey FOREIGN KEY (subject_id) REFERENCES register.resident(id);
 
 ALTER TABLE ONLY benefits.decision
     ADD CONSTRAINT decision_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES identity.staff(id);
@@ -13392,6 +14333,18 @@ ALTER TABLE ONLY consent.state
 ALTER TABLE ONLY consent.state
     ADD CONSTRAINT state_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
+ALTER TABLE ONLY delivery.letter_event
+    ADD CONSTRAINT letter_event_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY delivery.letter_fallback
+    ADD CONSTRAINT letter_fallback_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY delivery.outgoing
+    ADD CONSTRAINT outgoing_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY delivery.preference
+    ADD CONSTRAINT preference_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
 ALTER TABLE ONLY disputes.approval
     ADD CONSTRAINT approval_approved_by_fkey FOREIGN KEY (approved_by) REFERENCES identity.staff(id);
 
@@ -13467,6 +14420,15 @@ ALTER TABLE ONLY exchange.webhook
 ALTER TABLE ONLY identity.account
     ADD CONSTRAINT account_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
+ALTER TABLE ONLY identity.address
+    ADD CONSTRAINT address_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY identity.address_code
+    ADD CONSTRAINT address_code_address_id_fkey FOREIGN KEY (address_id) REFERENCES identity.address(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY identity.address
+    ADD CONSTRAINT address_holder_id_fkey FOREIGN KEY (holder_id) REFERENCES register.resident(id);
+
 ALTER TABLE ONLY identity.evidence
     ADD CONSTRAINT evidence_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
 
@@ -13484,6 +14446,9 @@ ALTER TABLE ONLY identity.factor_code
 
 ALTER TABLE ONLY identity.factor
     ADD CONSTRAINT factor_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY identity.letter_code
+    ADD CONSTRAINT letter_code_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
 
 ALTER TABLE ONLY identity.sign_in
     ADD CONSTRAINT sign_in_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
@@ -13506,20 +14471,29 @@ ALTER TABLE ONLY ledger.account
 ALTER TABLE ONLY ledger.account
     ADD CONSTRAINT account_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
-ALTER TABLE ONLY ledger.conversion
-    ADD CONSTRAINT conversion_bought_position_fkey FOREIGN KEY (bought_position) REFERENCES ledger.account(id);
-
-ALTER TABLE ONLY ledger.conversion
-    ADD CONSTRAINT conversion_from_account_fkey FOREIGN KEY (from_account) REFERENCES ledger.account(id);
-
-ALTER TABLE ONLY ledger.conversion
-    ADD CONSTRAINT conversion_sold_position_fkey FOREIGN KEY (sold_position) REFERENCES ledger.account(id);
-
-ALTER TABLE ONLY ledger.conversion
-    ADD CONSTRAINT conversion_to_account_fkey FOREIGN KEY (to_account) REFERENCES ledger.account(id);
-
 ALTER TABLE ONLY ledger.period_close
     ADD CONSTRAINT period_close_closed_by_fkey FOREIGN KEY (closed_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY mandates.acting
+    ADD CONSTRAINT acting_mandate_id_fkey FOREIGN KEY (mandate_id) REFERENCES mandates.mandate(id);
+
+ALTER TABLE ONLY mandates.acting
+    ADD CONSTRAINT acting_session_hash_fkey FOREIGN KEY (session_hash) REFERENCES web.credential(hash) ON UPDATE CASCADE ON DELETE CASCADE;
+
+ALTER TABLE ONLY mandates.event
+    ADD CONSTRAINT event_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY mandates.event
+    ADD CONSTRAINT event_mandate_id_fkey FOREIGN KEY (mandate_id) REFERENCES mandates.mandate(id);
+
+ALTER TABLE ONLY mandates.mandate
+    ADD CONSTRAINT mandate_granted_by_fkey FOREIGN KEY (granted_by) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY mandates.mandate
+    ADD CONSTRAINT mandate_helper_id_fkey FOREIGN KEY (helper_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY mandates.mandate
+    ADD CONSTRAINT mandate_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
 ALTER TABLE ONLY messages.message
     ADD CONSTRAINT message_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
@@ -13626,6 +14600,18 @@ ALTER TABLE ONLY payments.bank_movement
 ALTER TABLE ONLY payments.bank_movement
     ADD CONSTRAINT bank_movement_report_id_position_fkey FOREIGN KEY (report_id, "position") REFERENCES payments.bank_entry(report_id, "position");
 
+ALTER TABLE ONLY payments.bank_payout
+    ADD CONSTRAINT bank_payout_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES payouts.batch(id);
+
+ALTER TABLE ONLY payments.bank_payout
+    ADD CONSTRAINT bank_payout_counted_by_fkey FOREIGN KEY (counted_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payments.bank_payout
+    ADD CONSTRAINT bank_payout_instruction_id_fkey FOREIGN KEY (instruction_id) REFERENCES payouts.instruction(id);
+
+ALTER TABLE ONLY payments.bank_payout
+    ADD CONSTRAINT bank_payout_item_id_fkey FOREIGN KEY (item_id) REFERENCES payments.bank_item(id);
+
 ALTER TABLE ONLY payments.bank_report
     ADD CONSTRAINT bank_report_account_id_fkey FOREIGN KEY (account_id) REFERENCES payments.bank_account(id);
 
@@ -13675,6 +14661,9 @@ ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_currency FOREIGN KEY (bill_id, currency) REFERENCES payments.bill(id, currency);
 
 ALTER TABLE ONLY payments.payment
+    ADD CONSTRAINT payment_mandate_id_fkey FOREIGN KEY (mandate_id) REFERENCES mandates.mandate(id);
+
+ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_transfer_id_fkey FOREIGN KEY (transfer_id) REFERENCES ledger.transfer(id);
 
 ALTER TABLE ONLY payments.reminder
@@ -13712,6 +14701,9 @@ ALTER TABLE ONLY payments.waiver_decision
 
 ALTER TABLE ONLY payments.waiver
     ADD CONSTRAINT waiver_proposed_by_fkey FOREIGN KEY (proposed_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payouts.batch
+    ADD CONSTRAINT batch_clearing_fkey FOREIGN KEY (clearing) REFERENCES ledger.account(id);
 
 ALTER TABLE ONLY payouts.batch
     ADD CONSTRAINT batch_currency_fkey FOREIGN KEY (currency) REFERENCES payouts.channel(currency);
@@ -13888,6 +14880,9 @@ GRANT USAGE ON SCHEMA consent TO stoa_app;
 GRANT USAGE ON SCHEMA consent TO stoa_auditor;
 GRANT USAGE ON SCHEMA consent TO stoa_door;
 
+GRANT USAGE ON SCHEMA delivery TO stoa_app;
+GRANT USAGE ON SCHEMA delivery TO stoa_door;
+
 GRANT USAGE ON SCHEMA disputes TO stoa_app;
 GRANT USAGE ON SCHEMA disputes TO stoa_auditor;
 GRANT USAGE ON SCHEMA disputes TO stoa_door;
@@ -13902,6 +14897,9 @@ GRANT USAGE ON SCHEMA identity TO stoa_door;
 GRANT USAGE ON SCHEMA ledger TO stoa_app;
 GRANT USAGE ON SCHEMA ledger TO stoa_auditor;
 GRANT USAGE ON SCHEMA ledger TO stoa_door;
+
+GRANT USAGE ON SCHEMA mandates TO stoa_app;
+GRANT USAGE ON SCHEMA mandates TO stoa_door;
 
 GRANT USAGE ON SCHEMA messages TO stoa_app;
 GRANT USAGE ON SCHEMA messages TO stoa_door;
@@ -13949,9 +14947,6 @@ GRANT SELECT,INSERT ON TABLE access_log.entry TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.leaf TO stoa_auditor;
 GRANT SELECT,INSERT ON TABLE access_log.leaf TO stoa_door;
-
-GRANT SELECT,INSERT,UPDATE ON TABLE access_log.seal TO stoa_door;
-GRANT SELECT ON TABLE access_log.seal TO stoa_auditor;
 
 GRANT SELECT,INSERT ON TABLE casework.break_glass TO stoa_door;
 
@@ -14004,15 +14999,8 @@ REVOKE ALL ON FUNCTION access_log.check_finding() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION access_log.check_moment() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION access_log.check_seal() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION access_log.check_seal_event() FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) TO stoa_app;
-
-REVOKE ALL ON FUNCTION access_log.delayable_activities() FROM PUBLIC;
-GRANT ALL ON FUNCTION access_log.delayable_activities() TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.end_halt(authority text) FROM PUBLIC;
 
@@ -14035,9 +15023,6 @@ REVOKE ALL ON FUNCTION access_log.given_to(credential bytea, organisation text) 
 GRANT ALL ON FUNCTION access_log.given_to(credential bytea, organisation text) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.has_looked(auditor uuid, subjects uuid[], reason text, reference text) FROM PUBLIC;
-
-GRANT SELECT,INSERT ON TABLE access_log.seal_event TO stoa_door;
-GRANT SELECT ON TABLE access_log.seal_event TO stoa_auditor;
 
 GRANT SELECT,INSERT ON TABLE benefits.decision TO stoa_door;
 GRANT SELECT ON TABLE benefits.decision TO stoa_auditor;
@@ -14092,26 +15077,10 @@ REVOKE ALL ON FUNCTION access_log.refuse_while_halted() FROM PUBLIC;
 REVOKE ALL ON FUNCTION access_log.release(entry_ids uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.release(entry_ids uuid[]) TO stoa_app;
 
-REVOKE ALL ON FUNCTION access_log.review_seal(credential bytea, seal uuid, review_at timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION access_log.review_seal(credential bytea, seal uuid, review_at timestamp with time zone) TO stoa_app;
-
 REVOKE ALL ON FUNCTION access_log.role_of(staff_id uuid) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION access_log.seal_figures(zone text) FROM PUBLIC;
-GRANT ALL ON FUNCTION access_log.seal_figures(zone text) TO stoa_app;
-
-REVOKE ALL ON FUNCTION access_log.seal_length_max() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION access_log.seal_review_max() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION access_log.seals_in_force(credential bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION access_log.seals_in_force(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.sequence(entries_max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.sequence(entries_max integer) TO stoa_app;
-
-REVOKE ALL ON FUNCTION access_log.set_seal(credential bytea, entry uuid, national_number_hmac bytea, organisation text, purpose text, authority text, ground text, review_at timestamp with time zone, maximum_at timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION access_log.set_seal(credential bytea, entry uuid, national_number_hmac bytea, organisation text, purpose text, authority text, ground text, review_at timestamp with time zone, maximum_at timestamp with time zone) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.stop(witness text, witness_size bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.stop(witness text, witness_size bigint) TO stoa_app;
@@ -14293,6 +15262,52 @@ GRANT ALL ON FUNCTION consent.way_to_agree(credential bytea) TO stoa_app;
 REVOKE ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION delivery.announce(resident uuid, theme text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION delivery.announce_bill() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION delivery.announce_message() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION delivery.announce_sharing() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION delivery.attempts_max() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION delivery.choose(credential bytea, themes text[], channels text[], wants_letter boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION delivery.choose(credential bytea, themes text[], channels text[], wants_letter boolean) TO stoa_app;
+
+REVOKE ALL ON FUNCTION delivery.fall_back() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION delivery.give_up(outgoing uuid, outcome text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION delivery.note(outgoing uuid, attempt smallint, result text, outcome text) FROM PUBLIC;
+GRANT ALL ON FUNCTION delivery.note(outgoing uuid, attempt smallint, result text, outcome text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION delivery.own_preferences(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION delivery.own_preferences(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION delivery.post_letter(credential bytea, letter uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION delivery.post_letter(credential bytea, letter uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION delivery.print_letter(credential bytea, letter uuid, entry uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION delivery.print_letter(credential bytea, letter uuid, entry uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION delivery.put(outgoing uuid, resident uuid, channel text, template text, language text, sealed_recipient bytea, sealed_parameters bytea, expires_at timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION delivery.put_news_letter(account uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION delivery.remove_done() FROM PUBLIC;
+GRANT ALL ON FUNCTION delivery.remove_done() TO stoa_app;
+
+REVOKE ALL ON FUNCTION delivery.retry_delay(attempt integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION delivery.take(messages_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION delivery.take(messages_max integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION delivery.theme_of(message_kind text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION delivery.waiting_letters(credential bytea, letter uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION delivery.waiting_letters(credential bytea, letter uuid) TO stoa_app;
+
 REVOKE ALL ON FUNCTION disputes.add(message uuid, dispute uuid, author uuid, sealed_words bytea) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION disputes.approve_refund(credential bytea, decision uuid, transfer uuid, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT reference text, OUT language text) FROM PUBLIC;
@@ -14401,11 +15416,31 @@ GRANT ALL ON FUNCTION exchange.use_nonce(credential bytea, nonce_sha256 bytea, e
 REVOKE ALL ON FUNCTION exchange.volume_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.volume_of(credential bytea) TO stoa_app;
 
+REVOKE ALL ON FUNCTION identity.account_of(credential bytea) FROM PUBLIC;
+
+GRANT SELECT,INSERT,DELETE ON TABLE identity.sign_in_name TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.resident TO stoa_door;
+
+REVOKE ALL ON FUNCTION identity.account_with_letters(name_hmac bytea) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.add_address(credential bytea, address uuid, kind text, hmac bytea, holder uuid, sealed_value bytea, code_hmac bytea, outgoing uuid, sealed_code bytea, language text, OUT outcome text, OUT address_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.add_address(credential bytea, address uuid, kind text, hmac bytea, holder uuid, sealed_value bytea, code_hmac bytea, outgoing uuid, sealed_code bytea, language text, OUT outcome text, OUT address_id uuid) TO stoa_app;
+
 REVOKE ALL ON FUNCTION identity.add_passkey(credential bytea, challenge_hash bytea, factor_id uuid, credential_id bytea, public_key bytea, sign_count bigint, new_hash bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.add_passkey(credential bytea, challenge_hash bytea, factor_id uuid, credential_id bytea, public_key bytea, sign_count bigint, new_hash bytea) TO stoa_app;
 
+REVOKE ALL ON FUNCTION identity.address_code_life() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.address_codes_per_hour() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.addresses_max() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.begin_letter_code(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.begin_letter_code(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.begin_new_passkey(credential bytea, challenge_hash bytea, OUT outcome text, OUT owner bytea, OUT ids bytea[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.begin_new_passkey(credential bytea, challenge_hash bytea, OUT outcome text, OUT owner bytea, OUT ids bytea[]) TO stoa_app;
@@ -14419,6 +15454,9 @@ GRANT ALL ON FUNCTION identity.begin_password_check(credential bytea, address_hm
 REVOKE ALL ON FUNCTION identity.begin_recovery(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.begin_recovery(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) TO stoa_app;
 
+REVOKE ALL ON FUNCTION identity.begin_recovery_letter(name_hmac bytea, address_hmac bytea, OUT is_counted boolean, OUT holder_id uuid, OUT key_id text, OUT wrapped_key bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.begin_recovery_letter(name_hmac bytea, address_hmac bytea, OUT is_counted boolean, OUT holder_id uuid, OUT key_id text, OUT wrapped_key bytea) TO stoa_app;
+
 REVOKE ALL ON FUNCTION identity.begin_registration(address_hmac bytea, attempts_max integer, window_minutes integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.begin_registration(address_hmac bytea, attempts_max integer, window_minutes integer) TO stoa_app;
 
@@ -14427,6 +15465,9 @@ GRANT ALL ON FUNCTION identity.begin_sign_in(name_hmac bytea, address_hmac bytea
 
 REVOKE ALL ON FUNCTION identity.begin_totp(credential bytea, factor_id uuid, sealed_secret bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.begin_totp(credential bytea, factor_id uuid, sealed_secret bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.cancel_letter(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.cancel_letter(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) TO stoa_app;
@@ -14472,31 +15513,60 @@ GRANT ALL ON FUNCTION identity.find_passkey(credential_id bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.forgive(subject bytea, factor text, address_hmac bytea) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION identity.keep_contact(account uuid, kind text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.letter_code_life() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.letter_code_rest() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.letter_pause() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.letter_requests_max() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION identity.lock_factors(account_id uuid, staff_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) TO stoa_app;
 
+REVOKE ALL ON FUNCTION identity.open_first_session(account_id uuid, password_hash text, token_hash bytea, is_shared boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.open_first_session(account_id uuid, password_hash text, token_hash bytea, is_shared boolean) TO stoa_app;
+
 REVOKE ALL ON FUNCTION identity.open_session(token_hash bytea, account_id uuid, staff_id uuid, first_factor text, authenticated_at timestamp with time zone, second_factor text, is_shared boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.own_addresses(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.own_addresses(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.own_key(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.own_key(credential bytea) TO stoa_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.letter_code TO stoa_door;
+
+REVOKE ALL ON FUNCTION identity.pending_letter(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.pending_letter(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.pending_totp(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.pending_totp(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.prefer_address(credential bytea, address uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.prefer_address(credential bytea, address uuid) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.raise_assurance(credential bytea, second_factor text, new_hash bytea) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION identity.recover(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.recover(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) TO stoa_app;
 
-GRANT SELECT,INSERT ON TABLE identity.sign_in_name TO stoa_door;
+REVOKE ALL ON FUNCTION identity.recover_by_letter(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.recover_by_letter(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) TO stoa_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.data_key TO stoa_door;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.resident TO stoa_door;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.sealed_attribute TO stoa_door;
 
 REVOKE ALL ON FUNCTION identity.register_account(account_id uuid, resident_id uuid, public_code text, password_hash text, language text, name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.register_account(account_id uuid, resident_id uuid, public_code text, password_hash text, language text, name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.remove_address(credential bytea, address uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.remove_address(credential bytea, address uuid) TO stoa_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.address_failures TO stoa_door;
 
@@ -14513,8 +15583,19 @@ GRANT SELECT,INSERT,DELETE ON TABLE identity.passkey_challenge TO stoa_door;
 REVOKE ALL ON FUNCTION identity.remove_old_challenges() FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.remove_old_challenges() TO stoa_app;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.letter_request TO stoa_door;
+
+REVOKE ALL ON FUNCTION identity.remove_old_letters() FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.remove_old_letters() TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.remove_unproven() FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.remove_unproven() TO stoa_app;
+
 REVOKE ALL ON FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.send_recovery_letter(name_hmac bytea, letter uuid, salt bytea, code_hash bytea, sealed_parameters bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.send_recovery_letter(name_hmac bytea, letter uuid, salt bytea, code_hash bytea, sealed_parameters bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.sessions_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.sessions_of(credential bytea) TO stoa_app;
@@ -14527,8 +15608,7 @@ GRANT ALL ON FUNCTION identity.sign_out(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.take_challenge(challenge_hash bytea, holder bytea, is_for_new boolean) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION identity.taken_names(name_hmacs bytea[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.taken_names(name_hmacs bytea[]) TO stoa_app;
+REVOKE ALL ON FUNCTION identity.tell_addresses(account uuid, template text, but_not uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION identity.tell_of_factor(account_id uuid, message text) FROM PUBLIC;
 
@@ -14541,6 +15621,9 @@ GRANT ALL ON FUNCTION identity.use_passkey(challenge_hash bytea, credential byte
 REVOKE ALL ON FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) TO stoa_app;
 
+REVOKE ALL ON FUNCTION identity.verify_address(credential bytea, address uuid, code_hmac bytea, OUT outcome text, OUT tries_left integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.verify_address(credential bytea, address uuid, code_hmac bytea, OUT outcome text, OUT tries_left integer) TO stoa_app;
+
 REVOKE ALL ON FUNCTION identity.wait_minutes(failures integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.amount_max() FROM PUBLIC;
@@ -14550,29 +15633,7 @@ GRANT ALL ON FUNCTION ledger.amount_max() TO stoa_door;
 
 REVOKE ALL ON FUNCTION ledger.balance_before(account uuid, at timestamp with time zone) FROM PUBLIC;
 
-GRANT SELECT ON TABLE access_log.record TO stoa_auditor;
-GRANT SELECT,INSERT ON TABLE access_log.record TO stoa_door;
-
-GRANT SELECT,INSERT ON TABLE ledger.batch TO stoa_door;
-GRANT SELECT ON TABLE ledger.batch TO stoa_auditor;
-
-GRANT SELECT,INSERT,DELETE ON TABLE ledger.batch_queue TO stoa_door;
-GRANT SELECT ON TABLE ledger.batch_queue TO stoa_auditor;
-
-GRANT SELECT,INSERT ON TABLE ledger.transfer TO stoa_door;
-GRANT SELECT ON TABLE ledger.transfer TO stoa_auditor;
-
-REVOKE ALL ON FUNCTION ledger.batch_findings(count_max integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION ledger.batch_findings(count_max integer) TO stoa_auditor;
-
-REVOKE ALL ON FUNCTION ledger.canonical(t ledger.transfer) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION ledger.chain_transfers(transfers_max integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION ledger.chain_transfers(transfers_max integer) TO stoa_app;
-
 REVOKE ALL ON FUNCTION ledger.check_accounts() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION ledger.check_batch() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.check_entries() FROM PUBLIC;
 
@@ -14597,26 +15658,6 @@ REVOKE ALL ON FUNCTION ledger.closed_until() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.closing_lock() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION ledger.minor_digits(currency text) FROM PUBLIC;
-GRANT ALL ON FUNCTION ledger.minor_digits(currency text) TO stoa_door;
-
-REVOKE ALL ON FUNCTION ledger.converted(amount bigint, currency text, to_currency text, rate numeric) FROM PUBLIC;
-GRANT ALL ON FUNCTION ledger.converted(amount bigint, currency text, to_currency text, rate numeric) TO stoa_door;
-
-GRANT SELECT,INSERT,UPDATE ON TABLE ledger.account TO stoa_door;
-GRANT SELECT ON TABLE ledger.account TO stoa_auditor;
-
-GRANT SELECT,INSERT ON TABLE ledger.conversion TO stoa_door;
-GRANT SELECT ON TABLE ledger.conversion TO stoa_auditor;
-
-GRANT SELECT ON TABLE ledger.conversion_leg TO stoa_auditor;
-
-REVOKE ALL ON FUNCTION ledger.conversion_findings(count_max integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION ledger.conversion_findings(count_max integer) TO stoa_auditor;
-
-REVOKE ALL ON FUNCTION ledger.convert(credential bytea, id uuid, bought_id uuid, from_account uuid, to_account uuid, sold_amount bigint, sold_currency text, bought_amount bigint, bought_currency text, rate numeric, reference text) FROM PUBLIC;
-GRANT ALL ON FUNCTION ledger.convert(credential bytea, id uuid, bought_id uuid, from_account uuid, to_account uuid, sold_amount bigint, sold_currency text, bought_amount bigint, bought_currency text, rate numeric, reference text) TO stoa_app;
-
 REVOKE ALL ON FUNCTION ledger.entries_before(account uuid, at timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.entries_of(credential bytea, currency text, before_number bigint, page_size integer) FROM PUBLIC;
@@ -14636,8 +15677,6 @@ REVOKE ALL ON FUNCTION ledger.held_now(account uuid, held bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.holder(credential bytea, scopes text[]) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION ledger.is_conversion_leg(transfer uuid) FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.judge_in_order(INOUT verdicts text[], INOUT fields text[], leaders integer[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], OUT reserves bigint[], OUT stay_open boolean[]) FROM PUBLIC;
@@ -14646,8 +15685,6 @@ REVOKE ALL ON FUNCTION ledger.open_account(id uuid, kind text, currency text, re
 
 REVOKE ALL ON FUNCTION ledger.open_organisation_account(credential bytea, id uuid, currency text) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.open_organisation_account(credential bytea, id uuid, currency text) TO stoa_app;
-
-REVOKE ALL ON FUNCTION ledger.open_position(organisation text, currency text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.open_wallet(resident uuid, currency text) FROM PUBLIC;
 
@@ -14663,16 +15700,14 @@ GRANT ALL ON FUNCTION ledger.organisation_entries(credential bytea, id uuid, bef
 REVOKE ALL ON FUNCTION ledger.organisation_statement(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone, after_at timestamp with time zone, after_number bigint, page_size integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.organisation_statement(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone, after_at timestamp with time zone, after_number bigint, page_size integer) TO stoa_app;
 
+REVOKE ALL ON FUNCTION ledger.payer(credential bytea, scopes text[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) TO stoa_app;
 
 REVOKE ALL ON FUNCTION ledger.post_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.poster(credential bytea) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION ledger.queue_batch_leaf() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION ledger.queue_transfers() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.release_expired(accounts uuid[], count_max integer) FROM PUBLIC;
 
@@ -14694,6 +15729,57 @@ REVOKE ALL ON FUNCTION ledger.wallets_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.wallets_of(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION ledger.write_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[], verdicts text[], leaders integer[], reserves bigint[], stay_open boolean[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION mandates.act(credential bytea, mandate uuid, own_hash bytea, acting_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.act(credential bytea, mandate uuid, own_hash bytea, acting_hash bytea) TO stoa_app;
+
+GRANT SELECT,INSERT ON TABLE mandates.event TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE mandates.mandate TO stoa_door;
+
+GRANT UPDATE(id) ON TABLE mandates.mandate TO stoa_door;
+
+REVOKE ALL ON FUNCTION mandates.state(m mandates.mandate) FROM PUBLIC;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE mandates.acting TO stoa_door;
+
+REVOKE ALL ON FUNCTION mandates.acting_as(credential bytea) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION mandates.decide(credential bytea, mandate uuid, kind text) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.decide(credential bytea, mandate uuid, kind text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION mandates.grant_mandate(credential bytea, mandate uuid, code text, themes text[], until timestamp with time zone, sealed_helper_name bytea, sealed_resident_name bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.grant_mandate(credential bytea, mandate uuid, code text, themes text[], until timestamp with time zone, sealed_helper_name bytea, sealed_resident_name bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION mandates.helper_behind(code text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION mandates.helper_key(credential bytea, code text) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.helper_key(credential bytea, code text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION mandates.log(entry_id uuid, subject uuid, account uuid, operation text, purpose text, reference text, refusal text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION mandates.log_view(credential bytea, entry_id uuid, theme text) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.log_view(credential bytea, entry_id uuid, theme text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION mandates.mandates_of(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.mandates_of(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION mandates.open_max() FROM PUBLIC;
+
+GRANT SELECT,INSERT ON TABLE access_log.own_view TO stoa_door;
+
+REVOKE ALL ON FUNCTION mandates.person(credential bytea, theme text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION mandates.represented(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.represented(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION mandates.stop_acting(credential bytea, new_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.stop_acting(credential bytea, new_hash bytea) TO stoa_app;
+
+GRANT INSERT ON TABLE messages.message TO stoa_app;
+GRANT SELECT,INSERT ON TABLE messages.message TO stoa_door;
+
+REVOKE ALL ON FUNCTION mandates.tell(resident uuid, kind text, reference text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION messages.messages_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION messages.messages_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
@@ -14782,6 +15868,24 @@ GRANT ALL ON FUNCTION openid.take_logouts(notices_max integer) TO stoa_app;
 
 REVOKE ALL ON FUNCTION openid.tell_logout(sign_in uuid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION payments.remainder_97(characters text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.remainder_97(characters text) TO stoa_door;
+
+REVOKE ALL ON FUNCTION payments.is_creditor_reference(reference text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.is_creditor_reference(reference text) TO stoa_door;
+
+REVOKE ALL ON FUNCTION payments.next_creditor_reference() FROM PUBLIC;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE ledger.account TO stoa_door;
+GRANT SELECT ON TABLE ledger.account TO stoa_auditor;
+
+GRANT SELECT ON TABLE payments.bill TO stoa_door;
+GRANT SELECT ON TABLE payments.bill TO stoa_auditor;
+
+GRANT UPDATE(id) ON TABLE payments.bill TO stoa_door;
+
+REVOKE ALL ON FUNCTION payments.accounts_of_allocations(allocations jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payments.approve_till(credential bytea, till uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.approve_till(credential bytea, till uuid) TO stoa_app;
 
@@ -14860,12 +15964,6 @@ REVOKE ALL ON FUNCTION payments.follow_return_decision() FROM PUBLIC;
 REVOKE ALL ON FUNCTION payments.import_bank_file(credential bytea, sha256 bytea, file jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.import_bank_file(credential bytea, sha256 bytea, file jsonb) TO stoa_app;
 
-REVOKE ALL ON FUNCTION payments.remainder_97(characters text) FROM PUBLIC;
-GRANT ALL ON FUNCTION payments.remainder_97(characters text) TO stoa_door;
-
-REVOKE ALL ON FUNCTION payments.is_creditor_reference(reference text) FROM PUBLIC;
-GRANT ALL ON FUNCTION payments.is_creditor_reference(reference text) TO stoa_door;
-
 REVOKE ALL ON FUNCTION payments.issue_bill(id uuid, resident uuid, kind text, reference text, title jsonb, currency text, issued_on date, due_on date, pays_into uuid, line_descriptions jsonb[], line_amounts bigint[]) FROM PUBLIC;
 
 GRANT SELECT,INSERT ON TABLE payments.bank_allocation TO stoa_door;
@@ -14875,6 +15973,9 @@ GRANT SELECT,INSERT ON TABLE payments.bank_item TO stoa_door;
 GRANT SELECT ON TABLE payments.bank_item TO stoa_auditor;
 
 GRANT UPDATE(id) ON TABLE payments.bank_item TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE payments.bank_payout TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_payout TO stoa_auditor;
 
 GRANT SELECT,INSERT ON TABLE payments.bank_return TO stoa_door;
 GRANT SELECT ON TABLE payments.bank_return TO stoa_auditor;
@@ -14894,18 +15995,11 @@ REVOKE ALL ON FUNCTION payments.may_be(movement uuid, content bytea, bank_refere
 
 REVOKE ALL ON FUNCTION payments.move_cash(transfer uuid, debit uuid, credit uuid, amount bigint, currency text, reference text, staff uuid) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION payments.next_creditor_reference() FROM PUBLIC;
-
 GRANT SELECT,INSERT ON TABLE payments.bank_entry TO stoa_door;
 GRANT SELECT ON TABLE payments.bank_entry TO stoa_auditor;
 
 GRANT SELECT,INSERT ON TABLE payments.bank_movement TO stoa_door;
 GRANT SELECT ON TABLE payments.bank_movement TO stoa_auditor;
-
-GRANT SELECT ON TABLE payments.bill TO stoa_door;
-GRANT SELECT ON TABLE payments.bill TO stoa_auditor;
-
-GRANT UPDATE(id) ON TABLE payments.bill TO stoa_door;
 
 REVOKE ALL ON FUNCTION payments.named_bills(movements uuid[]) FROM PUBLIC;
 
@@ -14974,11 +16068,15 @@ REVOKE ALL ON FUNCTION payouts.apply_report(officer uuid, id uuid, sha256 bytea,
 REVOKE ALL ON FUNCTION payouts.approve(credential bytea, batch uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.approve(credential bytea, batch uuid) TO stoa_app;
 
+REVOKE ALL ON FUNCTION payouts.awaits(item uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payouts.batch_max() FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.batch_max() TO stoa_door;
 
 REVOKE ALL ON FUNCTION payouts.batches_for(credential bytea, batch uuid, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.batches_for(credential bytea, batch uuid, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.charges_account(currency text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payouts.check_batch() FROM PUBLIC;
 
@@ -14990,20 +16088,31 @@ REVOKE ALL ON FUNCTION payouts.cooling_time() FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.cooling_time() TO stoa_app;
 GRANT ALL ON FUNCTION payouts.cooling_time() TO stoa_door;
 
+REVOKE ALL ON FUNCTION payouts.count_return(credential bytea, item uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.count_return(credential bytea, item uuid) TO stoa_app;
+
 REVOKE ALL ON FUNCTION payouts.destination_for(resident uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payouts.end_account(credential bytea, destination uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.end_account(credential bytea, destination uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.ending_lock() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payouts.files_to_write(reference text) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.files_to_write(reference text) TO stoa_app;
 
 REVOKE ALL ON FUNCTION payouts.fold_events() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION payouts.follow_bank(report uuid, movements uuid[], officer uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payouts.give_account(credential bytea, id uuid, sealed_account bytea, OUT outcome text, OUT usable_from timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.give_account(credential bytea, id uuid, sealed_account bytea, OUT outcome text, OUT usable_from timestamp with time zone) TO stoa_app;
 
+REVOKE ALL ON FUNCTION payouts.has_left(instruction uuid, batch uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payouts.instruct(id uuid, kind text, pays uuid, issue integer, resident uuid, source uuid, currency text, amount bigint, actor_kind text, actor_id text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payouts.is_back(state text, says_so boolean, has_left boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payouts.is_sepa_text(t text, characters_max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.is_sepa_text(t text, characters_max integer) TO stoa_door;
@@ -15014,6 +16123,10 @@ GRANT ALL ON FUNCTION payouts.issue_again(credential bytea, id uuid, payout uuid
 
 REVOKE ALL ON FUNCTION payouts.law() FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.law() TO stoa_door;
+
+REVOKE ALL ON FUNCTION payouts.lock_accounts(accounts uuid[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payouts.lock_told(movements uuid[], accounts uuid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payouts.log_reading(credential bytea, batch uuid, after_position integer, entry_ids uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.log_reading(credential bytea, batch uuid, after_position integer, entry_ids uuid[]) TO stoa_app;
@@ -15036,18 +16149,26 @@ GRANT ALL ON FUNCTION payouts.plan(credential bytea) TO stoa_app;
 REVOKE ALL ON FUNCTION payouts.prepare(credential bytea, batch uuid, currency text, execute_on date, OUT outcome text, OUT count integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.prepare(credential bytea, batch uuid, currency text, execute_on date, OUT outcome text, OUT count integer) TO stoa_app;
 
+REVOKE ALL ON FUNCTION payouts.reference_of(instruction uuid, batch uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payouts.refuse(credential bytea, batch uuid, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.refuse(credential bytea, batch uuid, reason text) TO stoa_app;
 
 REVOKE ALL ON FUNCTION payouts.set_channel(currency text, debtor_name text, debtor_iban text, debtor_bic text, debtor_town text, debtor_country text, bank uuid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION payouts.source_now(source uuid, resident uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payouts.standing(resident uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payouts.take_news(source uuid, batch uuid, direction text, group_state text, end_to_end_ids text[], reasons text[], officer uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payouts.take_out(credential bytea, id uuid, currency text, amount bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.take_out(credential bytea, id uuid, currency text, amount bigint) TO stoa_app;
 
 REVOKE ALL ON FUNCTION payouts.take_report(credential bytea, id uuid, sha256 bytea, message_id text, batch_reference text, count integer, control_sum bigint, group_state text, group_reason text, end_to_end_ids text[], states text[], reasons text[], amounts bigint[], OUT outcome text, OUT detail text, OUT settled integer, OUT rejected integer, OUT returned integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.take_report(credential bytea, id uuid, sha256 bytea, message_id text, batch_reference text, count integer, control_sum bigint, group_state text, group_reason text, end_to_end_ids text[], states text[], reasons text[], amounts bigint[], OUT outcome text, OUT detail text, OUT settled integer, OUT rejected integer, OUT returned integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.told_by(movements uuid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payouts.waiting_for(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.waiting_for(credential bytea) TO stoa_app;
@@ -15195,10 +16316,11 @@ GRANT SELECT ON TABLE access_log.halt_end TO stoa_auditor;
 
 GRANT SELECT,INSERT,DELETE ON TABLE access_log.organisation_hour TO stoa_door;
 
-GRANT SELECT,INSERT ON TABLE access_log.own_view TO stoa_door;
-
 GRANT SELECT ON TABLE access_log.queue TO stoa_auditor;
 GRANT SELECT,INSERT,DELETE ON TABLE access_log.queue TO stoa_door;
+
+GRANT SELECT ON TABLE access_log.record TO stoa_auditor;
+GRANT SELECT,INSERT ON TABLE access_log.record TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.record_queue TO stoa_auditor;
 GRANT SELECT,INSERT,DELETE ON TABLE access_log.record_queue TO stoa_door;
@@ -15244,6 +16366,14 @@ GRANT SELECT ON TABLE catalogue.sharing_of_month TO stoa_app;
 
 GRANT SELECT,INSERT ON TABLE consent.request_message TO stoa_door;
 
+GRANT SELECT,INSERT ON TABLE delivery.letter_event TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE delivery.letter_fallback TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE delivery.outgoing TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE delivery.preference TO stoa_door;
+
 GRANT SELECT,INSERT ON TABLE disputes.approval TO stoa_door;
 
 GRANT SELECT ON TABLE disputes.category TO stoa_app;
@@ -15277,6 +16407,12 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE exchange.volume TO stoa_door;
 
 GRANT SELECT ON TABLE exchange.webhook TO stoa_door;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.address TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.address_code TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.address_sending TO stoa_door;
+
 GRANT SELECT,INSERT ON TABLE identity.evidence TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE ledger.entry TO stoa_door;
@@ -15285,8 +16421,8 @@ GRANT SELECT ON TABLE ledger.entry TO stoa_auditor;
 GRANT SELECT,INSERT ON TABLE ledger.hold_entry TO stoa_door;
 GRANT SELECT ON TABLE ledger.hold_entry TO stoa_auditor;
 
-GRANT INSERT ON TABLE messages.message TO stoa_app;
-GRANT SELECT,INSERT ON TABLE messages.message TO stoa_door;
+GRANT SELECT,INSERT ON TABLE ledger.transfer TO stoa_door;
+GRANT SELECT ON TABLE ledger.transfer TO stoa_auditor;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE openid.authorization_code TO stoa_door;
 
