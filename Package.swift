@@ -106,7 +106,7 @@ let package = Package(
         slice("Consent", ["AccessLog", "Register", "TransparencyLog"]),
         slice("Exchange", ["AccessLog", "Register", "OpenID", "Outgoing", "TransparencyLog", structuredFields]),
         slice("Catalogue"),
-        slice("Ledger"),
+        slice("Ledger", ["TransparencyLog"]),
         slice("Payments", ["CQrencode", "Ledger", "Messages", "Benefits", "ISO20022"]),
         slice("Payouts", ["AccessLog", "Register", "Ledger", "Messages", "ISO20022"]),
         slice("DataExport", ["AccessLog", "TransparencyLog"]),

@@ -41,9 +41,9 @@ LEAVES = """
 WITH next AS (
     SELECT e.id, e.subject_id, coalesce(h.number, 0) + 1 AS number, h.commitment AS previous,
         sha256('stoa access entry v1\\012'::bytea || e.salt || access_log.canonical(e, coalesce(h.number, 0) + 1, h.commitment)) AS commitment
-    FROM scale_made AS m JOIN access_log.entry AS e ON e.id = m.id LEFT JOIN access_log.subject_head AS h ON h.subject_id = e.subject_id
+    FROM scale_made AS m JOIN access_log.entry AS e ON e.id = m.id LEFT JOIN access_log.subject_head AS h ON h.chain_id = e.subject_id
 ), head AS (
-    INSERT INTO access_log.subject_head (subject_id, number, commitment) SELECT n.subject_id, n.number, n.commitment FROM next AS n
+    INSERT INTO access_log.subject_head (chain_id, number, commitment) SELECT n.subject_id, n.number, n.commitment FROM next AS n
     ON CONFLICT (subject_id) DO UPDATE SET number = excluded.number, commitment = excluded.commitment
 )
 INSERT INTO access_log.leaf (index, entry_id, commitment, subject_number, previous_commitment)

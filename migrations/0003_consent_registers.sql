@@ -29,10 +29,13 @@ CREATE TABLE consent.processing_activity (
     -- Null: the organisation has not said.
     retention jsonb CHECK (retention IS NULL OR coalesce(jsonb_typeof(retention -> 'en') = 'string', false)),
     retention_law text CHECK (length(retention_law) BETWEEN 3 AND 200),
+    -- The law that lets an authority order that what is read for this purpose is told to the resident later (0049_delayed_disclosure.sql). Public; null: never.
+    delay_law text CHECK (length(delay_law) BETWEEN 3 AND 200),
     created_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     UNIQUE (organisation_id, purpose),
     UNIQUE (id, organisation_id),
     CHECK ((legal_basis = 'consent') = (law IS NULL)),
+    CONSTRAINT only_law_is_delayed CHECK (delay_law IS NULL OR legal_basis IN ('legal_obligation', 'public_task')),
     CONSTRAINT retention_law_has_words CHECK (retention_law IS NULL OR retention IS NOT NULL)
 );
 
@@ -46,6 +49,8 @@ CREATE TABLE consent.policy (
     -- For how many months an agreement to this text lasts; null: until it is withdrawn. At most ten years: whoever forgot an agreement
     -- for longer than that is asked again.
     valid_months smallint CHECK (valid_months BETWEEN 1 AND 120),
+    -- How many times in 24 hours the organisation reads about one resident at most; null: as often as its volume allows. The door counts (0050_frequency.sql).
+    reads_per_day_max integer CHECK (reads_per_day_max BETWEEN 1 AND 1000),
     published_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     PRIMARY KEY (activity_id, version)
 );

@@ -29,6 +29,32 @@ INSERT INTO access_log.staff_reason (id, law, opens_records) VALUES
     ('protection', 'GDPR Art. 32', false);
 GRANT SELECT ON access_log.staff_reason TO stoa_app, stoa_auditor, stoa_door;
 
+-- Orders by which an authority delays that a resident is told of what one organisation reads about them for one purpose (0049_delayed_disclosure.sql). An entry under
+-- such an order has its leaf as any other; until the moment has come nothing but the log's auditor role sees whom it is about.
+CREATE TABLE access_log.seal (
+    id uuid PRIMARY KEY,
+    subject_id uuid NOT NULL REFERENCES register.resident,
+    activity_id uuid NOT NULL REFERENCES consent.processing_activity,
+    -- Who ordered it, such as a court, and by which decision.
+    authority text NOT NULL CHECK (length(authority) BETWEEN 3 AND 100),
+    ground text NOT NULL CHECK (length(ground) BETWEEN 3 AND 64),
+    maximum_at timestamptz NOT NULL,
+    -- When it must be looked at again, or was ended: from then on the entries are told, whether or not anybody did.
+    concealed_until timestamptz NOT NULL CHECK (concealed_until <= maximum_at)
+);
+CREATE INDEX seal_subject ON access_log.seal (subject_id);
+-- What was decided about each: set by one auditor, kept by another, ended by any.
+CREATE TABLE access_log.seal_event (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    seal_id uuid NOT NULL REFERENCES access_log.seal,
+    kind text NOT NULL CHECK (kind IN ('set', 'kept', 'ended')),
+    at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    staff_id uuid NOT NULL REFERENCES identity.staff,
+    concealed_until timestamptz NOT NULL
+);
+CREATE UNIQUE INDEX seal_set_once ON access_log.seal_event (seal_id) WHERE kind = 'set';
+CREATE UNIQUE INDEX seal_ended_once ON access_log.seal_event (seal_id) WHERE kind = 'ended';
+
 CREATE TABLE access_log.entry (
     id uuid PRIMARY KEY,
     at timestamptz NOT NULL,
@@ -41,7 +67,7 @@ CREATE TABLE access_log.entry (
     client_id text,
     operation text NOT NULL CHECK (
         operation IN ('disclose', 'predicate', 'list', 'view', 'search', 'paper_entry', 'break_glass', 'log_view', 'usage', 'own_view',
-            'guardian_view', 'payout', 'mandate_view', 'mandate_act')),
+            'guardian_view', 'payout', 'mandate_view', 'mandate_act', 'seal')),
     attributes text[] NOT NULL,
     purpose text NOT NULL,
     legal_basis text,
@@ -55,9 +81,12 @@ CREATE TABLE access_log.entry (
     count integer,
     -- The entry by which the glass of this protected record was broken (casework.break_glass); of that one itself its own id.
     break_glass uuid,
+    -- The order that delays telling the subject.
+    seal_id uuid REFERENCES access_log.seal,
     written_by xid8 NOT NULL DEFAULT pg_current_xact_id(),
     -- Two random UUIDs carry 244 random bits; without them a commitment cannot be tried out.
     salt bytea NOT NULL DEFAULT sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) CHECK (octet_length(salt) = 32),
+    CHECK (seal_id IS NULL OR (subject_id IS NOT NULL AND operation IN ('disclose', 'predicate', 'list', 'seal'))),
     CHECK ((outcome = 'refused') = (refusal IS NOT NULL)),
     CHECK (CASE operation WHEN 'list' THEN coalesce(count BETWEEN 1 AND 1000, false) WHEN 'payout' THEN coalesce(count BETWEEN 1 AND 100000, false)
         ELSE count IS NULL END),
@@ -68,7 +97,8 @@ CREATE TABLE access_log.entry (
         AND length(purpose) <= 63 AND length(case_reference) <= 64),
     CHECK (outcome = 'refused' OR (legal_basis IS NOT NULL AND (legal_basis <> 'consent' OR consent_event_id IS NOT NULL)))
 );
-CREATE INDEX entry_subject ON access_log.entry (subject_id, at, id);
+-- Chain by chain: the entries about one subject, and apart from them what one order delays. No look at the first takes longer for what is in the second.
+CREATE INDEX entry_chain ON access_log.entry ((coalesce(seal_id, subject_id)), at, id);
 
 -- A resident's own views are logged once a session and kind; again when the counter has linked the account to another record meanwhile.
 CREATE TABLE access_log.own_view (
@@ -124,7 +154,7 @@ CREATE TABLE access_log.leaf (
     entry_id uuid NOT NULL UNIQUE,
     commitment bytea NOT NULL CHECK (octet_length(commitment) = 32),
     -- Position among the entries about one subject, and the commitment before it: what is left out leaves a hole, which
-    -- `stoa verify log` looks for.
+    -- `stoa verify log` looks for. What an order delays is numbered for itself, order by order, so that no gap tells of it.
     subject_number bigint CHECK (subject_number >= 1),
     previous_commitment bytea CHECK (octet_length(previous_commitment) = 32),
     kind text NOT NULL DEFAULT 'access_entry' CHECK (access_log.leaf_label(kind) IS NOT NULL),
@@ -134,9 +164,10 @@ CREATE TABLE access_log.leaf (
 CREATE TRIGGER leaf_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON access_log.leaf
     FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
--- Where each subject's chain ends: the last number and commitment, so that a chain cannot be cut short unseen.
+-- Where each chain ends: the last number and commitment, so that it cannot be cut short unseen.
 CREATE TABLE access_log.subject_head (
-    subject_id uuid PRIMARY KEY,
+    -- The subject, or the order that delays telling them.
+    chain_id uuid PRIMARY KEY,
     number bigint NOT NULL,
     commitment bytea NOT NULL
 );
@@ -221,7 +252,9 @@ GRANT SELECT ON access_log.entry, access_log.leaf, access_log.checkpoint, access
 GRANT SELECT, INSERT ON access_log.checkpoint TO stoa_app;
 
 GRANT CREATE ON SCHEMA access_log TO stoa_door;
-GRANT SELECT, INSERT ON access_log.entry, access_log.own_view, access_log.leaf TO stoa_door;
+GRANT SELECT, INSERT ON access_log.entry, access_log.own_view, access_log.leaf, access_log.seal_event TO stoa_door;
+GRANT SELECT, INSERT, UPDATE ON access_log.seal TO stoa_door;
+GRANT SELECT ON access_log.seal, access_log.seal_event TO stoa_auditor;
 GRANT INSERT ON access_log.batch TO stoa_door;
 GRANT SELECT, INSERT ON access_log.record TO stoa_door;
 GRANT SELECT, INSERT, DELETE ON access_log.queue, access_log.record_queue TO stoa_door;
@@ -322,7 +355,8 @@ ALTER FUNCTION access_log.has_looked(uuid, uuid[], text, text) OWNER TO stoa_doo
 --   attribute_lists  attribute ids with commas between them
 --   purposes         disclose and list: the organisation's purpose; of staff: a reason; own_view: the kind of view, which is also the scope
 --   case_references  compulsory but for own_view
--- Organisations' requests are counted by the minute (exchange.volume); what is over the limit is refused: volume_exceeded.
+-- Organisations' requests are counted by the minute (exchange.volume); what is over the limit is refused: volume_exceeded. Where a policy says how often its
+-- organisation reads about one resident at most, permitted reads are counted by resident and purpose (exchange.frequency), and the rest refused: frequency_exceeded.
 -- Returns a decision each, in no order: refusal is null where permitted; missing names the attributes that nothing covers;
 -- entry_id is the entry to release under (for a repeated own view, the first one). A credential that does not stand makes no entry.
 --
@@ -376,7 +410,8 @@ BEGIN
                         AND r.attributes <@ (SELECT x.ids FROM derived AS x)
                     THEN 'predicate' ELSE r.operation END AS operation,
                 r.purpose, r.case_reference, r.kind, r.actor_id, r.staff_id, r.client_id, r.organisation_id,
-                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN p.resident_id END AS subject_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
+                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN p.resident_id END AS subject_id,
+                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN s.id END AS seal_id, act.id AS activity_id, act.reads_per_day_max, act.legal_basis, act.law, act.attributes AS policy_attributes,
                 st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
                 CASE
                     WHEN r.kind IS NULL THEN 'credential_invalid'
@@ -397,34 +432,56 @@ BEGIN
             LEFT JOIN LATERAL (SELECT x.resident_id FROM exchange.pseudonym AS x
                 WHERE r.subject_kind = 'pseudonym' AND x.organisation_id = r.client_organisation_id
                   AND x.pseudonym = CASE r.subject_kind WHEN 'pseudonym' THEN r.subject_key::uuid END OFFSET 0) AS p ON true
-            LEFT JOIN LATERAL (SELECT x.id, x.legal_basis, x.law, y.attributes
+            LEFT JOIN LATERAL (SELECT x.id, x.legal_basis, x.law, x.delay_law, y.attributes, y.reads_per_day_max
                 FROM consent.processing_activity AS x JOIN consent.policy AS y ON y.activity_id = x.id AND y.version = x.policy_version
                 WHERE x.organisation_id = r.client_organisation_id AND x.purpose = r.purpose OFFSET 0) AS act ON true
+            -- Looked for only where a law lets telling be delayed.
+            LEFT JOIN LATERAL (SELECT x.id FROM access_log.seal AS x
+                WHERE act.delay_law IS NOT NULL AND x.subject_id = p.resident_id AND x.activity_id = act.id AND x.concealed_until > public.stoa_now()
+                ORDER BY x.concealed_until DESC LIMIT 1) AS s ON true
             LEFT JOIN LATERAL (SELECT consent.state_at(x.state, x.valid_until, public.stoa_now()) AS state, x.attributes, x.event_id FROM consent.state AS x
                 WHERE x.resident_id = p.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
+        ), frequent AS (
+            -- One row for each resident and purpose with a limit, in their order: whoever reads about the same one elsewhere waits.
+            INSERT INTO exchange.frequency AS f (resident_id, activity_id, since, count)
+            SELECT d.subject_id, d.activity_id, public.stoa_now(), count(*) FROM decided AS d
+            WHERE d.reads_per_day_max IS NOT NULL AND d.refusal IS NULL GROUP BY d.subject_id, d.activity_id ORDER BY d.subject_id, d.activity_id
+            ON CONFLICT (resident_id, activity_id) DO UPDATE SET
+                since = CASE WHEN exchange.has_passed(f.since) THEN excluded.since ELSE f.since END,
+                count = CASE WHEN exchange.has_passed(f.since) THEN 0 ELSE f.count END + excluded.count
+            RETURNING f.resident_id, f.activity_id, f.count
+        ), limited AS (
+            -- Of several reads about one resident the last ones, in the order of their ids.
+            SELECT d.*, CASE WHEN d.refusal IS NULL AND f.count - d.reads_per_day_max >= (
+                    SELECT count(*) FROM decided AS o
+                    WHERE o.subject_id = d.subject_id AND o.activity_id = d.activity_id AND o.refusal IS NULL AND o.id >= d.id)
+                THEN 'frequency_exceeded' ELSE d.refusal END AS final_refusal
+            FROM decided AS d
+            LEFT JOIN frequent AS f ON d.reads_per_day_max IS NOT NULL AND f.resident_id = d.subject_id AND f.activity_id = d.activity_id
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
-                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal, count)
+                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal, count, seal_id)
             SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
-                d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN d.legal_basis END, CASE WHEN d.refusal IS NULL THEN d.law END,
-                CASE WHEN d.refusal IS NULL AND d.legal_basis = 'consent' THEN d.consent_event_id END,
-                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal, list_count
-            FROM decided AS d
+                d.operation, d.attributes, d.purpose, CASE WHEN d.final_refusal IS NULL THEN d.legal_basis END,
+                CASE WHEN d.final_refusal IS NULL THEN d.law END,
+                CASE WHEN d.final_refusal IS NULL AND d.legal_basis = 'consent' THEN d.consent_event_id END,
+                d.case_reference, CASE WHEN d.final_refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.final_refusal, list_count, d.seal_id
+            FROM limited AS d
             -- A list that is refused for its volume is decided about nobody: one entry says that it was.
             WHERE d.kind IS NOT NULL AND (d.refusal IS DISTINCT FROM 'volume_exceeded' OR list_count IS NULL OR d.id = entry_ids[1])
             RETURNING entry.id
         ), queued AS (
             INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
         )
-        SELECT d.id, d.id, d.refusal,
-            CASE d.refusal
+        SELECT d.id, d.id, d.final_refusal,
+            CASE d.final_refusal
                 WHEN 'attributes_not_in_purpose' THEN
                     ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id) WHERE NOT coalesce(m.id = ANY (d.policy_attributes), false))
                 WHEN 'consent_missing' THEN
                     ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id)
                           WHERE coalesce(d.consent_state NOT IN ('given', 'renewed'), true) OR NOT m.id = ANY (d.consent_attributes))
                 ELSE '{}' END
-        FROM decided AS d;
+        FROM limited AS d;
     END IF;
 
     -- Staff.
@@ -594,7 +651,8 @@ BEGIN
             ON CONFLICT (organisation_id, is_of_lists, minute) DO UPDATE SET count = v.count + excluded.count
             RETURNING v.organisation_id, v.count > (SELECT o.requests_per_minute_max FROM consent.organisation AS o WHERE o.id = v.organisation_id) AS is_over
         ), decided AS (
-            SELECT r.id, r.kind, r.actor_id, r.client_id, r.organisation_id, r.case_reference, act.purpose, act.legal_basis, act.law,
+            SELECT r.id, r.kind, r.actor_id, r.client_id, r.organisation_id, r.case_reference, act.id AS activity_id, act.reads_per_day_max, act.purpose,
+                act.legal_basis, act.law,
                 CASE WHEN v.is_over IS NOT TRUE THEN r.resident_id END AS subject_id, r.attributes AS asked, st.event_id AS consent_event_id,
                 ARRAY(SELECT m.id FROM unnest(r.attributes) AS m (id)
                       WHERE m.id = ANY (act.attributes) AND (act.legal_basis <> 'consent' OR (st.state IN ('given', 'renewed') AND m.id = ANY (st.attributes)))
@@ -608,17 +666,36 @@ BEGIN
                     WHEN r.resident_id IS NULL THEN 'subject_unknown' END AS refusal
             FROM request AS r
             LEFT JOIN counted AS v ON v.organisation_id = r.client_organisation_id
-            LEFT JOIN LATERAL (SELECT x.id, x.purpose, x.legal_basis, x.law, y.attributes
+            LEFT JOIN LATERAL (SELECT x.id, x.purpose, x.legal_basis, x.law, y.attributes, y.reads_per_day_max
                 FROM consent.processing_activity AS x JOIN consent.policy AS y ON y.activity_id = x.id AND y.version = x.policy_version
                 WHERE x.id = r.activity_id OFFSET 0) AS act ON true
             LEFT JOIN LATERAL (SELECT consent.state_at(x.state, x.valid_until, public.stoa_now()) AS state, x.attributes, x.event_id FROM consent.state AS x
                 WHERE x.resident_id = r.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
-        ), judged AS (
-            SELECT d.id, d.kind, d.actor_id, d.client_id, d.organisation_id, d.case_reference, d.purpose, d.legal_basis, d.law, d.subject_id, d.consent_event_id,
+        ), covered AS (
+            SELECT d.id, d.kind, d.actor_id, d.client_id, d.organisation_id, d.case_reference, d.activity_id, d.reads_per_day_max, d.purpose, d.legal_basis, d.law,
+                d.subject_id, d.consent_event_id,
                 coalesce(d.refusal, CASE WHEN cardinality(d.covered) = 0 THEN
                     CASE d.legal_basis WHEN 'consent' THEN 'consent_missing' ELSE 'attributes_not_in_purpose' END END) AS refusal,
                 CASE WHEN d.refusal IS NULL AND cardinality(d.covered) > 0 THEN d.covered ELSE d.asked END AS attributes
             FROM decided AS d
+        ), frequent AS (
+            -- As the reads of organisations.
+            INSERT INTO exchange.frequency AS f (resident_id, activity_id, since, count)
+            SELECT c.subject_id, c.activity_id, public.stoa_now(), count(*) FROM covered AS c
+            WHERE c.reads_per_day_max IS NOT NULL AND c.refusal IS NULL GROUP BY c.subject_id, c.activity_id ORDER BY c.subject_id, c.activity_id
+            ON CONFLICT (resident_id, activity_id) DO UPDATE SET
+                since = CASE WHEN exchange.has_passed(f.since) THEN excluded.since ELSE f.since END,
+                count = CASE WHEN exchange.has_passed(f.since) THEN 0 ELSE f.count END + excluded.count
+            RETURNING f.resident_id, f.activity_id, f.count
+        ), judged AS (
+            SELECT c.id, c.kind, c.actor_id, c.client_id, c.organisation_id, c.case_reference, c.purpose, c.legal_basis, c.law, c.subject_id, c.consent_event_id,
+                CASE WHEN c.refusal IS NULL AND f.count - c.reads_per_day_max >= (
+                        SELECT count(*) FROM covered AS o
+                        WHERE o.subject_id = c.subject_id AND o.activity_id = c.activity_id AND o.refusal IS NULL AND o.id >= c.id)
+                    THEN 'frequency_exceeded' ELSE c.refusal END AS refusal,
+                c.attributes
+            FROM covered AS c
+            LEFT JOIN frequent AS f ON c.reads_per_day_max IS NOT NULL AND f.resident_id = c.subject_id AND f.activity_id = c.activity_id
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
                                           purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal)
@@ -725,7 +802,8 @@ BEGIN
         || access_log.field('\x1202', int8send(canonical.subject_number))
         || access_log.field('\x1304', canonical.previous_commitment)
         || access_log.field('\x1402', int8send(e.count))
-        || access_log.field('\x1507', uuid_send(e.break_glass));
+        || access_log.field('\x1507', uuid_send(e.break_glass))
+        || access_log.field('\x1607', uuid_send(e.seal_id));
 END
 $$;
 
@@ -742,12 +820,12 @@ DECLARE
     first_index bigint;
     next record;
     waiting access_log.entry;
-    subject uuid;
+    chain uuid;
     number bigint;
     previous bytea;
     salted bytea;
     entry_ids uuid[] := '{}';
-    subjects uuid[] := '{}';
+    chains uuid[] := '{}';
     numbers bigint[] := '{}';
     previouses bytea[] := '{}';
     commitments bytea[] := '{}';
@@ -759,17 +837,17 @@ DECLARE
 BEGIN
     IF NOT pg_try_advisory_xact_lock(7308895158) THEN RETURN; END IF;
     SELECT coalesce(max(l.index) + 1, 0) INTO first_index FROM access_log.leaf AS l;
-    -- Subject by subject, so that each one's chain is carried in two variables.
+    -- Chain by chain, so that each is carried in two variables.
     FOR next IN
         WITH taken AS (
             DELETE FROM access_log.queue AS q
             WHERE q.entry_id = ANY (ARRAY(SELECT o.entry_id FROM access_log.queue AS o ORDER BY o.entry_id LIMIT entries_max))
             RETURNING q.entry_id)
-        SELECT t.entry_id, e.entry, h.number AS head_number, h.commitment AS head_commitment
+        SELECT t.entry_id, e.entry, e.chain, h.number AS head_number, h.commitment AS head_commitment
         FROM taken AS t
-        LEFT JOIN LATERAL (SELECT x AS entry, x.subject_id, x.at FROM access_log.entry AS x WHERE x.id = t.entry_id OFFSET 0) AS e ON true
-        LEFT JOIN LATERAL (SELECT x.number, x.commitment FROM access_log.subject_head AS x WHERE x.subject_id = e.subject_id OFFSET 0) AS h ON true
-        ORDER BY e.subject_id, e.at, t.entry_id
+        LEFT JOIN LATERAL (SELECT x AS entry, coalesce(x.seal_id, x.subject_id) AS chain, x.at FROM access_log.entry AS x WHERE x.id = t.entry_id OFFSET 0) AS e ON true
+        LEFT JOIN LATERAL (SELECT x.number, x.commitment FROM access_log.subject_head AS x WHERE x.chain_id = e.chain OFFSET 0) AS h ON true
+        ORDER BY e.chain, e.at, t.entry_id
     LOOP
         waiting := next.entry;
         -- Nobody but whoever edits the database can make an entry vanish that waits. Its place in the queue stays, for `stoa verify log` to find.
@@ -777,30 +855,30 @@ BEGIN
             vanished := vanished || next.entry_id;
             CONTINUE;
         END IF;
-        IF waiting.subject_id IS NULL THEN
+        IF next.chain IS NULL THEN
             number := NULL;
             previous := NULL;
-        ELSIF waiting.subject_id IS DISTINCT FROM subject THEN
+        ELSIF next.chain IS DISTINCT FROM chain THEN
             number := coalesce(next.head_number, 0) + 1;
             previous := next.head_commitment;
         ELSE
             number := number + 1;
             previous := salted;
         END IF;
-        subject := waiting.subject_id;
+        chain := next.chain;
         salted := sha256('stoa access entry v1\012'::bytea || waiting.salt || access_log.canonical(waiting, number, previous));
         entry_ids := entry_ids || waiting.id;
-        subjects := subjects || subject;
+        chains := chains || chain;
         numbers := numbers || number;
         previouses := previouses || previous;
         commitments := commitments || salted;
     END LOOP;
 
-    INSERT INTO access_log.subject_head (subject_id, number, commitment)
-        SELECT DISTINCT ON (b.subject) b.subject, b.number, b.commitment
-        FROM unnest(subjects, numbers, commitments) AS b (subject, number, commitment)
-        WHERE b.subject IS NOT NULL ORDER BY b.subject, b.number DESC
-        ON CONFLICT (subject_id) DO UPDATE SET number = excluded.number, commitment = excluded.commitment;
+    INSERT INTO access_log.subject_head (chain_id, number, commitment)
+        SELECT DISTINCT ON (b.chain) b.chain, b.number, b.commitment
+        FROM unnest(chains, numbers, commitments) AS b (chain, number, commitment)
+        WHERE b.chain IS NOT NULL ORDER BY b.chain, b.number DESC
+        ON CONFLICT (chain_id) DO UPDATE SET number = excluded.number, commitment = excluded.commitment;
     INSERT INTO access_log.queue (entry_id) SELECT v.id FROM unnest(vanished) AS v (id);
 
     -- Records are in no chain. Where one has vanished its place in the queue stays as well.

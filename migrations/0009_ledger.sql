@@ -16,7 +16,7 @@
 --   an account's balance changes only by its entries, and what it holds only by its hold entries;
 --   both are numbered without a hole                                                                       account_equals_entries
 -- So a transfer, its entries and the two balances are written by one statement, or not at all. Transfers and entries are
--- never changed: a mistake is corrected by another transfer.
+-- never changed: a mistake is corrected by another transfer. What was written is chained in batches, whose hashes are in the log (0047_ledger_batches.sql).
 CREATE SCHEMA ledger;
 GRANT USAGE ON SCHEMA ledger TO stoa_app, stoa_auditor, stoa_door;
 
@@ -33,8 +33,9 @@ GRANT EXECUTE ON FUNCTION ledger.total(bigint) TO stoa_door;
 CREATE TABLE ledger.account (
     id uuid PRIMARY KEY,
     -- wallet: what the city holds for a resident; treasury: what it may spend; revenue and fees: what it took; funding: what came in
-    -- from outside (a bank account); clearing and suspense: money on its way, or whose owner is not known yet.
-    kind text NOT NULL CHECK (kind IN ('wallet', 'treasury', 'revenue', 'fees', 'funding', 'clearing', 'suspense', 'general')),
+    -- from outside (a bank account); clearing and suspense: money on its way, or whose owner is not known yet; position: what conversions left an
+    -- organisation long or short of in a currency, moved by them alone (0048_conversions.sql).
+    kind text NOT NULL CHECK (kind IN ('wallet', 'treasury', 'revenue', 'fees', 'funding', 'clearing', 'suspense', 'general', 'position')),
     currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
     resident_id uuid REFERENCES register.resident,
     organisation_id text REFERENCES consent.organisation,
@@ -57,6 +58,7 @@ CREATE TABLE ledger.account (
     CHECK (num_nonnulls(resident_id, organisation_id) = 1),
     CHECK ((kind = 'wallet') = (resident_id IS NOT NULL)),
     CHECK (may_go_negative OR balance_min >= 0),
+    CHECK (kind <> 'position' OR (may_go_negative AND normal_side = 'credit')),
     CONSTRAINT account_not_overdrawn CHECK (posted - held >= coalesce(balance_min, CASE WHEN may_go_negative THEN -9007199254740991 ELSE 0 END)),
     CONSTRAINT account_within_limits CHECK (posted BETWEEN -9007199254740991 AND coalesce(balance_max, 9007199254740991)),
     CONSTRAINT account_closes_without_holds CHECK (closed_at IS NULL OR held = 0)
@@ -83,6 +85,8 @@ CREATE TABLE ledger.transfer (
     actor_id text NOT NULL,
     -- Of a hold: the moment from which it reserves nothing; null for one that stays until somebody ends it.
     expires_at timestamptz CHECK (expires_at IS NULL OR kind = 'hold'),
+    -- Moments that a batch's hash can tell (0047_ledger_batches.sql).
+    CHECK (isfinite(effective_at) AND isfinite(expires_at)),
     hold_id uuid CHECK ((hold_id IS NOT NULL) = (kind IN ('post_hold', 'void_hold'))),
     reversal_of uuid CHECK ((reversal_of IS NOT NULL) = (kind = 'reversal')),
     CHECK (outcome NOT IN ('posted', 'held', 'voided') OR outcome = CASE kind WHEN 'hold' THEN 'held' WHEN 'void_hold' THEN 'voided' ELSE 'posted' END)
@@ -171,15 +175,16 @@ BEGIN
         WHERE CASE t.outcome
             WHEN 'posted' THEN
                 (SELECT count(*) FROM ledger.entry AS e
-                 CROSS JOIN LATERAL (SELECT x.currency, x.entry_count FROM ledger.account AS x WHERE x.id = e.account_id OFFSET 0) AS a
+                 CROSS JOIN LATERAL (SELECT x.kind, x.currency, x.entry_count FROM ledger.account AS x WHERE x.id = e.account_id OFFSET 0) AS a
                  WHERE e.transfer_id = t.id AND e.account_id = CASE e.side WHEN 'debit' THEN t.debit_account ELSE t.credit_account END
                    AND (e.amount, e.currency, e.effective_at, a.currency) = (t.amount, t.currency, t.effective_at, t.currency)
-                   AND e.number <= a.entry_count)
-            ELSE (SELECT count(*) FROM ledger.account AS a WHERE a.id IN (t.debit_account, t.credit_account) AND a.currency = t.currency)
+                   AND e.number <= a.entry_count AND (a.kind <> 'position' OR ledger.is_conversion_leg(t.id)))
+            ELSE (SELECT count(*) FROM ledger.account AS a
+                  WHERE a.id IN (t.debit_account, t.credit_account) AND a.currency = t.currency AND (a.kind <> 'position' OR ledger.is_conversion_leg(t.id)))
                 - (SELECT count(*) FROM ledger.entry AS e WHERE e.transfer_id = t.id)
             END <> 2)
     THEN
-        RAISE EXCEPTION 'a posted transfer is written together with one debit and one credit entry of its amount and currency, which their accounts count'
+        RAISE EXCEPTION 'a posted transfer is written together with one debit and one credit entry of its amount and currency, which their accounts count, and moves a position only in a conversion'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'transfer_balanced';
     END IF;
     IF EXISTS (
@@ -890,7 +895,7 @@ CREATE FUNCTION ledger.poster(credential bytea) RETURNS TABLE (client_id text, o
     END;
 
 -- Posts for organisations: each transfer under the access token (scope ledger.post) of the organisation that holds both accounts.
--- Outcomes as above, and credential_invalid and scope_missing; an account of somebody else is as unknown as one that does not exist.
+-- Outcomes as above, and credential_invalid and scope_missing; an account of somebody else is as unknown as one that does not exist, and so is a position.
 CREATE FUNCTION ledger.post(
     credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[],
     refs text[], effective_ats timestamptz[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamptz[])
@@ -912,8 +917,8 @@ BEGIN
         LEFT JOIN (SELECT u.credential, p.client_id, p.organisation_id, p.may_post
                    FROM (SELECT DISTINCT x.credential FROM unnest(credentials) AS x (credential)) AS u
                    CROSS JOIN LATERAL (SELECT * FROM ledger.poster(u.credential) OFFSET 0) AS p) AS c ON c.credential = r.credential
-        LEFT JOIN ledger.account AS d ON d.id = r.debit_account AND d.organisation_id = c.organisation_id AND c.may_post
-        LEFT JOIN ledger.account AS k ON k.id = r.credit_account AND k.organisation_id = c.organisation_id AND c.may_post;
+        LEFT JOIN ledger.account AS d ON d.id = r.debit_account AND d.organisation_id = c.organisation_id AND c.may_post AND d.kind <> 'position'
+        LEFT JOIN ledger.account AS k ON k.id = r.credit_account AND k.organisation_id = c.organisation_id AND c.may_post AND k.kind <> 'position';
     RETURN QUERY
         SELECT o.item,
             CASE WHEN clients[o.item] IS NULL THEN 'credential_invalid' WHEN NOT scoped[o.item] THEN 'scope_missing'

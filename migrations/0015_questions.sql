@@ -72,7 +72,7 @@ BEGIN
     RETURN QUERY
         SELECT e.id, h.own_id
         FROM access_log.own_viewer AS h
-        JOIN access_log.entry AS e ON e.id = questionable.entry AND e.subject_id = h.resident_id AND e.operation <> 'own_view'
+        JOIN access_log.told_entry AS e ON e.id = questionable.entry AND e.subject_id = h.resident_id AND e.operation <> 'own_view'
         WHERE h.credential = questionable.credential AND h.kind = 'access_log';
 END
 $$;

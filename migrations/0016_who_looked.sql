@@ -9,7 +9,8 @@ CREATE VIEW access_log.told_entry AS
         l.index AS leaf_index, e.count, q.asked_at AS question_asked_at, q.due_at AS question_due_at, answer.answered_at AS question_answered_at,
         e.break_glass, glass.review_due_at, review.finding AS review_finding, review.reviewed_at,
         -- By decision of an auditor alone.
-        actor.display_name AS released_name, actor.username AS released_username
+        actor.display_name AS released_name, actor.username AS released_username,
+        seal.authority AS delayed_by, seal.ground AS delay_ground, seal.concealed_until AS delayed_until
     FROM access_log.entry AS e
     LEFT JOIN consent.organisation AS o ON o.id = e.organisation_id
     LEFT JOIN consent.processing_activity AS act ON act.organisation_id = e.organisation_id AND act.purpose = e.purpose
@@ -22,8 +23,19 @@ CREATE VIEW access_log.told_entry AS
     LEFT JOIN questions.name_release AS released ON released.question_id = q.id
     LEFT JOIN identity.staff AS actor ON actor.id = released.staff_id
     LEFT JOIN casework.break_glass AS glass ON glass.entry_id = e.break_glass
-    LEFT JOIN casework.break_glass_review AS review ON review.entry_id = glass.entry_id;
+    LEFT JOIN casework.break_glass_review AS review ON review.entry_id = glass.entry_id
+    LEFT JOIN access_log.seal AS seal ON seal.id = e.seal_id
+    -- What an order delays is not told to anybody before its time.
+    WHERE e.seal_id IS NULL OR seal.concealed_until <= public.stoa_now();
 ALTER VIEW access_log.told_entry OWNER TO stoa_door;
+
+-- The chains of entries about a resident that are told by now: that of those under no order, and of each order that has ended. What is delayed is not even passed
+-- over when entries are looked up by their chain, so no page takes longer for it.
+CREATE VIEW access_log.told_chain AS
+    SELECT r.id AS resident_id, r.id AS chain_id FROM register.resident AS r
+    UNION ALL
+    SELECT s.subject_id, s.id FROM access_log.seal AS s WHERE s.concealed_until <= public.stoa_now();
+ALTER VIEW access_log.told_chain OWNER TO stoa_door;
 
 -- Under which residents' ids lies what whoever holds a credential has been logged as looking at: their record's (own_id) and those it superseded. kind is that of
 -- the own view, which of an app's token is the scope. Nothing for anybody whose view is not an entry yet that an earlier transaction committed.
@@ -53,9 +65,10 @@ BEGIN
         FROM (
             SELECT e.id, e.at
             FROM access_log.own_viewer AS h
+            CROSS JOIN LATERAL (SELECT x.chain_id FROM access_log.told_chain AS x WHERE x.resident_id = h.resident_id OFFSET 0) AS c
             CROSS JOIN LATERAL (
                 SELECT x.id, x.at FROM access_log.entry AS x
-                WHERE x.subject_id = h.resident_id
+                WHERE coalesce(x.seal_id, x.subject_id) = c.chain_id
                   AND (x.at, x.id) < (coalesce(entries_about.before_at, 'infinity'), coalesce(entries_about.before_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
                   AND (entries_about.with_own OR x.operation <> 'own_view')
                   AND (entries_about.organisation IS NULL OR x.organisation_id = entries_about.organisation)
@@ -99,7 +112,9 @@ BEGIN
         FROM access_log.actor AS c
         JOIN access_log.entry AS viewed ON viewed.id = usages_under.view_entry AND viewed.actor_kind = c.kind AND viewed.actor_id = c.id
         JOIN register.resident AS r ON r.id = viewed.subject_id OR r.superseded_by = viewed.subject_id
-        JOIN access_log.told_entry AS t ON t.subject_id = r.id
+        CROSS JOIN LATERAL (SELECT x.chain_id FROM access_log.told_chain AS x WHERE x.resident_id = r.id OFFSET 0) AS chain
+        CROSS JOIN LATERAL (SELECT x.id FROM access_log.entry AS x WHERE coalesce(x.seal_id, x.subject_id) = chain.chain_id OFFSET 0) AS told
+        JOIN access_log.told_entry AS t ON t.id = told.id
         WHERE c.hash = usages_under.credential AND viewed.operation = 'usage' AND viewed.outcome = 'permitted'
           AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND viewed.at > public.stoa_now() - interval '5 seconds'
           AND t.outcome = 'permitted' AND t.operation <> 'own_view' AND NOT (t.operation = 'usage' AND t.client_id = viewed.client_id)
@@ -125,7 +140,9 @@ BEGIN
     RETURN QUERY
         SELECT o.id, o.name FROM consent.organisation AS o WHERE o.id IN (
             SELECT e.organisation_id
-            FROM access_log.own_viewer AS h JOIN access_log.entry AS e ON e.subject_id = h.resident_id
+            FROM access_log.own_viewer AS h
+            CROSS JOIN LATERAL (SELECT x.chain_id FROM access_log.told_chain AS x WHERE x.resident_id = h.resident_id OFFSET 0) AS c
+            JOIN access_log.entry AS e ON coalesce(e.seal_id, e.subject_id) = c.chain_id
             WHERE h.credential = organisations_about.credential AND h.kind = 'access_log')
         ORDER BY o.name ->> 'en', o.id;
 END
@@ -147,7 +164,9 @@ BEGIN
             SELECT e.at, e.organisation_id, e.operation, e.purpose, e.attributes, e.outcome
             FROM access_log.own_viewer AS h
             -- One more than is counted tells whether there are more.
-            CROSS JOIN LATERAL (SELECT x.* FROM access_log.entry AS x WHERE x.subject_id = h.resident_id ORDER BY x.at DESC, x.id DESC LIMIT entries_max + 1) AS e
+            CROSS JOIN LATERAL (SELECT x.chain_id FROM access_log.told_chain AS x WHERE x.resident_id = h.resident_id OFFSET 0) AS c
+            CROSS JOIN LATERAL (SELECT x.* FROM access_log.entry AS x WHERE coalesce(x.seal_id, x.subject_id) = c.chain_id
+                                ORDER BY x.at DESC, x.id DESC LIMIT entries_max + 1) AS e
             WHERE h.credential = given_to.credential AND h.kind = 'access_log'
             ORDER BY e.at DESC LIMIT entries_max + 1
         ), given AS (

@@ -87,7 +87,8 @@ BEGIN
         FROM access_log.own_viewer AS h
         JOIN access_log.entry AS e ON e.subject_id = h.resident_id
         LEFT JOIN access_log.leaf AS l ON l.entry_id = e.id
-        WHERE h.credential = own_entry.credential AND h.kind = 'access_log' AND e.id = own_entry.entry_id;
+        WHERE h.credential = own_entry.credential AND h.kind = 'access_log' AND e.id = own_entry.entry_id
+          AND EXISTS (SELECT FROM access_log.told_entry AS t WHERE t.id = e.id);
 END
 $$;
 ALTER FUNCTION access_log.own_entry(bytea, uuid) OWNER TO stoa_door;

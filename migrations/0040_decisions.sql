@@ -1,7 +1,8 @@
 -- Decisions of every slice have their leaves in the log's tree (0026 says why). A slice that decides about people adds a branch to the view, and a trigger.
 GRANT CREATE ON SCHEMA access_log TO stoa_door;
 
--- Decisions of staff about people, each made once: a benefit, a correction of the record, a question about the log, an emergency that was reviewed, a dispute.
+-- Decisions of staff about people, each made once: a benefit, a correction of the record, a question about the log, an emergency that was reviewed, a dispute,
+-- an order that delays what a resident is told.
 -- The words are here as their hash (of what is sealed: as sealed), so that nobody who reads this reads them.
 CREATE VIEW access_log.decision AS
     SELECT x.disbursement_id AS id, 'benefit' AS about, x.decided_at AS at, d.resident_id, x.decided_by, x.kind AS outcome,
@@ -19,7 +20,12 @@ CREATE VIEW access_log.decision AS
     UNION ALL
     SELECT x.id, 'dispute', x.decided_at, d.resident_id, x.decided_by, x.finding, concat_ws(' ', d.about_kind, d.about_id, d.category, x.number, x.refund),
         sha256(x.sealed_words)
-    FROM disputes.decision AS x JOIN disputes.dispute AS d ON d.id = x.dispute_id;
+    FROM disputes.decision AS x JOIN disputes.dispute AS d ON d.id = x.dispute_id
+    UNION ALL
+    SELECT x.id, 'seal', x.at, s.subject_id, x.staff_id, x.kind,
+        concat_ws(' ', s.id, s.activity_id, (extract(epoch FROM x.concealed_until) * 1000000)::bigint, (extract(epoch FROM s.maximum_at) * 1000000)::bigint),
+        sha256(convert_to(concat_ws(E'\n', s.authority, s.ground), 'UTF8'))
+    FROM access_log.seal_event AS x JOIN access_log.seal AS s ON s.id = x.seal_id;
 ALTER VIEW access_log.decision OWNER TO stoa_door;
 GRANT SELECT ON access_log.decision TO stoa_auditor;
 
@@ -63,4 +69,6 @@ CREATE TRIGGER review_gets_leaf AFTER INSERT ON casework.break_glass_review
     FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('emergency', 'entry_id');
 CREATE TRIGGER decision_gets_leaf AFTER INSERT ON disputes.decision
     FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('dispute', 'id');
+CREATE TRIGGER event_gets_leaf AFTER INSERT ON access_log.seal_event
+    FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('seal', 'id');
 REVOKE CREATE ON SCHEMA access_log FROM stoa_door;

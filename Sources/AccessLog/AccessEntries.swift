@@ -1,5 +1,6 @@
 // What the log says about one resident, for the resident: pages of entries, one entry, all of them for an export. Looking is itself logged,
 // once a session, before anything is told; the functions of migrations/0016 insist on it.
+// Decided in `access_log.entries_about` (0016_who_looked.sql).
 import Foundation
 public import Postgres
 public import Primitives
@@ -46,13 +47,7 @@ public struct AccessEntries: Sendable {
     /// - Throws: `Problem` for a credential that may not.
     @discardableResult
     public func logView(of credential: CredentialHash) async throws -> ReleasedRecord {
-        do {
-            return try await door.read(
-                AccessRequest(
-                    credential: credential, operation: .ownView, subject: .own, attributes: [], purpose: "access_log", caseReference: ""))
-        } catch let refused as RefusedAccess {
-            throw refused.problem(scope: "access_log")
-        }
+        try await door.ownView("access_log", of: credential)
     }
 
     /// One entry about the resident; nil when there is none of this id, or it is about somebody else.

@@ -37,6 +37,8 @@ public struct AccessEntry: Sendable {
     let emergency: EmergencyState?
     /// Who acted, where an auditor decided to tell the name.
     let releasedName: ReleasedName?
+    /// The order by which this was told later than it happened; nil for everything else.
+    let delay: DisclosureDelay?
 
     /// A guardian's look at what is shared of the child that the resident is (migrations/0023).
     var isGuardianView: Bool { operation == "guardian_view" }
@@ -61,6 +63,15 @@ struct EmergencyState: Sendable {
     /// `justified` or `not_justified`.
     let finding: String?
     let reviewedAt: Date?
+}
+
+/// An order that has ended, by which an authority delayed that the resident was told.
+struct DisclosureDelay: Sendable {
+    let authority: String
+    /// Its decision.
+    let ground: String
+    /// When the entry could first be read.
+    let endedAt: Date
 }
 
 /// A member of staff by name.

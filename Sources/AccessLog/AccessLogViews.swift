@@ -28,6 +28,10 @@ struct AccessEntryBody: Encodable, Sendable {
     let finding: String?
     /// Who acted, where that is told.
     let name: String?
+    /// Whose order delayed that this was told, its decision, and until when.
+    let delayedBy: String?
+    let delayGround: String?
+    let delayedUntil: String?
 
     enum CodingKeys: String, CodingKey {
         case id, at, organisation, role, operation, purpose, attributes, outcome, refusal, helper, count, emergency, finding, name
@@ -37,6 +41,9 @@ struct AccessEntryBody: Encodable, Sendable {
         case legalGround = "legal_ground"
         case caseReference = "case_reference"
         case leafIndex = "leaf_index"
+        case delayedBy = "delayed_by"
+        case delayGround = "delay_ground"
+        case delayedUntil = "delayed_until"
     }
 
     init(_ entry: AccessEntry, language: Language) {
@@ -60,6 +67,9 @@ struct AccessEntryBody: Encodable, Sendable {
         emergency = entry.emergency != nil
         finding = entry.emergency?.finding
         name = entry.releasedName?.description
+        delayedBy = entry.delay?.authority
+        delayGround = entry.delay?.ground
+        delayedUntil = entry.delay.map { RFC3339.text($0.endedAt) }
     }
 
     /// Every member is always there, null where there is nothing to say: programs need not ask whether a key exists.
@@ -85,6 +95,9 @@ struct AccessEntryBody: Encodable, Sendable {
         try container.encode(emergency, forKey: .emergency)
         try container.encode(finding, forKey: .finding)
         try container.encode(name, forKey: .name)
+        try container.encode(delayedBy, forKey: .delayedBy)
+        try container.encode(delayGround, forKey: .delayGround)
+        try container.encode(delayedUntil, forKey: .delayedUntil)
     }
 }
 
@@ -141,9 +154,11 @@ struct EntryPageModel: PageModel {
     /// Nil where no protected record was opened.
     var emergency: EmergencyBox?
     var position: String?
+    /// Who delayed that this was told, and until when; nil for what was told at once.
+    var delay: String?
 
     static let fields: Fields<Self> = [
-        "entry": .model(\.entry), "is_refused": .flag(\.isRefused), "explanation": .text(\.explanation), "sharing": .optionalLink(\.sharing),
+        "delay": .optionalText(\.delay), "entry": .model(\.entry), "is_refused": .flag(\.isRefused), "explanation": .text(\.explanation), "sharing": .optionalLink(\.sharing),
         "question": .optional(\.question), "emergency": .optional(\.emergency), "position": .optionalText(\.position),
     ]
 
@@ -154,6 +169,10 @@ struct EntryPageModel: PageModel {
         question = entry.isOwnView ? nil : QuestionBox(entry, context)
         emergency = entry.emergency.map { EmergencyBox(entry, $0, context) }
         isRefused = entry.refusal != nil
+        delay = entry.delay.map {
+            context.text(
+                "access_log.entry.delayed", ["authority": $0.authority, "ground": $0.ground, "date": context.format.day($0.endedAt)])
+        }
         position = entry.leafIndex.map { context.text("access_log.entry.position", ["number": context.format.number(Int($0))]) }
     }
 
@@ -271,7 +290,7 @@ public struct EntryView: ViewModel {
         switch entry.operation {
         case "view", "search", "paper_entry", "break_glass", "log_view":
             if staffReasons.contains(entry.purpose) { return context.text("access_log.reason.\(entry.purpose)") }
-        case "usage", "guardian_view", "payout": return context.text("access_log.reason.\(entry.purpose)")
+        case "usage", "guardian_view", "payout", "seal": return context.text("access_log.reason.\(entry.purpose)")
         case "own_view": return context.text("access_log.own.\(entry.purpose)")
         case "mandate_view", "mandate_act": return context.text("access_log.mandate.\(entry.purpose)")
         default: break

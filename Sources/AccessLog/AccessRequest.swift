@@ -100,6 +100,8 @@ public enum Refusal: String, Sendable, Hashable, CaseIterable {
     case credentialInvalid = "credential_invalid"
     case scopeMissing = "scope_missing"
     case volumeExceeded = "volume_exceeded"
+    /// More often about this resident than the policy says.
+    case frequencyExceeded = "frequency_exceeded"
     case roleMissing = "role_missing"
     case reasonUnknown = "reason_unknown"
     case caseReferenceMissing = "case_reference_missing"

@@ -1,6 +1,7 @@
 // Unusual accesses: what the log shows that nobody complained of. The search is one statement (migrations/0022_oversight.sql) that one node at a
 // time runs now and then; what it finds are tasks for auditors. The entries behind a task are shown only after that look is in the log of
 // everybody whom they are about.
+// Decided in `access_log.find_anomalies` and `access_log.close_anomaly` (0022_oversight.sql).
 public import Foundation
 public import Postgres
 import Primitives

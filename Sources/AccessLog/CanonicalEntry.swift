@@ -29,8 +29,10 @@ struct CommittedEntry: Sendable {
     var count: Int64?
     /// The entry by which the glass of a protected record was broken.
     var breakGlass: UUID?
+    /// The order that delayed telling the subject. Entries under it are numbered for themselves.
+    var sealID: UUID?
 
-    /// The bytes, by ``CanonicalEncoding``: fields 1 to 21 in this order.
+    /// The bytes, by ``CanonicalEncoding``: fields 1 to 22 in this order.
     var canonicalBytes: [UInt8] {
         var encoding = CanonicalEncoding()
         encoding.add(1, uuid: id)
@@ -54,6 +56,7 @@ struct CommittedEntry: Sendable {
         encoding.add(19, bytes: previousCommitment)
         encoding.add(20, integer: count)
         encoding.add(21, uuid: breakGlass)
+        encoding.add(22, uuid: sealID)
         return encoding.bytes
     }
 

@@ -1,6 +1,7 @@
 // The one door to personal data. Callers that ask at the same moment share a transaction (Primitives.GroupCommit): the entries of
 // all of them are committed, then the values of all of them are released, in one round trip of two pipelined statements (and a third for
 // own views that are repeated in a session).
+// Decided in `access_log.authorise` and `access_log.release` (0008_access_log.sql).
 import Foundation
 public import Postgres
 public import Primitives
@@ -41,6 +42,22 @@ public final class Door: Sendable {
     /// - Throws: ``RefusedAccess``; ``DatabaseError``; `GroupCommitError.queueFull`.
     public func read(_ request: AccessRequest) async throws -> ReleasedRecord {
         try await gathered.submit(request).get()
+    }
+
+    /// A resident looks at something of their own: an entry once a session or token and kind, before anything is shown.
+    /// - Parameters:
+    ///   - kind: of view, which of an app's token is the scope.
+    ///   - attributes: what of the register is shown with it.
+    /// - Returns: the record, with the key that the resident's own words are sealed under.
+    /// - Throws: `Problem` for a credential that may not; ``DatabaseError``; `GroupCommitError.queueFull`.
+    @discardableResult
+    public func ownView(_ kind: String, of credential: CredentialHash, attributes: [String] = []) async throws -> ReleasedRecord {
+        do {
+            return try await read(
+                AccessRequest(credential: credential, operation: .ownView, subject: .own, attributes: attributes, purpose: kind, caseReference: ""))
+        } catch let refused as RefusedAccess {
+            throw refused.problem(scope: kind)
+        }
     }
 
     /// Many reads in one transaction, an entry each; answers in the order of the requests. They join no batch: the database decides a thousand

@@ -43,6 +43,7 @@ struct EntryExport: Sendable {
     private static let columns = [
         "at", "id", "organisation", "organisation_name", "role", "operation", "purpose", "purpose_title", "attributes", "legal_ground",
         "case_reference", "outcome", "refusal", "form_entered", "helper", "leaf_index", "count", "emergency", "finding", "name",
+        "delayed_by", "delay_ground", "delayed_until",
     ]
 
     private static func values(_ body: AccessEntryBody) -> [String] {
@@ -50,7 +51,7 @@ struct EntryExport: Sendable {
             body.at, body.id, body.organisation ?? "", body.organisationName ?? "", body.role, body.operation, body.purpose, body.purposeTitle ?? "",
             body.attributes.joined(separator: " "), body.legalGround ?? "", body.caseReference ?? "", body.outcome, body.refusal ?? "",
             body.formEntered.map { String($0) } ?? "", body.helper ?? "", body.leafIndex.map(String.init) ?? "", body.count.map(String.init) ?? "", body.emergency ? "true" : "", body.finding ?? "",
-            body.name ?? "",
+            body.name ?? "", body.delayedBy ?? "", body.delayGround ?? "", body.delayedUntil ?? "",
         ]
     }
 }

@@ -1,5 +1,6 @@
 // What one organisation was given of a resident's data so far, for the resident: out of the log, after that look is logged
 // (access_log.given_to, migrations/0016). The page is Consent's, beside the switches of that organisation.
+// Decided in `access_log.given_to` (0016_who_looked.sql).
 public import Foundation
 import Postgres
 import Web

@@ -175,7 +175,8 @@ extension AccessEntry {
     static let columns: SQL = """
         id, at, organisation_id, organisation_name, client_id, actor_role, operation, purpose, purpose_title, activity_id, attributes, legal_basis, law,
         consent_at, case_reference, outcome, refusal, form_entered, helper_name, leaf_index, count, question_asked_at, question_due_at, question_answered_at,
-        break_glass, review_due_at, review_finding, reviewed_at, released_name, released_username
+        break_glass, review_due_at, review_finding, reviewed_at, released_name, released_username, delayed_by,
+        delay_ground, delayed_until
         """
 
     init(_ row: inout RowReader) throws {
@@ -210,6 +211,12 @@ extension AccessEntry {
         let name = try row.next(String?.self)
         let username = try row.next(String?.self)
         if let name, let username { releasedName = ReleasedName(name: name, username: username) } else { releasedName = nil }
+        let order = (authority: try row.next(String?.self), ground: try row.next(String?.self), endedAt: try row.next(Date?.self))
+        if let authority = order.authority, let ground = order.ground, let endedAt = order.endedAt {
+            delay = DisclosureDelay(authority: authority, ground: ground, endedAt: endedAt)
+        } else {
+            delay = nil
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 // Protected records: broken open by a caseworker in an emergency, reviewed by an auditor, read about by the resident; and set under protection in
 // the first place. The rules are in migrations/0022. What people write is sealed on the way in and opened on the way out, under the resident's key.
+// Decided in `casework.break_the_glass`, `casework.review_break_glass` and `casework.protect` (0022_oversight.sql).
 public import AccessLog
 import Foundation
 public import Postgres

@@ -21,7 +21,7 @@ struct SearchForm {
         let kind = fields.choice("kind", of: SearchKind.self)
         switch kind {
         case .publicCode: subject = Self.publicCode(&fields)
-        case .nationalNumber: subject = Self.nationalNumber(&fields, lookup)
+        case .nationalNumber: subject = fields.nationalNumber(lookup).map { .nationalNumber($0) }
         case .nameAndBirthDate: subject = Self.nameAndBirthDate(&fields, lookup)
         case nil: subject = nil
         }
@@ -41,17 +41,6 @@ struct SearchForm {
             return nil
         }
         return .publicCode(code)
-    }
-
-    private static func nationalNumber(_ fields: inout FormReader, _ lookup: LookupKey) -> SubjectReference? {
-        let typed = fields.text("national_number", charactersMax: 40)
-        guard !typed.isEmpty else { return nil }
-        let digits = typed.filter { ("0"..."9").contains($0) }
-        guard digits.count == 12, typed.allSatisfy({ ("0"..."9").contains($0) || " -./".contains($0) }) else {
-            fields.reject("national_number", "casework.search.number_malformed")
-            return nil
-        }
-        return .nationalNumber(lookup.nationalNumber(digits))
     }
 
     private static func nameAndBirthDate(_ fields: inout FormReader, _ lookup: LookupKey) -> SubjectReference? {
@@ -178,5 +167,19 @@ struct CorrectionForm {
     private static func value(_ fields: inout FormReader, _ attribute: Attribute) -> String? {
         attribute == .dateOfBirth
             ? fields.optionalDate("value")?.description : fields.optionalText("value", charactersMax: CaseworkLimits.valueCharactersMax)
+    }
+}
+
+extension FormReader {
+    /// The field `national_number`, as the key under which the register finds it; nil when it is bad, which is noted.
+    mutating func nationalNumber(_ lookup: LookupKey) -> [UInt8]? {
+        let typed = text("national_number", charactersMax: 40)
+        guard !typed.isEmpty else { return nil }
+        let digits = typed.filter { ("0"..."9").contains($0) }
+        guard digits.count == 12, typed.allSatisfy({ ("0"..."9").contains($0) || " -./".contains($0) }) else {
+            reject("national_number", "casework.search.number_malformed")
+            return nil
+        }
+        return lookup.nationalNumber(digits)
     }
 }

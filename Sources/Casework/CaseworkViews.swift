@@ -385,7 +385,7 @@ struct BlankFormPage: PageModel {
         self.reference = reference.description
         sharing = offer.name(context.language)
         explanation = offer.explanation.text(context.language)
-        duration = offer.validMonths.map { context.text("consent.lasts", count: $0) }
+        duration = context.terms(of: offer)
         attributes = offer.attributes.map { context.text("attributes.\($0)") }
     }
 }

@@ -1,4 +1,5 @@
 // The public face of the counter: proving an identity from beginning to end, as a caseworker's session.
+// Decided in `casework.prove_identity` and `casework.key_paper_consent` (0012_casework.sql).
 public import AccessLog
 import Foundation
 import Messages

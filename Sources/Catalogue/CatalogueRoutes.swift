@@ -1,5 +1,6 @@
 // The catalogue: anybody looks up which data there are, who answers for them and who uses them; stewards describe them. URL table first,
 // handlers in the same order; statements in CatalogueSQL.swift, pages in CataloguePages.swift, the document for programs in CatalogueDocument.swift.
+// Decided in `catalogue.describe` (0025_catalogue.sql).
 import Foundation
 import HTTPTypes
 import Hummingbird

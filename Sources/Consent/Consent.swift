@@ -35,6 +35,8 @@ public struct ProcessingActivity: Sendable, Hashable {
     public let policyVersion: Int
     /// For how many months an agreement to this version lasts; nil: until it is withdrawn.
     public let validMonths: Int?
+    /// How many times in 24 hours the organisation reads it at most; nil: not said.
+    public let readsPerDayMax: Int?
     /// What is read, in the policy's order.
     public let attributes: [String]
     public let title: LocalisedText

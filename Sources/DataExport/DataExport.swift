@@ -21,14 +21,8 @@ struct DataExport: Sendable {
     /// Logs that the resident takes their data: once a session or token, as every own view.
     /// - Throws: `Problem` for a credential that may not.
     func begin(_ reader: OwnDataReader) async throws -> Taking {
-        do {
-            let record = try await door.read(
-                AccessRequest(
-                    credential: reader.credential, operation: .ownView, subject: .own, attributes: [], purpose: Self.scope, caseReference: ""))
-            return Taking(publicCode: record.publicCode, at: try await database.one(Moment()))
-        } catch let refused as RefusedAccess {
-            throw refused.problem(scope: Self.scope)
-        }
+        let record = try await door.ownView(Self.scope, of: reader.credential)
+        return Taking(publicCode: record.publicCode, at: try await database.one(Moment()))
     }
 
     /// The pages of a part, one after the other.

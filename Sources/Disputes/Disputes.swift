@@ -260,12 +260,7 @@ public struct Disputes: Sendable {
 
     @discardableResult
     private func logView(of credential: CredentialHash) async throws -> ReleasedRecord {
-        do {
-            return try await door.read(
-                AccessRequest(credential: credential, operation: .ownView, subject: .own, attributes: [], purpose: Self.scope, caseReference: ""))
-        } catch let refused as RefusedAccess {
-            throw refused.problem(scope: Self.scope)
-        }
+        try await door.ownView(Self.scope, of: credential)
     }
 
     private func openWords(_ rows: [SealedWords]) throws -> [DisputeWords] {

@@ -1,5 +1,6 @@
 // Beside the requests: posts notices to the organisations that have a webhook, again and again until they take them. Every node does it;
 // the database gives each notice to one of them at a time.
+// Decided in `exchange.take_deliveries` and `exchange.note_delivery` (0024_notices.sql).
 import Foundation
 public import Logging
 import Outgoing

@@ -34,6 +34,11 @@ extension RefusedAccess {
                 "consent-missing", "Consent missing",
                 "The resident has not agreed to share the attributes under missing for the purpose \(question.purpose). "
                     + "Ask the resident to switch the sharing on, or ask without them.")
+        case .frequencyExceeded:
+            return Problem(
+                "frequency-exceeded", status: .forbidden, title: "Read too often",
+                detail: "The purpose \(question.purpose) says how many times in 24 hours your organisation reads about one resident at most. Keep what you were given, "
+                    + "or ask again when the day that began with the first read is over.")
         case .caseReferenceMissing:
             return Self.invalid("case_reference", "Name the case that the data is for.")
         case .attributesMissing:

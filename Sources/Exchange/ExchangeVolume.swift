@@ -1,5 +1,6 @@
 // What an organisation has left of its minute, and how a request beyond it is answered. The counting is in access_log.authorise
 // (migrations/0008), the limits are in consent.organisation.
+// Decided in `exchange.volume_of` (0019_volume.sql).
 import Foundation
 import HTTPTypes
 import Postgres

@@ -1,6 +1,7 @@
 // Reads and lists that both sides can prove later (RFC 9421, RFC 9530): a signed request is checked before anybody reads it, and the answer is
 // signed over its digest and over what identifies the request. Stoa keeps digests and signatures beside the access entry, never a body. Requests
 // that ask for none of it go straight through.
+// Decided in `exchange.use_nonce` (0027_signed_requests.sql); `exchange.keep_proof` (0024_notices.sql).
 import Crypto
 import Foundation
 import HTTPTypes

@@ -29,11 +29,11 @@ struct NewAccountBody: Sendable {
 }
 
 extension JSONReader {
-    /// The field `currency`: a code of ISO 4217. Nil when it is bad, which is noted.
-    fileprivate mutating func currency() -> Currency? {
-        let code = string("currency", charactersMax: 3)
+    /// A code of ISO 4217. Nil when it is bad, which is noted.
+    fileprivate mutating func currency(_ name: String = "currency") -> Currency? {
+        let code = string(name, charactersMax: 3)
         let currency = Currency(code: code)
-        if currency == nil, !code.isEmpty { reject("currency", code: "unknown_value", detail: "Send a code of ISO 4217 in capitals, such as EUR.") }
+        if currency == nil, !code.isEmpty { reject(name, code: "unknown_value", detail: "Send a code of ISO 4217 in capitals, such as EUR.") }
         return currency
     }
 }
@@ -107,6 +107,44 @@ extension JSONReader {
 
     fileprivate mutating func rejectMisplaced(_ name: String, _ kinds: [TransferKind]) {
         reject(name, code: "misplaced", detail: "This field belongs to \(kinds.map(\.rawValue).joined(separator: " and ")); remove it.")
+    }
+}
+
+extension Conversion {
+    /// `POST /api/v1/ledger/conversions`
+    /// - Throws: one `Problem` 400 that names every bad field; nothing is remembered for the ids then.
+    init(body reader: consuming JSONReader) throws {
+        var body = reader
+        let (id, boughtID) = (body.uuid("id"), body.uuid("bought_id"))
+        let (debit, credit) = (body.uuid("debit_account"), body.uuid("credit_account"))
+        let (sold, currency) = (body.integer("amount", in: 1...Transfer.minorUnitsMax), body.currency())
+        let (bought, boughtCurrency) = (body.integer("bought_amount", in: 1...Transfer.minorUnitsMax), body.currency("bought_currency"))
+        let rateText = body.string("rate", charactersMax: 22)
+        let rate = ConversionRate(rateText)
+        if rate == nil, !rateText.isEmpty {
+            body.reject("rate", code: "malformed", detail: "Send a decimal number above zero as a text, such as \"1.0842\", with at most 9 digits before the point and 12 behind it.")
+        }
+        let reference = body.string("reference", charactersMax: Transfer.referenceCharactersMax)
+        if id == boughtID, body.errors.isEmpty { body.reject("bought_id", code: "same_id", detail: "A conversion is two transfers; name the second one differently.") }
+        if currency == boughtCurrency, body.errors.isEmpty {
+            body.reject("bought_currency", code: "same_currency", detail: "Within one currency money moves by a transfer.")
+        }
+        try body.finish()
+        guard let currency, let boughtCurrency, let rate else { throw Problem.internalError }
+        self.init(
+            id: TransferID(id), boughtID: TransferID(boughtID), from: LedgerAccountID(debit), to: LedgerAccountID(credit),
+            sold: Money(minorUnits: sold, currency: currency), bought: Money(minorUnits: bought, currency: boughtCurrency), rate: rate, reference: reference)
+    }
+
+    /// The conversion with what became of it.
+    func body(_ outcome: TransferOutcome) -> JSONValue {
+        .object([
+            JSONMember("id", .string(id.description)), JSONMember("bought_id", .string(boughtID.description)), JSONMember("result", .string(outcome.word)),
+            JSONMember("debit_account", .string(debitAccount.description)), JSONMember("credit_account", .string(creditAccount.description)),
+            JSONMember("amount", .integer(sold.minorUnits)), JSONMember("currency", .string(sold.currency.code)),
+            JSONMember("bought_amount", .integer(bought.minorUnits)), JSONMember("bought_currency", .string(bought.currency.code)),
+            JSONMember("rate", .string(rate.description)), JSONMember("reference", .string(reference)),
+        ])
     }
 }
 

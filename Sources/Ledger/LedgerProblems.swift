@@ -16,6 +16,7 @@ extension TransferOutcome {
         case .accountClosed: "account_closed"
         case .accountUnknown: "account_unknown"
         case .currencyMismatch: "currency_mismatch"
+        case .rateMismatch: "rate_mismatch"
         case .periodClosed: "period_closed"
         case .holdUnknown: "hold_unknown"
         case .holdMismatch: "hold_mismatch"
@@ -39,6 +40,7 @@ extension TransferOutcome {
             .reversalMismatch(let field):
             field
         case .currencyMismatch: "currency"
+        case .rateMismatch: "bought_amount"
         case .periodClosed: "effective_at"
         case .holdUnknown, .holdPosted, .holdVoided: "hold_id"
         case .originalUnknown, .alreadyReversed: "reversal_of"
@@ -47,7 +49,8 @@ extension TransferOutcome {
     }
 
     /// Nil for what was done, now or before.
-    func problem(of transfer: Transfer) -> Problem? {
+    /// - Parameter currency: of the amount that was sent.
+    func problem(in currency: Currency) -> Problem? {
         switch self {
         case .created, .exists:
             return nil
@@ -77,7 +80,11 @@ extension TransferOutcome {
         case .currencyMismatch:
             return refused(
                 "currency-mismatch", .unprocessableContent, "Currencies differ",
-                "Both accounts must be in \(transfer.amount.currency.code). A conversion is two transfers.")
+                "Both accounts must be in \(currency.code). Money changes its currency in a conversion (POST /api/v1/ledger/conversions).")
+        case .rateMismatch:
+            return refused(
+                "rate-mismatch", .unprocessableContent, "Amounts do not agree with the rate",
+                "What is sold at the rate, half a minor unit rounded up, is not what was sent in bought_amount. Mend the rate or one of the amounts.")
         case .periodClosed:
             return refused(
                 "period-closed", .unprocessableContent, "Period closed",

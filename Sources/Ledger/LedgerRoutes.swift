@@ -23,6 +23,7 @@ public struct LedgerRoutes: Sendable {
         site.bearerAPI.get("/api/v1/ledger/accounts/{id}/balance", use: balance)
         site.bearerAPI.post("/api/v1/ledger/transfers", use: transfer)
         site.bearerAPI.post("/api/v1/ledger/transfer-batches", use: batch)
+        site.bearerAPI.post("/api/v1/ledger/conversions", use: convert)
     }
 
     /// Entries in one answer.
@@ -79,7 +80,7 @@ public struct LedgerRoutes: Sendable {
     @Sendable func transfer(_ request: Request, _ context: BearerContext) async throws -> Response {
         let transfer = try Transfer(body: await context.json(request, bytesMax: transferBytesMax))
         let outcome = try await ledger.post(transfer, by: context.credential)
-        if let problem = outcome.problem(of: transfer) { throw problem }
+        if let problem = outcome.problem(in: transfer.amount.currency) { throw problem }
         return .json(transfer.body(outcome), status: outcome == .created ? .created : .ok)
     }
 
@@ -89,6 +90,14 @@ public struct LedgerRoutes: Sendable {
         let outcomes = try await ledger.post(batch.transfers, links: batch.links, by: context.credential)
         if let refusal = outcomes.first(where: { $0 == .credentialInvalid || $0 == .scopeMissing }) { throw refusal.callerProblem }
         return .json(["results": .array(zip(batch.transfers, outcomes).map { $0.result($1) })])
+    }
+
+    /// Two linked transfers through the organisation's position accounts.
+    @Sendable func convert(_ request: Request, _ context: BearerContext) async throws -> Response {
+        let conversion = try Conversion(body: await context.json(request, bytesMax: transferBytesMax))
+        let outcome = try await ledger.convert(conversion, by: context.credential)
+        if let problem = outcome.problem(in: conversion.sold.currency) { throw problem }
+        return .json(conversion.body(outcome), status: outcome == .created ? .created : .ok)
     }
 
     private func show(_ id: LedgerAccountID, _ context: BearerContext) async throws -> AccountBody {

@@ -4,9 +4,9 @@ public import Postgres
 
 /// Something that does not add up.
 public struct LedgerFinding: Sendable, Hashable {
-    /// `account_balance`, `currency_sum`, `transfer_entries`, `entry_numbers`, `entry_without_account`, `running_balance` or `overdrawn`.
+    /// As `ledger.findings`, `ledger.conversion_findings` and `ledger.batch_findings` name it, or `batch_hash` or `batch_transfer`.
     public let kind: String
-    /// The account, transfer or currency.
+    /// The account, transfer, batch or currency.
     public let subject: String
     public let expected: String
     public let found: String
@@ -17,13 +17,18 @@ public struct LedgerReport: Sendable {
     public let accounts: Int64
     public let transfers: Int64
     public let entries: Int64
+    /// Whose hashes stand in the log.
+    public let batches: Int
+    /// Transfers that wait for their batch.
+    public let waiting: Int64
     /// At most ``LedgerVerification/findingsMax``.
     public let findings: [LedgerFinding]
 
     public var isSound: Bool { findings.isEmpty }
 }
 
-/// Verifies the ledger: every account equals the sum of its entries, and all entries sum to zero in each currency.
+/// Verifies the ledger: every account equals the sum of its entries, all entries sum to zero in each currency, and every transfer is the one that the hash of its
+/// batch was made of.
 public struct LedgerVerification: Sendable {
     private let auditor: Database
 
@@ -42,19 +47,29 @@ public struct LedgerVerification: Sendable {
             // A full pass takes about four seconds a million entries; the usual limit is for pages.
             try await transaction.execute("SET LOCAL statement_timeout = 0")
             let counts = try await transaction.one(LedgerCounts())
-            let findings = try await transaction.query(LedgerFindings(countMax: Self.findingsMax))
-            return LedgerReport(accounts: counts.accounts, transfers: counts.transfers, entries: counts.entries, findings: findings)
+            var findings = try await transaction.query(LedgerFindings(countMax: Self.findingsMax))
+            findings += try await transaction.query(ConversionFindings(countMax: Self.findingsMax))
+            findings += try await transaction.query(BatchFindings(countMax: Self.findingsMax))
+            var batches = BatchVerification()
+            try await batches.run(on: transaction)
+            findings += batches.findings
+            return LedgerReport(
+                accounts: counts.accounts, transfers: counts.transfers, entries: counts.entries, batches: batches.batchCount, waiting: counts.waiting,
+                findings: Array(findings.prefix(Self.findingsMax)))
         }
     }
 }
 
 private struct LedgerCounts: Query {
     var sql: SQL {
-        "SELECT (SELECT count(*) FROM ledger.account), (SELECT count(*) FROM ledger.transfer), (SELECT count(*) FROM ledger.entry)"
+        """
+        SELECT (SELECT count(*) FROM ledger.account), (SELECT count(*) FROM ledger.transfer), (SELECT count(*) FROM ledger.entry),
+            (SELECT coalesce(sum(q.transfer_count), 0)::bigint FROM ledger.batch_queue AS q)
+        """
     }
 
-    func decode(_ row: inout RowReader) throws -> (accounts: Int64, transfers: Int64, entries: Int64) {
-        (try row.next(), try row.next(), try row.next())
+    func decode(_ row: inout RowReader) throws -> (accounts: Int64, transfers: Int64, entries: Int64, waiting: Int64) {
+        (try row.next(), try row.next(), try row.next(), try row.next())
     }
 }
 
@@ -63,7 +78,27 @@ private struct LedgerFindings: Query {
 
     var sql: SQL { "SELECT kind, subject, expected, found FROM ledger.findings(\(Int32(clamping: countMax)))" }
 
-    func decode(_ row: inout RowReader) throws -> LedgerFinding {
-        LedgerFinding(kind: try row.next(), subject: try row.next(), expected: try row.next(), found: try row.next())
+    func decode(_ row: inout RowReader) throws -> LedgerFinding { try LedgerFinding(&row) }
+}
+
+private struct ConversionFindings: Query {
+    let countMax: Int
+
+    var sql: SQL { "SELECT kind, subject, expected, found FROM ledger.conversion_findings(\(Int32(clamping: countMax)))" }
+
+    func decode(_ row: inout RowReader) throws -> LedgerFinding { try LedgerFinding(&row) }
+}
+
+private struct BatchFindings: Query {
+    let countMax: Int
+
+    var sql: SQL { "SELECT kind, subject, expected, found FROM ledger.batch_findings(\(Int32(clamping: countMax)))" }
+
+    func decode(_ row: inout RowReader) throws -> LedgerFinding { try LedgerFinding(&row) }
+}
+
+extension LedgerFinding {
+    fileprivate init(_ row: inout RowReader) throws {
+        self.init(kind: try row.next(), subject: try row.next(), expected: try row.next(), found: try row.next())
     }
 }

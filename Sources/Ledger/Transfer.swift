@@ -126,6 +126,8 @@ public enum TransferOutcome: Sendable, Hashable {
     case accountUnknown(field: String)
     /// The amount's currency is not that of both accounts.
     case currencyMismatch
+    /// What is bought is not what is sold at the rate.
+    case rateMismatch
     /// The transfer would count from a moment of a closed period.
     case periodClosed
     /// There is no such hold, or it was refused when it came.
@@ -164,6 +166,7 @@ public enum TransferOutcome: Sendable, Hashable {
         case ("account_closed", _): self = .accountClosed
         case ("account_unknown", let field?): self = .accountUnknown(field: field)
         case ("currency_mismatch", _): self = .currencyMismatch
+        case ("rate_mismatch", _): self = .rateMismatch
         case ("period_closed", _): self = .periodClosed
         case ("hold_unknown", _): self = .holdUnknown
         case ("hold_mismatch", let field?): self = .holdMismatch(field: field)

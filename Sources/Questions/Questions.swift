@@ -1,5 +1,6 @@
 // "Question this": a resident asks about one entry of their log, an auditor looks into it and answers within the legal time (migrations/0015).
 // What both write is sealed on the way in and opened on the way out, under the resident's key.
+// Decided in `questions.ask` and `questions.answer_question` (0015_questions.sql).
 public import AccessLog
 public import Foundation
 import Messages

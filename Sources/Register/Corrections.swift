@@ -1,5 +1,6 @@
 // A resident's requests for correction and the city's answers (migrations/0014): sealed on the way in, opened on the way out. "My details"
 // files and shows them; the counter (Casework) reads and answers them through this face.
+// Decided in `register.request_correction` and `register.answer_correction` (0014_corrections.sql).
 public import AccessLog
 public import Foundation
 import Messages

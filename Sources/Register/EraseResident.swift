@@ -1,4 +1,5 @@
 // Erasing a person, with the owner's role (`stoa erase resident`): what is destroyed and what stays is in migrations/0017_erasure.sql.
+// Decided in `register.erase_resident` (0017_erasure.sql).
 public import Postgres
 public import Primitives
 

@@ -1,5 +1,6 @@
 // Entering who is whose guardian, with the owner's role (`stoa guardianship`): the rules are in migrations/0023_guardians.sql. From which ages on a child is asked, decides alone
 // and is of age are settings of the city, because laws differ (GDPR Art. 8(1) leaves 13 to 16 to them).
+// Decided in `register.add_guardianship` and `register.end_guardianship` (0023_guardians.sql).
 public import Foundation
 public import Postgres
 public import Primitives

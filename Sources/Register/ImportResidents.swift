@@ -1,5 +1,6 @@
 // `stoa import residents FILE.csv`: from records of a file to sealed rows of the register. Records travel in batches, each committed
 // whole, so an import that was interrupted is simply run again: what is there already and unchanged is left alone.
+// Decided in `register.merge_import` (0002_register.sql).
 import Foundation
 public import Postgres
 import Primitives

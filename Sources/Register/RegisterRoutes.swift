@@ -59,14 +59,7 @@ public struct RegisterRoutes: Sendable {
 
     /// The resident's own record, logged as an own view once a session.
     private func ownRecord(of credential: CredentialHash) async throws -> ReleasedRecord {
-        do {
-            return try await door.read(
-                AccessRequest(
-                    credential: credential, operation: .ownView, subject: .own, attributes: Attribute.all.map(\.rawValue),
-                    purpose: "profile", caseReference: ""))
-        } catch let refused as RefusedAccess {
-            throw refused.problem(scope: "profile")
-        }
+        try await door.ownView("profile", of: credential, attributes: Attribute.all.map(\.rawValue))
     }
 
     /// What the register holds, as "my details" shows it.

@@ -81,6 +81,14 @@ struct CityServer {
                 }
             ),
             (
+                "ledger batches",
+                {
+                    await every(TransferChain.interval) {
+                        try await TransferChain.makeBatch(in: database)
+                    } onError: { logger.error("transfers were not chained; will try again", metadata: ["error": "\($0)"]) }
+                }
+            ),
+            (
                 "signing keys",
                 {
                     await every(Self.janitorInterval) {
@@ -128,6 +136,7 @@ private func removeEnded(from database: Database) async throws {
     try await database.execute("SELECT web.remove_ended_credentials()")
     try await OpenIDJanitor.removeEnded(from: database)
     try await database.execute("SELECT exchange.remove_past_volume()")
+    try await database.execute("SELECT exchange.remove_past_frequency()")
     try await database.execute("SELECT identity.remove_ended()")
     try await database.execute("SELECT identity.remove_old_challenges()")
     try await database.execute("SELECT exchange.remove_past_nonces()")

@@ -120,6 +120,7 @@ struct City {
         CaseworkRoutes(database: database, door: door, vault: keys.vault, lookup: keys.lookup, corrections: corrections).add(to: site)
         LetterRoutes(database: database, door: door, vault: keys.vault, texts: texts).add(to: site)
         BreakGlassRoutes(glass: BreakGlass(database: database, door: door, vault: keys.vault)).add(to: site)
+        DelayRoutes(database: database, lookup: keys.lookup, zone: configuration.city.timeZone).add(to: site)
         AnomalyRoutes(anomalies: Anomalies(database: database, door: door)).add(to: site)
         BenefitsRoutes(database: database, door: door).add(to: site)
         PayoutBatchRoutes(database: database, files: payoutFiles, zone: configuration.city.timeZone).add(to: site)

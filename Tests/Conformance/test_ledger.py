@@ -1,5 +1,5 @@
-"""The ledger as a program of another make uses it: balances followed by a model of a few lines, one transfer sent many times at once, hledger adding the
-journal up, and kills under load."""
+"""The ledger as a program of another make uses it: balances followed by a model of a few lines, one transfer sent many times at once, hledger and
+Beancount adding the journal up, and kills under load."""
 import concurrent.futures
 import csv
 import datetime
@@ -141,7 +141,7 @@ def test_another_program_adds_the_journal_up_to_the_same_balances(ledger, server
     api, client = ledger
     source, target = account(api, client), account(api, client)
     items = [transfer(client, client["funding_account"], source, 1_234), transfer(client, source, target, 567)]
-    items[1]["reference"] = 'Rent; "March" | 50 % (late)'
+    items[1]["reference"] = 'Rent; "March" \\ | 50 % (late)'
     items[1]["effective_at"] = "2020-03-01T12:00:00Z"
     items.append(transfer(client, target, source, 567, kind="reversal", reversal_of=items[1]["id"]))
     items.append(transfer(client, source, target, 34))
@@ -154,6 +154,14 @@ def test_another_program_adds_the_journal_up_to_the_same_balances(ledger, server
     assert (found[source], found[target]) == (f"-12.00 {client['currency']}", f"-0.34 {client['currency']}")
     total = list(csv.DictReader(said.splitlines()))[-1]
     assert total["account"] == "total" and total["balance"] == "0", total
+    beans = server.data / "journal.beancount"
+    beans.write_text(server.run("ledger", "export", "--format", "beancount").stdout)
+    checked = subprocess.run(["bean-check", str(beans)], capture_output=True, text=True)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+    asked = f"SELECT account, sum(position) AS amount WHERE account ~ '{source.upper()}|{target.upper()}' GROUP BY account"
+    said = subprocess.run(["bean-query", "-f", "csv", str(beans), asked], capture_output=True, text=True, check=True).stdout
+    found = {row["account"].split(":")[2]: row["amount"].strip() for row in csv.DictReader(said.splitlines())}
+    assert found == {source.upper(): f"-12.00 {client['currency']}", target.upper(): f"-0.34 {client['currency']}"}
     rows = list(csv.DictReader(server.run("ledger", "export", "--format", "csv", "--to", "2021-01-01T00:00:00Z").stdout.splitlines()))
     assert [(row["id"], row["amount"], row["reference"]) for row in rows if row["debit_account"] == source] == [(items[1]["id"], "5.67", items[1]["reference"])]
 

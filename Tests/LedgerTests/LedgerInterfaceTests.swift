@@ -277,7 +277,7 @@ struct LedgerCaller: Sendable {
 }
 
 extension JSONValue {
-    fileprivate var elements: [JSONValue] {
+    var elements: [JSONValue] {
         guard case .array(let elements) = self else { return [] }
         return elements
     }

@@ -264,6 +264,84 @@ struct LedgerModelTests {
     }
 }
 
+/// What one caller asked of the ledger in one statement, and what it was told.
+private struct Call: Sendable {
+    let batch: [Transfer]
+    let links: TransferLinks
+    let outcomes: [TransferOutcome]
+    let now: Date
+    /// Grows in the order in which the database took the calls that left something; nil for one that left nothing.
+    let position: Int64?
+}
+
+extension LedgerModelTests {
+    @Test("What callers do at the same time is what the model does one after the other, in the order in which the database took them", arguments: [11, 12] as [UInt64])
+    func history(seed: UInt64) async throws {
+        let bank = try await Bank()
+        var now = Date(timeIntervalSince1970: 1_800_000_000)
+        try await bank.city.stopClock(at: now)
+        let credential = try await bank.city.clientToken("bank", scope: ["ledger.post"], secondsLeft: 1_000_000).hash
+        var model = Model()
+        model.books.accounts[bank.funding] = Model.Account(raisedByDebit: true, mayGoNegative: true)
+        for _ in 0..<4 { model.books.accounts[try await bank.account()] = Model.Account(raisedByDebit: false, mayGoNegative: false) }
+        let accounts = model.books.accounts.keys.sorted()
+        let opening = accounts.filter { $0 != bank.funding }.map { bank.transfer(bank.funding, $0, 500) }
+        var calls = [try await call(opening, .none, at: now, of: bank, by: credential)]
+
+        for round in 0..<4 {
+            // What was made in earlier rounds is everybody's to follow up: holds are posted and voided at once, and reversed twice.
+            let (made, moment) = (calls.flatMap(\.batch), now)
+            calls += try await inParallel(10) { caller in
+                var random = SeededGenerator(state: seed &* 10_000 &+ UInt64(round * 100 + caller))
+                var chance = Chance(bank: bank, accounts: accounts + [.new()], made: made)
+                var calls: [Call] = []
+                for _ in 0..<6 {
+                    let batch = (0..<Int.random(in: 1...4, using: &random)).map { _ in chance.transfer(at: moment, &random) }
+                    calls.append(try await call(batch, chance.links(batch.count, &random), at: moment, of: bank, by: credential))
+                }
+                if caller == 0 { try await LedgerJanitor.expireHolds(in: bank.city.app) }
+                if caller == 1 { try await TransferChain.makeBatch(in: bank.city.app) }
+                return calls
+            }.flatMap(\.self)
+            now += 7
+            try await bank.city.stopClock(at: now)
+        }
+
+        var seen: [String: Int] = [:]
+        for call in calls.filter({ $0.position != nil }).sorted(by: { $0.position ?? 0 < $1.position ?? 0 }) {
+            model.now = call.now
+            let expected = model.post(call.batch, call.links)
+            #expect(call.outcomes == expected, "seed \(seed), call \(call.position ?? 0)")
+            for outcome in call.outcomes { seen[outcome.word, default: 0] += 1 }
+        }
+        // Who left nothing was told so.
+        for call in calls where call.position == nil { #expect(!call.outcomes.contains(.created)) }
+        model.now = now
+        for (account, expected) in model.books.accounts {
+            let found = try await bank.ledger.account(account, by: credential)
+            #expect(found.posted.minorUnits == expected.balance && found.held.minorUnits == model.held(account), "seed \(seed)")
+        }
+        try await TransferChain.makeBatch(in: bank.city.app)
+        let report = try await bank.verify()
+        #expect(report.findings == [] && report.waiting == 0)
+        #expect(Set(seen.keys).isSuperset(of: ["created", "exists", "insufficient_funds", "batch_refused"]), "seed \(seed): \(seen)")
+    }
+
+    /// As the owner, who may ask the queue's sequence. Its numbers are drawn while the accounts are locked, so of two calls that touch the same account the later
+    /// one has the higher.
+    private func call(
+        _ batch: [Transfer], _ links: TransferLinks, at now: Date, of bank: Bank, by credential: CredentialHash
+    ) async throws -> Call {
+        let items = zip(batch, links.groups(count: batch.count)).map { CredentialedTransfer(transfer: $0, credential: credential, group: $1) }
+        return try await bank.city.owner.transaction { transaction in
+            let before = try await transaction.one(OneValue("SELECT nextval('ledger.batch_queue_number_seq')", of: Int64.self))
+            let outcomes = try await transaction.query(PostTransfers(items: items)).inOrder(count: batch.count)
+            let after = try await transaction.one(OneValue("SELECT lastval()", of: Int64.self))
+            return Call(batch: batch, links: links, outcomes: outcomes, now: now, position: after == before ? nil : after)
+        }
+    }
+}
+
 /// Makes random transfers, and remembers what it made.
 private struct Chance {
     let bank: Bank

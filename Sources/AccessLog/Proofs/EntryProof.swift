@@ -119,7 +119,7 @@ extension CommittedEntry {
             id: id, at: at, subjectID: uuid(3), actorKind: actorKind, actorID: actorID, actorRole: actorRole, organisationID: text(7),
             clientID: text(8), operation: operation, attributes: attributes, purpose: purpose, legalBasis: text(12), law: text(13),
             consentEventID: uuid(14), caseReference: text(15), outcome: outcome, refusal: text(17), subjectNumber: integer(18),
-            previousCommitment: previous, count: integer(20), breakGlass: uuid(21))
+            previousCommitment: previous, count: integer(20), breakGlass: uuid(21), sealID: uuid(22))
         // Whatever was not understood above would be missing now.
         guard self.canonicalBytes == canonicalBytes else { return nil }
     }

@@ -1,5 +1,6 @@
 // A resident asks for the proof of one entry: the view is logged first, as for the list; then the entry is found among those about that
 // resident alone, and its path made from the tree.
+// Decided in `access_log.own_entry` (0018_tiles.sql).
 import Foundation
 import Postgres
 import Primitives

@@ -81,7 +81,7 @@ extension AccessEntry {
             law: entry.law, consentAt: nil, caseReference: entry.caseReference, outcome: entry.outcome, refusal: entry.refusal,
             formEntered: nil, helperName: nil, leafIndex: Int64(leafIndex),
             count: entry.count.map { Int($0) }, question: nil,
-            emergency: entry.breakGlass.map { _ in EmergencyState(reviewDueAt: nil, finding: nil, reviewedAt: nil) }, releasedName: nil)
+            emergency: entry.breakGlass.map { _ in EmergencyState(reviewDueAt: nil, finding: nil, reviewedAt: nil) }, releasedName: nil, delay: nil)
     }
 }
 
@@ -109,7 +109,8 @@ extension ProvenEntry {
     private static func facts(of entry: CommittedEntry) -> [(String, String?)] {
         let organisation = entry.organisationID.map { $0 == "city" ? "the city" : $0 }
         let actor = [entry.actorKind, organisation, entry.clientID.map { "client \($0)" }, "as \(entry.actorRole)", "(\(entry.actorID))"]
-        let subject = entry.subjectID.map { "resident \($0.uuidString.lowercased()), entry number \(entry.subjectNumber ?? 0) about them" }
+        let chain = entry.sealID == nil ? "about them" : "under that order"
+        let subject = entry.subjectID.map { "resident \($0.uuidString.lowercased()), entry number \(entry.subjectNumber ?? 0) \(chain)" }
         let ground = [entry.legalBasis, entry.law, entry.consentEventID.map { "consent event \($0.uuidString.lowercased())" }]
         return [
             ("Number", entry.id.uuidString.lowercased()),
@@ -123,6 +124,7 @@ extension ProvenEntry {
             ("Ground", entry.legalBasis == nil ? nil : ground.compactMap(\.self).joined(separator: ", ")),
             ("Case", entry.caseReference),
             ("On a list of", entry.count.map { "\($0) people" }),
+            ("Told later", entry.sealID.map { "by order \($0.uuidString.lowercased())" }),
             ("In emergency", entry.breakGlass.map { "declared by entry \($0.uuidString.lowercased())" }),
         ]
     }

@@ -1,6 +1,7 @@
 // Gives committed entries their place in the public tree and signs the tree's head. It runs on every node and works on one: the
 // database lets one sequencer in at a time. Leaves and head are committed together, so there are never two roots of one size; and with the
 // head come the tiles that its leaves fill (migrations/0018_tiles.sql).
+// Decided in `access_log.sequence` (0008_access_log.sql).
 import Foundation
 public import Logging
 import Metrics

@@ -33,10 +33,11 @@ struct LooseEntries: Query {
     }
 }
 
-/// The leaves with whom they are about; of an erased entry nobody can say that any more, and its links alone hold its place.
+/// The leaves with the chain that they are in: of whom they are about, or of the order that delayed telling that. Of an erased entry nobody can say that any more, and
+/// its links alone hold its place.
 private let links: SQL = """
     WITH link AS (
-        SELECT l.index, l.subject_number AS number, l.commitment, l.previous_commitment AS previous, e.subject_id,
+        SELECT l.index, l.subject_number AS number, l.commitment, l.previous_commitment AS previous, coalesce(e.seal_id, e.subject_id) AS chain_id,
             e.id IS NULL AS is_erased
         FROM access_log.leaf AS l LEFT JOIN access_log.entry AS e ON e.id = l.entry_id
         WHERE l.kind = 'access_entry')
@@ -49,8 +50,8 @@ struct NumberFindings: Query {
     var sql: SQL {
         links + """
             SELECT min(k.index), k.number, count(*) FROM link AS k
-            WHERE k.subject_id IS NOT NULL
-            GROUP BY k.subject_id, k.number HAVING k.number IS NULL OR count(*) > 1
+            WHERE k.chain_id IS NOT NULL
+            GROUP BY k.chain_id, k.number HAVING k.number IS NULL OR count(*) > 1
             ORDER BY min(k.index) LIMIT \(Int64(findingsMax))
             """
     }
@@ -70,7 +71,7 @@ struct LinkFindings: Query {
         links + """
             SELECT k.index, k.number, false FROM link AS k
             LEFT JOIN link AS b ON b.commitment = k.previous AND b.number = k.number - 1
-                AND (b.is_erased OR k.is_erased OR b.subject_id = k.subject_id)
+                AND (b.is_erased OR k.is_erased OR b.chain_id = k.chain_id)
             WHERE k.number > 1 AND b.index IS NULL
             UNION ALL
             SELECT max(k.index), max(k.number), true FROM link AS k WHERE k.previous IS NOT NULL GROUP BY k.previous HAVING count(*) > 1
@@ -92,9 +93,9 @@ struct ChainEndFindings: Query {
 
     var sql: SQL {
         links + """
-            , last AS (SELECT k.subject_id, max(k.number) AS number FROM link AS k WHERE k.subject_id IS NOT NULL GROUP BY k.subject_id)
+            , last AS (SELECT k.chain_id, max(k.number) AS number FROM link AS k WHERE k.chain_id IS NOT NULL GROUP BY k.chain_id)
             SELECT coalesce(h.number, last.number) FROM access_log.subject_head AS h
-            FULL JOIN last ON last.subject_id = h.subject_id
+            FULL JOIN last ON last.chain_id = h.chain_id
             LEFT JOIN link AS k ON k.commitment = h.commitment AND k.number = h.number
             WHERE k.index IS NULL OR last.number > h.number
             ORDER BY 1 LIMIT \(Int64(findingsMax))
@@ -221,7 +222,7 @@ struct LeafPage: Query {
         """
         SELECT l.index, l.commitment, l.subject_number, l.previous_commitment, x.entry_id IS NOT NULL, l.kind, r.kind, r.content_hash, r.salt,
             e.id, e.at, e.subject_id, e.actor_kind, e.actor_id, e.actor_role, e.organisation_id, e.client_id, e.operation, e.attributes,
-            e.purpose, e.legal_basis, e.law, e.consent_event_id, e.case_reference, e.outcome, e.refusal, e.salt, e.count, e.break_glass
+            e.purpose, e.legal_basis, e.law, e.consent_event_id, e.case_reference, e.outcome, e.refusal, e.salt, e.count, e.break_glass, e.seal_id
         FROM access_log.leaf AS l
         LEFT JOIN access_log.entry AS e ON e.id = l.entry_id
         LEFT JOIN access_log.record AS r ON r.id = l.entry_id
@@ -261,7 +262,7 @@ struct LeafPage: Query {
         let (outcome, refusal) = (try row.next(String?.self), try row.next(String?.self))
         let salt = try row.next([UInt8]?.self)
         let count = try row.next(Int32?.self)
-        let breakGlass = try row.next(UUID?.self)
+        let (breakGlass, sealID) = (try row.next(UUID?.self), try row.next(UUID?.self))
         guard let id, let at, let actorKind = actor.kind, let actorID = actor.id, let actorRole = actor.role, let operation, let attributes,
             let purpose, let outcome, let salt
         else { return .gone }
@@ -269,7 +270,7 @@ struct LeafPage: Query {
             id: id, at: at, subjectID: subjectID, actorKind: actorKind, actorID: actorID, actorRole: actorRole, organisationID: organisationID,
             clientID: clientID, operation: operation, attributes: attributes, purpose: purpose, legalBasis: legalBasis, law: law,
             consentEventID: consentEventID, caseReference: caseReference, outcome: outcome, refusal: refusal, subjectNumber: subjectNumber,
-            previousCommitment: previous, count: count.map(Int64.init), breakGlass: breakGlass)
+            previousCommitment: previous, count: count.map(Int64.init), breakGlass: breakGlass, sealID: sealID)
         return .entry(entry, salt: salt)
     }
 }

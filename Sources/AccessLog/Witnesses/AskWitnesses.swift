@@ -1,6 +1,7 @@
 // Asks the witnesses of this log to sign its newest head. Runs on every node and works on one. It stands beside the sequencer and never inside its
 // transaction: a witness may be slow or away, and then heads simply have fewer signatures. But a witness that has seen more than this database
 // holds stops the log.
+// Decided in `access_log.stop` (0021_witness.sql).
 import Foundation
 public import Logging
 import Metrics

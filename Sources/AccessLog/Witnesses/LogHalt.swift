@@ -1,5 +1,6 @@
 // The log has stopped: a witness has seen what this database does not hold. From here on nothing is signed, because whatever is signed now would be a
 // second log under the same name. Entries go on being written and wait (docs/OPERATIONS.md says what to do).
+// Decided in `access_log.end_halt` (0021_witness.sql).
 public import Foundation
 public import Postgres
 

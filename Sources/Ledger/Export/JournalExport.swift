@@ -1,5 +1,5 @@
-// What moved money, all of it, as a file for other programs: CSV for spreadsheets, a journal for hledger (hledger.org), which then adds it up
-// by itself. Run by an auditor, who may read the tables; rows come a few thousand at a time, whatever the ledger holds.
+// What moved money, all of it, as a file for other programs: CSV for spreadsheets, a journal for hledger (hledger.org) or Beancount (beancount.github.io),
+// which then add it up by themselves. Run by an auditor, who may read the tables; rows come a few thousand at a time, whatever the ledger holds.
 public import Foundation
 public import Postgres
 import Primitives
@@ -11,6 +11,8 @@ public enum JournalFormat: String, Sendable, Hashable, CaseIterable {
     case csv
     /// Plain text accounting as hledger 1.25 reads it. Debits are positive and credits negative, as there.
     case hledger
+    /// Plain text accounting as Beancount 2.3 reads it: accounts are opened before they are used, and debits are positive as well.
+    case beancount
 }
 
 /// One transfer that moved money.
@@ -58,12 +60,20 @@ public struct JournalExport: Sendable {
             // Sorting a large ledger takes longer than a page may.
             try await transaction.execute("SET LOCAL statement_timeout = 0")
             try write(head)
-            try await transaction.execute(JournalLines.declare(from: start, to: end))
-            while true {
-                let lines = try await transaction.query(JournalLines(count: Self.linesPerFetch))
-                try write(lines.flatMap(bytes))
-                if lines.count < Int(Self.linesPerFetch) { return }
+            if format == .beancount {
+                try await transaction.execute(UsedAccounts.declare(from: start, to: end))
+                try await pages(of: UsedAccounts(count: Self.linesPerFetch), on: transaction) { try write($0.flatMap(opening)) }
             }
+            try await transaction.execute(JournalLines.declare(from: start, to: end))
+            try await pages(of: JournalLines(count: Self.linesPerFetch), on: transaction) { try write($0.flatMap(bytes)) }
+        }
+    }
+
+    private func pages<Rows: Query>(of fetch: Rows, on transaction: Transaction, _ take: ([Rows.Row]) throws -> Void) async throws {
+        while true {
+            let rows = try await transaction.query(fetch)
+            try take(rows)
+            if rows.count < Int(Self.linesPerFetch) { return }
         }
     }
 
@@ -76,7 +86,13 @@ public struct JournalExport: Sendable {
             ])
         case .hledger:
             Array("; Written by stoa ledger export. Debits are positive, credits negative.\ndecimal-mark .\n\n".utf8)
+        case .beancount:
+            Array("; Written by stoa ledger export. Debits are positive, credits negative.\noption \"title\" \"Stoa\"\n\n".utf8)
         }
+    }
+
+    private func opening(_ account: UsedAccount) -> [UInt8] {
+        Array("\(account.firstDay.formatted(dayFormat)) open \(Self.beancountName(account.kind, account.id)) \(account.currency)\n".utf8)
     }
 
     private func bytes(_ line: JournalLine) -> [UInt8] {
@@ -96,14 +112,77 @@ public struct JournalExport: Sendable {
 
 
                 """.utf8)
+        case .beancount:
+            Array(
+                """
+
+                \(line.effectiveAt.formatted(dayFormat)) * "\(Self.quotable(line.reference))" ^\(line.id)
+                  kind: "\(line.kind)"
+                  \(Self.beancountName(line.debitKind, line.debitAccount))  \(line.amount.decimal) \(line.amount.currency.code)
+                  \(Self.beancountName(line.creditKind, line.creditAccount))  -\(line.amount.decimal) \(line.amount.currency.code)
+
+                """.utf8)
         }
     }
+
+    /// Each part of a name begins with a capital or a digit, and the first is one of Beancount's five.
+    private static func beancountName(_ kind: String, _ id: LedgerAccountID) -> String {
+        let type =
+            switch kind {
+            case "funding": "Assets"
+            case "treasury": "Equity"
+            case "revenue", "fees": "Income"
+            default: "Liabilities"
+            }
+        return "\(type):\(kind.prefix(1).uppercased())\(kind.dropFirst()):\(id.description.uppercased())"
+    }
+
+    /// What stands between quotation marks, on one line.
+    private static func quotable(_ reference: String) -> String {
+        var text = ""
+        for scalar in reference.unicodeScalars {
+            if scalar == "\"" || scalar == "\\" { text.unicodeScalars.append("\\") }
+            text.unicodeScalars.append(isBreak(scalar) ? " " : scalar)
+        }
+        return text
+    }
+
+    private static func isBreak(_ scalar: Unicode.Scalar) -> Bool { CharacterSet.newlines.union(.controlCharacters).contains(scalar) }
 
     /// A description ends at a semicolon or at the end of the line.
     private static func description(_ reference: String) -> String {
         String(String.UnicodeScalarView(reference.unicodeScalars.map { scalar in
-            scalar == ";" ? "," : CharacterSet.newlines.union(.controlCharacters).contains(scalar) ? " " : scalar
+            scalar == ";" ? "," : isBreak(scalar) ? " " : scalar
         }))
+    }
+}
+
+/// An account that the journal names, and the day on which it opened, or from which something in it counts if that is earlier.
+struct UsedAccount: Sendable {
+    let kind: String
+    let id: LedgerAccountID
+    let currency: String
+    let firstDay: Date
+}
+
+/// The next lines of the cursor `used`.
+private struct UsedAccounts: Query {
+    let count: Int32
+
+    static func declare(from start: Date?, to end: Date?) -> SQL {
+        """
+        DECLARE used NO SCROLL CURSOR FOR
+        SELECT a.kind, a.id, a.currency, least(a.created_at, min(e.effective_at))
+        FROM ledger.account AS a JOIN ledger.entry AS e ON e.account_id = a.id
+        WHERE e.effective_at >= coalesce(\(start as Date?), '-infinity') AND e.effective_at < coalesce(\(end as Date?), 'infinity')
+        GROUP BY a.id ORDER BY a.id
+        """
+    }
+
+    var sql: SQL { "FETCH \(unsafeRaw: String(count)) FROM used" }
+
+    func decode(_ row: inout RowReader) throws -> UsedAccount {
+        UsedAccount(kind: try row.next(), id: LedgerAccountID(try row.next(UUID.self)), currency: try row.next(), firstDay: try row.next())
     }
 }
 

@@ -11,15 +11,8 @@ struct OwnProfile: Sendable {
 
     /// The body of `GET /api/v1/me`. Attributes that the city does not hold are left out.
     func body(of resident: ResidentCaller) async throws -> JSONValue {
-        let request = AccessRequest(
-            credential: resident.credential, operation: .ownView, subject: .own, attributes: Attribute.all.map(\.rawValue),
-            purpose: ScopeToken.profile.rawValue, caseReference: "")
-        let record: OpenedRecord
-        do {
-            record = try vault.open(await door.read(request))
-        } catch let refused as RefusedAccess {
-            throw refused.problem(scope: ScopeToken.profile.rawValue)
-        }
+        let released = try await door.ownView(ScopeToken.profile.rawValue, of: resident.credential, attributes: Attribute.all.map(\.rawValue))
+        let record = try vault.open(released)
         let attributes = record.attributes.map { JSONMember($0.attribute.rawValue, .string($0.value)) }
         return [
             "public_code": .string(record.publicCode),

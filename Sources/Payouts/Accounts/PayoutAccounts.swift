@@ -65,13 +65,7 @@ public struct PayoutAccounts: Sendable {
 
     /// An own view, logged once a session; it brings the key that accounts are sealed under.
     private func view(_ credential: CredentialHash) async throws -> ReleasedRecord {
-        do {
-            return try await door.read(
-                AccessRequest(
-                    credential: credential, operation: .ownView, subject: .own, attributes: ["bank_account"], purpose: Self.viewKind, caseReference: ""))
-        } catch let refused as RefusedAccess {
-            throw refused.problem(scope: Self.viewKind)
-        }
+        try await door.ownView(Self.viewKind, of: credential, attributes: ["bank_account"])
     }
 }
 

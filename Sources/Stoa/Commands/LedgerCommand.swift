@@ -17,12 +17,12 @@ struct LedgerExportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export", abstract: "Writes all transfers that moved money, in the order in which they count.",
         discussion: """
-            On standard output: a line for each transfer (csv), or a journal that hledger reads (hledger), where debits are positive and credits negative.
+            On standard output: a line for each transfer (csv), or a journal that hledger or Beancount reads, where debits are positive and credits negative.
             Accounts have their kind and id, residents' wallets too: the file is personal data. It needs the auditor's role and no secret.
             """)
 
     @OptionGroup var common: CommonOptions
-    @Option(help: "csv or hledger.") var format: JournalFormat
+    @Option(help: "csv, hledger or beancount.") var format: JournalFormat
     @Option(help: ArgumentHelp("What counts from before is left out (RFC 3339).", valueName: "moment")) var from: String?
     @Option(help: ArgumentHelp("What counts from then on is left out (RFC 3339).", valueName: "moment")) var to: String?
 

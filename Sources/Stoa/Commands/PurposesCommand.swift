@@ -13,8 +13,9 @@ struct OrganisationAddPurposesCommand: AsyncParsableCommand {
             The file is a list: [{"purpose": "vaccination-reminders", "legal_basis": "consent", "attributes": ["date_of_birth", "email"],
             "title": {"en": "…", "fr": "…", "ar": "…"}, "explanation": {"en": "…"}}]. With any other legal basis (contract, legal_obligation,
             vital_interests, public_task, legitimate_interests) "law" names the law. English is compulsory, the other languages are shown where they
-            are given. "valid_months": 12 lets agreements end by themselves after a year; without it they last until they are withdrawn. "retention"
-            (in languages, as the title) says how long the organisation keeps what it received, and "retention_law" names the law that says so. Purposes that the organisation has already stay as they are.
+            are given. "valid_months": 12 lets agreements end by themselves after a year; without it they last until they are withdrawn. "reads_per_day_max": 3
+            lets the organisation read about one resident three times in 24 hours at most. "retention"
+            (in languages, as the title) says how long the organisation keeps what it received, and "retention_law" names the law that says so. "delay_law" names a law that lets an authority delay what residents are told of it; public, and rare. Purposes that the organisation has already stay as they are.
             """)
 
     @OptionGroup var common: CommonOptions
@@ -54,14 +55,18 @@ enum PurposeFile {
         let title: [String: String]
         let explanation: [String: String]
         let validMonths: Int?
+        let readsPerDayMax: Int?
         let retention: [String: String]?
         let retentionLaw: String?
+        let delayLaw: String?
 
         enum CodingKeys: String, CodingKey {
             case purpose, law, attributes, title, explanation, retention
             case legalBasis = "legal_basis"
             case retentionLaw = "retention_law"
+            case delayLaw = "delay_law"
             case validMonths = "valid_months"
+            case readsPerDayMax = "reads_per_day_max"
         }
 
         func activity(of organisation: String) throws -> NewActivity {
@@ -71,7 +76,7 @@ enum PurposeFile {
             return NewActivity(
                 organisationID: organisation, purpose: purpose, legalBasis: basis, law: law, attributes: attributes,
                 title: try Self.text(title, "title"), explanation: try Self.text(explanation, "explanation"), validMonths: validMonths,
-                retention: try retention.map { try Self.text($0, "retention") }, retentionLaw: retentionLaw)
+                retention: try retention.map { try Self.text($0, "retention") }, retentionLaw: retentionLaw, delayLaw: delayLaw, readsPerDayMax: readsPerDayMax)
         }
 
         private static func text(_ texts: [String: String], _ member: String) throws -> LocalisedText {
@@ -98,7 +103,9 @@ enum PurposeFile {
         case "processing_activity_organisation_id_fkey": "there is no such organisation; `stoa organisation create` enters it"
         case "policy_attributes_known": "its attributes must be known kinds of data, each once; the table register.attribute lists them"
         case "processing_activity_check": "a law is named exactly where the legal basis is not consent"
+        case "only_law_is_delayed": "\"delay_law\" stands only where the legal basis is legal_obligation or public_task"
         case "retention_law_has_words": "\"retention_law\" stands beside \"retention\", which says the same in words"
+        case "policy_reads_per_day_max_check": "\"reads_per_day_max\" is a number from 1 to 1000, or is left out"
         case "policy_valid_months_check": "\"valid_months\" is a number from 1 to 120, or is left out"
         case "processing_activity_purpose_check": "it is named in 2 to 63 small letters, digits and dashes, a letter first"
         default: "see migrations/0003_consent_registers.sql"

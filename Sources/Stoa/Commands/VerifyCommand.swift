@@ -18,15 +18,19 @@ struct VerifyCommand: AsyncParsableCommand {
 /// `stoa verify ledger`
 struct VerifyLedgerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "ledger", abstract: "Every account equals the sum of its entries, and all entries sum to zero in each currency.",
-        discussion: "Exit status 1 when anything does not add up; each finding is a line.")
+        commandName: "ledger",
+        abstract: "Every account equals the sum of its entries, all entries sum to zero in each currency, and no transfer was changed since its batch was made.",
+        discussion: """
+            Exit status 1 when anything does not add up; each finding is a line. The hashes of the batches are compared with those in the log, and those with
+            its signed heads by `stoa verify log`: run both.
+            """)
 
     @OptionGroup var common: CommonOptions
 
     func run() async throws {
         let configuration = try await common.load()
         let report = try await Installation.withAuditor(configuration, say: sayToPerson) { try await LedgerVerification(auditor: $0).run() }
-        print("\(report.accounts) accounts, \(report.transfers) transfers, \(report.entries) entries.")
+        print("\(report.accounts) accounts, \(report.transfers) transfers, \(report.entries) entries; \(report.batches) batches, \(report.waiting) transfers wait for theirs.")
         for finding in report.findings { print("\(finding.kind) \(finding.subject): expected \(finding.expected), found \(finding.found)") }
         guard report.isSound else { throw ExitCode.failure }
         print("The ledger adds up.")

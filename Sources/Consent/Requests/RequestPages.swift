@@ -73,7 +73,7 @@ struct RequestPage: PageModel {
         explanation = activity.explanation.text(context.language)
         attributes = request.offered.map { context.attributeName($0) }
         message = request.message.map { ShownText($0, in: request.messageLanguage ?? .english) }
-        duration = activity.validMonths.map { context.text("consent.lasts", count: $0) }
+        duration = context.terms(of: activity)
         let when = ["date": context.format.dateTime(request.stateAt)]
         let isOpen = request.state.isOpenRequest && !request.offered.isEmpty
         closed = isOpen ? nil : context.text("consent.request.closed.\(request.state.isOpenRequest ? "void" : request.state.rawValue)", when)

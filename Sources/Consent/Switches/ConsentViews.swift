@@ -25,6 +25,7 @@ func consentItem(_ sharing: Sharing, language: Language) -> JSONValue {
         "since": sharing.state == nil ? nil : sharing.held.since.map { .string(RFC3339.text($0)) } ?? nil,
         "valid_until": sharing.state?.permits == true ? sharing.held.validUntil.map { .string(RFC3339.text($0)) } ?? nil : nil,
         "valid_months": activity.validMonths.map { .integer(Int64($0)) } ?? nil,
+        "reads_per_day_max": activity.readsPerDayMax.map { .integer(Int64($0)) } ?? nil,
         // What a PUT should name; and what the resident agreed to, which may be older.
         "policy_version": .integer(Int64(activity.policyVersion)),
         "granted_policy_version": sharing.state?.permits == true ? sharing.held.policyVersion.map { .integer(Int64($0)) } ?? nil : nil,

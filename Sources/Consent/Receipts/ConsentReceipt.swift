@@ -1,5 +1,6 @@
 // The receipt of one sharing: which text, which data, since and until when, and where the chain of events ends, signed by the city. The
 // fields are those of ISO/IEC TS 27560 in the terms of the W3C Data Privacy Vocabulary, as its guide to that standard pairs them.
+// Decided in `consent.receipt_of` (0020_consent_requests.sql); `consent.leaf_of` (0026_leaf_types.sql).
 import Crypto
 import Foundation
 import Postgres
@@ -27,6 +28,7 @@ struct ConsentReceipt: Sendable {
     let issuedAt: Date
     let policy: PolicyText
     let policyMonths: Int?
+    let policyReadsPerDayMax: Int?
 
     /// Whether there is a decision: a request that waits, or that nobody answered, is none.
     var isDecided: Bool { !state.isOpenRequest && state != .agreed && (state != .expired || !attributes.isEmpty) }
@@ -37,6 +39,7 @@ struct ConsentReceipt: Sendable {
         return [
             "attributes": .array(policy.attributes.map { .string($0) }),
             "explanation": .string(policy.explanation.text(shown)),
+            "reads_per_day_max": policyReadsPerDayMax.map { .integer(Int64($0)) } ?? .null,
             "title": .string(policy.title.text(shown)),
             "valid_months": policyMonths.map { .integer(Int64($0)) } ?? .null,
             "version": .integer(Int64(policy.version)),
@@ -116,7 +119,7 @@ struct ReceiptOf: Query {
     var sql: SQL {
         """
         SELECT \(activityColumns), r.event_id, r.sequence, r.hash, r.state, r.attributes, r.since, r.valid_until, r.capacity, r.method, r.language,
-            r.subject, r.issued_at, shown.valid_months, shown.version, shown.attributes, shown.title, shown.explanation
+            r.subject, r.issued_at, shown.valid_months, shown.reads_per_day_max, shown.version, shown.attributes, shown.title, shown.explanation
         FROM \(activityTables)
         CROSS JOIN consent.receipt_of(\(credential.bytes), \(activity)) AS r
         JOIN consent.policy AS shown ON shown.activity_id = a.id AND shown.version = r.policy_version
@@ -133,11 +136,11 @@ struct ReceiptOf: Query {
         let (capacity, method) = (try row.next(String.self), try row.next(String.self))
         let language = Language(rawValue: try row.next()) ?? .english
         let (subject, issued) = (try row.next(UUID?.self), try row.next(Date.self))
-        let months = try row.next(Int?.self)
+        let (months, readsPerDayMax) = (try row.next(Int?.self), try row.next(Int32?.self).map(Int.init))
         return ConsentReceipt(
             activity: activity, eventID: event, sequence: Int(sequence), chainHead: hash, state: state, attributes: attributes, since: since,
             validUntil: until, capacity: capacity, method: method, language: language, subject: subject, issuedAt: issued,
-            policy: try PolicyText(&row), policyMonths: months)
+            policy: try PolicyText(&row), policyMonths: months, policyReadsPerDayMax: readsPerDayMax)
     }
 }
 

@@ -1,5 +1,6 @@
 // One use case for both faces: a resident moves one switch. The database decides under a lock (consent.append, migrations/0007); this asks it and says in types
 // what came of it.
+// Decided in `consent.decide` and `consent.append` (0007_consent.sql).
 import Postgres
 import Primitives
 import Web

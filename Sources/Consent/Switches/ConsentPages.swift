@@ -1,7 +1,7 @@
 // What the pages show: the dashboard of all purposes, and one purpose with its history. Everything is a formatted text here.
 import Foundation
 import Primitives
-import Web
+public import Web
 
 /// Every organisation with its purposes and their switches.
 struct ConsentDashboard: PageModel {
@@ -78,11 +78,13 @@ struct PurposeCard: ViewModel {
         sharing.state?.permits == true ? sharing.granted.filter(sharing.activity.attributes.contains) : sharing.activity.attributes
     }
 
-    /// Before agreeing, for how long; afterwards until when. Nothing where there is no end.
+    /// Before agreeing, for how long; afterwards until when; and how often it may be read. Nothing where there is no end and no limit.
     private static func duration(of sharing: Sharing, context: some PageContext) -> String? {
-        guard let state = sharing.state else { return nil }
-        if state.permits { return sharing.held.validUntil.map { context.text("consent.ends", ["date": context.format.dateTime($0)]) } }
-        return sharing.activity.validMonths.map { context.text("consent.lasts", count: $0) }
+        guard let state = sharing.state else { return context.frequency(of: sharing.activity) }
+        guard state.permits else { return context.terms(of: sharing.activity) }
+        let end = sharing.held.validUntil.map { context.text("consent.ends", ["date": context.format.dateTime($0)]) }
+        let lines = [end, context.frequency(of: sharing.activity)].compactMap(\.self)
+        return lines.isEmpty ? nil : lines.joined(separator: " ")
     }
 
     private static func standing(of sharing: Sharing, context: some PageContext) -> String {
@@ -339,4 +341,15 @@ struct PolicyChange: ViewModel {
 extension PageContext {
     /// An attribute's name in the reader's language.
     func attributeName(_ id: String) -> String { text("attributes.\(id)") }
+}
+
+extension PageContext {
+    /// How often an organisation may read it, where its policy says so.
+    func frequency(of activity: ProcessingActivity) -> String? { activity.readsPerDayMax.map { text("consent.frequency", count: $0) } }
+
+    /// For how long an agreement lasts and how often it may be read, for whoever has not agreed yet.
+    public func terms(of activity: ProcessingActivity) -> String? {
+        let lines = [activity.validMonths.map { text("consent.lasts", count: $0) }, frequency(of: activity)].compactMap(\.self)
+        return lines.isEmpty ? nil : lines.joined(separator: " ")
+    }
 }

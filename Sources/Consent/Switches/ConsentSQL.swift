@@ -7,7 +7,8 @@ import Web
 
 /// The columns that make a `ProcessingActivity`, of the version that stands today.
 let activityColumns: SQL = """
-    a.id, a.organisation_id, o.name, a.purpose, a.legal_basis, a.law, a.retention, a.retention_law, p.version, p.valid_months, p.attributes, p.title, p.explanation
+    a.id, a.organisation_id, o.name, a.purpose, a.legal_basis, a.law, a.retention, a.retention_law, p.version, p.valid_months, p.reads_per_day_max, p.attributes, p.title,
+    p.explanation
     """
 let activityTables: SQL = """
     consent.processing_activity AS a
@@ -110,6 +111,7 @@ extension ProcessingActivity {
         retentionLaw = try row.next()
         policyVersion = Int(try row.next(Int32.self))
         validMonths = try row.next()
+        readsPerDayMax = try row.next(Int32?.self).map(Int.init)
         attributes = try row.next()
         title = try LocalisedText(row.next())
         explanation = try LocalisedText(row.next())

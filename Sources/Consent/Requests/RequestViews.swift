@@ -81,6 +81,7 @@ func requestItem(_ request: ConsentRequest, language: Language) -> JSONValue {
         "message_language": request.messageLanguage.map { .string($0.tag) } ?? nil,
         "policy_version": .integer(Int64(activity.policyVersion)),
         "valid_months": activity.validMonths.map { .integer(Int64($0)) } ?? nil,
+        "reads_per_day_max": activity.readsPerDayMax.map { .integer(Int64($0)) } ?? nil,
         "state": .string(request.state.rawValue),
         "requested_at": .string(RFC3339.text(request.requestedAt)),
         "expires_at": .string(RFC3339.text(request.expiresAt)),

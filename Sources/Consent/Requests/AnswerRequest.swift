@@ -1,5 +1,6 @@
 // Use cases of requests: an organisation asks and takes back, a resident answers. The database decides each under the switch's lock
 // (migrations/0020), because another tab, another office or the clock may have been faster.
+// Decided in `consent.ask`, `consent.answer` and `consent.retract` (0020_consent_requests.sql).
 import Postgres
 import Web
 

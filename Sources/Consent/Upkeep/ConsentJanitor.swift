@@ -1,4 +1,5 @@
 // Beside the requests: what ran out is written into the history. Nothing depends on when, because the clock decides at the door.
+// Decided in `consent.record_expiries` (0007_consent.sql).
 public import Postgres
 
 /// Writes down agreements and requests whose time is over.

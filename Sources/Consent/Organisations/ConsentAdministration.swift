@@ -16,16 +16,21 @@ public struct NewActivity: Sendable {
     public var retention: LocalisedText?
     /// The law that says so; only beside `retention`.
     public var retentionLaw: String?
+    /// The law by which an authority may delay what residents are told of it; nil: none, and always where consent is the basis.
+    public var delayLaw: String?
     public var attributes: [String]
     public var title: LocalisedText
     /// What people read before they switch it on, or beside the law.
     public var explanation: LocalisedText
     /// For how many months an agreement lasts, at most 120; nil: until it is withdrawn.
     public var validMonths: Int?
+    /// How many times in 24 hours the organisation reads about one resident at most, up to 1,000; nil: as often as its volume allows.
+    public var readsPerDayMax: Int?
 
     public init(
         id: ActivityID = .new(), organisationID: String, purpose: String, legalBasis: LegalBasis = .consent, law: String? = nil, attributes: [String],
-        title: LocalisedText, explanation: LocalisedText, validMonths: Int? = nil, retention: LocalisedText? = nil, retentionLaw: String? = nil
+        title: LocalisedText, explanation: LocalisedText, validMonths: Int? = nil, retention: LocalisedText? = nil, retentionLaw: String? = nil,
+        delayLaw: String? = nil, readsPerDayMax: Int? = nil
     ) {
         self.id = id
         self.organisationID = organisationID
@@ -38,6 +43,8 @@ public struct NewActivity: Sendable {
         self.validMonths = validMonths
         self.retention = retention
         self.retentionLaw = retentionLaw
+        self.delayLaw = delayLaw
+        self.readsPerDayMax = readsPerDayMax
     }
 }
 
@@ -65,17 +72,17 @@ public struct ConsentAdministration: Sendable {
         try await owner.transaction { transaction in
             let added = try await transaction.execute(
                 """
-                INSERT INTO consent.processing_activity (id, organisation_id, purpose, legal_basis, law, retention, retention_law)
+                INSERT INTO consent.processing_activity (id, organisation_id, purpose, legal_basis, law, retention, retention_law, delay_law)
                 VALUES (\(activity.id.uuid), \(activity.organisationID), \(activity.purpose), \(activity.legalBasis.rawValue), \(activity.law as String?),
-                        \(activity.retention?.json as JSONText?), \(activity.retentionLaw as String?))
+                        \(activity.retention?.json as JSONText?), \(activity.retentionLaw as String?), \(activity.delayLaw as String?))
                 ON CONFLICT (organisation_id, purpose) DO NOTHING
                 """)
             guard added == 1 else { return false }
             try await transaction.execute(
                 """
-                INSERT INTO consent.policy (activity_id, version, attributes, title, explanation, valid_months)
+                INSERT INTO consent.policy (activity_id, version, attributes, title, explanation, valid_months, reads_per_day_max)
                 VALUES (\(activity.id.uuid), 1, \(activity.attributes), \(activity.title.json), \(activity.explanation.json),
-                        \(activity.validMonths.map { Int32(clamping: $0) } as Int32?))
+                        \(activity.validMonths.map { Int32(clamping: $0) } as Int32?), \(activity.readsPerDayMax.map { Int32(clamping: $0) } as Int32?))
                 """)
             return true
         }

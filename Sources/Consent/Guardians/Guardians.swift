@@ -1,5 +1,6 @@
 // A guardian and a child: what the guardian sees of the child's sharing, agrees to and stops, in their own name. The database decides who is whose guardian and who must
 // agree (migrations/0023_guardians.sql); looking is an entry in the child's log.
+// Decided in `consent.decide_for_child` and `access_log.log_guardian_view` (0023_guardians.sql).
 import Foundation
 import AccessLog
 import Postgres
