@@ -94,13 +94,15 @@ struct OwnPayout: Sendable {
 /// `payouts.payouts_of`.
 struct PayoutsOf: Query {
     let credential: CredentialHash
+    /// Only this one.
+    var id: PayoutID?
     let before: MomentCursor?
     let count: Int
 
     var sql: SQL {
         """
         SELECT id, kind, currency, amount, end_to_end_id, created_at, state, since, reason, may_issue_again
-        FROM payouts.payouts_of(\(credential.bytes), \(before?.at as Date?), \(before?.id as UUID?), \(Int32(clamping: count)))
+        FROM payouts.payouts_of(\(credential.bytes), \(id as PayoutID?), \(before?.at as Date?), \(before?.id as UUID?), \(Int32(clamping: count)))
         """
     }
 

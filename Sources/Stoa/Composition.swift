@@ -86,6 +86,7 @@ struct City {
         IdentityRoutes(identity: identity, passwordRules: passwordRules, database: database).add(to: site)
         RegisterRoutes(door: door, vault: keys.vault, corrections: corrections).add(to: site)
         PaymentsRoutes(database: database, ledger: ledger, zone: configuration.city.timeZone).add(to: site)
+        ProviderRoutes(database: database, ledger: ledger, baseURL: configuration.baseURL).add(to: site)
         BankRoutes(database: database).add(to: site)
         TillRoutes(database: database).add(to: site)
         WaiverRoutes(database: database).add(to: site)
