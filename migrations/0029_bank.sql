@@ -481,7 +481,7 @@ BEGIN
     PERFORM payouts.lock_told(fresh, debits || credits || payments.accounts_of_allocations(allocations) || payments.settlement_accounts(account.currency));
     PERFORM payments.post_from_suspense(account.currency, ids, debits, credits, amounts, refs, allocations, account.suspense_account, NULL, actor_kind, actor_id);
     PERFORM payouts.follow_bank(told.id, fresh, CASE WHEN actor_kind = 'staff' THEN actor_id::uuid END);
-    PERFORM payments.match_settlements();
+    PERFORM payments.match_settlements(fresh);
     RETURN jsonb_build_object(
         'booked', cardinality(fresh), 'known', known,
         'matched', (SELECT count(DISTINCT a.value ->> 'item') FROM jsonb_array_elements(allocations) AS a),

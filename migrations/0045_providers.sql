@@ -39,7 +39,7 @@ CREATE TABLE payments.attempt (
     receipt_code text NOT NULL CHECK (receipt_code ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'),
     begun_by uuid NOT NULL REFERENCES identity.account,
     -- Where the provider leads back to, as it stands in an address.
-    return_address text NOT NULL CHECK (return_address ~ '^[A-Za-z0-9%._~-]{1,500}$'),
+    return_address text NOT NULL CHECK (length(return_address) <= 500 AND return_address ~ '^[A-Za-z0-9%._~-]+$'),
     begun_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     expires_at timestamptz NOT NULL CHECK (expires_at > begun_at),
     FOREIGN KEY (bill_id, currency) REFERENCES payments.bill (id, currency)
@@ -291,7 +291,7 @@ BEGIN
             INSERT INTO payments.provider_settlement (provider_id, reference, gross, charges)
                 VALUES (way.id, event ->> 'reference', (event ->> 'gross')::bigint, (event ->> 'charges')::bigint) ON CONFLICT DO NOTHING;
             IF FOUND THEN
-                PERFORM payments.match_settlement(event ->> 'reference');
+                PERFORM payments.match_settlement(event ->> 'reference', NULL);
             ELSE
                 result := jsonb_build_object('outcome', 'stale');
             END IF;
@@ -345,6 +345,7 @@ DECLARE
     payment uuid := payments.derived_id('attempt ' || settle_attempt.attempt);
     net bigint;
     surplus bigint;
+    wallet uuid;
     ids uuid[] := '{}';
     credits uuid[] := '{}';
     amounts bigint[] := '{}';
@@ -353,14 +354,17 @@ BEGIN
     SELECT a.*, p.clearing, p.fees, p.kind AS method, b.pays_into, b.reference, coalesce(r.superseded_by, r.id) AS resident_id INTO STRICT about
         FROM payments.attempt AS a JOIN payments.provider AS p ON p.id = a.provider_id JOIN payments.bill AS b ON b.id = a.bill_id
         JOIN register.resident AS r ON r.id = b.resident_id WHERE a.id = settle_attempt.attempt;
-    PERFORM payments.end_hold(about.id, about.provider_id);
     net := GREATEST(0, LEAST(about.net, payments.outstanding(about.bill_id)));
     surplus := about.net - net;
+    IF surplus > 0 THEN wallet := ledger.open_wallet(about.resident_id, about.currency); END IF;
+    -- Before the first of two postings.
+    PERFORM payouts.lock_accounts(ARRAY[about.clearing, about.pays_into, about.fees, wallet]);
+    PERFORM payments.end_hold(about.id, about.provider_id);
     IF net > 0 THEN
         ids := ids || payment; credits := credits || about.pays_into; amounts := amounts || net;
     END IF;
     IF surplus > 0 THEN
-        ids := ids || payments.derived_id('attempt surplus ' || about.id); credits := credits || ledger.open_wallet(about.resident_id, about.currency);
+        ids := ids || payments.derived_id('attempt surplus ' || about.id); credits := credits || wallet;
         amounts := amounts || surplus;
     END IF;
     IF about.fee > 0 THEN
@@ -423,8 +427,8 @@ END
 $$;
 
 -- Ties a settlement to the part of a movement that waits and has its reference and amount, where both are there: what the provider took moves off what it
--- owes, and what it kept is paid from fees.
-CREATE FUNCTION payments.match_settlement(reference text) RETURNS void
+-- owes, and what it kept is paid from fees. Only among parts of these movements, where some are named.
+CREATE FUNCTION payments.match_settlement(reference text, movements uuid[]) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     told record;
@@ -439,7 +443,7 @@ BEGIN
         FROM payments.bank_item_waiting AS w JOIN payments.bank_item AS i ON i.id = w.item_id
         JOIN payments.bank_movement AS m ON m.id = i.movement_id JOIN payments.bank_account AS a ON a.id = m.account_id
         JOIN payments.bank_entry AS e ON (e.report_id, e.position) = (m.report_id, m.position)
-        WHERE i.amount = told.gross - told.charges AND i.currency = told.currency AND payments.item_rest(i.id) = i.amount
+        WHERE (match_settlement.movements IS NULL OR m.id = ANY (match_settlement.movements)) AND i.amount = told.gross - told.charges AND i.currency = told.currency AND payments.item_rest(i.id) = i.amount
           AND (e.parts -> (i.number - 1) ->> 'end_to_end_id' = told.reference OR position(told.reference IN e.parts -> (i.number - 1) ->> 'text') > 0)
         ORDER BY i.recorded_at, i.id LIMIT 1;
     IF NOT FOUND THEN RETURN; END IF;
@@ -465,15 +469,16 @@ BEGIN
 END
 $$;
 
--- Ties the settlements that were told and not found yet to parts that have come in since. For payments.book_report.
-CREATE FUNCTION payments.match_settlements() RETURNS void
+-- Ties the settlements that were told and not found yet to the parts of new movements. For payments.book_report, which holds the locks: an older part, which
+-- somebody else may hold, was looked at when the settlement was told.
+CREATE FUNCTION payments.match_settlements(movements uuid[]) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     told record;
 BEGIN
     FOR told IN SELECT s.reference FROM payments.provider_settlement AS s
             WHERE NOT EXISTS (SELECT FROM payments.bank_settlement AS b WHERE b.reference = s.reference) ORDER BY s.reference LOOP
-        PERFORM payments.match_settlement(told.reference);
+        PERFORM payments.match_settlement(told.reference, match_settlements.movements);
     END LOOP;
 END
 $$;
@@ -492,8 +497,8 @@ ALTER FUNCTION payments.end_hold(uuid, text) OWNER TO stoa_door;
 ALTER FUNCTION payments.settle_attempt(uuid) OWNER TO stoa_door;
 ALTER FUNCTION payments.take_refund(uuid, text, text, text, bigint) OWNER TO stoa_door;
 ALTER FUNCTION payments.settlement_accounts(text) OWNER TO stoa_door;
-ALTER FUNCTION payments.match_settlement(text) OWNER TO stoa_door;
-ALTER FUNCTION payments.match_settlements() OWNER TO stoa_door;
+ALTER FUNCTION payments.match_settlement(text, uuid[]) OWNER TO stoa_door;
+ALTER FUNCTION payments.match_settlements(uuid[]) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION payments.ways_of(bytea, uuid), payments.begin_attempt(bytea, uuid, text, uuid, text, bigint, text), payments.attempt_of(bytea, uuid),
     payments.take_provider_event(text, bigint, bytea, bytea) TO stoa_app;
 REVOKE CREATE ON SCHEMA payments FROM stoa_door;

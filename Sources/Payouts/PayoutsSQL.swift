@@ -51,7 +51,7 @@ struct AccountsOf: Query {
         Row(
             id: PayoutAccountID(try row.next(UUID.self)), sealed: try row.next(), givenAt: try row.next(), usableFrom: try row.next(), isWaiting: try row.next(),
             isUsed: try row.next(),
-            key: SealingKey(holderID: ResidentID(try row.next(UUID.self)), keyID: try row.next(), wrappedKey: try row.next()))
+            key: try SealingKey(&row))
     }
 }
 
@@ -358,7 +358,7 @@ struct PaymentsUnder: Query {
     func decode(_ row: inout RowReader) throws -> SealedPayment {
         SealedPayment(
             position: try row.next(), endToEndID: try row.next(), minorUnits: try row.next(), destination: PayoutAccountID(try row.next(UUID.self)),
-            key: SealingKey(holderID: ResidentID(try row.next(UUID.self)), keyID: try row.next(), wrappedKey: try row.next()),
+            key: try SealingKey(&row),
             sealedAccount: try row.next())
     }
 }

@@ -88,6 +88,7 @@ struct City {
         PaymentsRoutes(database: database, ledger: ledger, zone: configuration.city.timeZone).add(to: site)
         ProviderRoutes(database: database, ledger: ledger, baseURL: configuration.baseURL).add(to: site)
         BankRoutes(database: database).add(to: site)
+        DailyCloseRoutes(database: database).add(to: site)
         TillRoutes(database: database).add(to: site)
         WaiverRoutes(database: database).add(to: site)
         let payoutAccounts = PayoutAccounts(database: database, door: door, vault: keys.vault)

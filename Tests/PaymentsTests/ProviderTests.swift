@@ -42,7 +42,7 @@ struct ProviderTests {
         let shop = try await Shop()
         let attempt = try await shop.begin()
         let body = shop.event(attempt, "settled")
-        try await shop.serve { shop, client in
+        try await shop.serve { (shop: Shop, client: any TestClientProtocol) async throws -> Void in
             #expect(try await shop.tell(client, body, secret: [UInt8](repeating: 8, count: 32)).problem == "event-signature-invalid")
             #expect(try await shop.tell(client, body, provider: "nobody").problem == "event-signature-invalid")
             #expect(try await shop.tell(client, body, header: "t=1,v1=00").problem == "event-signature-invalid")
@@ -66,7 +66,7 @@ struct ProviderTests {
         let attempt = try await shop.begin()
         #expect(try await shop.holds() == 1)
         let body = shop.event(attempt, "settled")
-        try await shop.serve { shop, client in
+        try await shop.serve { (shop: Shop, client: any TestClientProtocol) async throws -> Void in
             let answers = try await inParallel(8) { _ in try await shop.tell(client, body) }
             #expect(answers.allSatisfy { $0.status == 200 && $0.json["outcome"] == "taken" })
             // The same news under another id changes nothing; another body under the same id is refused.
@@ -90,7 +90,7 @@ struct ProviderTests {
     func failure() async throws {
         let shop = try await Shop()
         let first = try await shop.begin()
-        try await shop.serve { shop, client in
+        try await shop.serve { (shop: Shop, client: any TestClientProtocol) async throws -> Void in
             #expect(try await shop.begin(expecting: "open") == first)
             #expect(try await shop.tell(client, shop.event(first, "pending")).json["outcome"] == "taken")
             #expect(try await shop.tell(client, shop.event(first, "failed")).json["outcome"] == "taken")
@@ -116,7 +116,7 @@ struct ProviderTests {
         try await shop.home.city.setClock(secondsAhead: 31 * 60)
         #expect(try await shop.state(attempt) == "expired")
         #expect(try await shop.begin() != attempt)
-        try await shop.serve { shop, client in
+        try await shop.serve { (shop: Shop, client: any TestClientProtocol) async throws -> Void in
             #expect(try await shop.tell(client, shop.event(attempt, "settled"), secondsAgo: -31 * 60).json["outcome"] == "taken")
         }
         #expect(try await shop.state(attempt) == "settled")
@@ -128,7 +128,7 @@ struct ProviderTests {
     func amountDiffers() async throws {
         let shop = try await Shop()
         let attempt = try await shop.begin()
-        try await shop.serve { shop, client in
+        try await shop.serve { (shop: Shop, client: any TestClientProtocol) async throws -> Void in
             for wrong in [shop.event(attempt, "settled", amount: 4_338), shop.event(attempt, "settled", amount: 1), shop.event(attempt, "settled", currency: "USD")] {
                 #expect(try await shop.tell(client, wrong).problem == "event-amount-differs")
                 #expect(try await shop.tell(client, wrong).problem == "event-amount-differs")
@@ -143,7 +143,7 @@ struct ProviderTests {
     func refunds() async throws {
         let shop = try await Shop()
         let attempt = try await shop.begin()
-        try await shop.serve { shop, client in
+        try await shop.serve { (shop: Shop, client: any TestClientProtocol) async throws -> Void in
             #expect(try await shop.tell(client, shop.event(attempt, "refunded", amount: 1_000)).problem == "event-too-early")
             _ = try await shop.tell(client, shop.event(attempt, "settled"))
             let answers = try await inParallel(6) { _ in try await shop.tell(client, shop.event(attempt, "refunded", amount: 1_000)) }
@@ -166,7 +166,7 @@ struct ProviderTests {
         let shop = try await Shop()
         let attempt = try await shop.begin()
         let body = #"{"id":"\#(UUID().uuidString)","type":"settlement","reference":"ACME-2026-0001","currency":"EUR","gross":4339,"charges":60}"#
-        try await shop.serve { shop, client in
+        try await shop.serve { (shop: Shop, client: any TestClientProtocol) async throws -> Void in
             _ = try await shop.tell(client, shop.event(attempt, "settled"))
             if toldFirst { #expect(try await shop.tell(client, body).json["outcome"] == "taken") }
             try await shop.home.take(Household.notification([Told(amount: "42.79", text: "Acme ACME-2026-0001 payout"), Told(amount: "1.00", text: "ACME-2026-0001")]))
@@ -182,7 +182,7 @@ struct ProviderTests {
     @Test("The way there: every way with its fee, the fee again before agreeing, and a signed address; whose bill it is not gets nothing")
     func pages() async throws {
         let shop = try await Shop()
-        try await shop.serve { shop, client in
+        try await shop.serve { (shop: Shop, client: any TestClientProtocol) async throws -> Void in
             let browser = CityBrowser(client, session: shop.home.ada.session)
             let ways = try await browser.get("/bills/\(shop.bill)/ways").text
             #expect(ways.contains("Acme Pay") && ways.contains("€0.89") && ways.contains("€43.39") && ways.contains("€0.00") && ways.contains("Cash at a counter"))
@@ -208,7 +208,7 @@ struct ProviderTests {
     func timeline(language: String) async throws {
         let shop = try await Shop(wallet: 10_000)
         let attempt = try await shop.begin()
-        try await shop.serve { shop, client in
+        try await shop.serve { (shop: Shop, client: any TestClientProtocol) async throws -> Void in
             _ = try await shop.tell(client, shop.event(attempt, "pending"))
             _ = try await shop.tell(client, shop.event(attempt, "failed"))
             _ = try await PayBill(database: shop.home.city.app).perform(shop.bill, by: shop.home.ada.session.hash, key: nil, language: .english)
@@ -227,7 +227,7 @@ struct ProviderTests {
     @Test("The role that serves is denied", arguments: [
         "SELECT secret FROM payments.provider", "SELECT * FROM payments.attempt", "INSERT INTO payments.refund VALUES (gen_random_uuid(), gen_random_uuid(), 1)",
         "SELECT payments.settle_attempt(gen_random_uuid())", "SELECT payments.take_refund(gen_random_uuid(), '', '', 'EUR', 1)", "SELECT payments.hmac_sha256('', '')",
-        "SELECT payments.match_settlements()", "SELECT payments.set_provider('acme', 'card', 'x', 'EUR', 'https://x/', 0, 0, '', true)",
+        "SELECT payments.match_settlements('{}')", "SELECT payments.set_provider('acme', 'card', 'x', 'EUR', 'https://x/', 0, 0, '', true)",
     ])
     func deniedToTheApp(statement: String) async throws {
         let shop = try await shared.value

@@ -1,4 +1,4 @@
-// What became of each payment of a resident: the steps that it took, when and why, and what comes next. From `payments.timeline_of` (0046_timeline.sql) to
+// What became of each payment of a resident: the steps that it took, when and why, and what comes next. From `payments.timeline_of` (0046_overviews.sql) to
 // the cards of `/money`.
 import Foundation
 import Ledger

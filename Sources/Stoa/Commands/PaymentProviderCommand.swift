@@ -11,8 +11,6 @@ struct PaymentProviderCommand: AsyncParsableCommand {
         commandName: "payment-provider", abstract: "Providers of card and mobile payments.", subcommands: [PaymentProviderSetCommand.self])
 }
 
-extension PaymentProvider.Kind: ExpressibleByArgument {}
-
 /// `stoa payment-provider set`
 struct PaymentProviderSetCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -24,7 +22,7 @@ struct PaymentProviderSetCommand: AsyncParsableCommand {
 
     @OptionGroup var common: CommonOptions
     @Option(help: "Small letters, digits and dashes: it stands in the address of its events.") var id: String
-    @Option(help: "card or mobile_money.") var kind: PaymentProvider.Kind
+    @Option(help: "card or mobile_money.") var kind: String
     @Option(help: "Its name, as residents know it.") var name: String
     @Option(help: "Its currency, such as EUR.") var currency: String
     @Option(help: "Where residents are led to: an https address without a query.") var checkout: String
@@ -35,6 +33,7 @@ struct PaymentProviderSetCommand: AsyncParsableCommand {
 
     func run() async throws {
         guard let currency = Currency(code: currency) else { throw ValidationError("\"\(currency)\" is no currency that is known.") }
+        guard let kind = PaymentProvider.Kind(rawValue: kind) else { throw ValidationError("--kind is card or mobile_money.") }
         guard let text = try? String(contentsOfFile: secretFile, encoding: .utf8), let secret = Self.bytes(text.trimmingCharacters(in: .whitespacesAndNewlines)),
             (32...64).contains(secret.count)
         else { throw ValidationError("\(secretFile) does not hold 32 to 64 bytes in hexadecimal.") }
