@@ -10,6 +10,8 @@ struct SecurityPage: PageModel {
     static let template = "identity/security"
 
     var level: String
+    /// That a letter with a code is under way.
+    var letter: String?
     var factors: [FactorView]
     var hasApp: Bool
     var hasSheet: Bool
@@ -18,7 +20,7 @@ struct SecurityPage: PageModel {
     var hasOtherSessions: Bool
 
     static let fields: Fields<Self> = [
-        "level": .text(\.level), "factors": .list(\.factors), "has_factors": .flag { !$0.factors.isEmpty }, "has_app": .flag(\.hasApp),
+        "level": .text(\.level), "letter": .optionalText(\.letter), "factors": .list(\.factors), "has_factors": .flag { !$0.factors.isEmpty }, "has_app": .flag(\.hasApp),
         "has_sheet": .flag(\.hasSheet), "has_recovery_codes": .flag(\.hasRecoveryCodes), "sessions": .list(\.sessions),
         "has_other_sessions": .flag(\.hasOtherSessions),
     ]
@@ -69,8 +71,9 @@ struct SecurityPage: PageModel {
         }
     }
 
-    init(_ factors: [Factor], _ sessions: [OpenSession], _ context: SignedInContext) {
+    init(_ factors: [Factor], _ sessions: [OpenSession], letter: Date?, _ context: SignedInContext) {
         level = context.text("identity.security.level_\(context.authentication.level)")
+        self.letter = letter.map { context.text("identity.letter.pending", ["at": context.format.dateTime($0)]) }
         self.factors = factors.map { FactorView($0, context) }
         hasApp = factors.contains { $0.kind == .totp }
         hasSheet = factors.contains { $0.kind == .codeSheet }
@@ -84,7 +87,8 @@ extension IdentityRoutes {
     @Sendable func security(_ request: Request, _ context: SignedInContext) async throws -> Response {
         let factors = try await identity.factors(of: context.credential)
         let sessions = try await identity.sessions(of: context.credential)
-        return try context.page(SecurityPage(factors, sessions, context), title: "identity.security.title")
+        let letter = try await identity.pendingLetter(context.credential)
+        return try context.page(SecurityPage(factors, sessions, letter: letter, context), title: "identity.security.title")
     }
 
     @Sendable func removeFactor(_ request: Request, _ context: SignedInContext) async throws -> Response {

@@ -250,6 +250,7 @@ extension OpenIDRoutes {
             } catch let refusal as AuthorizationRefusal {
                 return try refusalPage(refusal, context)
             }
+        case .helper: return context.redirect(to: Representing.path)
         case .staff, .organisation: return try refusalPage(.staff, context)
         case .anonymous: throw context.signInFirst()
         }

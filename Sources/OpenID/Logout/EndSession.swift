@@ -28,6 +28,8 @@ public struct EndSessionRoutes: Sendable {
         let parameters = OAuthParameters(query)
         if let language = parameters.preferredLanguage { context.suggest(language, for: request) }
         let wish = try await wish(parameters)
+        // Whoever acts for another is asked too, about the session of their own: it stands still, and would go on.
+        if case .helper = context.caller { return context.redirect(to: Representing.path) }
         guard case .resident(let resident) = context.caller else { return context.redirect(to: wish.location ?? "/") }
         if let address = wish.address { context.allowFormAction(RedirectAddress.formActionSource(of: address)) }
         return try context.page(EndSessionPage(wish, resident: resident, context), title: "openid.end_session.title")
