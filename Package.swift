@@ -154,7 +154,7 @@ let package = Package(
         tests("Questions", ["City", "AccessLog", "Messages", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting]),
         tests("Casework", ["City", "AccessLog", "Consent", "Messages", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting]),
         tests("Ledger", ["City", "TestSupport", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes, logging]),
-        tests("Payments", ["City", "ISO20022", "Postgres", "Primitives", "Web", "Ledger", "Benefits", hummingbird, hummingbirdTesting, httpTypes, nio, logging]),
+        tests("Payments", ["City", "ISO20022", "Postgres", "Primitives", "Web", "Ledger", "Benefits", crypto, hummingbird, hummingbirdTesting, httpTypes, nio, logging]),
         tests("Payouts", ["City", "TestSupport", "Postgres", "Primitives", "Web", "AccessLog", "Ledger", "Messages", "Register", "ISO20022", "Payments", hummingbirdTesting, crypto, httpTypes, logging]),
         tests("Disputes", ["City", "AccessLog", "Benefits", "Ledger", "Messages", "Payments", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("Benefits", ["City", "Postgres", "Primitives", "Web", "AccessLog", "Ledger", "Payments", hummingbird, hummingbirdTesting, httpTypes, logging]),

@@ -61,11 +61,11 @@ CREATE TABLE payments.payment (
     gross bigint NOT NULL CHECK (gross > 0),
     fee bigint NOT NULL CHECK (fee >= 0),
     net bigint NOT NULL CHECK (net > 0),
-    method text NOT NULL CHECK (method IN ('wallet', 'bank_transfer', 'cash')),
+    method text NOT NULL CHECK (method IN ('wallet', 'bank_transfer', 'cash', 'card', 'mobile_money')),
     transfer_id uuid NOT NULL REFERENCES ledger.transfer,
     -- Short enough to read out on the telephone.
     receipt_code text NOT NULL CHECK (receipt_code ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'),
-    -- Who paid: whose wallet it was, or a helper under a mandate (mandate_id, 0034); nobody is known for sure behind a bank transfer or cash.
+    -- Who paid: whose wallet it was, or a helper under a mandate (mandate_id, 0034); nobody is known for sure behind other ways of paying.
     account_id uuid REFERENCES identity.account,
     client_id text REFERENCES openid.client,
     paid_at timestamptz NOT NULL DEFAULT public.stoa_now(),
@@ -142,6 +142,18 @@ CREATE INDEX bill_due ON payments.bill (due_on);
 CREATE TRIGGER reminder_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON payments.reminder
     FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+-- What of a payment went back by the way that it came (0045_providers.sql): so much of the bill is to be paid again.
+CREATE TABLE payments.refund (
+    -- Of the transfer too.
+    id uuid PRIMARY KEY REFERENCES ledger.transfer,
+    payment_id uuid NOT NULL REFERENCES payments.payment,
+    amount bigint NOT NULL CHECK (amount BETWEEN 1 AND 9007199254740991),
+    refunded_at timestamptz NOT NULL DEFAULT public.stoa_now()
+);
+CREATE INDEX refund_payment ON payments.refund (payment_id);
+CREATE TRIGGER refund_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON payments.refund
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 -- What is still to be paid of a bill. Whoever acts on it holds the bill's lock.
 CREATE FUNCTION payments.outstanding(bill uuid) RETURNS bigint
     LANGUAGE sql STABLE
@@ -149,6 +161,7 @@ CREATE FUNCTION payments.outstanding(bill uuid) RETURNS bigint
         SELECT b.amount - coalesce((SELECT sum(p.net) FROM payments.payment AS p WHERE p.bill_id = b.id), 0)::bigint
             - coalesce((SELECT sum(w.amount) FROM payments.waiver AS w JOIN payments.waiver_decision AS d ON d.waiver_id = w.id AND d.kind = 'approved'
                         WHERE w.bill_id = b.id), 0)::bigint
+            + coalesce((SELECT sum(f.amount) FROM payments.payment AS p JOIN payments.refund AS f ON f.payment_id = p.id WHERE p.bill_id = b.id), 0)::bigint
         FROM payments.bill AS b WHERE b.id = outstanding.bill;
     END;
 
@@ -174,6 +187,29 @@ END
 $$;
 CREATE TRIGGER payment_within_bill AFTER INSERT ON payments.payment FOR EACH ROW EXECUTE FUNCTION payments.check_payment();
 
+-- What goes back of a payment, here and by disputes, never sums to more than it counted for.
+CREATE FUNCTION payments.check_refund() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM payments.lock_bill(p.bill_id) FROM payments.payment AS p WHERE p.id = NEW.payment_id;
+    PERFORM pg_advisory_xact_lock(hashtextextended('disputes.about ' || NEW.payment_id, 0));
+    IF payments.refunded(NEW.payment_id) > (SELECT p.net FROM payments.payment AS p WHERE p.id = NEW.payment_id) THEN
+        RAISE EXCEPTION 'no more goes back than was paid' USING ERRCODE = 'check_violation', CONSTRAINT = 'refund_within_payment';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER refund_within_payment AFTER INSERT ON payments.refund FOR EACH ROW EXECUTE FUNCTION payments.check_refund();
+
+-- What of a payment went back or may: refunds that wait for their approval count (0036_disputes.sql).
+CREATE FUNCTION payments.refunded(payment uuid) RETURNS bigint
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN coalesce((SELECT sum(f.amount) FROM payments.refund AS f WHERE f.payment_id = refunded.payment), 0)::bigint
+        + disputes.refunded('payment', refunded.payment);
+END
+$$;
+
 -- What is forgone never passes what is left to pay.
 CREATE FUNCTION payments.check_waiver() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -194,9 +230,9 @@ GRANT SELECT ON payments.bill, payments.bill_line TO stoa_door;
 -- To lock a row; nobody changes one.
 GRANT UPDATE (id) ON payments.bill TO stoa_door;
 GRANT EXECUTE ON FUNCTION payments.is_creditor_reference(text), payments.remainder_97(text) TO stoa_door;
-GRANT SELECT, INSERT ON payments.payment, payments.waiver, payments.waiver_decision, payments.reminder TO stoa_door;
+GRANT SELECT, INSERT ON payments.payment, payments.refund, payments.waiver, payments.waiver_decision, payments.reminder TO stoa_door;
 GRANT SELECT, INSERT ON web.idempotency_key TO stoa_door;
-GRANT SELECT ON payments.bill, payments.bill_line, payments.payment, payments.waiver, payments.waiver_decision, payments.reminder TO stoa_auditor;
+GRANT SELECT ON payments.bill, payments.bill_line, payments.payment, payments.refund, payments.waiver, payments.waiver_decision, payments.reminder TO stoa_auditor;
 
 -- The bills of the resident whom the credential names, newest first, each with its newest payment: a session, or an app's token with scope bills.
 -- A bill follows its resident when a register record takes the place of the one it was made out to.
@@ -501,6 +537,8 @@ ALTER FUNCTION payments.decide_waiver(bytea, uuid, text) OWNER TO stoa_door;
 ALTER FUNCTION payments.remind(text, integer, integer, integer) OWNER TO stoa_door;
 ALTER FUNCTION payments.outstanding(uuid) OWNER TO stoa_door;
 ALTER FUNCTION payments.lock_bill(uuid) OWNER TO stoa_door;
+ALTER FUNCTION payments.check_refund() OWNER TO stoa_door;
+ALTER FUNCTION payments.refunded(uuid) OWNER TO stoa_door;
 ALTER FUNCTION payments.pay(bytea, uuid, uuid, text, text, bytea) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION payments.bills_of(bytea, timestamptz, uuid, integer), payments.bill_of(bytea, uuid),
     payments.bill_lines_of(bytea, uuid), payments.payments_of(bytea, uuid), payments.waivers_of(bytea, uuid),

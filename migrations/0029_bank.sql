@@ -204,7 +204,14 @@ CREATE TABLE payments.bank_payout (
     CHECK (direction = 'debit' OR batch_id IS NULL)
 );
 
--- What is left of a part: neither allocated nor returned, nor proposed to be, and no payout of the city.
+-- Parts that are what a provider of card or mobile payments pays out (0045_providers.sql): one for each settlement that it told.
+CREATE TABLE payments.bank_settlement (
+    item_id uuid PRIMARY KEY REFERENCES payments.bank_item,
+    reference text NOT NULL CONSTRAINT settlement_comes_once UNIQUE,
+    matched_at timestamptz NOT NULL DEFAULT public.stoa_now()
+);
+
+-- What is left of a part: neither allocated nor returned, nor proposed to be, and neither a payout of the city nor a settlement of a provider.
 CREATE FUNCTION payments.item_rest(item uuid) RETURNS bigint
     LANGUAGE sql STABLE
     BEGIN ATOMIC
@@ -212,6 +219,7 @@ CREATE FUNCTION payments.item_rest(item uuid) RETURNS bigint
             - coalesce((SELECT sum(r.amount) FROM payments.bank_return AS r LEFT JOIN payments.bank_return_decision AS d ON d.return_id = r.id
                         WHERE r.item_id = i.id AND d.kind IS DISTINCT FROM 'refused'), 0)::bigint
             - CASE WHEN EXISTS (SELECT FROM payments.bank_payout AS p WHERE p.item_id = i.id) THEN i.amount ELSE 0 END
+            - CASE WHEN EXISTS (SELECT FROM payments.bank_settlement AS p WHERE p.item_id = i.id) THEN i.amount ELSE 0 END
         FROM payments.bank_item AS i WHERE i.id = item_rest.item;
     END;
 
@@ -272,6 +280,7 @@ $$;
 CREATE TRIGGER allocated_within_item AFTER INSERT ON payments.bank_allocation FOR EACH ROW EXECUTE FUNCTION payments.check_item();
 CREATE TRIGGER returned_within_item AFTER INSERT ON payments.bank_return FOR EACH ROW EXECUTE FUNCTION payments.check_item();
 CREATE TRIGGER payout_within_item AFTER INSERT ON payments.bank_payout FOR EACH ROW EXECUTE FUNCTION payments.check_item();
+CREATE TRIGGER settlement_within_item AFTER INSERT ON payments.bank_settlement FOR EACH ROW EXECUTE FUNCTION payments.check_item();
 
 -- At the commit the parts of a movement sum to it. (Then it runs as whoever commits, so it brings its own rights.)
 CREATE FUNCTION payments.check_movement() RETURNS trigger
@@ -296,7 +305,8 @@ DECLARE
     name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY['bank_account', 'bank_file', 'bank_report', 'bank_entry', 'bank_report_decision', 'bank_movement', 'bank_sighting', 'bank_item',
-                                'bank_allocation', 'bank_return', 'bank_return_decision', 'bank_payout'] LOOP
+                                'bank_allocation', 'bank_return', 'bank_return_decision', 'bank_payout',
+                                'bank_settlement'] LOOP
         EXECUTE format('CREATE TRIGGER %I BEFORE UPDATE OR DELETE OR TRUNCATE ON payments.%I FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change()',
                        name || '_only_grows', name);
         EXECUTE format('GRANT SELECT, INSERT ON payments.%I TO stoa_door', name);
@@ -468,9 +478,10 @@ BEGIN
         CROSS JOIN LATERAL jsonb_array_elements(payments.plan_allocation(w.item_id, w.bill_id, w.amount, w.net, w.receipt_code))
             WITH ORDINALITY AS p (value, number);
     -- The batches of payouts that the new parts tell of, and then every account that is posted to below, in the order of their ids.
-    PERFORM payouts.lock_told(fresh, debits || credits || payments.accounts_of_allocations(allocations));
+    PERFORM payouts.lock_told(fresh, debits || credits || payments.accounts_of_allocations(allocations) || payments.settlement_accounts(account.currency));
     PERFORM payments.post_from_suspense(account.currency, ids, debits, credits, amounts, refs, allocations, account.suspense_account, NULL, actor_kind, actor_id);
     PERFORM payouts.follow_bank(told.id, fresh, CASE WHEN actor_kind = 'staff' THEN actor_id::uuid END);
+    PERFORM payments.match_settlements(fresh);
     RETURN jsonb_build_object(
         'booked', cardinality(fresh), 'known', known,
         'matched', (SELECT count(DISTINCT a.value ->> 'item') FROM jsonb_array_elements(allocations) AS a),
@@ -827,7 +838,9 @@ BEGIN
             UNION ALL
             SELECT CASE p.direction WHEN 'debit' THEN 'payout_left' ELSE 'payout_returned' END, i.amount, payouts.reference_of(p.instruction_id, p.batch_id), NULL,
                 p.counted_by, p.counted_at, 5
-            FROM payments.bank_payout AS p WHERE p.item_id = i.id) AS h
+            FROM payments.bank_payout AS p WHERE p.item_id = i.id
+            UNION ALL
+            SELECT 'settlement', i.amount, p.reference, NULL, NULL, p.matched_at, 6 FROM payments.bank_settlement AS p WHERE p.item_id = i.id) AS h
         LEFT JOIN identity.staff AS s ON s.id = h.staff_id
         WHERE i.id = bank_item_history_for.item
           AND EXISTS (SELECT FROM web.staff_with(bank_item_history_for.credential, '{finance_officer,approver,auditor}'))

@@ -452,16 +452,24 @@ BEGIN
 END
 $$;
 
--- A resident takes money out of the wallet, by a session or an app's token with scope payments. The id is the form's: twice it is one request. Outcomes:
--- instructed, exists, insufficient_funds, account_missing, channel_unknown, credential_invalid.
+-- A resident takes money out of the wallet, by a session or an app's token with scope payments. The id is the caller's: twice it is one request. Outcomes:
+-- instructed, exists, id_conflict (another request, perhaps somebody else's, has the id), insufficient_funds, account_missing, channel_unknown,
+-- credential_invalid.
 CREATE FUNCTION payouts.take_out(credential bytea, id uuid, currency text, amount bigint) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     taker record;
+    earlier record;
     wallet record;
 BEGIN
     SELECT h.resident_id, h.account_id INTO taker FROM ledger.holder(take_out.credential, '{payments}') AS h;
     IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    SELECT i.resident_id, i.kind, i.currency, i.amount INTO earlier FROM payouts.instruction AS i WHERE i.id = take_out.id;
+    IF FOUND THEN
+        RETURN CASE WHEN earlier.kind = 'wallet' AND earlier.currency = take_out.currency AND earlier.amount = take_out.amount
+                AND EXISTS (SELECT FROM register.resident AS r WHERE r.id = earlier.resident_id AND taker.resident_id IN (r.id, r.superseded_by))
+            THEN 'exists' ELSE 'id_conflict' END;
+    END IF;
     IF payouts.standing(taker.resident_id) = 'missing' THEN RETURN 'account_missing'; END IF;
     -- One request at a time, so that what is there is known before anything is written.
     SELECT a.id, a.posted INTO wallet FROM ledger.account AS a
@@ -505,8 +513,8 @@ BEGIN
 END
 $$;
 
--- What went out to the resident whom the credential names, newest first.
-CREATE FUNCTION payouts.payouts_of(credential bytea, before_at timestamptz, before_id uuid, page_size integer)
+-- What went out to the resident whom the credential names, newest first; one, where its id is given.
+CREATE FUNCTION payouts.payouts_of(credential bytea, payout uuid, before_at timestamptz, before_id uuid, page_size integer)
     RETURNS TABLE (id uuid, kind text, currency text, amount bigint, end_to_end_id text, created_at timestamptz, state text, since timestamptz, reason text,
                    may_issue_again boolean)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -519,7 +527,8 @@ BEGIN
         JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
         JOIN payouts.instruction AS i ON i.resident_id = r.id
         JOIN payouts.state AS s ON s.instruction_id = i.id
-        WHERE payouts_of.before_at IS NULL OR (i.created_at, i.id) < (payouts_of.before_at, payouts_of.before_id)
+        WHERE (payouts_of.payout IS NULL OR i.id = payouts_of.payout)
+          AND (payouts_of.before_at IS NULL OR (i.created_at, i.id) < (payouts_of.before_at, payouts_of.before_id))
         ORDER BY i.created_at DESC, i.id DESC LIMIT LEAST(payouts_of.page_size, 201);
 END
 $$;
@@ -928,7 +937,7 @@ ALTER FUNCTION payouts.source_now(uuid, uuid) OWNER TO stoa_door;
 ALTER FUNCTION payouts.instruct(uuid, text, uuid, integer, uuid, uuid, text, bigint, text, text) OWNER TO stoa_door;
 ALTER FUNCTION payouts.take_out(bytea, uuid, text, bigint) OWNER TO stoa_door;
 ALTER FUNCTION payouts.issue_again(bytea, uuid, uuid) OWNER TO stoa_door;
-ALTER FUNCTION payouts.payouts_of(bytea, timestamptz, uuid, integer) OWNER TO stoa_door;
+ALTER FUNCTION payouts.payouts_of(bytea, uuid, timestamptz, uuid, integer) OWNER TO stoa_door;
 ALTER FUNCTION payouts.plan(bytea) OWNER TO stoa_door;
 ALTER FUNCTION payouts.prepare(bytea, uuid, text, date) OWNER TO stoa_door;
 ALTER FUNCTION payouts.approve(bytea, uuid) OWNER TO stoa_door;
@@ -942,7 +951,7 @@ ALTER FUNCTION payouts.note_file(uuid, bytea, bigint) OWNER TO stoa_door;
 ALTER FUNCTION payouts.apply_report(uuid, uuid, bytea, text, text, integer, bigint, text, text, text[], text[], text[], bigint[]) OWNER TO stoa_door;
 ALTER FUNCTION payouts.take_report(bytea, uuid, bytea, text, text, integer, bigint, text, text, text[], text[], text[], bigint[]) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION payouts.give_account(bytea, uuid, bytea), payouts.end_account(bytea, uuid), payouts.accounts_of(bytea),
-    payouts.take_out(bytea, uuid, text, bigint), payouts.issue_again(bytea, uuid, uuid), payouts.payouts_of(bytea, timestamptz, uuid, integer),
+    payouts.take_out(bytea, uuid, text, bigint), payouts.issue_again(bytea, uuid, uuid), payouts.payouts_of(bytea, uuid, timestamptz, uuid, integer),
     payouts.plan(bytea), payouts.prepare(bytea, uuid, text, date), payouts.approve(bytea, uuid), payouts.refuse(bytea, uuid, text),
     payouts.batches_for(bytea, uuid, timestamptz, uuid, integer), payouts.waiting_for(bytea), payouts.files_to_write(text),
     payouts.log_reading(bytea, uuid, integer, uuid[]), payouts.payments_under(uuid, integer, uuid[]), payouts.note_file(uuid, bytea, bigint),

@@ -113,8 +113,18 @@ CREATE VIEW disputes.standing AS
     LEFT JOIN LATERAL (SELECT y.* FROM disputes.decision AS y WHERE y.dispute_id = d.id ORDER BY y.number DESC LIMIT 1) AS x ON true
     LEFT JOIN disputes.approval AS a ON a.decision_id = x.id;
 
+-- What decisions of disputes give back of something, or may: refunds that wait count.
+CREATE FUNCTION disputes.refunded(about_kind text, about_id uuid) RETURNS bigint
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT coalesce(sum(x.refund), 0)::bigint FROM disputes.dispute AS d JOIN disputes.decision AS x ON x.dispute_id = d.id
+            LEFT JOIN disputes.approval AS a ON a.decision_id = x.id
+            WHERE d.about_kind = refunded.about_kind AND d.about_id = refunded.about_id AND a.kind IS DISTINCT FROM 'refused');
+END
+$$;
+
 -- One decision at a time, and never more back than was paid, whatever function it comes through: refunds that wait count, over all disputes
--- about the same payment.
+-- about the same payment, and what its provider gave back.
 CREATE FUNCTION disputes.check_decision() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -125,10 +135,8 @@ BEGIN
     IF (SELECT s.state FROM disputes.standing AS s WHERE s.dispute_id = NEW.dispute_id) <> 'open' THEN
         RAISE EXCEPTION 'a dispute is decided once' USING ERRCODE = 'unique_violation', CONSTRAINT = 'dispute_decided_once';
     END IF;
-    IF NEW.refund IS NOT NULL AND NEW.refund + (
-            SELECT coalesce(sum(x.refund), 0) FROM disputes.dispute AS d JOIN disputes.decision AS x ON x.dispute_id = d.id
-            LEFT JOIN disputes.approval AS a ON a.decision_id = x.id
-            WHERE d.about_kind = 'payment' AND d.about_id = about.about_id AND a.kind IS DISTINCT FROM 'refused')
+    IF NEW.refund IS NOT NULL AND NEW.refund + disputes.refunded('payment', about.about_id)
+            + coalesce((SELECT sum(f.amount) FROM payments.refund AS f WHERE f.payment_id = about.about_id), 0)
         > coalesce((SELECT p.gross FROM payments.payment AS p WHERE p.id = about.about_id AND about.about_kind = 'payment'), 0) THEN
         RAISE EXCEPTION 'no more is paid back than was paid' USING ERRCODE = 'check_violation', CONSTRAINT = 'refund_within_payment';
     END IF;
@@ -476,6 +484,7 @@ BEGIN
     SELECT a.language INTO approve_refund.language FROM identity.account AS a WHERE a.resident_id = decided.resident_id;
 END
 $$;
+ALTER FUNCTION disputes.refunded(text, uuid) OWNER TO stoa_door;
 ALTER FUNCTION disputes.approve_refund(bytea, uuid, uuid) OWNER TO stoa_door;
 
 -- Refuses a refund, with a reason for whoever decided: the dispute is open again. Outcomes: refused, already_decided, self_approval, role_missing.

@@ -1,4 +1,4 @@
-// Deciding about a prepared payment: approved by somebody else than prepared it (benefits.approve and a CHECK of migrations/0011 see to it),
+// Deciding about a prepared payment, by somebody else than prepared it. Decided in `benefits.approve` and `benefits.refuse` (0011_benefits.sql):
 // it is posted at once and the resident hears of it, all in one transaction.
 import Messages
 import Postgres

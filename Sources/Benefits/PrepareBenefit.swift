@@ -1,5 +1,5 @@
 // Preparing a payment: the resident is looked up through the door first, under the case it is for; without that entry in the access log
-// the database takes no payment for them.
+// the database takes no payment for them. Decided in `benefits.prepare` (0011_benefits.sql).
 import AccessLog
 import Postgres
 import Primitives

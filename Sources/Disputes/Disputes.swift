@@ -1,5 +1,5 @@
 // "Something is wrong": a resident disputes a bill, a payment or a benefit; a caseworker looks into it and decides; a refund leaves when
-// somebody else approves it (migrations/0036). Routes call this face. What people write is sealed on the way in and opened on the way out,
+// somebody else approves it. Decided in `disputes.open`, `disputes.decide` and `disputes.approve_refund` (0036_disputes.sql). Routes call this face. What people write is sealed on the way in and opened on the way out,
 // under the resident's key.
 public import AccessLog
 import Foundation

@@ -125,7 +125,7 @@ struct SealedWords: Sendable {
         isFromCity = try row.next(String.self) == "city"
         sealed = try row.next()
         at = try row.next()
-        key = SealingKey(holderID: ResidentID(try row.next(UUID.self)), keyID: try row.next(), wrappedKey: try row.next())
+        key = try SealingKey(&row)
     }
 }
 

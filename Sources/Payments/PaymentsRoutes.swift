@@ -47,19 +47,22 @@ public struct PaymentsRoutes: Sendable {
     static let billsPerPage = 50
     /// Movements on the money page: a month or two of most people.
     static let entriesOnMoney = 20
+    /// Payments whose steps are shown there: those that somebody still asks about.
+    static let paymentsOnMoney = 10
 
     // MARK: Pages
 
     @Sendable func money(_ request: Request, _ context: ResidentContext) async throws -> Response {
         let credential = context.resident.credential
         async let bills = database.query(BillsOf(credential: credential, before: nil, count: Self.billsPerPage))
+        async let timeline = database.query(TimelineOf(credential: credential, count: Self.paymentsOnMoney))
         async let benefits = received.newest(Self.billsPerPage, before: nil, of: credential)
         let wallets = try await ledger.wallets(of: credential)
         var entries: [WalletEntry] = []
         for wallet in wallets {
             entries += try await ledger.entries(of: credential, in: wallet.balance.currency, count: Self.entriesOnMoney)
         }
-        let page = try await MoneyPage(wallets: wallets, entries: entries, bills: bills, benefits: benefits, zone: zone, context)
+        let page = try await MoneyPage(wallets: wallets, entries: entries, bills: bills, benefits: benefits, timeline: timeline, zone: zone, context)
         return try context.page(page, title: "payments.money.title")
     }
 

@@ -51,7 +51,7 @@ struct AccountsOf: Query {
         Row(
             id: PayoutAccountID(try row.next(UUID.self)), sealed: try row.next(), givenAt: try row.next(), usableFrom: try row.next(), isWaiting: try row.next(),
             isUsed: try row.next(),
-            key: SealingKey(holderID: ResidentID(try row.next(UUID.self)), keyID: try row.next(), wrappedKey: try row.next()))
+            key: try SealingKey(&row))
     }
 }
 
@@ -94,13 +94,15 @@ struct OwnPayout: Sendable {
 /// `payouts.payouts_of`.
 struct PayoutsOf: Query {
     let credential: CredentialHash
+    /// Only this one.
+    var id: PayoutID?
     let before: MomentCursor?
     let count: Int
 
     var sql: SQL {
         """
         SELECT id, kind, currency, amount, end_to_end_id, created_at, state, since, reason, may_issue_again
-        FROM payouts.payouts_of(\(credential.bytes), \(before?.at as Date?), \(before?.id as UUID?), \(Int32(clamping: count)))
+        FROM payouts.payouts_of(\(credential.bytes), \(id as PayoutID?), \(before?.at as Date?), \(before?.id as UUID?), \(Int32(clamping: count)))
         """
     }
 
@@ -356,7 +358,7 @@ struct PaymentsUnder: Query {
     func decode(_ row: inout RowReader) throws -> SealedPayment {
         SealedPayment(
             position: try row.next(), endToEndID: try row.next(), minorUnits: try row.next(), destination: PayoutAccountID(try row.next(UUID.self)),
-            key: SealingKey(holderID: ResidentID(try row.next(UUID.self)), keyID: try row.next(), wrappedKey: try row.next()),
+            key: try SealingKey(&row),
             sealedAccount: try row.next())
     }
 }

@@ -19,7 +19,7 @@ struct StoaCommand: AsyncParsableCommand {
             """,
         version: version,
         subcommands: [
-            DemoCommand.self, ServeCommand.self, MigrateCommand.self, ImportCommand.self, BankAccountCommand.self, StaffCommand.self, OrganisationCommand.self,
+            DemoCommand.self, ServeCommand.self, MigrateCommand.self, ImportCommand.self, BankAccountCommand.self, PaymentProviderCommand.self, StaffCommand.self, OrganisationCommand.self,
             EraseCommand.self, GuardianshipCommand.self, PayoutsCommand.self, VerifyCommand.self, LedgerCommand.self, LogCommand.self, WitnessCommand.self, DatabaseCommand.self,
         ])
 }

@@ -30,7 +30,7 @@ public struct CityAnswer: Sendable {
     public let headers: HTTPFields
     public let text: String
 
-    init(_ response: TestResponse) {
+    public init(_ response: TestResponse) {
         status = response.status.code
         headers = response.headers
         text = String(buffer: response.body)

@@ -240,6 +240,39 @@ struct MoneyOutTests {
         #expect(try await office.addsUp())
     }
 
+    @Test("An app takes money out under an id of its own, once; the list tells where each payout stands, and the line of time what became of it")
+    func interface() async throws {
+        let office = try await PayOffice()
+        let ada = try await office.resident(wallet: 1_000)
+        let poor = try await office.resident(wallet: 1, withAccount: false)
+        try await office.serve { office, client in
+            let app = CityAPIClient(client, token: try await office.city.appToken(of: ada, scope: ["payments"]))
+            let address = "/api/v1/payouts/\(UUID().uuidString.lowercased())"
+            let body = #"{"currency":"EUR","amount":400}"#
+            #expect(try await CityAPIClient(client, token: nil).put(address, body).status == 401)
+            #expect(try await CityAPIClient(client, token: try await office.city.appToken(of: ada, scope: ["bills"])).put(address, body).status == 403)
+            for wrong in [#"{"currency":"EUR"}"#, #"{"currency":"EUR","amount":0}"#, #"{"currency":"XXX","amount":1}"#, #"{"currency":"EUR","amount":1.5}"#] {
+                #expect(try await app.put(address, wrong).status == 400, "\(wrong)")
+            }
+            let answers = try await inParallel(8) { _ in try await app.put(address, body).status }
+            #expect(answers.sorted() == Array(repeating: 200, count: 7) + [201])
+            #expect(try await app.put(address, #"{"currency":"EUR","amount":401}"#).problem == "payout-id-conflict")
+            let other = CityAPIClient(client, token: try await office.city.appToken(of: poor, scope: ["payments"]))
+            #expect(try await other.put(address, body).problem == "payout-id-conflict")
+            #expect(try await other.put("/api/v1/payouts/\(UUID().uuidString.lowercased())", body).problem == "payout-account-missing")
+            #expect(try await app.put("/api/v1/payouts/\(UUID().uuidString.lowercased())", #"{"currency":"EUR","amount":601}"#).problem == "payout-insufficient-funds")
+            let batch = try await office.approvedBatch()
+            _ = try await office.report(statusReport(batch, group: "RJCT"))
+            let list = try await app.get("/api/v1/payouts").text
+            #expect(list.contains(#""state":"rejected""#) && list.contains(#""amount":400"#) && list.components(separatedBy: #""id":"#).count == 2)
+            #expect(try await other.get("/api/v1/payouts").text.contains(#""items":[]"#))
+        }
+        #expect(try await office.wallet(ada) == 1_000)
+        let steps = try await office.word(
+            "SELECT (SELECT string_agg(s.value ->> 'step', ' ' ORDER BY s.number) FROM jsonb_array_elements(t.steps) WITH ORDINALITY AS s (value, number)) FROM payments.timeline_of(\(ada.session.hash.bytes), 10) AS t")
+        #expect(steps == "held decided sent failed")
+    }
+
     @Test("A benefit that another slice owes is paid once from the treasury, and goes back there when it fails")
     func owed() async throws {
         let office = try await PayOffice()

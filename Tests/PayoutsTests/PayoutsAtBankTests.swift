@@ -29,6 +29,7 @@ struct PayoutsAtBankTests {
         if statusFirst {
             _ = try await office.report(statusReport(batch, group: "ACSC"))
             #expect(try await office.bank() == Bank(money: 0, suspense: 5_000))
+            #expect(try await office.dayAgrees())
         }
         try await office.take(left)
         #expect(try await office.bank() == Bank(money: -5_000, suspense: 0))
@@ -69,6 +70,7 @@ struct PayoutsAtBankTests {
             case .back: try await office.take([back], id: "C\(position)")
             case .leftAndBack: try await office.take([back, left], id: "C\(position)")
             }
+            #expect(try await office.dayAgrees(), "after \(one)")
         }
         #expect(try await office.state(payout) == "returned")
         #expect(try await office.wallet(ada) == 10_000)
@@ -95,6 +97,7 @@ struct PayoutsAtBankTests {
         _ = try await office.report(statusReport(batch, group: "ACSC"))
         try await office.take([Movement(minorUnits: 4_000, direction: "DBIT", payout: id), Movement(minorUnits: 3_950, payout: id, returned: "AC01")])
         #expect(try await office.state(payout) == "settled")
+        #expect(try await office.dayAgrees())
         let item = try await office.city.owner.one(OneValue("SELECT item_id FROM payments.bank_item_waiting", of: UUID.self))
         let officer = office.preparer.session.hash.bytes
         #expect(try await office.word("SELECT payments.assign_item(\(officer), \(item), 'X-1', 'ABC-DEF-GH0') ->> 'outcome'") == "is_payout")
@@ -107,6 +110,7 @@ struct PayoutsAtBankTests {
         #expect(try await office.state(payout) == "returned")
         #expect(try await office.wallet(ada) == 10_000)
         #expect(try await office.bank() == Bank(money: -50, suspense: 0))
+        #expect(try await office.dayAgrees())
         #expect(try await office.count("payments.bank_item_waiting") == 0)
         #expect(try await office.addsUp())
     }
@@ -216,6 +220,11 @@ extension PayOffice {
             <Acct><Id><IBAN>\(Self.cityIBAN)</IBAN></Id></Acct>\(movements.map(\.xml).joined(separator: "\n"))</Ntfctn></BkToCstmrDbtCdtNtfctn></Document>
             """
         _ = try await BankAdministration(owner: city.owner).importFile(Array(file.utf8))
+    }
+
+    /// What suspense holds is what waits and what passes.
+    fileprivate func dayAgrees() async throws -> Bool {
+        try await count("jsonb_array_elements(payments.day_figures()) AS f WHERE f.value ->> 'kind' = 'suspense' AND (f.value ->> 'difference')::bigint <> 0") == 0
     }
 
     fileprivate func bank() async throws -> Bank {

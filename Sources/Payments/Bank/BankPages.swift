@@ -6,7 +6,7 @@ import Web
 
 /// `/staff/bank`
 struct BankPage: PageModel {
-    static let template = "bank/list"
+    static let template = "payments/bank-list"
 
     var items: [Item]
     var reports: [Report]
@@ -68,7 +68,7 @@ extension BankReportRow {
 
 /// `/staff/bank/import`
 struct BankImportPage: PageModel {
-    static let template = "bank/import"
+    static let template = "payments/bank-import"
 
     var problem: String?
     var errors: ErrorSummary?
@@ -85,7 +85,7 @@ struct BankImportPage: PageModel {
 
 /// `/staff/bank/items/{id}`
 struct BankItemPage: PageModel {
-    static let template = "bank/item"
+    static let template = "payments/bank-item"
 
     var errors: ErrorSummary?
     var facts: [Fact]
@@ -182,7 +182,7 @@ struct BankItemPage: PageModel {
 
 /// `/staff/bank/reports/{id}`
 struct BankReportPage: PageModel {
-    static let template = "bank/report"
+    static let template = "payments/bank-report"
 
     var errors: ErrorSummary?
     var state: String

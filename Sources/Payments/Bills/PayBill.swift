@@ -1,5 +1,5 @@
 // Paying a bill, for the page and for the JSON interface: once, whatever races, and with a message to the resident.
-// The money moves in `payments.pay` of migrations/0010_payments.sql.
+// Decided in `payments.pay` (0010_payments.sql).
 import Foundation
 import Messages
 import Postgres

@@ -73,6 +73,7 @@ struct BillPage: PageModel {
     /// What the city forgoes, and why.
     var forgone: [Line]
     var pay: Link?
+    var ways: Link?
     var receipt: Link?
     var transfer: TransferDetails?
     /// The payment, once the bill is paid; the bill before.
@@ -86,6 +87,7 @@ struct BillPage: PageModel {
 
     static let fields: Fields<Self> = [
         "summary": .model(\.summary), "kind": .text(\.kind), "issued_on": .text(\.issuedOn), "lines": .list(\.lines), "forgone": .list(\.forgone), "has_forgone": .flag { !$0.forgone.isEmpty }, "pay": .optionalLink(\.pay),
+        "ways": .optionalLink(\.ways),
         "receipt": .optionalLink(\.receipt), "dispute": .link(\.dispute), "transfer": .optional(\.transfer), "total": .text { $0.summary.amount }, "title": .text { $0.summary.title },
         "reference": .text { $0.summary.reference },
     ]
@@ -102,6 +104,7 @@ struct BillPage: PageModel {
         }
         self.forgone = forgone.map { Line(description: $0.reason, amount: $0.amount.formatted(locale: context.language.tag)) }
         pay = bill.isPaid ? nil : Link("/bills/\(bill.id)/pay")
+        ways = bill.isPaid ? nil : Link("/bills/\(bill.id)/ways")
         receipt = bill.payment == nil ? nil : Link("/bills/\(bill.id)/receipt")
         transfer = bill.isPaid ? nil : account.map { TransferDetails(bill, $0, context) }
         dispute = bill.payment.flatMap { bill.isPaid ? Link("/disputes/new?about=payment&id=\($0.id)") : nil } ?? Link("/disputes/new?about=bill&id=\(bill.id)")
@@ -234,11 +237,13 @@ struct MoneyPage: PageModel {
     var balances: [String]
     var due: [BillSummary]
     var received: [Received]
+    var timeline: [TimelineCard]
     var movements: [Movement]
 
     static let fields: Fields<Self> = [
         "balances": .texts(\.balances), "has_wallet": .flag { !$0.balances.isEmpty }, "due": .list(\.due), "has_due": .flag { !$0.due.isEmpty },
-        "received": .list(\.received), "has_received": .flag { !$0.received.isEmpty }, "movements": .list(\.movements),
+        "received": .list(\.received), "has_received": .flag { !$0.received.isEmpty },
+        "timeline": .list(\.timeline), "has_timeline": .flag { !$0.timeline.isEmpty }, "movements": .list(\.movements),
         "has_movements": .flag { !$0.movements.isEmpty },
     ]
 
@@ -286,12 +291,13 @@ struct MoneyPage: PageModel {
     }
 
     init(
-        wallets: [Wallet], entries: [WalletEntry], bills: [Bill], benefits: [ReceivedBenefit], zone: TimeZone, _ context: some PageContext
+        wallets: [Wallet], entries: [WalletEntry], bills: [Bill], benefits: [ReceivedBenefit], timeline: [TimelinePayment], zone: TimeZone, _ context: some PageContext
     ) {
         let write = { (amount: Money) in amount.formatted(locale: context.language.tag) }
         balances = wallets.map { write($0.balance) }
         due = bills.filter { !$0.isPaid }.sorted { $0.dueOn < $1.dueOn }.map { BillSummary($0, zone: zone, context) }
         received = benefits.map { Received($0, context) }
+        self.timeline = timeline.map { TimelineCard($0, context) }
         let billOf = Dictionary(bills.compactMap { bill in bill.payment.map { ($0.transferID, bill) } }, uniquingKeysWith: { first, _ in first })
         let benefitOf = Dictionary(benefits.map { ($0.transferID, $0) }, uniquingKeysWith: { first, _ in first })
         movements = entries.sorted { $0.at > $1.at }.map { entry in

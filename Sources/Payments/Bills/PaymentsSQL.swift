@@ -30,6 +30,8 @@ enum PaymentMethod: String, Sendable, CaseIterable {
     case wallet
     case bankTransfer = "bank_transfer"
     case cash
+    case card
+    case mobileMoney = "mobile_money"
 }
 
 /// What was paid for a bill.

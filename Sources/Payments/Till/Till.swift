@@ -1,4 +1,5 @@
-// Cash at a counter: opening a till, taking payments, counting, and the second pair of eyes for a difference. The rules are in migrations/0029.
+// Cash at a counter: opening a till, taking payments, counting, and the second pair of eyes for a difference. Decided in `payments.open_till`,
+// `take_cash`, `close_till` and `approve_till` (0029_bank.sql).
 import Foundation
 import Ledger
 import Messages

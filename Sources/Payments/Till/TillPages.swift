@@ -5,7 +5,7 @@ import Web
 
 /// `/staff/tills`
 struct TillsPage: PageModel {
-    static let template = "till/list"
+    static let template = "payments/tills"
 
     var errors: ErrorSummary?
     var tills: [Row]
@@ -59,7 +59,7 @@ struct TillsPage: PageModel {
 
 /// `/staff/tills/{id}`
 struct TillPage: PageModel {
-    static let template = "till/one"
+    static let template = "payments/till"
 
     var errors: ErrorSummary?
     var state: String

@@ -6,7 +6,7 @@ import Web
 
 /// `/staff/bills`
 struct StaffBillPage: PageModel {
-    static let template = "waiver/bill"
+    static let template = "payments/staff-bill"
 
     var errors: ErrorSummary?
     var reference: TextField

@@ -1,4 +1,5 @@
-// What the city forgoes of a bill: one proposes, another decides, the resident is told. The rules are in migrations/0010.
+// What the city forgoes of a bill: one proposes, another decides, the resident is told. Decided in `payments.propose_waiver`
+// and `payments.decide_waiver` (0010_payments.sql).
 import Foundation
 import Ledger
 import Messages

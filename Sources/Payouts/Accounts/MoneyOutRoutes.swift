@@ -30,6 +30,8 @@ public struct MoneyOutRoutes: Sendable {
         site.resident.get("/money-out", use: showMoneyOut)
         site.resident.post("/money-out", use: takeOut)
         site.resident.post("/money-out/{id}/again", use: issueAgain)
+        site.residentAPI.get("/api/v1/payouts", use: listPayouts)
+        site.residentAPI.put("/api/v1/payouts/{id}", use: putPayout)
     }
 
     /// Payouts on the page: a year of one a week.
@@ -123,6 +125,34 @@ public struct MoneyOutRoutes: Sendable {
         let standing = try await accounts.own(credential)
         let page = MoneyOutPage(wallets, standing, payouts, context.formView(state), id: id, context)
         return try context.page(page, title: "payouts.out.title", status: status)
+    }
+
+    // MARK: JSON
+
+    @Sendable func listPayouts(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
+        try context.require(scope: "payments")
+        let cursor = try MomentCursor(parameter: context.query(request).value("cursor"))
+        // One more than is shown tells whether there is another page.
+        let found = try await database.query(PayoutsOf(credential: context.resident.credential, before: cursor, count: Self.payoutsOnPage + 1))
+        let next = found.count > Self.payoutsOnPage ? found.prefix(Self.payoutsOnPage).last.map { MomentCursor(at: $0.createdAt, id: $0.id.uuid) } : nil
+        return try .json(CursorList(items: found.prefix(Self.payoutsOnPage).map(PayoutBody.init), nextCursor: next?.description))
+    }
+
+    @Sendable func putPayout(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
+        try context.require(scope: "payments")
+        let id: PayoutID = try context.parameter("id")
+        var body = try await context.json(request)
+        let code = body.string("currency", charactersMax: 3)
+        let minorUnits = body.integer("amount", in: 1...Self.minorUnitsMax)
+        let currency = Currency(code: code)
+        if currency == nil, !code.isEmpty { body.reject("currency", code: "unknown", detail: "A currency of ISO 4217, such as EUR.") }
+        try body.finish()
+        guard let currency else { throw Problem.notFound }
+        let statement = TakeOut(credential: context.resident.credential, id: id, amount: Money(minorUnits: minorUnits, currency: currency))
+        let outcome = try await database.transaction { try await $0.one(statement) }
+        guard outcome == "instructed" || outcome == "exists" else { throw PayoutProblem.of(outcome) }
+        guard let own = try await database.query(PayoutsOf(credential: context.resident.credential, id: id, before: nil, count: 1)).first else { throw Problem.notFound }
+        return try .json(PayoutBody(own), status: outcome == "instructed" ? .created : .ok)
     }
 
     // MARK: Your data

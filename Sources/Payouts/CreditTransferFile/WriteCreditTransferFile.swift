@@ -1,4 +1,4 @@
-// From an approved batch to its file on disk: a thousand payments at a time are logged as read, opened, written and hashed. A run that was killed left
+// From an approved batch to its pain.001 file on disk: a thousand payments at a time are logged as read, opened, written and hashed. A run that was killed left
 // a file without its last name; the next run writes it again from the start, and the bytes are the same.
 import AccessLog
 import Crypto
