@@ -3793,10 +3793,8 @@ BEGIN
     IF (SELECT s.state FROM disputes.standing AS s WHERE s.dispute_id = NEW.dispute_id) <> 'open' THEN
         RAISE EXCEPTION 'a dispute is decided once' USING ERRCODE = 'unique_violation', CONSTRAINT = 'dispute_decided_once';
     END IF;
-    IF NEW.refund IS NOT NULL AND NEW.refund + (
-            SELECT coalesce(sum(x.refund), 0) FROM disputes.dispute AS d JOIN disputes.decision AS x ON x.dispute_id = d.id
-            LEFT JOIN disputes.approval AS a ON a.decision_id = x.id
-            WHERE d.about_kind = 'payment' AND d.about_id = about.about_id AND a.kind IS DISTINCT FROM 'refused')
+    IF NEW.refund IS NOT NULL AND NEW.refund + disputes.refunded('payment', about.about_id)
+            + coalesce((SELECT sum(f.amount) FROM payments.refund AS f WHERE f.payment_id = about.about_id), 0)
         > coalesce((SELECT p.gross FROM payments.payment AS p WHERE p.id = about.about_id AND about.about_kind = 'payment'), 0) THEN
         RAISE EXCEPTION 'no more is paid back than was paid' USING ERRCODE = 'check_violation', CONSTRAINT = 'refund_within_payment';
     END IF;
@@ -4013,6 +4011,19 @@ END
 $$;
 
 ALTER FUNCTION disputes.own_words(credential bytea, dispute uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.refunded(about_kind text, about_id uuid) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN (SELECT coalesce(sum(x.refund), 0)::bigint FROM disputes.dispute AS d JOIN disputes.decision AS x ON x.dispute_id = d.id
+            LEFT JOIN disputes.approval AS a ON a.decision_id = x.id
+            WHERE d.about_kind = refunded.about_kind AND d.about_id = refunded.about_id AND a.kind IS DISTINCT FROM 'refused');
+END
+$$;
+
+ALTER FUNCTION disputes.refunded(about_kind text, about_id uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION disputes.refunds_waiting(credential bytea, wanted text) RETURNS TABLE(decision_id uuid, reference text, category text, about_reference text, paid bigint, refund bigint, currency text, finding text, grounds text, decided_by_name text, decided_by_me boolean, decided_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -6226,12 +6237,12 @@ BEGIN
            OR (n.kind, n.currency, n.normal_side, n.may_go_negative, n.organisation_id)
               IS DISTINCT FROM (o.kind, o.currency, o.normal_side, o.may_go_negative, o.organisation_id)
            OR n.newest_at < o.newest_at OR (n.newest_at IS DISTINCT FROM o.newest_at AND n.entry_count = o.entry_count)
-           OR (SELECT (count(*), coalesce(sum(CASE e.side WHEN n.normal_side THEN e.amount ELSE -e.amount END), 0))
-                      <> (n.entry_count - o.entry_count, (n.posted - o.posted)::numeric) OR bool_and(e.recorded_at IS NOT DISTINCT FROM n.newest_at) IS FALSE
+           OR (SELECT (count(*), ledger.total(CASE e.side WHEN n.normal_side THEN e.amount ELSE -e.amount END))
+                      <> (n.entry_count - o.entry_count, n.posted - o.posted) OR bool_and(e.recorded_at IS NOT DISTINCT FROM n.newest_at) IS FALSE
                FROM ledger.entry AS e WHERE e.account_id = n.id AND e.number > o.entry_count AND e.number <= n.entry_count)
            OR ((n.held, n.hold_entry_count) <> (o.held, o.hold_entry_count)
-               AND (SELECT (count(*), coalesce(sum(CASE e.step WHEN 'held' THEN e.amount ELSE -e.amount END), 0))
-                           <> (n.hold_entry_count - o.hold_entry_count, (n.held - o.held)::numeric)
+               AND (SELECT (count(*), ledger.total(CASE e.step WHEN 'held' THEN e.amount ELSE -e.amount END))
+                           <> (n.hold_entry_count - o.hold_entry_count, n.held - o.held)
                     FROM ledger.hold_entry AS e
                     WHERE e.account_id = n.id AND e.number > o.hold_entry_count AND e.number <= n.hold_entry_count)))
     THEN
@@ -6269,14 +6280,11 @@ CREATE FUNCTION ledger.check_entries() RETURNS trigger
     SET jit TO 'off'
     AS $$
 BEGIN
+    -- What it says of its side was compared when the transfer came, and a side has one entry.
     IF EXISTS (
-        SELECT FROM added AS e
-        WHERE (SELECT t.outcome = 'posted' AND t.amount = e.amount AND t.currency = e.currency AND t.effective_at = e.effective_at
-                   AND e.account_id = CASE e.side WHEN 'debit' THEN t.debit_account ELSE t.credit_account END
-               FROM ledger.transfer AS t WHERE t.id = e.transfer_id) IS NOT TRUE
-           OR (SELECT e.number <= a.entry_count FROM ledger.account AS a WHERE a.id = e.account_id) IS NOT TRUE)
+        SELECT FROM added AS e WHERE (SELECT t.outcome = 'posted' FROM ledger.transfer AS t WHERE t.id = e.transfer_id) IS NOT TRUE)
     THEN
-        RAISE EXCEPTION 'an entry is one side of a posted transfer, and its account counts it'
+        RAISE EXCEPTION 'an entry is one side of a posted transfer'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'entry_matches_transfer';
     END IF;
     RETURN NULL;
@@ -6292,6 +6300,8 @@ CREATE FUNCTION ledger.check_hold_entries() RETURNS trigger
     SET jit TO 'off'
     AS $$
 BEGIN
+    -- Most statements hold nothing, and starting the check costs as much as ten transfers.
+    IF NOT EXISTS (SELECT FROM added) THEN RETURN NULL; END IF;
     IF EXISTS (
         SELECT FROM added AS e
         WHERE (SELECT e.number <= a.hold_entry_count AND e.account_id = h.debit_account
@@ -6332,6 +6342,8 @@ CREATE FUNCTION ledger.check_open_holds() RETURNS trigger
     SET jit TO 'off'
     AS $$
 BEGIN
+    -- Most statements hold nothing, and starting the check costs as much as ten transfers.
+    IF NOT EXISTS (SELECT FROM touched) THEN RETURN NULL; END IF;
     IF EXISTS (
         SELECT FROM touched AS o
         WHERE EXISTS (SELECT FROM ledger.hold_entry AS e WHERE e.hold_id = o.id AND e.step <> 'held') = (TG_OP = 'INSERT')
@@ -6356,18 +6368,19 @@ CREATE FUNCTION ledger.check_transfers() RETURNS trigger
 BEGIN
     IF EXISTS (
         SELECT FROM added AS t
-        WHERE (SELECT a.currency = t.currency AND (a.kind <> 'position' OR ledger.is_conversion_leg(t.id)) FROM ledger.account AS a WHERE a.id = t.debit_account)
-              IS NOT TRUE
-           OR (SELECT a.currency = t.currency AND (a.kind <> 'position' OR ledger.is_conversion_leg(t.id)) FROM ledger.account AS a WHERE a.id = t.credit_account)
-              IS NOT TRUE
-           OR (SELECT e.account_id = t.debit_account AND e.amount = t.amount AND e.currency = t.currency
-               FROM ledger.entry AS e WHERE e.transfer_id = t.id AND e.side = 'debit')
-              IS DISTINCT FROM CASE t.outcome WHEN 'posted' THEN true END
-           OR (SELECT e.account_id = t.credit_account AND e.amount = t.amount AND e.currency = t.currency
-               FROM ledger.entry AS e WHERE e.transfer_id = t.id AND e.side = 'credit')
-              IS DISTINCT FROM CASE t.outcome WHEN 'posted' THEN true END)
+        WHERE CASE t.outcome
+            WHEN 'posted' THEN
+                (SELECT count(*) FROM ledger.entry AS e
+                 CROSS JOIN LATERAL (SELECT x.kind, x.currency, x.entry_count FROM ledger.account AS x WHERE x.id = e.account_id OFFSET 0) AS a
+                 WHERE e.transfer_id = t.id AND e.account_id = CASE e.side WHEN 'debit' THEN t.debit_account ELSE t.credit_account END
+                   AND (e.amount, e.currency, e.effective_at, a.currency) = (t.amount, t.currency, t.effective_at, t.currency)
+                   AND e.number <= a.entry_count AND (a.kind <> 'position' OR ledger.is_conversion_leg(t.id)))
+            ELSE (SELECT count(*) FROM ledger.account AS a
+                  WHERE a.id IN (t.debit_account, t.credit_account) AND a.currency = t.currency AND (a.kind <> 'position' OR ledger.is_conversion_leg(t.id)))
+                - (SELECT count(*) FROM ledger.entry AS e WHERE e.transfer_id = t.id)
+            END <> 2)
     THEN
-        RAISE EXCEPTION 'a posted transfer is written together with one debit and one credit entry of its amount and currency, and moves a position only in a conversion'
+        RAISE EXCEPTION 'a posted transfer is written together with one debit and one credit entry of its amount and currency, which their accounts count, and moves a position only in a conversion'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'transfer_balanced';
     END IF;
     IF EXISTS (
@@ -6804,8 +6817,8 @@ $$;
 
 ALTER FUNCTION ledger.is_conversion_leg(transfer uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) RETURNS TABLE(item integer, verdict text, field text, leader integer, certain boolean)
-    LANGUAGE plpgsql
+CREATE FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[], OUT verdicts text[], OUT fields text[], OUT leaders integer[], OUT certain boolean) RETURNS record
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET jit TO 'off'
@@ -6813,11 +6826,16 @@ CREATE FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], cr
     SET enable_mergejoin TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
+DECLARE
+    amount_max CONSTANT bigint := ledger.amount_max();
 BEGIN
-    RETURN QUERY
     WITH request AS (
         SELECT r.*, d.id IS NOT NULL AS debit_known, d.currency AS debit_currency, c.id IS NOT NULL AS credit_known, c.currency AS credit_currency,
-            d.closed_at IS NOT NULL OR c.closed_at IS NOT NULL AS closed,
+            d.closed_at IS NOT NULL OR c.closed_at IS NOT NULL AS closed, d.normal_side AS debit_normal, c.normal_side AS credit_normal,
+            -- How much may leave and come to each account.
+            d.posted - d.held - coalesce(d.balance_min, CASE WHEN d.may_go_negative THEN -amount_max ELSE 0 END) AS debit_floor,
+            c.posted - c.held - coalesce(c.balance_min, CASE WHEN c.may_go_negative THEN -amount_max ELSE 0 END) AS credit_floor,
+            coalesce(d.balance_max, amount_max) - d.posted AS debit_ceiling, coalesce(c.balance_max, amount_max) - c.posted AS credit_ceiling,
             t.id IS NOT NULL AS known, t.outcome AS known_outcome,
             CASE WHEN t.kind <> r.kind THEN 'kind' WHEN t.debit_account <> r.debit_account THEN 'debit_account'
                  WHEN t.credit_account <> r.credit_account THEN 'credit_account' WHEN t.amount <> r.amount THEN 'amount'
@@ -6829,7 +6847,7 @@ BEGIN
                  WHEN r.kind IS NULL OR r.kind NOT IN ('post', 'hold', 'post_hold', 'void_hold', 'reversal') THEN 'kind'
                  WHEN r.debit_account IS NULL THEN 'debit_account'
                  WHEN r.credit_account IS NULL OR r.credit_account = r.debit_account THEN 'credit_account'
-                 WHEN r.amount IS NULL OR r.amount NOT BETWEEN 1 AND ledger.amount_max() THEN 'amount'
+                 WHEN r.amount IS NULL OR r.amount NOT BETWEEN 1 AND amount_max THEN 'amount'
                  WHEN r.currency IS NULL THEN 'currency' WHEN r.ref IS NULL OR length(r.ref) > 140 THEN 'reference'
                  WHEN (r.hold_id IS NOT NULL) <> (r.kind IN ('post_hold', 'void_hold')) THEN 'hold_id'
                  WHEN (r.reversal_of IS NOT NULL) <> (r.kind = 'reversal') THEN 'reversal_of'
@@ -6862,42 +6880,43 @@ BEGIN
                 WHEN reversal_ofs[l.leader] <> l.reversal_of THEN 'reversal_of'
                 WHEN expires_ats[l.leader] IS DISTINCT FROM l.expires_at THEN 'expires_at' END END AS difference
         FROM led AS l
-    ), outflow AS (
-        SELECT f.account_id, sum(f.debit) AS debit, sum(f.credit) AS credit
-        FROM (SELECT l.debit_account AS account_id, l.amount AS debit, 0 AS credit FROM compared AS l
-                WHERE l.verdict IS NULL AND l.leader = l.item AND NOT l.closed
-              UNION ALL
-              SELECT l.credit_account, 0, l.amount FROM compared AS l WHERE l.verdict IS NULL AND l.leader = l.item AND NOT l.closed) AS f
-        GROUP BY f.account_id
+    ), moved AS (
+        SELECT l.debit_account AS account_id, CASE l.debit_normal WHEN 'credit' THEN l.amount ELSE 0 END AS outgoing,
+            CASE l.debit_normal WHEN 'debit' THEN l.amount ELSE 0 END AS incoming, l.debit_floor AS floor, l.debit_ceiling AS ceiling
+        FROM compared AS l WHERE l.verdict IS NULL AND l.leader = l.item AND NOT l.closed
+        UNION ALL
+        SELECT l.credit_account, CASE l.credit_normal WHEN 'debit' THEN l.amount ELSE 0 END,
+            CASE l.credit_normal WHEN 'credit' THEN l.amount ELSE 0 END, l.credit_floor, l.credit_ceiling
+        FROM compared AS l WHERE l.verdict IS NULL AND l.leader = l.item AND NOT l.closed
     ), covered AS (
         SELECT NOT EXISTS (SELECT FROM compared AS l
                            WHERE (l.verdict IS NULL AND l.kind <> 'post')
                               -- Of linked ones, whatever is not plainly fine is decided in order.
                               OR (l.linked IS NOT NULL AND (l.verdict <> 'exists' OR l.difference IS NOT NULL OR (l.verdict IS NULL AND l.closed))))
             AND NOT EXISTS (
-                SELECT FROM outflow AS o JOIN ledger.account AS a ON a.id = o.account_id,
-                    LATERAL (SELECT CASE a.normal_side WHEN 'debit' THEN o.credit ELSE o.debit END AS out,
-                                    CASE a.normal_side WHEN 'debit' THEN o.debit ELSE o.credit END AS into) AS s
-                WHERE (s.out > 0 AND a.posted - a.held - s.out
-                                     < coalesce(a.balance_min, CASE WHEN a.may_go_negative THEN -ledger.amount_max() ELSE 0 END))
-                   OR (s.into > 0 AND a.posted + s.into > coalesce(a.balance_max, ledger.amount_max()))) AS certain
+                SELECT FROM moved AS m GROUP BY m.account_id
+                HAVING (ledger.total(m.outgoing) > 0 AND ledger.total(m.outgoing) > min(m.floor))
+                    OR (ledger.total(m.incoming) > 0 AND ledger.total(m.incoming) > min(m.ceiling))) AS certain
     )
-    SELECT l.item::integer,
-        CASE WHEN l.verdict IS NOT NULL THEN l.verdict WHEN l.difference IS NOT NULL THEN 'id_conflict'
-             WHEN l.leader = l.item AND l.closed AND l.kind <> 'void_hold' THEN 'account_closed' END,
-        CASE WHEN l.verdict = 'invalid' THEN l.malformed WHEN l.verdict = 'id_conflict' THEN l.known_difference
-             WHEN l.verdict = 'account_unknown' THEN CASE WHEN l.debit_known THEN 'credit_account' ELSE 'debit_account' END
-             WHEN l.verdict = 'currency_mismatch' THEN 'currency'
-             WHEN l.verdict = 'hold_expired' THEN 'expires_at'
-             WHEN l.verdict = 'period_closed' THEN 'effective_at'
-             WHEN l.verdict IS NULL THEN l.difference END,
-        -- What is known already has no leader, so that nothing is written for it.
-        CASE WHEN l.known THEN 0 ELSE l.leader END, covered.certain
-    FROM compared AS l, covered;
+    SELECT array_agg(f.verdict), array_agg(f.field), array_agg(f.leader), (SELECT c.certain FROM covered AS c)
+        INTO judge.verdicts, judge.fields, judge.leaders, judge.certain
+        FROM (
+            SELECT
+                CASE WHEN l.verdict IS NOT NULL THEN l.verdict WHEN l.difference IS NOT NULL THEN 'id_conflict'
+                     WHEN l.leader = l.item AND l.closed AND l.kind <> 'void_hold' THEN 'account_closed' END AS verdict,
+                CASE WHEN l.verdict = 'invalid' THEN l.malformed WHEN l.verdict = 'id_conflict' THEN l.known_difference
+                     WHEN l.verdict = 'account_unknown' THEN CASE WHEN l.debit_known THEN 'credit_account' ELSE 'debit_account' END
+                     WHEN l.verdict = 'currency_mismatch' THEN 'currency'
+                     WHEN l.verdict = 'hold_expired' THEN 'expires_at'
+                     WHEN l.verdict = 'period_closed' THEN 'effective_at'
+                     WHEN l.verdict IS NULL THEN l.difference END AS field,
+                -- What is known already has no leader, so that nothing is written for it.
+                CASE WHEN l.known THEN 0 ELSE l.leader END AS leader
+            FROM compared AS l ORDER BY l.item) AS f;
 END
 $$;
 
-ALTER FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) OWNER TO stoa_door;
+ALTER FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[], OUT verdicts text[], OUT fields text[], OUT leaders integer[], OUT certain boolean) OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.judge_in_order(INOUT verdicts text[], INOUT fields text[], leaders integer[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], OUT reserves bigint[], OUT stay_open boolean[]) RETURNS record
     LANGUAGE plpgsql STABLE
@@ -7311,7 +7330,10 @@ BEGIN
     SELECT array_agg(c.client_id ORDER BY r.item), array_agg(c.may_post ORDER BY r.item), array_agg(d.id ORDER BY r.item), array_agg(k.id ORDER BY r.item)
         INTO clients, scoped, own_debits, own_credits
         FROM unnest(credentials, debit_accounts, credit_accounts) WITH ORDINALITY AS r (credential, debit_account, credit_account, item)
-        LEFT JOIN LATERAL (SELECT * FROM ledger.poster(r.credential) OFFSET 0) AS c ON true
+        -- A batch has few askers: each is looked up once.
+        LEFT JOIN (SELECT u.credential, p.client_id, p.organisation_id, p.may_post
+                   FROM (SELECT DISTINCT x.credential FROM unnest(credentials) AS x (credential)) AS u
+                   CROSS JOIN LATERAL (SELECT * FROM ledger.poster(u.credential) OFFSET 0) AS p) AS c ON c.credential = r.credential
         LEFT JOIN ledger.account AS d ON d.id = r.debit_account AND d.organisation_id = c.organisation_id AND c.may_post AND d.kind <> 'position'
         LEFT JOIN ledger.account AS k ON k.id = r.credit_account AND k.organisation_id = c.organisation_id AND c.may_post AND k.kind <> 'position';
     RETURN QUERY
@@ -7355,10 +7377,9 @@ BEGIN
     PERFORM pg_advisory_xact_lock_shared(ledger.closing_lock());
     PERFORM a.id FROM ledger.account AS a WHERE a.id = ANY (debit_accounts || credit_accounts) ORDER BY a.id FOR NO KEY UPDATE;
     FOR attempt IN 1 .. 3 LOOP
-        SELECT array_agg(v.verdict ORDER BY v.item), array_agg(v.field ORDER BY v.item), array_agg(v.leader ORDER BY v.item), bool_and(v.certain)
-            INTO verdicts, fields, leaders, certain
+        SELECT j.verdicts, j.fields, j.leaders, j.certain INTO verdicts, fields, leaders, certain
             FROM ledger.judge(ids, kinds, debit_accounts, credit_accounts, amounts, currencies, refs, effective_ats, groups, hold_ids,
-                              reversal_ofs, expires_ats) AS v;
+                              reversal_ofs, expires_ats) AS j;
         reserves := NULL;
         stay_open := NULL;
         IF NOT certain THEN
@@ -7446,7 +7467,7 @@ BEGIN
         DELETE FROM ledger.open_hold AS h WHERE h.id = ANY (expired) RETURNING h.id, h.account_id, h.amount
     ), numbered AS (
         SELECT g.id, g.account_id, g.amount, a.hold_entry_count + row_number() OVER earlier AS number,
-            (a.held - sum(g.amount) OVER earlier)::bigint AS held_after
+            a.held - ledger.total(g.amount) OVER earlier AS held_after
         FROM gone AS g JOIN ledger.account AS a ON a.id = g.account_id
         WINDOW earlier AS (PARTITION BY g.account_id ORDER BY g.id ROWS UNBOUNDED PRECEDING)
     ), hold_entries AS (
@@ -7454,7 +7475,7 @@ BEGIN
         SELECT n.account_id, n.number, n.id, 'expired', n.amount, n.held_after FROM numbered AS n
     )
     UPDATE ledger.account AS a SET held = a.held - n.amount, hold_entry_count = a.hold_entry_count + n.count
-    FROM (SELECT g.account_id, sum(g.amount)::bigint AS amount, count(*) AS count FROM gone AS g GROUP BY g.account_id) AS n
+    FROM (SELECT g.account_id, ledger.total(g.amount) AS amount, count(*) AS count FROM gone AS g GROUP BY g.account_id) AS n
     WHERE a.id = n.account_id;
     RETURN cardinality(expired);
 END
@@ -7623,7 +7644,7 @@ BEGIN
     ), numbered AS (
         SELECT s.*, CASE s.side WHEN a.normal_side THEN s.amount ELSE -s.amount END AS change,
             GREATEST(a.newest_at, public.stoa_now()) AS recorded_at, a.entry_count + row_number() OVER earlier AS number,
-            (a.posted + sum(CASE s.side WHEN a.normal_side THEN s.amount ELSE -s.amount END) OVER earlier)::bigint AS balance_after
+            a.posted + ledger.total(CASE s.side WHEN a.normal_side THEN s.amount ELSE -s.amount END) OVER earlier AS balance_after
         -- OFFSET 0 keeps it a look-up by key for each side, however small the table was when the plan was made.
         FROM side AS s CROSS JOIN LATERAL (SELECT * FROM ledger.account AS x WHERE x.id = s.account_id OFFSET 0) AS a
         WINDOW earlier AS (PARTITION BY s.account_id ORDER BY s.item ROWS UNBOUNDED PRECEDING)
@@ -7633,7 +7654,7 @@ BEGIN
     ), reserved AS (
         SELECT d.debit_account AS account_id, d.id AS transfer_id, coalesce(d.hold_id, d.id) AS hold_id, d.outcome AS step, d.reserve AS amount,
             d.stays_open, d.expires_at, a.hold_entry_count + row_number() OVER earlier AS number,
-            (a.held + sum(CASE d.outcome WHEN 'held' THEN d.reserve ELSE -d.reserve END) OVER earlier)::bigint AS held_after
+            a.held + ledger.total(CASE d.outcome WHEN 'held' THEN d.reserve ELSE -d.reserve END) OVER earlier AS held_after
         FROM decided AS d CROSS JOIN LATERAL (SELECT * FROM ledger.account AS x WHERE x.id = d.debit_account OFFSET 0) AS a
         WHERE d.verdict IS NULL AND d.reserve IS NOT NULL
         WINDOW earlier AS (PARTITION BY d.debit_account ORDER BY d.item ROWS UNBOUNDED PRECEDING)
@@ -7649,7 +7670,7 @@ BEGIN
     UPDATE ledger.account AS a
     SET posted = a.posted + n.posted, entry_count = a.entry_count + n.entries, held = a.held + n.held, hold_entry_count = a.hold_entry_count + n.holds,
         newest_at = CASE WHEN n.entries > 0 THEN GREATEST(a.newest_at, public.stoa_now()) ELSE a.newest_at END
-    FROM (SELECT m.account_id, sum(m.posted)::bigint AS posted, sum(m.entries)::bigint AS entries, sum(m.held)::bigint AS held, sum(m.holds)::bigint AS holds
+    FROM (SELECT m.account_id, ledger.total(m.posted) AS posted, sum(m.entries) AS entries, ledger.total(m.held) AS held, sum(m.holds) AS holds
           FROM (SELECT x.account_id, x.change AS posted, 1 AS entries, 0 AS held, 0 AS holds FROM numbered AS x
                 UNION ALL
                 SELECT r.account_id, 0, 0, CASE r.step WHEN 'held' THEN r.amount ELSE -r.amount END, 1 FROM reserved AS r) AS m
@@ -8791,6 +8812,44 @@ $$;
 
 ALTER FUNCTION payments.assign_item(credential bytea, item uuid, bill_reference text, receipt_code text) OWNER TO stoa_door;
 
+CREATE FUNCTION payments.attempt_of(credential bytea, attempt uuid) RETURNS TABLE(id uuid, bill_id uuid, provider_name text, kind text, currency text, net bigint, fee bigint, state text, begun_at timestamp with time zone, expires_at timestamp with time zone, address text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT a.id, a.bill_id, p.name, p.kind, a.currency, a.net, a.fee, x.state, a.begun_at, a.expires_at,
+            CASE WHEN x.state IN ('open', 'pending') THEN payments.checkout_address(a) END
+        FROM payments.attempt AS a CROSS JOIN LATERAL (SELECT payments.attempt_state(a.id) AS state) AS x JOIN payments.provider AS p ON p.id = a.provider_id
+        WHERE a.id = attempt_of.attempt AND EXISTS (SELECT FROM payments.bill_of(attempt_of.credential, a.bill_id));
+END
+$$;
+
+ALTER FUNCTION payments.attempt_of(credential bytea, attempt uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.attempt_state(attempt uuid) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN (SELECT CASE
+            WHEN EXISTS (SELECT FROM payments.attempt_settled AS s WHERE s.attempt_id = a.id) THEN 'settled'
+            WHEN EXISTS (SELECT FROM payments.provider_event AS e WHERE e.attempt_id = a.id AND e.kind = 'failed' AND e.outcome = 'taken') THEN 'failed'
+            WHEN a.expires_at <= public.stoa_now() THEN 'expired'
+            WHEN EXISTS (SELECT FROM payments.provider_event AS e WHERE e.attempt_id = a.id AND e.kind = 'pending' AND e.outcome = 'taken') THEN 'pending'
+            ELSE 'open' END
+        FROM payments.attempt AS a WHERE a.id = attempt_state.attempt);
+END
+$$;
+
+ALTER FUNCTION payments.attempt_state(attempt uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.attempt_time() RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN '00:30:00'::interval;
+
+ALTER FUNCTION payments.attempt_time() OWNER TO stoa_door;
+
 CREATE FUNCTION payments.bank_item_history_for(credential bytea, item uuid) RETURNS TABLE(kind text, amount bigint, currency text, reference text, reason text, staff_name text, at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8813,7 +8872,9 @@ BEGIN
             UNION ALL
             SELECT CASE p.direction WHEN 'debit' THEN 'payout_left' ELSE 'payout_returned' END, i.amount, payouts.reference_of(p.instruction_id, p.batch_id), NULL,
                 p.counted_by, p.counted_at, 5
-            FROM payments.bank_payout AS p WHERE p.item_id = i.id) AS h
+            FROM payments.bank_payout AS p WHERE p.item_id = i.id
+            UNION ALL
+            SELECT 'settlement', i.amount, p.reference, NULL, NULL, p.matched_at, 6 FROM payments.bank_settlement AS p WHERE p.item_id = i.id) AS h
         LEFT JOIN identity.staff AS s ON s.id = h.staff_id
         WHERE i.id = bank_item_history_for.item
           AND EXISTS (SELECT FROM web.staff_with(bank_item_history_for.credential, '{finance_officer,approver,auditor}'))
@@ -8899,6 +8960,48 @@ END
 $$;
 
 ALTER FUNCTION payments.bank_waiting_for(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.begin_attempt(credential bytea, bill uuid, provider text, attempt uuid, receipt_code text, fee bigint, return_address text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    payer record;
+    owed record;
+    way payments.provider;
+    another uuid;
+    due bigint;
+    held text;
+    expires timestamptz := public.stoa_now() + payments.attempt_time();
+BEGIN
+    SELECT h.resident_id, h.account_id INTO payer FROM ledger.holder(begin_attempt.credential, '{payments}') AS h;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'credential_invalid'); END IF;
+    SELECT b.id, b.currency, b.reference, b.pays_into INTO owed FROM payments.bill AS b JOIN register.resident AS r ON r.id = b.resident_id
+        WHERE b.id = begin_attempt.bill AND payer.resident_id IN (r.id, r.superseded_by);
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'bill_unknown'); END IF;
+    SELECT p.* INTO way FROM payments.provider AS p WHERE p.id = begin_attempt.provider AND p.currency = owed.currency AND p.is_offered;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'provider_unknown'); END IF;
+    PERFORM payments.lock_bill(owed.id);
+    IF EXISTS (SELECT FROM payments.attempt AS a WHERE a.id = begin_attempt.attempt) THEN RETURN jsonb_build_object('outcome', 'exists'); END IF;
+    SELECT a.id INTO another FROM payments.attempt AS a
+        WHERE a.bill_id = owed.id AND a.expires_at > public.stoa_now() AND payments.attempt_state(a.id) IN ('open', 'pending') LIMIT 1;
+    IF FOUND THEN RETURN jsonb_build_object('outcome', 'open', 'attempt', another); END IF;
+    due := payments.outstanding(owed.id);
+    IF due <= 0 THEN RETURN jsonb_build_object('outcome', 'already_paid'); END IF;
+    IF begin_attempt.fee <> payments.fee_of(way.fee_fixed, way.fee_per_10000, due) THEN RETURN jsonb_build_object('outcome', 'fee_differs'); END IF;
+    SELECT t.outcome INTO held FROM ledger.post_transfers(ARRAY[begin_attempt.attempt], '{hold}', ARRAY[way.clearing], ARRAY[owed.pays_into], ARRAY[due],
+        ARRAY[owed.currency], ARRAY[owed.reference], '{NULL}', '{resident}', ARRAY[payer.account_id::text], expires_ats => ARRAY[expires]) AS t;
+    IF held <> 'created' THEN
+        RAISE EXCEPTION 'the ledger refused a hold: %', held USING ERRCODE = 'check_violation', CONSTRAINT = 'attempt_held';
+    END IF;
+    INSERT INTO payments.attempt (id, provider_id, bill_id, currency, net, fee, receipt_code, begun_by, return_address, expires_at)
+        VALUES (begin_attempt.attempt, way.id, owed.id, owed.currency, due, begin_attempt.fee, begin_attempt.receipt_code, payer.account_id,
+                begin_attempt.return_address, expires);
+    RETURN jsonb_build_object('outcome', 'begun', 'address', (SELECT payments.checkout_address(a) FROM payments.attempt AS a WHERE a.id = begin_attempt.attempt));
+END
+$$;
+
+ALTER FUNCTION payments.begin_attempt(credential bytea, bill uuid, provider text, attempt uuid, receipt_code text, fee bigint, return_address text) OWNER TO stoa_door;
 
 CREATE FUNCTION payments.bill_for(credential bytea, bill_reference text) RETURNS TABLE(id uuid, kind text, reference text, title jsonb, currency text, amount bigint, outstanding bigint, issued_on date, due_on date)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -9064,9 +9167,10 @@ BEGIN
         CROSS JOIN LATERAL jsonb_array_elements(payments.plan_allocation(w.item_id, w.bill_id, w.amount, w.net, w.receipt_code))
             WITH ORDINALITY AS p (value, number);
     -- The batches of payouts that the new parts tell of, and then every account that is posted to below, in the order of their ids.
-    PERFORM payouts.lock_told(fresh, debits || credits || payments.accounts_of_allocations(allocations));
+    PERFORM payouts.lock_told(fresh, debits || credits || payments.accounts_of_allocations(allocations) || payments.settlement_accounts(account.currency));
     PERFORM payments.post_from_suspense(account.currency, ids, debits, credits, amounts, refs, allocations, account.suspense_account, NULL, actor_kind, actor_id);
     PERFORM payouts.follow_bank(told.id, fresh, CASE WHEN actor_kind = 'staff' THEN actor_id::uuid END);
+    PERFORM payments.match_settlements(fresh);
     RETURN jsonb_build_object(
         'booked', cardinality(fresh), 'known', known,
         'matched', (SELECT count(DISTINCT a.value ->> 'item') FROM jsonb_array_elements(allocations) AS a),
@@ -9177,6 +9281,22 @@ $$;
 
 ALTER FUNCTION payments.check_payment() OWNER TO stoa_owner;
 
+CREATE FUNCTION payments.check_refund() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM payments.lock_bill(p.bill_id) FROM payments.payment AS p WHERE p.id = NEW.payment_id;
+    PERFORM pg_advisory_xact_lock(hashtextextended('disputes.about ' || NEW.payment_id, 0));
+    IF payments.refunded(NEW.payment_id) > (SELECT p.net FROM payments.payment AS p WHERE p.id = NEW.payment_id) THEN
+        RAISE EXCEPTION 'no more goes back than was paid' USING ERRCODE = 'check_violation', CONSTRAINT = 'refund_within_payment';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION payments.check_refund() OWNER TO stoa_door;
+
 CREATE FUNCTION payments.check_till_payment() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -9209,6 +9329,66 @@ $$;
 
 ALTER FUNCTION payments.check_waiver() OWNER TO stoa_owner;
 
+CREATE TABLE payments.attempt (
+    id uuid NOT NULL,
+    provider_id text NOT NULL,
+    bill_id uuid NOT NULL,
+    currency text NOT NULL,
+    net bigint NOT NULL,
+    fee bigint NOT NULL,
+    receipt_code text NOT NULL,
+    begun_by uuid NOT NULL,
+    return_address text NOT NULL,
+    begun_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT attempt_check CHECK ((expires_at > begun_at)),
+    CONSTRAINT attempt_fee_check CHECK ((fee >= 0)),
+    CONSTRAINT attempt_net_check CHECK ((net > 0)),
+    CONSTRAINT attempt_receipt_code_check CHECK ((receipt_code ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text)),
+    CONSTRAINT attempt_return_address_check CHECK (((length(return_address) <= 500) AND (return_address ~ '^[A-Za-z0-9%._~-]+$'::text)))
+);
+
+ALTER TABLE payments.attempt OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.checkout_address(attempt payments.attempt) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    way payments.provider;
+    query text;
+BEGIN
+    SELECT p.* INTO STRICT way FROM payments.provider AS p WHERE p.id = attempt.provider_id;
+    query := 'payment=' || attempt.id || '&amount=' || attempt.net + attempt.fee || '&currency=' || attempt.currency
+        || '&reference=' || (SELECT b.reference FROM payments.bill AS b WHERE b.id = attempt.bill_id)
+        || '&expires=' || floor(extract(epoch FROM attempt.expires_at))::bigint || '&return=' || attempt.return_address;
+    RETURN way.checkout || '?' || query || '&signature=' || encode(payments.hmac_sha256(way.secret, convert_to(query, 'UTF8')), 'hex');
+END
+$$;
+
+ALTER FUNCTION payments.checkout_address(attempt payments.attempt) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.close_day(credential bytea, id uuid, explanation text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    officer uuid := (SELECT s.staff_id FROM web.staff_with(close_day.credential, '{finance_officer}') AS s);
+    figures jsonb;
+    differing integer;
+BEGIN
+    IF officer IS NULL THEN RETURN 'role_missing'; END IF;
+    IF EXISTS (SELECT FROM payments.daily_close AS c WHERE c.id = close_day.id) THEN RETURN 'exists'; END IF;
+    figures := payments.day_figures();
+    SELECT count(*) INTO differing FROM jsonb_array_elements(figures) AS f WHERE (f.value ->> 'difference')::bigint <> 0;
+    IF differing > 0 AND close_day.explanation IS NULL THEN RETURN 'explanation_missing'; END IF;
+    INSERT INTO payments.daily_close (id, figures, differences, explanation, closed_by) VALUES (close_day.id, figures, differing, close_day.explanation, officer);
+    RETURN 'closed';
+END
+$$;
+
+ALTER FUNCTION payments.close_day(credential bytea, id uuid, explanation text) OWNER TO stoa_door;
+
 CREATE FUNCTION payments.close_till(credential bytea, till uuid, counted bigint, explanation text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -9237,6 +9417,21 @@ $$;
 
 ALTER FUNCTION payments.close_till(credential bytea, till uuid, counted bigint, explanation text) OWNER TO stoa_door;
 
+CREATE FUNCTION payments.closed_days_for(credential bytea, page_size integer) RETURNS TABLE(id uuid, differences integer, explanation text, closed_by text, closed_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT c.id, c.differences, c.explanation, p.display_name, c.closed_at
+        FROM web.staff_with(closed_days_for.credential, '{finance_officer,approver,auditor}') AS s
+        CROSS JOIN payments.daily_close AS c JOIN identity.staff AS p ON p.id = c.closed_by
+        ORDER BY c.closed_at DESC, c.id LIMIT LEAST(closed_days_for.page_size, 201);
+END
+$$;
+
+ALTER FUNCTION payments.closed_days_for(credential bytea, page_size integer) OWNER TO stoa_door;
+
 CREATE TABLE payments.bank_account (
     id uuid NOT NULL,
     identification text NOT NULL,
@@ -9263,6 +9458,95 @@ CREATE FUNCTION payments.collecting_account(currency text) RETURNS TABLE(identif
 END;
 
 ALTER FUNCTION payments.collecting_account(currency text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.day_figures() RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN (
+        WITH line AS (
+            -- The bank's last word, less what was there before its first statement, and what notifications have told since.
+            SELECT 'bank' AS kind, a.identification AS name, a.currency, l.place, l.word, l.amount, l.day, g.posted AS found
+            FROM payments.bank_account AS a JOIN ledger.account AS g ON g.id = a.ledger_account
+            LEFT JOIN LATERAL (
+                SELECT r.closing, r.closing_on FROM payments.bank_report AS r LEFT JOIN payments.bank_report_decision AS d ON d.report_id = r.id
+                WHERE r.account_id = a.id AND r.kind = 'statement' AND r.closing IS NOT NULL AND (r.problems = '{}' OR d.kind = 'booked')
+                ORDER BY r.closing_on DESC, r.sequence_number DESC NULLS LAST, r.id DESC LIMIT 1) AS newest ON true
+            LEFT JOIN LATERAL (
+                SELECT r.opening FROM payments.bank_report AS r LEFT JOIN payments.bank_report_decision AS d ON d.report_id = r.id
+                WHERE r.account_id = a.id AND r.kind = 'statement' AND r.opening IS NOT NULL AND (r.problems = '{}' OR d.kind = 'booked')
+                ORDER BY r.opening_on, r.sequence_number NULLS FIRST, r.id LIMIT 1) AS oldest ON true
+            CROSS JOIN LATERAL (VALUES
+                (1, 'statement', coalesce(newest.closing, 0), newest.closing_on),
+                (2, 'before_first', -coalesce(oldest.opening, 0), NULL::date),
+                (3, 'since_statement', coalesce((
+                    SELECT sum(CASE m.direction WHEN 'credit' THEN m.amount ELSE -m.amount END)::bigint FROM payments.bank_movement AS m
+                    WHERE m.account_id = a.id AND NOT EXISTS (
+                        SELECT FROM payments.bank_sighting AS y JOIN payments.bank_report AS r ON r.id = y.report_id
+                        WHERE y.movement_id = m.id AND r.kind = 'statement')), 0), NULL)) AS l (place, word, amount, day)
+            UNION ALL
+            SELECT 'suspense', a.identification, a.currency, l.place, l.word, l.amount, NULL, g.posted
+            FROM payments.bank_account AS a JOIN ledger.account AS g ON g.id = a.suspense_account
+            CROSS JOIN LATERAL payments.payouts_passing(a) AS p
+            CROSS JOIN LATERAL (VALUES
+                (1, 'waiting', coalesce((
+                    SELECT sum(payments.item_rest(i.id) + coalesce((SELECT sum(r.amount) FROM payments.bank_return AS r WHERE r.item_id = i.id
+                                AND NOT EXISTS (SELECT FROM payments.bank_return_decision AS d WHERE d.return_id = r.id)), 0))::bigint
+                    FROM payments.bank_item_waiting AS w JOIN payments.bank_item AS i ON i.id = w.item_id JOIN payments.bank_movement AS m ON m.id = i.movement_id
+                    WHERE m.account_id = a.id), 0)),
+                (2, 'going_back', coalesce((
+                    SELECT sum(r.amount)::bigint FROM payments.bank_return AS r JOIN payments.bank_return_decision AS d ON d.return_id = r.id AND d.kind = 'approved'
+                    JOIN payments.bank_item AS i ON i.id = r.item_id JOIN payments.bank_movement AS m ON m.id = i.movement_id WHERE m.account_id = a.id), 0)),
+                (3, 'left', -coalesce((
+                    SELECT sum(i.amount)::bigint FROM payments.bank_item AS i JOIN payments.bank_movement AS m ON m.id = i.movement_id
+                    WHERE m.account_id = a.id AND m.direction = 'debit' AND NOT EXISTS (SELECT FROM payments.bank_payout AS x WHERE x.item_id = i.id)), 0)),
+                (4, 'payouts_to_leave', p.to_leave), (5, 'payouts_to_come_back', p.to_come_back)) AS l (place, word, amount)
+            UNION ALL
+            SELECT 'provider', p.name, p.currency, l.place, l.word, l.amount, NULL, g.posted
+            FROM payments.provider AS p JOIN ledger.account AS g ON g.id = p.clearing
+            CROSS JOIN LATERAL (VALUES
+                (1, 'taken', coalesce((SELECT sum(a.net + a.fee)::bigint FROM payments.attempt AS a JOIN payments.attempt_settled AS s ON s.attempt_id = a.id
+                                       WHERE a.provider_id = p.id), 0)),
+                (2, 'given_back', -coalesce((SELECT sum(f.amount)::bigint FROM payments.attempt AS a JOIN payments.attempt_settled AS s ON s.attempt_id = a.id
+                                             JOIN payments.refund AS f ON f.payment_id = s.payment_id WHERE a.provider_id = p.id), 0)),
+                (3, 'paid_out', -coalesce((SELECT sum(s.gross)::bigint FROM payments.provider_settlement AS s
+                                           WHERE s.provider_id = p.id AND EXISTS (SELECT FROM payments.bank_settlement AS b WHERE b.reference = s.reference)), 0)))
+                AS l (place, word, amount)
+            UNION ALL
+            -- What was paid for bills, and what of it the ledger moved under these payments.
+            SELECT 'bills', x.currency, x.currency, l.place, l.word, l.amount, NULL, x.found
+            FROM (SELECT p.currency, sum(p.net)::bigint AS net, -coalesce(sum(f.amount), 0)::bigint AS refunds,
+                      (sum(t.amount) - coalesce(sum(f.moved), 0))::bigint AS found
+                  FROM payments.payment AS p LEFT JOIN ledger.transfer AS t ON t.id = p.transfer_id AND t.outcome = 'posted' AND t.currency = p.currency
+                  LEFT JOIN LATERAL (SELECT sum(y.amount) AS amount, sum(u.amount) AS moved FROM payments.refund AS y
+                                     LEFT JOIN ledger.transfer AS u ON u.id = y.id AND u.outcome = 'posted' WHERE y.payment_id = p.id) AS f ON true
+                  GROUP BY p.currency) AS x
+            CROSS JOIN LATERAL (VALUES (1, 'paid', x.net), (2, 'refunded', x.refunds)) AS l (place, word, amount)
+        ), figure AS (
+            SELECT l.kind, l.name, l.currency, min(l.found) AS found, sum(l.amount)::bigint AS expected,
+                jsonb_agg(jsonb_build_object('word', l.word, 'amount', l.amount, 'day', l.day) ORDER BY l.place) AS lines
+            FROM line AS l GROUP BY l.kind, l.name, l.currency
+        )
+        SELECT coalesce(jsonb_agg(jsonb_build_object('kind', f.kind, 'name', f.name, 'currency', f.currency, 'lines', f.lines, 'expected', f.expected, 'found', f.found,
+                'difference', f.found - f.expected) ORDER BY array_position('{bank,suspense,provider,bills}'::text[], f.kind), f.name), '[]')
+        FROM figure AS f);
+END
+$$;
+
+ALTER FUNCTION payments.day_figures() OWNER TO stoa_door;
+
+CREATE FUNCTION payments.day_figures_for(credential bytea) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM web.staff_with(day_figures_for.credential, '{finance_officer,approver,auditor}')) THEN RETURN NULL; END IF;
+    RETURN payments.day_figures();
+END
+$$;
+
+ALTER FUNCTION payments.day_figures_for(credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION payments.decide_report(credential bytea, report uuid, decision text, reason text) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
@@ -9354,6 +9638,35 @@ $$;
 
 ALTER FUNCTION payments.derived_id(name text) OWNER TO stoa_door;
 
+CREATE FUNCTION payments.end_hold(attempt uuid, provider text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    ended text;
+BEGIN
+    IF NOT EXISTS (SELECT FROM ledger.open_hold AS h WHERE h.id = end_hold.attempt) THEN RETURN; END IF;
+    ended := ledger.follow_up(payments.derived_id('attempt void ' || end_hold.attempt), 'void_hold', end_hold.attempt, NULL, 'VOID', 'system', end_hold.provider);
+    IF ended NOT IN ('created', 'hold_expired') THEN
+        RAISE EXCEPTION 'the ledger refused to release a hold: %', ended USING ERRCODE = 'check_violation', CONSTRAINT = 'attempt_released';
+    END IF;
+END
+$$;
+
+ALTER FUNCTION payments.end_hold(attempt uuid, provider text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.event_tolerance_seconds() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 300;
+
+ALTER FUNCTION payments.event_tolerance_seconds() OWNER TO stoa_door;
+
+CREATE FUNCTION payments.fee_of(fixed bigint, per_10000 integer, amount bigint) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (fixed + (div((((amount)::numeric * (per_10000)::numeric) + (5000)::numeric), (10000)::numeric))::bigint);
+
+ALTER FUNCTION payments.fee_of(fixed bigint, per_10000 integer, amount bigint) OWNER TO stoa_door;
+
 CREATE FUNCTION payments.follow_return_decision() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -9365,6 +9678,29 @@ END
 $$;
 
 ALTER FUNCTION payments.follow_return_decision() OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.hmac_sha256(secret bytea, message bytea) RETURNS bytea
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    -- The key to one block of 64 bytes, with zeros.
+    key bytea := CASE WHEN octet_length(secret) > 64 THEN sha256(secret) ELSE secret END;
+    inner_pad bytea;
+    outer_pad bytea;
+BEGIN
+    key := key || decode(repeat('00', 64 - octet_length(key)), 'hex');
+    inner_pad := key;
+    outer_pad := key;
+    FOR position IN 0 .. 63 LOOP
+        inner_pad := set_byte(inner_pad, position, get_byte(key, position) # 54);
+        outer_pad := set_byte(outer_pad, position, get_byte(key, position) # 92);
+    END LOOP;
+    RETURN sha256(outer_pad || sha256(inner_pad || message));
+END
+$$;
+
+ALTER FUNCTION payments.hmac_sha256(secret bytea, message bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION payments.import_bank_file(credential bytea, sha256 bytea, file jsonb) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
@@ -9465,10 +9801,18 @@ CREATE TABLE payments.bank_return_decision (
 
 ALTER TABLE payments.bank_return_decision OWNER TO stoa_owner;
 
+CREATE TABLE payments.bank_settlement (
+    item_id uuid NOT NULL,
+    reference text NOT NULL,
+    matched_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL
+);
+
+ALTER TABLE payments.bank_settlement OWNER TO stoa_owner;
+
 CREATE FUNCTION payments.item_rest(item uuid) RETURNS bigint
     LANGUAGE sql STABLE
     BEGIN ATOMIC
- SELECT (((i.amount - (COALESCE(( SELECT sum(a.amount) AS sum
+ SELECT ((((i.amount - (COALESCE(( SELECT sum(a.amount) AS sum
             FROM payments.bank_allocation a
            WHERE (a.item_id = i.id)), (0)::numeric))::bigint) - (COALESCE(( SELECT sum(r.amount) AS sum
             FROM (payments.bank_return r
@@ -9477,6 +9821,12 @@ CREATE FUNCTION payments.item_rest(item uuid) RETURNS bigint
          CASE
              WHEN (EXISTS ( SELECT
                 FROM payments.bank_payout p
+               WHERE (p.item_id = i.id))) THEN i.amount
+             ELSE (0)::bigint
+         END) -
+         CASE
+             WHEN (EXISTS ( SELECT
+                FROM payments.bank_settlement p
                WHERE (p.item_id = i.id))) THEN i.amount
              ELSE (0)::bigint
          END)
@@ -9518,6 +9868,67 @@ END
 $$;
 
 ALTER FUNCTION payments.lock_till(till uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.match_settlement(reference text, movements uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    told record;
+    part record;
+    posted text;
+BEGIN
+    SELECT s.reference, s.gross, s.charges, p.id AS provider_id, p.currency, p.clearing, p.fees INTO told
+        FROM payments.provider_settlement AS s JOIN payments.provider AS p ON p.id = s.provider_id
+        WHERE s.reference = match_settlement.reference AND NOT EXISTS (SELECT FROM payments.bank_settlement AS b WHERE b.reference = s.reference);
+    IF NOT FOUND THEN RETURN; END IF;
+    SELECT i.id, a.suspense_account INTO part
+        FROM payments.bank_item_waiting AS w JOIN payments.bank_item AS i ON i.id = w.item_id
+        JOIN payments.bank_movement AS m ON m.id = i.movement_id JOIN payments.bank_account AS a ON a.id = m.account_id
+        JOIN payments.bank_entry AS e ON (e.report_id, e.position) = (m.report_id, m.position)
+        WHERE (match_settlement.movements IS NULL OR m.id = ANY (match_settlement.movements)) AND i.amount = told.gross - told.charges AND i.currency = told.currency AND payments.item_rest(i.id) = i.amount
+          AND (e.parts -> (i.number - 1) ->> 'end_to_end_id' = told.reference OR position(told.reference IN e.parts -> (i.number - 1) ->> 'text') > 0)
+        ORDER BY i.recorded_at, i.id LIMIT 1;
+    IF NOT FOUND THEN RETURN; END IF;
+    PERFORM payments.lock_item(part.id);
+    IF payments.item_rest(part.id) <> told.gross - told.charges THEN RETURN; END IF;
+    SELECT min(t.outcome) INTO posted
+        FROM ledger.post_transfers(
+            ARRAY[payments.derived_id('settlement ' || told.reference)] || CASE WHEN told.charges > 0 THEN ARRAY[payments.derived_id('settlement charges ' || told.reference)] END,
+            ARRAY['post'] || CASE WHEN told.charges > 0 THEN ARRAY['post'] END,
+            ARRAY[part.suspense_account] || CASE WHEN told.charges > 0 THEN ARRAY[told.fees] END,
+            ARRAY[told.clearing] || CASE WHEN told.charges > 0 THEN ARRAY[told.clearing] END,
+            ARRAY[told.gross - told.charges] || CASE WHEN told.charges > 0 THEN ARRAY[told.charges] END,
+            ARRAY[told.currency] || CASE WHEN told.charges > 0 THEN ARRAY[told.currency] END,
+            ARRAY[told.reference] || CASE WHEN told.charges > 0 THEN ARRAY[told.reference] END,
+            ARRAY[NULL::timestamptz] || CASE WHEN told.charges > 0 THEN ARRAY[NULL::timestamptz] END,
+            ARRAY['system'] || CASE WHEN told.charges > 0 THEN ARRAY['system'] END,
+            ARRAY[told.provider_id] || CASE WHEN told.charges > 0 THEN ARRAY[told.provider_id] END) AS t
+        WHERE t.outcome <> 'created';
+    IF posted IS NOT NULL THEN
+        RAISE EXCEPTION 'the ledger refused a settlement: %', posted USING ERRCODE = 'check_violation', CONSTRAINT = 'settlement_posted';
+    END IF;
+    INSERT INTO payments.bank_settlement (item_id, reference) VALUES (part.id, told.reference);
+END
+$$;
+
+ALTER FUNCTION payments.match_settlement(reference text, movements uuid[]) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.match_settlements(movements uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    told record;
+BEGIN
+    FOR told IN SELECT s.reference FROM payments.provider_settlement AS s
+            WHERE NOT EXISTS (SELECT FROM payments.bank_settlement AS b WHERE b.reference = s.reference) ORDER BY s.reference LOOP
+        PERFORM payments.match_settlement(told.reference, match_settlements.movements);
+    END LOOP;
+END
+$$;
+
+ALTER FUNCTION payments.match_settlements(movements uuid[]) OWNER TO stoa_door;
 
 CREATE FUNCTION payments.may_be(movement uuid, content bytea, bank_reference text, told payments.bank_report) RETURNS boolean
     LANGUAGE plpgsql STABLE
@@ -9698,12 +10109,22 @@ CREATE TABLE payments.payment (
     CONSTRAINT payment_check CHECK (((method = 'wallet'::text) = (account_id IS NOT NULL))),
     CONSTRAINT payment_fee_check CHECK ((fee >= 0)),
     CONSTRAINT payment_gross_check CHECK ((gross > 0)),
-    CONSTRAINT payment_method_check CHECK ((method = ANY (ARRAY['wallet'::text, 'bank_transfer'::text, 'cash'::text]))),
+    CONSTRAINT payment_method_check CHECK ((method = ANY (ARRAY['wallet'::text, 'bank_transfer'::text, 'cash'::text, 'card'::text, 'mobile_money'::text]))),
     CONSTRAINT payment_net_check CHECK ((net > 0)),
     CONSTRAINT payment_receipt_code_check CHECK ((receipt_code ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text))
 );
 
 ALTER TABLE payments.payment OWNER TO stoa_owner;
+
+CREATE TABLE payments.refund (
+    id uuid NOT NULL,
+    payment_id uuid NOT NULL,
+    amount bigint NOT NULL,
+    refunded_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT refund_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint)))
+);
+
+ALTER TABLE payments.refund OWNER TO stoa_owner;
 
 CREATE TABLE payments.waiver (
     id uuid NOT NULL,
@@ -9733,12 +10154,15 @@ ALTER TABLE payments.waiver_decision OWNER TO stoa_owner;
 CREATE FUNCTION payments.outstanding(bill uuid) RETURNS bigint
     LANGUAGE sql STABLE
     BEGIN ATOMIC
- SELECT ((b.amount - (COALESCE(( SELECT sum(p.net) AS sum
+ SELECT (((b.amount - (COALESCE(( SELECT sum(p.net) AS sum
             FROM payments.payment p
            WHERE (p.bill_id = b.id)), (0)::numeric))::bigint) - (COALESCE(( SELECT sum(w.amount) AS sum
             FROM (payments.waiver w
               JOIN payments.waiver_decision d ON (((d.waiver_id = w.id) AND (d.kind = 'approved'::text))))
-           WHERE (w.bill_id = b.id)), (0)::numeric))::bigint)
+           WHERE (w.bill_id = b.id)), (0)::numeric))::bigint) + (COALESCE(( SELECT sum(f.amount) AS sum
+            FROM (payments.payment p
+              JOIN payments.refund f ON ((f.payment_id = p.id)))
+           WHERE (p.bill_id = b.id)), (0)::numeric))::bigint)
     FROM payments.bill b
    WHERE (b.id = outstanding.bill);
 END;
@@ -9844,6 +10268,27 @@ END
 $$;
 
 ALTER FUNCTION payments.payments_of(credential bytea, bill uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.payouts_passing(account payments.bank_account) RETURNS TABLE(to_leave bigint, to_come_back bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT coalesce(sum(x.amount) FILTER (WHERE x.amount > 0), 0)::bigint, coalesce(sum(x.amount) FILTER (WHERE x.amount < 0), 0)::bigint
+        FROM (
+            SELECT n.amount * (
+                    CASE WHEN EXISTS (SELECT FROM payouts.event AS e WHERE e.instruction_id = n.id AND e.state = 'settled') AND s.state = 'settled' THEN 1 ELSE 0 END
+                    - CASE WHEN s.state IN ('settled', 'returned') AND EXISTS (SELECT FROM payments.bank_payout AS p WHERE p.batch_id = b.id)
+                        OR EXISTS (SELECT FROM payments.bank_payout AS p WHERE p.instruction_id = n.id AND p.direction = 'debit') THEN 1 ELSE 0 END
+                    + CASE WHEN EXISTS (SELECT FROM payments.bank_payout AS p WHERE p.instruction_id = n.id AND p.direction = 'credit') THEN 1 ELSE 0 END) AS amount
+            FROM payouts.batch AS b JOIN payouts.decision AS d ON d.batch_id = b.id AND d.kind = 'approved'
+            JOIN payouts.item AS i ON i.batch_id = b.id JOIN payouts.instruction AS n ON n.id = i.instruction_id JOIN payouts.state AS s ON s.instruction_id = n.id
+            WHERE b.clearing = account.suspense_account) AS x;
+END
+$$;
+
+ALTER FUNCTION payments.payouts_passing(account payments.bank_account) OWNER TO stoa_door;
 
 CREATE FUNCTION payments.plan_allocation(item uuid, bill uuid, amount bigint, net bigint, receipt_code text) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
@@ -9997,6 +10442,18 @@ $$;
 
 ALTER FUNCTION payments.refresh_waiting(item uuid) OWNER TO stoa_door;
 
+CREATE FUNCTION payments.refunded(payment uuid) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN coalesce((SELECT sum(f.amount) FROM payments.refund AS f WHERE f.payment_id = refunded.payment), 0)::bigint
+        + disputes.refunded('payment', refunded.payment);
+END
+$$;
+
+ALTER FUNCTION payments.refunded(payment uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION payments.remind(zone text, days_before integer, days_after integer, bills_max integer) RETURNS TABLE(kind text, resident uuid, reference text, currency text, amount bigint, language text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -10022,6 +10479,97 @@ END
 $$;
 
 ALTER FUNCTION payments.remind(zone text, days_before integer, days_after integer, bills_max integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.set_provider(id text, kind text, name text, currency text, checkout text, fee_fixed bigint, fee_per_10000 integer, secret bytea, is_offered boolean) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    clearing uuid := payments.derived_id('provider ' || set_provider.id || ' clearing');
+    fees uuid := payments.derived_id('provider ' || set_provider.id || ' fees');
+BEGIN
+    IF NOT ledger.open_account(clearing, 'clearing', set_provider.currency, NULL, 'city', 'debit', true)
+       OR NOT ledger.open_account(fees, 'fees', set_provider.currency, NULL, 'city', 'credit', true) THEN
+        RAISE EXCEPTION 'the ledger has other accounts under these ids, or the provider is of another currency'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'provider_in_ledger';
+    END IF;
+    INSERT INTO payments.provider AS p (id, kind, name, currency, checkout, fee_fixed, fee_per_10000, secret, is_offered, clearing, fees)
+        VALUES (set_provider.id, set_provider.kind, set_provider.name, set_provider.currency, set_provider.checkout, set_provider.fee_fixed,
+                set_provider.fee_per_10000, set_provider.secret, set_provider.is_offered, clearing, fees)
+        ON CONFLICT ON CONSTRAINT provider_pkey DO UPDATE SET name = excluded.name, checkout = excluded.checkout, fee_fixed = excluded.fee_fixed,
+            fee_per_10000 = excluded.fee_per_10000, secret = excluded.secret, is_offered = excluded.is_offered;
+END
+$$;
+
+ALTER FUNCTION payments.set_provider(id text, kind text, name text, currency text, checkout text, fee_fixed bigint, fee_per_10000 integer, secret bytea, is_offered boolean) OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.settle_attempt(attempt uuid) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    about record;
+    payment uuid := payments.derived_id('attempt ' || settle_attempt.attempt);
+    net bigint;
+    surplus bigint;
+    wallet uuid;
+    ids uuid[] := '{}';
+    credits uuid[] := '{}';
+    amounts bigint[] := '{}';
+    refused text;
+BEGIN
+    SELECT a.*, p.clearing, p.fees, p.kind AS method, b.pays_into, b.reference, coalesce(r.superseded_by, r.id) AS resident_id INTO STRICT about
+        FROM payments.attempt AS a JOIN payments.provider AS p ON p.id = a.provider_id JOIN payments.bill AS b ON b.id = a.bill_id
+        JOIN register.resident AS r ON r.id = b.resident_id WHERE a.id = settle_attempt.attempt;
+    net := GREATEST(0, LEAST(about.net, payments.outstanding(about.bill_id)));
+    surplus := about.net - net;
+    IF surplus > 0 THEN wallet := ledger.open_wallet(about.resident_id, about.currency); END IF;
+    -- Before the first of two postings.
+    PERFORM payouts.lock_accounts(ARRAY[about.clearing, about.pays_into, about.fees, wallet]);
+    PERFORM payments.end_hold(about.id, about.provider_id);
+    IF net > 0 THEN
+        ids := ids || payment; credits := credits || about.pays_into; amounts := amounts || net;
+    END IF;
+    IF surplus > 0 THEN
+        ids := ids || payments.derived_id('attempt surplus ' || about.id); credits := credits || wallet;
+        amounts := amounts || surplus;
+    END IF;
+    IF about.fee > 0 THEN
+        ids := ids || payments.derived_id('attempt fee ' || about.id); credits := credits || about.fees; amounts := amounts || about.fee;
+    END IF;
+    SELECT min(t.outcome) INTO refused
+        FROM ledger.post_transfers(ids, array_fill('post'::text, ARRAY[cardinality(ids)]), array_fill(about.clearing, ARRAY[cardinality(ids)]), credits, amounts,
+            array_fill(about.currency, ARRAY[cardinality(ids)]), array_fill(about.reference, ARRAY[cardinality(ids)]),
+            array_fill(NULL::timestamptz, ARRAY[cardinality(ids)]), array_fill('system'::text, ARRAY[cardinality(ids)]),
+            array_fill(about.provider_id, ARRAY[cardinality(ids)]), groups => array_fill(1, ARRAY[cardinality(ids)])) AS t
+        WHERE t.outcome <> 'created';
+    IF refused IS NOT NULL THEN
+        RAISE EXCEPTION 'the ledger refused a payment: %', refused USING ERRCODE = 'check_violation', CONSTRAINT = 'payment_posted';
+    END IF;
+    IF net > 0 THEN
+        INSERT INTO payments.payment (id, bill_id, currency, gross, fee, net, method, transfer_id, receipt_code)
+            VALUES (payment, about.bill_id, about.currency, net + about.fee, about.fee, net, about.method, payment, about.receipt_code);
+    END IF;
+    INSERT INTO payments.attempt_settled (attempt_id, payment_id, surplus) VALUES (about.id, CASE WHEN net > 0 THEN payment END, surplus);
+    RETURN jsonb_build_object('outcome', 'taken', 'notices', payments.notices((
+        SELECT jsonb_agg(jsonb_build_object('bill', about.bill_id, 'amount', x.amount, 'is_payment', x.is_payment))
+        FROM (VALUES (net, true), (surplus, false)) AS x (amount, is_payment) WHERE x.amount > 0)));
+END
+$$;
+
+ALTER FUNCTION payments.settle_attempt(attempt uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.settlement_accounts(currency text) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN coalesce((SELECT array_agg(x.id) FROM payments.provider AS p CROSS JOIN LATERAL unnest(ARRAY[p.clearing, p.fees]) AS x (id)
+                     WHERE p.currency = settlement_accounts.currency), '{}');
+END
+$$;
+
+ALTER FUNCTION payments.settlement_accounts(currency text) OWNER TO stoa_door;
 
 CREATE FUNCTION payments.take_bank_file(sha256 bytea, file jsonb, staff uuid) RETURNS jsonb
     LANGUAGE plpgsql
@@ -10125,6 +10673,99 @@ $$;
 
 ALTER FUNCTION payments.take_cash(credential bytea, till uuid, payment uuid, bill_reference text, amount bigint, receipt_code text) OWNER TO stoa_door;
 
+CREATE FUNCTION payments.take_provider_event(provider text, signed_at bigint, body bytea, signature bytea) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    way payments.provider;
+    event jsonb;
+    earlier record;
+    about record;
+    result jsonb := '{"outcome": "taken"}';
+BEGIN
+    SELECT p.* INTO way FROM payments.provider AS p WHERE p.id = take_provider_event.provider;
+    -- The hashes of both are compared, so that how far they agree cannot be timed.
+    IF NOT FOUND OR sha256(payments.hmac_sha256(way.secret, convert_to(signed_at::text || '.', 'UTF8') || body)) IS DISTINCT FROM sha256(signature) THEN
+        RETURN jsonb_build_object('outcome', 'signature_wrong');
+    END IF;
+    IF abs(extract(epoch FROM public.stoa_now()) - signed_at) > payments.event_tolerance_seconds() THEN RETURN jsonb_build_object('outcome', 'signature_old'); END IF;
+    event := convert_from(body, 'UTF8')::jsonb;
+    PERFORM pg_advisory_xact_lock(hashtextextended('payments.provider_event ' || way.id || ' ' || (event ->> 'id'), 0));
+    SELECT e.body_hash, e.outcome INTO earlier FROM payments.provider_event AS e WHERE e.provider_id = way.id AND e.event_id = event ->> 'id';
+    IF FOUND THEN
+        RETURN jsonb_build_object('outcome', CASE WHEN earlier.body_hash = sha256(body) THEN earlier.outcome ELSE 'conflict' END);
+    END IF;
+
+    IF event ->> 'type' = 'settlement' THEN
+        IF event ->> 'currency' <> way.currency THEN
+            result := jsonb_build_object('outcome', 'amount_differs');
+        ELSE
+            INSERT INTO payments.provider_settlement (provider_id, reference, gross, charges)
+                VALUES (way.id, event ->> 'reference', (event ->> 'gross')::bigint, (event ->> 'charges')::bigint) ON CONFLICT DO NOTHING;
+            IF FOUND THEN
+                PERFORM payments.match_settlement(event ->> 'reference', NULL);
+            ELSE
+                result := jsonb_build_object('outcome', 'stale');
+            END IF;
+        END IF;
+    ELSE
+        SELECT a.*, b.pays_into, b.reference, b.resident_id INTO about FROM payments.attempt AS a JOIN payments.bill AS b ON b.id = a.bill_id
+            WHERE a.id = (event ->> 'payment')::uuid AND a.provider_id = way.id;
+        IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'payment_unknown'); END IF;
+        PERFORM payments.lock_bill(about.bill_id);
+        IF event ->> 'type' = 'refunded' THEN
+            result := payments.take_refund(about.id, way.id, event ->> 'id', event ->> 'currency', (event ->> 'amount')::bigint);
+            IF result ->> 'outcome' = 'too_early' THEN RETURN result; END IF;
+        ELSIF payments.attempt_state(about.id) = 'settled' OR payments.attempt_state(about.id) = 'failed' AND event ->> 'type' <> 'settled' THEN
+            -- What was settled stays so; what failed can only turn out to have been settled.
+            result := jsonb_build_object('outcome', 'stale');
+        ELSIF event ->> 'currency' <> about.currency OR (event ->> 'amount')::bigint <> about.net + about.fee THEN
+            result := jsonb_build_object('outcome', 'amount_differs');
+        ELSIF event ->> 'type' = 'settled' THEN
+            result := payments.settle_attempt(about.id);
+        ELSIF event ->> 'type' = 'failed' THEN
+            PERFORM payments.end_hold(about.id, way.id);
+        END IF;
+    END IF;
+    INSERT INTO payments.provider_event (provider_id, event_id, kind, body_hash, attempt_id, currency, amount, outcome)
+        VALUES (way.id, event ->> 'id', event ->> 'type', sha256(body), CASE WHEN event ->> 'type' <> 'settlement' THEN (event ->> 'payment')::uuid END,
+                event ->> 'currency', coalesce(event ->> 'amount', event ->> 'gross')::bigint, result ->> 'outcome');
+    RETURN result;
+END
+$$;
+
+ALTER FUNCTION payments.take_provider_event(provider text, signed_at bigint, body bytea, signature bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.take_refund(attempt uuid, provider text, event text, currency text, amount bigint) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    about record;
+    refund uuid := payments.derived_id('refund ' || take_refund.provider || ' ' || take_refund.event);
+    posted text;
+BEGIN
+    SELECT p.id, p.net, p.currency, w.clearing, b.pays_into, b.reference INTO about
+        FROM payments.attempt_settled AS s JOIN payments.payment AS p ON p.id = s.payment_id JOIN payments.bill AS b ON b.id = p.bill_id
+        JOIN payments.provider AS w ON w.id = take_refund.provider WHERE s.attempt_id = take_refund.attempt;
+    IF NOT FOUND THEN
+        RETURN jsonb_build_object('outcome', CASE WHEN payments.attempt_state(take_refund.attempt) = 'settled' THEN 'too_much' ELSE 'too_early' END);
+    END IF;
+    IF take_refund.currency <> about.currency OR take_refund.amount <= 0 THEN RETURN jsonb_build_object('outcome', 'amount_differs'); END IF;
+    IF take_refund.amount > about.net - payments.refunded(about.id) THEN RETURN jsonb_build_object('outcome', 'too_much'); END IF;
+    SELECT t.outcome INTO posted FROM ledger.post_transfers(ARRAY[refund], '{post}', ARRAY[about.pays_into], ARRAY[about.clearing], ARRAY[take_refund.amount],
+        ARRAY[about.currency], ARRAY[about.reference], '{NULL}', '{system}', ARRAY[take_refund.provider]) AS t;
+    IF posted <> 'created' THEN
+        RAISE EXCEPTION 'the ledger refused a refund: %', posted USING ERRCODE = 'check_violation', CONSTRAINT = 'refund_posted';
+    END IF;
+    INSERT INTO payments.refund (id, payment_id, amount) VALUES (refund, about.id, take_refund.amount);
+    RETURN jsonb_build_object('outcome', 'taken');
+END
+$$;
+
+ALTER FUNCTION payments.take_refund(attempt uuid, provider text, event text, currency text, amount bigint) OWNER TO stoa_door;
+
 CREATE FUNCTION payments.tills_for(credential bytea, till uuid, page_size integer) RETURNS TABLE(id uuid, clerk text, is_mine boolean, counter text, currency text, opening_float bigint, taken bigint, payment_count bigint, opened_at timestamp with time zone, closed_at timestamp with time zone, expected bigint, counted bigint, explanation text, approved_by text, approved_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -10150,6 +10791,58 @@ END
 $$;
 
 ALTER FUNCTION payments.tills_for(credential bytea, till uuid, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.timeline_of(credential bytea, count integer) RETURNS TABLE(id uuid, kind text, way text, name jsonb, reference text, bill_id uuid, currency text, amount bigint, at timestamp with time zone, steps jsonb)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    people uuid[];
+BEGIN
+    SELECT array_agg(r.id) INTO people FROM ledger.holder(timeline_of.credential, '{payments}') AS h
+        JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id;
+    RETURN QUERY
+        WITH step AS (
+            -- Payments of bills, but for those that came through a provider.
+            SELECT p.id, 'bill' AS kind, p.method AS way, b.title AS name, b.reference, b.id AS bill_id, p.currency, p.gross AS amount, 'settled' AS step, p.paid_at AS at,
+                NULL::text AS reason, 4 AS place
+            FROM payments.bill AS b JOIN payments.payment AS p ON p.bill_id = b.id
+            WHERE b.resident_id = ANY (people) AND NOT EXISTS (SELECT FROM payments.attempt_settled AS s WHERE s.payment_id = p.id)
+            UNION ALL
+            SELECT a.id, 'bill', w.kind, b.title, b.reference, b.id, a.currency, a.net + a.fee, x.step, x.at, NULL, x.place
+            FROM payments.bill AS b JOIN payments.attempt AS a ON a.bill_id = b.id JOIN payments.provider AS w ON w.id = a.provider_id
+            CROSS JOIN LATERAL (
+                SELECT 'held' AS step, a.begun_at AS at, 1 AS place
+                UNION ALL
+                SELECT CASE e.kind WHEN 'pending' THEN 'sent' ELSE 'failed' END, e.received_at, 2 FROM payments.provider_event AS e
+                WHERE e.attempt_id = a.id AND e.kind IN ('pending', 'failed') AND e.outcome = 'taken'
+                UNION ALL
+                SELECT 'expired', a.expires_at, 3 WHERE payments.attempt_state(a.id) = 'expired'
+                UNION ALL
+                SELECT 'settled', s.settled_at, 4 FROM payments.attempt_settled AS s WHERE s.attempt_id = a.id
+                UNION ALL
+                SELECT 'returned', f.refunded_at, 5 FROM payments.attempt_settled AS s JOIN payments.refund AS f ON f.payment_id = s.payment_id
+                WHERE s.attempt_id = a.id) AS x
+            WHERE b.resident_id = ANY (people)
+            UNION ALL
+            SELECT d.id, 'benefit', 'wallet', g.name, d.case_reference, NULL, d.currency, d.amount, x.step, y.decided_at, x.reason, x.place
+            FROM benefits.disbursement AS d JOIN benefits.programme AS g ON g.id = d.programme_id
+            JOIN benefits.decision AS y ON y.disbursement_id = d.id AND y.kind = 'approved'
+            CROSS JOIN LATERAL (VALUES ('decided', d.reason, 1), ('settled', NULL, 4)) AS x (step, reason, place)
+            WHERE d.resident_id = ANY (people)
+            UNION ALL
+            SELECT i.id, 'payout', i.kind, NULL, i.end_to_end_id, NULL, i.currency, i.amount,
+                CASE e.state WHEN 'waiting' THEN 'held' WHEN 'in_batch' THEN 'decided' WHEN 'rejected' THEN 'failed' ELSE e.state END, e.at, e.reason, e.number
+            FROM payouts.instruction AS i JOIN payouts.event AS e ON e.instruction_id = i.id
+            WHERE i.resident_id = ANY (people)
+        )
+        SELECT s.id, s.kind, min(s.way), min(s.name::text)::jsonb, min(s.reference), min(s.bill_id::text)::uuid, min(s.currency), min(s.amount), max(s.at),
+            jsonb_agg(jsonb_build_object('step', s.step, 'at', s.at, 'reason', s.reason) ORDER BY s.at, s.place)
+        FROM step AS s GROUP BY s.id, s.kind ORDER BY max(s.at) DESC, s.id LIMIT LEAST(timeline_of.count, 200);
+END
+$$;
+
+ALTER FUNCTION payments.timeline_of(credential bytea, count integer) OWNER TO stoa_door;
 
 CREATE FUNCTION payments.wait_for_item() RETURNS trigger
     LANGUAGE plpgsql
@@ -10200,6 +10893,20 @@ END
 $$;
 
 ALTER FUNCTION payments.waivers_of(credential bytea, bill uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.ways_of(credential bytea, bill uuid) RETURNS TABLE(id text, kind text, name text, checkout text, currency text, net bigint, fee bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT p.id, p.kind, p.name, p.checkout, b.currency, b.outstanding, payments.fee_of(p.fee_fixed, p.fee_per_10000, b.outstanding)
+        FROM payments.bill_of(ways_of.credential, ways_of.bill) AS b JOIN payments.provider AS p ON p.currency = b.currency AND p.is_offered
+        WHERE b.outstanding > 0 ORDER BY p.kind, p.id;
+END
+$$;
+
+ALTER FUNCTION payments.ways_of(credential bytea, bill uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION payouts.accounts_of(credential bytea) RETURNS TABLE(id uuid, sealed_account bytea, given_at timestamp with time zone, usable_from timestamp with time zone, is_waiting boolean, is_used boolean, holder_id uuid, key_id text, wrapped_key bytea)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -10912,7 +11619,7 @@ $$;
 
 ALTER FUNCTION payouts.payments_under(batch uuid, after_position integer, entry_ids uuid[]) OWNER TO stoa_door;
 
-CREATE FUNCTION payouts.payouts_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, kind text, currency text, amount bigint, end_to_end_id text, created_at timestamp with time zone, state text, since timestamp with time zone, reason text, may_issue_again boolean)
+CREATE FUNCTION payouts.payouts_of(credential bytea, payout uuid, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, kind text, currency text, amount bigint, end_to_end_id text, created_at timestamp with time zone, state text, since timestamp with time zone, reason text, may_issue_again boolean)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -10925,12 +11632,13 @@ BEGIN
         JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
         JOIN payouts.instruction AS i ON i.resident_id = r.id
         JOIN payouts.state AS s ON s.instruction_id = i.id
-        WHERE payouts_of.before_at IS NULL OR (i.created_at, i.id) < (payouts_of.before_at, payouts_of.before_id)
+        WHERE (payouts_of.payout IS NULL OR i.id = payouts_of.payout)
+          AND (payouts_of.before_at IS NULL OR (i.created_at, i.id) < (payouts_of.before_at, payouts_of.before_id))
         ORDER BY i.created_at DESC, i.id DESC LIMIT LEAST(payouts_of.page_size, 201);
 END
 $$;
 
-ALTER FUNCTION payouts.payouts_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
+ALTER FUNCTION payouts.payouts_of(credential bytea, payout uuid, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
 
 CREATE FUNCTION payouts.plan(credential bytea) RETURNS TABLE(currency text, ready_count bigint, ready_sum bigint, cooling_count bigint, missing_count bigint, likely_duplicates bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -11141,10 +11849,17 @@ CREATE FUNCTION payouts.take_out(credential bytea, id uuid, currency text, amoun
     AS $$
 DECLARE
     taker record;
+    earlier record;
     wallet record;
 BEGIN
     SELECT h.resident_id, h.account_id INTO taker FROM ledger.holder(take_out.credential, '{payments}') AS h;
     IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    SELECT i.resident_id, i.kind, i.currency, i.amount INTO earlier FROM payouts.instruction AS i WHERE i.id = take_out.id;
+    IF FOUND THEN
+        RETURN CASE WHEN earlier.kind = 'wallet' AND earlier.currency = take_out.currency AND earlier.amount = take_out.amount
+                AND EXISTS (SELECT FROM register.resident AS r WHERE r.id = earlier.resident_id AND taker.resident_id IN (r.id, r.superseded_by))
+            THEN 'exists' ELSE 'id_conflict' END;
+    END IF;
     IF payouts.standing(taker.resident_id) = 'missing' THEN RETURN 'account_missing'; END IF;
     -- One request at a time, so that what is there is known before anything is written.
     SELECT a.id, a.posted INTO wallet FROM ledger.account AS a
@@ -12070,6 +12785,14 @@ CREATE FUNCTION web.staff_with(credential bytea, roles text[]) RETURNS TABLE(sta
 END;
 
 ALTER FUNCTION web.staff_with(credential bytea, roles text[]) OWNER TO stoa_door;
+
+CREATE AGGREGATE ledger.total(bigint) (
+    SFUNC = int8pl,
+    STYPE = bigint,
+    INITCOND = '0'
+);
+
+ALTER AGGREGATE ledger.total(bigint) OWNER TO stoa_owner;
 
 CREATE VIEW access_log.actor AS
  SELECT c.hash,
@@ -13182,6 +13905,17 @@ CREATE TABLE openid.signing_key (
 
 ALTER TABLE openid.signing_key OWNER TO stoa_owner;
 
+CREATE TABLE payments.attempt_settled (
+    attempt_id uuid NOT NULL,
+    payment_id uuid,
+    surplus bigint NOT NULL,
+    settled_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT attempt_settled_check CHECK (((payment_id IS NOT NULL) OR (surplus > 0))),
+    CONSTRAINT attempt_settled_surplus_check CHECK ((surplus >= 0))
+);
+
+ALTER TABLE payments.attempt_settled OWNER TO stoa_owner;
+
 CREATE TABLE payments.bank_file (
     sha256 bytea NOT NULL,
     message text NOT NULL,
@@ -13241,6 +13975,76 @@ CREATE SEQUENCE payments.creditor_reference_number
     CACHE 1;
 
 ALTER TABLE payments.creditor_reference_number OWNER TO stoa_owner;
+
+CREATE TABLE payments.daily_close (
+    id uuid NOT NULL,
+    figures jsonb NOT NULL,
+    differences integer NOT NULL,
+    explanation text,
+    closed_by uuid NOT NULL,
+    closed_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT daily_close_differences_check CHECK ((differences >= 0)),
+    CONSTRAINT daily_close_explanation_check CHECK (((length(explanation) >= 3) AND (length(explanation) <= 1000))),
+    CONSTRAINT daily_close_figures_check CHECK ((jsonb_typeof(figures) = 'array'::text)),
+    CONSTRAINT differences_are_explained CHECK (((differences = 0) OR (explanation IS NOT NULL)))
+);
+
+ALTER TABLE payments.daily_close OWNER TO stoa_owner;
+
+CREATE TABLE payments.provider (
+    id text NOT NULL,
+    kind text NOT NULL,
+    name text NOT NULL,
+    currency text NOT NULL,
+    checkout text NOT NULL,
+    fee_fixed bigint NOT NULL,
+    fee_per_10000 integer NOT NULL,
+    secret bytea NOT NULL,
+    is_offered boolean NOT NULL,
+    clearing uuid NOT NULL,
+    fees uuid NOT NULL,
+    CONSTRAINT provider_checkout_check CHECK ((checkout ~ '^(https://[a-z0-9.-]+(:[0-9]+)?|http://(localhost|127\.0\.0\.1)(:[0-9]+)?)/[A-Za-z0-9/._-]*$'::text)),
+    CONSTRAINT provider_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT provider_fee_fixed_check CHECK (((fee_fixed >= 0) AND (fee_fixed <= '9007199254740991'::bigint))),
+    CONSTRAINT provider_fee_per_10000_check CHECK (((fee_per_10000 >= 0) AND (fee_per_10000 <= 1000))),
+    CONSTRAINT provider_id_check CHECK ((id ~ '^[a-z0-9][a-z0-9-]{1,30}$'::text)),
+    CONSTRAINT provider_kind_check CHECK ((kind = ANY (ARRAY['card'::text, 'mobile_money'::text]))),
+    CONSTRAINT provider_name_check CHECK (((length(name) >= 1) AND (length(name) <= 60))),
+    CONSTRAINT provider_secret_check CHECK (((octet_length(secret) >= 32) AND (octet_length(secret) <= 64)))
+);
+
+ALTER TABLE payments.provider OWNER TO stoa_owner;
+
+CREATE TABLE payments.provider_event (
+    provider_id text NOT NULL,
+    event_id text NOT NULL,
+    kind text NOT NULL,
+    body_hash bytea NOT NULL,
+    attempt_id uuid,
+    currency text,
+    amount bigint,
+    outcome text NOT NULL,
+    received_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT provider_event_body_hash_check CHECK ((octet_length(body_hash) = 32)),
+    CONSTRAINT provider_event_event_id_check CHECK (((length(event_id) >= 1) AND (length(event_id) <= 64))),
+    CONSTRAINT provider_event_kind_check CHECK ((kind = ANY (ARRAY['pending'::text, 'settled'::text, 'failed'::text, 'refunded'::text, 'settlement'::text]))),
+    CONSTRAINT provider_event_outcome_check CHECK ((outcome = ANY (ARRAY['taken'::text, 'stale'::text, 'amount_differs'::text, 'too_much'::text])))
+);
+
+ALTER TABLE payments.provider_event OWNER TO stoa_owner;
+
+CREATE TABLE payments.provider_settlement (
+    provider_id text NOT NULL,
+    reference text NOT NULL,
+    gross bigint NOT NULL,
+    charges bigint NOT NULL,
+    told_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT provider_settlement_check CHECK (((charges >= 0) AND (charges < gross))),
+    CONSTRAINT provider_settlement_gross_check CHECK ((gross > 0)),
+    CONSTRAINT provider_settlement_reference_check CHECK ((reference ~ '^[A-Za-z0-9-]{6,35}$'::text))
+);
+
+ALTER TABLE payments.provider_settlement OWNER TO stoa_owner;
 
 CREATE TABLE payments.reminder (
     bill_id uuid NOT NULL,
@@ -14138,6 +14942,15 @@ ALTER TABLE ONLY openid.signing_key
 ALTER TABLE ONLY openid.signing_key
     ADD CONSTRAINT signing_key_pkey PRIMARY KEY (kid);
 
+ALTER TABLE ONLY payments.attempt
+    ADD CONSTRAINT attempt_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payments.attempt_settled
+    ADD CONSTRAINT attempt_settled_payment_id_key UNIQUE (payment_id);
+
+ALTER TABLE ONLY payments.attempt_settled
+    ADD CONSTRAINT attempt_settled_pkey PRIMARY KEY (attempt_id);
+
 ALTER TABLE ONLY payments.bank_account
     ADD CONSTRAINT bank_account_identification_key UNIQUE (identification);
 
@@ -14198,6 +15011,9 @@ ALTER TABLE ONLY payments.bank_return
 ALTER TABLE ONLY payments.bank_return
     ADD CONSTRAINT bank_return_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY payments.bank_settlement
+    ADD CONSTRAINT bank_settlement_pkey PRIMARY KEY (item_id);
+
 ALTER TABLE ONLY payments.bank_sighting
     ADD CONSTRAINT bank_sighting_pkey PRIMARY KEY (report_id, "position");
 
@@ -14219,6 +15035,9 @@ ALTER TABLE ONLY payments.bill
 ALTER TABLE ONLY payments.bill
     ADD CONSTRAINT bill_reference_key UNIQUE (reference);
 
+ALTER TABLE ONLY payments.daily_close
+    ADD CONSTRAINT daily_close_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY payments.bank_sighting
     ADD CONSTRAINT movement_once_a_report UNIQUE (movement_id, report_id);
 
@@ -14228,11 +15047,35 @@ ALTER TABLE ONLY payments.payment
 ALTER TABLE ONLY payments.bank_payout
     ADD CONSTRAINT payout_leaves_and_returns_once UNIQUE (instruction_id, direction);
 
+ALTER TABLE ONLY payments.provider
+    ADD CONSTRAINT provider_clearing_key UNIQUE (clearing);
+
+ALTER TABLE ONLY payments.provider_event
+    ADD CONSTRAINT provider_event_pkey PRIMARY KEY (provider_id, event_id);
+
+ALTER TABLE ONLY payments.provider
+    ADD CONSTRAINT provider_fees_key UNIQUE (fees);
+
+ALTER TABLE ONLY payments.provider
+    ADD CONSTRAINT provider_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payments.provider_settlement
+    ADD CONSTRAINT provider_settlement_pkey PRIMARY KEY (provider_id, reference);
+
+ALTER TABLE ONLY payments.provider_settlement
+    ADD CONSTRAINT provider_settlement_reference_key UNIQUE (reference);
+
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT receipt_code_once UNIQUE (receipt_code);
 
+ALTER TABLE ONLY payments.refund
+    ADD CONSTRAINT refund_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY payments.reminder
     ADD CONSTRAINT reminder_pkey PRIMARY KEY (bill_id, kind);
+
+ALTER TABLE ONLY payments.bank_settlement
+    ADD CONSTRAINT settlement_comes_once UNIQUE (reference);
 
 ALTER TABLE ONLY payments.till_approval
     ADD CONSTRAINT till_approval_pkey PRIMARY KEY (till_id);
@@ -14576,6 +15419,8 @@ CREATE INDEX sign_in_past ON openid.sign_in USING btree (created_at) WHERE ((NOT
 
 CREATE INDEX sign_in_session ON openid.sign_in USING btree (session_id) WHERE (ended_at IS NULL);
 
+CREATE INDEX attempt_bill ON payments.attempt USING btree (bill_id, begun_at);
+
 CREATE UNIQUE INDEX bank_account_collects ON payments.bank_account USING btree (currency) WHERE collects;
 
 CREATE INDEX bank_allocation_item ON payments.bank_allocation USING btree (item_id);
@@ -14600,7 +15445,13 @@ CREATE INDEX bill_due ON payments.bill USING btree (due_on);
 
 CREATE INDEX bill_resident ON payments.bill USING btree (resident_id, created_at, id);
 
+CREATE INDEX daily_close_at ON payments.daily_close USING btree (closed_at);
+
 CREATE INDEX payment_bill ON payments.payment USING btree (bill_id, paid_at, id);
+
+CREATE INDEX provider_event_attempt ON payments.provider_event USING btree (attempt_id) WHERE (attempt_id IS NOT NULL);
+
+CREATE INDEX refund_payment ON payments.refund USING btree (payment_id);
 
 CREATE INDEX till_opened ON payments.till USING btree (opened_by, opened_at);
 
@@ -14830,6 +15681,10 @@ CREATE TRIGGER service_change_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON 
 
 CREATE TRIGGER allocated_within_item AFTER INSERT ON payments.bank_allocation FOR EACH ROW EXECUTE FUNCTION payments.check_item();
 
+CREATE TRIGGER attempt_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.attempt FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER attempt_settled_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.attempt_settled FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE TRIGGER bank_account_in_ledger BEFORE INSERT ON payments.bank_account FOR EACH ROW EXECUTE FUNCTION payments.check_bank_account();
 
 CREATE TRIGGER bank_account_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_account FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
@@ -14854,6 +15709,8 @@ CREATE TRIGGER bank_return_decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCA
 
 CREATE TRIGGER bank_return_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_return FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER bank_settlement_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_settlement FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE TRIGGER bank_sighting_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_sighting FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE CONSTRAINT TRIGGER bill_equals_lines AFTER INSERT ON payments.bill DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments.check_bill();
@@ -14865,6 +15722,8 @@ CREATE CONSTRAINT TRIGGER bill_line_equals_bill AFTER INSERT ON payments.bill_li
 CREATE TRIGGER bill_line_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bill_line FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER bill_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bill FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER daily_close_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.daily_close FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE CONSTRAINT TRIGGER item_equals_movement AFTER INSERT ON payments.bank_item DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments.check_movement();
 
@@ -14878,11 +15737,21 @@ CREATE TRIGGER payment_within_bill AFTER INSERT ON payments.payment FOR EACH ROW
 
 CREATE TRIGGER payout_within_item AFTER INSERT ON payments.bank_payout FOR EACH ROW EXECUTE FUNCTION payments.check_item();
 
+CREATE TRIGGER provider_event_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.provider_event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER provider_settlement_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.provider_settlement FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER refund_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.refund FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER refund_within_payment AFTER INSERT ON payments.refund FOR EACH ROW EXECUTE FUNCTION payments.check_refund();
+
 CREATE TRIGGER reminder_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.reminder FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER return_decided AFTER INSERT ON payments.bank_return_decision FOR EACH ROW EXECUTE FUNCTION payments.follow_return_decision();
 
 CREATE TRIGGER returned_within_item AFTER INSERT ON payments.bank_return FOR EACH ROW EXECUTE FUNCTION payments.check_item();
+
+CREATE TRIGGER settlement_within_item AFTER INSERT ON payments.bank_settlement FOR EACH ROW EXECUTE FUNCTION payments.check_item();
 
 CREATE TRIGGER till_approval_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.till_approval FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -15342,6 +16211,24 @@ ALTER TABLE ONLY openid.sign_in
 ALTER TABLE ONLY openid.sign_in
     ADD CONSTRAINT sign_in_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
+ALTER TABLE ONLY payments.attempt
+    ADD CONSTRAINT attempt_begun_by_fkey FOREIGN KEY (begun_by) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY payments.attempt
+    ADD CONSTRAINT attempt_bill_id_currency_fkey FOREIGN KEY (bill_id, currency) REFERENCES payments.bill(id, currency);
+
+ALTER TABLE ONLY payments.attempt
+    ADD CONSTRAINT attempt_id_fkey FOREIGN KEY (id) REFERENCES ledger.transfer(id);
+
+ALTER TABLE ONLY payments.attempt
+    ADD CONSTRAINT attempt_provider_id_fkey FOREIGN KEY (provider_id) REFERENCES payments.provider(id);
+
+ALTER TABLE ONLY payments.attempt_settled
+    ADD CONSTRAINT attempt_settled_attempt_id_fkey FOREIGN KEY (attempt_id) REFERENCES payments.attempt(id);
+
+ALTER TABLE ONLY payments.attempt_settled
+    ADD CONSTRAINT attempt_settled_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES payments.payment(id);
+
 ALTER TABLE ONLY payments.bank_account
     ADD CONSTRAINT bank_account_ledger_account_fkey FOREIGN KEY (ledger_account) REFERENCES ledger.account(id);
 
@@ -15420,6 +16307,12 @@ ALTER TABLE ONLY payments.bank_return
 ALTER TABLE ONLY payments.bank_return
     ADD CONSTRAINT bank_return_proposed_by_fkey FOREIGN KEY (proposed_by) REFERENCES identity.staff(id);
 
+ALTER TABLE ONLY payments.bank_settlement
+    ADD CONSTRAINT bank_settlement_item_id_fkey FOREIGN KEY (item_id) REFERENCES payments.bank_item(id);
+
+ALTER TABLE ONLY payments.bank_settlement
+    ADD CONSTRAINT bank_settlement_reference_fkey FOREIGN KEY (reference) REFERENCES payments.provider_settlement(reference);
+
 ALTER TABLE ONLY payments.bank_sighting
     ADD CONSTRAINT bank_sighting_movement_id_fkey FOREIGN KEY (movement_id) REFERENCES payments.bank_movement(id);
 
@@ -15435,6 +16328,9 @@ ALTER TABLE ONLY payments.bill
 ALTER TABLE ONLY payments.bill
     ADD CONSTRAINT bill_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
+ALTER TABLE ONLY payments.daily_close
+    ADD CONSTRAINT daily_close_closed_by_fkey FOREIGN KEY (closed_by) REFERENCES identity.staff(id);
+
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
 
@@ -15449,6 +16345,27 @@ ALTER TABLE ONLY payments.payment
 
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_transfer_id_fkey FOREIGN KEY (transfer_id) REFERENCES ledger.transfer(id);
+
+ALTER TABLE ONLY payments.provider
+    ADD CONSTRAINT provider_clearing_fkey FOREIGN KEY (clearing) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY payments.provider_event
+    ADD CONSTRAINT provider_event_attempt_id_fkey FOREIGN KEY (attempt_id) REFERENCES payments.attempt(id);
+
+ALTER TABLE ONLY payments.provider_event
+    ADD CONSTRAINT provider_event_provider_id_fkey FOREIGN KEY (provider_id) REFERENCES payments.provider(id);
+
+ALTER TABLE ONLY payments.provider
+    ADD CONSTRAINT provider_fees_fkey FOREIGN KEY (fees) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY payments.provider_settlement
+    ADD CONSTRAINT provider_settlement_provider_id_fkey FOREIGN KEY (provider_id) REFERENCES payments.provider(id);
+
+ALTER TABLE ONLY payments.refund
+    ADD CONSTRAINT refund_id_fkey FOREIGN KEY (id) REFERENCES ledger.transfer(id);
+
+ALTER TABLE ONLY payments.refund
+    ADD CONSTRAINT refund_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES payments.payment(id);
 
 ALTER TABLE ONLY payments.reminder
     ADD CONSTRAINT reminder_bill_id_fkey FOREIGN KEY (bill_id) REFERENCES payments.bill(id);
@@ -16157,6 +17074,8 @@ GRANT ALL ON FUNCTION disputes.own_thing(credential bytea, kind text, id uuid) T
 REVOKE ALL ON FUNCTION disputes.own_words(credential bytea, dispute uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION disputes.own_words(credential bytea, dispute uuid) TO stoa_app;
 
+REVOKE ALL ON FUNCTION disputes.refunded(about_kind text, about_id uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION disputes.refunds_waiting(credential bytea, wanted text) FROM PUBLIC;
 GRANT ALL ON FUNCTION disputes.refunds_waiting(credential bytea, wanted text) TO stoa_app;
 
@@ -16539,7 +17458,7 @@ REVOKE ALL ON FUNCTION ledger.holder(credential bytea, scopes text[]) FROM PUBLI
 
 REVOKE ALL ON FUNCTION ledger.is_conversion_leg(transfer uuid) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[], OUT verdicts text[], OUT fields text[], OUT leaders integer[], OUT certain boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.judge_in_order(INOUT verdicts text[], INOUT fields text[], leaders integer[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], OUT reserves bigint[], OUT stay_open boolean[]) FROM PUBLIC;
 
@@ -16762,6 +17681,13 @@ REVOKE ALL ON FUNCTION payments.are_apart(one payments.bank_report, other paymen
 REVOKE ALL ON FUNCTION payments.assign_item(credential bytea, item uuid, bill_reference text, receipt_code text) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.assign_item(credential bytea, item uuid, bill_reference text, receipt_code text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION payments.attempt_of(credential bytea, attempt uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.attempt_of(credential bytea, attempt uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.attempt_state(attempt uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.attempt_time() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payments.bank_item_history_for(credential bytea, item uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.bank_item_history_for(credential bytea, item uuid) TO stoa_app;
 
@@ -16773,6 +17699,9 @@ GRANT ALL ON FUNCTION payments.bank_reports_for(credential bytea, report uuid, p
 
 REVOKE ALL ON FUNCTION payments.bank_waiting_for(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.bank_waiting_for(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.begin_attempt(credential bytea, bill uuid, provider text, attempt uuid, receipt_code text, fee bigint, return_address text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.begin_attempt(credential bytea, bill uuid, provider text, attempt uuid, receipt_code text, fee bigint, return_address text) TO stoa_app;
 
 REVOKE ALL ON FUNCTION payments.bill_for(credential bytea, bill_reference text) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.bill_for(credential bytea, bill_reference text) TO stoa_app;
@@ -16800,18 +17729,36 @@ REVOKE ALL ON FUNCTION payments.check_movement() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payments.check_payment() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION payments.check_refund() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payments.check_till_payment() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payments.check_waiver() FROM PUBLIC;
 
+GRANT SELECT,INSERT ON TABLE payments.attempt TO stoa_door;
+GRANT SELECT ON TABLE payments.attempt TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION payments.checkout_address(attempt payments.attempt) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.close_day(credential bytea, id uuid, explanation text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.close_day(credential bytea, id uuid, explanation text) TO stoa_app;
+
 REVOKE ALL ON FUNCTION payments.close_till(credential bytea, till uuid, counted bigint, explanation text) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.close_till(credential bytea, till uuid, counted bigint, explanation text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.closed_days_for(credential bytea, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.closed_days_for(credential bytea, page_size integer) TO stoa_app;
 
 GRANT SELECT ON TABLE payments.bank_account TO stoa_door;
 GRANT SELECT ON TABLE payments.bank_account TO stoa_auditor;
 
 REVOKE ALL ON FUNCTION payments.collecting_account(currency text) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.collecting_account(currency text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.day_figures() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.day_figures_for(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.day_figures_for(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION payments.decide_report(credential bytea, report uuid, decision text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.decide_report(credential bytea, report uuid, decision text, reason text) TO stoa_app;
@@ -16824,7 +17771,15 @@ GRANT ALL ON FUNCTION payments.decide_waiver(credential bytea, waiver uuid, deci
 
 REVOKE ALL ON FUNCTION payments.derived_id(name text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION payments.end_hold(attempt uuid, provider text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.event_tolerance_seconds() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.fee_of(fixed bigint, per_10000 integer, amount bigint) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payments.follow_return_decision() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.hmac_sha256(secret bytea, message bytea) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payments.import_bank_file(credential bytea, sha256 bytea, file jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.import_bank_file(credential bytea, sha256 bytea, file jsonb) TO stoa_app;
@@ -16848,6 +17803,9 @@ GRANT SELECT ON TABLE payments.bank_return TO stoa_auditor;
 GRANT SELECT,INSERT ON TABLE payments.bank_return_decision TO stoa_door;
 GRANT SELECT ON TABLE payments.bank_return_decision TO stoa_auditor;
 
+GRANT SELECT,INSERT ON TABLE payments.bank_settlement TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_settlement TO stoa_auditor;
+
 REVOKE ALL ON FUNCTION payments.item_rest(item uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payments.lock_bill(bill uuid) FROM PUBLIC;
@@ -16855,6 +17813,10 @@ REVOKE ALL ON FUNCTION payments.lock_bill(bill uuid) FROM PUBLIC;
 REVOKE ALL ON FUNCTION payments.lock_item(item uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payments.lock_till(till uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.match_settlement(reference text, movements uuid[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.match_settlements(movements uuid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payments.may_be(movement uuid, content bytea, bank_reference text, told payments.bank_report) FROM PUBLIC;
 
@@ -16878,6 +17840,9 @@ GRANT ALL ON FUNCTION payments.open_till(credential bytea, till uuid, counter te
 GRANT SELECT,INSERT ON TABLE payments.payment TO stoa_door;
 GRANT SELECT ON TABLE payments.payment TO stoa_auditor;
 
+GRANT SELECT,INSERT ON TABLE payments.refund TO stoa_door;
+GRANT SELECT ON TABLE payments.refund TO stoa_auditor;
+
 GRANT SELECT,INSERT ON TABLE payments.waiver TO stoa_door;
 GRANT SELECT ON TABLE payments.waiver TO stoa_auditor;
 
@@ -16891,6 +17856,8 @@ GRANT ALL ON FUNCTION payments.pay(credential bytea, bill uuid, payment_id uuid,
 
 REVOKE ALL ON FUNCTION payments.payments_of(credential bytea, bill uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.payments_of(credential bytea, bill uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.payouts_passing(account payments.bank_account) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payments.plan_allocation(item uuid, bill uuid, amount bigint, net bigint, receipt_code text) FROM PUBLIC;
 
@@ -16906,16 +17873,32 @@ GRANT ALL ON FUNCTION payments.propose_waiver(credential bytea, waiver uuid, bil
 
 REVOKE ALL ON FUNCTION payments.refresh_waiting(item uuid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION payments.refunded(payment uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payments.remind(zone text, days_before integer, days_after integer, bills_max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.remind(zone text, days_before integer, days_after integer, bills_max integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.set_provider(id text, kind text, name text, currency text, checkout text, fee_fixed bigint, fee_per_10000 integer, secret bytea, is_offered boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.settle_attempt(attempt uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.settlement_accounts(currency text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payments.take_bank_file(sha256 bytea, file jsonb, staff uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payments.take_cash(credential bytea, till uuid, payment uuid, bill_reference text, amount bigint, receipt_code text) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.take_cash(credential bytea, till uuid, payment uuid, bill_reference text, amount bigint, receipt_code text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION payments.take_provider_event(provider text, signed_at bigint, body bytea, signature bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.take_provider_event(provider text, signed_at bigint, body bytea, signature bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.take_refund(attempt uuid, provider text, event text, currency text, amount bigint) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payments.tills_for(credential bytea, till uuid, page_size integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.tills_for(credential bytea, till uuid, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.timeline_of(credential bytea, count integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.timeline_of(credential bytea, count integer) TO stoa_app;
 
 REVOKE ALL ON FUNCTION payments.wait_for_item() FROM PUBLIC;
 
@@ -16924,6 +17907,9 @@ GRANT ALL ON FUNCTION payments.waivers_for(credential bytea, bill uuid, page_siz
 
 REVOKE ALL ON FUNCTION payments.waivers_of(credential bytea, bill uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.waivers_of(credential bytea, bill uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.ways_of(credential bytea, bill uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.ways_of(credential bytea, bill uuid) TO stoa_app;
 
 REVOKE ALL ON FUNCTION payouts.accounts_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.accounts_of(credential bytea) TO stoa_app;
@@ -17005,8 +17991,8 @@ GRANT ALL ON FUNCTION payouts.note_file(batch uuid, sha256 bytea, bytes bigint) 
 REVOKE ALL ON FUNCTION payouts.payments_under(batch uuid, after_position integer, entry_ids uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.payments_under(batch uuid, after_position integer, entry_ids uuid[]) TO stoa_app;
 
-REVOKE ALL ON FUNCTION payouts.payouts_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.payouts_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
+REVOKE ALL ON FUNCTION payouts.payouts_of(credential bytea, payout uuid, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.payouts_of(credential bytea, payout uuid, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
 
 REVOKE ALL ON FUNCTION payouts.plan(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.plan(credential bytea) TO stoa_app;
@@ -17147,6 +18133,9 @@ GRANT ALL ON FUNCTION web.revoke_credential(hash bytea) TO stoa_app;
 REVOKE ALL ON FUNCTION web.revoke_tokens_of_closed_client() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION web.staff_with(credential bytea, roles text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.total(bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.total(bigint) TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.anomaly TO stoa_auditor;
 GRANT SELECT,INSERT ON TABLE access_log.anomaly TO stoa_door;
@@ -17327,6 +18316,9 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE openid.sign_in TO stoa_door;
 GRANT SELECT ON TABLE openid.signing_key TO stoa_app;
 GRANT SELECT,INSERT,DELETE ON TABLE openid.signing_key TO stoa_door;
 
+GRANT SELECT,INSERT ON TABLE payments.attempt_settled TO stoa_door;
+GRANT SELECT ON TABLE payments.attempt_settled TO stoa_auditor;
+
 GRANT SELECT,INSERT ON TABLE payments.bank_file TO stoa_door;
 GRANT SELECT ON TABLE payments.bank_file TO stoa_auditor;
 
@@ -17340,6 +18332,37 @@ GRANT SELECT ON TABLE payments.bank_sighting TO stoa_auditor;
 
 GRANT SELECT ON TABLE payments.bill_line TO stoa_door;
 GRANT SELECT ON TABLE payments.bill_line TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.daily_close TO stoa_door;
+GRANT SELECT ON TABLE payments.daily_close TO stoa_auditor;
+
+GRANT SELECT ON TABLE payments.provider TO stoa_door;
+
+GRANT SELECT(id) ON TABLE payments.provider TO stoa_auditor;
+
+GRANT SELECT(kind) ON TABLE payments.provider TO stoa_auditor;
+
+GRANT SELECT(name) ON TABLE payments.provider TO stoa_auditor;
+
+GRANT SELECT(currency) ON TABLE payments.provider TO stoa_auditor;
+
+GRANT SELECT(checkout) ON TABLE payments.provider TO stoa_auditor;
+
+GRANT SELECT(fee_fixed) ON TABLE payments.provider TO stoa_auditor;
+
+GRANT SELECT(fee_per_10000) ON TABLE payments.provider TO stoa_auditor;
+
+GRANT SELECT(is_offered) ON TABLE payments.provider TO stoa_auditor;
+
+GRANT SELECT(clearing) ON TABLE payments.provider TO stoa_auditor;
+
+GRANT SELECT(fees) ON TABLE payments.provider TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.provider_event TO stoa_door;
+GRANT SELECT ON TABLE payments.provider_event TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.provider_settlement TO stoa_door;
+GRANT SELECT ON TABLE payments.provider_settlement TO stoa_auditor;
 
 GRANT SELECT,INSERT ON TABLE payments.reminder TO stoa_door;
 GRANT SELECT ON TABLE payments.reminder TO stoa_auditor;
