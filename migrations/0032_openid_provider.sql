@@ -132,6 +132,16 @@ END
 $$;
 ALTER FUNCTION openid.end_sign_in(uuid) OWNER TO stoa_door;
 
+-- Ends every sign-in of an account at services, also those that go on without the resident: its password is another, because somebody else may have known the old
+-- one (RFC 9700 §4.14.2). What was agreed to stays.
+CREATE FUNCTION openid.end_sign_ins_of(account uuid) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM openid.end_sign_in(s.id) FROM openid.sign_in AS s WHERE s.account_id = end_sign_ins_of.account AND s.ended_at IS NULL;
+END
+$$;
+ALTER FUNCTION openid.end_sign_ins_of(uuid) OWNER TO stoa_door;
+
 -- Signing out of the city signs out at every service; where the resident agreed that it goes on without them (offline_access, OpenID Connect Core §11), it is told, and
 -- its tokens stay. So does whatever else ends a session before its time.
 CREATE FUNCTION openid.end_sign_ins_of_session() RETURNS trigger

@@ -46,15 +46,16 @@ END
 $$;
 ALTER FUNCTION identity.recover(bytea, bytea, bytea, bytea) OWNER TO stoa_door;
 
--- Another password without the old one, in a session that a recovery code opened not more than fifteen minutes ago. Every other session ends, a closed
--- password is open again, and this session is known by the new hash. False for any other session.
+-- Another password without the old one, in a session that a recovery code opened not more than fifteen minutes ago, which it stays: the new password proves
+-- nothing that the code did not. Everything else that was opened ends, a closed password is open again, and this session is known by the new hash. False
+-- for any other session.
 CREATE FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     person uuid;
 BEGIN
-    UPDATE web.credential AS c
-        SET hash = replace_password.new_hash, first_factor = 'password', authenticated_at = public.stoa_now(), last_used_at = public.stoa_now()
+    PERFORM identity.lock_factors(h.account_id, NULL) FROM identity.holder(replace_password.credential) AS h;
+    UPDATE web.credential AS c SET hash = replace_password.new_hash, last_used_at = public.stoa_now()
         WHERE c.hash = replace_password.credential AND c.kind = 'session' AND web.is_live(c) AND c.account_id IS NOT NULL
           AND c.first_factor = 'recovery_code' AND c.authenticated_at > public.stoa_now() - interval '15 minutes'
         RETURNING c.account_id INTO person;
@@ -62,6 +63,7 @@ BEGIN
     UPDATE identity.account AS a SET password_hash = replace_password.new_password_hash WHERE a.id = person;
     UPDATE identity.factor_failures AS f SET failures = 0 WHERE f.subject = uuid_send(person) AND f.factor = 'password';
     PERFORM identity.end_sessions(person, NULL, replace_password.new_hash);
+    PERFORM openid.end_sign_ins_of(person);
     PERFORM identity.tell_of_factor(person, 'password_changed');
     RETURN true;
 END

@@ -21,7 +21,7 @@ public struct IdentityRoutes: Sendable {
 
     public func add(to site: Site) {
         site.declare(pages: [
-            VisitorHomePage.self, ResidentHomePage.self, RegisterPage.self, SignInPage.self, SecondFactorPage.self, EnrolmentPage.self, AppPage.self,
+            VisitorHomePage.self, ResidentHomePage.self, RegisterPage.self, SignInPage.self, SecondFactorPage.self, SheetUsedUpPage.self, EnrolmentPage.self, AppPage.self,
             CodesPage.self, ConfirmPasswordPage.self, SecurityPage.self, NewPasswordPage.self,
             PasskeyPage.self, RecoveryPage.self, ReplacePasswordPage.self,
         ])

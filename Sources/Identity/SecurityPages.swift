@@ -29,11 +29,12 @@ struct SecurityPage: PageModel {
         var used: String?
         var left: String?
         var isClosed: Bool
+        var isRunningOut: Bool
         var remove: Link
 
         static let fields: Fields<Self> = [
             "name": .text(\.name), "added": .text(\.added), "used": .optionalText(\.used), "left": .optionalText(\.left), "is_closed": .flag(\.isClosed),
-            "remove": .link(\.remove),
+            "is_running_out": .flag(\.isRunningOut), "remove": .link(\.remove),
         ]
 
         init(_ factor: Factor, _ context: some PageContext) {
@@ -42,6 +43,7 @@ struct SecurityPage: PageModel {
             used = factor.lastUsedAt.map(context.format.dateTime)
             left = factor.kind == .totp || factor.kind == .passkey ? nil : context.text("identity.security.codes_left", count: factor.codesLeft)
             isClosed = factor.isClosed
+            isRunningOut = factor.isSheetRunningOut
             remove = "/security/factors/\(factor.id)/remove"
         }
     }

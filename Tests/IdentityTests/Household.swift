@@ -50,6 +50,17 @@ struct Household: Sendable {
         return CredentialHash(token: token)
     }
 
+    /// A session that the password alone opened, whatever factors there are: as one that was stolen.
+    func passwordSession(_ name: String) async throws -> CredentialHash {
+        let credential = CredentialHash(token: SessionCookie.newToken())
+        try await city.owner.execute(
+            """
+            SELECT identity.open_session(\(credential.bytes), n.account_id, n.staff_id, 'password', public.stoa_now(), NULL, false)
+            FROM identity.sign_in_name AS n WHERE n.hmac = \(city.lookup.signInName(name))
+            """)
+        return credential
+    }
+
     /// The sign-in under way of somebody with a second factor.
     func half(_ name: String) async throws -> CredentialHash {
         guard case .needsSecondFactor(let token) = try await signIn(name) else { throw NoSession() }

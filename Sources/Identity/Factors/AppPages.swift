@@ -145,18 +145,18 @@ extension IdentityRoutes {
         }
     }
 
-    /// Runs a change of somebody's factors; who must prove more first is sent to do so, and comes back to the security page.
-    func changing(_ context: SignedInContext, _ body: () async throws -> Response) async throws -> Response {
+    /// Runs a change of somebody's factors or password; who must prove more first is sent to do so, and comes back to the page that begins it.
+    func changing(_ context: SignedInContext, thenTo page: String = "/security", _ body: () async throws -> Response) async throws -> Response {
         do {
             return try await body()
         } catch let refusal as FactorChangeRefusal {
             switch refusal {
             case .passwordNeeded:
                 context.notice("identity.security.password_first")
-                return context.redirect(to: Link.path("/confirm-password", next: "/security"))
+                return context.redirect(to: Link.path("/confirm-password", next: page))
             case .secondFactorNeeded:
                 context.notice("identity.security.factor_first")
-                return context.redirect(to: Link.path("/confirm-factor", next: "/security"))
+                return context.redirect(to: Link.path("/confirm-factor", next: page))
             case .signedOut: throw context.signInFirst()
             case .unknown, .wrongCode: throw Problem.notFound
             }

@@ -103,7 +103,7 @@ enum FactorChangeOutcome: Sendable {
 
     init(_ word: String?) throws {
         switch word {
-        case "nothing", "begun", "confirmed", "made", "removed": self = .done
+        case "nothing", "begun", "confirmed", "made", "removed", "changed": self = .done
         case "password": self = .refused(.passwordNeeded)
         case "second_factor": self = .refused(.secondFactorNeeded)
         case "unknown": self = .refused(.unknown)
