@@ -130,7 +130,8 @@ $$;
 ALTER FUNCTION identity.tell_of_factor(uuid, text) OWNER TO stoa_door;
 
 -- After the right password. `session`: it is open under this hash. `second_factor` or `enrolment`: a sign-in is under way under this hash, and there is no
--- session before the second factor was right, or a member of staff who must have one has made one. Null: the password was changed meanwhile.
+-- session before the second factor was right, or a member of staff who must have one has made one. Where staff need none, theirs is asked for when something
+-- asks for AAL2. Null: the password was changed meanwhile.
 CREATE FUNCTION identity.sign_in(
     name_hmac bytea, password_hash text, address_hmac bytea, token_hash bytea, is_shared boolean, staff_need_second_factor boolean) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -151,8 +152,9 @@ BEGIN
     IF NOT FOUND THEN RETURN NULL; END IF;
     PERFORM identity.forgive(uuid_send(coalesce(person.account_id, person.staff_id)), 'password', sign_in.address_hmac);
     outcome := CASE
+        WHEN person.staff_id IS NOT NULL AND NOT sign_in.staff_need_second_factor THEN 'session'
         WHEN EXISTS (SELECT FROM identity.second_factors(person.account_id, person.staff_id)) THEN 'second_factor'
-        WHEN person.staff_id IS NOT NULL AND sign_in.staff_need_second_factor THEN 'enrolment'
+        WHEN person.staff_id IS NOT NULL THEN 'enrolment'
         ELSE 'session' END;
     IF outcome = 'session' THEN
         PERFORM identity.open_session(sign_in.token_hash, person.account_id, person.staff_id, 'password', public.stoa_now(), NULL, sign_in.is_shared);

@@ -156,7 +156,7 @@ END
 $$;
 ALTER FUNCTION openid.end_sign_ins_of_session() OWNER TO stoa_door;
 CREATE TRIGGER session_ends_sign_ins AFTER UPDATE OF revoked_at ON web.credential
-    FOR EACH ROW WHEN (NEW.kind = 'session' AND NEW.account_id IS NOT NULL AND NEW.revoked_at IS NOT NULL AND OLD.revoked_at IS NULL)
+    FOR EACH ROW WHEN (NEW.kind = 'session' AND NEW.revoked_at IS NOT NULL AND OLD.revoked_at IS NULL)
     EXECUTE FUNCTION openid.end_sign_ins_of_session();
 
 -- Notices that are due, each to one node at a time: counting the attempt and setting the next one before anything is sent.
@@ -216,6 +216,8 @@ BEGIN
         WHERE t.hash = register_service.token_hash AND t.uses_left > 0 AND t.expires_at > public.stoa_now()
         RETURNING t.organisation_id, t.purpose INTO token;
     IF token IS NULL THEN RETURN 'token_invalid'; END IF;
+    -- Whom the city employs is its own to tell.
+    IF 'roles' = ANY (register_service.scope) THEN RAISE EXCEPTION 'a service that asks for roles is entered by the city' USING ERRCODE = 'insufficient_privilege'; END IF;
     RETURN openid.add_service(register_service.id, token.organisation_id, register_service.name, register_service.redirect_uris, register_service.jwks,
         register_service.scope, token.purpose, register_service.id_token_algorithm, 'baseline', '{}', register_service.post_logout_redirect_uris,
         register_service.backchannel_logout_uri, false);
@@ -312,28 +314,32 @@ GRANT EXECUTE ON FUNCTION openid.services(bytea), openid.replace_service_keys(by
     openid.add_service_by_staff(bytea, text, text, jsonb, text[], jsonb, text[], text, text, text, text[], text[], text, boolean) TO stoa_app;
 
 -- How a request stands for whoever holds a session: what is asked, what is agreed to already, and who would sign in. A row for each request that there is;
--- what is about the resident is null without a live session of one.
+-- what is about the person is null without a live session of a resident or, where roles are asked for, of a member of staff.
 CREATE FUNCTION openid.standing(request uuid, session bytea) RETURNS TABLE (
     client_id text, client_name jsonb, organisation_name jsonb, registered_at timestamptz, redirect_uri text, scope text[], state text, prompt text[],
-    max_age_seconds integer, essential_acr text[], browser bytea, created_at timestamptz, expires_at timestamptz, is_expired boolean,
+    max_age_seconds integer, essential_acr text[], wished_acr text[], browser bytea, created_at timestamptz, expires_at timestamptz, is_expired boolean,
     is_answered boolean, legal_basis text, law text, purpose_title jsonb, purpose_explanation jsonb, policy_version integer, attributes text[],
     shared text[], declined text[], connected_scope text[], connected_at timestamptz, signed_in_at timestamptz, authenticator_assurance smallint,
-    identity_assurance smallint, now timestamptz)
+    identity_assurance smallint, is_staff boolean, has_second_factor boolean, now timestamptz)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
         SELECT r.client_id, k.name, o.name, k.created_at, r.redirect_uri, r.scope, r.state, r.prompt,
-            r.max_age_seconds, r.essential_acr, r.browser, r.created_at, r.expires_at,
+            r.max_age_seconds, r.essential_acr, r.wished_acr, r.browser, r.created_at, r.expires_at,
             r.expires_at <= public.stoa_now() OR k.closed_at IS NOT NULL, r.answered_at IS NOT NULL,
             act.legal_basis, act.law, p.title, p.explanation, p.version,
             ARRAY(SELECT a.id FROM register.attribute AS a WHERE a.id = ANY (r.attributes) AND a.id = ANY (p.attributes) ORDER BY a.position),
             CASE WHEN act.legal_basis <> 'consent' THEN p.attributes WHEN held.state IN ('given', 'renewed') THEN held.attributes ELSE '{}' END,
-            coalesce(x.declined, '{}'), x.scope, x.connected_at, c.authenticated_at, c.authenticator_assurance, person.identity_assurance, public.stoa_now()
+            coalesce(x.declined, '{}'), x.scope, x.connected_at, c.authenticated_at, c.authenticator_assurance,
+            CASE WHEN staff.id IS NULL THEN person.identity_assurance ELSE 2::smallint END, staff.id IS NOT NULL,
+            EXISTS (SELECT FROM identity.second_factors(c.account_id, c.staff_id)), public.stoa_now()
         FROM openid.authorization_request AS r JOIN openid.client AS k ON k.id = r.client_id
         LEFT JOIN consent.organisation AS o ON o.id = k.organisation_id
         LEFT JOIN consent.processing_activity AS act ON act.id = k.activity_id
         LEFT JOIN consent.policy AS p ON p.activity_id = act.id AND p.version = act.policy_version
-        LEFT JOIN web.credential AS c ON c.hash = standing.session AND c.kind = 'session' AND c.account_id IS NOT NULL AND web.is_live(c)
+        LEFT JOIN web.credential AS c ON c.hash = standing.session AND c.kind = 'session' AND web.is_live(c)
+            AND (c.account_id IS NOT NULL OR '{openid,roles}' <@ r.scope)
+        LEFT JOIN identity.staff AS staff ON staff.id = c.staff_id AND staff.closed_at IS NULL
         LEFT JOIN identity.account AS account ON account.id = c.account_id AND account.closed_at IS NULL
         LEFT JOIN register.resident AS person ON person.id = account.resident_id
         LEFT JOIN openid.connection AS x ON x.account_id = account.id AND x.client_id = k.id AND x.ended_at IS NULL
@@ -354,8 +360,14 @@ DECLARE
     asked record;
     person record;
 BEGIN
-    SELECT s.client_id, s.scope, s.attributes, s.shared, s.policy_version, s.legal_basis, k.organisation_id, k.activity_id INTO asked
+    SELECT s.client_id, s.scope, s.attributes, s.shared, s.policy_version, s.legal_basis, s.is_staff, k.organisation_id, k.activity_id INTO asked
         FROM openid.standing(connect.request, connect.session) AS s JOIN openid.client AS k ON k.id = s.client_id;
+    IF asked.is_staff THEN
+        INSERT INTO openid.staff_subject (staff_id, organisation_id)
+            SELECT c.staff_id, asked.organisation_id FROM web.credential AS c WHERE c.hash = connect.session
+            ON CONFLICT DO NOTHING;
+        RETURN 'connected';
+    END IF;
     SELECT a.id, a.resident_id INTO person FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id
         WHERE c.hash = connect.session AND c.kind = 'session' AND web.is_live(c) AND a.closed_at IS NULL;
     IF person IS NULL THEN RETURN 'session_ended'; END IF;
@@ -382,16 +394,19 @@ END
 $$;
 ALTER FUNCTION openid.connect(uuid, bytea, text, integer, text) OWNER TO stoa_door;
 
--- The sign-in that a service's token belongs to, and the claims that it may ask for. No row when it has ended.
-CREATE FUNCTION openid.sign_in_of(token bytea) RETURNS TABLE (sign_in_id uuid, subject uuid, client_id text, scope text[], user_info_claims text[], has_claims boolean, now timestamptz)
+-- The sign-in that a service's token belongs to, and the claims that it may ask for; of a member of staff their name and roles too, as they are at this moment.
+-- No row when it has ended.
+CREATE FUNCTION openid.sign_in_of(token bytea) RETURNS TABLE (
+    sign_in_id uuid, subject uuid, client_id text, scope text[], user_info_claims text[], has_claims boolean, staff_name text, staff_roles text[], now timestamptz)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
-        SELECT s.id, s.subject, s.client_id, c.scope, s.user_info_claims, k.activity_id IS NOT NULL, public.stoa_now()
+        SELECT s.id, s.subject, s.client_id, c.scope, s.user_info_claims, k.activity_id IS NOT NULL AND s.staff_id IS NULL, p.display_name, p.roles, public.stoa_now()
         FROM web.credential AS c JOIN openid.sign_in AS s ON s.id = c.sign_in_id
-        JOIN identity.account AS a ON a.id = s.account_id AND a.resident_id = s.resident_id AND a.closed_at IS NULL
+        LEFT JOIN identity.account AS a ON a.id = s.account_id AND a.resident_id = s.resident_id AND a.closed_at IS NULL
+        LEFT JOIN identity.staff AS p ON p.id = s.staff_id AND p.closed_at IS NULL
         JOIN openid.client AS k ON k.id = s.client_id AND k.closed_at IS NULL
-        WHERE c.hash = sign_in_of.token AND web.is_live(c) AND s.ended_at IS NULL;
+        WHERE c.hash = sign_in_of.token AND web.is_live(c) AND s.ended_at IS NULL AND num_nonnulls(a.id, p.id) = 1;
 END
 $$;
 ALTER FUNCTION openid.sign_in_of(bytea) OWNER TO stoa_door;
@@ -541,8 +556,9 @@ BEGIN
         JOIN openid.client AS k ON k.id = t.client_id AND k.closed_at IS NULL
         JOIN openid.client AS me ON me.id = introspect.asked_by AND me.organisation_id = k.organisation_id AND me.closed_at IS NULL
         LEFT JOIN openid.sign_in AS s ON s.id = t.sign_in_id
-        LEFT JOIN identity.account AS a ON a.id = s.account_id
-        WHERE s.id IS NULL OR (s.ended_at IS NULL AND a.closed_at IS NULL AND a.resident_id = s.resident_id);
+        LEFT JOIN identity.account AS a ON a.id = s.account_id AND a.closed_at IS NULL AND a.resident_id = s.resident_id
+        LEFT JOIN identity.staff AS p ON p.id = s.staff_id AND p.closed_at IS NULL
+        WHERE s.id IS NULL OR (s.ended_at IS NULL AND num_nonnulls(a.id, p.id) = 1);
 END
 $$;
 ALTER FUNCTION openid.introspect(bytea, text) OWNER TO stoa_door;

@@ -1,7 +1,7 @@
 // Home, registering, signing in and out, and what people do about their own factors and sessions. The handlers stand in the folders, in the order of
 // this table.
 import Foundation
-import Hummingbird
+public import Hummingbird
 import Messages
 public import Postgres
 import Primitives
@@ -11,11 +11,18 @@ public import Web
 public struct IdentityRoutes: Sendable {
     let identity: IdentityService
     let passwordRules: PasswordRules
+    /// Who is expected to sign in on the way to a path.
+    let loginHint: @Sendable (String, Request, WebContext) async throws -> String?
     private let database: Database
 
-    public init(identity: IdentityService, passwordRules: PasswordRules, database: Database) {
+    /// - Parameter loginHint: who is expected to sign in on the way to a path of this site; nil for whomever.
+    public init(
+        identity: IdentityService, passwordRules: PasswordRules, database: Database,
+        loginHint: @escaping @Sendable (String, Request, WebContext) async throws -> String? = { _, _, _ in nil }
+    ) {
         self.identity = identity
         self.passwordRules = passwordRules
+        self.loginHint = loginHint
         self.database = database
     }
 

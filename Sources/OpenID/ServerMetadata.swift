@@ -42,7 +42,7 @@ struct ServerMetadata: Sendable {
             "id_token_signing_alg_values_supported": algorithms,
             "acr_values_supported": .array(AuthenticationContext.Level.allCases.map { .string($0.rawValue) }),
             "claim_types_supported": ["normal"],
-            "claims_supported": .array((["sub", "auth_time", "acr", "amr", "sid"] + Claim.allCases.map(\.rawValue)).map { .string($0) }),
+            "claims_supported": .array((["sub", "auth_time", "acr", "amr", "sid", "roles"] + Claim.allCases.map(\.rawValue)).map { .string($0) }),
             "claims_parameter_supported": true,
             "request_parameter_supported": false,
             "request_uri_parameter_supported": false,

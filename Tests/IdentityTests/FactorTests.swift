@@ -230,7 +230,7 @@ struct FactorTests {
 
     @Test("A sheet whose codes are used up is still asked for: the password alone opens nothing, and recovery codes stand in")
     func usedUpSheet() async throws {
-        let house = try await Household(staffNeedSecondFactor: true)
+        let house = try await Household(staffSecondFactor: .required)
         try await house.resident(.username("ada"))
         let session = try await house.session("ada")
         let codes = try await house.identity.makeCodes(.codeSheet, session).codes
@@ -282,13 +282,22 @@ struct FactorTests {
         await #expect(throws: (any Error).self) { _ = try await use(house, .totp, app.code(atStep: try await house.step() + 1), half) }
     }
 
-    @Test("Staff who must have a second factor make one before they come in; where it is optional, the password is enough")
+    @Test("Staff who must have a second factor make one before they come in; where it is asked for later, the password is enough, whatever they have")
     func staff() async throws {
-        let optional = try await Household()
-        try await optional.staff("clerk")
-        #expect(try await optional.level(try await optional.session("clerk")) == 1)
+        let later = try await Household()
+        try await later.staff("clerk")
+        let (asked, raised) = try await later.addApp(try await later.session("clerk"))
+        #expect(try await later.level(raised) == 2)
+        let lower = try await later.session("clerk")
+        #expect(try await later.level(lower) == 1)
+        await #expect(throws: FactorChangeRefusal.secondFactorNeeded) { _ = try await later.identity.makeCodes(.codeSheet, lower) }
+        #expect(try await later.level(try await use(later, .totp, asked.code(atStep: try await later.step() + 1), lower)) == 2)
+        // Residents are not concerned.
+        try await later.resident(.username("ada"))
+        _ = try await later.addApp(try await later.session("ada"))
+        _ = try await later.half("ada")
 
-        let house = try await Household(staffNeedSecondFactor: true)
+        let house = try await Household(staffSecondFactor: .required)
         try await house.staff("clerk")
         guard case .needsEnrolment(let token) = try await house.signIn("clerk") else {
             Issue.record("no enrolment")
@@ -307,7 +316,7 @@ struct FactorTests {
 
     @Test("Staff who lost what they sign in with are given a fresh start by the city's engineers, and by nobody else")
     func forgottenFactors() async throws {
-        let house = try await Household(staffNeedSecondFactor: true)
+        let house = try await Household(staffSecondFactor: .required)
         try await house.staff("clerk")
         guard case .needsEnrolment(let token) = try await house.signIn("clerk") else { throw Household.NoSession() }
         let (_, session) = try await house.addApp(CredentialHash(token: token))

@@ -21,11 +21,11 @@ struct Household: Sendable {
     let identity: IdentityService
 
     /// - Parameter sharedConnections: more for races, so that they are truly at the same moment.
-    init(staffNeedSecondFactor: Bool = false, sharedConnections: Int = 2) async throws {
+    init(staffSecondFactor: StaffSecondFactor = .whenAsked, sharedConnections: Int = 2) async throws {
         city = try await CityFixture.make()
         identity = IdentityService(
             database: try city.appPool(sharedConnections: sharedConnections), passwords: try PasswordHasher(cost: Self.cheap), vault: city.vault,
-            lookup: city.lookup, settings: IdentitySettings(city: "Marisport", staffNeedSecondFactor: staffNeedSecondFactor, baseURL: try BaseURL("http://localhost:8080")))
+            lookup: city.lookup, settings: IdentitySettings(city: "Marisport", staffSecondFactor: staffSecondFactor, baseURL: try BaseURL("http://localhost:8080")))
     }
 
     /// A resident who registered with these names.

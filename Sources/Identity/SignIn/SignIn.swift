@@ -55,7 +55,7 @@ extension IdentityService {
         let token = SessionCookie.newToken()
         let statement = OpenSignIn(
             nameHMAC: nameHMAC, passwordHash: passwordHash, addressHMAC: addressHMAC, tokenHash: CredentialHash(token: token),
-            isShared: isSharedComputer, staffNeedSecondFactor: settings.staffNeedSecondFactor)
+            isShared: isSharedComputer, staffNeedSecondFactor: settings.staffSecondFactor == .required)
         switch try await database.exclusive({ try await $0.one(statement) }) {
         case .session: return .session(token: token)
         case .secondFactor: return .needsSecondFactor(token: token)

@@ -32,7 +32,7 @@ struct StoaConfiguration: Sendable {
     /// The keys of the logs whose heads this city signs; none: it is no witness.
     var witnessedLogs: [Ed25519NoteVerifier]
     /// Whether staff without a second factor must make one before they come in.
-    var staffNeedSecondFactor: Bool
+    var staffSecondFactor: StaffSecondFactor
     /// Where the browser goes of somebody who must not be seen here.
     var neutralSite: WebConfiguration.WebOrigin
     var passwords: PasswordCost
@@ -181,7 +181,7 @@ struct StoaConfiguration: Sendable {
         witnessName = settings.text(Key.witnessName)
         witnessedLogs =
             try settings.value(Key.witnessedLogs, "verifier keys of logs with commas between: city.example/log+…") { try list($0) { try Ed25519NoteVerifier(setting: $0) } } ?? []
-        staffNeedSecondFactor = try settings.value(Key.staffSecondFactor, "required or optional") { ["required": true, "optional": false][$0] } ?? true
+        staffSecondFactor = try settings.value(Key.staffSecondFactor, "required or when_asked", StaffSecondFactor.init(rawValue:)) ?? .required
         neutralSite =
             try settings.value(Key.leaveTo, "an https address without a path, like https://www.wikipedia.org") { WebConfiguration.WebOrigin($0) }
             ?? .usualNeutralSite
