@@ -2532,7 +2532,7 @@ CREATE TABLE web.credential (
     CONSTRAINT credential_check2 CHECK (((second_factor IS NULL) = (second_factor_at IS NULL))),
     CONSTRAINT credential_check3 CHECK (((kind <> 'session'::text) OR ((authenticator_assurance = 1) = (second_factor IS NULL)))),
     CONSTRAINT credential_check4 CHECK (((kind = 'access_token'::text) = (client_id IS NOT NULL))),
-    CONSTRAINT credential_check5 CHECK (((sign_in_id IS NULL) OR ((organisation_id IS NOT NULL) AND (scope <@ '{openid,profile,email,phone,address,offline_access}'::text[])))),
+    CONSTRAINT credential_check5 CHECK (((sign_in_id IS NULL) OR ((organisation_id IS NOT NULL) AND (scope <@ '{openid,profile,email,phone,address,offline_access,roles}'::text[])))),
     CONSTRAINT credential_first_factor_check CHECK ((first_factor = ANY (ARRAY['password'::text, 'passkey'::text, 'recovery_code'::text]))),
     CONSTRAINT credential_hash_check CHECK ((octet_length(hash) = 32)),
     CONSTRAINT credential_kind_check CHECK ((kind = ANY (ARRAY['session'::text, 'access_token'::text]))),
@@ -3933,6 +3933,7 @@ BEGIN
     IF NOT FOUND THEN RETURN 'unknown'; END IF;
     PERFORM identity.tell_of_factor(who.account_id, 'passkey_added');
     PERFORM identity.raise_assurance(add_passkey.credential, 'passkey', add_passkey.new_hash);
+    PERFORM identity.end_sessions(who.account_id, who.staff_id, add_passkey.new_hash);
     RETURN 'confirmed';
 END
 $$;
@@ -3947,11 +3948,7 @@ DECLARE
     who record;
 BEGIN
     SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(begin_factor_attempt.credential) AS h;
-    -- Two codes of one list are one factor.
-    IF NOT FOUND OR begin_factor_attempt.kind = 'recovery_codes' AND EXISTS (
-        SELECT FROM identity.sign_in AS i WHERE i.hash = begin_factor_attempt.credential AND i.first_factor = 'recovery_code'
-        UNION ALL SELECT FROM web.credential AS c WHERE c.hash = begin_factor_attempt.credential AND c.first_factor = 'recovery_code')
-    THEN RETURN; END IF;
+    IF NOT FOUND OR NOT identity.may_try(begin_factor_attempt.credential, begin_factor_attempt.kind) THEN RETURN; END IF;
     RETURN QUERY
         SELECT t.outcome, t.wait_minutes, f.id, f.sealed_secret, f.salt,
             (SELECT min(c.number) FROM identity.factor_code AS c WHERE c.factor_id = f.id AND c.used_at IS NULL AND f.kind = 'code_sheet'),
@@ -4090,7 +4087,7 @@ $$;
 
 ALTER FUNCTION identity.begin_totp(credential bytea, factor_id uuid, sealed_secret bytea) OWNER TO stoa_door;
 
-CREATE FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) RETURNS boolean
+CREATE FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -4099,13 +4096,15 @@ DECLARE
 BEGIN
     SELECT h.account_id, h.staff_id INTO who FROM identity.holder(change_password.credential) AS h WHERE h.is_session;
     PERFORM identity.lock_factors(who.account_id, who.staff_id);
+    IF identity.factor_change_needs(change_password.credential) = 'second_factor' THEN RETURN 'second_factor'; END IF;
     IF NOT identity.confirm_password(change_password.credential, change_password.old_password_hash, change_password.address_hmac, change_password.new_hash)
-    THEN RETURN false; END IF;
+    THEN RETURN NULL; END IF;
     UPDATE identity.account AS a SET password_hash = change_password.new_password_hash WHERE a.id = who.account_id;
     UPDATE identity.staff AS s SET password_hash = change_password.new_password_hash WHERE s.id = who.staff_id;
     PERFORM identity.end_sessions(who.account_id, who.staff_id, change_password.new_hash);
+    PERFORM openid.end_sign_ins_of(who.account_id);
     PERFORM identity.tell_of_factor(who.account_id, 'password_changed');
-    RETURN true;
+    RETURN 'changed';
 END
 $$;
 
@@ -4153,6 +4152,7 @@ BEGIN
         WHERE f.id = confirm_totp.factor_id;
     PERFORM identity.tell_of_factor(who.account_id, 'app_added');
     PERFORM identity.raise_assurance(confirm_totp.credential, 'totp', confirm_totp.new_hash);
+    PERFORM identity.end_sessions(who.account_id, who.staff_id, confirm_totp.new_hash);
     RETURN 'confirmed';
 END
 $$;
@@ -4250,19 +4250,16 @@ END;
 
 ALTER FUNCTION identity.end_factor(factor_id uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION identity.end_sessions(account_id uuid, staff_id uuid, kept bytea) RETURNS integer
+CREATE FUNCTION identity.end_sessions(account_id uuid, staff_id uuid, kept bytea) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-DECLARE
-    ended integer;
 BEGIN
-    DELETE FROM identity.sign_in AS i WHERE i.account_id = end_sessions.account_id OR i.staff_id = end_sessions.staff_id;
+    DELETE FROM identity.sign_in AS i
+        WHERE (i.account_id = end_sessions.account_id OR i.staff_id = end_sessions.staff_id) AND i.hash IS DISTINCT FROM end_sessions.kept;
     UPDATE web.credential AS c SET revoked_at = public.stoa_now()
-        WHERE (c.account_id = end_sessions.account_id OR c.staff_id = end_sessions.staff_id) AND c.kind = 'session'
+        WHERE (c.account_id = end_sessions.account_id OR c.staff_id = end_sessions.staff_id)
           AND c.hash IS DISTINCT FROM end_sessions.kept AND web.is_live(c);
-    GET DIAGNOSTICS ended = ROW_COUNT;
-    RETURN ended;
 END
 $$;
 
@@ -4312,10 +4309,10 @@ END;
 
 ALTER FUNCTION identity.holder(credential bytea) OWNER TO stoa_door;
 
-CREATE FUNCTION identity.end_other_sessions(credential bytea) RETURNS integer
+CREATE FUNCTION identity.end_other_sessions(credential bytea) RETURNS void
     LANGUAGE sql SECURITY DEFINER
     BEGIN ATOMIC
- SELECT COALESCE((sum(identity.end_sessions(h.account_id, h.staff_id, end_other_sessions.credential)))::integer, 0) AS "coalesce"
+ SELECT identity.end_sessions(h.account_id, h.staff_id, end_other_sessions.credential) AS end_sessions
     FROM identity.holder(end_other_sessions.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared)
    WHERE h.is_session;
 END;
@@ -4341,9 +4338,7 @@ CREATE FUNCTION identity.second_factors(account_id uuid, staff_id uuid) RETURNS 
  SELECT f.id,
      f.kind
     FROM identity.factor f
-   WHERE (((f.account_id = second_factors.account_id) OR (f.staff_id = second_factors.staff_id)) AND (f.confirmed_at IS NOT NULL) AND (f.removed_at IS NULL) AND ((f.kind = ANY (ARRAY['totp'::text, 'passkey'::text])) OR ((f.kind = 'code_sheet'::text) AND (EXISTS ( SELECT
-            FROM identity.factor_code c
-           WHERE ((c.factor_id = f.id) AND (c.used_at IS NULL)))))));
+   WHERE (((f.account_id = second_factors.account_id) OR (f.staff_id = second_factors.staff_id)) AND (f.confirmed_at IS NOT NULL) AND (f.removed_at IS NULL) AND (f.kind = ANY (ARRAY['totp'::text, 'passkey'::text, 'code_sheet'::text])));
 END;
 
 ALTER FUNCTION identity.second_factors(account_id uuid, staff_id uuid) OWNER TO stoa_door;
@@ -4431,8 +4426,8 @@ CREATE FUNCTION identity.lock_factors(account_id uuid, staff_id uuid) RETURNS vo
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    PERFORM FROM identity.account AS a WHERE a.id = lock_factors.account_id FOR UPDATE;
-    PERFORM FROM identity.staff AS s WHERE s.id = lock_factors.staff_id FOR UPDATE;
+    PERFORM FROM identity.account AS a WHERE a.id = lock_factors.account_id FOR NO KEY UPDATE;
+    PERFORM FROM identity.staff AS s WHERE s.id = lock_factors.staff_id FOR NO KEY UPDATE;
 END
 $$;
 
@@ -4457,11 +4452,26 @@ BEGIN
     INSERT INTO identity.factor_code (factor_id, number, hash)
         SELECT make_codes.factor_id, h.number, h.hash FROM unnest(make_codes.hashes) WITH ORDINALITY AS h (hash, number);
     PERFORM identity.tell_of_factor(who.account_id, CASE make_codes.kind WHEN 'code_sheet' THEN 'code_sheet_made' ELSE 'recovery_codes_made' END);
+    PERFORM identity.end_sessions(who.account_id, who.staff_id, make_codes.credential);
     RETURN 'made';
 END
 $$;
 
 ALTER FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.may_try(credential bytea, kind text) RETURNS boolean
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT ((kind <> 'recovery_codes'::text) OR ((EXISTS ( SELECT
+            FROM identity.holder(may_try.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared),
+             LATERAL identity.second_factors(h.account_id, h.staff_id) second_factors(id, kind))) AND (NOT (EXISTS ( SELECT
+            FROM identity.sign_in i
+           WHERE ((i.hash = may_try.credential) AND (i.first_factor = 'recovery_code'::text))))) AND (NOT (EXISTS ( SELECT
+            FROM web.credential c
+           WHERE ((c.hash = may_try.credential) AND (c.first_factor = 'recovery_code'::text)))))));
+END;
+
+ALTER FUNCTION identity.may_try(credential bytea, kind text) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.open_session(token_hash bytea, account_id uuid, staff_id uuid, first_factor text, authenticated_at timestamp with time zone, second_factor text, is_shared boolean) RETURNS void
     LANGUAGE sql
@@ -4677,6 +4687,7 @@ BEGIN
     IF NOT FOUND THEN RETURN 'unknown'; END IF;
     PERFORM identity.end_factor(remove_factor.factor_id);
     PERFORM identity.tell_of_factor(who.account_id, 'factor_removed');
+    PERFORM identity.end_sessions(who.account_id, who.staff_id, remove_factor.credential);
     RETURN 'removed';
 END
 $$;
@@ -4711,8 +4722,8 @@ CREATE FUNCTION identity.replace_password(credential bytea, new_password_hash te
 DECLARE
     person uuid;
 BEGIN
-    UPDATE web.credential AS c
-        SET hash = replace_password.new_hash, first_factor = 'password', authenticated_at = public.stoa_now(), last_used_at = public.stoa_now()
+    PERFORM identity.lock_factors(h.account_id, NULL) FROM identity.holder(replace_password.credential) AS h;
+    UPDATE web.credential AS c SET hash = replace_password.new_hash, last_used_at = public.stoa_now()
         WHERE c.hash = replace_password.credential AND c.kind = 'session' AND web.is_live(c) AND c.account_id IS NOT NULL
           AND c.first_factor = 'recovery_code' AND c.authenticated_at > public.stoa_now() - interval '15 minutes'
         RETURNING c.account_id INTO person;
@@ -4720,6 +4731,7 @@ BEGIN
     UPDATE identity.account AS a SET password_hash = replace_password.new_password_hash WHERE a.id = person;
     UPDATE identity.factor_failures AS f SET failures = 0 WHERE f.subject = uuid_send(person) AND f.factor = 'password';
     PERFORM identity.end_sessions(person, NULL, replace_password.new_hash);
+    PERFORM openid.end_sign_ins_of(person);
     PERFORM identity.tell_of_factor(person, 'password_changed');
     RETURN true;
 END
@@ -4757,12 +4769,18 @@ BEGIN
         FROM identity.sign_in_name AS n
         LEFT JOIN identity.account AS a ON a.id = n.account_id AND a.closed_at IS NULL
         LEFT JOIN identity.staff AS s ON s.id = n.staff_id AND s.closed_at IS NULL
-        WHERE n.hmac = sign_in.name_hmac AND coalesce(a.password_hash, s.password_hash) = sign_in.password_hash;
+        WHERE n.hmac = sign_in.name_hmac;
+    -- Whoever changes the password at this very moment waits, and ends what is opened here, or was first.
+    PERFORM FROM identity.account AS a WHERE a.id = person.account_id FOR SHARE;
+    PERFORM FROM identity.staff AS s WHERE s.id = person.staff_id FOR SHARE;
+    PERFORM FROM identity.account AS a WHERE a.id = person.account_id AND a.password_hash = sign_in.password_hash AND a.closed_at IS NULL
+        UNION ALL SELECT FROM identity.staff AS s WHERE s.id = person.staff_id AND s.password_hash = sign_in.password_hash AND s.closed_at IS NULL;
     IF NOT FOUND THEN RETURN NULL; END IF;
     PERFORM identity.forgive(uuid_send(coalesce(person.account_id, person.staff_id)), 'password', sign_in.address_hmac);
     outcome := CASE
+        WHEN person.staff_id IS NOT NULL AND NOT sign_in.staff_need_second_factor THEN 'session'
         WHEN EXISTS (SELECT FROM identity.second_factors(person.account_id, person.staff_id)) THEN 'second_factor'
-        WHEN person.staff_id IS NOT NULL AND sign_in.staff_need_second_factor THEN 'enrolment'
+        WHEN person.staff_id IS NOT NULL THEN 'enrolment'
         ELSE 'session' END;
     IF outcome = 'session' THEN
         PERFORM identity.open_session(sign_in.token_hash, person.account_id, person.staff_id, 'password', public.stoa_now(), NULL, sign_in.is_shared);
@@ -4837,7 +4855,7 @@ BEGIN
     SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(use_listed_code.credential) AS h;
     SELECT f.kind INTO list FROM identity.factor AS f
         WHERE f.id = use_listed_code.factor_id AND (f.account_id = who.account_id OR f.staff_id = who.staff_id)
-          AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL;
+          AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL AND identity.may_try(use_listed_code.credential, f.kind);
     UPDATE identity.factor_code AS c SET used_at = public.stoa_now()
         WHERE c.factor_id = use_listed_code.factor_id AND c.hash = use_listed_code.code_hash AND c.used_at IS NULL
           AND (list.kind = 'recovery_codes' OR list.kind = 'code_sheet' AND c.number = use_listed_code.number);
@@ -6210,8 +6228,14 @@ DECLARE
     asked record;
     person record;
 BEGIN
-    SELECT s.client_id, s.scope, s.attributes, s.shared, s.policy_version, s.legal_basis, k.organisation_id, k.activity_id INTO asked
+    SELECT s.client_id, s.scope, s.attributes, s.shared, s.policy_version, s.legal_basis, s.is_staff, k.organisation_id, k.activity_id INTO asked
         FROM openid.standing(connect.request, connect.session) AS s JOIN openid.client AS k ON k.id = s.client_id;
+    IF asked.is_staff THEN
+        INSERT INTO openid.staff_subject (staff_id, organisation_id)
+            SELECT c.staff_id, asked.organisation_id FROM web.credential AS c WHERE c.hash = connect.session
+            ON CONFLICT DO NOTHING;
+        RETURN 'connected';
+    END IF;
     SELECT a.id, a.resident_id INTO person FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id
         WHERE c.hash = connect.session AND c.kind = 'session' AND web.is_live(c) AND a.closed_at IS NULL;
     IF person IS NULL THEN RETURN 'session_ended'; END IF;
@@ -6340,6 +6364,17 @@ $$;
 
 ALTER FUNCTION openid.end_sign_in(sign_in uuid) OWNER TO stoa_door;
 
+CREATE FUNCTION openid.end_sign_ins_of(account uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM openid.end_sign_in(s.id) FROM openid.sign_in AS s WHERE s.account_id = end_sign_ins_of.account AND s.ended_at IS NULL;
+END
+$$;
+
+ALTER FUNCTION openid.end_sign_ins_of(account uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION openid.end_sign_ins_of_session() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6373,8 +6408,9 @@ BEGIN
         JOIN openid.client AS k ON k.id = t.client_id AND k.closed_at IS NULL
         JOIN openid.client AS me ON me.id = introspect.asked_by AND me.organisation_id = k.organisation_id AND me.closed_at IS NULL
         LEFT JOIN openid.sign_in AS s ON s.id = t.sign_in_id
-        LEFT JOIN identity.account AS a ON a.id = s.account_id
-        WHERE s.id IS NULL OR (s.ended_at IS NULL AND a.closed_at IS NULL AND a.resident_id = s.resident_id);
+        LEFT JOIN identity.account AS a ON a.id = s.account_id AND a.closed_at IS NULL AND a.resident_id = s.resident_id
+        LEFT JOIN identity.staff AS p ON p.id = s.staff_id AND p.closed_at IS NULL
+        WHERE s.id IS NULL OR (s.ended_at IS NULL AND num_nonnulls(a.id, p.id) = 1);
 END
 $$;
 
@@ -6549,6 +6585,8 @@ BEGIN
         WHERE t.hash = register_service.token_hash AND t.uses_left > 0 AND t.expires_at > public.stoa_now()
         RETURNING t.organisation_id, t.purpose INTO token;
     IF token IS NULL THEN RETURN 'token_invalid'; END IF;
+    -- Whom the city employs is its own to tell.
+    IF 'roles' = ANY (register_service.scope) THEN RAISE EXCEPTION 'a service that asks for roles is entered by the city' USING ERRCODE = 'insufficient_privilege'; END IF;
     RETURN openid.add_service(register_service.id, token.organisation_id, register_service.name, register_service.redirect_uris, register_service.jwks,
         register_service.scope, token.purpose, register_service.id_token_algorithm, 'baseline', '{}', register_service.post_logout_redirect_uris,
         register_service.backchannel_logout_uri, false);
@@ -6660,40 +6698,45 @@ $$;
 
 ALTER FUNCTION openid.services(credential bytea) OWNER TO stoa_door;
 
-CREATE FUNCTION openid.sign_in_of(token bytea) RETURNS TABLE(sign_in_id uuid, subject uuid, client_id text, scope text[], user_info_claims text[], has_claims boolean, now timestamp with time zone)
+CREATE FUNCTION openid.sign_in_of(token bytea) RETURNS TABLE(sign_in_id uuid, subject uuid, client_id text, scope text[], user_info_claims text[], has_claims boolean, staff_name text, staff_roles text[], now timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT s.id, s.subject, s.client_id, c.scope, s.user_info_claims, k.activity_id IS NOT NULL, public.stoa_now()
+        SELECT s.id, s.subject, s.client_id, c.scope, s.user_info_claims, k.activity_id IS NOT NULL AND s.staff_id IS NULL, p.display_name, p.roles, public.stoa_now()
         FROM web.credential AS c JOIN openid.sign_in AS s ON s.id = c.sign_in_id
-        JOIN identity.account AS a ON a.id = s.account_id AND a.resident_id = s.resident_id AND a.closed_at IS NULL
+        LEFT JOIN identity.account AS a ON a.id = s.account_id AND a.resident_id = s.resident_id AND a.closed_at IS NULL
+        LEFT JOIN identity.staff AS p ON p.id = s.staff_id AND p.closed_at IS NULL
         JOIN openid.client AS k ON k.id = s.client_id AND k.closed_at IS NULL
-        WHERE c.hash = sign_in_of.token AND web.is_live(c) AND s.ended_at IS NULL;
+        WHERE c.hash = sign_in_of.token AND web.is_live(c) AND s.ended_at IS NULL AND num_nonnulls(a.id, p.id) = 1;
 END
 $$;
 
 ALTER FUNCTION openid.sign_in_of(token bytea) OWNER TO stoa_door;
 
-CREATE FUNCTION openid.standing(request uuid, session bytea) RETURNS TABLE(client_id text, client_name jsonb, organisation_name jsonb, registered_at timestamp with time zone, redirect_uri text, scope text[], state text, prompt text[], max_age_seconds integer, essential_acr text[], browser bytea, created_at timestamp with time zone, expires_at timestamp with time zone, is_expired boolean, is_answered boolean, legal_basis text, law text, purpose_title jsonb, purpose_explanation jsonb, policy_version integer, attributes text[], shared text[], declined text[], connected_scope text[], connected_at timestamp with time zone, signed_in_at timestamp with time zone, authenticator_assurance smallint, identity_assurance smallint, now timestamp with time zone)
+CREATE FUNCTION openid.standing(request uuid, session bytea) RETURNS TABLE(client_id text, client_name jsonb, organisation_name jsonb, registered_at timestamp with time zone, redirect_uri text, scope text[], state text, prompt text[], max_age_seconds integer, essential_acr text[], wished_acr text[], browser bytea, created_at timestamp with time zone, expires_at timestamp with time zone, is_expired boolean, is_answered boolean, legal_basis text, law text, purpose_title jsonb, purpose_explanation jsonb, policy_version integer, attributes text[], shared text[], declined text[], connected_scope text[], connected_at timestamp with time zone, signed_in_at timestamp with time zone, authenticator_assurance smallint, identity_assurance smallint, is_staff boolean, has_second_factor boolean, now timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
         SELECT r.client_id, k.name, o.name, k.created_at, r.redirect_uri, r.scope, r.state, r.prompt,
-            r.max_age_seconds, r.essential_acr, r.browser, r.created_at, r.expires_at,
+            r.max_age_seconds, r.essential_acr, r.wished_acr, r.browser, r.created_at, r.expires_at,
             r.expires_at <= public.stoa_now() OR k.closed_at IS NOT NULL, r.answered_at IS NOT NULL,
             act.legal_basis, act.law, p.title, p.explanation, p.version,
             ARRAY(SELECT a.id FROM register.attribute AS a WHERE a.id = ANY (r.attributes) AND a.id = ANY (p.attributes) ORDER BY a.position),
             CASE WHEN act.legal_basis <> 'consent' THEN p.attributes WHEN held.state IN ('given', 'renewed') THEN held.attributes ELSE '{}' END,
-            coalesce(x.declined, '{}'), x.scope, x.connected_at, c.authenticated_at, c.authenticator_assurance, person.identity_assurance, public.stoa_now()
+            coalesce(x.declined, '{}'), x.scope, x.connected_at, c.authenticated_at, c.authenticator_assurance,
+            CASE WHEN staff.id IS NULL THEN person.identity_assurance ELSE 2::smallint END, staff.id IS NOT NULL,
+            EXISTS (SELECT FROM identity.second_factors(c.account_id, c.staff_id)), public.stoa_now()
         FROM openid.authorization_request AS r JOIN openid.client AS k ON k.id = r.client_id
         LEFT JOIN consent.organisation AS o ON o.id = k.organisation_id
         LEFT JOIN consent.processing_activity AS act ON act.id = k.activity_id
         LEFT JOIN consent.policy AS p ON p.activity_id = act.id AND p.version = act.policy_version
-        LEFT JOIN web.credential AS c ON c.hash = standing.session AND c.kind = 'session' AND c.account_id IS NOT NULL AND web.is_live(c)
+        LEFT JOIN web.credential AS c ON c.hash = standing.session AND c.kind = 'session' AND web.is_live(c)
+            AND (c.account_id IS NOT NULL OR '{openid,roles}' <@ r.scope)
+        LEFT JOIN identity.staff AS staff ON staff.id = c.staff_id AND staff.closed_at IS NULL
         LEFT JOIN identity.account AS account ON account.id = c.account_id AND account.closed_at IS NULL
         LEFT JOIN register.resident AS person ON person.id = account.resident_id
         LEFT JOIN openid.connection AS x ON x.account_id = account.id AND x.client_id = k.id AND x.ended_at IS NULL
@@ -9656,11 +9699,12 @@ CREATE FUNCTION web.issue_authorization_code(code_hash bytea, request_id uuid, s
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    INSERT INTO openid.authorization_code (hash, request_id, account_id, authenticator_assurance, session_id, signed_in_at, expires_at)
-    SELECT code_hash, r.id, c.account_id, c.authenticator_assurance, c.id, c.authenticated_at, public.stoa_now() + interval '60 seconds'
+    INSERT INTO openid.authorization_code (hash, request_id, account_id, staff_id, authenticator_assurance, session_id, signed_in_at, expires_at)
+    SELECT code_hash, r.id, c.account_id, c.staff_id, c.authenticator_assurance, c.id, c.authenticated_at, public.stoa_now() + interval '60 seconds'
     FROM openid.authorization_request AS r, web.credential AS c
     WHERE r.id = issue_authorization_code.request_id AND r.expires_at > public.stoa_now()
-      AND c.hash = session_hash AND c.kind = 'session' AND c.account_id IS NOT NULL AND web.is_live(c)
+      AND c.hash = session_hash AND c.kind = 'session' AND web.is_live(c)
+      AND (c.account_id IS NOT NULL OR c.staff_id IS NOT NULL AND c.authenticator_assurance >= 2 AND '{openid,roles}' <@ r.scope)
     ON CONFLICT DO NOTHING;
     RETURN FOUND;
 END
@@ -9694,7 +9738,7 @@ DECLARE
     code record;
     service record;
 BEGIN
-    SELECT a.account_id, a.authenticator_assurance, a.consumed_at, a.expires_at, a.session_id, a.signed_in_at,
+    SELECT a.account_id, a.staff_id, a.authenticator_assurance, a.consumed_at, a.expires_at, a.session_id, a.signed_in_at,
         r.client_id, r.redirect_uri, r.code_challenge, r.scope, r.nonce, r.id_token_claims, r.user_info_claims, r.resource, r.key_thumbprint
         INTO code
         FROM openid.authorization_code AS a JOIN openid.authorization_request AS r ON r.id = a.request_id
@@ -9726,8 +9770,9 @@ BEGIN
         RETURN;
     END IF;
     -- Whoever signed out within this minute is not signed in anywhere by it. Locked: a sign-out at this very moment waits, and finds what was issued, or was first.
-    PERFORM FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-        WHERE c.account_id = code.account_id AND c.id = code.session_id AND c.kind = 'session' AND web.is_live(c) FOR SHARE OF c;
+    PERFORM FROM web.credential AS c LEFT JOIN identity.account AS a ON a.id = c.account_id LEFT JOIN identity.staff AS s ON s.id = c.staff_id
+        WHERE (c.account_id = code.account_id OR c.staff_id = code.staff_id) AND c.id = code.session_id AND c.kind = 'session' AND web.is_live(c)
+          AND a.closed_at IS NULL AND s.closed_at IS NULL FOR SHARE OF c;
     IF NOT FOUND THEN
         outcome := 'session_ended';
         RETURN;
@@ -9741,33 +9786,42 @@ BEGIN
         redeem_authorization_code.scope := code.scope;
         RETURN;
     END IF;
-    -- Nor whoever ended the service meanwhile.
-    SELECT k.organisation_id, p.resident_id, p.pseudonym, r.identity_assurance INTO service
-        FROM openid.client AS k JOIN identity.account AS a ON a.id = code.account_id AND a.closed_at IS NULL
-        JOIN register.resident AS r ON r.id = a.resident_id
-        JOIN exchange.pseudonym AS p ON p.resident_id = r.id AND p.organisation_id = k.organisation_id
-        JOIN openid.connection AS n ON n.account_id = a.id AND n.client_id = k.id AND n.ended_at IS NULL
-        WHERE k.id = code.client_id
-        FOR SHARE OF n;
+    IF code.staff_id IS NULL THEN
+        -- Nor whoever ended the service meanwhile.
+        SELECT k.organisation_id, p.resident_id, p.pseudonym AS subject, r.identity_assurance INTO service
+            FROM openid.client AS k JOIN identity.account AS a ON a.id = code.account_id AND a.closed_at IS NULL
+            JOIN register.resident AS r ON r.id = a.resident_id
+            JOIN exchange.pseudonym AS p ON p.resident_id = r.id AND p.organisation_id = k.organisation_id
+            JOIN openid.connection AS n ON n.account_id = a.id AND n.client_id = k.id AND n.ended_at IS NULL
+            WHERE k.id = code.client_id
+            FOR SHARE OF n;
+        redeem_authorization_code.scope := array_remove(code.scope, 'roles');
+    ELSE
+        -- The city took its staff on with their papers before it. What a service learns of them is their work: name and roles.
+        SELECT k.organisation_id, NULL::uuid AS resident_id, u.subject, 2::smallint AS identity_assurance INTO service
+            FROM openid.client AS k JOIN openid.staff_subject AS u ON u.organisation_id = k.organisation_id AND u.staff_id = code.staff_id
+            WHERE k.id = code.client_id;
+        redeem_authorization_code.scope := ARRAY(SELECT s.name FROM unnest(code.scope) AS s (name) WHERE s.name IN ('openid', 'profile', 'roles'));
+    END IF;
     IF service IS NULL THEN
         outcome := 'session_ended';
+        redeem_authorization_code.scope := NULL;
         RETURN;
     END IF;
     outcome := 'issued';
-    redeem_authorization_code.scope := code.scope;
-    INSERT INTO openid.sign_in (client_id, account_id, resident_id, subject, session_id, signed_in_at, authenticator_assurance, scope, user_info_claims, resource,
-                                key_thumbprint)
-    VALUES (code.client_id, code.account_id, service.resident_id, service.pseudonym, code.session_id, code.signed_in_at,
-            code.authenticator_assurance, code.scope, code.user_info_claims, code.resource, redeem_authorization_code.key_thumbprint)
+    INSERT INTO openid.sign_in (client_id, account_id, staff_id, resident_id, subject, session_id, signed_in_at, authenticator_assurance, scope, user_info_claims,
+                                resource, key_thumbprint)
+    VALUES (code.client_id, code.account_id, code.staff_id, service.resident_id, service.subject, code.session_id, code.signed_in_at,
+            code.authenticator_assurance, redeem_authorization_code.scope, code.user_info_claims, code.resource, redeem_authorization_code.key_thumbprint)
     RETURNING id INTO redeem_authorization_code.sign_in_id;
     INSERT INTO web.credential (hash, kind, organisation_id, client_id, scope, authenticator_assurance, authorization_code_hash, sign_in_id, expires_at)
-    VALUES (token_hash, 'access_token', service.organisation_id, code.client_id, code.scope, code.authenticator_assurance,
+    VALUES (token_hash, 'access_token', service.organisation_id, code.client_id, redeem_authorization_code.scope, code.authenticator_assurance,
             redeem_authorization_code.code_hash, redeem_authorization_code.sign_in_id, issued_at + make_interval(secs => LEAST(lifetime_seconds, 600)));
-    IF 'offline_access' = ANY (code.scope) THEN
+    IF 'offline_access' = ANY (redeem_authorization_code.scope) THEN
         INSERT INTO openid.refresh_token (hash, sign_in_id, access_hash, expires_at)
         VALUES (refresh_hash, redeem_authorization_code.sign_in_id, token_hash, issued_at + openid.refresh_lifetime());
     END IF;
-    subject := service.pseudonym;
+    subject := service.subject;
     redeem_authorization_code.resource := code.resource;
     nonce := code.nonce;
     signed_in_at := code.signed_in_at;
@@ -10717,13 +10771,16 @@ ALTER TABLE messages.message OWNER TO stoa_owner;
 CREATE TABLE openid.authorization_code (
     hash bytea NOT NULL,
     request_id uuid NOT NULL,
-    account_id uuid NOT NULL,
+    account_id uuid,
+    staff_id uuid,
     authenticator_assurance smallint NOT NULL,
     session_id uuid NOT NULL,
     signed_in_at timestamp with time zone NOT NULL,
     expires_at timestamp with time zone NOT NULL,
     consumed_at timestamp with time zone,
     CONSTRAINT authorization_code_authenticator_assurance_check CHECK (((authenticator_assurance >= 1) AND (authenticator_assurance <= 3))),
+    CONSTRAINT authorization_code_check CHECK ((num_nonnulls(account_id, staff_id) = 1)),
+    CONSTRAINT authorization_code_check1 CHECK (((staff_id IS NULL) OR (authenticator_assurance >= 2))),
     CONSTRAINT authorization_code_hash_check CHECK ((octet_length(hash) = 32))
 );
 
@@ -10740,6 +10797,9 @@ CREATE TABLE openid.authorization_request (
     prompt text[] DEFAULT '{}'::text[] NOT NULL,
     max_age_seconds integer,
     essential_acr text[] DEFAULT '{}'::text[] NOT NULL,
+    wished_acr text[] DEFAULT '{}'::text[] NOT NULL,
+    login_hint text,
+    language text,
     attributes text[] DEFAULT '{}'::text[] NOT NULL,
     id_token_claims text[] DEFAULT '{}'::text[] NOT NULL,
     user_info_claims text[] DEFAULT '{}'::text[] NOT NULL,
@@ -10755,8 +10815,11 @@ CREATE TABLE openid.authorization_request (
     CONSTRAINT authorization_request_browser_check CHECK ((octet_length(browser) = 32)),
     CONSTRAINT authorization_request_check CHECK ((((pushed_hash IS NULL) = (begin_until IS NULL)) AND ((browser IS NOT NULL) OR (pushed_hash IS NOT NULL)))),
     CONSTRAINT authorization_request_code_challenge_check CHECK ((code_challenge ~ '^[A-Za-z0-9_-]{43}$'::text)),
+    CONSTRAINT authorization_request_essential_acr_check CHECK ((cardinality(essential_acr) <= 20)),
     CONSTRAINT authorization_request_id_token_claims_check CHECK ((cardinality(id_token_claims) <= 50)),
     CONSTRAINT authorization_request_key_thumbprint_check CHECK ((key_thumbprint ~ '^[A-Za-z0-9_-]{43}$'::text)),
+    CONSTRAINT authorization_request_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
+    CONSTRAINT authorization_request_login_hint_check CHECK (((length(login_hint) >= 1) AND (length(login_hint) <= 254))),
     CONSTRAINT authorization_request_max_age_seconds_check CHECK ((max_age_seconds >= 0)),
     CONSTRAINT authorization_request_nonce_check CHECK (((length(nonce) >= 1) AND (length(nonce) <= 500))),
     CONSTRAINT authorization_request_prompt_check CHECK ((prompt <@ '{none,login,consent,select_account}'::text[])),
@@ -10764,7 +10827,8 @@ CREATE TABLE openid.authorization_request (
     CONSTRAINT authorization_request_redirect_uri_check CHECK ((length(redirect_uri) <= 2000)),
     CONSTRAINT authorization_request_resource_check CHECK ((length(resource) <= 2000)),
     CONSTRAINT authorization_request_state_check CHECK ((length(state) <= 1000)),
-    CONSTRAINT authorization_request_user_info_claims_check CHECK ((cardinality(user_info_claims) <= 50))
+    CONSTRAINT authorization_request_user_info_claims_check CHECK ((cardinality(user_info_claims) <= 50)),
+    CONSTRAINT authorization_request_wished_acr_check CHECK ((cardinality(wished_acr) <= 20))
 );
 
 ALTER TABLE openid.authorization_request OWNER TO stoa_owner;
@@ -10909,8 +10973,9 @@ ALTER TABLE openid.service_change OWNER TO stoa_owner;
 CREATE TABLE openid.sign_in (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     client_id text NOT NULL,
-    account_id uuid NOT NULL,
-    resident_id uuid NOT NULL,
+    account_id uuid,
+    staff_id uuid,
+    resident_id uuid,
     subject uuid NOT NULL,
     session_id uuid NOT NULL,
     signed_in_at timestamp with time zone NOT NULL,
@@ -10922,6 +10987,8 @@ CREATE TABLE openid.sign_in (
     created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     ended_at timestamp with time zone,
     CONSTRAINT sign_in_authenticator_assurance_check CHECK (((authenticator_assurance >= 1) AND (authenticator_assurance <= 3))),
+    CONSTRAINT sign_in_check CHECK (((num_nonnulls(account_id, staff_id) = 1) AND (num_nonnulls(resident_id, staff_id) = 1))),
+    CONSTRAINT sign_in_check1 CHECK (((staff_id IS NULL) OR (NOT ('offline_access'::text = ANY (scope))))),
     CONSTRAINT sign_in_key_thumbprint_check CHECK ((key_thumbprint ~ '^[A-Za-z0-9_-]{43}$'::text)),
     CONSTRAINT sign_in_scope_check CHECK (('openid'::text = ANY (scope)))
 );
@@ -10942,6 +11009,14 @@ CREATE TABLE openid.signing_key (
 );
 
 ALTER TABLE openid.signing_key OWNER TO stoa_owner;
+
+CREATE TABLE openid.staff_subject (
+    staff_id uuid NOT NULL,
+    organisation_id text NOT NULL,
+    subject uuid DEFAULT gen_random_uuid() NOT NULL
+);
+
+ALTER TABLE openid.staff_subject OWNER TO stoa_owner;
 
 CREATE TABLE payments.bank_file (
     sha256 bytea NOT NULL,
@@ -11832,6 +11907,12 @@ ALTER TABLE ONLY openid.signing_key
 ALTER TABLE ONLY openid.signing_key
     ADD CONSTRAINT signing_key_pkey PRIMARY KEY (kid);
 
+ALTER TABLE ONLY openid.staff_subject
+    ADD CONSTRAINT staff_subject_pkey PRIMARY KEY (staff_id, organisation_id);
+
+ALTER TABLE ONLY openid.staff_subject
+    ADD CONSTRAINT staff_subject_subject_key UNIQUE (subject);
+
 ALTER TABLE ONLY payments.bank_account
     ADD CONSTRAINT bank_account_identification_key UNIQUE (identification);
 
@@ -12553,7 +12634,7 @@ CREATE TRIGGER guardianship_told AFTER INSERT OR UPDATE OF until ON register.gua
 
 CREATE TRIGGER wallet_follows_resident AFTER UPDATE OF superseded_by ON register.resident FOR EACH ROW WHEN (((new.superseded_by IS NOT NULL) AND (old.superseded_by IS NULL))) EXECUTE FUNCTION ledger.follow_resident();
 
-CREATE TRIGGER session_ends_sign_ins AFTER UPDATE OF revoked_at ON web.credential FOR EACH ROW WHEN (((new.kind = 'session'::text) AND (new.account_id IS NOT NULL) AND (new.revoked_at IS NOT NULL) AND (old.revoked_at IS NULL))) EXECUTE FUNCTION openid.end_sign_ins_of_session();
+CREATE TRIGGER session_ends_sign_ins AFTER UPDATE OF revoked_at ON web.credential FOR EACH ROW WHEN (((new.kind = 'session'::text) AND (new.revoked_at IS NOT NULL) AND (old.revoked_at IS NULL))) EXECUTE FUNCTION openid.end_sign_ins_of_session();
 
 CREATE TRIGGER cosigned_head_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON witness.cosigned_head FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -12821,6 +12902,9 @@ ALTER TABLE ONLY openid.authorization_code
 ALTER TABLE ONLY openid.authorization_code
     ADD CONSTRAINT authorization_code_request_id_fkey FOREIGN KEY (request_id) REFERENCES openid.authorization_request(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY openid.authorization_code
+    ADD CONSTRAINT authorization_code_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
 ALTER TABLE ONLY openid.authorization_request
     ADD CONSTRAINT authorization_request_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
 
@@ -12874,6 +12958,15 @@ ALTER TABLE ONLY openid.sign_in
 
 ALTER TABLE ONLY openid.sign_in
     ADD CONSTRAINT sign_in_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY openid.sign_in
+    ADD CONSTRAINT sign_in_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY openid.staff_subject
+    ADD CONSTRAINT staff_subject_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
+
+ALTER TABLE ONLY openid.staff_subject
+    ADD CONSTRAINT staff_subject_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
 
 ALTER TABLE ONLY payments.bank_account
     ADD CONSTRAINT bank_account_ledger_account_fkey FOREIGN KEY (ledger_account) REFERENCES ledger.account(id);
@@ -13739,6 +13832,8 @@ REVOKE ALL ON FUNCTION identity.lock_factors(account_id uuid, staff_id uuid) FRO
 REVOKE ALL ON FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) TO stoa_app;
 
+REVOKE ALL ON FUNCTION identity.may_try(credential bytea, kind text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION identity.open_session(token_hash bytea, account_id uuid, staff_id uuid, first_factor text, authenticated_at timestamp with time zone, second_factor text, is_shared boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION identity.pending_totp(credential bytea) FROM PUBLIC;
@@ -13938,6 +14033,8 @@ REVOKE ALL ON FUNCTION openid.due_algorithms() FROM PUBLIC;
 GRANT ALL ON FUNCTION openid.due_algorithms() TO stoa_app;
 
 REVOKE ALL ON FUNCTION openid.end_sign_in(sign_in uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION openid.end_sign_ins_of(account uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION openid.end_sign_ins_of_session() FROM PUBLIC;
 
@@ -14550,6 +14647,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE openid.sign_in TO stoa_door;
 
 GRANT SELECT ON TABLE openid.signing_key TO stoa_app;
 GRANT SELECT,INSERT,DELETE ON TABLE openid.signing_key TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE openid.staff_subject TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE payments.bank_file TO stoa_door;
 GRANT SELECT ON TABLE payments.bank_file TO stoa_auditor;

@@ -5,6 +5,7 @@ import Foundation
 import Messages
 import Postgres
 import Primitives
+import Register
 import TestSupport
 import Testing
 import Web
