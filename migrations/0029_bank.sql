@@ -91,7 +91,8 @@ CREATE TABLE payments.bank_entry (
     bank_reference text,
     -- SHA-256 over what is told about the movement besides the bank's own references; null where nothing is.
     content bytea CHECK (octet_length(content) = 32),
-    -- [{"amount": …, "creditor_reference": …, "receipt_code": …, "payer_name": …, "payer_account": …, "text": …}], which sum to the amount.
+    -- [{"amount": …, "creditor_reference": …, "receipt_code": …, "end_to_end_id": …, "batch_reference": …, "is_return": …, "return_reason": …,
+    -- "payer_name": …, "payer_account": …, "text": …}], which sum to the amount.
     -- Personal data of whoever paid, shown to finance officers alone.
     parts jsonb NOT NULL CHECK (jsonb_typeof(parts) = 'array' AND jsonb_array_length(parts) >= 1),
     PRIMARY KEY (report_id, position)
@@ -188,13 +189,29 @@ CREATE TABLE payments.bank_return_decision (
     FOREIGN KEY (return_id, proposed_by) REFERENCES payments.bank_return (id, proposed_by)
 );
 
--- What is left of a part: neither allocated nor returned, nor proposed to be.
+-- Parts that tell of the city's own payouts, as they leave the account and, where they fail, come back to it (0044_payouts_at_bank.sql says which): one
+-- payment, or a whole batch that the bank books as one sum. Each leaves once and comes back once.
+CREATE TABLE payments.bank_payout (
+    item_id uuid PRIMARY KEY REFERENCES payments.bank_item,
+    direction text NOT NULL CHECK (direction IN ('credit', 'debit')),
+    instruction_id uuid,
+    batch_id uuid CONSTRAINT batch_leaves_once UNIQUE,
+    -- Null: by the reference that came with it.
+    counted_by uuid REFERENCES identity.staff,
+    counted_at timestamptz NOT NULL DEFAULT public.stoa_now(),
+    CONSTRAINT payout_leaves_and_returns_once UNIQUE (instruction_id, direction),
+    CHECK (num_nonnulls(instruction_id, batch_id) = 1),
+    CHECK (direction = 'debit' OR batch_id IS NULL)
+);
+
+-- What is left of a part: neither allocated nor returned, nor proposed to be, and no payout of the city.
 CREATE FUNCTION payments.item_rest(item uuid) RETURNS bigint
     LANGUAGE sql STABLE
     BEGIN ATOMIC
         SELECT i.amount - coalesce((SELECT sum(a.amount) FROM payments.bank_allocation AS a WHERE a.item_id = i.id), 0)::bigint
             - coalesce((SELECT sum(r.amount) FROM payments.bank_return AS r LEFT JOIN payments.bank_return_decision AS d ON d.return_id = r.id
                         WHERE r.item_id = i.id AND d.kind IS DISTINCT FROM 'refused'), 0)::bigint
+            - CASE WHEN EXISTS (SELECT FROM payments.bank_payout AS p WHERE p.item_id = i.id) THEN i.amount ELSE 0 END
         FROM payments.bank_item AS i WHERE i.id = item_rest.item;
     END;
 
@@ -254,6 +271,7 @@ END
 $$;
 CREATE TRIGGER allocated_within_item AFTER INSERT ON payments.bank_allocation FOR EACH ROW EXECUTE FUNCTION payments.check_item();
 CREATE TRIGGER returned_within_item AFTER INSERT ON payments.bank_return FOR EACH ROW EXECUTE FUNCTION payments.check_item();
+CREATE TRIGGER payout_within_item AFTER INSERT ON payments.bank_payout FOR EACH ROW EXECUTE FUNCTION payments.check_item();
 
 -- At the commit the parts of a movement sum to it. (Then it runs as whoever commits, so it brings its own rights.)
 CREATE FUNCTION payments.check_movement() RETURNS trigger
@@ -278,7 +296,7 @@ DECLARE
     name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY['bank_account', 'bank_file', 'bank_report', 'bank_entry', 'bank_report_decision', 'bank_movement', 'bank_sighting', 'bank_item',
-                                'bank_allocation', 'bank_return', 'bank_return_decision'] LOOP
+                                'bank_allocation', 'bank_return', 'bank_return_decision', 'bank_payout'] LOOP
         EXECUTE format('CREATE TRIGGER %I BEFORE UPDATE OR DELETE OR TRUNCATE ON payments.%I FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change()',
                        name || '_only_grows', name);
         EXECUTE format('GRANT SELECT, INSERT ON payments.%I TO stoa_door', name);
@@ -449,7 +467,10 @@ BEGIN
               WINDOW earlier AS (PARTITION BY n.bill_id ORDER BY n."position", n.number ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS w
         CROSS JOIN LATERAL jsonb_array_elements(payments.plan_allocation(w.item_id, w.bill_id, w.amount, w.net, w.receipt_code))
             WITH ORDINALITY AS p (value, number);
+    -- The batches of payouts that the new parts tell of, and then every account that is posted to below, in the order of their ids.
+    PERFORM payouts.lock_told(fresh, debits || credits || payments.accounts_of_allocations(allocations));
     PERFORM payments.post_from_suspense(account.currency, ids, debits, credits, amounts, refs, allocations, account.suspense_account, NULL, actor_kind, actor_id);
+    PERFORM payouts.follow_bank(told.id, fresh, CASE WHEN actor_kind = 'staff' THEN actor_id::uuid END);
     RETURN jsonb_build_object(
         'booked', cardinality(fresh), 'known', known,
         'matched', (SELECT count(DISTINCT a.value ->> 'item') FROM jsonb_array_elements(allocations) AS a),
@@ -477,6 +498,21 @@ CREATE FUNCTION payments.plan_allocation(item uuid, bill uuid, amount bigint, ne
         SELECT coalesce(jsonb_agg(jsonb_build_object('item', item, 'bill', bill, 'amount', v.amount, 'is_payment', v.is_payment, 'receipt_code', receipt_code,
                                                      'id', payments.derived_id('bank allocation ' || item || ' ' || v.name || ' ' || receipt_code))), '[]')
         FROM (VALUES ('payment', net, true), ('surplus', plan_allocation.amount - net, false)) AS v (name, amount, is_payment) WHERE v.amount > 0;
+    END;
+
+-- The accounts that allocations go to, of those that are there.
+CREATE FUNCTION payments.accounts_of_allocations(allocations jsonb) RETURNS uuid[]
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+        SELECT coalesce(array_agg(x.account), '{}') FROM (
+            SELECT b.pays_into AS account
+            FROM jsonb_array_elements(allocations) AS a JOIN payments.bill AS b ON b.id = (a.value ->> 'bill')::uuid
+            UNION ALL
+            SELECT w.id
+            FROM jsonb_array_elements(allocations) AS a JOIN payments.bill AS b ON b.id = (a.value ->> 'bill')::uuid
+            JOIN register.resident AS r ON r.id = b.resident_id
+            JOIN ledger.account AS w ON w.resident_id = coalesce(r.superseded_by, r.id) AND w.currency = b.currency AND w.kind = 'wallet' AND w.closed_at IS NULL
+            WHERE NOT (a.value ->> 'is_payment')::boolean) AS x;
     END;
 
 -- Posts transfers and allocations from suspense in one batch, and records the allocations and their payments.
@@ -663,7 +699,8 @@ END
 $$;
 
 -- A finance officer gives what is left of a part to a bill, named by either of its references. Outcomes in {"outcome"}: assigned (with "amount", "surplus",
--- "reference" and "notices"), bill_unknown, currency_differs, nothing_left, not_received (money that left the account), item_unknown, role_missing.
+-- "reference" and "notices"), bill_unknown, currency_differs, nothing_left, not_received (money that left the account), is_payout (a payout of the city that
+-- came back, which payouts.count_return takes), item_unknown, role_missing.
 CREATE FUNCTION payments.assign_item(credential bytea, item uuid, bill_reference text, receipt_code text) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -681,12 +718,13 @@ BEGIN
         WHERE i.id = assign_item.item;
     IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'item_unknown'); END IF;
     IF part.direction <> 'credit' THEN RETURN jsonb_build_object('outcome', 'not_received'); END IF;
+    PERFORM payments.lock_item(part.id);
+    IF payouts.awaits(part.id) IS NOT NULL THEN RETURN jsonb_build_object('outcome', 'is_payout'); END IF;
     SELECT b.id, b.currency, b.reference INTO owed FROM payments.bill AS b
         WHERE b.reference = assign_item.bill_reference OR b.creditor_reference = assign_item.bill_reference;
     IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'bill_unknown'); END IF;
     IF owed.currency <> part.currency THEN RETURN jsonb_build_object('outcome', 'currency_differs'); END IF;
 
-    PERFORM payments.lock_item(part.id);
     rest := payments.item_rest(part.id);
     IF rest <= 0 THEN RETURN jsonb_build_object('outcome', 'nothing_left'); END IF;
     PERFORM payments.lock_bill(owed.id);
@@ -697,7 +735,8 @@ BEGIN
 END
 $$;
 
--- A finance officer proposes to send what is left of a part back. Outcomes: proposed, exists (the same again), nothing_left, not_received, item_unknown, role_missing.
+-- A finance officer proposes to send what is left of a part back. Outcomes: proposed, exists (the same again), nothing_left, not_received, is_payout,
+-- item_unknown, role_missing.
 CREATE FUNCTION payments.propose_return(credential bytea, item uuid, return_id uuid, reason text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -712,6 +751,7 @@ BEGIN
     IF direction <> 'credit' THEN RETURN 'not_received'; END IF;
     PERFORM payments.lock_item(propose_return.item);
     IF EXISTS (SELECT FROM payments.bank_return AS r WHERE r.id = propose_return.return_id AND r.item_id = propose_return.item) THEN RETURN 'exists'; END IF;
+    IF payouts.awaits(propose_return.item) IS NOT NULL THEN RETURN 'is_payout'; END IF;
     rest := payments.item_rest(propose_return.item);
     IF rest <= 0 THEN RETURN 'nothing_left'; END IF;
     INSERT INTO payments.bank_return (id, item_id, amount, reason, proposed_by) VALUES (propose_return.return_id, propose_return.item, rest, propose_return.reason, officer);
@@ -742,13 +782,13 @@ $$;
 CREATE FUNCTION payments.bank_items_for(credential bytea, item uuid, page_size integer)
     RETURNS TABLE (id uuid, account text, direction text, is_reversal boolean, amount bigint, rest bigint, currency text, booked_on date, bank_reference text,
                    creditor_reference text, payer_name text, payer_account text, remittance text, return_id uuid, return_reason text, return_amount bigint,
-                   returned_by_me boolean)
+                   returned_by_me boolean, awaits text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
         SELECT i.id, a.identification, m.direction, m.is_reversal, i.amount, remains.amount, i.currency, m.booked_on, e.bank_reference,
             part.value ->> 'creditor_reference', part.value ->> 'payer_name', part.value ->> 'payer_account', part.value ->> 'text',
-            r.id, r.reason, r.amount, r.proposed_by = s.staff_id
+            r.id, r.reason, r.amount, r.proposed_by = s.staff_id, CASE WHEN m.direction = 'credit' THEN payouts.awaits(i.id) END
         FROM web.staff_with(bank_items_for.credential, '{finance_officer,approver,auditor}') AS s
         JOIN payments.bank_item AS i ON CASE WHEN bank_items_for.item IS NULL THEN i.id IN (SELECT w.item_id FROM payments.bank_item_waiting AS w)
                                              ELSE i.id = bank_items_for.item END
@@ -783,7 +823,11 @@ BEGIN
             SELECT 'return_proposed', r.amount, NULL, r.reason, r.proposed_by, r.proposed_at, 3 FROM payments.bank_return AS r WHERE r.item_id = i.id
             UNION ALL
             SELECT 'return_' || d.kind, r.amount, NULL, NULL, d.decided_by, d.decided_at, 4
-            FROM payments.bank_return AS r JOIN payments.bank_return_decision AS d ON d.return_id = r.id WHERE r.item_id = i.id) AS h
+            FROM payments.bank_return AS r JOIN payments.bank_return_decision AS d ON d.return_id = r.id WHERE r.item_id = i.id
+            UNION ALL
+            SELECT CASE p.direction WHEN 'debit' THEN 'payout_left' ELSE 'payout_returned' END, i.amount, payouts.reference_of(p.instruction_id, p.batch_id), NULL,
+                p.counted_by, p.counted_at, 5
+            FROM payments.bank_payout AS p WHERE p.item_id = i.id) AS h
         LEFT JOIN identity.staff AS s ON s.id = h.staff_id
         WHERE i.id = bank_item_history_for.item
           AND EXISTS (SELECT FROM web.staff_with(bank_item_history_for.credential, '{finance_officer,approver,auditor}'))
@@ -855,6 +899,7 @@ ALTER FUNCTION payments.may_be(uuid, bytea, text, payments.bank_report) OWNER TO
 ALTER FUNCTION payments.book_report(uuid, text, text) OWNER TO stoa_door;
 ALTER FUNCTION payments.named_bills(uuid[]) OWNER TO stoa_door;
 ALTER FUNCTION payments.plan_allocation(uuid, uuid, bigint, bigint, text) OWNER TO stoa_door;
+ALTER FUNCTION payments.accounts_of_allocations(jsonb) OWNER TO stoa_door;
 ALTER FUNCTION payments.post_from_suspense(text, uuid[], uuid[], uuid[], bigint[], text[], jsonb, uuid, uuid, text, text) OWNER TO stoa_door;
 ALTER FUNCTION payments.notices(jsonb) OWNER TO stoa_door;
 ALTER FUNCTION payments.take_bank_file(bytea, jsonb, uuid) OWNER TO stoa_door;

@@ -7,7 +7,9 @@
 --   the file of a batch is written from these rows alone                  written again it is the same, byte for byte
 --
 -- The money: instructing moves it from where it was (source) to set_aside, approving moves the control sum to in_transit, settlement moves it
--- on to the bank's account, rejection back to the source. So set_aside and in_transit always equal the instructions in these states.
+-- on to the batch's clearing account, rejection back to the source, a return from clearing to the source. So set_aside and in_transit always equal the
+-- instructions in these states. Clearing is the suspense of the bank account that the city pays from: its statements move the same sums between
+-- suspense and the bank's money (0044_payouts_at_bank.sql), so each counts once, whichever of the two messages comes first.
 CREATE SCHEMA payouts;
 GRANT USAGE ON SCHEMA payouts TO stoa_app, stoa_auditor, stoa_door;
 
@@ -40,7 +42,7 @@ CREATE TABLE payouts.channel (
     debtor_bic text CHECK (debtor_bic ~ '^[A-Z0-9]{4}[A-Z]{2}[A-Z0-9]{2}([A-Z0-9]{3})?$'),
     debtor_town text NOT NULL CHECK (payouts.is_sepa_text(debtor_town, 35)),
     debtor_country text NOT NULL CHECK (debtor_country ~ '^[A-Z]{2}$'),
-    -- The bank's account in the ledger: what leaves it is credited.
+    -- The bank's account in the ledger: what leaves it is credited, where no statements are imported for debtor_iban.
     bank uuid NOT NULL REFERENCES ledger.account,
     set_aside uuid NOT NULL UNIQUE REFERENCES ledger.account,
     in_transit uuid NOT NULL UNIQUE REFERENCES ledger.account,
@@ -99,6 +101,9 @@ CREATE TABLE payouts.batch (
     debtor_bic text,
     debtor_town text NOT NULL,
     debtor_country text NOT NULL,
+    -- Where what is settled goes and what is returned comes from: the suspense account of the bank account that the city pays from, or, where there
+    -- is none, the bank's account.
+    clearing uuid NOT NULL REFERENCES ledger.account,
     prepared_by uuid NOT NULL REFERENCES identity.staff,
     prepared_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     UNIQUE (id, prepared_by)
@@ -355,10 +360,16 @@ BEGIN
 END
 $$;
 
+-- Whoever takes an account back shares this lock until the end of the transaction, so that whoever approves a batch knows all that was taken back.
+CREATE FUNCTION payouts.ending_lock() RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN hashtextextended('payouts.destination_end', 0);
+
 -- Takes one back. True: it was the resident's own, and stood.
 CREATE FUNCTION payouts.end_account(credential bytea, destination uuid) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    PERFORM pg_advisory_xact_lock_shared(payouts.ending_lock());
     INSERT INTO payouts.destination_end AS e (destination_id)
         SELECT d.id FROM ledger.holder(end_account.credential, '{}') AS h
         JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
@@ -388,6 +399,28 @@ BEGIN
         JOIN register.data_key AS k ON k.resident_id = d.resident_id
         WHERE NOT EXISTS (SELECT FROM payouts.destination_end AS e WHERE e.destination_id = d.id)
         ORDER BY d.given_at DESC, d.id DESC LIMIT 20;
+END
+$$;
+
+-- Locks accounts of the ledger before the first posting of several, as ledger.post_transfers locks those of one.
+CREATE FUNCTION payouts.lock_accounts(accounts uuid[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(ledger.closing_lock());
+    PERFORM a.id FROM ledger.account AS a WHERE a.id = ANY (accounts) ORDER BY a.id FOR NO KEY UPDATE;
+END
+$$;
+
+-- Where money of a resident goes back to now: to where it was, or, where that wallet was closed because another record took the place of its
+-- resident's, to the wallet of that one.
+CREATE FUNCTION payouts.source_now(source uuid, resident uuid) RETURNS uuid
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    former record;
+BEGIN
+    SELECT a.closed_at, a.currency INTO STRICT former FROM ledger.account AS a WHERE a.id = source_now.source;
+    IF former.closed_at IS NULL THEN RETURN source_now.source; END IF;
+    RETURN ledger.open_wallet((SELECT coalesce(r.superseded_by, r.id) FROM register.resident AS r WHERE r.id = source_now.resident), former.currency);
 END
 $$;
 
@@ -462,7 +495,8 @@ BEGIN
     IF NOT FOUND THEN RETURN 'payout_unknown'; END IF;
     IF failed.issue <> 1 OR failed.state NOT IN ('rejected', 'returned') THEN RETURN 'not_failed'; END IF;
     BEGIN
-        RETURN payouts.instruct(issue_again.id, failed.kind, failed.pays, 2, failed.resident_id, failed.source, failed.currency, failed.amount,
+        RETURN payouts.instruct(issue_again.id, failed.kind, failed.pays, 2, failed.resident_id, payouts.source_now(failed.source, failed.resident_id),
+            failed.currency, failed.amount,
             CASE WHEN officer IS NULL THEN 'resident' ELSE 'staff' END, coalesce(officer, resident.account_id)::text);
     EXCEPTION WHEN check_violation THEN
         IF SQLERRM <> 'the ledger refused to set money aside: insufficient_funds' THEN RAISE; END IF;
@@ -541,10 +575,12 @@ BEGIN
     count := coalesce(cardinality(ids), 0);
     IF count = 0 THEN outcome := 'nothing_ready'; RETURN; END IF;
     INSERT INTO payouts.batch AS b (id, reference, currency, execute_on, count, control_sum, debtor_name, debtor_iban, debtor_bic, debtor_town,
-                                    debtor_country, prepared_by)
+                                    debtor_country, clearing, prepared_by)
         VALUES (prepare.batch, 'PAYOUT-' || to_char(public.stoa_now() AT TIME ZONE 'UTC', 'YYYYMMDD') || '-' || upper(right(prepare.batch::text, 12)),
                 prepare.currency, prepare.execute_on, prepare.count, (SELECT sum(a.amount) FROM unnest(amounts) AS a (amount)), way.debtor_name,
-                way.debtor_iban, way.debtor_bic, way.debtor_town, way.debtor_country, preparer);
+                way.debtor_iban, way.debtor_bic, way.debtor_town, way.debtor_country,
+                coalesce((SELECT a.suspense_account FROM payments.bank_account AS a WHERE a.identification = way.debtor_iban AND a.currency = prepare.currency), way.bank),
+                preparer);
     INSERT INTO payouts.event (instruction_id, number, state, batch_id)
         SELECT t.id, t.number, 'in_batch', prepare.batch FROM unnest(ids, numbers) AS t (id, number);
     INSERT INTO payouts.item (batch_id, position, instruction_id, event_number, destination_id, currency, amount)
@@ -555,7 +591,7 @@ END
 $$;
 
 -- Approves: moves the control sum from what is set aside to what is on its way, once. Outcomes: approved, already_approved, already_refused,
--- self_approval, role_missing, batch_unknown.
+-- self_approval, account_ended (a resident took an account in it back: refused, its payments wait for another batch), role_missing, batch_unknown.
 CREATE FUNCTION payouts.approve(credential bytea, batch uuid) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     SET plan_cache_mode = force_generic_plan SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
@@ -574,6 +610,9 @@ BEGIN
     SELECT d.kind INTO earlier FROM payouts.decision AS d WHERE d.batch_id = prepared.id;
     IF FOUND THEN RETURN 'already_' || earlier; END IF;
     IF prepared.prepared_by = approver THEN RETURN 'self_approval'; END IF;
+    PERFORM pg_advisory_xact_lock(payouts.ending_lock());
+    IF EXISTS (SELECT FROM payouts.item AS i WHERE i.batch_id = prepared.id
+               AND EXISTS (SELECT FROM payouts.destination_end AS e WHERE e.destination_id = i.destination_id)) THEN RETURN 'account_ended'; END IF;
     SELECT p.outcome INTO posted FROM ledger.post_transfers(ARRAY[prepared.id], '{post}', ARRAY[prepared.set_aside], ARRAY[prepared.in_transit],
         ARRAY[prepared.control_sum], ARRAY[prepared.currency], ARRAY[prepared.reference], '{NULL}', '{staff}', ARRAY[approver::text]) AS p;
     IF posted <> 'created' THEN
@@ -769,7 +808,7 @@ DECLARE
     changed_reasons text[];
     refused text;
 BEGIN
-    SELECT b.id, b.count, b.control_sum, b.currency, b.reference, c.in_transit, c.bank INTO about
+    SELECT b.id, b.count, b.control_sum, b.currency, b.reference, b.clearing, c.in_transit INTO about
         FROM payouts.batch AS b JOIN payouts.decision AS d ON d.batch_id = b.id AND d.kind = 'approved' JOIN payouts.channel AS c ON c.currency = b.currency
         WHERE b.reference = apply_report.batch_reference;
     IF NOT FOUND THEN outcome := 'batch_unknown'; RETURN; END IF;
@@ -791,7 +830,10 @@ BEGIN
     named_ids := coalesce((SELECT array_agg(i.id) FROM unnest(apply_report.end_to_end_ids) AS n (end_to_end_id)
                            JOIN payouts.instruction AS i ON i.end_to_end_id = n.end_to_end_id), '{}');
     WITH said AS (
-        SELECT i.id AS instruction_id, i.end_to_end_id, s.state AS former, n.state, nullif(n.reason, '') AS reason
+        -- What the bank rejects after its statement showed that it left comes back by a statement too.
+        SELECT i.id AS instruction_id, i.end_to_end_id, s.state AS former,
+            CASE WHEN n.state = 'rejected' AND s.state = 'settled' AND payouts.has_left(i.id, about.id) THEN 'returned' ELSE n.state END AS state,
+            nullif(n.reason, '') AS reason
         FROM unnest(apply_report.end_to_end_ids, apply_report.states, apply_report.reasons) AS n (end_to_end_id, state, reason)
         JOIN payouts.instruction AS i ON i.end_to_end_id = n.end_to_end_id
         JOIN payouts.state AS s ON s.instruction_id = i.id
@@ -803,7 +845,8 @@ BEGIN
     SELECT array_agg(w.instruction_id ORDER BY w.instruction_id), array_agg(w.state ORDER BY w.instruction_id), array_agg(w.reason ORDER BY w.instruction_id),
             min(w.end_to_end_id) FILTER (WHERE NOT payouts.may_follow(w.former, w.state))
         INTO changed_ids, changed_states, changed_reasons, refused
-        FROM said AS w WHERE w.state <> w.former;
+        -- That it was settled, or did not get there, is no news of what has come back since.
+        FROM said AS w WHERE w.state <> w.former AND NOT (w.former = 'returned' AND w.state IN ('settled', 'rejected'));
     IF refused IS NOT NULL THEN outcome := 'state_differs'; detail := refused; RETURN; END IF;
 
     SELECT count(*) FILTER (WHERE c.state = 'settled'), count(*) FILTER (WHERE c.state = 'rejected'), count(*) FILTER (WHERE c.state = 'returned')
@@ -813,7 +856,11 @@ BEGIN
     outcome := 'taken';
     IF changed_ids IS NULL THEN RETURN; END IF;
 
-    -- Settled leaves the bank as one sum; what failed goes back to where it came from, one by one.
+    -- The accounts at once, in the order of their ids, and only then whether they are still open.
+    PERFORM payouts.lock_accounts(ARRAY[about.in_transit, about.clearing] || coalesce(
+        (SELECT array_agg(i.source) FROM unnest(changed_ids, changed_states) AS c (id, state) JOIN payouts.instruction AS i ON i.id = c.id WHERE c.state <> 'settled'),
+        '{}'));
+    -- Settled leaves as one sum; what failed goes back to where it came from, one by one.
     DECLARE
         debits uuid[];
         credits uuid[];
@@ -824,11 +871,11 @@ BEGIN
         actor_id text := coalesce(apply_report.officer::text, 'payouts');
     BEGIN
         SELECT array_agg(m.debit), array_agg(m.credit), array_agg(m.amount), array_agg(m.reference) INTO debits, credits, sums, texts
-            FROM (SELECT about.in_transit AS debit, about.bank AS credit, sum(i.amount)::bigint AS amount, about.reference AS reference
+            FROM (SELECT about.in_transit AS debit, about.clearing AS credit, sum(i.amount)::bigint AS amount, about.reference AS reference
                   FROM unnest(changed_ids, changed_states) AS c (id, state) JOIN payouts.instruction AS i ON i.id = c.id
                   WHERE c.state = 'settled' HAVING count(*) > 0
                   UNION ALL
-                  SELECT CASE WHEN s.state = 'settled' THEN about.bank ELSE about.in_transit END, i.source, i.amount, i.end_to_end_id
+                  SELECT CASE WHEN s.state = 'settled' THEN about.clearing ELSE about.in_transit END, payouts.source_now(i.source, i.resident_id), i.amount, i.end_to_end_id
                   FROM unnest(changed_ids, changed_states) AS c (id, state) JOIN payouts.instruction AS i ON i.id = c.id
                   JOIN payouts.state AS s ON s.instruction_id = c.id
                   WHERE c.state <> 'settled') AS m;
@@ -875,6 +922,9 @@ ALTER FUNCTION payouts.standing(uuid) OWNER TO stoa_door;
 ALTER FUNCTION payouts.give_account(bytea, uuid, bytea) OWNER TO stoa_door;
 ALTER FUNCTION payouts.end_account(bytea, uuid) OWNER TO stoa_door;
 ALTER FUNCTION payouts.accounts_of(bytea) OWNER TO stoa_door;
+ALTER FUNCTION payouts.ending_lock() OWNER TO stoa_door;
+ALTER FUNCTION payouts.lock_accounts(uuid[]) OWNER TO stoa_door;
+ALTER FUNCTION payouts.source_now(uuid, uuid) OWNER TO stoa_door;
 ALTER FUNCTION payouts.instruct(uuid, text, uuid, integer, uuid, uuid, text, bigint, text, text) OWNER TO stoa_door;
 ALTER FUNCTION payouts.take_out(bytea, uuid, text, bigint) OWNER TO stoa_door;
 ALTER FUNCTION payouts.issue_again(bytea, uuid, uuid) OWNER TO stoa_door;

@@ -6782,6 +6782,113 @@ $$;
 
 ALTER FUNCTION openid.tell_logout(sign_in uuid) OWNER TO stoa_door;
 
+CREATE FUNCTION payments.remainder_97(characters text) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (SELECT (((string_agg(CASE WHEN (ascii(c.letter) < 65) THEN c.letter ELSE ((ascii(c.letter) - 55))::text END, ''::text ORDER BY c."position"))::numeric % (97)::numeric))::integer AS int4 FROM string_to_table(remainder_97.characters, NULL::text) WITH ORDINALITY c(letter, "position"));
+
+ALTER FUNCTION payments.remainder_97(characters text) OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.is_creditor_reference(reference text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (reference ~ '^RF[0-9]{2}[A-Z0-9]{1,21}$'::text) THEN (payments.remainder_97((substr(reference, 5) || substr(reference, 1, 4))) = 1) ELSE false END;
+
+ALTER FUNCTION payments.is_creditor_reference(reference text) OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.next_creditor_reference() RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    body text := lpad(nextval('payments.creditor_reference_number')::text, 10, '0');
+BEGIN
+    RETURN 'RF' || lpad((98 - payments.remainder_97(body || 'RF00'))::text, 2, '0') || body;
+END
+$$;
+
+ALTER FUNCTION payments.next_creditor_reference() OWNER TO stoa_owner;
+
+CREATE TABLE ledger.account (
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    currency text NOT NULL,
+    resident_id uuid,
+    organisation_id text,
+    normal_side text NOT NULL,
+    may_go_negative boolean DEFAULT false NOT NULL,
+    balance_min bigint,
+    balance_max bigint,
+    posted bigint DEFAULT 0 NOT NULL,
+    entry_count bigint DEFAULT 0 NOT NULL,
+    held bigint DEFAULT 0 NOT NULL,
+    hold_entry_count bigint DEFAULT 0 NOT NULL,
+    newest_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    closed_at timestamp with time zone,
+    CONSTRAINT account_balance_max_check CHECK (((balance_max >= '-9007199254740991'::bigint) AND (balance_max <= '9007199254740991'::bigint))),
+    CONSTRAINT account_balance_min_check CHECK (((balance_min >= '-9007199254740991'::bigint) AND (balance_min <= '9007199254740991'::bigint))),
+    CONSTRAINT account_check CHECK ((num_nonnulls(resident_id, organisation_id) = 1)),
+    CONSTRAINT account_check1 CHECK (((kind = 'wallet'::text) = (resident_id IS NOT NULL))),
+    CONSTRAINT account_check2 CHECK ((may_go_negative OR (balance_min >= 0))),
+    CONSTRAINT account_closes_without_holds CHECK (((closed_at IS NULL) OR (held = 0))),
+    CONSTRAINT account_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT account_entry_count_check CHECK ((entry_count >= 0)),
+    CONSTRAINT account_held_check CHECK (((held >= 0) AND (held <= '9007199254740991'::bigint))),
+    CONSTRAINT account_hold_entry_count_check CHECK ((hold_entry_count >= 0)),
+    CONSTRAINT account_kind_check CHECK ((kind = ANY (ARRAY['wallet'::text, 'treasury'::text, 'revenue'::text, 'fees'::text, 'funding'::text, 'clearing'::text, 'suspense'::text, 'general'::text]))),
+    CONSTRAINT account_normal_side_check CHECK ((normal_side = ANY (ARRAY['debit'::text, 'credit'::text]))),
+    CONSTRAINT account_not_overdrawn CHECK (((posted - held) >= COALESCE(balance_min,
+CASE
+    WHEN may_go_negative THEN '-9007199254740991'::bigint
+    ELSE (0)::bigint
+END))),
+    CONSTRAINT account_within_limits CHECK (((posted >= '-9007199254740991'::bigint) AND (posted <= COALESCE(balance_max, '9007199254740991'::bigint))))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE ledger.account OWNER TO stoa_owner;
+
+CREATE TABLE payments.bill (
+    id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    kind text NOT NULL,
+    reference text NOT NULL,
+    creditor_reference text DEFAULT payments.next_creditor_reference() NOT NULL,
+    title jsonb NOT NULL,
+    currency text NOT NULL,
+    amount bigint NOT NULL,
+    issued_on date NOT NULL,
+    due_on date NOT NULL,
+    pays_into uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bill_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
+    CONSTRAINT bill_check CHECK ((due_on >= issued_on)),
+    CONSTRAINT bill_creditor_reference_check CHECK (payments.is_creditor_reference(creditor_reference)),
+    CONSTRAINT bill_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT bill_kind_check CHECK ((kind = ANY (ARRAY['tax'::text, 'fee'::text, 'fine'::text, 'permit'::text, 'rent'::text]))),
+    CONSTRAINT bill_reference_check CHECK ((reference ~ '^[A-Z0-9][A-Z0-9-]{2,34}$'::text)),
+    CONSTRAINT bill_title_check CHECK ((jsonb_typeof((title -> 'en'::text)) = 'string'::text))
+);
+
+ALTER TABLE payments.bill OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.accounts_of_allocations(allocations jsonb) RETURNS uuid[]
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT COALESCE(array_agg(x.account), '{}'::uuid[]) AS "coalesce"
+    FROM ( SELECT b.pays_into AS account
+            FROM (jsonb_array_elements(accounts_of_allocations.allocations) a(value)
+              JOIN payments.bill b ON ((b.id = ((a.value ->> 'bill'::text))::uuid)))
+         UNION ALL
+          SELECT w.id
+            FROM (((jsonb_array_elements(accounts_of_allocations.allocations) a(value)
+              JOIN payments.bill b ON ((b.id = ((a.value ->> 'bill'::text))::uuid)))
+              JOIN register.resident r ON ((r.id = b.resident_id)))
+              JOIN ledger.account w ON (((w.resident_id = COALESCE(r.superseded_by, r.id)) AND (w.currency = b.currency) AND (w.kind = 'wallet'::text) AND (w.closed_at IS NULL))))
+           WHERE (NOT ((a.value ->> 'is_payment'::text))::boolean)) x;
+END;
+
+ALTER FUNCTION payments.accounts_of_allocations(allocations jsonb) OWNER TO stoa_door;
+
 CREATE FUNCTION payments.approve_till(credential bytea, till uuid) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6871,12 +6978,13 @@ BEGIN
         WHERE i.id = assign_item.item;
     IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'item_unknown'); END IF;
     IF part.direction <> 'credit' THEN RETURN jsonb_build_object('outcome', 'not_received'); END IF;
+    PERFORM payments.lock_item(part.id);
+    IF payouts.awaits(part.id) IS NOT NULL THEN RETURN jsonb_build_object('outcome', 'is_payout'); END IF;
     SELECT b.id, b.currency, b.reference INTO owed FROM payments.bill AS b
         WHERE b.reference = assign_item.bill_reference OR b.creditor_reference = assign_item.bill_reference;
     IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'bill_unknown'); END IF;
     IF owed.currency <> part.currency THEN RETURN jsonb_build_object('outcome', 'currency_differs'); END IF;
 
-    PERFORM payments.lock_item(part.id);
     rest := payments.item_rest(part.id);
     IF rest <= 0 THEN RETURN jsonb_build_object('outcome', 'nothing_left'); END IF;
     PERFORM payments.lock_bill(owed.id);
@@ -6907,7 +7015,11 @@ BEGIN
             SELECT 'return_proposed', r.amount, NULL, r.reason, r.proposed_by, r.proposed_at, 3 FROM payments.bank_return AS r WHERE r.item_id = i.id
             UNION ALL
             SELECT 'return_' || d.kind, r.amount, NULL, NULL, d.decided_by, d.decided_at, 4
-            FROM payments.bank_return AS r JOIN payments.bank_return_decision AS d ON d.return_id = r.id WHERE r.item_id = i.id) AS h
+            FROM payments.bank_return AS r JOIN payments.bank_return_decision AS d ON d.return_id = r.id WHERE r.item_id = i.id
+            UNION ALL
+            SELECT CASE p.direction WHEN 'debit' THEN 'payout_left' ELSE 'payout_returned' END, i.amount, payouts.reference_of(p.instruction_id, p.batch_id), NULL,
+                p.counted_by, p.counted_at, 5
+            FROM payments.bank_payout AS p WHERE p.item_id = i.id) AS h
         LEFT JOIN identity.staff AS s ON s.id = h.staff_id
         WHERE i.id = bank_item_history_for.item
           AND EXISTS (SELECT FROM web.staff_with(bank_item_history_for.credential, '{finance_officer,approver,auditor}'))
@@ -6917,7 +7029,7 @@ $$;
 
 ALTER FUNCTION payments.bank_item_history_for(credential bytea, item uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION payments.bank_items_for(credential bytea, item uuid, page_size integer) RETURNS TABLE(id uuid, account text, direction text, is_reversal boolean, amount bigint, rest bigint, currency text, booked_on date, bank_reference text, creditor_reference text, payer_name text, payer_account text, remittance text, return_id uuid, return_reason text, return_amount bigint, returned_by_me boolean)
+CREATE FUNCTION payments.bank_items_for(credential bytea, item uuid, page_size integer) RETURNS TABLE(id uuid, account text, direction text, is_reversal boolean, amount bigint, rest bigint, currency text, booked_on date, bank_reference text, creditor_reference text, payer_name text, payer_account text, remittance text, return_id uuid, return_reason text, return_amount bigint, returned_by_me boolean, awaits text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -6925,7 +7037,7 @@ BEGIN
     RETURN QUERY
         SELECT i.id, a.identification, m.direction, m.is_reversal, i.amount, remains.amount, i.currency, m.booked_on, e.bank_reference,
             part.value ->> 'creditor_reference', part.value ->> 'payer_name', part.value ->> 'payer_account', part.value ->> 'text',
-            r.id, r.reason, r.amount, r.proposed_by = s.staff_id
+            r.id, r.reason, r.amount, r.proposed_by = s.staff_id, CASE WHEN m.direction = 'credit' THEN payouts.awaits(i.id) END
         FROM web.staff_with(bank_items_for.credential, '{finance_officer,approver,auditor}') AS s
         JOIN payments.bank_item AS i ON CASE WHEN bank_items_for.item IS NULL THEN i.id IN (SELECT w.item_id FROM payments.bank_item_waiting AS w)
                                              ELSE i.id = bank_items_for.item END
@@ -7157,7 +7269,10 @@ BEGIN
               WINDOW earlier AS (PARTITION BY n.bill_id ORDER BY n."position", n.number ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS w
         CROSS JOIN LATERAL jsonb_array_elements(payments.plan_allocation(w.item_id, w.bill_id, w.amount, w.net, w.receipt_code))
             WITH ORDINALITY AS p (value, number);
+    -- The batches of payouts that the new parts tell of, and then every account that is posted to below, in the order of their ids.
+    PERFORM payouts.lock_told(fresh, debits || credits || payments.accounts_of_allocations(allocations));
     PERFORM payments.post_from_suspense(account.currency, ids, debits, credits, amounts, refs, allocations, account.suspense_account, NULL, actor_kind, actor_id);
+    PERFORM payouts.follow_bank(told.id, fresh, CASE WHEN actor_kind = 'staff' THEN actor_id::uuid END);
     RETURN jsonb_build_object(
         'booked', cardinality(fresh), 'known', known,
         'matched', (SELECT count(DISTINCT a.value ->> 'item') FROM jsonb_array_elements(allocations) AS a),
@@ -7472,18 +7587,6 @@ $$;
 
 ALTER FUNCTION payments.import_bank_file(credential bytea, sha256 bytea, file jsonb) OWNER TO stoa_door;
 
-CREATE FUNCTION payments.remainder_97(characters text) RETURNS integer
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (SELECT (((string_agg(CASE WHEN (ascii(c.letter) < 65) THEN c.letter ELSE ((ascii(c.letter) - 55))::text END, ''::text ORDER BY c."position"))::numeric % (97)::numeric))::integer AS int4 FROM string_to_table(remainder_97.characters, NULL::text) WITH ORDINALITY c(letter, "position"));
-
-ALTER FUNCTION payments.remainder_97(characters text) OWNER TO stoa_owner;
-
-CREATE FUNCTION payments.is_creditor_reference(reference text) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN (reference ~ '^RF[0-9]{2}[A-Z0-9]{1,21}$'::text) THEN (payments.remainder_97((substr(reference, 5) || substr(reference, 1, 4))) = 1) ELSE false END;
-
-ALTER FUNCTION payments.is_creditor_reference(reference text) OWNER TO stoa_owner;
-
 CREATE FUNCTION payments.issue_bill(id uuid, resident uuid, kind text, reference text, title jsonb, currency text, issued_on date, due_on date, pays_into uuid, line_descriptions jsonb[], line_amounts bigint[]) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7529,6 +7632,20 @@ CREATE TABLE payments.bank_item (
 
 ALTER TABLE payments.bank_item OWNER TO stoa_owner;
 
+CREATE TABLE payments.bank_payout (
+    item_id uuid NOT NULL,
+    direction text NOT NULL,
+    instruction_id uuid,
+    batch_id uuid,
+    counted_by uuid,
+    counted_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT bank_payout_check CHECK ((num_nonnulls(instruction_id, batch_id) = 1)),
+    CONSTRAINT bank_payout_check1 CHECK (((direction = 'debit'::text) OR (batch_id IS NULL))),
+    CONSTRAINT bank_payout_direction_check CHECK ((direction = ANY (ARRAY['credit'::text, 'debit'::text])))
+);
+
+ALTER TABLE payments.bank_payout OWNER TO stoa_owner;
+
 CREATE TABLE payments.bank_return (
     id uuid NOT NULL,
     item_id uuid NOT NULL,
@@ -7557,12 +7674,18 @@ ALTER TABLE payments.bank_return_decision OWNER TO stoa_owner;
 CREATE FUNCTION payments.item_rest(item uuid) RETURNS bigint
     LANGUAGE sql STABLE
     BEGIN ATOMIC
- SELECT ((i.amount - (COALESCE(( SELECT sum(a.amount) AS sum
+ SELECT (((i.amount - (COALESCE(( SELECT sum(a.amount) AS sum
             FROM payments.bank_allocation a
            WHERE (a.item_id = i.id)), (0)::numeric))::bigint) - (COALESCE(( SELECT sum(r.amount) AS sum
             FROM (payments.bank_return r
               LEFT JOIN payments.bank_return_decision d ON ((d.return_id = r.id)))
-           WHERE ((r.item_id = i.id) AND (d.kind IS DISTINCT FROM 'refused'::text))), (0)::numeric))::bigint)
+           WHERE ((r.item_id = i.id) AND (d.kind IS DISTINCT FROM 'refused'::text))), (0)::numeric))::bigint) -
+         CASE
+             WHEN (EXISTS ( SELECT
+                FROM payments.bank_payout p
+               WHERE (p.item_id = i.id))) THEN i.amount
+             ELSE (0)::bigint
+         END)
     FROM payments.bank_item i
    WHERE (i.id = item_rest.item);
 END;
@@ -7644,19 +7767,6 @@ $$;
 
 ALTER FUNCTION payments.move_cash(transfer uuid, debit uuid, credit uuid, amount bigint, currency text, reference text, staff uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION payments.next_creditor_reference() RETURNS text
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    body text := lpad(nextval('payments.creditor_reference_number')::text, 10, '0');
-BEGIN
-    RETURN 'RF' || lpad((98 - payments.remainder_97(body || 'RF00'))::text, 2, '0') || body;
-END
-$$;
-
-ALTER FUNCTION payments.next_creditor_reference() OWNER TO stoa_owner;
-
 CREATE TABLE payments.bank_entry (
     report_id uuid NOT NULL,
     "position" integer NOT NULL,
@@ -7696,30 +7806,6 @@ CREATE TABLE payments.bank_movement (
 );
 
 ALTER TABLE payments.bank_movement OWNER TO stoa_owner;
-
-CREATE TABLE payments.bill (
-    id uuid NOT NULL,
-    resident_id uuid NOT NULL,
-    kind text NOT NULL,
-    reference text NOT NULL,
-    creditor_reference text DEFAULT payments.next_creditor_reference() NOT NULL,
-    title jsonb NOT NULL,
-    currency text NOT NULL,
-    amount bigint NOT NULL,
-    issued_on date NOT NULL,
-    due_on date NOT NULL,
-    pays_into uuid NOT NULL,
-    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT bill_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
-    CONSTRAINT bill_check CHECK ((due_on >= issued_on)),
-    CONSTRAINT bill_creditor_reference_check CHECK (payments.is_creditor_reference(creditor_reference)),
-    CONSTRAINT bill_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT bill_kind_check CHECK ((kind = ANY (ARRAY['tax'::text, 'fee'::text, 'fine'::text, 'permit'::text, 'rent'::text]))),
-    CONSTRAINT bill_reference_check CHECK ((reference ~ '^[A-Z0-9][A-Z0-9-]{2,34}$'::text)),
-    CONSTRAINT bill_title_check CHECK ((jsonb_typeof((title -> 'en'::text)) = 'string'::text))
-);
-
-ALTER TABLE payments.bill OWNER TO stoa_owner;
 
 CREATE FUNCTION payments.named_bills(movements uuid[]) RETURNS TABLE(item_id uuid, "position" integer, number integer, amount bigint, receipt_code text, bill_id uuid)
     LANGUAGE sql STABLE
@@ -8063,6 +8149,7 @@ BEGIN
     IF direction <> 'credit' THEN RETURN 'not_received'; END IF;
     PERFORM payments.lock_item(propose_return.item);
     IF EXISTS (SELECT FROM payments.bank_return AS r WHERE r.id = propose_return.return_id AND r.item_id = propose_return.item) THEN RETURN 'exists'; END IF;
+    IF payouts.awaits(propose_return.item) IS NOT NULL THEN RETURN 'is_payout'; END IF;
     rest := payments.item_rest(propose_return.item);
     IF rest <= 0 THEN RETURN 'nothing_left'; END IF;
     INSERT INTO payments.bank_return (id, item_id, amount, reason, proposed_by) VALUES (propose_return.return_id, propose_return.item, rest, propose_return.reason, officer);
@@ -8354,7 +8441,7 @@ DECLARE
     changed_reasons text[];
     refused text;
 BEGIN
-    SELECT b.id, b.count, b.control_sum, b.currency, b.reference, c.in_transit, c.bank INTO about
+    SELECT b.id, b.count, b.control_sum, b.currency, b.reference, b.clearing, c.in_transit INTO about
         FROM payouts.batch AS b JOIN payouts.decision AS d ON d.batch_id = b.id AND d.kind = 'approved' JOIN payouts.channel AS c ON c.currency = b.currency
         WHERE b.reference = apply_report.batch_reference;
     IF NOT FOUND THEN outcome := 'batch_unknown'; RETURN; END IF;
@@ -8376,7 +8463,10 @@ BEGIN
     named_ids := coalesce((SELECT array_agg(i.id) FROM unnest(apply_report.end_to_end_ids) AS n (end_to_end_id)
                            JOIN payouts.instruction AS i ON i.end_to_end_id = n.end_to_end_id), '{}');
     WITH said AS (
-        SELECT i.id AS instruction_id, i.end_to_end_id, s.state AS former, n.state, nullif(n.reason, '') AS reason
+        -- What the bank rejects after its statement showed that it left comes back by a statement too.
+        SELECT i.id AS instruction_id, i.end_to_end_id, s.state AS former,
+            CASE WHEN n.state = 'rejected' AND s.state = 'settled' AND payouts.has_left(i.id, about.id) THEN 'returned' ELSE n.state END AS state,
+            nullif(n.reason, '') AS reason
         FROM unnest(apply_report.end_to_end_ids, apply_report.states, apply_report.reasons) AS n (end_to_end_id, state, reason)
         JOIN payouts.instruction AS i ON i.end_to_end_id = n.end_to_end_id
         JOIN payouts.state AS s ON s.instruction_id = i.id
@@ -8388,7 +8478,8 @@ BEGIN
     SELECT array_agg(w.instruction_id ORDER BY w.instruction_id), array_agg(w.state ORDER BY w.instruction_id), array_agg(w.reason ORDER BY w.instruction_id),
             min(w.end_to_end_id) FILTER (WHERE NOT payouts.may_follow(w.former, w.state))
         INTO changed_ids, changed_states, changed_reasons, refused
-        FROM said AS w WHERE w.state <> w.former;
+        -- That it was settled, or did not get there, is no news of what has come back since.
+        FROM said AS w WHERE w.state <> w.former AND NOT (w.former = 'returned' AND w.state IN ('settled', 'rejected'));
     IF refused IS NOT NULL THEN outcome := 'state_differs'; detail := refused; RETURN; END IF;
 
     SELECT count(*) FILTER (WHERE c.state = 'settled'), count(*) FILTER (WHERE c.state = 'rejected'), count(*) FILTER (WHERE c.state = 'returned')
@@ -8398,7 +8489,11 @@ BEGIN
     outcome := 'taken';
     IF changed_ids IS NULL THEN RETURN; END IF;
 
-    -- Settled leaves the bank as one sum; what failed goes back to where it came from, one by one.
+    -- The accounts at once, in the order of their ids, and only then whether they are still open.
+    PERFORM payouts.lock_accounts(ARRAY[about.in_transit, about.clearing] || coalesce(
+        (SELECT array_agg(i.source) FROM unnest(changed_ids, changed_states) AS c (id, state) JOIN payouts.instruction AS i ON i.id = c.id WHERE c.state <> 'settled'),
+        '{}'));
+    -- Settled leaves as one sum; what failed goes back to where it came from, one by one.
     DECLARE
         debits uuid[];
         credits uuid[];
@@ -8409,11 +8504,11 @@ BEGIN
         actor_id text := coalesce(apply_report.officer::text, 'payouts');
     BEGIN
         SELECT array_agg(m.debit), array_agg(m.credit), array_agg(m.amount), array_agg(m.reference) INTO debits, credits, sums, texts
-            FROM (SELECT about.in_transit AS debit, about.bank AS credit, sum(i.amount)::bigint AS amount, about.reference AS reference
+            FROM (SELECT about.in_transit AS debit, about.clearing AS credit, sum(i.amount)::bigint AS amount, about.reference AS reference
                   FROM unnest(changed_ids, changed_states) AS c (id, state) JOIN payouts.instruction AS i ON i.id = c.id
                   WHERE c.state = 'settled' HAVING count(*) > 0
                   UNION ALL
-                  SELECT CASE WHEN s.state = 'settled' THEN about.bank ELSE about.in_transit END, i.source, i.amount, i.end_to_end_id
+                  SELECT CASE WHEN s.state = 'settled' THEN about.clearing ELSE about.in_transit END, payouts.source_now(i.source, i.resident_id), i.amount, i.end_to_end_id
                   FROM unnest(changed_ids, changed_states) AS c (id, state) JOIN payouts.instruction AS i ON i.id = c.id
                   JOIN payouts.state AS s ON s.instruction_id = c.id
                   WHERE c.state <> 'settled') AS m;
@@ -8464,6 +8559,9 @@ BEGIN
     SELECT d.kind INTO earlier FROM payouts.decision AS d WHERE d.batch_id = prepared.id;
     IF FOUND THEN RETURN 'already_' || earlier; END IF;
     IF prepared.prepared_by = approver THEN RETURN 'self_approval'; END IF;
+    PERFORM pg_advisory_xact_lock(payouts.ending_lock());
+    IF EXISTS (SELECT FROM payouts.item AS i WHERE i.batch_id = prepared.id
+               AND EXISTS (SELECT FROM payouts.destination_end AS e WHERE e.destination_id = i.destination_id)) THEN RETURN 'account_ended'; END IF;
     SELECT p.outcome INTO posted FROM ledger.post_transfers(ARRAY[prepared.id], '{post}', ARRAY[prepared.set_aside], ARRAY[prepared.in_transit],
         ARRAY[prepared.control_sum], ARRAY[prepared.currency], ARRAY[prepared.reference], '{NULL}', '{staff}', ARRAY[approver::text]) AS p;
     IF posted <> 'created' THEN
@@ -8478,6 +8576,23 @@ END
 $$;
 
 ALTER FUNCTION payouts.approve(credential bytea, batch uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.awaits(item uuid) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN (SELECT n.end_to_end_id
+        FROM payouts.told_by((SELECT ARRAY[i.movement_id] FROM payments.bank_item AS i WHERE i.id = awaits.item)) AS t
+        JOIN payouts.instruction AS n ON n.id = t.instruction_id JOIN payouts.state AS s ON s.instruction_id = n.id
+        WHERE t.item_id = awaits.item AND t.direction = 'credit' AND t.amount <= n.amount
+          AND payouts.is_back(s.state, t.is_return OR t.is_reversal, payouts.has_left(n.id, t.batch_id))
+          AND NOT EXISTS (SELECT FROM payments.bank_payout AS p WHERE p.item_id = t.item_id)
+          AND NOT EXISTS (SELECT FROM payments.bank_payout AS p WHERE p.instruction_id = n.id AND p.direction = 'credit'));
+END
+$$;
+
+ALTER FUNCTION payouts.awaits(item uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION payouts.batch_max() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -8518,6 +8633,22 @@ END
 $$;
 
 ALTER FUNCTION payouts.batches_for(credential bytea, batch uuid, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.charges_account(currency text) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    account uuid := payments.derived_id('bank charges ' || charges_account.currency);
+BEGIN
+    IF NOT ledger.open_account(account, 'suspense', charges_account.currency, NULL, 'city', 'debit', true) THEN
+        RAISE EXCEPTION 'the ledger has another account under this id' USING ERRCODE = 'check_violation', CONSTRAINT = 'charges_account_in_ledger';
+    END IF;
+    RETURN account;
+END
+$$;
+
+ALTER FUNCTION payouts.charges_account(currency text) OWNER TO stoa_door;
 
 CREATE FUNCTION payouts.check_batch() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -8574,6 +8705,46 @@ CREATE FUNCTION payouts.cooling_time() RETURNS interval
 
 ALTER FUNCTION payouts.cooling_time() OWNER TO stoa_owner;
 
+CREATE FUNCTION payouts.count_return(credential bytea, item uuid) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    officer uuid := (SELECT s.staff_id FROM web.staff_with(count_return.credential, '{finance_officer}') AS s);
+    told record;
+    charges uuid;
+    posted text;
+BEGIN
+    IF officer IS NULL THEN RETURN 'role_missing'; END IF;
+    SELECT t.*, n.amount AS owed, n.currency, n.end_to_end_id, n.source, b.clearing, c.in_transit INTO told
+        FROM payments.bank_item AS i CROSS JOIN LATERAL payouts.told_by(ARRAY[i.movement_id]) AS t
+        JOIN payouts.instruction AS n ON n.id = t.instruction_id JOIN payouts.batch AS b ON b.id = t.batch_id JOIN payouts.channel AS c ON c.currency = n.currency
+        WHERE i.id = count_return.item AND t.item_id = i.id;
+    IF NOT FOUND THEN
+        RETURN CASE WHEN EXISTS (SELECT FROM payments.bank_item AS i WHERE i.id = count_return.item) THEN 'not_payout' ELSE 'item_unknown' END;
+    END IF;
+    PERFORM payments.lock_item(count_return.item);
+    PERFORM pg_advisory_xact_lock(hashtextextended('payouts.batch ' || told.batch_id, 0));
+    IF payouts.awaits(count_return.item) IS NULL THEN RETURN 'not_payout'; END IF;
+    charges := payouts.charges_account(told.currency);
+    PERFORM payouts.lock_accounts(ARRAY[told.in_transit, told.clearing, told.source, charges]);
+    IF told.amount < told.owed THEN
+        SELECT p.outcome INTO posted FROM ledger.post_transfers(ARRAY[payments.derived_id('bank charges ' || count_return.item)], '{post}', ARRAY[charges],
+            ARRAY[told.clearing], ARRAY[told.owed - told.amount], ARRAY[told.currency], ARRAY[told.end_to_end_id], '{NULL}', '{staff}', ARRAY[officer::text]) AS p;
+        IF posted <> 'created' THEN
+            RAISE EXCEPTION 'the ledger refused a charge: %', posted USING ERRCODE = 'check_violation', CONSTRAINT = 'charge_posted';
+        END IF;
+    END IF;
+    INSERT INTO payments.bank_payout (item_id, direction, instruction_id, counted_by) VALUES (count_return.item, 'credit', told.instruction_id, officer);
+    IF EXISTS (SELECT FROM payouts.state AS s WHERE s.instruction_id = told.instruction_id AND s.state IN ('sent', 'settled')) THEN
+        PERFORM payouts.take_news(count_return.item, told.batch_id, 'credit', NULL, ARRAY[told.end_to_end_id], ARRAY[coalesce(left(told.reason, 35), '')], officer);
+    END IF;
+    RETURN 'counted';
+END
+$$;
+
+ALTER FUNCTION payouts.count_return(credential bytea, item uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION payouts.destination_for(resident uuid) RETURNS uuid
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8602,6 +8773,7 @@ CREATE FUNCTION payouts.end_account(credential bytea, destination uuid) RETURNS 
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
+    PERFORM pg_advisory_xact_lock_shared(payouts.ending_lock());
     INSERT INTO payouts.destination_end AS e (destination_id)
         SELECT d.id FROM ledger.holder(end_account.credential, '{}') AS h
         JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
@@ -8617,6 +8789,12 @@ END
 $$;
 
 ALTER FUNCTION payouts.end_account(credential bytea, destination uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.ending_lock() RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN hashtextextended('payouts.destination_end'::text, (0)::bigint);
+
+ALTER FUNCTION payouts.ending_lock() OWNER TO stoa_door;
 
 CREATE FUNCTION payouts.files_to_write(reference text) RETURNS TABLE(id uuid, batch_reference text, currency text, count integer, control_sum bigint, execute_on date, created_at text, debtor_name text, debtor_iban text, debtor_bic text, debtor_town text, debtor_country text, sha256 bytea)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -8654,6 +8832,51 @@ $$;
 
 ALTER FUNCTION payouts.fold_events() OWNER TO stoa_owner;
 
+CREATE FUNCTION payouts.follow_bank(report uuid, movements uuid[], officer uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    step record;
+    ids text[];
+    reasons text[];
+BEGIN
+    FOR step IN
+        SELECT DISTINCT t.direction, t.batch_id FROM payouts.told_by(movements) AS t ORDER BY t.direction DESC, t.batch_id
+    LOOP
+        WITH linked AS (
+            INSERT INTO payments.bank_payout AS p (item_id, direction, instruction_id)
+                SELECT t.item_id, t.direction, n.id
+                FROM payouts.told_by(movements) AS t
+                JOIN payouts.instruction AS n ON n.id = t.instruction_id JOIN payouts.state AS s ON s.instruction_id = n.id
+                WHERE t.batch_id = step.batch_id AND t.direction = step.direction AND t.amount = n.amount
+                  AND CASE t.direction
+                      WHEN 'debit' THEN NOT t.is_reversal AND NOT EXISTS (SELECT FROM payments.bank_payout AS x WHERE x.batch_id = t.batch_id)
+                      ELSE payouts.is_back(s.state, t.is_return OR t.is_reversal, payouts.has_left(n.id, t.batch_id)) END
+                ON CONFLICT DO NOTHING RETURNING p.item_id, p.instruction_id
+        )
+        SELECT array_agg(n.end_to_end_id ORDER BY n.id), array_agg(coalesce(left(t.reason, 35), '') ORDER BY n.id) INTO ids, reasons
+            FROM linked AS l JOIN payouts.told_by(movements) AS t ON t.item_id = l.item_id JOIN payouts.instruction AS n ON n.id = l.instruction_id
+            JOIN payouts.state AS s ON s.instruction_id = n.id
+            WHERE s.state = 'sent' OR s.state = 'settled' AND step.direction = 'credit';
+        IF ids IS NOT NULL THEN PERFORM payouts.take_news(report, step.batch_id, step.direction, NULL, ids, reasons, officer); END IF;
+
+        -- A whole batch as one sum: all that the bank has not rejected.
+        INSERT INTO payments.bank_payout (item_id, direction, batch_id)
+            SELECT t.item_id, t.direction, t.batch_id FROM payouts.told_by(movements) AS t
+            WHERE t.batch_id = step.batch_id AND t.direction = step.direction AND t.instruction_id IS NULL
+              AND t.amount = (SELECT sum(x.amount) FROM payouts.item AS x JOIN payouts.state AS s ON s.instruction_id = x.instruction_id
+                              WHERE x.batch_id = t.batch_id AND s.state IN ('sent', 'settled', 'returned'))
+              AND NOT EXISTS (SELECT FROM payouts.item AS x JOIN payments.bank_payout AS p ON p.instruction_id = x.instruction_id AND p.direction = 'debit'
+                              WHERE x.batch_id = t.batch_id)
+            ON CONFLICT DO NOTHING;
+        IF FOUND THEN PERFORM payouts.take_news(report, step.batch_id, 'debit', 'settled', '{}', '{}', officer); END IF;
+    END LOOP;
+END
+$$;
+
+ALTER FUNCTION payouts.follow_bank(report uuid, movements uuid[], officer uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION payouts.give_account(credential bytea, id uuid, sealed_account bytea, OUT outcome text, OUT usable_from timestamp with time zone) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8671,6 +8894,18 @@ END
 $$;
 
 ALTER FUNCTION payouts.give_account(credential bytea, id uuid, sealed_account bytea, OUT outcome text, OUT usable_from timestamp with time zone) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.has_left(instruction uuid, batch uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM payments.bank_payout AS p WHERE p.instruction_id = has_left.instruction AND p.direction = 'debit')
+        OR EXISTS (SELECT FROM payments.bank_payout AS p WHERE p.batch_id = has_left.batch);
+END
+$$;
+
+ALTER FUNCTION payouts.has_left(instruction uuid, batch uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION payouts.instruct(id uuid, kind text, pays uuid, issue integer, resident uuid, source uuid, currency text, amount bigint, actor_kind text, actor_id text) RETURNS text
     LANGUAGE plpgsql
@@ -8701,6 +8936,12 @@ $$;
 
 ALTER FUNCTION payouts.instruct(id uuid, kind text, pays uuid, issue integer, resident uuid, source uuid, currency text, amount bigint, actor_kind text, actor_id text) OWNER TO stoa_door;
 
+CREATE FUNCTION payouts.is_back(state text, says_so boolean, has_left boolean) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE state WHEN 'settled'::text THEN true WHEN 'returned'::text THEN true WHEN 'sent'::text THEN (says_so OR has_left) WHEN 'rejected'::text THEN has_left ELSE false END;
+
+ALTER FUNCTION payouts.is_back(state text, says_so boolean, has_left boolean) OWNER TO stoa_door;
+
 CREATE FUNCTION payouts.is_sepa_text(t text, characters_max integer) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((t ~ '^[A-Za-z0-9/?:().,''+ -]+$'::text) AND (length(t) <= characters_max) AND (t = btrim(t)));
@@ -8724,7 +8965,8 @@ BEGIN
     IF NOT FOUND THEN RETURN 'payout_unknown'; END IF;
     IF failed.issue <> 1 OR failed.state NOT IN ('rejected', 'returned') THEN RETURN 'not_failed'; END IF;
     BEGIN
-        RETURN payouts.instruct(issue_again.id, failed.kind, failed.pays, 2, failed.resident_id, failed.source, failed.currency, failed.amount,
+        RETURN payouts.instruct(issue_again.id, failed.kind, failed.pays, 2, failed.resident_id, payouts.source_now(failed.source, failed.resident_id),
+            failed.currency, failed.amount,
             CASE WHEN officer IS NULL THEN 'resident' ELSE 'staff' END, coalesce(officer, resident.account_id)::text);
     EXCEPTION WHEN check_violation THEN
         IF SQLERRM <> 'the ledger refused to set money aside: insufficient_funds' THEN RAISE; END IF;
@@ -8740,6 +8982,39 @@ CREATE FUNCTION payouts.law() RETURNS text
     RETURN 'City Finances Act § 12'::text;
 
 ALTER FUNCTION payouts.law() OWNER TO stoa_owner;
+
+CREATE FUNCTION payouts.lock_accounts(accounts uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(ledger.closing_lock());
+    PERFORM a.id FROM ledger.account AS a WHERE a.id = ANY (accounts) ORDER BY a.id FOR NO KEY UPDATE;
+END
+$$;
+
+ALTER FUNCTION payouts.lock_accounts(accounts uuid[]) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.lock_told(movements uuid[], accounts uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    named record;
+    theirs uuid[];
+BEGIN
+    FOR named IN SELECT DISTINCT t.batch_id FROM payouts.told_by(movements) AS t ORDER BY t.batch_id LOOP
+        PERFORM pg_advisory_xact_lock(hashtextextended('payouts.batch ' || named.batch_id, 0));
+    END LOOP;
+    SELECT coalesce(array_agg(x.id), '{}') INTO theirs
+        FROM payouts.told_by(movements) AS t JOIN payouts.batch AS b ON b.id = t.batch_id JOIN payouts.channel AS c ON c.currency = b.currency
+        LEFT JOIN payouts.instruction AS n ON n.id = t.instruction_id
+        CROSS JOIN LATERAL unnest(ARRAY[c.in_transit, b.clearing, n.source]) AS x (id);
+    PERFORM payouts.lock_accounts(lock_told.accounts || theirs);
+END
+$$;
+
+ALTER FUNCTION payouts.lock_told(movements uuid[], accounts uuid[]) OWNER TO stoa_door;
 
 CREATE FUNCTION payouts.log_reading(credential bytea, batch uuid, after_position integer, entry_ids uuid[]) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -8919,10 +9194,12 @@ BEGIN
     count := coalesce(cardinality(ids), 0);
     IF count = 0 THEN outcome := 'nothing_ready'; RETURN; END IF;
     INSERT INTO payouts.batch AS b (id, reference, currency, execute_on, count, control_sum, debtor_name, debtor_iban, debtor_bic, debtor_town,
-                                    debtor_country, prepared_by)
+                                    debtor_country, clearing, prepared_by)
         VALUES (prepare.batch, 'PAYOUT-' || to_char(public.stoa_now() AT TIME ZONE 'UTC', 'YYYYMMDD') || '-' || upper(right(prepare.batch::text, 12)),
                 prepare.currency, prepare.execute_on, prepare.count, (SELECT sum(a.amount) FROM unnest(amounts) AS a (amount)), way.debtor_name,
-                way.debtor_iban, way.debtor_bic, way.debtor_town, way.debtor_country, preparer);
+                way.debtor_iban, way.debtor_bic, way.debtor_town, way.debtor_country,
+                coalesce((SELECT a.suspense_account FROM payments.bank_account AS a WHERE a.identification = way.debtor_iban AND a.currency = prepare.currency), way.bank),
+                preparer);
     INSERT INTO payouts.event (instruction_id, number, state, batch_id)
         SELECT t.id, t.number, 'in_batch', prepare.batch FROM unnest(ids, numbers) AS t (id, number);
     INSERT INTO payouts.item (batch_id, position, instruction_id, event_number, destination_id, currency, amount)
@@ -8933,6 +9210,18 @@ END
 $$;
 
 ALTER FUNCTION payouts.prepare(credential bytea, batch uuid, currency text, execute_on date, OUT outcome text, OUT count integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.reference_of(instruction uuid, batch uuid) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN coalesce((SELECT n.end_to_end_id FROM payouts.instruction AS n WHERE n.id = reference_of.instruction),
+                    (SELECT b.reference FROM payouts.batch AS b WHERE b.id = reference_of.batch));
+END
+$$;
+
+ALTER FUNCTION payouts.reference_of(instruction uuid, batch uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION payouts.refuse(credential bytea, batch uuid, reason text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -8990,6 +9279,21 @@ $$;
 
 ALTER FUNCTION payouts.set_channel(currency text, debtor_name text, debtor_iban text, debtor_bic text, debtor_town text, debtor_country text, bank uuid) OWNER TO stoa_owner;
 
+CREATE FUNCTION payouts.source_now(source uuid, resident uuid) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    former record;
+BEGIN
+    SELECT a.closed_at, a.currency INTO STRICT former FROM ledger.account AS a WHERE a.id = source_now.source;
+    IF former.closed_at IS NULL THEN RETURN source_now.source; END IF;
+    RETURN ledger.open_wallet((SELECT coalesce(r.superseded_by, r.id) FROM register.resident AS r WHERE r.id = source_now.resident), former.currency);
+END
+$$;
+
+ALTER FUNCTION payouts.source_now(source uuid, resident uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION payouts.standing(resident uuid) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -9010,6 +9314,28 @@ END
 $$;
 
 ALTER FUNCTION payouts.standing(resident uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.take_news(source uuid, batch uuid, direction text, group_state text, end_to_end_ids text[], reasons text[], officer uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    answer record;
+BEGIN
+    SELECT r.outcome, r.detail INTO answer
+        FROM payouts.apply_report(take_news.officer, gen_random_uuid(),
+            sha256(uuid_send(take_news.source) || uuid_send(take_news.batch) || convert_to(take_news.direction, 'UTF8')),
+            'camt ' || left(replace(take_news.source::text, '-', ''), 30), payouts.reference_of(NULL, take_news.batch), NULL, NULL, take_news.group_state, NULL,
+            take_news.end_to_end_ids,
+            array_fill(CASE take_news.direction WHEN 'debit' THEN 'settled'::text ELSE 'returned' END, ARRAY[cardinality(take_news.end_to_end_ids)]),
+            take_news.reasons, array_fill(0::bigint, ARRAY[cardinality(take_news.end_to_end_ids)])) AS r;
+    IF answer.outcome <> 'taken' THEN
+        RAISE EXCEPTION 'what the bank tells of a payout cannot be: %', answer.outcome USING ERRCODE = 'check_violation', CONSTRAINT = 'bank_tells_of_payout';
+    END IF;
+END
+$$;
+
+ALTER FUNCTION payouts.take_news(source uuid, batch uuid, direction text, group_state text, end_to_end_ids text[], reasons text[], officer uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION payouts.take_out(credential bytea, id uuid, currency text, amount bigint) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -9055,6 +9381,38 @@ END
 $$;
 
 ALTER FUNCTION payouts.take_report(credential bytea, id uuid, sha256 bytea, message_id text, batch_reference text, count integer, control_sum bigint, group_state text, group_reason text, end_to_end_ids text[], states text[], reasons text[], amounts bigint[], OUT outcome text, OUT detail text, OUT settled integer, OUT rejected integer, OUT returned integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payouts.told_by(movements uuid[]) RETURNS TABLE(item_id uuid, direction text, amount bigint, is_reversal boolean, is_return boolean, reason text, batch_id uuid, instruction_id uuid)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT i.id, m.direction, i.amount, m.is_reversal, coalesce((part.value ->> 'is_return')::boolean, false), part.value ->> 'return_reason', b.id, b.instruction_id
+        FROM (SELECT x.* FROM payments.bank_movement AS x WHERE x.id = ANY (told_by.movements) OFFSET 0) AS m
+        CROSS JOIN LATERAL (SELECT x.suspense_account FROM payments.bank_account AS x WHERE x.id = m.account_id OFFSET 0) AS a
+        CROSS JOIN LATERAL (SELECT x.* FROM payments.bank_item AS x WHERE x.movement_id = m.id OFFSET 0) AS i
+        CROSS JOIN LATERAL (SELECT x.parts -> (i.number - 1) AS value FROM payments.bank_entry AS x
+                            WHERE x.report_id = m.report_id AND x.position = m.position OFFSET 0) AS part
+        CROSS JOIN LATERAL (
+            SELECT y.id, n.id AS instruction_id
+            FROM payouts.instruction AS n JOIN payouts.item AS x ON x.instruction_id = n.id
+            JOIN payouts.decision AS d ON d.batch_id = x.batch_id AND d.kind = 'approved' JOIN payouts.batch AS y ON y.id = x.batch_id
+            WHERE n.end_to_end_id = part.value ->> 'end_to_end_id' AND n.currency = i.currency AND y.clearing = a.suspense_account
+            UNION ALL
+            SELECT y.id, NULL
+            FROM payouts.batch AS y JOIN payouts.decision AS d ON d.batch_id = y.id AND d.kind = 'approved'
+            WHERE y.reference = part.value ->> 'batch_reference' AND part.value ->> 'end_to_end_id' IS NULL AND y.currency = i.currency
+              AND y.clearing = a.suspense_account AND m.direction = 'debit' AND NOT m.is_reversal
+            OFFSET 0) AS b;
+END
+$$;
+
+ALTER FUNCTION payouts.told_by(movements uuid[]) OWNER TO stoa_door;
 
 CREATE FUNCTION payouts.waiting_for(credential bytea) RETURNS TABLE(count bigint, oldest timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -10647,46 +11005,6 @@ CREATE TABLE identity.evidence (
 
 ALTER TABLE identity.evidence OWNER TO stoa_owner;
 
-CREATE TABLE ledger.account (
-    id uuid NOT NULL,
-    kind text NOT NULL,
-    currency text NOT NULL,
-    resident_id uuid,
-    organisation_id text,
-    normal_side text NOT NULL,
-    may_go_negative boolean DEFAULT false NOT NULL,
-    balance_min bigint,
-    balance_max bigint,
-    posted bigint DEFAULT 0 NOT NULL,
-    entry_count bigint DEFAULT 0 NOT NULL,
-    held bigint DEFAULT 0 NOT NULL,
-    hold_entry_count bigint DEFAULT 0 NOT NULL,
-    newest_at timestamp with time zone,
-    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    closed_at timestamp with time zone,
-    CONSTRAINT account_balance_max_check CHECK (((balance_max >= '-9007199254740991'::bigint) AND (balance_max <= '9007199254740991'::bigint))),
-    CONSTRAINT account_balance_min_check CHECK (((balance_min >= '-9007199254740991'::bigint) AND (balance_min <= '9007199254740991'::bigint))),
-    CONSTRAINT account_check CHECK ((num_nonnulls(resident_id, organisation_id) = 1)),
-    CONSTRAINT account_check1 CHECK (((kind = 'wallet'::text) = (resident_id IS NOT NULL))),
-    CONSTRAINT account_check2 CHECK ((may_go_negative OR (balance_min >= 0))),
-    CONSTRAINT account_closes_without_holds CHECK (((closed_at IS NULL) OR (held = 0))),
-    CONSTRAINT account_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT account_entry_count_check CHECK ((entry_count >= 0)),
-    CONSTRAINT account_held_check CHECK (((held >= 0) AND (held <= '9007199254740991'::bigint))),
-    CONSTRAINT account_hold_entry_count_check CHECK ((hold_entry_count >= 0)),
-    CONSTRAINT account_kind_check CHECK ((kind = ANY (ARRAY['wallet'::text, 'treasury'::text, 'revenue'::text, 'fees'::text, 'funding'::text, 'clearing'::text, 'suspense'::text, 'general'::text]))),
-    CONSTRAINT account_normal_side_check CHECK ((normal_side = ANY (ARRAY['debit'::text, 'credit'::text]))),
-    CONSTRAINT account_not_overdrawn CHECK (((posted - held) >= COALESCE(balance_min,
-CASE
-    WHEN may_go_negative THEN '-9007199254740991'::bigint
-    ELSE (0)::bigint
-END))),
-    CONSTRAINT account_within_limits CHECK (((posted >= '-9007199254740991'::bigint) AND (posted <= COALESCE(balance_max, '9007199254740991'::bigint))))
-)
-WITH (fillfactor='50');
-
-ALTER TABLE ledger.account OWNER TO stoa_owner;
-
 CREATE TABLE ledger.entry (
     account_id uuid NOT NULL,
     number bigint NOT NULL,
@@ -11146,6 +11464,7 @@ CREATE TABLE payouts.batch (
     debtor_bic text,
     debtor_town text NOT NULL,
     debtor_country text NOT NULL,
+    clearing uuid NOT NULL,
     prepared_by uuid NOT NULL,
     prepared_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     CONSTRAINT batch_control_sum_check CHECK (((control_sum >= 1) AND (control_sum <= '9007199254740991'::bigint))),
@@ -11952,6 +12271,9 @@ ALTER TABLE ONLY payments.bank_movement
 ALTER TABLE ONLY payments.bank_movement
     ADD CONSTRAINT bank_movement_report_id_position_key UNIQUE (report_id, "position");
 
+ALTER TABLE ONLY payments.bank_payout
+    ADD CONSTRAINT bank_payout_pkey PRIMARY KEY (item_id);
+
 ALTER TABLE ONLY payments.bank_report_decision
     ADD CONSTRAINT bank_report_decision_pkey PRIMARY KEY (report_id);
 
@@ -11973,6 +12295,9 @@ ALTER TABLE ONLY payments.bank_return
 ALTER TABLE ONLY payments.bank_sighting
     ADD CONSTRAINT bank_sighting_pkey PRIMARY KEY (report_id, "position");
 
+ALTER TABLE ONLY payments.bank_payout
+    ADD CONSTRAINT batch_leaves_once UNIQUE (batch_id);
+
 ALTER TABLE ONLY payments.bill
     ADD CONSTRAINT bill_creditor_reference_key UNIQUE (creditor_reference);
 
@@ -11993,6 +12318,9 @@ ALTER TABLE ONLY payments.bank_sighting
 
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payments.bank_payout
+    ADD CONSTRAINT payout_leaves_and_returns_once UNIQUE (instruction_id, direction);
 
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT receipt_code_once UNIQUE (receipt_code);
@@ -12536,6 +12864,8 @@ CREATE TRIGGER bank_item_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payme
 
 CREATE TRIGGER bank_movement_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_movement FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER bank_payout_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_payout FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE TRIGGER bank_report_decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_report_decision FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER bank_report_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_report FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
@@ -12563,6 +12893,8 @@ CREATE CONSTRAINT TRIGGER movement_equals_items AFTER INSERT ON payments.bank_mo
 CREATE TRIGGER payment_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.payment FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER payment_within_bill AFTER INSERT ON payments.payment FOR EACH ROW EXECUTE FUNCTION payments.check_payment();
+
+CREATE TRIGGER payout_within_item AFTER INSERT ON payments.bank_payout FOR EACH ROW EXECUTE FUNCTION payments.check_item();
 
 CREATE TRIGGER reminder_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.reminder FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -13010,6 +13342,18 @@ ALTER TABLE ONLY payments.bank_movement
 ALTER TABLE ONLY payments.bank_movement
     ADD CONSTRAINT bank_movement_report_id_position_fkey FOREIGN KEY (report_id, "position") REFERENCES payments.bank_entry(report_id, "position");
 
+ALTER TABLE ONLY payments.bank_payout
+    ADD CONSTRAINT bank_payout_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES payouts.batch(id);
+
+ALTER TABLE ONLY payments.bank_payout
+    ADD CONSTRAINT bank_payout_counted_by_fkey FOREIGN KEY (counted_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payments.bank_payout
+    ADD CONSTRAINT bank_payout_instruction_id_fkey FOREIGN KEY (instruction_id) REFERENCES payouts.instruction(id);
+
+ALTER TABLE ONLY payments.bank_payout
+    ADD CONSTRAINT bank_payout_item_id_fkey FOREIGN KEY (item_id) REFERENCES payments.bank_item(id);
+
 ALTER TABLE ONLY payments.bank_report
     ADD CONSTRAINT bank_report_account_id_fkey FOREIGN KEY (account_id) REFERENCES payments.bank_account(id);
 
@@ -13096,6 +13440,9 @@ ALTER TABLE ONLY payments.waiver_decision
 
 ALTER TABLE ONLY payments.waiver
     ADD CONSTRAINT waiver_proposed_by_fkey FOREIGN KEY (proposed_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payouts.batch
+    ADD CONSTRAINT batch_clearing_fkey FOREIGN KEY (clearing) REFERENCES ledger.account(id);
 
 ALTER TABLE ONLY payouts.batch
     ADD CONSTRAINT batch_currency_fkey FOREIGN KEY (currency) REFERENCES payouts.channel(currency);
@@ -14091,6 +14438,24 @@ GRANT ALL ON FUNCTION openid.take_logouts(notices_max integer) TO stoa_app;
 
 REVOKE ALL ON FUNCTION openid.tell_logout(sign_in uuid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION payments.remainder_97(characters text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.remainder_97(characters text) TO stoa_door;
+
+REVOKE ALL ON FUNCTION payments.is_creditor_reference(reference text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.is_creditor_reference(reference text) TO stoa_door;
+
+REVOKE ALL ON FUNCTION payments.next_creditor_reference() FROM PUBLIC;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE ledger.account TO stoa_door;
+GRANT SELECT ON TABLE ledger.account TO stoa_auditor;
+
+GRANT SELECT ON TABLE payments.bill TO stoa_door;
+GRANT SELECT ON TABLE payments.bill TO stoa_auditor;
+
+GRANT UPDATE(id) ON TABLE payments.bill TO stoa_door;
+
+REVOKE ALL ON FUNCTION payments.accounts_of_allocations(allocations jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payments.approve_till(credential bytea, till uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.approve_till(credential bytea, till uuid) TO stoa_app;
 
@@ -14169,12 +14534,6 @@ REVOKE ALL ON FUNCTION payments.follow_return_decision() FROM PUBLIC;
 REVOKE ALL ON FUNCTION payments.import_bank_file(credential bytea, sha256 bytea, file jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.import_bank_file(credential bytea, sha256 bytea, file jsonb) TO stoa_app;
 
-REVOKE ALL ON FUNCTION payments.remainder_97(characters text) FROM PUBLIC;
-GRANT ALL ON FUNCTION payments.remainder_97(characters text) TO stoa_door;
-
-REVOKE ALL ON FUNCTION payments.is_creditor_reference(reference text) FROM PUBLIC;
-GRANT ALL ON FUNCTION payments.is_creditor_reference(reference text) TO stoa_door;
-
 REVOKE ALL ON FUNCTION payments.issue_bill(id uuid, resident uuid, kind text, reference text, title jsonb, currency text, issued_on date, due_on date, pays_into uuid, line_descriptions jsonb[], line_amounts bigint[]) FROM PUBLIC;
 
 GRANT SELECT,INSERT ON TABLE payments.bank_allocation TO stoa_door;
@@ -14184,6 +14543,9 @@ GRANT SELECT,INSERT ON TABLE payments.bank_item TO stoa_door;
 GRANT SELECT ON TABLE payments.bank_item TO stoa_auditor;
 
 GRANT UPDATE(id) ON TABLE payments.bank_item TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE payments.bank_payout TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_payout TO stoa_auditor;
 
 GRANT SELECT,INSERT ON TABLE payments.bank_return TO stoa_door;
 GRANT SELECT ON TABLE payments.bank_return TO stoa_auditor;
@@ -14203,18 +14565,11 @@ REVOKE ALL ON FUNCTION payments.may_be(movement uuid, content bytea, bank_refere
 
 REVOKE ALL ON FUNCTION payments.move_cash(transfer uuid, debit uuid, credit uuid, amount bigint, currency text, reference text, staff uuid) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION payments.next_creditor_reference() FROM PUBLIC;
-
 GRANT SELECT,INSERT ON TABLE payments.bank_entry TO stoa_door;
 GRANT SELECT ON TABLE payments.bank_entry TO stoa_auditor;
 
 GRANT SELECT,INSERT ON TABLE payments.bank_movement TO stoa_door;
 GRANT SELECT ON TABLE payments.bank_movement TO stoa_auditor;
-
-GRANT SELECT ON TABLE payments.bill TO stoa_door;
-GRANT SELECT ON TABLE payments.bill TO stoa_auditor;
-
-GRANT UPDATE(id) ON TABLE payments.bill TO stoa_door;
 
 REVOKE ALL ON FUNCTION payments.named_bills(movements uuid[]) FROM PUBLIC;
 
@@ -14283,11 +14638,15 @@ REVOKE ALL ON FUNCTION payouts.apply_report(officer uuid, id uuid, sha256 bytea,
 REVOKE ALL ON FUNCTION payouts.approve(credential bytea, batch uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.approve(credential bytea, batch uuid) TO stoa_app;
 
+REVOKE ALL ON FUNCTION payouts.awaits(item uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payouts.batch_max() FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.batch_max() TO stoa_door;
 
 REVOKE ALL ON FUNCTION payouts.batches_for(credential bytea, batch uuid, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.batches_for(credential bytea, batch uuid, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.charges_account(currency text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payouts.check_batch() FROM PUBLIC;
 
@@ -14299,20 +14658,31 @@ REVOKE ALL ON FUNCTION payouts.cooling_time() FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.cooling_time() TO stoa_app;
 GRANT ALL ON FUNCTION payouts.cooling_time() TO stoa_door;
 
+REVOKE ALL ON FUNCTION payouts.count_return(credential bytea, item uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.count_return(credential bytea, item uuid) TO stoa_app;
+
 REVOKE ALL ON FUNCTION payouts.destination_for(resident uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payouts.end_account(credential bytea, destination uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.end_account(credential bytea, destination uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.ending_lock() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payouts.files_to_write(reference text) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.files_to_write(reference text) TO stoa_app;
 
 REVOKE ALL ON FUNCTION payouts.fold_events() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION payouts.follow_bank(report uuid, movements uuid[], officer uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payouts.give_account(credential bytea, id uuid, sealed_account bytea, OUT outcome text, OUT usable_from timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.give_account(credential bytea, id uuid, sealed_account bytea, OUT outcome text, OUT usable_from timestamp with time zone) TO stoa_app;
 
+REVOKE ALL ON FUNCTION payouts.has_left(instruction uuid, batch uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payouts.instruct(id uuid, kind text, pays uuid, issue integer, resident uuid, source uuid, currency text, amount bigint, actor_kind text, actor_id text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payouts.is_back(state text, says_so boolean, has_left boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payouts.is_sepa_text(t text, characters_max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.is_sepa_text(t text, characters_max integer) TO stoa_door;
@@ -14323,6 +14693,10 @@ GRANT ALL ON FUNCTION payouts.issue_again(credential bytea, id uuid, payout uuid
 
 REVOKE ALL ON FUNCTION payouts.law() FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.law() TO stoa_door;
+
+REVOKE ALL ON FUNCTION payouts.lock_accounts(accounts uuid[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payouts.lock_told(movements uuid[], accounts uuid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payouts.log_reading(credential bytea, batch uuid, after_position integer, entry_ids uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.log_reading(credential bytea, batch uuid, after_position integer, entry_ids uuid[]) TO stoa_app;
@@ -14345,18 +14719,26 @@ GRANT ALL ON FUNCTION payouts.plan(credential bytea) TO stoa_app;
 REVOKE ALL ON FUNCTION payouts.prepare(credential bytea, batch uuid, currency text, execute_on date, OUT outcome text, OUT count integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.prepare(credential bytea, batch uuid, currency text, execute_on date, OUT outcome text, OUT count integer) TO stoa_app;
 
+REVOKE ALL ON FUNCTION payouts.reference_of(instruction uuid, batch uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payouts.refuse(credential bytea, batch uuid, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.refuse(credential bytea, batch uuid, reason text) TO stoa_app;
 
 REVOKE ALL ON FUNCTION payouts.set_channel(currency text, debtor_name text, debtor_iban text, debtor_bic text, debtor_town text, debtor_country text, bank uuid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION payouts.source_now(source uuid, resident uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payouts.standing(resident uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payouts.take_news(source uuid, batch uuid, direction text, group_state text, end_to_end_ids text[], reasons text[], officer uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payouts.take_out(credential bytea, id uuid, currency text, amount bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.take_out(credential bytea, id uuid, currency text, amount bigint) TO stoa_app;
 
 REVOKE ALL ON FUNCTION payouts.take_report(credential bytea, id uuid, sha256 bytea, message_id text, batch_reference text, count integer, control_sum bigint, group_state text, group_reason text, end_to_end_ids text[], states text[], reasons text[], amounts bigint[], OUT outcome text, OUT detail text, OUT settled integer, OUT rejected integer, OUT returned integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.take_report(credential bytea, id uuid, sha256 bytea, message_id text, batch_reference text, count integer, control_sum bigint, group_state text, group_reason text, end_to_end_ids text[], states text[], reasons text[], amounts bigint[], OUT outcome text, OUT detail text, OUT settled integer, OUT rejected integer, OUT returned integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.told_by(movements uuid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payouts.waiting_for(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.waiting_for(credential bytea) TO stoa_app;
@@ -14590,9 +14972,6 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE exchange.volume TO stoa_door;
 GRANT SELECT ON TABLE exchange.webhook TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE identity.evidence TO stoa_door;
-
-GRANT SELECT,INSERT,UPDATE ON TABLE ledger.account TO stoa_door;
-GRANT SELECT ON TABLE ledger.account TO stoa_auditor;
 
 GRANT SELECT,INSERT ON TABLE ledger.entry TO stoa_door;
 GRANT SELECT ON TABLE ledger.entry TO stoa_auditor;

@@ -73,6 +73,8 @@ public struct BankEntry: Sendable, Hashable {
     public var valueOn: String?
     /// AcctSvcrRef of the entry, or of its only transaction. Banks change or omit it between files.
     public var bankReference: String?
+    /// Btch/PmtInfId: what the payer called the order of which this is the sum.
+    public var batchReference: String?
     public var transactions: [BankTransaction]
 }
 
@@ -83,6 +85,11 @@ public struct BankTransaction: Sendable, Hashable {
     public var bankReference: String?
     /// Nil for the bank's ways of saying that there is none (NOTPROVIDED).
     public var endToEndID: String?
+    /// PmtInfId: what the payer called the order that it was part of.
+    public var batchReference: String?
+    /// RtrInf: a payment that came back, and why (Rsn/Cd of ExternalReturnReason1Code, or Prtry).
+    public var isReturn = false
+    public var returnReason: String?
     /// UETR, TxId or InstrId, the first that is there.
     public var transactionID: String?
     /// RmtInf/Strd/CdtrRefInf/Ref, in their order.

@@ -77,7 +77,7 @@ public struct BankFileFault: Error, Sendable, Hashable, CustomStringConvertible 
         case .documentType: "The file declares a document type. Messages of ISO 20022 have none, so this one did not come from a bank as it is."
         case .tooDeep(let max): "Elements are nested deeper than \(max)."
         case .textTooLong(let max): "A text is longer than \(max) bytes."
-        case .otherMessage(let what): "This is no account report (camt.053 or camt.054): \(what)."
+        case .otherMessage(let what): "This is no message that is read here: \(what)."
         case .otherVersion(let what): "Version \(what) is not read here. Ask the bank for 001.08, 001.04 or 001.02."
         case .missing(let what): "\(what) is missing."
         case .repeated(let what): "\(what) stands twice."

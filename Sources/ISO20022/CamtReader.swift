@@ -47,7 +47,7 @@ private struct CamtReader {
         var reports: [BankReport] = []
         while let element = try elements.child() {
             switch element.name {
-            case "GrpHdr": messageID = try once(messageID, "GrpHdr", messageHeader())
+            case "GrpHdr": messageID = try elements.once(messageID, "GrpHdr", messageHeader())
             case reportName: reports.append(try report())
             default: try elements.skip()
             }
@@ -62,7 +62,7 @@ private struct CamtReader {
     private mutating func messageHeader() throws(BankFileFault) -> String? {
         var id: String?
         while let element = try elements.child() {
-            if element.name == "MsgId" { id = try once(id, "MsgId", elements.text()) } else { try elements.skip() }
+            if element.name == "MsgId" { id = try elements.once(id, "MsgId", elements.text()) } else { try elements.skip() }
         }
         return id
     }
@@ -78,10 +78,10 @@ private struct CamtReader {
         var entries: [BankEntry] = []
         while let element = try elements.child() {
             switch element.name {
-            case "Id": id = try once(id, "Id", elements.text())
+            case "Id": id = try elements.once(id, "Id", elements.text())
             case "ElctrncSeqNb": sequenceNumber = try elements.text().flatMap { Int64($0) }
             case "FrToDt": period = try self.period()
-            case "Acct": account = try once(account, "Acct", self.account())
+            case "Acct": account = try elements.once(account, "Acct", self.account())
             case "Bal": if let balance = try balance() { balances.append(balance) }
             case "Ntry":
                 entryCount += 1
@@ -119,7 +119,7 @@ private struct CamtReader {
 
     /// Acct or the like: Id/IBAN, or Id/Othr/Id.
     private mutating func account() throws(BankFileFault) -> String? {
-        try path(["Id"], ["IBAN", "Othr/Id"]).map { String($0.filter { $0 != " " }) }
+        try elements.first(of: ["Id/IBAN", "Id/Othr/Id"]).map { String($0.filter { $0 != " " }) }
     }
 
     /// Nil for kinds of balance that play no part: available, forward and interim ones.
@@ -129,9 +129,9 @@ private struct CamtReader {
         var direction: BankDirection?
         while let element = try elements.child() {
             switch element.name {
-            case "Tp": kind = try path(["CdOrPrtry"], ["Cd", "Prtry"])
-            case "Amt": amount = try once(amount, "Bal/Amt", self.amount(element.attributes))
-            case "CdtDbtInd": direction = try once(direction, "Bal/CdtDbtInd", self.direction())
+            case "Tp": kind = try elements.first(of: ["CdOrPrtry/Cd", "CdOrPrtry/Prtry"])
+            case "Amt": amount = try elements.once(amount, "Bal/Amt", self.amount(element.attributes))
+            case "CdtDbtInd": direction = try elements.once(direction, "Bal/CdtDbtInd", self.direction())
             case "Dt": day = try dateOrMoment()
             default: try elements.skip()
             }
@@ -151,18 +151,18 @@ private struct CamtReader {
         var amount: Money?
         var direction: BankDirection?
         var isReversal = false
-        var status, bookedOn, valueOn, bankReference: String?
+        var status, bookedOn, valueOn, bankReference, batchReference: String?
         var transactions: [BankTransaction] = []
         while let element = try elements.child() {
             switch element.name {
-            case "Amt": amount = try once(amount, "Ntry/Amt", self.amount(element.attributes))
-            case "CdtDbtInd": direction = try once(direction, "Ntry/CdtDbtInd", self.direction())
+            case "Amt": amount = try elements.once(amount, "Ntry/Amt", self.amount(element.attributes))
+            case "CdtDbtInd": direction = try elements.once(direction, "Ntry/CdtDbtInd", self.direction())
             case "RvslInd": isReversal = try flag("RvslInd")
-            case "Sts": status = try once(status, "Ntry/Sts", self.status())
+            case "Sts": status = try elements.once(status, "Ntry/Sts", self.status())
             case "BookgDt": bookedOn = try dateOrMoment()
             case "ValDt": valueOn = try dateOrMoment()
             case "AcctSvcrRef": bankReference = try known(elements.text())
-            case "NtryDtls": transactions += try details()
+            case "NtryDtls": transactions += try details(&batchReference)
             default: try elements.skip()
             }
         }
@@ -172,7 +172,7 @@ private struct CamtReader {
         if bankReference == nil, transactions.count == 1 { bankReference = transactions[0].bankReference }
         return BankEntry(
             line: line, amount: amount, direction: direction, isReversal: isReversal, status: status, bookedOn: bookedOn, valueOn: valueOn,
-            bankReference: bankReference, transactions: transactions)
+            bankReference: bankReference, batchReference: batchReference, transactions: transactions)
     }
 
     /// A code until version 04, Cd or Prtry in an element of their own since.
@@ -180,10 +180,14 @@ private struct CamtReader {
         try elements.textOrChild(["Cd", "Prtry"])
     }
 
-    private mutating func details() throws(BankFileFault) -> [BankTransaction] {
+    private mutating func details(_ batchReference: inout String?) throws(BankFileFault) -> [BankTransaction] {
         var transactions: [BankTransaction] = []
         while let element = try elements.child() {
-            if element.name == "TxDtls" { transactions.append(try transaction()) } else { try elements.skip() }
+            switch element.name {
+            case "TxDtls": transactions.append(try transaction())
+            case "Btch": batchReference = try known(elements.first(of: ["PmtInfId"])) ?? batchReference
+            default: try elements.skip()
+            }
         }
         return transactions
     }
@@ -194,11 +198,14 @@ private struct CamtReader {
         while let element = try elements.child() {
             switch element.name {
             case "Refs": try references(into: &transaction)
-            case "Amt": transaction.amount = try once(transaction.amount, "TxDtls/Amt", amount(element.attributes))
+            case "Amt": transaction.amount = try elements.once(transaction.amount, "TxDtls/Amt", amount(element.attributes))
             case "CdtDbtInd": transaction.direction = try direction()
             case "AmtDtls": instructed = try transactionAmount()
             case "RltdPties": try parties(into: &transaction)
             case "RmtInf": try remittance(into: &transaction)
+            case "RtrInf":
+                transaction.isReturn = true
+                transaction.returnReason = try elements.first(of: ["Rsn/Cd", "Rsn/Prtry"])
             default: try elements.skip()
             }
         }
@@ -213,6 +220,7 @@ private struct CamtReader {
             switch element.name {
             case "AcctSvcrRef": transaction.bankReference = try known(elements.text())
             case "EndToEndId": transaction.endToEndID = try known(elements.text())
+            case "PmtInfId": transaction.batchReference = try known(elements.text())
             case "UETR": universal = try known(elements.text())
             case "TxId": transactionID = try known(elements.text())
             case "InstrId": instruction = try known(elements.text())
@@ -240,8 +248,8 @@ private struct CamtReader {
     private mutating func parties(into transaction: inout BankTransaction) throws(BankFileFault) {
         while let element = try elements.child() {
             switch element.name {
-            case "Dbtr": transaction.debtor.name = try path([], ["Nm", "Pty/Nm"])
-            case "Cdtr": transaction.creditor.name = try path([], ["Nm", "Pty/Nm"])
+            case "Dbtr": transaction.debtor.name = try elements.first(of: ["Nm", "Pty/Nm"])
+            case "Cdtr": transaction.creditor.name = try elements.first(of: ["Nm", "Pty/Nm"])
             case "DbtrAcct": transaction.debtor.account = try account()
             case "CdtrAcct": transaction.creditor.account = try account()
             default: try elements.skip()
@@ -253,7 +261,7 @@ private struct CamtReader {
         while let element = try elements.child() {
             switch element.name {
             case "Ustrd": if let text = try elements.text() { transaction.texts.append(text) }
-            case "Strd": if let reference = try path(["CdtrRefInf"], ["Ref"]) { transaction.creditorReferences.append(reference) }
+            case "Strd": if let reference = try elements.first(of: ["CdtrRefInf/Ref"]) { transaction.creditorReferences.append(reference) }
             default: try elements.skip()
             }
         }
@@ -266,20 +274,8 @@ private struct CamtReader {
         guard let code = attributes.first(where: { $0.name == "Ccy" })?.value else { throw elements.fault(.missing("Ccy")) }
         guard let currency = Currency(code: code) else { throw elements.fault(.currency(code)) }
         guard let text = try elements.text() else { throw elements.fault(.amount("")) }
-        guard let minorUnits = Self.minorUnits(text, currency) else { throw elements.fault(.amount(String(text.prefix(40)))) }
-        return Money(minorUnits: minorUnits, currency: currency)
-    }
-
-    /// No floating-point number on the way.
-    static func minorUnits(_ text: String, _ currency: Currency) -> Int64? {
-        let parts = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
-        let whole = parts[0]
-        var fraction = parts.count == 2 ? parts[1] : ""
-        let isDigit = { (character: Character) in character.isASCII && character.isWholeNumber }
-        guard (whole + fraction).allSatisfy(isDigit), !(whole + fraction).isEmpty, whole.count + fraction.count <= 18 else { return nil }
-        while fraction.count > currency.minorUnits, fraction.last == "0" { fraction.removeLast() }
-        guard fraction.count <= currency.minorUnits else { return nil }
-        return Int64(whole + fraction + String(repeating: "0", count: currency.minorUnits - fraction.count))
+        guard let amount = Money(decimal: text, currency: currency) else { throw elements.fault(.amount(String(text.prefix(40)))) }
+        return amount
     }
 
     private mutating func direction() throws(BankFileFault) -> BankDirection {
@@ -317,37 +313,6 @@ private struct CamtReader {
     private func known(_ reference: String?) -> String? {
         guard let reference, !["NOTPROVIDED", "NONREF", "NOREF"].contains(reference.uppercased()) else { return nil }
         return reference
-    }
-
-    // MARK: Paths
-
-    private mutating func once<Value>(_ earlier: Value?, _ name: String, _ value: Value?) throws(BankFileFault) -> Value? {
-        guard earlier == nil else { throw elements.fault(.repeated(name)) }
-        return value
-    }
-
-    /// The text of the first that is there among paths of names below this element, all after a common one.
-    private mutating func path(_ common: [String], _ paths: [String]) throws(BankFileFault) -> String? {
-        let wanted = paths.map { common + $0.split(separator: "/").map(String.init) }
-        return try descend(wanted)
-    }
-
-    private mutating func descend(_ paths: [[String]]) throws(BankFileFault) -> String? {
-        var found: String?
-        while let element = try elements.child() {
-            let further = paths.filter { $0.first == element.name }.map { Array($0.dropFirst()) }
-            let value: String?
-            if further.contains([]) {
-                value = try elements.text()
-            } else if further.isEmpty {
-                try elements.skip()
-                value = nil
-            } else {
-                value = try descend(further)
-            }
-            found = found ?? value
-        }
-        return found
     }
 }
 

@@ -8,8 +8,8 @@ struct ElementReader {
     let namespace: String
 
     /// Reads the document element.
-    init(_ bytes: [UInt8]) throws(BankFileFault) {
-        scanner = try XMLScanner(bytes)
+    init(_ bytes: [UInt8], bytesMax: Int = XMLScanner.documentBytesMax) throws(BankFileFault) {
+        scanner = try XMLScanner(bytes, bytesMax: bytesMax)
         guard case .start(let name, let attributes) = try scanner.next() else { throw BankFileFault(line: 1, .truncated) }
         let parts = name.split(separator: ":", maxSplits: 1)
         prefix = parts.count == 2 ? parts[0] + ":" : ""
@@ -84,6 +84,35 @@ struct ElementReader {
             case .finished: throw fault(.truncated)
             }
         }
+    }
+
+    /// The text of the first that is there among paths of names below the element that was begun last, such as `Rsn/Cd`.
+    mutating func first(of paths: [String]) throws(BankFileFault) -> String? {
+        try descend(paths.map { $0.split(separator: "/").map(String.init) })
+    }
+
+    private mutating func descend(_ paths: [[String]]) throws(BankFileFault) -> String? {
+        var found: String?
+        while let element = try child() {
+            let further = paths.filter { $0.first == element.name }.map { Array($0.dropFirst()) }
+            let value: String?
+            if further.contains([]) {
+                value = try text()
+            } else if further.isEmpty {
+                try skip()
+                value = nil
+            } else {
+                value = try descend(further)
+            }
+            found = found ?? value
+        }
+        return found
+    }
+
+    /// - Throws: ``BankFileFault`` where the element came before.
+    mutating func once<Value>(_ earlier: Value?, _ name: String, _ value: Value?) throws(BankFileFault) -> Value? {
+        guard earlier == nil else { throw fault(.repeated(name)) }
+        return value
     }
 
     /// After the document element.

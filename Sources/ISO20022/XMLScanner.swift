@@ -43,9 +43,9 @@ struct XMLScanner {
     private var hasSeenRoot = false
 
     /// - Throws: ``BankFileFault`` when the bytes cannot be such a document: empty, too many, not UTF-8.
-    init(_ bytes: [UInt8]) throws(BankFileFault) {
+    init(_ bytes: [UInt8], bytesMax: Int = documentBytesMax) throws(BankFileFault) {
         guard !bytes.isEmpty else { throw BankFileFault(line: 1, .empty) }
-        guard bytes.count <= Self.documentBytesMax else { throw BankFileFault(line: 1, .tooLarge(bytesMax: Self.documentBytesMax)) }
+        guard bytes.count <= bytesMax else { throw BankFileFault(line: 1, .tooLarge(bytesMax: bytesMax)) }
         self.bytes = bytes
         try checkCharacters()
         if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { position = 3 }

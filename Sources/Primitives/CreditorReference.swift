@@ -17,7 +17,7 @@ public struct CreditorReference: Hashable, Sendable, CustomStringConvertible, Lo
         let characters = Array(text.utf8)
         guard text.hasPrefix("RF"), (5...4 + Self.bodyCharactersMax).contains(characters.count),
             characters[2...3].allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
-            Self.remainder(characters[4...] + characters[..<4]) == 1
+            CheckDigits.areSound(text)
         else { return nil }
         description = text
     }
@@ -30,19 +30,6 @@ public struct CreditorReference: Hashable, Sendable, CustomStringConvertible, Lo
             groups.append(character)
         }
         return groups
-    }
-
-    /// Of the characters as one number, where A counts 10 and Z 35, divided by 97; nil for other characters.
-    private static func remainder(_ characters: some Sequence<UInt8>) -> Int? {
-        var remainder = 0
-        for character in characters {
-            switch character {
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): remainder = (remainder * 10 + Int(character - UInt8(ascii: "0"))) % 97
-            case UInt8(ascii: "A")...UInt8(ascii: "Z"): remainder = (remainder * 100 + Int(character - UInt8(ascii: "A")) + 10) % 97
-            default: return nil
-            }
-        }
-        return remainder
     }
 
     /// The references in a text that people wrote, such as "Bill RF12 0000 0000 07, thank you": each that is sound, once. Letters and digits that

@@ -85,6 +85,25 @@ public struct Money: Hashable, Sendable, CustomStringConvertible {
         (isNegative ? "-" : "") + digits(groupSeparator: "", decimalSeparator: ".")
     }
 
+    /// Reads what `decimal` writes, and what ISO 20022 writes (xsd:decimal without a sign, at most 18 digits): digits with at most one point.
+    /// Zeros beyond the currency's decimals change nothing; nil for other digits there, and for any other text.
+    public init?(decimal: String, currency: Currency) {
+        let parts = decimal.utf8.split(separator: UInt8(ascii: "."), maxSplits: 1, omittingEmptySubsequences: false)
+        var digits = Array(parts[0])
+        var fraction = parts.count == 2 ? Array(parts[1]) : []
+        guard (1...Self.decimalDigitsMax).contains(digits.count + fraction.count),
+            (digits + fraction).allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) })
+        else { return nil }
+        while fraction.count > currency.minorUnits, fraction.last == UInt8(ascii: "0") { fraction.removeLast() }
+        guard fraction.count <= currency.minorUnits else { return nil }
+        digits += fraction + Array(repeating: UInt8(ascii: "0"), count: currency.minorUnits - fraction.count)
+        guard let minorUnits = Int64(String(decoding: digits, as: UTF8.self)) else { return nil }
+        self.init(minorUnits: minorUnits, currency: currency)
+    }
+
+    /// totalDigits of the amounts of ISO 20022.
+    private static let decimalDigitsMax = 18
+
     /// The digits without a sign, in groups of three.
     func digits(groupSeparator: String, decimalSeparator: String) -> String {
         let (major, minor) = minorUnits.magnitude.quotientAndRemainder(dividingBy: UInt64(currency.minorUnitsPerMajor))

@@ -125,8 +125,8 @@ struct MoneyOutTests {
                 try await office.city.owner.transaction { transaction in
                     try await transaction.execute(
                         """
-                        INSERT INTO payouts.batch (id, reference, currency, execute_on, count, control_sum, debtor_name, debtor_iban, debtor_town, debtor_country, prepared_by)
-                        VALUES (\(batch), 'PAYOUT-FORGED', 'EUR', now()::date, 1, \(sum), 'City', 'FR1420041010050500013M02606', 'Porto', 'PT', \(office.preparer.id))
+                        INSERT INTO payouts.batch (id, reference, currency, execute_on, count, control_sum, debtor_name, debtor_iban, debtor_town, debtor_country, clearing, prepared_by)
+                        VALUES (\(batch), 'PAYOUT-FORGED', 'EUR', now()::date, 1, \(sum), 'City', 'FR1420041010050500013M02606', 'Porto', 'PT', \(office.funding), \(office.preparer.id))
                         """)
                     if sum == 300 { return }
                     try await transaction.execute(

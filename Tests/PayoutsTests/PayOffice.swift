@@ -4,6 +4,8 @@ import City
 import Foundation
 import HummingbirdTesting
 import Ledger
+import struct Payments.BankAdministration
+import struct Payments.NewBankAccount
 import Postgres
 import Primitives
 import Register
@@ -19,14 +21,20 @@ struct PayOffice: Sendable {
     let funding = LedgerAccountID.new()
     let folder: URL
 
-    init() async throws {
+    static let cityIBAN = "FR1420041010050500013M02606"
+
+    /// - Parameter withStatements: whether statements of the account that the city pays from are imported.
+    init(withStatements: Bool = false) async throws {
         city = try await CityFixture.make()
         preparer = try await city.staff(roles: [.financeOfficer])
         approver = try await city.staff(roles: [.financeOfficer])
         folder = try TemporaryFolder.make()
         try await LedgerAdministration(owner: city.owner).open(funding, kind: .funding, currency: .eur)
         try await PayoutsAdministration(owner: city.owner).set(
-            PayoutChannel(currency: .eur, debtor: try Self.account("City of Porto", "FR1420041010050500013M02606"), bic: nil, bank: funding))
+            PayoutChannel(currency: .eur, debtor: try Self.account("City of Porto", Self.cityIBAN), bic: nil, bank: funding))
+        guard withStatements else { return }
+        try await BankAdministration(owner: city.owner).open(
+            NewBankAccount(identification: Self.cityIBAN, holder: "City of Porto", currency: .eur, collects: false))
     }
 
     static func account(_ holder: String, _ iban: String = "DE89370400440532013000", street: String? = "Rua Nova 7") throws -> BankAccount {

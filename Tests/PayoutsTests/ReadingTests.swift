@@ -1,6 +1,7 @@
 // What is read from outside, without a database: account numbers, names, and the bank's reports.
 import City
 import Foundation
+import ISO20022
 import Primitives
 import Testing
 
@@ -47,70 +48,49 @@ struct ReadingTests {
         #expect(SEPAText(String(repeating: "ß", count: 36), charactersMax: 70) == nil)
     }
 
-    @Test("Amounts are read without floating point, by the currency's decimals")
-    func amounts() throws {
-        let read = { (text: String, code: String) in Currency(code: code).flatMap { UnresolvedReport.minorUnits(text, $0) } }
-        #expect(read("12.5", "EUR") == 1250 && read("12", "EUR") == 1200 && read("12.50000", "EUR") == 1250)
-        #expect(read("0.001", "TND") == 1 && read("7", "JPY") == 7 && read("7.0", "JPY") == 7)
-        for wrong in ["12.345", "-1", "1e3", "1,5", ".5", "", "1.2.3", "99999999999999999999", "１２"] { #expect(read(wrong, "EUR") == nil, "\(wrong)") }
-        #expect(read("0.5", "JPY") == nil)
-    }
-
-    private func fault(_ xml: String) -> StatusReportFault? {
+    private func fault(_ xml: String) -> BankFileFault? {
         do {
-            _ = try UnresolvedReport(Array(xml.utf8)).resolved(.eur)
+            _ = try StatusReport(PaymentStatusFile(reading: Array(xml.utf8)), in: .eur)
             return nil
         } catch {
-            return error as? StatusReportFault
+            return error as? BankFileFault
         }
     }
 
-    private let sound = """
-        <Document xmlns="urn:iso:std:iso:20022:tech:xsd:pain.002.001.10"><CstmrPmtStsRpt>
-        <GrpHdr><MsgId>B1</MsgId></GrpHdr>
-        <OrgnlGrpInfAndSts><OrgnlMsgId>PAYOUT-1</OrgnlMsgId><OrgnlMsgNmId>pain.001.001.09</OrgnlMsgNmId></OrgnlGrpInfAndSts>
-        <OrgnlPmtInfAndSts><OrgnlPmtInfId>PAYOUT-1</OrgnlPmtInfId>
-        <TxInfAndSts><OrgnlEndToEndId>P1</OrgnlEndToEndId><TxSts>RJCT</TxSts></TxInfAndSts>
-        </OrgnlPmtInfAndSts></CstmrPmtStsRpt></Document>
-        """
-
-    @Test("A report that is cut off anywhere is refused whole")
-    func truncated() {
-        #expect(fault(sound) == nil)
-        for length in stride(from: 0, to: sound.utf8.count, by: 7) { #expect(fault(String(sound.prefix(length))) != nil, "\(length)") }
-    }
-
-    @Test("What is not a report, or one that contradicts itself, is refused with line and reason")
+    @Test("What is no outcome, named twice, or of another currency refuses a report, with its line")
     func refusals() {
-        let cases: [(String, String, Int)] = [
-            ("<!DOCTYPE Document [<!ENTITY a \"b\">]>" + sound, "document type", 1),
-            (sound.replacing("P1<", with: "&xxe;<"), "entity", 5), (sound + sound, "well-formed", 6), (sound.replacing("</OrgnlPmtInfAndSts>", with: "</OrgnlPmtInf>"), "well-formed", 6),
-            (sound.replacing("pain.002.001.10", with: "pain.002.001.03"), "no pain.002.001.10", 1),
-            (sound.replacing("pain.001.001.09", with: "pain.008.001.08"), "not about a pain.001", 3),
-            (sound.replacing("<OrgnlPmtInfId>PAYOUT-1", with: "<OrgnlPmtInfId>PAYOUT-2"), "not of the message", 4),
-            (sound.replacing("RJCT", with: "XXXX"), "not known", 5),
-            (sound.replacing("<TxSts>RJCT</TxSts>", with: ""), "no TxSts", 5),
-            (sound.replacing("<TxSts>RJCT</TxSts>", with: "<TxSts>RJCT</TxSts><TxSts>ACSC</TxSts>"), "twice", 5),
-            (sound.replacing("<GrpHdr><MsgId>B1</MsgId></GrpHdr>", with: ""), "missing", 6),
-            (sound.replacing("</TxInfAndSts>", with: "</TxInfAndSts>\n<TxInfAndSts><OrgnlEndToEndId>P1</OrgnlEndToEndId><TxSts>ACSC</TxSts></TxInfAndSts>"), "named twice", 6),
-            (sound.replacing("<MsgId>B1", with: "<MsgId>" + String(repeating: "B", count: 36)), "longer than 35", 2),
-            (sound.replacing("B1", with: "<x xmlns=\"urn:other\">B1</x>"), "another kind", 2),
-            (sound.replacing("B1", with: String(repeating: "<MsgId>", count: 20)), "too deep", 2),
-        ]
-        for (xml, words, line) in cases {
-            let found = fault(xml)
-            #expect(found?.reason.contains(words) == true && found?.line == line, "\(words): \(String(describing: found))")
+        let named = { (payments: String) in
+            """
+            <Document xmlns="urn:iso:std:iso:20022:tech:xsd:pain.002.001.10"><CstmrPmtStsRpt><GrpHdr><MsgId>B1</MsgId></GrpHdr>
+            <OrgnlGrpInfAndSts><OrgnlMsgId>PAYOUT-1</OrgnlMsgId></OrgnlGrpInfAndSts><OrgnlPmtInfAndSts>\(payments)</OrgnlPmtInfAndSts></CstmrPmtStsRpt></Document>
+            """
         }
-        #expect((try? UnresolvedReport([0xFF, 0xFE, 0x3C, 0x00])) == nil)
+        let one = { (status: String, amount: String) in
+            "\n<TxInfAndSts><OrgnlEndToEndId>P1</OrgnlEndToEndId><TxSts>\(status)</TxSts><OrgnlTxRef><Amt>\(amount)</Amt></OrgnlTxRef></TxInfAndSts>"
+        }
+        let euros = "<InstdAmt Ccy=\"EUR\">1.00</InstdAmt>"
+        #expect(fault(named(one("RJCT", euros))) == nil)
+        #expect(fault(named(one("XXXX", euros))) == BankFileFault(line: 3, .unexpected("TxSts XXXX")))
+        #expect(fault(named(one("RJCT", euros) + one("ACSC", euros))) == BankFileFault(line: 4, .repeated("OrgnlEndToEndId P1")))
+        #expect(fault(named(one("RJCT", "<InstdAmt Ccy=\"USD\">1.00</InstdAmt>"))) == BankFileFault(line: 3, .amount("1.00 USD")))
+        #expect(fault(named(one("RJCT", "<InstdAmt Ccy=\"EUR\">1.001</InstdAmt>"))) == BankFileFault(line: 3, .amount("1.001 EUR")))
     }
 
     @Test("Steps on the way are no news, and a group's word counts for whom it does not name")
     func statuses() throws {
-        let pending = try UnresolvedReport(Array(sound.replacing("RJCT", with: "ACSP").utf8)).resolved(.eur)
+        let report = { (status: String, group: String) in
+            try StatusReport(
+                PaymentStatusFile(
+                    reading: Array(
+                        """
+                        <Document xmlns="urn:iso:std:iso:20022:tech:xsd:pain.002.001.10"><CstmrPmtStsRpt><GrpHdr><MsgId>B1</MsgId></GrpHdr>
+                        <OrgnlGrpInfAndSts><OrgnlMsgId>PAYOUT-1</OrgnlMsgId>\(group)</OrgnlGrpInfAndSts>
+                        <OrgnlPmtInfAndSts><TxInfAndSts><OrgnlEndToEndId>P1</OrgnlEndToEndId><TxSts>\(status)</TxSts></TxInfAndSts></OrgnlPmtInfAndSts></CstmrPmtStsRpt></Document>
+                        """.utf8)), in: .eur)
+        }
+        let pending = try report("ACSP", "")
         #expect(pending.payments.isEmpty && pending.group == nil)
-        let group = try UnresolvedReport(
-            Array(sound.replacing("</OrgnlMsgNmId>", with: "</OrgnlMsgNmId><GrpSts>RJCT</GrpSts><StsRsnInf><Rsn><Cd>AM05</Cd></Rsn></StsRsnInf>").utf8)
-        ).resolved(.eur)
+        let group = try report("RJCT", "<GrpSts>RJCT</GrpSts><StsRsnInf><Rsn><Cd>AM05</Cd></Rsn></StsRsnInf>")
         #expect(group.group == StatusReport.Outcome(state: .rejected, reason: "AM05"))
     }
 }

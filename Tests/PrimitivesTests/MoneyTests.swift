@@ -148,4 +148,15 @@ struct MoneyTests {
         #expect(try Money.parse("1,234,500", currency("XOF")).minorUnits == 1_234_500)
         #expect(throws: MoneyParsingError.notANumber) { try Money.parse("1234.500", currency("XOF")) }
     }
+
+    @Test("reads the decimals of files exactly, by the currency's digits, and nothing else")
+    func decimals() throws {
+        let read = { (text: String, code: String) in Money(decimal: text, currency: try currency(code))?.minorUnits }
+        #expect(try read("12.5", "EUR") == 1250 && read("12", "EUR") == 1200 && read("12.50000", "EUR") == 1250 && read(".5", "EUR") == 50)
+        #expect(try read("0.001", "TND") == 1 && read("7", "JPY") == 7 && read("7.0", "JPY") == 7 && read("999999999999999999", "JPY") == 999_999_999_999_999_999)
+        for wrong in ["12.345", "-1", "+1", "1e3", "1,5", "", ".", "1.2.3", "9999999999999999999", "999999999999999999", "１２", " 1"] {
+            #expect(try read(wrong, "EUR") == nil, "\(wrong)")
+        }
+        #expect(try read("0.5", "JPY") == nil)
+    }
 }

@@ -75,6 +75,12 @@ extension BankEntry {
         return [Part(amount: amount, transaction: own.count == 1 && transactions.count == 1 ? own[0] : nil)]
     }
 
+    /// The city's order that this is the sum of, where all that is told of it names one.
+    fileprivate var orderReference: String? {
+        let named = Set(transactions.map(\.batchReference))
+        return batchReference ?? (named.count == 1 ? named.first ?? nil : nil)
+    }
+
     /// Who is on the other side.
     fileprivate func counterparty(of transaction: BankTransaction) -> BankParty {
         (direction == .credit) == !isReversal ? transaction.debtor : transaction.creditor
@@ -96,9 +102,18 @@ private struct Part {
             "amount": .integer(amount.minorUnits), "creditor_reference": .text(creditorReference?.description),
             // Drawn now, so that the payment that it may become has one.
             "receipt_code": .string(PublicCode.random().description),
+            "end_to_end_id": .text(endToEndID), "batch_reference": .text(entry.orderReference), "is_return": .bool(transaction?.isReturn ?? false),
+            "return_reason": .text(transaction?.returnReason),
             "payer_name": .text(party?.name), "payer_account": .text(party?.account),
             "text": .text(text.isEmpty ? nil : String(text.prefix(Self.textCharactersMax))),
         ]
+    }
+
+    /// As the bank passed it on, or, where it left its place empty, the one of a payout (`payouts.instruction`) in the words, where payouts carry it too.
+    private var endToEndID: String? {
+        guard let transaction else { return nil }
+        let written = Set(transaction.texts.flatMap { $0.matches(of: /\bP[0-9A-F]{16}\b/).map { String($0.output) } })
+        return transaction.endToEndID ?? (written.count == 1 ? written.first : nil)
     }
 
     /// The one that the payer's bank passed on in its place; else one in the payer's own words. Two different ones are none.

@@ -93,13 +93,21 @@ struct BankItemPage: PageModel {
     var assign: AssignForm?
     var propose: ProposeForm?
     var decide: DecideForm?
+    var payout: PayoutForm?
     /// A return waits for somebody else than the viewer.
     var waitsForAnother: Bool
 
     static let fields: Fields<Self> = [
         "errors": .optional(\.errors), "facts": .list(\.facts), "history": .list(\.history), "assign": .optional(\.assign), "propose": .optional(\.propose),
-        "decide": .optional(\.decide), "waits_for_another": .flag(\.waitsForAnother),
+        "decide": .optional(\.decide), "payout": .optional(\.payout), "waits_for_another": .flag(\.waitsForAnother),
     ]
+
+    /// What came in may be a payout of the city that came back.
+    struct PayoutForm: ViewModel {
+        var address: Link
+        var text: String
+        static let fields: Fields<Self> = ["address": .link(\.address), "text": .text(\.text)]
+    }
 
     struct Fact: ViewModel {
         var name: String
@@ -156,7 +164,9 @@ struct BankItemPage: PageModel {
                 reason: step.reason, at: context.format.dateTime(step.at), timestamp: RFC3339.text(step.at))
         }
         let isOfficer = roles.contains(.financeOfficer)
-        if isOfficer, item.direction == "credit", item.rest.isPositive {
+        if let awaited = item.awaitedPayout {
+            payout = isOfficer ? PayoutForm(address: Link(address + "/payout"), text: context.text("bank.item.payout_text", ["reference": awaited.isolated])) : nil
+        } else if isOfficer, item.direction == "credit", item.rest.isPositive {
             assign = AssignForm(address: Link(address + "/bill"), reference: form.text("reference", label: "bank.item.reference", hint: "bank.item.reference_hint"))
             propose = ProposeForm(
                 address: Link(address + "/return"), id: UUID().uuidString.lowercased(), reason: form.area("reason", label: "bank.item.reason", hint: "bank.item.reason_hint"))

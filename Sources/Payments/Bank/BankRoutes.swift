@@ -29,6 +29,7 @@ public struct BankRoutes: Sendable {
         readers.get("/staff/bank/items/{id}", use: showItem)
         officers.post("/staff/bank/items/{id}/bill", use: assign)
         officers.post("/staff/bank/items/{id}/return", use: proposeReturn)
+        officers.post("/staff/bank/items/{id}/payout", use: countReturn)
         deciders.post("/staff/bank/items/{id}/return/decision", use: decideReturn)
         site.staff([.financeOfficer, .auditor]).get("/staff/bank/reports/{id}", use: showReport)
         officers.post("/staff/bank/reports/{id}/decision", use: decideReport)
@@ -105,6 +106,12 @@ public struct BankRoutes: Sendable {
         guard fields.isValid else { return try await item(context, fields.state, status: .unprocessableContent) }
         return try await change(context, fields, refusedField: "reason", done: "bank.item.proposed") { item, credential in
             try await work.proposeReturn(item, id: id, reason: reason, by: credential)
+        }
+    }
+
+    @Sendable func countReturn(_ request: Request, _ context: StaffContext) async throws -> Response {
+        try await change(context, FormReader(context.form), refusedField: "payout", done: "bank.item.counted") { item, credential in
+            try await work.countReturn(item, by: credential)
         }
     }
 

@@ -70,6 +70,8 @@ struct BankItem: Sendable {
     let text: String?
     /// A return that waits for its decision.
     let proposal: BankReturn?
+    /// The payout of the city that this may be the return of, by its end-to-end id.
+    let awaitedPayout: String?
 }
 
 struct BankReturn: Sendable {
@@ -88,7 +90,7 @@ struct BankItems: Query {
     var sql: SQL {
         """
         SELECT id, account, direction, is_reversal, currency, amount, rest, booked_on, bank_reference, creditor_reference, payer_name, payer_account,
-            remittance, return_id, return_reason, return_amount, returned_by_me
+            remittance, return_id, return_reason, return_amount, returned_by_me, awaits
         FROM payments.bank_items_for(\(credential.bytes), \(item as UUID?), \(Int32(clamping: count)))
         """
     }
@@ -109,7 +111,7 @@ struct BankItems: Query {
         let proposal = returnID.map { BankReturn(id: $0, reason: reason ?? "", amount: Money(minorUnits: returned ?? 0, currency: currency), isMine: isMine ?? false) }
         return BankItem(
             id: id, account: account, direction: direction, isReversal: isReversal, amount: amount, rest: rest, bookedOn: bookedOn, bankReference: bankReference,
-            creditorReference: creditorReference, payerName: payerName, payerAccount: payerAccount, text: text, proposal: proposal)
+            creditorReference: creditorReference, payerName: payerName, payerAccount: payerAccount, text: text, proposal: proposal, awaitedPayout: try row.next())
     }
 }
 
@@ -251,6 +253,16 @@ struct DecideReturn: Query {
 enum BankReturnDecision: String, Sendable, CaseIterable {
     case approved
     case refused
+}
+
+/// `payouts.count_return`
+struct CountReturn: Query {
+    let credential: CredentialHash
+    let item: UUID
+
+    var sql: SQL { "SELECT payouts.count_return(\(credential.bytes), \(item))" }
+
+    func decode(_ row: inout RowReader) throws -> String { try row.next() }
 }
 
 /// What waits for whoever asks: `payments.bank_waiting_for`. Nil when nothing does.

@@ -1,5 +1,6 @@
 // What finance officers decide about money of the bank: whom it is for, whether it goes back, and whether a statement that does not add up is booked.
-// The rules are in migrations/0029; residents are told in the same transaction.
+// Decided in `payments.assign_item`, `propose_return`, `decide_return`, `decide_report` (0029_bank.sql) and `payouts.count_return`
+// (0044_payouts_at_bank.sql); residents are told in the same transaction.
 import Foundation
 import Postgres
 import Primitives
@@ -34,6 +35,13 @@ struct BankWork: Sendable {
     func decideReturn(_ id: UUID, _ decision: BankReturnDecision, by credential: CredentialHash) async throws {
         let outcome = try await database.transaction { try await $0.one(DecideReturn(credential: credential, id: id, decision: decision)) }
         guard outcome == decision.rawValue else { throw BankWorkRefusal(outcome: outcome) }
+    }
+
+    /// Counts a part as the return of the payout that it names.
+    /// - Throws: ``BankWorkRefusal``; `DatabaseError`
+    func countReturn(_ item: UUID, by credential: CredentialHash) async throws {
+        let outcome = try await database.transaction { try await $0.one(CountReturn(credential: credential, item: item)) }
+        guard outcome == "counted" else { throw BankWorkRefusal(outcome: outcome) }
     }
 
     private func perform(_ query: some Query<JSONText>, expecting expected: String) async throws {

@@ -1,5 +1,6 @@
 // Taking in a file of the bank: read whole or refused whole, booked once, and residents told whose bills it paid. For a finance officer's page, and
-// for the command line of the city's engineers. What counts as the same movement, and what is booked, is decided in migrations/0029.
+// for the command line of the city's engineers. Decided in `payments.take_bank_file` (0029_bank.sql) and, where it tells of
+// payouts of the city, in `payouts.follow_bank` (0044_payouts_at_bank.sql).
 public import Foundation
 import ISO20022
 import Messages

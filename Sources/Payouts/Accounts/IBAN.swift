@@ -1,4 +1,5 @@
 // Bank account numbers as ISO 13616 writes them.
+import Primitives
 
 /// An International Bank Account Number that passed its check: country, length and check digits.
 public struct IBAN: Hashable, Sendable {
@@ -9,18 +10,12 @@ public struct IBAN: Hashable, Sendable {
     /// ISO 7064 MOD 97-10). Only countries of the Single Euro Payments Area, whose lengths the IBAN registry of SWIFT lists: the city's bank pays to no others.
     public init?(_ typed: String) {
         let compact = typed.uppercased().unicodeScalars.filter { !$0.properties.isWhitespace }
-        guard compact.count <= 34, compact.count > 4, compact.allSatisfy({ Self.value($0) != nil }) else { return nil }
+        guard compact.count <= 34, compact.count > 4, compact.allSatisfy(\.isASCII) else { return nil }
         let characters = String(String.UnicodeScalarView(compact))
         guard let length = Self.lengths[String(characters.prefix(2))], compact.count == length else { return nil }
         let checkDigits = characters.dropFirst(2).prefix(2)
         guard checkDigits.allSatisfy({ $0.isASCII && $0.isNumber }), ("02"..."98").contains(String(checkDigits)) else { return nil }
-        // The first four characters move behind the rest; letters count from 10.
-        var remainder = 0
-        for scalar in compact.dropFirst(4) + compact.prefix(4) {
-            guard let value = Self.value(scalar) else { return nil }
-            remainder = (remainder * (value < 10 ? 10 : 100) + value) % 97
-        }
-        guard remainder == 1 else { return nil }
+        guard CheckDigits.areSound(characters) else { return nil }
         text = characters
     }
 
@@ -40,14 +35,6 @@ public struct IBAN: Hashable, Sendable {
 
     /// The last four characters: enough to tell one's own accounts apart.
     var ending: String { "…" + text.suffix(4) }
-
-    private static func value(_ scalar: Unicode.Scalar) -> Int? {
-        switch scalar {
-        case "0"..."9": Int(scalar.value - 48)
-        case "A"..."Z": Int(scalar.value - 55)
-        default: nil
-        }
-    }
 
     private static let lengths: [String: Int] = {
         let registry = """

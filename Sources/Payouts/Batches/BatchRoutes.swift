@@ -2,6 +2,7 @@
 public import Foundation
 import HTTPTypes
 import Hummingbird
+import ISO20022
 import NIOCore
 public import Postgres
 import Primitives
@@ -127,6 +128,7 @@ public struct PayoutBatchRoutes: Sendable {
         case "refused": context.notice("payouts.decide.refused")
         case "already_approved", "already_refused": context.notice("payouts.decide.was_decided")
         case "self_approval": return try await show(context, problem: "payouts.decide.self_approval", status: .forbidden)
+        case "account_ended": return try await show(context, problem: "payouts.decide.account_ended", status: .conflict)
         case "batch_unknown": throw Problem.notFound
         default: throw Problem.forbidden
         }
@@ -181,7 +183,7 @@ public struct PayoutBatchRoutes: Sendable {
                 context.notice(taken.isKnown ? "payouts.report.known" : "payouts.report.taken")
                 return context.redirect(to: "/staff/payouts")
             } catch let refusal as StatusReportRefusal {
-                try fields.reject(refusal)
+                try fields.reject(refusal, context)
             }
         }
         return try context.page(ReportPage(context.formView(fields.state)), title: "payouts.report.title", status: .unprocessableContent)
@@ -190,9 +192,12 @@ public struct PayoutBatchRoutes: Sendable {
 
 extension FormReader {
     /// - Throws: `Problem.forbidden` where the officer's role ended meanwhile.
-    fileprivate mutating func reject(_ refusal: StatusReportRefusal) throws {
+    fileprivate mutating func reject(_ refusal: StatusReportRefusal, _ context: StaffContext) throws {
         switch refusal {
-        case .malformed(let line, let reason): reject("report", "payouts.report.malformed", ["line": String(line), "reason": reason.isolated])
+        case .malformed(let fault):
+            let (word, detail) = fault.code
+            let reason = context.text("bank.fault.\(word)", ["detail": detail.isolated])
+            reject("report", "payouts.report.malformed", ["line": context.format.number(fault.line), "reason": reason])
         case .batchUnknown: reject("report", "payouts.report.batch_unknown")
         case .countDiffers: reject("report", "payouts.report.count_differs")
         case .sumDiffers: reject("report", "payouts.report.sum_differs")

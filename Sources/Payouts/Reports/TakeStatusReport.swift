@@ -1,5 +1,7 @@
-// Taking what the bank says of a batch, whole or not at all: settled money leaves the bank's account, rejected money goes back to where it came from.
+// Taking what the bank says of a batch, whole or not at all: settled money leaves the city, rejected money goes back to where it came from.
+// Decided in `payouts.apply_report` (0035_payouts.sql).
 import Crypto
+public import ISO20022
 public import Postgres
 import Primitives
 public import Web
@@ -7,7 +9,7 @@ public import Web
 /// Why a report was not taken.
 public enum StatusReportRefusal: Error, Sendable, Hashable {
     /// Not understood: the line, and what is wrong with it.
-    case malformed(line: Int, reason: String)
+    case malformed(BankFileFault)
     /// No approved batch has the reference that the report names.
     case batchUnknown
     /// The report is about another number of payments than the batch holds.
@@ -45,11 +47,11 @@ public struct TakeStatusReport: Sendable {
     public func perform(_ bytes: [UInt8], by credential: CredentialHash?) async throws -> TakenReport {
         let report: StatusReport
         do {
-            let unresolved = try UnresolvedReport(bytes)
-            guard let head = try await database.query(FilesToWrite(reference: unresolved.batchReference)).first else { throw StatusReportRefusal.batchUnknown }
-            report = try unresolved.resolved(head.controlSum.currency)
-        } catch let fault as StatusReportFault {
-            throw StatusReportRefusal.malformed(line: fault.line, reason: fault.reason)
+            let file = try PaymentStatusFile(reading: bytes)
+            guard let head = try await database.query(FilesToWrite(reference: file.orderID)).first else { throw StatusReportRefusal.batchUnknown }
+            report = try StatusReport(file, in: head.controlSum.currency)
+        } catch let fault as BankFileFault {
+            throw StatusReportRefusal.malformed(fault)
         }
         let statement = TakeReport(credential: credential, report: report, sha256: Array(SHA256.hash(data: bytes)))
         let outcome = try await database.aboutBatch(statement)

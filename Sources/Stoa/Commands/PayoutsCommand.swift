@@ -80,7 +80,7 @@ struct PayoutsReportCommand: AsyncParsableCommand {
 extension StatusReportRefusal {
     fileprivate var explanation: String {
         switch self {
-        case .malformed(let line, let reason): "line \(line): \(reason)"
+        case .malformed(let fault): "\(fault)"
         case .batchUnknown: "no approved batch has the reference that the report names"
         case .countDiffers: "the report is about another number of payments than the batch holds"
         case .sumDiffers: "the report names another control sum than the batch has"

@@ -23,6 +23,8 @@ extension DemoLoader {
     private static let treasury = LedgerAccountID(demoUUID("account/treasury"))
     private static let revenue = LedgerAccountID(demoUUID("account/revenue"))
     private static let funding = LedgerAccountID(demoUUID("account/funding"))
+    /// The example of the IBAN registry: it is sound and belongs to nobody.
+    private static let cityIBAN = "GB82WEST12345698765432"
 
     func loadMoney(residents: [DemoPerson], staff: [DemoPerson]) async throws {
         guard let euro = Currency(code: "EUR") else { throw SetupError("The demo city needs the currency EUR.") }
@@ -30,9 +32,9 @@ extension DemoLoader {
         try await ledger.open(Self.funding, kind: .funding, currency: euro)
         try await ledger.open(Self.treasury, kind: .treasury, currency: euro)
         try await ledger.open(Self.revenue, kind: .revenue, currency: euro)
-        // An IBAN that is sound and belongs to nobody.
+        // The one account that bills are paid into and payouts leave, so that its statements tell of both.
         try await BankAdministration(owner: owner).open(
-            NewBankAccount(identification: "GB82WEST12345698765432", holder: "City of Stoa", currency: euro, collects: true))
+            NewBankAccount(identification: Self.cityIBAN, holder: "City of Marisport", currency: euro, collects: true))
         var transfers = [transfer("opening/treasury", to: Self.treasury, Money(minorUnits: 50_000_000, currency: euro), "OPENING BALANCE")]
         for (position, resident) in residents.enumerated() where position < 3 {
             let id = try await owner.one(AccountFacts(nameHMAC: keys.lookup.signInName(resident.username))).id
@@ -48,9 +50,9 @@ extension DemoLoader {
     /// The city's bank, and a bank account of each of the first two residents that has waited its time.
     private func openPayouts(for residents: [DemoPerson], _ currency: Currency) async throws {
         // The example account numbers of the IBAN registry: they fit their checks and belong to nobody.
-        guard let cityIBAN = IBAN("FR14 2004 1010 0505 0001 3M02 606"), let town = SEPAText(DemoScript.locality, charactersMax: 35),
+        guard let cityIBAN = IBAN(Self.cityIBAN), let town = SEPAText(DemoScript.locality, charactersMax: 35),
             let city = SEPAText("City of Marisport", charactersMax: 70),
-            let debtor = BankAccount(holder: city, iban: cityIBAN, town: town, country: "FR")
+            let debtor = BankAccount(holder: city, iban: cityIBAN, town: town, country: "GB")
         else { throw SetupError("The demo city has no bank account.") }
         let administration = PayoutsAdministration(owner: owner)
         try await administration.set(PayoutChannel(currency: currency, debtor: debtor, bic: nil, bank: Self.funding))
