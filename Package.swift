@@ -79,7 +79,7 @@ let package = Package(
         // Foundations, lowest first.
         .target(name: "Primitives", dependencies: [deque], swiftSettings: strict),
         .target(name: "Postgres", dependencies: ["CLibpq", "Primitives", logging, metrics, deque, atomics], swiftSettings: strict),
-        .target(name: "Outgoing", dependencies: [httpClient, httpTypes, nio, nioPosix, nioHTTP1], swiftSettings: strict),
+        .target(name: "Outgoing", dependencies: [httpClient, httpTypes, logging, nio, nioPosix, nioHTTP1], swiftSettings: strict),
         // What banks send: account reports of ISO 20022, read strictly. No I/O.
         .target(name: "ISO20022", dependencies: ["Primitives"], swiftSettings: strict),
         .target(name: "TransparencyLog", dependencies: [crypto], swiftSettings: strict),
@@ -87,7 +87,7 @@ let package = Package(
         .target(
             name: "Web",
             dependencies: [
-                "CZlib", "Primitives", "Postgres", hummingbird, hummingbirdCore, mustache, crypto, logging, metrics, metricsCore, yams, atomics, httpTypes,
+                "CQrencode", "CZlib", "Primitives", "Postgres", hummingbird, hummingbirdCore, mustache, crypto, logging, metrics, metricsCore, yams, atomics, httpTypes,
                 nio, nioPosix, nioHTTP1,
             ], swiftSettings: strict),
 
@@ -102,7 +102,7 @@ let package = Package(
         slice("Exchange", ["AccessLog", "Register", "OpenID", "Outgoing", "TransparencyLog", structuredFields]),
         slice("Catalogue"),
         slice("Ledger"),
-        slice("Payments", ["CQrencode", "Ledger", "Messages", "Benefits", "ISO20022"]),
+        slice("Payments", ["Ledger", "Messages", "Benefits", "ISO20022"]),
         slice("Payouts", ["AccessLog", "Register", "Ledger", "Messages", "ISO20022"]),
         slice("DataExport", ["AccessLog", "TransparencyLog"]),
         slice("DataTracker", ["AccessLog", "Register"]),

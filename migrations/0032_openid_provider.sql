@@ -96,7 +96,7 @@ CREATE TABLE openid.logout_notice (
     outcome text CHECK (length(outcome) <= 100),
     CHECK (told_at IS NULL OR next_at IS NULL)
 );
-CREATE INDEX logout_notice_due ON openid.logout_notice (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX logout_notice_due ON openid.logout_notice (client_id, next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX logout_notice_made ON openid.logout_notice (made_at);
 GRANT SELECT, INSERT, UPDATE, DELETE ON openid.logout_notice TO stoa_door;
 
@@ -159,25 +159,31 @@ CREATE TRIGGER session_ends_sign_ins AFTER UPDATE OF revoked_at ON web.credentia
     FOR EACH ROW WHEN (NEW.kind = 'session' AND NEW.revoked_at IS NOT NULL AND OLD.revoked_at IS NULL)
     EXECUTE FUNCTION openid.end_sign_ins_of_session();
 
--- Notices that are due, each to one node at a time: counting the attempt and setting the next one before anything is sent.
-CREATE FUNCTION openid.take_logouts(notices_max integer)
+-- Notices that are due, each to one node at a time: counting the attempt and setting the next one before anything is sent. Of each service no more than its share,
+-- and none of those that this node is posting to.
+CREATE FUNCTION openid.take_logouts(notices_max integer, share_max integer, busy text[])
     RETURNS TABLE (id uuid, attempt smallint, url text, client_id text, algorithm text, sign_in_id uuid, subject uuid, now timestamptz)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
         WITH due AS (
-            SELECT n.id FROM openid.logout_notice AS n WHERE n.next_at <= public.stoa_now()
-            ORDER BY n.next_at LIMIT take_logouts.notices_max FOR UPDATE SKIP LOCKED
+            SELECT d.id
+            FROM (SELECT k.id FROM openid.client AS k
+                  WHERE k.backchannel_logout_uri IS NOT NULL AND k.closed_at IS NULL AND k.id <> ALL (take_logouts.busy) ORDER BY random()) AS s
+            CROSS JOIN LATERAL (
+                SELECT n.id FROM openid.logout_notice AS n WHERE n.client_id = s.id AND n.next_at <= public.stoa_now()
+                ORDER BY n.next_at LIMIT take_logouts.share_max FOR UPDATE SKIP LOCKED) AS d
+            LIMIT take_logouts.notices_max
         ), taken AS (
             UPDATE openid.logout_notice AS n SET attempts = n.attempts + 1,
                 next_at = CASE WHEN n.attempts + 1 < openid.logout_attempts_max() THEN public.stoa_now() + openid.logout_retry_delay(n.attempts + 1) END
             FROM due AS d WHERE n.id = d.id
             RETURNING n.id, n.attempts, n.client_id, n.sign_in_id, n.subject)
         SELECT t.id, t.attempts, k.backchannel_logout_uri, k.id, k.id_token_algorithm, t.sign_in_id, t.subject, public.stoa_now()
-        FROM taken AS t JOIN openid.client AS k ON k.id = t.client_id WHERE k.backchannel_logout_uri IS NOT NULL AND k.closed_at IS NULL;
+        FROM taken AS t JOIN openid.client AS k ON k.id = t.client_id;
 END
 $$;
-ALTER FUNCTION openid.take_logouts(integer) OWNER TO stoa_door;
+ALTER FUNCTION openid.take_logouts(integer, integer, text[]) OWNER TO stoa_door;
 
 -- What came of an attempt. One that failed says nothing about a later one.
 CREATE FUNCTION openid.note_logout(notice uuid, attempt smallint, told boolean, outcome text) RETURNS void
@@ -719,7 +725,7 @@ CREATE INDEX sign_in_past ON openid.sign_in (created_at) WHERE NOT 'offline_acce
 GRANT EXECUTE ON FUNCTION openid.due_algorithms(), openid.add_signing_key(text, text, jsonb, text, bytea), openid.remove_past_keys(), openid.standing(uuid, bytea),
     openid.connect(uuid, bytea, text, integer, text), openid.sign_in_of(bytea),
     openid.refresh(bytea, text, text[], bytea, integer, bytea, text), openid.revoke_token(bytea, text), openid.introspect(bytea, text), openid.connections_of(bytea),
-    openid.disconnect(bytea, text, text), openid.remove_past_sign_ins(), openid.take_logouts(integer),
+    openid.disconnect(bytea, text, text), openid.remove_past_sign_ins(), openid.take_logouts(integer, integer, text[]),
     openid.note_logout(uuid, smallint, boolean, text), openid.count_device_guess(bytea),
     openid.poll_device(bytea, text, text, text, bytea, integer, bytea, text) TO stoa_app;
 REVOKE CREATE ON SCHEMA openid FROM stoa_door;

@@ -21,17 +21,22 @@ struct AppPage: PageModel {
     var action: Link
     var secret: String
     var address: Link
+    /// The same address, for the camera of a phone that is not reading this page.
+    var square: QRCode?
     var code: TextField
 
     static let fields: Fields<Self> = [
-        "errors": .optional(\.errors), "action": .link(\.action), "secret": .text(\.secret), "address": .link(\.address), "code": .model(\.code),
+        "errors": .optional(\.errors), "action": .link(\.action), "secret": .text(\.secret), "address": .link(\.address), "square": .optional(\.square),
+        "code": .model(\.code),
     ]
 
     init(_ totp: TOTP, issuer: String, account: String, action: Link, _ form: FormView) {
         errors = form.errors
         self.action = action
         secret = totp.secretText
-        address = Link(totp.address(issuer: issuer, account: account))
+        let keyAddress = totp.address(issuer: issuer, account: account)
+        address = Link(keyAddress)
+        square = QRCode(keyAddress)
         code = form.text("code", label: "identity.factor.totp.code", autocomplete: "one-time-code", inputMode: "numeric")
     }
 }

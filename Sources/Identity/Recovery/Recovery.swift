@@ -58,5 +58,5 @@ private struct Recover: Query {
     let tokenHash: CredentialHash
 
     var sql: SQL { "SELECT identity.recover(\(nameHMAC), \(codeHash), \(addressHMAC), \(tokenHash.bytes))" }
-    func decode(_ row: inout RowReader) throws -> OpenSignIn.Outcome? { try row.next(String?.self).map { try known($0, column: "recover") } }
+    func decode(_ row: inout RowReader) throws -> OpenSignIn.Outcome? { try row.next(word: OpenSignIn.Outcome?.self) }
 }

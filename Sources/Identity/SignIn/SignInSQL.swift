@@ -65,11 +65,5 @@ struct OpenSignIn: Query {
         """
     }
 
-    func decode(_ row: inout RowReader) throws -> Outcome? { try row.next(String?.self).map { try known($0, column: "sign_in") } }
-}
-
-/// A word of the database that this server must know.
-func known<Word: RawRepresentable>(_ text: String, column: String) throws -> Word where Word.RawValue == String {
-    guard let word = Word(rawValue: text) else { throw DatabaseError.decoding(column: column, reason: "is a word that this server does not know") }
-    return word
+    func decode(_ row: inout RowReader) throws -> Outcome? { try row.next(word: OpenSignIn.Outcome?.self) }
 }
