@@ -83,7 +83,7 @@ let package = Package(
         // What banks send: account reports of ISO 20022, read strictly. No I/O.
         .target(name: "ISO20022", dependencies: ["Primitives"], swiftSettings: strict),
         .target(name: "TransparencyLog", dependencies: [crypto], swiftSettings: strict),
-        .target(name: "WebAuthn", dependencies: [crypto, cryptoExtras], swiftSettings: strict),
+        .target(name: "WebAuthn", dependencies: ["Primitives", crypto, cryptoExtras], swiftSettings: strict),
         .target(
             name: "Web",
             dependencies: [
@@ -138,9 +138,10 @@ let package = Package(
             path: "Tests/City", swiftSettings: strict),
         tests("Consent", ["City", "TestSupport", "AccessLog", "Register", "TransparencyLog", "Postgres", "Primitives", "Web", hummingbird, hummingbirdTesting, crypto, logging, httpTypes]),
         tests("Exchange", ["City", "Outgoing", "TestSupport", "Postgres", "Primitives", "Register", "AccessLog", "TransparencyLog", "Web", "Consent", hummingbird, hummingbirdTesting, crypto, httpTypes, nio, logging]),
+        tests("Outgoing", [hummingbird, hummingbirdTesting, httpTypes, logging, nio]),
         tests("Catalogue", ["City", "TestSupport", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("AccessLog", ["City", "TestSupport", "Postgres", "Primitives", "Register", "TransparencyLog", "Web", "Witness", hummingbirdTesting, crypto, httpTypes, nio, logging]),
-        tests("Identity", ["Authenticator", "City", "Messages", "Postgres", "Primitives", "Register", "Web", "WebAuthn", crypto, hummingbirdTesting]),
+        tests("Identity", ["Authenticator", "City", "Messages", "Postgres", "Primitives", "Register", "Web", "WebAuthn", crypto, hummingbirdTesting, httpTypes, nio]),
         tests("Messages", ["City", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("DataExport", ["City", "AccessLog", "Consent", "Ledger", "Messages", "Payments", "Questions", "Register", "TransparencyLog", "Postgres", "Primitives", "Web", hummingbirdTesting, crypto, httpTypes]),
         tests("DataTracker", ["City", "AccessLog", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes, nio]),

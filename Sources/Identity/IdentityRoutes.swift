@@ -110,26 +110,3 @@ extension Link {
         return path + "?next=" + (next.addingPercentEncoding(withAllowedCharacters: allowed) ?? "/")
     }
 }
-
-extension FormReader {
-    /// Says at a field why an attempt was not looked at, or was wrong.
-    /// - Parameter wrong: key of what is said of a wrong one.
-    mutating func reject(_ field: String, _ error: SignInError, wrong: String, in context: some PageContext) {
-        switch error {
-        case .wrongNameOrPassword: reject(field, wrong)
-        case .tooManyAttempts(let minutes): reject(field, "identity.wait.\(minutes == 1 ? "minute" : "minutes")", ["minutes": context.format.number(minutes)])
-        case .closed: reject(field, "identity.closed")
-        }
-    }
-}
-
-extension SignInError {
-    /// The status of the page that comes back, and how long to wait in the seconds of `Retry-After`.
-    var status: (HTTPResponse.Status, retryAfterSeconds: Int?) {
-        switch self {
-        case .wrongNameOrPassword: (.unprocessableContent, nil)
-        case .tooManyAttempts(let minutes): (.tooManyRequests, minutes * 60)
-        case .closed: (.forbidden, nil)
-        }
-    }
-}

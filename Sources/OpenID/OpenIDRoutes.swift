@@ -15,7 +15,7 @@ public struct OpenIDRoutes: Sendable {
     let ownProfile: OwnProfile
     let keys: SigningKeys
     let claims: ReadClaims
-    let proofs: ProveKey
+    let proofs: CheckDPoPProof
     let budget: RequestBudget
 
     /// - Parameters:
@@ -26,7 +26,7 @@ public struct OpenIDRoutes: Sendable {
         self.database = database
         self.keys = keys
         claims = ReadClaims(database: database, door: door, vault: vault, keys: keys, issuer: baseURL.origin)
-        proofs = ProveKey(database: database, nonces: ProofNonce(key: vault.derivedKey(for: "openid/proof-nonce")))
+        proofs = CheckDPoPProof(database: database, nonces: DPoPNonce(key: vault.derivedKey(for: "openid/proof-nonce")))
         server = ServerMetadata(issuer: baseURL.origin)
         ownProfile = OwnProfile(door: door, vault: vault)
         budget = RequestBudget(requestsMax: Self.authorizationRequestsBurst, requestsPerSecond: Self.authorizationRequestsPerSecond)

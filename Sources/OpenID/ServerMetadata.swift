@@ -62,7 +62,7 @@ struct ServerMetadata: Sendable {
             "device_authorization_endpoint": .string(issuer + Self.devicePath),
             "pushed_authorization_request_endpoint": .string(issuer + Self.pushPath),
             "require_pushed_authorization_requests": false,
-            "dpop_signing_alg_values_supported": .array(KeyProof.algorithms.map { .string($0.rawValue) }),
+            "dpop_signing_alg_values_supported": .array(DPoPProof.algorithms.map { .string($0.rawValue) }),
             "code_challenge_methods_supported": [.string(PKCE.method)],
             "authorization_response_iss_parameter_supported": true,
             "ui_locales_supported": .array(Language.allCases.map { .string($0.tag) }),

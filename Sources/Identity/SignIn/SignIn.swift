@@ -5,15 +5,6 @@ public import Primitives
 import Register
 public import Web
 
-public enum SignInError: Error, Sendable, Hashable {
-    /// Unknown name or wrong password; nobody is told which.
-    case wrongNameOrPassword
-    /// Too many failures from this address. Other ways and other addresses are not affected.
-    case tooManyAttempts(waitMinutes: Int)
-    /// A hundred failures in a row, from wherever: this factor is closed until the account is recovered. Other ways are not affected.
-    case closed
-}
-
 /// What the right password led to. The token is for a cookie; only its hash is stored.
 public enum SignedIn: Sendable, Hashable {
     case session(token: String)

@@ -2,6 +2,7 @@
 // key-encryption key; the rules of time are in migrations/0032_openid_provider.sql.
 import Foundation
 public import Postgres
+import Primitives
 public import Register
 import Synchronization
 import Web
