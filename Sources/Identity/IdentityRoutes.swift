@@ -27,6 +27,7 @@ public struct IdentityRoutes: Sendable {
     }
 
     public func add(to site: Site) {
+        addCounterRecovery(to: site)
         site.declare(pages: [
             VisitorHomePage.self, ResidentHomePage.self, RegisterPage.self, SignInPage.self, SecondFactorPage.self, SheetUsedUpPage.self, EnrolmentPage.self, AppPage.self,
             CodesPage.self, ConfirmPasswordPage.self, SecurityPage.self, NewPasswordPage.self,

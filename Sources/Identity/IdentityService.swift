@@ -17,12 +17,15 @@ public struct IdentitySettings: Sendable {
     public var city: String
     /// When staff show a second factor.
     public var staffSecondFactor: StaffSecondFactor
+    /// How long after somebody showed papers at a counter a new way into the account opens: time for its owner, if that is not who came, to stop it.
+    public var recoveryWaitHours: Int
     /// Where people reach the site: passkeys are bound to its host.
     public var baseURL: BaseURL
 
-    public init(city: String = "Stoa", staffSecondFactor: StaffSecondFactor = .required, baseURL: BaseURL) {
+    public init(city: String = "Stoa", staffSecondFactor: StaffSecondFactor = .required, recoveryWaitHours: Int = 24, baseURL: BaseURL) {
         self.city = city
         self.staffSecondFactor = staffSecondFactor
+        self.recoveryWaitHours = recoveryWaitHours
         self.baseURL = baseURL
     }
 }

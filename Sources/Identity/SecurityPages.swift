@@ -16,12 +16,20 @@ struct SecurityPage: PageModel {
     var hasRecoveryCodes: Bool
     var sessions: [SessionView]
     var hasOtherSessions: Bool
+    /// Where a counter is at work on a new way into the account.
+    var recovery: RecoveryView?
 
     static let fields: Fields<Self> = [
-        "level": .text(\.level), "factors": .list(\.factors), "has_factors": .flag { !$0.factors.isEmpty }, "has_app": .flag(\.hasApp),
+        "recovery": .optional(\.recovery), "level": .text(\.level), "factors": .list(\.factors), "has_factors": .flag { !$0.factors.isEmpty }, "has_app": .flag(\.hasApp),
         "has_sheet": .flag(\.hasSheet), "has_recovery_codes": .flag(\.hasRecoveryCodes), "sessions": .list(\.sessions),
         "has_other_sessions": .flag(\.hasOtherSessions),
     ]
+
+    struct RecoveryView: ViewModel {
+        var since: String
+        var ready: String
+        static let fields: Fields<Self> = ["since": .text(\.since), "ready": .text(\.ready)]
+    }
 
     struct FactorView: ViewModel {
         var name: String
@@ -71,7 +79,8 @@ struct SecurityPage: PageModel {
         }
     }
 
-    init(_ factors: [Factor], _ sessions: [OpenSession], _ context: SignedInContext) {
+    init(_ factors: [Factor], _ sessions: [OpenSession], recovery: (requestedAt: Date, readyAt: Date)?, _ context: SignedInContext) {
+        self.recovery = recovery.map { RecoveryView(since: context.format.dateTime($0.requestedAt), ready: context.format.dateTime($0.readyAt)) }
         level = context.text("identity.security.level_\(context.authentication.level)")
         self.factors = factors.map { FactorView($0, context) }
         hasApp = factors.contains { $0.kind == .totp }
@@ -86,7 +95,8 @@ extension IdentityRoutes {
     @Sendable func security(_ request: Request, _ context: SignedInContext) async throws -> Response {
         let factors = try await identity.factors(of: context.credential)
         let sessions = try await identity.sessions(of: context.credential)
-        return try context.page(SecurityPage(factors, sessions, context), title: "identity.security.title")
+        let recovery = try await identity.recovery(of: context.credential)
+        return try context.page(SecurityPage(factors, sessions, recovery: recovery, context), title: "identity.security.title")
     }
 
     @Sendable func removeFactor(_ request: Request, _ context: SignedInContext) async throws -> Response {

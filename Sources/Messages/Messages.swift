@@ -44,6 +44,9 @@ public enum MessageKind: String, Sendable, CaseIterable {
     case recoveryCodeUsed = "recovery_code_used"
     case factorRemoved = "factor_removed"
     case passwordChanged = "password_changed"
+    case recoveryRequested = "recovery_requested"
+    case recoveryStopped = "recovery_stopped"
+    case recoveryUsed = "recovery_used"
     case payoutAccountGiven = "payout_account_given"
     // Written by payouts.apply_report, with what it is about (migrations/0035).
     case payoutFailed = "payout_failed"
@@ -64,7 +67,8 @@ public enum MessageKind: String, Sendable, CaseIterable {
         case .questionReceived, .questionAnswered, .glassBroken, .glassReviewed: ("/access-log", "messages.see.log")
         case .paymentReceived, .billOverpaid: ("/money", "messages.see.money")
         case .billPaid, .transferReceived, .cashReceived, .billWaived, .billDueSoon, .billOverdue: ("/bills", "messages.see.bills")
-        case .appAdded, .passkeyAdded, .codeSheetMade, .recoveryCodesMade, .recoveryCodeUsed, .factorRemoved, .passwordChanged: ("/security", "messages.see.security")
+        case .appAdded, .passkeyAdded, .codeSheetMade, .recoveryCodesMade, .recoveryCodeUsed, .factorRemoved, .passwordChanged, .recoveryRequested, .recoveryStopped,
+            .recoveryUsed: ("/security", "messages.see.security")
         case .payoutAccountGiven: ("/payout-account", "messages.see.payout_account")
         case .payoutFailed: ("/money-out", "messages.see.money_out")
         case .disputeReceived, .disputeReply, .disputeLate, .disputeDecided, .disputeRefunded: ("/disputes", "messages.see.disputes")

@@ -66,7 +66,7 @@ struct City {
             database: database, passwords: try PasswordHasher(cost: configuration.passwords, threadCount: configuration.passwordThreads),
             vault: keys.vault, lookup: keys.lookup,
             settings: IdentitySettings(
-                city: configuration.city.name, staffSecondFactor: configuration.staffSecondFactor, baseURL: configuration.baseURL))
+                city: configuration.city.name, staffSecondFactor: configuration.staffSecondFactor, recoveryWaitHours: configuration.recoveryWaitHours, baseURL: configuration.baseURL))
         signingKeys = SigningKeys(database: database, vault: keys.vault)
         logoutDelivery = LogoutDelivery(
             database: database, keys: signingKeys, baseURL: configuration.baseURL, permitsLoopback: configuration.permitsLoopbackWebhooks, logger: logger)

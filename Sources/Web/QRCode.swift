@@ -4,9 +4,9 @@ import CQrencode
 /// An SVG of a code. Its text always stands beside it, for whoever has no camera.
 public struct QRCode: ViewModel {
     /// Of a side, in modules.
-    let size: String
+    public let size: String
     /// Strokes of one unit's width along the middle of each row.
-    let path: String
+    public let path: String
 
     public static let fields: Fields<Self> = ["size": .text(\.size), "path": .text(\.path)]
 

@@ -3,6 +3,7 @@ import City
 import Foundation
 import Postgres
 import Primitives
+import Register
 import Testing
 
 @testable import Identity

@@ -33,6 +33,8 @@ struct StoaConfiguration: Sendable {
     var witnessedLogs: [Ed25519NoteVerifier]
     /// Whether staff without a second factor must make one before they come in.
     var staffSecondFactor: StaffSecondFactor
+    /// Between the papers shown at a counter and the new way into an account.
+    var recoveryWaitHours: Int
     /// Where the browser goes of somebody who must not be seen here.
     var neutralSite: WebConfiguration.WebOrigin
     var passwords: PasswordCost
@@ -111,6 +113,7 @@ struct StoaConfiguration: Sendable {
         static let witnessName = Setting("witness.name")
         static let witnessedLogs = Setting("witness.logs")
         static let staffSecondFactor = Setting("identity.staff_second_factor")
+        static let recoveryWait = Setting("identity.recovery_wait_hours")
         static let leaveTo = Setting("identity.leave_to")
         static let passwordMemory = Setting("passwords.memory_kibibytes")
         static let passwordPasses = Setting("passwords.passes")
@@ -120,7 +123,7 @@ struct StoaConfiguration: Sendable {
         static let all = [
             baseURL, address, port, trustedProxies, stopSeconds, metricsAddress, metricsPort, dataDirectory, cityName, timeZone, language, localities, askedFrom, aloneFrom,
             ofAgeFrom, url, migrationURL, auditorURL, sharedConnections, exclusiveConnections, encryptionFile, lookupFile, logSigningFile, witnessFile, encryption, lookup,
-            logSigning, witness, logOrigin, logWitnesses, witnessName, witnessedLogs, officeHours, peoplePerHour, staffSecondFactor, leaveTo, passwordMemory, passwordPasses,
+            logSigning, witness, logOrigin, logWitnesses, witnessName, witnessedLogs, officeHours, peoplePerHour, staffSecondFactor, recoveryWait, leaveTo, passwordMemory, passwordPasses,
             passwordThreads, logLevel,
         ]
     }
@@ -182,6 +185,8 @@ struct StoaConfiguration: Sendable {
         witnessedLogs =
             try settings.value(Key.witnessedLogs, "verifier keys of logs with commas between: city.example/log+…") { try list($0) { try Ed25519NoteVerifier(setting: $0) } } ?? []
         staffSecondFactor = try settings.value(Key.staffSecondFactor, "required or when_asked", StaffSecondFactor.init(rawValue:)) ?? .required
+        // A fortnight at most: who has nothing left to sign in with needs the city meanwhile.
+        recoveryWaitHours = try settings.integer(Key.recoveryWait, in: 1...336) ?? 24
         neutralSite =
             try settings.value(Key.leaveTo, "an https address without a path, like https://www.wikipedia.org") { WebConfiguration.WebOrigin($0) }
             ?? .usualNeutralSite
