@@ -32,6 +32,7 @@ let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "as
 let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let structuredFields = Target.Dependency.product(name: "RawStructuredFieldValues", package: "swift-http-structured-headers")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 
 /// A slice: what every one may use, and what it adds.
@@ -55,12 +56,14 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
         .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
-        // The way to witnesses and to organisations' webhooks, the only ones to whom Stoa itself goes over the network.
+        // The way to witnesses, organisations' webhooks and the gateway for short messages; with the mail relay (TLS from the next line), the only ones to whom Stoa itself
+        // goes over the network.
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/apple/swift-http-structured-headers", from: "1.2.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-atomics", from: "1.3.0"),
@@ -96,7 +99,9 @@ let package = Package(
         slice("Messages"),
         slice("Witness", ["TransparencyLog"]),
         slice("Register", ["AccessLog", "Messages"]),
-        slice("Identity", ["CArgon2", "WebAuthn", "Register", "Messages"]),
+        slice("Mandates", ["AccessLog", "Register"]),
+        slice("Delivery", ["AccessLog", "Register", httpClient, nioPosix, nioSSL, nioHTTP1]),
+        slice("Identity", ["CArgon2", "WebAuthn", "AccessLog", "Register", "Messages", "Delivery"]),
         slice("OpenID", ["AccessLog", "Register", "Identity", "Outgoing", jwtKit, cryptoExtras]),
         slice("Consent", ["AccessLog", "Register", "TransparencyLog"]),
         slice("Exchange", ["AccessLog", "Register", "OpenID", "Outgoing", "TransparencyLog", structuredFields]),
@@ -115,7 +120,7 @@ let package = Package(
         .executableTarget(
             name: "Stoa",
             dependencies: [
-                "Primitives", "Postgres", "TransparencyLog", "Web", "AccessLog", "Register", "Messages", "Identity", "OpenID", "Consent", "Exchange", "Catalogue",
+                "Primitives", "Postgres", "TransparencyLog", "Web", "AccessLog", "Register", "Messages", "Delivery", "Mandates", "Identity", "OpenID", "Consent", "Exchange", "Catalogue",
                 "Ledger", "Payments", "Payouts", "Disputes", "ISO20022", "Benefits", "Casework", "Questions", "DataTracker", "DataExport", "Witness", hummingbird, httpClient, logging, metrics, lifecycle, unixSignals, configuration, arguments,
                 jwtKit, crypto, yams, nio, nioPosix, nioHTTP1,
             ], swiftSettings: strict),
@@ -141,7 +146,9 @@ let package = Package(
         tests("Outgoing", [hummingbird, hummingbirdTesting, httpTypes, logging, nio]),
         tests("Catalogue", ["City", "TestSupport", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("AccessLog", ["City", "TestSupport", "Postgres", "Primitives", "Register", "TransparencyLog", "Web", "Witness", hummingbirdTesting, crypto, httpTypes, nio, logging]),
-        tests("Identity", ["Authenticator", "City", "Messages", "Postgres", "Primitives", "Register", "Web", "WebAuthn", crypto, hummingbirdTesting, httpTypes, nio]),
+        tests("Identity", ["Authenticator", "AccessLog", "City", "Delivery", "TestSupport", "Messages", "Postgres", "Primitives", "Register", "Web", "WebAuthn", crypto, hummingbirdTesting, logging, httpTypes, nio]),
+        tests("Delivery", ["City", "AccessLog", "Postgres", "Primitives", "Register", "TestSupport", "Web", hummingbird, hummingbirdTesting, httpTypes, nio, nioPosix, logging]),
+        tests("Mandates", ["City", "TestSupport", "AccessLog", "Identity", "Ledger", "Messages", "Payments", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("Messages", ["City", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("DataExport", ["City", "AccessLog", "Consent", "Ledger", "Messages", "Payments", "Questions", "Register", "TransparencyLog", "Postgres", "Primitives", "Web", hummingbirdTesting, crypto, httpTypes]),
         tests("DataTracker", ["City", "AccessLog", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes, nio]),
@@ -159,6 +166,6 @@ let package = Package(
         tests("WebAuthn", ["Authenticator", crypto, cryptoExtras]),
         tests("Witness", ["City", "Postgres", "TransparencyLog", "Web", crypto, hummingbirdTesting, httpTypes, nio]),
         tests("Register", ["TestSupport", "Postgres", "Primitives", "Web", logging]),
-        tests("Stoa", ["City", "AccessLog", "TestSupport", "Postgres", "Primitives", "Register", "Identity", "TransparencyLog", "Web", logging, configuration, arguments, httpTypes, yams]),
+        tests("Stoa", ["City", "AccessLog", "Delivery", "TestSupport", "Postgres", "Primitives", "Register", "Identity", "TransparencyLog", "Web", logging, configuration, arguments, httpTypes, yams]),
     ]
 )

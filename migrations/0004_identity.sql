@@ -56,7 +56,7 @@ CREATE TRIGGER evidence_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON identi
 -- whether the name exists or not. From one address the waits grow; over all addresses a hundred in a row close that factor and no other.
 CREATE TABLE identity.address_failures (
     subject bytea NOT NULL CHECK (octet_length(subject) IN (16, 32)),
-    factor text NOT NULL CHECK (factor IN ('password', 'totp', 'code_sheet', 'recovery_codes')),
+    factor text NOT NULL CHECK (factor IN ('password', 'totp', 'code_sheet', 'recovery_codes', 'letter_code')),
     address_hmac bytea NOT NULL CHECK (octet_length(address_hmac) = 32),
     failures integer NOT NULL CHECK (failures > 0),
     last_at timestamptz NOT NULL,
@@ -67,7 +67,7 @@ CREATE INDEX address_failures_last ON identity.address_failures (last_at);
 
 CREATE TABLE identity.factor_failures (
     subject bytea NOT NULL CHECK (octet_length(subject) IN (16, 32)),
-    factor text NOT NULL CHECK (factor IN ('password', 'totp', 'code_sheet', 'recovery_codes')),
+    factor text NOT NULL CHECK (factor IN ('password', 'totp', 'code_sheet', 'recovery_codes', 'letter_code')),
     -- In a row, since the last time that it was right (SP 800-63B-4 §3.2.2 allows no more than 100).
     failures integer NOT NULL DEFAULT 0 CHECK (failures BETWEEN 0 AND 100),
     last_at timestamptz NOT NULL DEFAULT public.stoa_now(),
@@ -110,14 +110,6 @@ CREATE FUNCTION identity.register_account(
     END;
 ALTER FUNCTION identity.register_account(uuid, uuid, text, text, text, text[], bytea[], text, bytea, text[], bytea[]) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION identity.register_account(uuid, uuid, text, text, text, text[], bytea[], text, bytea, text[], bytea[]) TO stoa_app;
-
--- Which of these names open an account or belong to staff: nobody else can have them.
-CREATE FUNCTION identity.taken_names(name_hmacs bytea[]) RETURNS SETOF bytea
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
-        SELECT n.hmac FROM identity.sign_in_name AS n WHERE n.hmac = ANY (taken_names.name_hmacs);
-    END;
-ALTER FUNCTION identity.taken_names(bytea[]) OWNER TO stoa_door;
 
 -- How long an address waits after so many failures in a row, in minutes. Five are free, for somebody who tries the passwords they know; then
 -- every failure costs more, up to an hour (SP 800-63B-4 §3.2.2): some 25 guesses a day.
@@ -210,7 +202,7 @@ BEGIN
 END
 $$;
 ALTER FUNCTION identity.begin_registration(bytea, integer, integer) OWNER TO stoa_door;
-GRANT EXECUTE ON FUNCTION identity.taken_names(bytea[]), identity.begin_sign_in(bytea, bytea), identity.begin_registration(bytea, integer, integer)
+GRANT EXECUTE ON FUNCTION identity.begin_sign_in(bytea, bytea), identity.begin_registration(bytea, integer, integer)
     TO stoa_app;
 
 REVOKE CREATE ON SCHEMA identity FROM stoa_door;

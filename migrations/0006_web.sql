@@ -16,7 +16,7 @@ CREATE TABLE web.credential (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     -- AAL of NIST SP 800-63-4, and what earned it in a session: what was shown first and when it was last shown; and second, where there was a second.
     authenticator_assurance smallint NOT NULL CHECK (authenticator_assurance BETWEEN 1 AND 3),
-    first_factor text CHECK (first_factor IN ('password', 'passkey', 'recovery_code')),
+    first_factor text CHECK (first_factor IN ('password', 'passkey', 'recovery_code', 'letter_code')),
     authenticated_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     second_factor text CHECK (second_factor IN ('totp', 'code_sheet', 'recovery_codes', 'passkey')),
     second_factor_at timestamptz,
@@ -251,6 +251,18 @@ BEGIN
         LEFT JOIN register.resident AS r ON r.id = a.resident_id
         LEFT JOIN identity.staff AS s ON s.id = c.staff_id
         WHERE c.hash = resolve_credential.hash AND web.is_live(c) AND a.closed_at IS NULL AND s.closed_at IS NULL;
+    IF FOUND THEN RETURN; END IF;
+    -- A helper who acts (0034): of them all is the helper's but resident, code and assurance; the scope is what the mandate covers.
+    UPDATE web.credential AS c SET last_used_at = public.stoa_now() FROM mandates.acting_as(resolve_credential.hash) AS w
+        WHERE c.hash = w.session_hash AND c.last_used_at < public.stoa_now() - interval '1 minute' AND web.is_live(c);
+    RETURN QUERY
+        SELECT c.kind, 'helper', w.account_id, w.resident_id, NULL::uuid, NULL::text, '{}'::text[], NULL::text, NULL::text,
+            CASE WHEN w.is_in_force THEN w.themes ELSE '{}' END, a.language, c.expires_at, c.authenticator_assurance, r.identity_assurance, r.public_code,
+            c.id, c.authenticated_at, c.second_factor, c.second_factor_at, LEAST(c.last_used_at + c.idle_after, c.expires_at), c.is_shared
+        FROM mandates.acting_as(resolve_credential.hash) AS w
+        JOIN web.credential AS c ON c.hash = w.session_hash
+        JOIN identity.account AS a ON a.id = w.account_id
+        JOIN register.resident AS r ON r.id = w.resident_id;
 END
 $$;
 ALTER FUNCTION web.resolve_credential(bytea) OWNER TO stoa_door;
@@ -259,10 +271,12 @@ ALTER FUNCTION web.resolve_credential(bytea) OWNER TO stoa_door;
 CREATE FUNCTION web.choose_language(session_hash bytea, language text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    -- Of whoever acts for another (0034) it is their own.
+    session_hash := coalesce((SELECT w.session_hash FROM mandates.acting AS w WHERE w.hash = choose_language.session_hash), session_hash);
     UPDATE identity.account AS a SET language = choose_language.language FROM web.credential AS c
-        WHERE c.hash = session_hash AND web.is_live(c) AND a.id = c.account_id;
+        WHERE c.hash = choose_language.session_hash AND web.is_live(c) AND a.id = c.account_id;
     UPDATE identity.staff AS s SET language = choose_language.language FROM web.credential AS c
-        WHERE c.hash = session_hash AND web.is_live(c) AND s.id = c.staff_id;
+        WHERE c.hash = choose_language.session_hash AND web.is_live(c) AND s.id = c.staff_id;
 END
 $$;
 GRANT UPDATE (language) ON identity.staff TO stoa_door;

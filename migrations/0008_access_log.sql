@@ -21,7 +21,8 @@ INSERT INTO access_log.staff_reason (id, law) VALUES
     ('application', 'Social Services Act § 31'),
     ('correction', 'GDPR Art. 16'),
     ('complaint', 'Administrative Procedure Act § 24'),
-    ('assistance', 'City Services Act § 8');
+    ('assistance', 'City Services Act § 8'),
+    ('letter', 'City Services Act § 8');
 -- What auditors look into: a question, an emergency, an unusual access, and whether a record is to be protected.
 INSERT INTO access_log.staff_reason (id, law, opens_records) VALUES
     ('question', 'GDPR Art. 15', false), ('break_glass_review', 'GDPR Art. 5(2)', false), ('anomaly', 'GDPR Art. 32', false),
@@ -40,7 +41,7 @@ CREATE TABLE access_log.entry (
     client_id text,
     operation text NOT NULL CHECK (
         operation IN ('disclose', 'predicate', 'list', 'view', 'search', 'paper_entry', 'break_glass', 'log_view', 'usage', 'own_view',
-            'guardian_view', 'payout')),
+            'guardian_view', 'payout', 'mandate_view', 'mandate_act')),
     attributes text[] NOT NULL,
     purpose text NOT NULL,
     legal_basis text,

@@ -65,7 +65,7 @@ CREATE TABLE payments.payment (
     transfer_id uuid NOT NULL REFERENCES ledger.transfer,
     -- Short enough to read out on the telephone.
     receipt_code text NOT NULL CHECK (receipt_code ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'),
-    -- Whose wallet it was; nobody is known for sure behind a bank transfer or cash.
+    -- Who paid: whose wallet it was, or a helper under a mandate (mandate_id, 0034); nobody is known for sure behind a bank transfer or cash.
     account_id uuid REFERENCES identity.account,
     client_id text REFERENCES openid.client,
     paid_at timestamptz NOT NULL DEFAULT public.stoa_now(),
@@ -209,7 +209,7 @@ BEGIN
     RETURN QUERY
         SELECT b.id, b.kind, b.reference, b.creditor_reference, b.title, b.currency, b.amount, payments.outstanding(b.id), b.issued_on, b.due_on,
             b.created_at, p.id, p.method, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at, public.stoa_now()
-        FROM ledger.holder(bills_of.credential, '{bills}') AS h
+        FROM ledger.payer(bills_of.credential, '{bills}') AS h
         JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
         JOIN payments.bill AS b ON b.resident_id = r.id
         LEFT JOIN LATERAL (SELECT x.* FROM payments.payment AS x WHERE x.bill_id = b.id ORDER BY x.paid_at DESC, x.id DESC LIMIT 1) AS p ON true
@@ -229,7 +229,7 @@ BEGIN
     RETURN QUERY
         SELECT b.id, b.kind, b.reference, b.creditor_reference, b.title, b.currency, b.amount, payments.outstanding(b.id), b.issued_on, b.due_on,
             b.created_at, p.id, p.method, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at, public.stoa_now()
-        FROM ledger.holder(bill_of.credential, '{bills,payments}') AS h
+        FROM ledger.payer(bill_of.credential, '{bills,payments}') AS h
         JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
         JOIN payments.bill AS b ON b.resident_id = r.id
         LEFT JOIN LATERAL (SELECT x.* FROM payments.payment AS x WHERE x.bill_id = b.id ORDER BY x.paid_at DESC, x.id DESC LIMIT 1) AS p ON true
@@ -280,7 +280,7 @@ DECLARE
     posted text;
 BEGIN
     is_new := false;
-    SELECT h.resident_id, h.account_id, h.client_id INTO payer FROM ledger.holder(pay.credential, '{payments}') AS h;
+    SELECT h.* INTO payer FROM ledger.payer(pay.credential, '{payments}') AS h;
     IF NOT FOUND THEN
         outcome := 'credential_invalid';
         RETURN;
@@ -324,9 +324,12 @@ BEGIN
             CASE posted
                 WHEN 'created' THEN
                     -- Paying from the wallet costs nothing.
-                    INSERT INTO payments.payment (id, bill_id, currency, gross, fee, net, method, transfer_id, receipt_code, account_id, client_id)
+                    INSERT INTO payments.payment (id, bill_id, currency, gross, fee, net, method, transfer_id, receipt_code, account_id, client_id, mandate_id)
                         VALUES (pay.payment_id, owed.id, owed.currency, owed.outstanding, 0, owed.outstanding, 'wallet', pay.payment_id,
-                                pay.receipt_code, payer.account_id, payer.client_id);
+                                pay.receipt_code, payer.account_id, payer.client_id, payer.mandate_id);
+                    IF payer.mandate_id IS NOT NULL THEN
+                        PERFORM mandates.log(pay.payment_id, payer.resident_id, payer.account_id, 'mandate_act', 'pay_bill', payer.mandate_reference, NULL);
+                    END IF;
                     payment := pay.payment_id;
                     outcome := 'paid';
                     is_new := true;

@@ -21,6 +21,13 @@ BEGIN
     rows_of_person := ARRAY(SELECT r.id FROM register.resident AS r WHERE r.id = person OR r.superseded_by = person);
     INSERT INTO register.erasure (resident_id, authority) SELECT p.id, erase_resident.authority FROM unnest(rows_of_person) AS p (id);
 
+    INSERT INTO mandates.event (mandate_id, kind)
+        SELECT m.id, 'erased' FROM mandates.mandate AS m WHERE m.resident_id = ANY (rows_of_person) OR m.helper_id = ANY (rows_of_person) ON CONFLICT DO NOTHING;
+    DELETE FROM delivery.outgoing AS o WHERE o.resident_id = ANY (rows_of_person);
+    DELETE FROM identity.address AS d USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND d.account_id = a.id;
+    DELETE FROM identity.letter_code AS c USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND c.account_id = a.id;
+    DELETE FROM delivery.preference AS p USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND p.account_id = a.id;
+    DELETE FROM delivery.letter_fallback AS f USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND f.account_id = a.id;
     DELETE FROM register.data_key AS k WHERE k.resident_id = ANY (rows_of_person);
     DELETE FROM register.sealed_attribute AS a WHERE a.resident_id = ANY (rows_of_person);
     DELETE FROM register.lookup AS l WHERE l.resident_id = ANY (rows_of_person);

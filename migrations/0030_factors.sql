@@ -56,7 +56,7 @@ CREATE TABLE identity.sign_in (
     account_id uuid REFERENCES identity.account,
     staff_id uuid REFERENCES identity.staff,
     is_shared boolean NOT NULL,
-    first_factor text NOT NULL DEFAULT 'password' CHECK (first_factor IN ('password', 'recovery_code')),
+    first_factor text NOT NULL DEFAULT 'password' CHECK (first_factor IN ('password', 'recovery_code', 'letter_code')),
     password_at timestamptz NOT NULL DEFAULT public.stoa_now(),
     CHECK (num_nonnulls(account_id, staff_id) = 1)
 );

@@ -113,6 +113,8 @@ ALTER FUNCTION identity.end_other_sessions(bytea) OWNER TO stoa_door;
 CREATE FUNCTION identity.sign_out(credential bytea) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    -- Of whoever acts for another (0034) their own session ends.
+    credential := coalesce((SELECT w.session_hash FROM mandates.acting AS w WHERE w.hash = sign_out.credential), credential);
     PERFORM identity.end_sessions(h.account_id, h.staff_id, sign_out.credential) FROM identity.holder(sign_out.credential) AS h
         WHERE h.is_session AND h.is_shared;
     PERFORM web.revoke_credential(sign_out.credential);

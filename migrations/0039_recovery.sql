@@ -46,7 +46,7 @@ END
 $$;
 ALTER FUNCTION identity.recover(bytea, bytea, bytea, bytea) OWNER TO stoa_door;
 
--- Another password without the old one, in a session that a recovery code opened not more than fifteen minutes ago, which it stays: the new password proves
+-- Another password without the old one, in a session that a recovery code, or the code of a letter, opened not more than fifteen minutes ago, which it stays: the new password proves
 -- nothing that the code did not. Everything else that was opened ends, a closed password is open again, and this session is known by the new hash. False
 -- for any other session.
 CREATE FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) RETURNS boolean
@@ -57,7 +57,7 @@ BEGIN
     PERFORM identity.lock_factors(h.account_id, NULL) FROM identity.holder(replace_password.credential) AS h;
     UPDATE web.credential AS c SET hash = replace_password.new_hash, last_used_at = public.stoa_now()
         WHERE c.hash = replace_password.credential AND c.kind = 'session' AND web.is_live(c) AND c.account_id IS NOT NULL
-          AND c.first_factor = 'recovery_code' AND c.authenticated_at > public.stoa_now() - interval '15 minutes'
+          AND c.first_factor IN ('recovery_code', 'letter_code') AND c.authenticated_at > public.stoa_now() - interval '15 minutes'
         RETURNING c.account_id INTO person;
     IF NOT FOUND THEN RETURN false; END IF;
     UPDATE identity.account AS a SET password_hash = replace_password.new_password_hash WHERE a.id = person;

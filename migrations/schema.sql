@@ -20,6 +20,10 @@ CREATE SCHEMA consent;
 
 ALTER SCHEMA consent OWNER TO stoa_owner;
 
+CREATE SCHEMA delivery;
+
+ALTER SCHEMA delivery OWNER TO stoa_owner;
+
 CREATE SCHEMA disputes;
 
 ALTER SCHEMA disputes OWNER TO stoa_owner;
@@ -35,6 +39,10 @@ ALTER SCHEMA identity OWNER TO stoa_owner;
 CREATE SCHEMA ledger;
 
 ALTER SCHEMA ledger OWNER TO stoa_owner;
+
+CREATE SCHEMA mandates;
+
+ALTER SCHEMA mandates OWNER TO stoa_owner;
 
 CREATE SCHEMA messages;
 
@@ -125,7 +133,7 @@ CASE
 END),
     CONSTRAINT entry_check3 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
     CONSTRAINT entry_check4 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
-    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'break_glass'::text, 'log_view'::text, 'usage'::text, 'own_view'::text, 'guardian_view'::text, 'payout'::text]))),
+    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'break_glass'::text, 'log_view'::text, 'usage'::text, 'own_view'::text, 'guardian_view'::text, 'payout'::text, 'mandate_view'::text, 'mandate_act'::text]))),
     CONSTRAINT entry_outcome_check CHECK ((outcome = ANY (ARRAY['permitted'::text, 'refused'::text]))),
     CONSTRAINT entry_salt_check CHECK ((octet_length(salt) = 32))
 );
@@ -2532,8 +2540,8 @@ CREATE TABLE web.credential (
     CONSTRAINT credential_check2 CHECK (((second_factor IS NULL) = (second_factor_at IS NULL))),
     CONSTRAINT credential_check3 CHECK (((kind <> 'session'::text) OR ((authenticator_assurance = 1) = (second_factor IS NULL)))),
     CONSTRAINT credential_check4 CHECK (((kind = 'access_token'::text) = (client_id IS NOT NULL))),
-    CONSTRAINT credential_check5 CHECK (((sign_in_id IS NULL) OR ((organisation_id IS NOT NULL) AND (scope <@ '{openid,profile,email,phone,address,offline_access,roles}'::text[])))),
-    CONSTRAINT credential_first_factor_check CHECK ((first_factor = ANY (ARRAY['password'::text, 'passkey'::text, 'recovery_code'::text]))),
+    CONSTRAINT credential_check5 CHECK (((sign_in_id IS NULL) OR ((organisation_id IS NOT NULL) AND (scope <@ '{openid,profile,email,phone,address,offline_access}'::text[])))),
+    CONSTRAINT credential_first_factor_check CHECK ((first_factor = ANY (ARRAY['password'::text, 'passkey'::text, 'recovery_code'::text, 'letter_code'::text]))),
     CONSTRAINT credential_hash_check CHECK ((octet_length(hash) = 32)),
     CONSTRAINT credential_kind_check CHECK ((kind = ANY (ARRAY['session'::text, 'access_token'::text]))),
     CONSTRAINT credential_second_factor_check CHECK ((second_factor = ANY (ARRAY['totp'::text, 'code_sheet'::text, 'recovery_codes'::text, 'passkey'::text])))
@@ -3133,6 +3141,307 @@ END
 $$;
 
 ALTER FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.announce(resident uuid, theme text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    wish record;
+BEGIN
+    SELECT a.id AS account_id, a.language, p.channel, d.holder_id, d.sealed_value, f.account_id IS NOT NULL AS wants_letter INTO wish
+        FROM register.resident AS r
+        JOIN identity.account AS a ON a.resident_id = coalesce(r.superseded_by, r.id) AND a.closed_at IS NULL
+        JOIN delivery.preference AS p ON p.account_id = a.id AND p.theme = announce.theme
+        LEFT JOIN delivery.letter_fallback AS f ON f.account_id = a.id
+        LEFT JOIN identity.address AS d ON d.account_id = a.id AND d.is_primary AND d.kind = CASE p.channel WHEN 'email' THEN 'email' WHEN 'sms' THEN 'phone' END
+        WHERE r.id = announce.resident;
+    IF NOT FOUND THEN RETURN; END IF;
+    IF wish.sealed_value IS NULL THEN
+        IF wish.channel = 'letter' OR wish.wants_letter THEN PERFORM delivery.put_news_letter(wish.account_id); END IF;
+    ELSIF NOT EXISTS (
+            SELECT FROM delivery.outgoing AS o
+            WHERE o.resident_id = wish.holder_id AND o.channel = wish.channel AND o.template = 'news' AND NOT o.is_done) THEN
+        PERFORM delivery.put(gen_random_uuid(), wish.holder_id, wish.channel, 'news', wish.language, wish.sealed_value, NULL, NULL);
+    END IF;
+END
+$$;
+
+ALTER FUNCTION delivery.announce(resident uuid, theme text) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.announce_bill() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM delivery.announce(NEW.resident_id, 'money');
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION delivery.announce_bill() OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.announce_message() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM delivery.announce(NEW.resident_id, delivery.theme_of(NEW.kind));
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION delivery.announce_message() OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.announce_sharing() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM delivery.announce(NEW.resident_id, 'sharing');
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION delivery.announce_sharing() OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.attempts_max() RETURNS smallint
+    LANGUAGE sql IMMUTABLE
+    RETURN (10)::smallint;
+
+ALTER FUNCTION delivery.attempts_max() OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.choose(credential bytea, themes text[], channels text[], wants_letter boolean) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    me uuid := (SELECT o.account_id FROM identity.account_of(choose.credential) AS o);
+BEGIN
+    IF me IS NULL THEN RETURN false; END IF;
+    PERFORM a.id FROM identity.account AS a WHERE a.id = me FOR UPDATE;
+    DELETE FROM delivery.preference AS p WHERE p.account_id = me;
+    INSERT INTO delivery.preference (account_id, theme, channel)
+        SELECT me, w.theme, w.channel FROM unnest(choose.themes, choose.channels) AS w (theme, channel) WHERE w.channel IS NOT NULL;
+    DELETE FROM delivery.letter_fallback AS f WHERE f.account_id = me;
+    IF choose.wants_letter THEN INSERT INTO delivery.letter_fallback (account_id) VALUES (me); END IF;
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION delivery.choose(credential bytea, themes text[], channels text[], wants_letter boolean) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.fall_back() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM delivery.put_news_letter(a.id)
+        FROM register.resident AS r JOIN identity.account AS a ON a.resident_id = coalesce(r.superseded_by, r.id)
+        JOIN delivery.letter_fallback AS f ON f.account_id = a.id
+        WHERE r.id = NEW.resident_id;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION delivery.fall_back() OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.give_up(outgoing uuid, outcome text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE delivery.outgoing AS o SET failed_at = public.stoa_now(), outcome = give_up.outcome, sealed_recipient = NULL, sealed_parameters = NULL
+        WHERE o.id = give_up.outgoing AND NOT o.is_done;
+END
+$$;
+
+ALTER FUNCTION delivery.give_up(outgoing uuid, outcome text) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.note(outgoing uuid, attempt smallint, result text, outcome text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF note.result = 'sent' THEN
+        UPDATE delivery.outgoing AS o SET sent_at = public.stoa_now(), outcome = note.outcome, sealed_recipient = NULL, sealed_parameters = NULL
+            WHERE o.id = note.outgoing AND NOT o.is_done;
+    ELSIF note.result = 'refused' OR note.attempt >= delivery.attempts_max() THEN
+        PERFORM delivery.give_up(o.id, note.outcome) FROM delivery.outgoing AS o WHERE o.id = note.outgoing AND o.attempts = note.attempt;
+    ELSE
+        UPDATE delivery.outgoing AS o SET outcome = note.outcome WHERE o.id = note.outgoing AND o.attempts = note.attempt AND NOT o.is_done;
+    END IF;
+END
+$$;
+
+ALTER FUNCTION delivery.note(outgoing uuid, attempt smallint, result text, outcome text) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.own_preferences(credential bytea) RETURNS TABLE(theme text, channel text, wants_letter boolean, can_have_letters boolean)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT t.theme, p.channel, f.account_id IS NOT NULL, r.origin = 'population_register'
+        FROM web.credential AS c
+        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        JOIN register.resident AS r ON r.id = a.resident_id
+        CROSS JOIN unnest(ARRAY['money', 'sharing', 'log', 'account']) WITH ORDINALITY AS t (theme, position)
+        LEFT JOIN delivery.preference AS p ON p.account_id = a.id AND p.theme = t.theme
+        LEFT JOIN delivery.letter_fallback AS f ON f.account_id = a.id
+        WHERE c.hash = own_preferences.credential AND web.is_live(c) AND (c.kind = 'session' OR 'profile' = ANY (c.scope))
+        ORDER BY t.position;
+END
+$$;
+
+ALTER FUNCTION delivery.own_preferences(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.post_letter(credential bytea, letter uuid) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    staff uuid := (SELECT s.staff_id FROM web.staff_with(post_letter.credential, '{caseworker}') AS s);
+BEGIN
+    IF staff IS NULL THEN RETURN 'letter_unknown'; END IF;
+    PERFORM FROM delivery.outgoing AS o WHERE o.id = post_letter.letter AND o.channel = 'letter' FOR UPDATE;
+    IF NOT FOUND THEN RETURN 'letter_unknown'; END IF;
+    IF NOT EXISTS (SELECT FROM delivery.letter_event AS e WHERE e.outgoing_id = post_letter.letter AND e.kind = 'printed') THEN RETURN 'not_printed'; END IF;
+    UPDATE delivery.outgoing AS o SET sent_at = public.stoa_now(), outcome = 'posted', sealed_parameters = NULL WHERE o.id = post_letter.letter AND NOT o.is_done;
+    IF NOT FOUND THEN RETURN 'already_posted'; END IF;
+    INSERT INTO delivery.letter_event (outgoing_id, kind, staff_id) VALUES (post_letter.letter, 'posted', staff);
+    RETURN 'posted';
+END
+$$;
+
+ALTER FUNCTION delivery.post_letter(credential bytea, letter uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.print_letter(credential bytea, letter uuid, entry uuid) RETURNS TABLE(sealed_parameters bytea, holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO delivery.letter_event (outgoing_id, kind, staff_id, entry_id)
+        SELECT w.id, 'printed', me.staff_id, e.id
+        FROM web.staff_with(print_letter.credential, '{caseworker}') AS me
+        CROSS JOIN delivery.waiting_letters(print_letter.credential, print_letter.letter) AS w
+        JOIN access_log.entry AS e ON e.id = print_letter.entry AND e.operation = 'view' AND e.outcome = 'permitted' AND e.purpose = 'letter'
+            AND e.actor_kind = 'staff' AND e.actor_id = me.staff_id::text AND e.subject_id = w.resident_id AND e.case_reference = w.reference
+            AND e.at > public.stoa_now() - interval '1 minute' AND e.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()
+        WHERE w.id = print_letter.letter
+        ON CONFLICT (entry_id) DO NOTHING;
+    IF NOT FOUND THEN RETURN; END IF;
+    RETURN QUERY
+        SELECT o.sealed_parameters, o.resident_id, k.key_id, k.wrapped_key
+        FROM delivery.outgoing AS o LEFT JOIN register.data_key AS k ON k.resident_id = o.resident_id WHERE o.id = print_letter.letter;
+END
+$$;
+
+ALTER FUNCTION delivery.print_letter(credential bytea, letter uuid, entry uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.put(outgoing uuid, resident uuid, channel text, template text, language text, sealed_recipient bytea, sealed_parameters bytea, expires_at timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO delivery.outgoing (id, resident_id, channel, template, language, sealed_recipient, sealed_parameters, expires_at)
+        VALUES (put.outgoing, put.resident, put.channel, put.template, put.language, put.sealed_recipient, put.sealed_parameters, put.expires_at);
+END
+$$;
+
+ALTER FUNCTION delivery.put(outgoing uuid, resident uuid, channel text, template text, language text, sealed_recipient bytea, sealed_parameters bytea, expires_at timestamp with time zone) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.put_news_letter(account uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM delivery.put(gen_random_uuid(), a.resident_id, 'letter', 'news', a.language, NULL, NULL, NULL)
+        FROM identity.account AS a JOIN register.resident AS r ON r.id = a.resident_id AND r.origin = 'population_register'
+        WHERE a.id = put_news_letter.account AND a.closed_at IS NULL AND NOT EXISTS (
+            SELECT FROM delivery.outgoing AS o WHERE o.resident_id = a.resident_id AND o.channel = 'letter' AND o.template = 'news' AND NOT o.is_done);
+END
+$$;
+
+ALTER FUNCTION delivery.put_news_letter(account uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.remove_done() RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    removed integer;
+BEGIN
+    DELETE FROM delivery.outgoing AS o WHERE o.is_done AND o.made_at < public.stoa_now() - interval '30 days';
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    RETURN removed;
+END
+$$;
+
+ALTER FUNCTION delivery.remove_done() OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.retry_delay(attempt integer) RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN LEAST('06:00:00'::interval, GREATEST('00:01:00'::interval, (power((4)::double precision, ((LEAST(attempt, 10) - 1))::double precision) * '00:00:30'::interval)));
+
+ALTER FUNCTION delivery.retry_delay(attempt integer) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.take(messages_max integer) RETURNS TABLE(id uuid, attempt smallint, channel text, template text, language text, sealed_recipient bytea, sealed_parameters bytea, holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    -- What ran out, was tried often enough by nodes that died, or is somebody's whose key was destroyed.
+    PERFORM delivery.give_up(dead.id, dead.outcome) FROM (
+        SELECT o.id, CASE WHEN o.expires_at <= public.stoa_now() THEN 'ran out' WHEN o.attempts >= delivery.attempts_max() THEN coalesce(o.outcome, 'no answer')
+                ELSE 'erased' END AS outcome
+        FROM delivery.outgoing AS o
+        WHERE NOT o.is_done AND o.channel <> 'letter' AND o.next_at <= public.stoa_now()
+          AND (o.expires_at <= public.stoa_now() OR o.attempts >= delivery.attempts_max()
+               OR NOT EXISTS (SELECT FROM register.data_key AS k WHERE k.resident_id = o.resident_id))
+        ORDER BY o.next_at LIMIT take.messages_max FOR UPDATE SKIP LOCKED) AS dead;
+    RETURN QUERY
+        WITH due AS (
+            SELECT o.id FROM delivery.outgoing AS o
+            WHERE NOT o.is_done AND o.channel <> 'letter' AND o.next_at <= public.stoa_now()
+            ORDER BY o.next_at LIMIT take.messages_max FOR UPDATE SKIP LOCKED
+        ), taken AS (
+            UPDATE delivery.outgoing AS o SET attempts = o.attempts + 1, next_at = public.stoa_now() + delivery.retry_delay(o.attempts + 1)
+            FROM due AS d WHERE o.id = d.id
+            RETURNING o.id, o.attempts, o.channel, o.template, o.language, o.sealed_recipient, o.sealed_parameters, o.resident_id)
+        SELECT t.id, t.attempts, t.channel, t.template, t.language, t.sealed_recipient, t.sealed_parameters, t.resident_id, k.key_id, k.wrapped_key
+        FROM taken AS t JOIN register.data_key AS k ON k.resident_id = t.resident_id;
+END
+$$;
+
+ALTER FUNCTION delivery.take(messages_max integer) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.theme_of(message_kind text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN (message_kind = ANY (ARRAY['question_received'::text, 'question_answered'::text, 'glass_broken'::text, 'glass_reviewed'::text, 'record_protected'::text, 'protection_lifted'::text])) THEN 'log'::text WHEN (message_kind = 'consent_on_paper'::text) THEN 'sharing'::text WHEN ((message_kind = ANY (ARRAY['payment_received'::text, 'transfer_received'::text, 'cash_received'::text])) OR starts_with(message_kind, 'bill_'::text) OR starts_with(message_kind, 'payout_'::text) OR starts_with(message_kind, 'dispute_'::text)) THEN 'money'::text ELSE 'account'::text END;
+
+ALTER FUNCTION delivery.theme_of(message_kind text) OWNER TO stoa_door;
+
+CREATE FUNCTION delivery.waiting_letters(credential bytea, letter uuid) RETURNS TABLE(id uuid, reference text, resident_id uuid, template text, language text, made_at timestamp with time zone, printed_at timestamp with time zone, printed_by text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT o.id, 'L-' || upper(left(md5(o.id::text), 8)), coalesce(r.superseded_by, r.id), o.template, o.language, o.made_at, p.at, p.display_name
+        FROM web.staff_with(waiting_letters.credential, '{caseworker}') AS me
+        CROSS JOIN delivery.outgoing AS o
+        JOIN register.resident AS r ON r.id = o.resident_id
+        LEFT JOIN LATERAL (
+            SELECT e.at, s.display_name FROM delivery.letter_event AS e JOIN identity.staff AS s ON s.id = e.staff_id
+            WHERE e.outgoing_id = o.id AND e.kind = 'printed' ORDER BY e.at DESC LIMIT 1) AS p ON true
+        WHERE o.channel = 'letter' AND NOT o.is_done AND (o.expires_at IS NULL OR o.expires_at > public.stoa_now())
+          AND (waiting_letters.letter IS NULL OR o.id = waiting_letters.letter)
+        ORDER BY o.made_at, o.id LIMIT 200;
+END
+$$;
+
+ALTER FUNCTION delivery.waiting_letters(credential bytea, letter uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION disputes.add(message uuid, dispute uuid, author uuid, sealed_words bytea) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3911,6 +4220,124 @@ $$;
 
 ALTER FUNCTION exchange.volume_of(credential bytea) OWNER TO stoa_door;
 
+CREATE FUNCTION identity.account_of(credential bytea) RETURNS TABLE(account_id uuid, resident_id uuid, language text, session_id uuid)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT a.id,
+     a.resident_id,
+     a.language,
+     c.id
+    FROM (web.credential c
+      JOIN identity.account a ON (((a.id = c.account_id) AND (a.closed_at IS NULL))))
+   WHERE ((c.hash = account_of.credential) AND (c.kind = 'session'::text) AND web.is_live(c.*));
+END;
+
+ALTER FUNCTION identity.account_of(credential bytea) OWNER TO stoa_door;
+
+CREATE TABLE identity.sign_in_name (
+    hmac bytea NOT NULL,
+    kind text NOT NULL,
+    account_id uuid,
+    staff_id uuid,
+    CONSTRAINT sign_in_name_check CHECK ((num_nonnulls(account_id, staff_id) = 1)),
+    CONSTRAINT sign_in_name_hmac_check CHECK ((octet_length(hmac) = 32)),
+    CONSTRAINT sign_in_name_kind_check CHECK ((kind = ANY (ARRAY['username'::text, 'email'::text, 'phone'::text])))
+);
+
+ALTER TABLE identity.sign_in_name OWNER TO stoa_owner;
+
+CREATE TABLE register.resident (
+    id uuid NOT NULL,
+    public_code text NOT NULL,
+    origin text NOT NULL,
+    identity_assurance smallint DEFAULT 0 NOT NULL,
+    superseded_by uuid,
+    is_protected boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT resident_check CHECK ((superseded_by <> id)),
+    CONSTRAINT resident_identity_assurance_check CHECK (((identity_assurance >= 0) AND (identity_assurance <= 3))),
+    CONSTRAINT resident_origin_check CHECK ((origin = ANY (ARRAY['population_register'::text, 'self_registered'::text, 'counter'::text]))),
+    CONSTRAINT resident_public_code_check CHECK ((public_code ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text))
+);
+
+ALTER TABLE register.resident OWNER TO stoa_owner;
+
+CREATE FUNCTION identity.account_with_letters(name_hmac bytea) RETURNS TABLE(account_id uuid, resident_id uuid, language text)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT a.id,
+     a.resident_id,
+     a.language
+    FROM ((identity.sign_in_name n
+      JOIN identity.account a ON (((a.id = n.account_id) AND (a.closed_at IS NULL))))
+      JOIN register.resident r ON (((r.id = a.resident_id) AND (r.origin = 'population_register'::text))))
+   WHERE (n.hmac = account_with_letters.name_hmac);
+END;
+
+ALTER FUNCTION identity.account_with_letters(name_hmac bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.add_address(credential bytea, address uuid, kind text, hmac bytea, holder uuid, sealed_value bytea, code_hmac bytea, outgoing uuid, sealed_code bytea, language text, OUT outcome text, OUT address_id uuid) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    me record;
+    known record;
+    other record;
+BEGIN
+    SELECT o.* INTO me FROM identity.account_of(add_address.credential) AS o;
+    IF NOT FOUND THEN outcome := 'credential_invalid'; RETURN; END IF;
+    -- Two at once of the same account, or to the same address, come one after the other: the limits count them so.
+    PERFORM pg_advisory_xact_lock(hashtextextended('identity.address ' || encode(add_address.hmac, 'hex'), 0));
+    PERFORM a.id FROM identity.account AS a WHERE a.id = me.account_id FOR UPDATE;
+
+    SELECT d.id, d.verified_at INTO known FROM identity.address AS d WHERE d.account_id = me.account_id AND d.hmac = add_address.hmac;
+    address_id := coalesce(known.id, add_address.address);
+    IF known.verified_at IS NOT NULL THEN outcome := 'already_verified'; RETURN; END IF;
+    IF (SELECT count(*) FROM identity.address_sending AS s WHERE s.hmac = add_address.hmac AND s.at > public.stoa_now() - interval '1 hour')
+            >= identity.address_codes_per_hour()
+        OR (SELECT count(*) FROM identity.address_sending AS s WHERE s.account_id = me.account_id AND s.at > public.stoa_now() - interval '1 hour')
+            >= identity.address_codes_per_hour() THEN
+        outcome := 'too_many_codes';
+        RETURN;
+    END IF;
+    IF known.id IS NULL AND (SELECT count(*) FROM identity.address AS d WHERE d.account_id = me.account_id) >= identity.addresses_max() THEN
+        outcome := 'too_many_addresses';
+        RETURN;
+    END IF;
+
+    INSERT INTO identity.address_sending (hmac, account_id) VALUES (add_address.hmac, me.account_id);
+    IF known.id IS NULL THEN
+        INSERT INTO identity.address (id, account_id, kind, hmac, holder_id, sealed_value)
+            VALUES (add_address.address, me.account_id, add_address.kind, add_address.hmac, add_address.holder, add_address.sealed_value);
+    END IF;
+    SELECT n.account_id, d.holder_id, d.sealed_value, a.language INTO other
+        FROM identity.sign_in_name AS n
+        LEFT JOIN identity.account AS a ON a.id = n.account_id
+        LEFT JOIN identity.address AS d ON d.account_id = n.account_id AND d.hmac = n.hmac AND d.verified_at IS NOT NULL
+        WHERE n.hmac = add_address.hmac;
+    -- Of another's address the code is one that nobody knows.
+    INSERT INTO identity.address_code AS c (address_id, session_id, code_hmac, expires_at)
+        VALUES (add_address.address_id, me.session_id,
+            CASE WHEN other IS NULL THEN add_address.code_hmac ELSE sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) END,
+            public.stoa_now() + identity.address_code_life())
+        ON CONFLICT ON CONSTRAINT address_code_pkey DO UPDATE
+            SET session_id = excluded.session_id, code_hmac = excluded.code_hmac, tries = 0, expires_at = excluded.expires_at;
+    IF other IS NULL THEN
+        PERFORM delivery.put(add_address.outgoing, add_address.holder, CASE add_address.kind WHEN 'email' THEN 'email' ELSE 'sms' END, 'address_code', add_address.language,
+            add_address.sealed_value, add_address.sealed_code, public.stoa_now() + identity.address_code_life());
+    ELSIF other.holder_id IS NOT NULL AND NOT EXISTS (
+            SELECT FROM delivery.outgoing AS o
+            WHERE o.resident_id = other.holder_id AND o.template = 'address_in_use' AND o.made_at > public.stoa_now() - interval '1 day') THEN
+        PERFORM delivery.put(add_address.outgoing, other.holder_id, CASE add_address.kind WHEN 'email' THEN 'email' ELSE 'sms' END, 'address_in_use', other.language,
+            other.sealed_value, NULL, NULL);
+    END IF;
+    outcome := 'sent';
+END
+$$;
+
+ALTER FUNCTION identity.add_address(credential bytea, address uuid, kind text, hmac bytea, holder uuid, sealed_value bytea, code_hmac bytea, outgoing uuid, sealed_code bytea, language text, OUT outcome text, OUT address_id uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION identity.add_passkey(credential bytea, challenge_hash bytea, factor_id uuid, credential_id bytea, public_key bytea, sign_count bigint, new_hash bytea) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3933,12 +4360,29 @@ BEGIN
     IF NOT FOUND THEN RETURN 'unknown'; END IF;
     PERFORM identity.tell_of_factor(who.account_id, 'passkey_added');
     PERFORM identity.raise_assurance(add_passkey.credential, 'passkey', add_passkey.new_hash);
-    PERFORM identity.end_sessions(who.account_id, who.staff_id, add_passkey.new_hash);
     RETURN 'confirmed';
 END
 $$;
 
 ALTER FUNCTION identity.add_passkey(credential bytea, challenge_hash bytea, factor_id uuid, credential_id bytea, public_key bytea, sign_count bigint, new_hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.address_code_life() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN '00:10:00'::interval;
+
+ALTER FUNCTION identity.address_code_life() OWNER TO stoa_door;
+
+CREATE FUNCTION identity.address_codes_per_hour() RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    RETURN 5;
+
+ALTER FUNCTION identity.address_codes_per_hour() OWNER TO stoa_door;
+
+CREATE FUNCTION identity.addresses_max() RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    RETURN 6;
+
+ALTER FUNCTION identity.addresses_max() OWNER TO stoa_door;
 
 CREATE FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) RETURNS TABLE(outcome text, wait_minutes integer, factor_id uuid, sealed_secret bytea, salt bytea, number smallint, at timestamp with time zone)
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3948,7 +4392,11 @@ DECLARE
     who record;
 BEGIN
     SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(begin_factor_attempt.credential) AS h;
-    IF NOT FOUND OR NOT identity.may_try(begin_factor_attempt.credential, begin_factor_attempt.kind) THEN RETURN; END IF;
+    -- Two codes of one list are one factor.
+    IF NOT FOUND OR begin_factor_attempt.kind = 'recovery_codes' AND EXISTS (
+        SELECT FROM identity.sign_in AS i WHERE i.hash = begin_factor_attempt.credential AND i.first_factor = 'recovery_code'
+        UNION ALL SELECT FROM web.credential AS c WHERE c.hash = begin_factor_attempt.credential AND c.first_factor = 'recovery_code')
+    THEN RETURN; END IF;
     RETURN QUERY
         SELECT t.outcome, t.wait_minutes, f.id, f.sealed_secret, f.salt,
             (SELECT min(c.number) FROM identity.factor_code AS c WHERE c.factor_id = f.id AND c.used_at IS NULL AND f.kind = 'code_sheet'),
@@ -3961,6 +4409,25 @@ END
 $$;
 
 ALTER FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.begin_letter_code(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    person record;
+BEGIN
+    SELECT a.id, c.salt INTO person
+        FROM identity.sign_in_name AS n JOIN identity.account AS a ON a.id = n.account_id AND a.closed_at IS NULL
+        LEFT JOIN identity.letter_code AS c ON c.account_id = a.id
+        WHERE n.hmac = begin_letter_code.name_hmac;
+    SELECT c.outcome, c.wait_minutes INTO outcome, wait_minutes
+        FROM identity.count_attempt(coalesce(uuid_send(person.id), begin_letter_code.name_hmac), 'letter_code', begin_letter_code.address_hmac) AS c;
+    IF outcome = 'counted' THEN salt := person.salt; END IF;
+END
+$$;
+
+ALTER FUNCTION identity.begin_letter_code(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.begin_new_passkey(credential bytea, challenge_hash bytea, OUT outcome text, OUT owner bytea, OUT ids bytea[]) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4032,6 +4499,24 @@ $$;
 
 ALTER FUNCTION identity.begin_recovery(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) OWNER TO stoa_door;
 
+CREATE FUNCTION identity.begin_recovery_letter(name_hmac bytea, address_hmac bytea, OUT is_counted boolean, OUT holder_id uuid, OUT key_id text, OUT wrapped_key bytea) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('identity.letter ' || encode(begin_recovery_letter.address_hmac, 'hex'), 0));
+    INSERT INTO identity.letter_request (address_hmac) SELECT begin_recovery_letter.address_hmac
+        WHERE (SELECT count(*) FROM identity.letter_request AS r
+               WHERE r.address_hmac = begin_recovery_letter.address_hmac AND r.at > public.stoa_now() - interval '1 day') < identity.letter_requests_max();
+    is_counted := FOUND;
+    IF NOT is_counted THEN RETURN; END IF;
+    SELECT k.resident_id, k.key_id, k.wrapped_key INTO holder_id, begin_recovery_letter.key_id, begin_recovery_letter.wrapped_key
+        FROM identity.account_with_letters(begin_recovery_letter.name_hmac) AS a JOIN register.data_key AS k ON k.resident_id = a.resident_id;
+END
+$$;
+
+ALTER FUNCTION identity.begin_recovery_letter(name_hmac bytea, address_hmac bytea, OUT is_counted boolean, OUT holder_id uuid, OUT key_id text, OUT wrapped_key bytea) OWNER TO stoa_door;
+
 CREATE FUNCTION identity.begin_registration(address_hmac bytea, attempts_max integer, window_minutes integer) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4087,7 +4572,26 @@ $$;
 
 ALTER FUNCTION identity.begin_totp(credential bytea, factor_id uuid, sealed_secret bytea) OWNER TO stoa_door;
 
-CREATE FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) RETURNS text
+CREATE FUNCTION identity.cancel_letter(credential bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    cancelled record;
+BEGIN
+    UPDATE identity.letter_code AS c SET hash = NULL FROM identity.holder(cancel_letter.credential) AS h
+        WHERE h.is_session AND c.account_id = h.account_id AND c.hash IS NOT NULL
+        RETURNING c.account_id, c.letter_id INTO cancelled;
+    IF NOT FOUND THEN RETURN false; END IF;
+    PERFORM delivery.give_up(cancelled.letter_id, 'cancelled');
+    PERFORM identity.tell_of_factor(cancelled.account_id, 'recovery_letter_cancelled');
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION identity.cancel_letter(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -4096,15 +4600,13 @@ DECLARE
 BEGIN
     SELECT h.account_id, h.staff_id INTO who FROM identity.holder(change_password.credential) AS h WHERE h.is_session;
     PERFORM identity.lock_factors(who.account_id, who.staff_id);
-    IF identity.factor_change_needs(change_password.credential) = 'second_factor' THEN RETURN 'second_factor'; END IF;
     IF NOT identity.confirm_password(change_password.credential, change_password.old_password_hash, change_password.address_hmac, change_password.new_hash)
-    THEN RETURN NULL; END IF;
+    THEN RETURN false; END IF;
     UPDATE identity.account AS a SET password_hash = change_password.new_password_hash WHERE a.id = who.account_id;
     UPDATE identity.staff AS s SET password_hash = change_password.new_password_hash WHERE s.id = who.staff_id;
     PERFORM identity.end_sessions(who.account_id, who.staff_id, change_password.new_hash);
-    PERFORM openid.end_sign_ins_of(who.account_id);
     PERFORM identity.tell_of_factor(who.account_id, 'password_changed');
-    RETURN 'changed';
+    RETURN true;
 END
 $$;
 
@@ -4152,7 +4654,6 @@ BEGIN
         WHERE f.id = confirm_totp.factor_id;
     PERFORM identity.tell_of_factor(who.account_id, 'app_added');
     PERFORM identity.raise_assurance(confirm_totp.credential, 'totp', confirm_totp.new_hash);
-    PERFORM identity.end_sessions(who.account_id, who.staff_id, confirm_totp.new_hash);
     RETURN 'confirmed';
 END
 $$;
@@ -4250,16 +4751,19 @@ END;
 
 ALTER FUNCTION identity.end_factor(factor_id uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION identity.end_sessions(account_id uuid, staff_id uuid, kept bytea) RETURNS void
+CREATE FUNCTION identity.end_sessions(account_id uuid, staff_id uuid, kept bytea) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+DECLARE
+    ended integer;
 BEGIN
-    DELETE FROM identity.sign_in AS i
-        WHERE (i.account_id = end_sessions.account_id OR i.staff_id = end_sessions.staff_id) AND i.hash IS DISTINCT FROM end_sessions.kept;
+    DELETE FROM identity.sign_in AS i WHERE i.account_id = end_sessions.account_id OR i.staff_id = end_sessions.staff_id;
     UPDATE web.credential AS c SET revoked_at = public.stoa_now()
-        WHERE (c.account_id = end_sessions.account_id OR c.staff_id = end_sessions.staff_id)
+        WHERE (c.account_id = end_sessions.account_id OR c.staff_id = end_sessions.staff_id) AND c.kind = 'session'
           AND c.hash IS DISTINCT FROM end_sessions.kept AND web.is_live(c);
+    GET DIAGNOSTICS ended = ROW_COUNT;
+    RETURN ended;
 END
 $$;
 
@@ -4273,7 +4777,7 @@ CREATE TABLE identity.sign_in (
     first_factor text DEFAULT 'password'::text NOT NULL,
     password_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     CONSTRAINT sign_in_check CHECK ((num_nonnulls(account_id, staff_id) = 1)),
-    CONSTRAINT sign_in_first_factor_check CHECK ((first_factor = ANY (ARRAY['password'::text, 'recovery_code'::text]))),
+    CONSTRAINT sign_in_first_factor_check CHECK ((first_factor = ANY (ARRAY['password'::text, 'recovery_code'::text, 'letter_code'::text]))),
     CONSTRAINT sign_in_hash_check CHECK ((octet_length(hash) = 32))
 );
 
@@ -4309,10 +4813,10 @@ END;
 
 ALTER FUNCTION identity.holder(credential bytea) OWNER TO stoa_door;
 
-CREATE FUNCTION identity.end_other_sessions(credential bytea) RETURNS void
+CREATE FUNCTION identity.end_other_sessions(credential bytea) RETURNS integer
     LANGUAGE sql SECURITY DEFINER
     BEGIN ATOMIC
- SELECT identity.end_sessions(h.account_id, h.staff_id, end_other_sessions.credential) AS end_sessions
+ SELECT COALESCE((sum(identity.end_sessions(h.account_id, h.staff_id, end_other_sessions.credential)))::integer, 0) AS "coalesce"
     FROM identity.holder(end_other_sessions.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared)
    WHERE h.is_session;
 END;
@@ -4338,7 +4842,9 @@ CREATE FUNCTION identity.second_factors(account_id uuid, staff_id uuid) RETURNS 
  SELECT f.id,
      f.kind
     FROM identity.factor f
-   WHERE (((f.account_id = second_factors.account_id) OR (f.staff_id = second_factors.staff_id)) AND (f.confirmed_at IS NOT NULL) AND (f.removed_at IS NULL) AND (f.kind = ANY (ARRAY['totp'::text, 'passkey'::text, 'code_sheet'::text])));
+   WHERE (((f.account_id = second_factors.account_id) OR (f.staff_id = second_factors.staff_id)) AND (f.confirmed_at IS NOT NULL) AND (f.removed_at IS NULL) AND ((f.kind = ANY (ARRAY['totp'::text, 'passkey'::text])) OR ((f.kind = 'code_sheet'::text) AND (EXISTS ( SELECT
+            FROM identity.factor_code c
+           WHERE ((c.factor_id = f.id) AND (c.used_at IS NULL)))))));
 END;
 
 ALTER FUNCTION identity.second_factors(account_id uuid, staff_id uuid) OWNER TO stoa_door;
@@ -4367,7 +4873,7 @@ CREATE TABLE identity.factor_failures (
     factor text NOT NULL,
     failures integer DEFAULT 0 NOT NULL,
     last_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT factor_failures_factor_check CHECK ((factor = ANY (ARRAY['password'::text, 'totp'::text, 'code_sheet'::text, 'recovery_codes'::text]))),
+    CONSTRAINT factor_failures_factor_check CHECK ((factor = ANY (ARRAY['password'::text, 'totp'::text, 'code_sheet'::text, 'recovery_codes'::text, 'letter_code'::text]))),
     CONSTRAINT factor_failures_failures_check CHECK (((failures >= 0) AND (failures <= 100))),
     CONSTRAINT factor_failures_subject_check CHECK ((octet_length(subject) = ANY (ARRAY[16, 32])))
 );
@@ -4421,13 +4927,54 @@ $$;
 
 ALTER FUNCTION identity.forgive(subject bytea, factor text, address_hmac bytea) OWNER TO stoa_door;
 
+CREATE FUNCTION identity.keep_contact(account uuid, kind text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    name CONSTANT text := CASE keep_contact.kind WHEN 'email' THEN 'contact_email' ELSE 'contact_phone' END;
+BEGIN
+    DELETE FROM register.sealed_attribute AS v USING identity.account AS a, register.resident AS r
+        WHERE a.id = keep_contact.account AND (r.id = a.resident_id OR r.superseded_by = a.resident_id) AND v.resident_id = r.id AND v.attribute = name;
+    INSERT INTO register.sealed_attribute (resident_id, attribute, sealed_value, source)
+        SELECT d.holder_id, name, d.sealed_value, 'resident' FROM identity.address AS d
+        WHERE d.account_id = keep_contact.account AND d.kind = keep_contact.kind AND d.is_primary;
+END
+$$;
+
+ALTER FUNCTION identity.keep_contact(account uuid, kind text) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.letter_code_life() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN '30 days'::interval;
+
+ALTER FUNCTION identity.letter_code_life() OWNER TO stoa_door;
+
+CREATE FUNCTION identity.letter_code_rest() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN '1 day'::interval;
+
+ALTER FUNCTION identity.letter_code_rest() OWNER TO stoa_door;
+
+CREATE FUNCTION identity.letter_pause() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN '7 days'::interval;
+
+ALTER FUNCTION identity.letter_pause() OWNER TO stoa_door;
+
+CREATE FUNCTION identity.letter_requests_max() RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    RETURN 20;
+
+ALTER FUNCTION identity.letter_requests_max() OWNER TO stoa_door;
+
 CREATE FUNCTION identity.lock_factors(account_id uuid, staff_id uuid) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    PERFORM FROM identity.account AS a WHERE a.id = lock_factors.account_id FOR NO KEY UPDATE;
-    PERFORM FROM identity.staff AS s WHERE s.id = lock_factors.staff_id FOR NO KEY UPDATE;
+    PERFORM FROM identity.account AS a WHERE a.id = lock_factors.account_id FOR UPDATE;
+    PERFORM FROM identity.staff AS s WHERE s.id = lock_factors.staff_id FOR UPDATE;
 END
 $$;
 
@@ -4452,26 +4999,29 @@ BEGIN
     INSERT INTO identity.factor_code (factor_id, number, hash)
         SELECT make_codes.factor_id, h.number, h.hash FROM unnest(make_codes.hashes) WITH ORDINALITY AS h (hash, number);
     PERFORM identity.tell_of_factor(who.account_id, CASE make_codes.kind WHEN 'code_sheet' THEN 'code_sheet_made' ELSE 'recovery_codes_made' END);
-    PERFORM identity.end_sessions(who.account_id, who.staff_id, make_codes.credential);
     RETURN 'made';
 END
 $$;
 
 ALTER FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) OWNER TO stoa_door;
 
-CREATE FUNCTION identity.may_try(credential bytea, kind text) RETURNS boolean
-    LANGUAGE sql STABLE
-    BEGIN ATOMIC
- SELECT ((kind <> 'recovery_codes'::text) OR ((EXISTS ( SELECT
-            FROM identity.holder(may_try.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared),
-             LATERAL identity.second_factors(h.account_id, h.staff_id) second_factors(id, kind))) AND (NOT (EXISTS ( SELECT
-            FROM identity.sign_in i
-           WHERE ((i.hash = may_try.credential) AND (i.first_factor = 'recovery_code'::text))))) AND (NOT (EXISTS ( SELECT
-            FROM web.credential c
-           WHERE ((c.hash = may_try.credential) AND (c.first_factor = 'recovery_code'::text)))))));
-END;
+CREATE FUNCTION identity.open_first_session(account_id uuid, password_hash text, token_hash bytea, is_shared boolean) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM FROM identity.account AS a
+        WHERE a.id = open_first_session.account_id AND a.password_hash = open_first_session.password_hash AND a.closed_at IS NULL
+          AND a.created_at > public.stoa_now() - interval '1 minute'
+        FOR UPDATE;
+    IF NOT FOUND OR EXISTS (SELECT FROM web.credential AS c WHERE c.account_id = open_first_session.account_id) THEN RETURN false; END IF;
+    PERFORM identity.open_session(
+        open_first_session.token_hash, open_first_session.account_id, NULL, 'password', public.stoa_now(), NULL, open_first_session.is_shared);
+    RETURN true;
+END
+$$;
 
-ALTER FUNCTION identity.may_try(credential bytea, kind text) OWNER TO stoa_door;
+ALTER FUNCTION identity.open_first_session(account_id uuid, password_hash text, token_hash bytea, is_shared boolean) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.open_session(token_hash bytea, account_id uuid, staff_id uuid, first_factor text, authenticated_at timestamp with time zone, second_factor text, is_shared boolean) RETURNS void
     LANGUAGE sql
@@ -4494,6 +5044,64 @@ END;
 
 ALTER FUNCTION identity.open_session(token_hash bytea, account_id uuid, staff_id uuid, first_factor text, authenticated_at timestamp with time zone, second_factor text, is_shared boolean) OWNER TO stoa_door;
 
+CREATE FUNCTION identity.own_addresses(credential bytea) RETURNS TABLE(id uuid, kind text, sealed_value bytea, holder_id uuid, key_id text, wrapped_key bytea, added_at timestamp with time zone, verified_at timestamp with time zone, is_primary boolean, code_until timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT d.id, d.kind, d.sealed_value, d.holder_id, k.key_id, k.wrapped_key, d.added_at, d.verified_at, d.is_primary,
+            (SELECT w.expires_at FROM identity.address_code AS w
+             WHERE w.address_id = d.id AND w.session_id = c.id AND w.tries < 5 AND w.expires_at > public.stoa_now())
+        FROM web.credential AS c
+        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        JOIN identity.address AS d ON d.account_id = a.id
+        JOIN register.data_key AS k ON k.resident_id = d.holder_id
+        WHERE c.hash = own_addresses.credential AND web.is_live(c) AND (c.kind = 'session' OR 'profile' = ANY (c.scope))
+        ORDER BY d.kind, d.is_primary DESC, d.verified_at, d.added_at, d.id;
+END
+$$;
+
+ALTER FUNCTION identity.own_addresses(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.own_key(credential bytea) RETURNS TABLE(holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT k.resident_id, k.key_id, k.wrapped_key
+        FROM identity.account_of(own_key.credential) AS me JOIN register.data_key AS k ON k.resident_id = me.resident_id;
+END
+$$;
+
+ALTER FUNCTION identity.own_key(credential bytea) OWNER TO stoa_door;
+
+CREATE TABLE identity.letter_code (
+    account_id uuid NOT NULL,
+    letter_id uuid NOT NULL,
+    salt bytea NOT NULL,
+    hash bytea,
+    made_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT letter_code_check CHECK ((expires_at > made_at)),
+    CONSTRAINT letter_code_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT letter_code_salt_check CHECK ((octet_length(salt) = 16))
+);
+
+ALTER TABLE identity.letter_code OWNER TO stoa_owner;
+
+CREATE FUNCTION identity.pending_letter(credential bytea) RETURNS TABLE(made_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT c.made_at
+    FROM (identity.holder(pending_letter.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared)
+      JOIN identity.letter_code c ON ((c.account_id = h.account_id)))
+   WHERE (h.is_session AND (c.hash IS NOT NULL) AND (c.expires_at > public.stoa_now()));
+END;
+
+ALTER FUNCTION identity.pending_letter(credential bytea) OWNER TO stoa_door;
+
 CREATE FUNCTION identity.pending_totp(credential bytea) RETURNS TABLE(factor_id uuid, sealed_secret bytea, at timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
     BEGIN ATOMIC
@@ -4506,6 +5114,31 @@ CREATE FUNCTION identity.pending_totp(credential bytea) RETURNS TABLE(factor_id 
 END;
 
 ALTER FUNCTION identity.pending_totp(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.prefer_address(credential bytea, address uuid) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    me record;
+    chosen record;
+BEGIN
+    SELECT o.* INTO me FROM identity.account_of(prefer_address.credential) AS o;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    PERFORM a.id FROM identity.account AS a WHERE a.id = me.account_id FOR UPDATE;
+    SELECT d.kind, d.is_primary INTO chosen FROM identity.address AS d
+        WHERE d.id = prefer_address.address AND d.account_id = me.account_id AND d.verified_at IS NOT NULL;
+    IF NOT FOUND THEN RETURN 'address_unknown'; END IF;
+    IF chosen.is_primary THEN RETURN 'unchanged'; END IF;
+    PERFORM identity.tell_addresses(me.account_id, 'address_changed', prefer_address.address);
+    UPDATE identity.address AS d SET is_primary = false WHERE d.account_id = me.account_id AND d.kind = chosen.kind AND d.is_primary;
+    UPDATE identity.address AS d SET is_primary = true WHERE d.id = prefer_address.address;
+    PERFORM identity.keep_contact(me.account_id, chosen.kind);
+    RETURN 'changed';
+END
+$$;
+
+ALTER FUNCTION identity.prefer_address(credential bytea, address uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.raise_assurance(credential bytea, second_factor text, new_hash bytea) RETURNS boolean
     LANGUAGE plpgsql
@@ -4558,17 +5191,32 @@ $$;
 
 ALTER FUNCTION identity.recover(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) OWNER TO stoa_door;
 
-CREATE TABLE identity.sign_in_name (
-    hmac bytea NOT NULL,
-    kind text NOT NULL,
-    account_id uuid,
-    staff_id uuid,
-    CONSTRAINT sign_in_name_check CHECK ((num_nonnulls(account_id, staff_id) = 1)),
-    CONSTRAINT sign_in_name_hmac_check CHECK ((octet_length(hmac) = 32)),
-    CONSTRAINT sign_in_name_kind_check CHECK ((kind = ANY (ARRAY['username'::text, 'email'::text, 'phone'::text])))
-);
+CREATE FUNCTION identity.recover_by_letter(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    person uuid;
+BEGIN
+    UPDATE identity.letter_code AS c SET hash = NULL
+        FROM identity.account_with_letters(recover_by_letter.name_hmac) AS a
+        WHERE c.account_id = a.account_id AND c.hash = recover_by_letter.code_hash AND c.expires_at > public.stoa_now()
+          AND EXISTS (SELECT FROM delivery.outgoing AS o WHERE o.id = c.letter_id AND o.sent_at <= public.stoa_now() - identity.letter_code_rest())
+        RETURNING c.account_id INTO person;
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    PERFORM identity.forgive(uuid_send(person), 'letter_code', recover_by_letter.address_hmac);
+    PERFORM identity.tell_of_factor(person, 'recovery_letter_used');
+    PERFORM identity.tell_addresses(person, 'recovery_used', NULL);
+    IF EXISTS (SELECT FROM identity.second_factors(person, NULL)) THEN
+        INSERT INTO identity.sign_in (hash, account_id, is_shared, first_factor) VALUES (recover_by_letter.token_hash, person, false, 'letter_code');
+        RETURN 'second_factor';
+    END IF;
+    PERFORM identity.open_session(recover_by_letter.token_hash, person, NULL, 'letter_code', public.stoa_now(), NULL, false);
+    RETURN 'session';
+END
+$$;
 
-ALTER TABLE identity.sign_in_name OWNER TO stoa_owner;
+ALTER FUNCTION identity.recover_by_letter(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) OWNER TO stoa_door;
 
 CREATE TABLE register.data_key (
     resident_id uuid NOT NULL,
@@ -4578,22 +5226,6 @@ CREATE TABLE register.data_key (
 );
 
 ALTER TABLE register.data_key OWNER TO stoa_owner;
-
-CREATE TABLE register.resident (
-    id uuid NOT NULL,
-    public_code text NOT NULL,
-    origin text NOT NULL,
-    identity_assurance smallint DEFAULT 0 NOT NULL,
-    superseded_by uuid,
-    is_protected boolean DEFAULT false NOT NULL,
-    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT resident_check CHECK ((superseded_by <> id)),
-    CONSTRAINT resident_identity_assurance_check CHECK (((identity_assurance >= 0) AND (identity_assurance <= 3))),
-    CONSTRAINT resident_origin_check CHECK ((origin = ANY (ARRAY['population_register'::text, 'self_registered'::text, 'counter'::text]))),
-    CONSTRAINT resident_public_code_check CHECK ((public_code ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text))
-);
-
-ALTER TABLE register.resident OWNER TO stoa_owner;
 
 CREATE TABLE register.sealed_attribute (
     resident_id uuid NOT NULL,
@@ -4630,6 +5262,37 @@ END;
 
 ALTER FUNCTION identity.register_account(account_id uuid, resident_id uuid, public_code text, password_hash text, language text, name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) OWNER TO stoa_door;
 
+CREATE FUNCTION identity.remove_address(credential bytea, address uuid) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    me record;
+    chosen record;
+BEGIN
+    SELECT o.* INTO me FROM identity.account_of(remove_address.credential) AS o;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    PERFORM a.id FROM identity.account AS a WHERE a.id = me.account_id FOR UPDATE;
+    SELECT d.* INTO chosen FROM identity.address AS d WHERE d.id = remove_address.address AND d.account_id = me.account_id;
+    IF NOT FOUND THEN RETURN 'address_unknown'; END IF;
+    IF chosen.verified_at IS NOT NULL THEN
+        IF NOT EXISTS (SELECT FROM identity.sign_in_name AS n WHERE n.account_id = me.account_id AND n.hmac <> chosen.hmac) THEN RETURN 'last_name'; END IF;
+        PERFORM identity.tell_addresses(me.account_id, 'address_changed', NULL);
+        DELETE FROM identity.sign_in_name AS n WHERE n.hmac = chosen.hmac AND n.account_id = me.account_id;
+    END IF;
+    DELETE FROM identity.address AS d WHERE d.id = chosen.id;
+    IF chosen.is_primary THEN
+        UPDATE identity.address AS d SET is_primary = true WHERE d.id = (
+            SELECT o.id FROM identity.address AS o WHERE o.account_id = me.account_id AND o.kind = chosen.kind AND o.verified_at IS NOT NULL
+            ORDER BY o.verified_at, o.id LIMIT 1);
+        PERFORM identity.keep_contact(me.account_id, chosen.kind);
+    END IF;
+    RETURN 'removed';
+END
+$$;
+
+ALTER FUNCTION identity.remove_address(credential bytea, address uuid) OWNER TO stoa_door;
+
 CREATE TABLE identity.address_failures (
     subject bytea NOT NULL,
     factor text NOT NULL,
@@ -4638,7 +5301,7 @@ CREATE TABLE identity.address_failures (
     last_at timestamp with time zone NOT NULL,
     wait_until timestamp with time zone NOT NULL,
     CONSTRAINT address_failures_address_hmac_check CHECK ((octet_length(address_hmac) = 32)),
-    CONSTRAINT address_failures_factor_check CHECK ((factor = ANY (ARRAY['password'::text, 'totp'::text, 'code_sheet'::text, 'recovery_codes'::text]))),
+    CONSTRAINT address_failures_factor_check CHECK ((factor = ANY (ARRAY['password'::text, 'totp'::text, 'code_sheet'::text, 'recovery_codes'::text, 'letter_code'::text]))),
     CONSTRAINT address_failures_failures_check CHECK ((failures > 0)),
     CONSTRAINT address_failures_subject_check CHECK ((octet_length(subject) = ANY (ARRAY[16, 32])))
 );
@@ -4687,7 +5350,6 @@ BEGIN
     IF NOT FOUND THEN RETURN 'unknown'; END IF;
     PERFORM identity.end_factor(remove_factor.factor_id);
     PERFORM identity.tell_of_factor(who.account_id, 'factor_removed');
-    PERFORM identity.end_sessions(who.account_id, who.staff_id, remove_factor.credential);
     RETURN 'removed';
 END
 $$;
@@ -4715,6 +5377,38 @@ END;
 
 ALTER FUNCTION identity.remove_old_challenges() OWNER TO stoa_door;
 
+CREATE TABLE identity.letter_request (
+    address_hmac bytea NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT letter_request_address_hmac_check CHECK ((octet_length(address_hmac) = 32))
+);
+
+ALTER TABLE identity.letter_request OWNER TO stoa_owner;
+
+CREATE FUNCTION identity.remove_old_letters() RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    BEGIN ATOMIC
+ DELETE FROM identity.letter_request AS r
+   WHERE (r.at < (public.stoa_now() - '1 day'::interval));
+ DELETE FROM identity.letter_code AS c
+   WHERE (c.expires_at < public.stoa_now());
+END;
+
+ALTER FUNCTION identity.remove_old_letters() OWNER TO stoa_door;
+
+CREATE FUNCTION identity.remove_unproven() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    DELETE FROM identity.address_sending AS s WHERE s.at < public.stoa_now() - interval '1 day';
+    DELETE FROM identity.address_code AS c WHERE c.expires_at < public.stoa_now() - interval '1 hour';
+    DELETE FROM identity.address AS d WHERE d.verified_at IS NULL AND d.added_at < public.stoa_now() - interval '7 days';
+END
+$$;
+
+ALTER FUNCTION identity.remove_unproven() OWNER TO stoa_door;
+
 CREATE FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4722,22 +5416,51 @@ CREATE FUNCTION identity.replace_password(credential bytea, new_password_hash te
 DECLARE
     person uuid;
 BEGIN
-    PERFORM identity.lock_factors(h.account_id, NULL) FROM identity.holder(replace_password.credential) AS h;
-    UPDATE web.credential AS c SET hash = replace_password.new_hash, last_used_at = public.stoa_now()
+    UPDATE web.credential AS c
+        SET hash = replace_password.new_hash, first_factor = 'password', authenticated_at = public.stoa_now(), last_used_at = public.stoa_now()
         WHERE c.hash = replace_password.credential AND c.kind = 'session' AND web.is_live(c) AND c.account_id IS NOT NULL
-          AND c.first_factor = 'recovery_code' AND c.authenticated_at > public.stoa_now() - interval '15 minutes'
+          AND c.first_factor IN ('recovery_code', 'letter_code') AND c.authenticated_at > public.stoa_now() - interval '15 minutes'
         RETURNING c.account_id INTO person;
     IF NOT FOUND THEN RETURN false; END IF;
     UPDATE identity.account AS a SET password_hash = replace_password.new_password_hash WHERE a.id = person;
     UPDATE identity.factor_failures AS f SET failures = 0 WHERE f.subject = uuid_send(person) AND f.factor = 'password';
     PERFORM identity.end_sessions(person, NULL, replace_password.new_hash);
-    PERFORM openid.end_sign_ins_of(person);
     PERFORM identity.tell_of_factor(person, 'password_changed');
     RETURN true;
 END
 $$;
 
 ALTER FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.send_recovery_letter(name_hmac bytea, letter uuid, salt bytea, code_hash bytea, sealed_parameters bytea) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    person record;
+BEGIN
+    SELECT a.* INTO person FROM identity.account_with_letters(send_recovery_letter.name_hmac) AS a;
+    IF NOT FOUND THEN RETURN; END IF;
+    PERFORM a.id FROM identity.account AS a WHERE a.id = person.account_id FOR UPDATE;
+    IF EXISTS (SELECT FROM identity.letter_code AS c WHERE c.account_id = person.account_id AND c.made_at > public.stoa_now() - identity.letter_pause()) THEN
+        RETURN;
+    END IF;
+    PERFORM delivery.give_up(c.letter_id, 'another one was asked for') FROM identity.letter_code AS c WHERE c.account_id = person.account_id;
+    INSERT INTO identity.letter_code AS c (account_id, letter_id, salt, hash, expires_at)
+        VALUES (person.account_id, send_recovery_letter.letter, send_recovery_letter.salt, send_recovery_letter.code_hash,
+                public.stoa_now() + identity.letter_code_life())
+        ON CONFLICT ON CONSTRAINT letter_code_pkey DO UPDATE
+            SET letter_id = excluded.letter_id, salt = excluded.salt, hash = excluded.hash, made_at = excluded.made_at, expires_at = excluded.expires_at;
+    -- Guesses at an earlier code say nothing about this one.
+    UPDATE identity.factor_failures AS f SET failures = 0 WHERE f.subject = uuid_send(person.account_id) AND f.factor = 'letter_code';
+    PERFORM delivery.put(send_recovery_letter.letter, person.resident_id, 'letter', 'recovery', person.language, NULL, send_recovery_letter.sealed_parameters,
+                         public.stoa_now() + identity.letter_code_life());
+    PERFORM identity.tell_of_factor(person.account_id, 'recovery_letter_asked');
+    PERFORM identity.tell_addresses(person.account_id, 'recovery_asked', NULL);
+END
+$$;
+
+ALTER FUNCTION identity.send_recovery_letter(name_hmac bytea, letter uuid, salt bytea, code_hash bytea, sealed_parameters bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.sessions_of(credential bytea) RETURNS TABLE(id uuid, created_at timestamp with time zone, last_used_at timestamp with time zone, second_factor text, is_shared boolean, is_this boolean)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -4769,18 +5492,12 @@ BEGIN
         FROM identity.sign_in_name AS n
         LEFT JOIN identity.account AS a ON a.id = n.account_id AND a.closed_at IS NULL
         LEFT JOIN identity.staff AS s ON s.id = n.staff_id AND s.closed_at IS NULL
-        WHERE n.hmac = sign_in.name_hmac;
-    -- Whoever changes the password at this very moment waits, and ends what is opened here, or was first.
-    PERFORM FROM identity.account AS a WHERE a.id = person.account_id FOR SHARE;
-    PERFORM FROM identity.staff AS s WHERE s.id = person.staff_id FOR SHARE;
-    PERFORM FROM identity.account AS a WHERE a.id = person.account_id AND a.password_hash = sign_in.password_hash AND a.closed_at IS NULL
-        UNION ALL SELECT FROM identity.staff AS s WHERE s.id = person.staff_id AND s.password_hash = sign_in.password_hash AND s.closed_at IS NULL;
+        WHERE n.hmac = sign_in.name_hmac AND coalesce(a.password_hash, s.password_hash) = sign_in.password_hash;
     IF NOT FOUND THEN RETURN NULL; END IF;
     PERFORM identity.forgive(uuid_send(coalesce(person.account_id, person.staff_id)), 'password', sign_in.address_hmac);
     outcome := CASE
-        WHEN person.staff_id IS NOT NULL AND NOT sign_in.staff_need_second_factor THEN 'session'
         WHEN EXISTS (SELECT FROM identity.second_factors(person.account_id, person.staff_id)) THEN 'second_factor'
-        WHEN person.staff_id IS NOT NULL THEN 'enrolment'
+        WHEN person.staff_id IS NOT NULL AND sign_in.staff_need_second_factor THEN 'enrolment'
         ELSE 'session' END;
     IF outcome = 'session' THEN
         PERFORM identity.open_session(sign_in.token_hash, person.account_id, person.staff_id, 'password', public.stoa_now(), NULL, sign_in.is_shared);
@@ -4799,6 +5516,8 @@ CREATE FUNCTION identity.sign_out(credential bytea) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
+    -- Of whoever acts for another (0034) their own session ends.
+    credential := coalesce((SELECT w.session_hash FROM mandates.acting AS w WHERE w.hash = sign_out.credential), credential);
     PERFORM identity.end_sessions(h.account_id, h.staff_id, sign_out.credential) FROM identity.holder(sign_out.credential) AS h
         WHERE h.is_session AND h.is_shared;
     PERFORM web.revoke_credential(sign_out.credential);
@@ -4822,15 +5541,18 @@ $$;
 
 ALTER FUNCTION identity.take_challenge(challenge_hash bytea, holder bytea, is_for_new boolean) OWNER TO stoa_door;
 
-CREATE FUNCTION identity.taken_names(name_hmacs bytea[]) RETURNS SETOF bytea
-    LANGUAGE sql STABLE SECURITY DEFINER
-    BEGIN ATOMIC
- SELECT n.hmac
-    FROM identity.sign_in_name n
-   WHERE (n.hmac = ANY (taken_names.name_hmacs));
-END;
+CREATE FUNCTION identity.tell_addresses(account uuid, template text, but_not uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM delivery.put(gen_random_uuid(), d.holder_id, CASE d.kind WHEN 'email' THEN 'email' ELSE 'sms' END, tell_addresses.template, a.language, d.sealed_value, NULL, NULL)
+        FROM identity.address AS d JOIN identity.account AS a ON a.id = d.account_id
+        WHERE d.account_id = tell_addresses.account AND d.verified_at IS NOT NULL AND d.id IS DISTINCT FROM tell_addresses.but_not;
+END
+$$;
 
-ALTER FUNCTION identity.taken_names(name_hmacs bytea[]) OWNER TO stoa_door;
+ALTER FUNCTION identity.tell_addresses(account uuid, template text, but_not uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.tell_of_factor(account_id uuid, message text) RETURNS void
     LANGUAGE plpgsql
@@ -4855,7 +5577,7 @@ BEGIN
     SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(use_listed_code.credential) AS h;
     SELECT f.kind INTO list FROM identity.factor AS f
         WHERE f.id = use_listed_code.factor_id AND (f.account_id = who.account_id OR f.staff_id = who.staff_id)
-          AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL AND identity.may_try(use_listed_code.credential, f.kind);
+          AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL;
     UPDATE identity.factor_code AS c SET used_at = public.stoa_now()
         WHERE c.factor_id = use_listed_code.factor_id AND c.hash = use_listed_code.code_hash AND c.used_at IS NULL
           AND (list.kind = 'recovery_codes' OR list.kind = 'code_sheet' AND c.number = use_listed_code.number);
@@ -4917,6 +5639,41 @@ $$;
 
 ALTER FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) OWNER TO stoa_door;
 
+CREATE FUNCTION identity.verify_address(credential bytea, address uuid, code_hmac bytea, OUT outcome text, OUT tries_left integer) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    me record;
+    sent record;
+BEGIN
+    SELECT o.* INTO me FROM identity.account_of(verify_address.credential) AS o;
+    IF NOT FOUND THEN outcome := 'credential_invalid'; RETURN; END IF;
+    outcome := 'ended';
+    UPDATE identity.address_code AS c SET tries = c.tries + 1 FROM identity.address AS d
+        WHERE c.address_id = verify_address.address AND d.id = c.address_id AND d.account_id = me.account_id AND c.session_id = me.session_id
+          AND c.tries < 5 AND c.expires_at > public.stoa_now()
+        RETURNING c.tries, c.code_hmac = verify_address.code_hmac AS is_right, d.kind, d.hmac, d.holder_id, d.sealed_value INTO sent;
+    IF NOT FOUND THEN RETURN; END IF;
+    tries_left := 5 - sent.tries;
+    IF NOT sent.is_right THEN
+        outcome := CASE WHEN tries_left > 0 THEN 'wrong' ELSE 'ended' END;
+        RETURN;
+    END IF;
+    DELETE FROM identity.address_code AS c WHERE c.address_id = verify_address.address;
+    INSERT INTO identity.sign_in_name (hmac, kind, account_id) VALUES (sent.hmac, sent.kind, me.account_id) ON CONFLICT (hmac) DO NOTHING;
+    IF NOT FOUND THEN RETURN; END IF;
+    PERFORM identity.tell_addresses(me.account_id, 'address_changed', verify_address.address);
+    UPDATE identity.address AS d SET verified_at = public.stoa_now(),
+            is_primary = NOT EXISTS (SELECT FROM identity.address AS o WHERE o.account_id = me.account_id AND o.kind = sent.kind AND o.is_primary)
+        WHERE d.id = verify_address.address;
+    PERFORM identity.keep_contact(me.account_id, sent.kind);
+    outcome := 'verified';
+END
+$$;
+
+ALTER FUNCTION identity.verify_address(credential bytea, address uuid, code_hmac bytea, OUT outcome text, OUT tries_left integer) OWNER TO stoa_door;
+
 CREATE FUNCTION identity.wait_minutes(failures integer) RETURNS integer
     LANGUAGE sql IMMUTABLE
     RETURN CASE WHEN (failures < 5) THEN 0 ELSE (ARRAY[1, 2, 4, 8, 15, 30, 60])[LEAST((failures - 4), 7)] END;
@@ -4967,12 +5724,12 @@ BEGIN
            OR (n.kind, n.currency, n.normal_side, n.may_go_negative, n.organisation_id)
               IS DISTINCT FROM (o.kind, o.currency, o.normal_side, o.may_go_negative, o.organisation_id)
            OR n.newest_at < o.newest_at OR (n.newest_at IS DISTINCT FROM o.newest_at AND n.entry_count = o.entry_count)
-           OR (SELECT (count(*), coalesce(sum(CASE e.side WHEN n.normal_side THEN e.amount ELSE -e.amount END), 0))
-                      <> (n.entry_count - o.entry_count, (n.posted - o.posted)::numeric) OR bool_and(e.recorded_at IS NOT DISTINCT FROM n.newest_at) IS FALSE
+           OR (SELECT (count(*), ledger.total(CASE e.side WHEN n.normal_side THEN e.amount ELSE -e.amount END))
+                      <> (n.entry_count - o.entry_count, n.posted - o.posted) OR bool_and(e.recorded_at IS NOT DISTINCT FROM n.newest_at) IS FALSE
                FROM ledger.entry AS e WHERE e.account_id = n.id AND e.number > o.entry_count AND e.number <= n.entry_count)
            OR ((n.held, n.hold_entry_count) <> (o.held, o.hold_entry_count)
-               AND (SELECT (count(*), coalesce(sum(CASE e.step WHEN 'held' THEN e.amount ELSE -e.amount END), 0))
-                           <> (n.hold_entry_count - o.hold_entry_count, (n.held - o.held)::numeric)
+               AND (SELECT (count(*), ledger.total(CASE e.step WHEN 'held' THEN e.amount ELSE -e.amount END))
+                           <> (n.hold_entry_count - o.hold_entry_count, n.held - o.held)
                     FROM ledger.hold_entry AS e
                     WHERE e.account_id = n.id AND e.number > o.hold_entry_count AND e.number <= n.hold_entry_count)))
     THEN
@@ -4992,14 +5749,11 @@ CREATE FUNCTION ledger.check_entries() RETURNS trigger
     SET jit TO 'off'
     AS $$
 BEGIN
+    -- What it says of its side was compared when the transfer came, and a side has one entry.
     IF EXISTS (
-        SELECT FROM added AS e
-        WHERE (SELECT t.outcome = 'posted' AND t.amount = e.amount AND t.currency = e.currency AND t.effective_at = e.effective_at
-                   AND e.account_id = CASE e.side WHEN 'debit' THEN t.debit_account ELSE t.credit_account END
-               FROM ledger.transfer AS t WHERE t.id = e.transfer_id) IS NOT TRUE
-           OR (SELECT e.number <= a.entry_count FROM ledger.account AS a WHERE a.id = e.account_id) IS NOT TRUE)
+        SELECT FROM added AS e WHERE (SELECT t.outcome = 'posted' FROM ledger.transfer AS t WHERE t.id = e.transfer_id) IS NOT TRUE)
     THEN
-        RAISE EXCEPTION 'an entry is one side of a posted transfer, and its account counts it'
+        RAISE EXCEPTION 'an entry is one side of a posted transfer'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'entry_matches_transfer';
     END IF;
     RETURN NULL;
@@ -5015,6 +5769,8 @@ CREATE FUNCTION ledger.check_hold_entries() RETURNS trigger
     SET jit TO 'off'
     AS $$
 BEGIN
+    -- Most statements hold nothing, and starting the check costs as much as ten transfers.
+    IF NOT EXISTS (SELECT FROM added) THEN RETURN NULL; END IF;
     IF EXISTS (
         SELECT FROM added AS e
         WHERE (SELECT e.number <= a.hold_entry_count AND e.account_id = h.debit_account
@@ -5055,6 +5811,8 @@ CREATE FUNCTION ledger.check_open_holds() RETURNS trigger
     SET jit TO 'off'
     AS $$
 BEGIN
+    -- Most statements hold nothing, and starting the check costs as much as ten transfers.
+    IF NOT EXISTS (SELECT FROM touched) THEN RETURN NULL; END IF;
     IF EXISTS (
         SELECT FROM touched AS o
         WHERE EXISTS (SELECT FROM ledger.hold_entry AS e WHERE e.hold_id = o.id AND e.step <> 'held') = (TG_OP = 'INSERT')
@@ -5079,16 +5837,18 @@ CREATE FUNCTION ledger.check_transfers() RETURNS trigger
 BEGIN
     IF EXISTS (
         SELECT FROM added AS t
-        WHERE (SELECT a.currency = t.currency FROM ledger.account AS a WHERE a.id = t.debit_account) IS NOT TRUE
-           OR (SELECT a.currency = t.currency FROM ledger.account AS a WHERE a.id = t.credit_account) IS NOT TRUE
-           OR (SELECT e.account_id = t.debit_account AND e.amount = t.amount AND e.currency = t.currency
-               FROM ledger.entry AS e WHERE e.transfer_id = t.id AND e.side = 'debit')
-              IS DISTINCT FROM CASE t.outcome WHEN 'posted' THEN true END
-           OR (SELECT e.account_id = t.credit_account AND e.amount = t.amount AND e.currency = t.currency
-               FROM ledger.entry AS e WHERE e.transfer_id = t.id AND e.side = 'credit')
-              IS DISTINCT FROM CASE t.outcome WHEN 'posted' THEN true END)
+        WHERE CASE t.outcome
+            WHEN 'posted' THEN
+                (SELECT count(*) FROM ledger.entry AS e
+                 CROSS JOIN LATERAL (SELECT x.currency, x.entry_count FROM ledger.account AS x WHERE x.id = e.account_id OFFSET 0) AS a
+                 WHERE e.transfer_id = t.id AND e.account_id = CASE e.side WHEN 'debit' THEN t.debit_account ELSE t.credit_account END
+                   AND (e.amount, e.currency, e.effective_at, a.currency) = (t.amount, t.currency, t.effective_at, t.currency)
+                   AND e.number <= a.entry_count)
+            ELSE (SELECT count(*) FROM ledger.account AS a WHERE a.id IN (t.debit_account, t.credit_account) AND a.currency = t.currency)
+                - (SELECT count(*) FROM ledger.entry AS e WHERE e.transfer_id = t.id)
+            END <> 2)
     THEN
-        RAISE EXCEPTION 'a posted transfer is written together with one debit and one credit entry of its amount and currency'
+        RAISE EXCEPTION 'a posted transfer is written together with one debit and one credit entry of its amount and currency, which their accounts count'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'transfer_balanced';
     END IF;
     IF EXISTS (
@@ -5324,8 +6084,8 @@ END;
 
 ALTER FUNCTION ledger.holder(credential bytea, scopes text[]) OWNER TO stoa_door;
 
-CREATE FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) RETURNS TABLE(item integer, verdict text, field text, leader integer, certain boolean)
-    LANGUAGE plpgsql
+CREATE FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[], OUT verdicts text[], OUT fields text[], OUT leaders integer[], OUT certain boolean) RETURNS record
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET jit TO 'off'
@@ -5333,11 +6093,16 @@ CREATE FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], cr
     SET enable_mergejoin TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
+DECLARE
+    amount_max CONSTANT bigint := ledger.amount_max();
 BEGIN
-    RETURN QUERY
     WITH request AS (
         SELECT r.*, d.id IS NOT NULL AS debit_known, d.currency AS debit_currency, c.id IS NOT NULL AS credit_known, c.currency AS credit_currency,
-            d.closed_at IS NOT NULL OR c.closed_at IS NOT NULL AS closed,
+            d.closed_at IS NOT NULL OR c.closed_at IS NOT NULL AS closed, d.normal_side AS debit_normal, c.normal_side AS credit_normal,
+            -- How much may leave and come to each account.
+            d.posted - d.held - coalesce(d.balance_min, CASE WHEN d.may_go_negative THEN -amount_max ELSE 0 END) AS debit_floor,
+            c.posted - c.held - coalesce(c.balance_min, CASE WHEN c.may_go_negative THEN -amount_max ELSE 0 END) AS credit_floor,
+            coalesce(d.balance_max, amount_max) - d.posted AS debit_ceiling, coalesce(c.balance_max, amount_max) - c.posted AS credit_ceiling,
             t.id IS NOT NULL AS known, t.outcome AS known_outcome,
             CASE WHEN t.kind <> r.kind THEN 'kind' WHEN t.debit_account <> r.debit_account THEN 'debit_account'
                  WHEN t.credit_account <> r.credit_account THEN 'credit_account' WHEN t.amount <> r.amount THEN 'amount'
@@ -5349,7 +6114,7 @@ BEGIN
                  WHEN r.kind IS NULL OR r.kind NOT IN ('post', 'hold', 'post_hold', 'void_hold', 'reversal') THEN 'kind'
                  WHEN r.debit_account IS NULL THEN 'debit_account'
                  WHEN r.credit_account IS NULL OR r.credit_account = r.debit_account THEN 'credit_account'
-                 WHEN r.amount IS NULL OR r.amount NOT BETWEEN 1 AND ledger.amount_max() THEN 'amount'
+                 WHEN r.amount IS NULL OR r.amount NOT BETWEEN 1 AND amount_max THEN 'amount'
                  WHEN r.currency IS NULL THEN 'currency' WHEN r.ref IS NULL OR length(r.ref) > 140 THEN 'reference'
                  WHEN (r.hold_id IS NOT NULL) <> (r.kind IN ('post_hold', 'void_hold')) THEN 'hold_id'
                  WHEN (r.reversal_of IS NOT NULL) <> (r.kind = 'reversal') THEN 'reversal_of'
@@ -5382,42 +6147,43 @@ BEGIN
                 WHEN reversal_ofs[l.leader] <> l.reversal_of THEN 'reversal_of'
                 WHEN expires_ats[l.leader] IS DISTINCT FROM l.expires_at THEN 'expires_at' END END AS difference
         FROM led AS l
-    ), outflow AS (
-        SELECT f.account_id, sum(f.debit) AS debit, sum(f.credit) AS credit
-        FROM (SELECT l.debit_account AS account_id, l.amount AS debit, 0 AS credit FROM compared AS l
-                WHERE l.verdict IS NULL AND l.leader = l.item AND NOT l.closed
-              UNION ALL
-              SELECT l.credit_account, 0, l.amount FROM compared AS l WHERE l.verdict IS NULL AND l.leader = l.item AND NOT l.closed) AS f
-        GROUP BY f.account_id
+    ), moved AS (
+        SELECT l.debit_account AS account_id, CASE l.debit_normal WHEN 'credit' THEN l.amount ELSE 0 END AS outgoing,
+            CASE l.debit_normal WHEN 'debit' THEN l.amount ELSE 0 END AS incoming, l.debit_floor AS floor, l.debit_ceiling AS ceiling
+        FROM compared AS l WHERE l.verdict IS NULL AND l.leader = l.item AND NOT l.closed
+        UNION ALL
+        SELECT l.credit_account, CASE l.credit_normal WHEN 'debit' THEN l.amount ELSE 0 END,
+            CASE l.credit_normal WHEN 'credit' THEN l.amount ELSE 0 END, l.credit_floor, l.credit_ceiling
+        FROM compared AS l WHERE l.verdict IS NULL AND l.leader = l.item AND NOT l.closed
     ), covered AS (
         SELECT NOT EXISTS (SELECT FROM compared AS l
                            WHERE (l.verdict IS NULL AND l.kind <> 'post')
                               -- Of linked ones, whatever is not plainly fine is decided in order.
                               OR (l.linked IS NOT NULL AND (l.verdict <> 'exists' OR l.difference IS NOT NULL OR (l.verdict IS NULL AND l.closed))))
             AND NOT EXISTS (
-                SELECT FROM outflow AS o JOIN ledger.account AS a ON a.id = o.account_id,
-                    LATERAL (SELECT CASE a.normal_side WHEN 'debit' THEN o.credit ELSE o.debit END AS out,
-                                    CASE a.normal_side WHEN 'debit' THEN o.debit ELSE o.credit END AS into) AS s
-                WHERE (s.out > 0 AND a.posted - a.held - s.out
-                                     < coalesce(a.balance_min, CASE WHEN a.may_go_negative THEN -ledger.amount_max() ELSE 0 END))
-                   OR (s.into > 0 AND a.posted + s.into > coalesce(a.balance_max, ledger.amount_max()))) AS certain
+                SELECT FROM moved AS m GROUP BY m.account_id
+                HAVING (ledger.total(m.outgoing) > 0 AND ledger.total(m.outgoing) > min(m.floor))
+                    OR (ledger.total(m.incoming) > 0 AND ledger.total(m.incoming) > min(m.ceiling))) AS certain
     )
-    SELECT l.item::integer,
-        CASE WHEN l.verdict IS NOT NULL THEN l.verdict WHEN l.difference IS NOT NULL THEN 'id_conflict'
-             WHEN l.leader = l.item AND l.closed AND l.kind <> 'void_hold' THEN 'account_closed' END,
-        CASE WHEN l.verdict = 'invalid' THEN l.malformed WHEN l.verdict = 'id_conflict' THEN l.known_difference
-             WHEN l.verdict = 'account_unknown' THEN CASE WHEN l.debit_known THEN 'credit_account' ELSE 'debit_account' END
-             WHEN l.verdict = 'currency_mismatch' THEN 'currency'
-             WHEN l.verdict = 'hold_expired' THEN 'expires_at'
-             WHEN l.verdict = 'period_closed' THEN 'effective_at'
-             WHEN l.verdict IS NULL THEN l.difference END,
-        -- What is known already has no leader, so that nothing is written for it.
-        CASE WHEN l.known THEN 0 ELSE l.leader END, covered.certain
-    FROM compared AS l, covered;
+    SELECT array_agg(f.verdict), array_agg(f.field), array_agg(f.leader), (SELECT c.certain FROM covered AS c)
+        INTO judge.verdicts, judge.fields, judge.leaders, judge.certain
+        FROM (
+            SELECT
+                CASE WHEN l.verdict IS NOT NULL THEN l.verdict WHEN l.difference IS NOT NULL THEN 'id_conflict'
+                     WHEN l.leader = l.item AND l.closed AND l.kind <> 'void_hold' THEN 'account_closed' END AS verdict,
+                CASE WHEN l.verdict = 'invalid' THEN l.malformed WHEN l.verdict = 'id_conflict' THEN l.known_difference
+                     WHEN l.verdict = 'account_unknown' THEN CASE WHEN l.debit_known THEN 'credit_account' ELSE 'debit_account' END
+                     WHEN l.verdict = 'currency_mismatch' THEN 'currency'
+                     WHEN l.verdict = 'hold_expired' THEN 'expires_at'
+                     WHEN l.verdict = 'period_closed' THEN 'effective_at'
+                     WHEN l.verdict IS NULL THEN l.difference END AS field,
+                -- What is known already has no leader, so that nothing is written for it.
+                CASE WHEN l.known THEN 0 ELSE l.leader END AS leader
+            FROM compared AS l ORDER BY l.item) AS f;
 END
 $$;
 
-ALTER FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) OWNER TO stoa_door;
+ALTER FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[], OUT verdicts text[], OUT fields text[], OUT leaders integer[], OUT certain boolean) OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.judge_in_order(INOUT verdicts text[], INOUT fields text[], leaders integer[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], OUT reserves bigint[], OUT stay_open boolean[]) RETURNS record
     LANGUAGE plpgsql STABLE
@@ -5783,6 +6549,20 @@ $$;
 
 ALTER FUNCTION ledger.organisation_statement(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone, after_at timestamp with time zone, after_number bigint, page_size integer) OWNER TO stoa_door;
 
+CREATE FUNCTION ledger.payer(credential bytea, scopes text[]) RETURNS TABLE(resident_id uuid, account_id uuid, client_id text, mandate_id uuid, mandate_reference text)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT h.resident_id, h.account_id, h.client_id, NULL::uuid, NULL::text FROM ledger.holder(payer.credential, payer.scopes) AS h
+        UNION ALL
+        SELECT p.resident_id, p.account_id, NULL::text, p.mandate_id, p.reference FROM mandates.person(payer.credential, 'money') AS p;
+END
+$$;
+
+ALTER FUNCTION ledger.payer(credential bytea, scopes text[]) OWNER TO stoa_door;
+
 CREATE FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) RETURNS TABLE(item integer, outcome text, field text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5802,7 +6582,10 @@ BEGIN
     SELECT array_agg(c.client_id ORDER BY r.item), array_agg(c.may_post ORDER BY r.item), array_agg(d.id ORDER BY r.item), array_agg(k.id ORDER BY r.item)
         INTO clients, scoped, own_debits, own_credits
         FROM unnest(credentials, debit_accounts, credit_accounts) WITH ORDINALITY AS r (credential, debit_account, credit_account, item)
-        LEFT JOIN LATERAL (SELECT * FROM ledger.poster(r.credential) OFFSET 0) AS c ON true
+        -- A batch has few askers: each is looked up once.
+        LEFT JOIN (SELECT u.credential, p.client_id, p.organisation_id, p.may_post
+                   FROM (SELECT DISTINCT x.credential FROM unnest(credentials) AS x (credential)) AS u
+                   CROSS JOIN LATERAL (SELECT * FROM ledger.poster(u.credential) OFFSET 0) AS p) AS c ON c.credential = r.credential
         LEFT JOIN ledger.account AS d ON d.id = r.debit_account AND d.organisation_id = c.organisation_id AND c.may_post
         LEFT JOIN ledger.account AS k ON k.id = r.credit_account AND k.organisation_id = c.organisation_id AND c.may_post;
     RETURN QUERY
@@ -5846,10 +6629,9 @@ BEGIN
     PERFORM pg_advisory_xact_lock_shared(ledger.closing_lock());
     PERFORM a.id FROM ledger.account AS a WHERE a.id = ANY (debit_accounts || credit_accounts) ORDER BY a.id FOR NO KEY UPDATE;
     FOR attempt IN 1 .. 3 LOOP
-        SELECT array_agg(v.verdict ORDER BY v.item), array_agg(v.field ORDER BY v.item), array_agg(v.leader ORDER BY v.item), bool_and(v.certain)
-            INTO verdicts, fields, leaders, certain
+        SELECT j.verdicts, j.fields, j.leaders, j.certain INTO verdicts, fields, leaders, certain
             FROM ledger.judge(ids, kinds, debit_accounts, credit_accounts, amounts, currencies, refs, effective_ats, groups, hold_ids,
-                              reversal_ofs, expires_ats) AS v;
+                              reversal_ofs, expires_ats) AS j;
         reserves := NULL;
         stay_open := NULL;
         IF NOT certain THEN
@@ -5913,7 +6695,7 @@ BEGIN
         DELETE FROM ledger.open_hold AS h WHERE h.id = ANY (expired) RETURNING h.id, h.account_id, h.amount
     ), numbered AS (
         SELECT g.id, g.account_id, g.amount, a.hold_entry_count + row_number() OVER earlier AS number,
-            (a.held - sum(g.amount) OVER earlier)::bigint AS held_after
+            a.held - ledger.total(g.amount) OVER earlier AS held_after
         FROM gone AS g JOIN ledger.account AS a ON a.id = g.account_id
         WINDOW earlier AS (PARTITION BY g.account_id ORDER BY g.id ROWS UNBOUNDED PRECEDING)
     ), hold_entries AS (
@@ -5921,7 +6703,7 @@ BEGIN
         SELECT n.account_id, n.number, n.id, 'expired', n.amount, n.held_after FROM numbered AS n
     )
     UPDATE ledger.account AS a SET held = a.held - n.amount, hold_entry_count = a.hold_entry_count + n.count
-    FROM (SELECT g.account_id, sum(g.amount)::bigint AS amount, count(*) AS count FROM gone AS g GROUP BY g.account_id) AS n
+    FROM (SELECT g.account_id, ledger.total(g.amount) AS amount, count(*) AS count FROM gone AS g GROUP BY g.account_id) AS n
     WHERE a.id = n.account_id;
     RETURN cardinality(expired);
 END
@@ -6049,7 +6831,7 @@ CREATE FUNCTION ledger.wallets_of(credential bytea) RETURNS TABLE(account_id uui
 BEGIN
     RETURN QUERY
         SELECT a.id, a.currency, a.posted
-        FROM ledger.holder(wallets_of.credential, '{payments}') AS h JOIN ledger.account AS a ON a.resident_id = h.resident_id
+        FROM ledger.payer(wallets_of.credential, '{payments}') AS h JOIN ledger.account AS a ON a.resident_id = h.resident_id
         WHERE a.kind = 'wallet' AND a.closed_at IS NULL
         ORDER BY a.currency;
 END
@@ -6090,7 +6872,7 @@ BEGIN
     ), numbered AS (
         SELECT s.*, CASE s.side WHEN a.normal_side THEN s.amount ELSE -s.amount END AS change,
             GREATEST(a.newest_at, public.stoa_now()) AS recorded_at, a.entry_count + row_number() OVER earlier AS number,
-            (a.posted + sum(CASE s.side WHEN a.normal_side THEN s.amount ELSE -s.amount END) OVER earlier)::bigint AS balance_after
+            a.posted + ledger.total(CASE s.side WHEN a.normal_side THEN s.amount ELSE -s.amount END) OVER earlier AS balance_after
         -- OFFSET 0 keeps it a look-up by key for each side, however small the table was when the plan was made.
         FROM side AS s CROSS JOIN LATERAL (SELECT * FROM ledger.account AS x WHERE x.id = s.account_id OFFSET 0) AS a
         WINDOW earlier AS (PARTITION BY s.account_id ORDER BY s.item ROWS UNBOUNDED PRECEDING)
@@ -6100,7 +6882,7 @@ BEGIN
     ), reserved AS (
         SELECT d.debit_account AS account_id, d.id AS transfer_id, coalesce(d.hold_id, d.id) AS hold_id, d.outcome AS step, d.reserve AS amount,
             d.stays_open, d.expires_at, a.hold_entry_count + row_number() OVER earlier AS number,
-            (a.held + sum(CASE d.outcome WHEN 'held' THEN d.reserve ELSE -d.reserve END) OVER earlier)::bigint AS held_after
+            a.held + ledger.total(CASE d.outcome WHEN 'held' THEN d.reserve ELSE -d.reserve END) OVER earlier AS held_after
         FROM decided AS d CROSS JOIN LATERAL (SELECT * FROM ledger.account AS x WHERE x.id = d.debit_account OFFSET 0) AS a
         WHERE d.verdict IS NULL AND d.reserve IS NOT NULL
         WINDOW earlier AS (PARTITION BY d.debit_account ORDER BY d.item ROWS UNBOUNDED PRECEDING)
@@ -6116,7 +6898,7 @@ BEGIN
     UPDATE ledger.account AS a
     SET posted = a.posted + n.posted, entry_count = a.entry_count + n.entries, held = a.held + n.held, hold_entry_count = a.hold_entry_count + n.holds,
         newest_at = CASE WHEN n.entries > 0 THEN GREATEST(a.newest_at, public.stoa_now()) ELSE a.newest_at END
-    FROM (SELECT m.account_id, sum(m.posted)::bigint AS posted, sum(m.entries)::bigint AS entries, sum(m.held)::bigint AS held, sum(m.holds)::bigint AS holds
+    FROM (SELECT m.account_id, ledger.total(m.posted) AS posted, sum(m.entries) AS entries, ledger.total(m.held) AS held, sum(m.holds) AS holds
           FROM (SELECT x.account_id, x.change AS posted, 1 AS entries, 0 AS held, 0 AS holds FROM numbered AS x
                 UNION ALL
                 SELECT r.account_id, 0, 0, CASE r.step WHEN 'held' THEN r.amount ELSE -r.amount END, 1 FROM reserved AS r) AS m
@@ -6127,6 +6909,329 @@ $$;
 
 ALTER FUNCTION ledger.write_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[], verdicts text[], leaders integer[], reserves bigint[], stay_open boolean[]) OWNER TO stoa_door;
 
+CREATE FUNCTION mandates.act(credential bytea, mandate uuid, own_hash bytea, acting_hash bytea) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    me record;
+BEGIN
+    SELECT o.* INTO me FROM identity.account_of(act.credential) AS o;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    PERFORM FROM mandates.mandate AS m WHERE m.id = act.mandate AND m.helper_id = me.resident_id AND mandates.state(m) = 'in_force';
+    IF NOT FOUND THEN RETURN 'mandate_unknown'; END IF;
+    UPDATE web.credential AS c SET hash = act.own_hash, last_used_at = public.stoa_now() WHERE c.hash = act.credential AND c.kind = 'session' AND web.is_live(c);
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    INSERT INTO mandates.acting (hash, session_hash, mandate_id) VALUES (act.acting_hash, act.own_hash, act.mandate);
+    RETURN 'acting';
+END
+$$;
+
+ALTER FUNCTION mandates.act(credential bytea, mandate uuid, own_hash bytea, acting_hash bytea) OWNER TO stoa_door;
+
+CREATE TABLE mandates.event (
+    mandate_id uuid NOT NULL,
+    kind text NOT NULL,
+    account_id uuid,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT event_check CHECK (((kind = 'erased'::text) = (account_id IS NULL))),
+    CONSTRAINT event_kind_check CHECK ((kind = ANY (ARRAY['accepted'::text, 'declined'::text, 'given_up'::text, 'withdrawn'::text, 'erased'::text])))
+);
+
+ALTER TABLE mandates.event OWNER TO stoa_owner;
+
+CREATE TABLE mandates.mandate (
+    id uuid NOT NULL,
+    reference text GENERATED ALWAYS AS (('M-'::text || upper("left"(md5((id)::text), 8)))) STORED NOT NULL,
+    resident_id uuid NOT NULL,
+    helper_id uuid NOT NULL,
+    themes text[] NOT NULL,
+    basis text NOT NULL,
+    granted_by uuid NOT NULL,
+    sealed_helper_name bytea NOT NULL,
+    sealed_resident_name bytea NOT NULL,
+    granted_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    until timestamp with time zone NOT NULL,
+    CONSTRAINT mandate_basis_check CHECK ((basis = 'power_of_attorney'::text)),
+    CONSTRAINT mandate_for_another CHECK ((helper_id <> resident_id)),
+    CONSTRAINT mandate_sealed_helper_name_check CHECK (((octet_length(sealed_helper_name) >= 29) AND (octet_length(sealed_helper_name) <= 1024))),
+    CONSTRAINT mandate_sealed_resident_name_check CHECK (((octet_length(sealed_resident_name) >= 29) AND (octet_length(sealed_resident_name) <= 1024))),
+    CONSTRAINT mandate_themes_check CHECK (((cardinality(themes) >= 1) AND (themes <@ '{messages,money}'::text[]))),
+    CONSTRAINT mandate_until CHECK (((until > granted_at) AND (until <= (granted_at + '2 years 1 day'::interval))))
+);
+
+ALTER TABLE mandates.mandate OWNER TO stoa_owner;
+
+CREATE FUNCTION mandates.state(m mandates.mandate) RETURNS text
+    LANGUAGE sql STABLE
+    RETURN COALESCE((SELECT e.kind FROM mandates.event e WHERE ((e.mandate_id = (state.m).id) AND (e.kind <> 'accepted'::text)) ORDER BY e.at, e.kind LIMIT 1), CASE WHEN ((m).until <= public.stoa_now()) THEN 'expired'::text WHEN (EXISTS (SELECT FROM mandates.event e WHERE ((e.mandate_id = (state.m).id) AND (e.kind = 'accepted'::text)))) THEN 'in_force'::text ELSE 'waiting'::text END);
+
+ALTER FUNCTION mandates.state(m mandates.mandate) OWNER TO stoa_door;
+
+CREATE TABLE mandates.acting (
+    hash bytea NOT NULL,
+    session_hash bytea NOT NULL,
+    mandate_id uuid NOT NULL,
+    since timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT acting_hash_check CHECK ((octet_length(hash) = 32))
+);
+
+ALTER TABLE mandates.acting OWNER TO stoa_owner;
+
+CREATE FUNCTION mandates.acting_as(credential bytea) RETURNS TABLE(mandate_id uuid, reference text, resident_id uuid, helper_id uuid, account_id uuid, session_hash bytea, themes text[], is_in_force boolean)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT m.id,
+     m.reference,
+     m.resident_id,
+     m.helper_id,
+     a.id,
+     w.session_hash,
+     m.themes,
+     (mandates.state(m.*) = 'in_force'::text)
+    FROM (((mandates.acting w
+      JOIN web.credential c ON (((c.hash = w.session_hash) AND web.is_live(c.*))))
+      JOIN identity.account a ON (((a.id = c.account_id) AND (a.closed_at IS NULL))))
+      JOIN mandates.mandate m ON (((m.id = w.mandate_id) AND (m.helper_id = a.resident_id))))
+   WHERE (w.hash = acting_as.credential);
+END;
+
+ALTER FUNCTION mandates.acting_as(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.decide(credential bytea, mandate uuid, kind text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    me record;
+    it mandates.mandate;
+    now_is text;
+BEGIN
+    SELECT o.* INTO me FROM identity.account_of(decide.credential) AS o;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    SELECT m.* INTO it FROM mandates.mandate AS m
+        WHERE m.id = decide.mandate
+          AND (decide.kind IN ('accepted', 'declined', 'given_up') AND m.helper_id = me.resident_id OR decide.kind = 'withdrawn' AND m.resident_id = me.resident_id)
+        FOR UPDATE;
+    IF NOT FOUND THEN RETURN 'mandate_unknown'; END IF;
+    now_is := mandates.state(it);
+    IF NOT (CASE decide.kind WHEN 'given_up' THEN now_is = 'in_force' WHEN 'withdrawn' THEN now_is IN ('waiting', 'in_force') ELSE now_is = 'waiting' END) THEN
+        RETURN 'unchanged';
+    END IF;
+    INSERT INTO mandates.event (mandate_id, kind, account_id) VALUES (decide.mandate, decide.kind, me.account_id);
+    PERFORM mandates.tell(CASE decide.kind WHEN 'withdrawn' THEN it.helper_id ELSE it.resident_id END, 'mandate_' || decide.kind, it.reference);
+    RETURN 'done';
+END
+$$;
+
+ALTER FUNCTION mandates.decide(credential bytea, mandate uuid, kind text) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.grant_mandate(credential bytea, mandate uuid, code text, themes text[], until timestamp with time zone, sealed_helper_name bytea, sealed_resident_name bytea) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    me record;
+    helper uuid;
+    needs text := identity.factor_change_needs(grant_mandate.credential);
+BEGIN
+    SELECT o.* INTO me FROM identity.account_of(grant_mandate.credential) AS o;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    IF NOT EXISTS (SELECT FROM register.resident AS r WHERE r.id = me.resident_id AND r.identity_assurance >= 1) THEN RETURN 'unproven'; END IF;
+    IF EXISTS (SELECT FROM register.minor AS m WHERE m.resident_id = me.resident_id AND m.of_age_from > public.stoa_now()) THEN RETURN 'minor'; END IF;
+    SELECT h.resident_id INTO helper FROM mandates.helper_behind(grant_mandate.code) AS h;
+    IF NOT FOUND THEN RETURN 'helper_unknown'; END IF;
+    IF helper = me.resident_id THEN RETURN 'own_code'; END IF;
+    IF needs <> 'nothing' THEN RETURN needs; END IF;
+    -- Two at once of the same resident come one after the other.
+    PERFORM a.id FROM identity.account AS a WHERE a.id = me.account_id FOR UPDATE;
+    IF EXISTS (SELECT FROM mandates.mandate AS m WHERE m.resident_id = me.resident_id AND m.helper_id = helper AND mandates.state(m) IN ('waiting', 'in_force')) THEN
+        RETURN 'exists';
+    END IF;
+    IF (SELECT count(*) FROM mandates.mandate AS m WHERE m.resident_id = me.resident_id AND mandates.state(m) IN ('waiting', 'in_force')) >= mandates.open_max()
+        OR (SELECT count(*) FROM mandates.mandate AS m WHERE m.helper_id = helper AND mandates.state(m) IN ('waiting', 'in_force')) >= mandates.open_max() THEN
+        RETURN 'too_many';
+    END IF;
+    INSERT INTO mandates.mandate (id, resident_id, helper_id, themes, basis, granted_by, sealed_helper_name, sealed_resident_name, until)
+        VALUES (grant_mandate.mandate, me.resident_id, helper, grant_mandate.themes, 'power_of_attorney', me.account_id, grant_mandate.sealed_helper_name,
+                grant_mandate.sealed_resident_name, grant_mandate.until);
+    PERFORM mandates.tell(m.helper_id, 'mandate_offered', m.reference), mandates.tell(m.resident_id, 'mandate_granted', m.reference)
+        FROM mandates.mandate AS m WHERE m.id = grant_mandate.mandate;
+    PERFORM identity.tell_addresses(me.account_id, 'mandate_granted', NULL);
+    RETURN 'granted';
+END
+$$;
+
+ALTER FUNCTION mandates.grant_mandate(credential bytea, mandate uuid, code text, themes text[], until timestamp with time zone, sealed_helper_name bytea, sealed_resident_name bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.helper_behind(code text) RETURNS TABLE(resident_id uuid)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT r.id
+    FROM ((register.resident named
+      JOIN register.resident r ON ((r.id = COALESCE(named.superseded_by, named.id))))
+      JOIN identity.account a ON (((a.resident_id = r.id) AND (a.closed_at IS NULL))))
+   WHERE ((named.public_code = helper_behind.code) AND (r.identity_assurance >= 1));
+END;
+
+ALTER FUNCTION mandates.helper_behind(code text) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.helper_key(credential bytea, code text) RETURNS TABLE(holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT k.resident_id, k.key_id, k.wrapped_key
+        FROM identity.account_of(helper_key.credential) AS me CROSS JOIN mandates.helper_behind(helper_key.code) AS h
+        JOIN register.data_key AS k ON k.resident_id = h.resident_id;
+END
+$$;
+
+ALTER FUNCTION mandates.helper_key(credential bytea, code text) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.log(entry_id uuid, subject uuid, account uuid, operation text, purpose text, reference text, refusal text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, operation, attributes, purpose, legal_basis, law, case_reference, outcome, refusal)
+        VALUES (log.entry_id, public.stoa_now(), log.subject, 'resident', log.account::text, 'helper', log.operation, '{}', log.purpose,
+            CASE WHEN log.refusal IS NULL THEN 'mandate' END, NULL, log.reference,
+            CASE WHEN log.refusal IS NULL THEN 'permitted' ELSE 'refused' END, log.refusal);
+    INSERT INTO access_log.queue (entry_id) VALUES (log.entry_id);
+END
+$$;
+
+ALTER FUNCTION mandates.log(entry_id uuid, subject uuid, account uuid, operation text, purpose text, reference text, refusal text) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.log_view(credential bytea, entry_id uuid, theme text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    actor record;
+BEGIN
+    PERFORM access_log.check_moment();
+    SELECT w.* INTO actor FROM mandates.acting_as(log_view.credential) AS w;
+    IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    IF NOT actor.is_in_force OR NOT log_view.theme = ANY (actor.themes) THEN
+        PERFORM mandates.log(log_view.entry_id, actor.resident_id, actor.account_id, 'mandate_view', log_view.theme, actor.reference, 'mandate_missing');
+        RETURN 'mandate_missing';
+    END IF;
+    IF EXISTS (SELECT FROM access_log.own_view AS v
+               WHERE v.credential = log_view.credential AND v.kind = 'mandate_' || log_view.theme AND v.subject_id = actor.resident_id) THEN
+        RETURN 'permitted';
+    END IF;
+    PERFORM mandates.log(log_view.entry_id, actor.resident_id, actor.account_id, 'mandate_view', log_view.theme, actor.reference, NULL);
+    INSERT INTO access_log.own_view (credential, kind, subject_id, entry_id)
+        VALUES (log_view.credential, 'mandate_' || log_view.theme, actor.resident_id, log_view.entry_id) ON CONFLICT DO NOTHING;
+    RETURN 'permitted';
+END
+$$;
+
+ALTER FUNCTION mandates.log_view(credential bytea, entry_id uuid, theme text) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.mandates_of(credential bytea) RETURNS TABLE(id uuid, reference text, is_given boolean, state text, themes text[], basis text, granted_at timestamp with time zone, until timestamp with time zone, other_code text, sealed_name bytea, holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT m.id, m.reference, m.resident_id = me.resident_id, mandates.state(m), m.themes, m.basis, m.granted_at, m.until, other.public_code,
+            CASE WHEN m.resident_id = me.resident_id THEN m.sealed_helper_name ELSE m.sealed_resident_name END, k.resident_id, k.key_id, k.wrapped_key
+        FROM identity.account_of(mandates_of.credential) AS me
+        JOIN mandates.mandate AS m ON me.resident_id IN (m.resident_id, m.helper_id)
+        JOIN register.resident AS other ON other.id = CASE WHEN m.resident_id = me.resident_id THEN m.helper_id ELSE m.resident_id END
+        JOIN register.data_key AS k ON k.resident_id = me.resident_id
+        ORDER BY m.granted_at DESC, m.id LIMIT 100;
+END
+$$;
+
+ALTER FUNCTION mandates.mandates_of(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.open_max() RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    RETURN 20;
+
+ALTER FUNCTION mandates.open_max() OWNER TO stoa_door;
+
+CREATE TABLE access_log.own_view (
+    credential bytea NOT NULL,
+    kind text NOT NULL,
+    subject_id uuid NOT NULL,
+    entry_id uuid NOT NULL
+);
+
+ALTER TABLE access_log.own_view OWNER TO stoa_owner;
+
+CREATE FUNCTION mandates.person(credential bytea, theme text) RETURNS TABLE(resident_id uuid, account_id uuid, mandate_id uuid, reference text)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT w.resident_id,
+     w.account_id,
+     w.mandate_id,
+     w.reference
+    FROM ((mandates.acting_as(person.credential) w(mandate_id, reference, resident_id, helper_id, account_id, session_hash, themes, is_in_force)
+      JOIN access_log.own_view v ON (((v.credential = person.credential) AND (v.kind = ('mandate_'::text || person.theme)) AND (v.subject_id = w.resident_id))))
+      JOIN access_log.entry logged ON (((logged.id = v.entry_id) AND (logged.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()))))
+   WHERE (w.is_in_force AND (person.theme = ANY (w.themes)));
+END;
+
+ALTER FUNCTION mandates.person(credential bytea, theme text) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.represented(credential bytea) RETURNS TABLE(id uuid, reference text, themes text[], is_in_force boolean, until timestamp with time zone, sealed_name bytea, holder_id uuid, key_id text, wrapped_key bytea)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT m.id, m.reference, m.themes, w.is_in_force, m.until, m.sealed_resident_name, k.resident_id, k.key_id, k.wrapped_key
+        FROM mandates.acting_as(represented.credential) AS w
+        JOIN mandates.mandate AS m ON m.id = w.mandate_id
+        JOIN register.data_key AS k ON k.resident_id = w.helper_id;
+END
+$$;
+
+ALTER FUNCTION mandates.represented(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION mandates.stop_acting(credential bytea, new_hash bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    own bytea;
+BEGIN
+    DELETE FROM mandates.acting AS w WHERE w.hash = stop_acting.credential RETURNING w.session_hash INTO own;
+    IF NOT FOUND THEN RETURN false; END IF;
+    UPDATE web.credential AS c SET hash = stop_acting.new_hash, last_used_at = public.stoa_now() WHERE c.hash = own AND c.kind = 'session' AND web.is_live(c);
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION mandates.stop_acting(credential bytea, new_hash bytea) OWNER TO stoa_door;
+
+CREATE TABLE messages.message (
+    id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    kind text NOT NULL,
+    parameters jsonb DEFAULT '{}'::jsonb NOT NULL,
+    sent_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT message_kind_check CHECK ((kind ~ '^[a-z][a-z_]{1,39}$'::text)),
+    CONSTRAINT message_parameters_check CHECK (((jsonb_typeof(parameters) = 'object'::text) AND (pg_column_size(parameters) < 4096)))
+);
+
+ALTER TABLE messages.message OWNER TO stoa_owner;
+
+CREATE FUNCTION mandates.tell(resident uuid, kind text, reference text) RETURNS void
+    LANGUAGE sql
+    BEGIN ATOMIC
+ INSERT INTO messages.message (id, resident_id, kind, parameters)
+   VALUES (gen_random_uuid(), tell.resident, tell.kind, jsonb_build_object('reference', tell.reference));
+END;
+
+ALTER FUNCTION mandates.tell(resident uuid, kind text, reference text) OWNER TO stoa_door;
+
 CREATE FUNCTION messages.messages_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, kind text, parameters jsonb, sent_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6134,12 +7239,15 @@ CREATE FUNCTION messages.messages_of(credential bytea, before_at timestamp with 
 BEGIN
     RETURN QUERY
         SELECT m.id, m.kind, m.parameters, m.sent_at
-        FROM web.credential AS c
-        JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-        JOIN register.resident AS r ON r.id = a.resident_id OR r.superseded_by = a.resident_id
+        FROM (
+            SELECT a.resident_id FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+            WHERE c.hash = messages_of.credential AND web.is_live(c) AND (c.kind = 'session' OR 'messages' = ANY (c.scope))
+            UNION ALL
+            -- A helper, after the look is logged.
+            SELECT p.resident_id FROM mandates.person(messages_of.credential, 'messages') AS p) AS me
+        JOIN register.resident AS r ON r.id = me.resident_id OR r.superseded_by = me.resident_id
         JOIN messages.message AS m ON m.resident_id = r.id
-        WHERE c.hash = messages_of.credential AND web.is_live(c) AND (c.kind = 'session' OR 'messages' = ANY (c.scope))
-          AND (messages_of.before_at IS NULL OR (m.sent_at, m.id) < (messages_of.before_at, messages_of.before_id))
+        WHERE (messages_of.before_at IS NULL OR (m.sent_at, m.id) < (messages_of.before_at, messages_of.before_id))
         ORDER BY m.sent_at DESC, m.id DESC
         LIMIT LEAST(messages_of.page_size, 200);
 END
@@ -6228,14 +7336,8 @@ DECLARE
     asked record;
     person record;
 BEGIN
-    SELECT s.client_id, s.scope, s.attributes, s.shared, s.policy_version, s.legal_basis, s.is_staff, k.organisation_id, k.activity_id INTO asked
+    SELECT s.client_id, s.scope, s.attributes, s.shared, s.policy_version, s.legal_basis, k.organisation_id, k.activity_id INTO asked
         FROM openid.standing(connect.request, connect.session) AS s JOIN openid.client AS k ON k.id = s.client_id;
-    IF asked.is_staff THEN
-        INSERT INTO openid.staff_subject (staff_id, organisation_id)
-            SELECT c.staff_id, asked.organisation_id FROM web.credential AS c WHERE c.hash = connect.session
-            ON CONFLICT DO NOTHING;
-        RETURN 'connected';
-    END IF;
     SELECT a.id, a.resident_id INTO person FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id
         WHERE c.hash = connect.session AND c.kind = 'session' AND web.is_live(c) AND a.closed_at IS NULL;
     IF person IS NULL THEN RETURN 'session_ended'; END IF;
@@ -6364,17 +7466,6 @@ $$;
 
 ALTER FUNCTION openid.end_sign_in(sign_in uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION openid.end_sign_ins_of(account uuid) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    PERFORM openid.end_sign_in(s.id) FROM openid.sign_in AS s WHERE s.account_id = end_sign_ins_of.account AND s.ended_at IS NULL;
-END
-$$;
-
-ALTER FUNCTION openid.end_sign_ins_of(account uuid) OWNER TO stoa_door;
-
 CREATE FUNCTION openid.end_sign_ins_of_session() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6408,9 +7499,8 @@ BEGIN
         JOIN openid.client AS k ON k.id = t.client_id AND k.closed_at IS NULL
         JOIN openid.client AS me ON me.id = introspect.asked_by AND me.organisation_id = k.organisation_id AND me.closed_at IS NULL
         LEFT JOIN openid.sign_in AS s ON s.id = t.sign_in_id
-        LEFT JOIN identity.account AS a ON a.id = s.account_id AND a.closed_at IS NULL AND a.resident_id = s.resident_id
-        LEFT JOIN identity.staff AS p ON p.id = s.staff_id AND p.closed_at IS NULL
-        WHERE s.id IS NULL OR (s.ended_at IS NULL AND num_nonnulls(a.id, p.id) = 1);
+        LEFT JOIN identity.account AS a ON a.id = s.account_id
+        WHERE s.id IS NULL OR (s.ended_at IS NULL AND a.closed_at IS NULL AND a.resident_id = s.resident_id);
 END
 $$;
 
@@ -6585,8 +7675,6 @@ BEGIN
         WHERE t.hash = register_service.token_hash AND t.uses_left > 0 AND t.expires_at > public.stoa_now()
         RETURNING t.organisation_id, t.purpose INTO token;
     IF token IS NULL THEN RETURN 'token_invalid'; END IF;
-    -- Whom the city employs is its own to tell.
-    IF 'roles' = ANY (register_service.scope) THEN RAISE EXCEPTION 'a service that asks for roles is entered by the city' USING ERRCODE = 'insufficient_privilege'; END IF;
     RETURN openid.add_service(register_service.id, token.organisation_id, register_service.name, register_service.redirect_uris, register_service.jwks,
         register_service.scope, token.purpose, register_service.id_token_algorithm, 'baseline', '{}', register_service.post_logout_redirect_uris,
         register_service.backchannel_logout_uri, false);
@@ -6698,45 +7786,40 @@ $$;
 
 ALTER FUNCTION openid.services(credential bytea) OWNER TO stoa_door;
 
-CREATE FUNCTION openid.sign_in_of(token bytea) RETURNS TABLE(sign_in_id uuid, subject uuid, client_id text, scope text[], user_info_claims text[], has_claims boolean, staff_name text, staff_roles text[], now timestamp with time zone)
+CREATE FUNCTION openid.sign_in_of(token bytea) RETURNS TABLE(sign_in_id uuid, subject uuid, client_id text, scope text[], user_info_claims text[], has_claims boolean, now timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT s.id, s.subject, s.client_id, c.scope, s.user_info_claims, k.activity_id IS NOT NULL AND s.staff_id IS NULL, p.display_name, p.roles, public.stoa_now()
+        SELECT s.id, s.subject, s.client_id, c.scope, s.user_info_claims, k.activity_id IS NOT NULL, public.stoa_now()
         FROM web.credential AS c JOIN openid.sign_in AS s ON s.id = c.sign_in_id
-        LEFT JOIN identity.account AS a ON a.id = s.account_id AND a.resident_id = s.resident_id AND a.closed_at IS NULL
-        LEFT JOIN identity.staff AS p ON p.id = s.staff_id AND p.closed_at IS NULL
+        JOIN identity.account AS a ON a.id = s.account_id AND a.resident_id = s.resident_id AND a.closed_at IS NULL
         JOIN openid.client AS k ON k.id = s.client_id AND k.closed_at IS NULL
-        WHERE c.hash = sign_in_of.token AND web.is_live(c) AND s.ended_at IS NULL AND num_nonnulls(a.id, p.id) = 1;
+        WHERE c.hash = sign_in_of.token AND web.is_live(c) AND s.ended_at IS NULL;
 END
 $$;
 
 ALTER FUNCTION openid.sign_in_of(token bytea) OWNER TO stoa_door;
 
-CREATE FUNCTION openid.standing(request uuid, session bytea) RETURNS TABLE(client_id text, client_name jsonb, organisation_name jsonb, registered_at timestamp with time zone, redirect_uri text, scope text[], state text, prompt text[], max_age_seconds integer, essential_acr text[], wished_acr text[], browser bytea, created_at timestamp with time zone, expires_at timestamp with time zone, is_expired boolean, is_answered boolean, legal_basis text, law text, purpose_title jsonb, purpose_explanation jsonb, policy_version integer, attributes text[], shared text[], declined text[], connected_scope text[], connected_at timestamp with time zone, signed_in_at timestamp with time zone, authenticator_assurance smallint, identity_assurance smallint, is_staff boolean, has_second_factor boolean, now timestamp with time zone)
+CREATE FUNCTION openid.standing(request uuid, session bytea) RETURNS TABLE(client_id text, client_name jsonb, organisation_name jsonb, registered_at timestamp with time zone, redirect_uri text, scope text[], state text, prompt text[], max_age_seconds integer, essential_acr text[], browser bytea, created_at timestamp with time zone, expires_at timestamp with time zone, is_expired boolean, is_answered boolean, legal_basis text, law text, purpose_title jsonb, purpose_explanation jsonb, policy_version integer, attributes text[], shared text[], declined text[], connected_scope text[], connected_at timestamp with time zone, signed_in_at timestamp with time zone, authenticator_assurance smallint, identity_assurance smallint, now timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
         SELECT r.client_id, k.name, o.name, k.created_at, r.redirect_uri, r.scope, r.state, r.prompt,
-            r.max_age_seconds, r.essential_acr, r.wished_acr, r.browser, r.created_at, r.expires_at,
+            r.max_age_seconds, r.essential_acr, r.browser, r.created_at, r.expires_at,
             r.expires_at <= public.stoa_now() OR k.closed_at IS NOT NULL, r.answered_at IS NOT NULL,
             act.legal_basis, act.law, p.title, p.explanation, p.version,
             ARRAY(SELECT a.id FROM register.attribute AS a WHERE a.id = ANY (r.attributes) AND a.id = ANY (p.attributes) ORDER BY a.position),
             CASE WHEN act.legal_basis <> 'consent' THEN p.attributes WHEN held.state IN ('given', 'renewed') THEN held.attributes ELSE '{}' END,
-            coalesce(x.declined, '{}'), x.scope, x.connected_at, c.authenticated_at, c.authenticator_assurance,
-            CASE WHEN staff.id IS NULL THEN person.identity_assurance ELSE 2::smallint END, staff.id IS NOT NULL,
-            EXISTS (SELECT FROM identity.second_factors(c.account_id, c.staff_id)), public.stoa_now()
+            coalesce(x.declined, '{}'), x.scope, x.connected_at, c.authenticated_at, c.authenticator_assurance, person.identity_assurance, public.stoa_now()
         FROM openid.authorization_request AS r JOIN openid.client AS k ON k.id = r.client_id
         LEFT JOIN consent.organisation AS o ON o.id = k.organisation_id
         LEFT JOIN consent.processing_activity AS act ON act.id = k.activity_id
         LEFT JOIN consent.policy AS p ON p.activity_id = act.id AND p.version = act.policy_version
-        LEFT JOIN web.credential AS c ON c.hash = standing.session AND c.kind = 'session' AND web.is_live(c)
-            AND (c.account_id IS NOT NULL OR '{openid,roles}' <@ r.scope)
-        LEFT JOIN identity.staff AS staff ON staff.id = c.staff_id AND staff.closed_at IS NULL
+        LEFT JOIN web.credential AS c ON c.hash = standing.session AND c.kind = 'session' AND c.account_id IS NOT NULL AND web.is_live(c)
         LEFT JOIN identity.account AS account ON account.id = c.account_id AND account.closed_at IS NULL
         LEFT JOIN register.resident AS person ON person.id = account.resident_id
         LEFT JOIN openid.connection AS x ON x.account_id = account.id AND x.client_id = k.id AND x.ended_at IS NULL
@@ -7142,7 +8225,7 @@ BEGIN
     RETURN QUERY
         SELECT b.id, b.kind, b.reference, b.creditor_reference, b.title, b.currency, b.amount, payments.outstanding(b.id), b.issued_on, b.due_on,
             b.created_at, p.id, p.method, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at, public.stoa_now()
-        FROM ledger.holder(bill_of.credential, '{bills,payments}') AS h
+        FROM ledger.payer(bill_of.credential, '{bills,payments}') AS h
         JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
         JOIN payments.bill AS b ON b.resident_id = r.id
         LEFT JOIN LATERAL (SELECT x.* FROM payments.payment AS x WHERE x.bill_id = b.id ORDER BY x.paid_at DESC, x.id DESC LIMIT 1) AS p ON true
@@ -7160,7 +8243,7 @@ BEGIN
     RETURN QUERY
         SELECT b.id, b.kind, b.reference, b.creditor_reference, b.title, b.currency, b.amount, payments.outstanding(b.id), b.issued_on, b.due_on,
             b.created_at, p.id, p.method, p.gross, p.fee, p.net, p.receipt_code, p.transfer_id, p.paid_at, public.stoa_now()
-        FROM ledger.holder(bills_of.credential, '{bills}') AS h
+        FROM ledger.payer(bills_of.credential, '{bills}') AS h
         JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
         JOIN payments.bill AS b ON b.resident_id = r.id
         LEFT JOIN LATERAL (SELECT x.* FROM payments.payment AS x WHERE x.bill_id = b.id ORDER BY x.paid_at DESC, x.id DESC LIMIT 1) AS p ON true
@@ -7899,6 +8982,7 @@ CREATE TABLE payments.payment (
     account_id uuid,
     client_id text,
     paid_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    mandate_id uuid,
     CONSTRAINT gross_is_fee_and_net CHECK ((gross = (fee + net))),
     CONSTRAINT payment_check CHECK (((method = 'wallet'::text) = (account_id IS NOT NULL))),
     CONSTRAINT payment_fee_check CHECK ((fee >= 0)),
@@ -7964,7 +9048,7 @@ DECLARE
     posted text;
 BEGIN
     is_new := false;
-    SELECT h.resident_id, h.account_id, h.client_id INTO payer FROM ledger.holder(pay.credential, '{payments}') AS h;
+    SELECT h.* INTO payer FROM ledger.payer(pay.credential, '{payments}') AS h;
     IF NOT FOUND THEN
         outcome := 'credential_invalid';
         RETURN;
@@ -8008,9 +9092,12 @@ BEGIN
             CASE posted
                 WHEN 'created' THEN
                     -- Paying from the wallet costs nothing.
-                    INSERT INTO payments.payment (id, bill_id, currency, gross, fee, net, method, transfer_id, receipt_code, account_id, client_id)
+                    INSERT INTO payments.payment (id, bill_id, currency, gross, fee, net, method, transfer_id, receipt_code, account_id, client_id, mandate_id)
                         VALUES (pay.payment_id, owed.id, owed.currency, owed.outstanding, 0, owed.outstanding, 'wallet', pay.payment_id,
-                                pay.receipt_code, payer.account_id, payer.client_id);
+                                pay.receipt_code, payer.account_id, payer.client_id, payer.mandate_id);
+                    IF payer.mandate_id IS NOT NULL THEN
+                        PERFORM mandates.log(pay.payment_id, payer.resident_id, payer.account_id, 'mandate_act', 'pay_bill', payer.mandate_reference, NULL);
+                    END IF;
                     payment := pay.payment_id;
                     outcome := 'paid';
                     is_new := true;
@@ -9777,6 +10864,13 @@ BEGIN
     rows_of_person := ARRAY(SELECT r.id FROM register.resident AS r WHERE r.id = person OR r.superseded_by = person);
     INSERT INTO register.erasure (resident_id, authority) SELECT p.id, erase_resident.authority FROM unnest(rows_of_person) AS p (id);
 
+    INSERT INTO mandates.event (mandate_id, kind)
+        SELECT m.id, 'erased' FROM mandates.mandate AS m WHERE m.resident_id = ANY (rows_of_person) OR m.helper_id = ANY (rows_of_person) ON CONFLICT DO NOTHING;
+    DELETE FROM delivery.outgoing AS o WHERE o.resident_id = ANY (rows_of_person);
+    DELETE FROM identity.address AS d USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND d.account_id = a.id;
+    DELETE FROM identity.letter_code AS c USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND c.account_id = a.id;
+    DELETE FROM delivery.preference AS p USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND p.account_id = a.id;
+    DELETE FROM delivery.letter_fallback AS f USING identity.account AS a WHERE a.resident_id = ANY (rows_of_person) AND f.account_id = a.id;
     DELETE FROM register.data_key AS k WHERE k.resident_id = ANY (rows_of_person);
     DELETE FROM register.sealed_attribute AS a WHERE a.resident_id = ANY (rows_of_person);
     DELETE FROM register.lookup AS l WHERE l.resident_id = ANY (rows_of_person);
@@ -10043,10 +11137,12 @@ CREATE FUNCTION web.choose_language(session_hash bytea, language text) RETURNS v
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
+    -- Of whoever acts for another (0034) it is their own.
+    session_hash := coalesce((SELECT w.session_hash FROM mandates.acting AS w WHERE w.hash = choose_language.session_hash), session_hash);
     UPDATE identity.account AS a SET language = choose_language.language FROM web.credential AS c
-        WHERE c.hash = session_hash AND web.is_live(c) AND a.id = c.account_id;
+        WHERE c.hash = choose_language.session_hash AND web.is_live(c) AND a.id = c.account_id;
     UPDATE identity.staff AS s SET language = choose_language.language FROM web.credential AS c
-        WHERE c.hash = session_hash AND web.is_live(c) AND s.id = c.staff_id;
+        WHERE c.hash = choose_language.session_hash AND web.is_live(c) AND s.id = c.staff_id;
 END
 $$;
 
@@ -10057,12 +11153,11 @@ CREATE FUNCTION web.issue_authorization_code(code_hash bytea, request_id uuid, s
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    INSERT INTO openid.authorization_code (hash, request_id, account_id, staff_id, authenticator_assurance, session_id, signed_in_at, expires_at)
-    SELECT code_hash, r.id, c.account_id, c.staff_id, c.authenticator_assurance, c.id, c.authenticated_at, public.stoa_now() + interval '60 seconds'
+    INSERT INTO openid.authorization_code (hash, request_id, account_id, authenticator_assurance, session_id, signed_in_at, expires_at)
+    SELECT code_hash, r.id, c.account_id, c.authenticator_assurance, c.id, c.authenticated_at, public.stoa_now() + interval '60 seconds'
     FROM openid.authorization_request AS r, web.credential AS c
     WHERE r.id = issue_authorization_code.request_id AND r.expires_at > public.stoa_now()
-      AND c.hash = session_hash AND c.kind = 'session' AND web.is_live(c)
-      AND (c.account_id IS NOT NULL OR c.staff_id IS NOT NULL AND c.authenticator_assurance >= 2 AND '{openid,roles}' <@ r.scope)
+      AND c.hash = session_hash AND c.kind = 'session' AND c.account_id IS NOT NULL AND web.is_live(c)
     ON CONFLICT DO NOTHING;
     RETURN FOUND;
 END
@@ -10096,7 +11191,7 @@ DECLARE
     code record;
     service record;
 BEGIN
-    SELECT a.account_id, a.staff_id, a.authenticator_assurance, a.consumed_at, a.expires_at, a.session_id, a.signed_in_at,
+    SELECT a.account_id, a.authenticator_assurance, a.consumed_at, a.expires_at, a.session_id, a.signed_in_at,
         r.client_id, r.redirect_uri, r.code_challenge, r.scope, r.nonce, r.id_token_claims, r.user_info_claims, r.resource, r.key_thumbprint
         INTO code
         FROM openid.authorization_code AS a JOIN openid.authorization_request AS r ON r.id = a.request_id
@@ -10128,9 +11223,8 @@ BEGIN
         RETURN;
     END IF;
     -- Whoever signed out within this minute is not signed in anywhere by it. Locked: a sign-out at this very moment waits, and finds what was issued, or was first.
-    PERFORM FROM web.credential AS c LEFT JOIN identity.account AS a ON a.id = c.account_id LEFT JOIN identity.staff AS s ON s.id = c.staff_id
-        WHERE (c.account_id = code.account_id OR c.staff_id = code.staff_id) AND c.id = code.session_id AND c.kind = 'session' AND web.is_live(c)
-          AND a.closed_at IS NULL AND s.closed_at IS NULL FOR SHARE OF c;
+    PERFORM FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
+        WHERE c.account_id = code.account_id AND c.id = code.session_id AND c.kind = 'session' AND web.is_live(c) FOR SHARE OF c;
     IF NOT FOUND THEN
         outcome := 'session_ended';
         RETURN;
@@ -10144,42 +11238,33 @@ BEGIN
         redeem_authorization_code.scope := code.scope;
         RETURN;
     END IF;
-    IF code.staff_id IS NULL THEN
-        -- Nor whoever ended the service meanwhile.
-        SELECT k.organisation_id, p.resident_id, p.pseudonym AS subject, r.identity_assurance INTO service
-            FROM openid.client AS k JOIN identity.account AS a ON a.id = code.account_id AND a.closed_at IS NULL
-            JOIN register.resident AS r ON r.id = a.resident_id
-            JOIN exchange.pseudonym AS p ON p.resident_id = r.id AND p.organisation_id = k.organisation_id
-            JOIN openid.connection AS n ON n.account_id = a.id AND n.client_id = k.id AND n.ended_at IS NULL
-            WHERE k.id = code.client_id
-            FOR SHARE OF n;
-        redeem_authorization_code.scope := array_remove(code.scope, 'roles');
-    ELSE
-        -- The city took its staff on with their papers before it. What a service learns of them is their work: name and roles.
-        SELECT k.organisation_id, NULL::uuid AS resident_id, u.subject, 2::smallint AS identity_assurance INTO service
-            FROM openid.client AS k JOIN openid.staff_subject AS u ON u.organisation_id = k.organisation_id AND u.staff_id = code.staff_id
-            WHERE k.id = code.client_id;
-        redeem_authorization_code.scope := ARRAY(SELECT s.name FROM unnest(code.scope) AS s (name) WHERE s.name IN ('openid', 'profile', 'roles'));
-    END IF;
+    -- Nor whoever ended the service meanwhile.
+    SELECT k.organisation_id, p.resident_id, p.pseudonym, r.identity_assurance INTO service
+        FROM openid.client AS k JOIN identity.account AS a ON a.id = code.account_id AND a.closed_at IS NULL
+        JOIN register.resident AS r ON r.id = a.resident_id
+        JOIN exchange.pseudonym AS p ON p.resident_id = r.id AND p.organisation_id = k.organisation_id
+        JOIN openid.connection AS n ON n.account_id = a.id AND n.client_id = k.id AND n.ended_at IS NULL
+        WHERE k.id = code.client_id
+        FOR SHARE OF n;
     IF service IS NULL THEN
         outcome := 'session_ended';
-        redeem_authorization_code.scope := NULL;
         RETURN;
     END IF;
     outcome := 'issued';
-    INSERT INTO openid.sign_in (client_id, account_id, staff_id, resident_id, subject, session_id, signed_in_at, authenticator_assurance, scope, user_info_claims,
-                                resource, key_thumbprint)
-    VALUES (code.client_id, code.account_id, code.staff_id, service.resident_id, service.subject, code.session_id, code.signed_in_at,
-            code.authenticator_assurance, redeem_authorization_code.scope, code.user_info_claims, code.resource, redeem_authorization_code.key_thumbprint)
+    redeem_authorization_code.scope := code.scope;
+    INSERT INTO openid.sign_in (client_id, account_id, resident_id, subject, session_id, signed_in_at, authenticator_assurance, scope, user_info_claims, resource,
+                                key_thumbprint)
+    VALUES (code.client_id, code.account_id, service.resident_id, service.pseudonym, code.session_id, code.signed_in_at,
+            code.authenticator_assurance, code.scope, code.user_info_claims, code.resource, redeem_authorization_code.key_thumbprint)
     RETURNING id INTO redeem_authorization_code.sign_in_id;
     INSERT INTO web.credential (hash, kind, organisation_id, client_id, scope, authenticator_assurance, authorization_code_hash, sign_in_id, expires_at)
-    VALUES (token_hash, 'access_token', service.organisation_id, code.client_id, redeem_authorization_code.scope, code.authenticator_assurance,
+    VALUES (token_hash, 'access_token', service.organisation_id, code.client_id, code.scope, code.authenticator_assurance,
             redeem_authorization_code.code_hash, redeem_authorization_code.sign_in_id, issued_at + make_interval(secs => LEAST(lifetime_seconds, 600)));
-    IF 'offline_access' = ANY (redeem_authorization_code.scope) THEN
+    IF 'offline_access' = ANY (code.scope) THEN
         INSERT INTO openid.refresh_token (hash, sign_in_id, access_hash, expires_at)
         VALUES (refresh_hash, redeem_authorization_code.sign_in_id, token_hash, issued_at + openid.refresh_lifetime());
     END IF;
-    subject := service.subject;
+    subject := service.pseudonym;
     redeem_authorization_code.resource := code.resource;
     nonce := code.nonce;
     signed_in_at := code.signed_in_at;
@@ -10223,6 +11308,18 @@ BEGIN
         LEFT JOIN register.resident AS r ON r.id = a.resident_id
         LEFT JOIN identity.staff AS s ON s.id = c.staff_id
         WHERE c.hash = resolve_credential.hash AND web.is_live(c) AND a.closed_at IS NULL AND s.closed_at IS NULL;
+    IF FOUND THEN RETURN; END IF;
+    -- A helper who acts (0034): of them all is the helper's but resident, code and assurance; the scope is what the mandate covers.
+    UPDATE web.credential AS c SET last_used_at = public.stoa_now() FROM mandates.acting_as(resolve_credential.hash) AS w
+        WHERE c.hash = w.session_hash AND c.last_used_at < public.stoa_now() - interval '1 minute' AND web.is_live(c);
+    RETURN QUERY
+        SELECT c.kind, 'helper', w.account_id, w.resident_id, NULL::uuid, NULL::text, '{}'::text[], NULL::text, NULL::text,
+            CASE WHEN w.is_in_force THEN w.themes ELSE '{}' END, a.language, c.expires_at, c.authenticator_assurance, r.identity_assurance, r.public_code,
+            c.id, c.authenticated_at, c.second_factor, c.second_factor_at, LEAST(c.last_used_at + c.idle_after, c.expires_at), c.is_shared
+        FROM mandates.acting_as(resolve_credential.hash) AS w
+        JOIN web.credential AS c ON c.hash = w.session_hash
+        JOIN identity.account AS a ON a.id = w.account_id
+        JOIN register.resident AS r ON r.id = w.resident_id;
 END
 $$;
 
@@ -10262,6 +11359,14 @@ CREATE FUNCTION web.staff_with(credential bytea, roles text[]) RETURNS TABLE(sta
 END;
 
 ALTER FUNCTION web.staff_with(credential bytea, roles text[]) OWNER TO stoa_door;
+
+CREATE AGGREGATE ledger.total(bigint) (
+    SFUNC = int8pl,
+    STYPE = bigint,
+    INITCOND = '0'
+);
+
+ALTER AGGREGATE ledger.total(bigint) OWNER TO stoa_owner;
 
 CREATE VIEW access_log.actor AS
  SELECT c.hash,
@@ -10440,15 +11545,6 @@ CREATE TABLE access_log.organisation_hour (
 );
 
 ALTER TABLE access_log.organisation_hour OWNER TO stoa_owner;
-
-CREATE TABLE access_log.own_view (
-    credential bytea NOT NULL,
-    kind text NOT NULL,
-    subject_id uuid NOT NULL,
-    entry_id uuid NOT NULL
-);
-
-ALTER TABLE access_log.own_view OWNER TO stoa_owner;
 
 CREATE VIEW access_log.own_viewer AS
  SELECT c.hash AS credential,
@@ -10751,6 +11847,65 @@ CREATE TABLE consent.request_message (
 
 ALTER TABLE consent.request_message OWNER TO stoa_owner;
 
+CREATE TABLE delivery.letter_event (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    outgoing_id uuid NOT NULL,
+    kind text NOT NULL,
+    staff_id uuid NOT NULL,
+    entry_id uuid,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT letter_event_check CHECK (((kind = 'printed'::text) = (entry_id IS NOT NULL))),
+    CONSTRAINT letter_event_kind_check CHECK ((kind = ANY (ARRAY['printed'::text, 'posted'::text])))
+);
+
+ALTER TABLE delivery.letter_event OWNER TO stoa_owner;
+
+CREATE TABLE delivery.letter_fallback (
+    account_id uuid NOT NULL
+);
+
+ALTER TABLE delivery.letter_fallback OWNER TO stoa_owner;
+
+CREATE TABLE delivery.outgoing (
+    id uuid NOT NULL,
+    resident_id uuid NOT NULL,
+    channel text NOT NULL,
+    template text NOT NULL,
+    language text NOT NULL,
+    sealed_recipient bytea,
+    sealed_parameters bytea,
+    made_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    expires_at timestamp with time zone,
+    attempts smallint DEFAULT 0 NOT NULL,
+    next_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    outcome text,
+    sent_at timestamp with time zone,
+    failed_at timestamp with time zone,
+    is_done boolean GENERATED ALWAYS AS (((sent_at IS NOT NULL) OR (failed_at IS NOT NULL))) STORED NOT NULL,
+    CONSTRAINT outgoing_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT outgoing_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'sms'::text, 'letter'::text]))),
+    CONSTRAINT outgoing_check CHECK ((num_nonnulls(sent_at, failed_at) <= 1)),
+    CONSTRAINT outgoing_erased_when_done CHECK (((num_nonnulls(sent_at, failed_at) = 0) OR (num_nonnulls(sealed_recipient, sealed_parameters) = 0))),
+    CONSTRAINT outgoing_has_recipient CHECK (((sealed_recipient IS NOT NULL) = ((channel <> 'letter'::text) AND (num_nonnulls(sent_at, failed_at) = 0)))),
+    CONSTRAINT outgoing_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
+    CONSTRAINT outgoing_outcome_check CHECK (((length(outcome) >= 1) AND (length(outcome) <= 60))),
+    CONSTRAINT outgoing_sealed_parameters_check CHECK (((octet_length(sealed_parameters) >= 29) AND (octet_length(sealed_parameters) <= 2048))),
+    CONSTRAINT outgoing_sealed_recipient_check CHECK (((octet_length(sealed_recipient) >= 29) AND (octet_length(sealed_recipient) <= 1100))),
+    CONSTRAINT outgoing_template_check CHECK ((template ~ '^[a-z][a-z_]{1,39}$'::text))
+);
+
+ALTER TABLE delivery.outgoing OWNER TO stoa_owner;
+
+CREATE TABLE delivery.preference (
+    account_id uuid NOT NULL,
+    theme text NOT NULL,
+    channel text NOT NULL,
+    CONSTRAINT preference_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'sms'::text, 'letter'::text]))),
+    CONSTRAINT preference_theme_check CHECK ((theme = ANY (ARRAY['money'::text, 'sharing'::text, 'log'::text, 'account'::text])))
+);
+
+ALTER TABLE delivery.preference OWNER TO stoa_owner;
+
 CREATE TABLE disputes.approval (
     decision_id uuid NOT NULL,
     decided_by uuid NOT NULL,
@@ -10991,6 +12146,44 @@ CREATE TABLE exchange.webhook (
 
 ALTER TABLE exchange.webhook OWNER TO stoa_owner;
 
+CREATE TABLE identity.address (
+    id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    kind text NOT NULL,
+    hmac bytea NOT NULL,
+    holder_id uuid NOT NULL,
+    sealed_value bytea NOT NULL,
+    added_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    verified_at timestamp with time zone,
+    is_primary boolean DEFAULT false NOT NULL,
+    CONSTRAINT address_check CHECK (((NOT is_primary) OR (verified_at IS NOT NULL))),
+    CONSTRAINT address_hmac_check CHECK ((octet_length(hmac) = 32)),
+    CONSTRAINT address_kind_check CHECK ((kind = ANY (ARRAY['email'::text, 'phone'::text]))),
+    CONSTRAINT address_sealed_value_check CHECK (((octet_length(sealed_value) >= 29) AND (octet_length(sealed_value) <= 1100)))
+);
+
+ALTER TABLE identity.address OWNER TO stoa_owner;
+
+CREATE TABLE identity.address_code (
+    address_id uuid NOT NULL,
+    session_id uuid NOT NULL,
+    code_hmac bytea NOT NULL,
+    tries smallint DEFAULT 0 NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT address_code_code_hmac_check CHECK ((octet_length(code_hmac) = 32)),
+    CONSTRAINT address_code_tries_check CHECK (((tries >= 0) AND (tries <= 5)))
+);
+
+ALTER TABLE identity.address_code OWNER TO stoa_owner;
+
+CREATE TABLE identity.address_sending (
+    hmac bytea NOT NULL,
+    account_id uuid NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL
+);
+
+ALTER TABLE identity.address_sending OWNER TO stoa_owner;
+
 CREATE TABLE identity.evidence (
     id uuid NOT NULL,
     account_id uuid NOT NULL,
@@ -11074,31 +12267,16 @@ END))),
 
 ALTER TABLE ledger.transfer OWNER TO stoa_owner;
 
-CREATE TABLE messages.message (
-    id uuid NOT NULL,
-    resident_id uuid NOT NULL,
-    kind text NOT NULL,
-    parameters jsonb DEFAULT '{}'::jsonb NOT NULL,
-    sent_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT message_kind_check CHECK ((kind ~ '^[a-z][a-z_]{1,39}$'::text)),
-    CONSTRAINT message_parameters_check CHECK (((jsonb_typeof(parameters) = 'object'::text) AND (pg_column_size(parameters) < 4096)))
-);
-
-ALTER TABLE messages.message OWNER TO stoa_owner;
-
 CREATE TABLE openid.authorization_code (
     hash bytea NOT NULL,
     request_id uuid NOT NULL,
-    account_id uuid,
-    staff_id uuid,
+    account_id uuid NOT NULL,
     authenticator_assurance smallint NOT NULL,
     session_id uuid NOT NULL,
     signed_in_at timestamp with time zone NOT NULL,
     expires_at timestamp with time zone NOT NULL,
     consumed_at timestamp with time zone,
     CONSTRAINT authorization_code_authenticator_assurance_check CHECK (((authenticator_assurance >= 1) AND (authenticator_assurance <= 3))),
-    CONSTRAINT authorization_code_check CHECK ((num_nonnulls(account_id, staff_id) = 1)),
-    CONSTRAINT authorization_code_check1 CHECK (((staff_id IS NULL) OR (authenticator_assurance >= 2))),
     CONSTRAINT authorization_code_hash_check CHECK ((octet_length(hash) = 32))
 );
 
@@ -11115,9 +12293,6 @@ CREATE TABLE openid.authorization_request (
     prompt text[] DEFAULT '{}'::text[] NOT NULL,
     max_age_seconds integer,
     essential_acr text[] DEFAULT '{}'::text[] NOT NULL,
-    wished_acr text[] DEFAULT '{}'::text[] NOT NULL,
-    login_hint text,
-    language text,
     attributes text[] DEFAULT '{}'::text[] NOT NULL,
     id_token_claims text[] DEFAULT '{}'::text[] NOT NULL,
     user_info_claims text[] DEFAULT '{}'::text[] NOT NULL,
@@ -11133,11 +12308,8 @@ CREATE TABLE openid.authorization_request (
     CONSTRAINT authorization_request_browser_check CHECK ((octet_length(browser) = 32)),
     CONSTRAINT authorization_request_check CHECK ((((pushed_hash IS NULL) = (begin_until IS NULL)) AND ((browser IS NOT NULL) OR (pushed_hash IS NOT NULL)))),
     CONSTRAINT authorization_request_code_challenge_check CHECK ((code_challenge ~ '^[A-Za-z0-9_-]{43}$'::text)),
-    CONSTRAINT authorization_request_essential_acr_check CHECK ((cardinality(essential_acr) <= 20)),
     CONSTRAINT authorization_request_id_token_claims_check CHECK ((cardinality(id_token_claims) <= 50)),
     CONSTRAINT authorization_request_key_thumbprint_check CHECK ((key_thumbprint ~ '^[A-Za-z0-9_-]{43}$'::text)),
-    CONSTRAINT authorization_request_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
-    CONSTRAINT authorization_request_login_hint_check CHECK (((length(login_hint) >= 1) AND (length(login_hint) <= 254))),
     CONSTRAINT authorization_request_max_age_seconds_check CHECK ((max_age_seconds >= 0)),
     CONSTRAINT authorization_request_nonce_check CHECK (((length(nonce) >= 1) AND (length(nonce) <= 500))),
     CONSTRAINT authorization_request_prompt_check CHECK ((prompt <@ '{none,login,consent,select_account}'::text[])),
@@ -11145,8 +12317,7 @@ CREATE TABLE openid.authorization_request (
     CONSTRAINT authorization_request_redirect_uri_check CHECK ((length(redirect_uri) <= 2000)),
     CONSTRAINT authorization_request_resource_check CHECK ((length(resource) <= 2000)),
     CONSTRAINT authorization_request_state_check CHECK ((length(state) <= 1000)),
-    CONSTRAINT authorization_request_user_info_claims_check CHECK ((cardinality(user_info_claims) <= 50)),
-    CONSTRAINT authorization_request_wished_acr_check CHECK ((cardinality(wished_acr) <= 20))
+    CONSTRAINT authorization_request_user_info_claims_check CHECK ((cardinality(user_info_claims) <= 50))
 );
 
 ALTER TABLE openid.authorization_request OWNER TO stoa_owner;
@@ -11291,9 +12462,8 @@ ALTER TABLE openid.service_change OWNER TO stoa_owner;
 CREATE TABLE openid.sign_in (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     client_id text NOT NULL,
-    account_id uuid,
-    staff_id uuid,
-    resident_id uuid,
+    account_id uuid NOT NULL,
+    resident_id uuid NOT NULL,
     subject uuid NOT NULL,
     session_id uuid NOT NULL,
     signed_in_at timestamp with time zone NOT NULL,
@@ -11305,8 +12475,6 @@ CREATE TABLE openid.sign_in (
     created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     ended_at timestamp with time zone,
     CONSTRAINT sign_in_authenticator_assurance_check CHECK (((authenticator_assurance >= 1) AND (authenticator_assurance <= 3))),
-    CONSTRAINT sign_in_check CHECK (((num_nonnulls(account_id, staff_id) = 1) AND (num_nonnulls(resident_id, staff_id) = 1))),
-    CONSTRAINT sign_in_check1 CHECK (((staff_id IS NULL) OR (NOT ('offline_access'::text = ANY (scope))))),
     CONSTRAINT sign_in_key_thumbprint_check CHECK ((key_thumbprint ~ '^[A-Za-z0-9_-]{43}$'::text)),
     CONSTRAINT sign_in_scope_check CHECK (('openid'::text = ANY (scope)))
 );
@@ -11327,14 +12495,6 @@ CREATE TABLE openid.signing_key (
 );
 
 ALTER TABLE openid.signing_key OWNER TO stoa_owner;
-
-CREATE TABLE openid.staff_subject (
-    staff_id uuid NOT NULL,
-    organisation_id text NOT NULL,
-    subject uuid DEFAULT gen_random_uuid() NOT NULL
-);
-
-ALTER TABLE openid.staff_subject OWNER TO stoa_owner;
 
 CREATE TABLE payments.bank_file (
     sha256 bytea NOT NULL,
@@ -12046,6 +13206,21 @@ ALTER TABLE ONLY consent.request_message
 ALTER TABLE ONLY consent.state
     ADD CONSTRAINT state_pkey PRIMARY KEY (resident_id, activity_id);
 
+ALTER TABLE ONLY delivery.letter_event
+    ADD CONSTRAINT letter_event_entry_id_key UNIQUE (entry_id);
+
+ALTER TABLE ONLY delivery.letter_event
+    ADD CONSTRAINT letter_event_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY delivery.letter_fallback
+    ADD CONSTRAINT letter_fallback_pkey PRIMARY KEY (account_id);
+
+ALTER TABLE ONLY delivery.outgoing
+    ADD CONSTRAINT outgoing_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY delivery.preference
+    ADD CONSTRAINT preference_pkey PRIMARY KEY (account_id, theme);
+
 ALTER TABLE ONLY disputes.approval
     ADD CONSTRAINT approval_pkey PRIMARY KEY (decision_id);
 
@@ -12124,8 +13299,17 @@ ALTER TABLE ONLY identity.account
 ALTER TABLE ONLY identity.account
     ADD CONSTRAINT account_resident_id_key UNIQUE (resident_id);
 
+ALTER TABLE ONLY identity.address
+    ADD CONSTRAINT address_account_id_hmac_key UNIQUE (account_id, hmac);
+
+ALTER TABLE ONLY identity.address_code
+    ADD CONSTRAINT address_code_pkey PRIMARY KEY (address_id);
+
 ALTER TABLE ONLY identity.address_failures
     ADD CONSTRAINT address_failures_pkey PRIMARY KEY (subject, factor, address_hmac);
+
+ALTER TABLE ONLY identity.address
+    ADD CONSTRAINT address_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY identity.evidence
     ADD CONSTRAINT evidence_pkey PRIMARY KEY (id);
@@ -12138,6 +13322,12 @@ ALTER TABLE ONLY identity.factor_failures
 
 ALTER TABLE ONLY identity.factor
     ADD CONSTRAINT factor_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY identity.letter_code
+    ADD CONSTRAINT letter_code_letter_id_key UNIQUE (letter_id);
+
+ALTER TABLE ONLY identity.letter_code
+    ADD CONSTRAINT letter_code_pkey PRIMARY KEY (account_id);
 
 ALTER TABLE ONLY identity.passkey_challenge
     ADD CONSTRAINT passkey_challenge_pkey PRIMARY KEY (hash);
@@ -12174,6 +13364,18 @@ ALTER TABLE ONLY ledger.period_close
 
 ALTER TABLE ONLY ledger.transfer
     ADD CONSTRAINT transfer_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY mandates.acting
+    ADD CONSTRAINT acting_pkey PRIMARY KEY (hash);
+
+ALTER TABLE ONLY mandates.acting
+    ADD CONSTRAINT acting_session_hash_key UNIQUE (session_hash);
+
+ALTER TABLE ONLY mandates.event
+    ADD CONSTRAINT event_pkey PRIMARY KEY (mandate_id, kind);
+
+ALTER TABLE ONLY mandates.mandate
+    ADD CONSTRAINT mandate_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY messages.message
     ADD CONSTRAINT message_pkey PRIMARY KEY (id);
@@ -12225,12 +13427,6 @@ ALTER TABLE ONLY openid.signing_key
 
 ALTER TABLE ONLY openid.signing_key
     ADD CONSTRAINT signing_key_pkey PRIMARY KEY (kid);
-
-ALTER TABLE ONLY openid.staff_subject
-    ADD CONSTRAINT staff_subject_pkey PRIMARY KEY (staff_id, organisation_id);
-
-ALTER TABLE ONLY openid.staff_subject
-    ADD CONSTRAINT staff_subject_subject_key UNIQUE (subject);
 
 ALTER TABLE ONLY payments.bank_account
     ADD CONSTRAINT bank_account_identification_key UNIQUE (identification);
@@ -12540,6 +13736,18 @@ CREATE INDEX event_request ON consent.event USING btree (request_id) WHERE (requ
 
 CREATE INDEX state_ends ON consent.state USING btree (valid_until) WHERE ((state = ANY (ARRAY['requested'::text, 'deferred'::text, 'agreed'::text, 'given'::text, 'renewed'::text])) AND (valid_until IS NOT NULL));
 
+CREATE INDEX letter_event_outgoing ON delivery.letter_event USING btree (outgoing_id, at);
+
+CREATE UNIQUE INDEX letter_posted_once ON delivery.letter_event USING btree (outgoing_id) WHERE (kind = 'posted'::text);
+
+CREATE INDEX outgoing_done ON delivery.outgoing USING btree (made_at) WHERE is_done;
+
+CREATE INDEX outgoing_due ON delivery.outgoing USING btree (next_at) WHERE ((NOT is_done) AND (channel <> 'letter'::text));
+
+CREATE INDEX outgoing_letters ON delivery.outgoing USING btree (made_at) WHERE ((NOT is_done) AND (channel = 'letter'::text));
+
+CREATE INDEX outgoing_resident ON delivery.outgoing USING btree (resident_id, made_at);
+
 CREATE INDEX dispute_about ON disputes.dispute USING btree (about_kind, about_id);
 
 CREATE INDEX dispute_due ON disputes.dispute USING btree (due_at, id);
@@ -12558,6 +13766,18 @@ CREATE INDEX request_nonce_ends ON exchange.request_nonce USING btree (ends_at);
 
 CREATE INDEX address_failures_last ON identity.address_failures USING btree (last_at);
 
+CREATE UNIQUE INDEX address_primary_once ON identity.address USING btree (account_id, kind) WHERE is_primary;
+
+CREATE INDEX address_sending_account ON identity.address_sending USING btree (account_id, at);
+
+CREATE INDEX address_sending_at ON identity.address_sending USING btree (at);
+
+CREATE INDEX address_sending_hmac ON identity.address_sending USING btree (hmac, at);
+
+CREATE INDEX address_unproven ON identity.address USING btree (added_at) WHERE (verified_at IS NULL);
+
+CREATE UNIQUE INDEX address_verified_once ON identity.address USING btree (hmac) WHERE (verified_at IS NOT NULL);
+
 CREATE INDEX factor_account ON identity.factor USING btree (account_id) WHERE (account_id IS NOT NULL);
 
 CREATE UNIQUE INDEX factor_credential ON identity.factor USING btree (credential_id) WHERE ((credential_id IS NOT NULL) AND (removed_at IS NULL));
@@ -12571,6 +13791,10 @@ CREATE UNIQUE INDEX factor_of_staff ON identity.factor USING btree (staff_id, ki
 CREATE INDEX factor_pending ON identity.factor USING btree (created_at) WHERE (confirmed_at IS NULL);
 
 CREATE INDEX factor_staff ON identity.factor USING btree (staff_id) WHERE (staff_id IS NOT NULL);
+
+CREATE INDEX letter_request_at ON identity.letter_request USING btree (at);
+
+CREATE INDEX letter_request_recent ON identity.letter_request USING btree (address_hmac, at);
 
 CREATE INDEX passkey_challenge_created ON identity.passkey_challenge USING btree (created_at);
 
@@ -12599,6 +13823,12 @@ CREATE INDEX open_hold_account ON ledger.open_hold USING btree (account_id, expi
 CREATE INDEX open_hold_due ON ledger.open_hold USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 
 CREATE UNIQUE INDEX transfer_reversed_once ON ledger.transfer USING btree (reversal_of) WHERE ((reversal_of IS NOT NULL) AND (outcome = 'posted'::text));
+
+CREATE INDEX acting_mandate ON mandates.acting USING btree (mandate_id);
+
+CREATE INDEX mandate_helper ON mandates.mandate USING btree (helper_id, granted_at);
+
+CREATE INDEX mandate_resident ON mandates.mandate USING btree (resident_id, granted_at);
 
 CREATE INDEX message_resident ON messages.message USING btree (resident_id, sent_at DESC, id DESC);
 
@@ -12780,6 +14010,8 @@ CREATE TRIGGER description_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON cat
 
 CREATE TRIGGER event_gets_leaf AFTER INSERT ON consent.event FOR EACH ROW EXECUTE FUNCTION consent.queue_leaf();
 
+CREATE TRIGGER event_is_announced AFTER INSERT ON consent.event FOR EACH ROW WHEN ((new.kind = ANY (ARRAY['requested'::text, 'expired'::text, 'invalidated'::text]))) EXECUTE FUNCTION delivery.announce_sharing();
+
 CREATE TRIGGER event_is_chained BEFORE INSERT ON consent.event FOR EACH ROW EXECUTE FUNCTION consent.chain_event();
 
 CREATE TRIGGER event_notifies_recipient AFTER INSERT ON consent.event FOR EACH ROW EXECUTE FUNCTION exchange.notify_recipient();
@@ -12791,6 +14023,10 @@ CREATE TRIGGER policy_attributes_known BEFORE INSERT ON consent.policy FOR EACH 
 CREATE TRIGGER policy_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.policy FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER request_message_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON consent.request_message FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER letter_event_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON delivery.letter_event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER news_falls_back AFTER UPDATE OF failed_at ON delivery.outgoing FOR EACH ROW WHEN (((new.failed_at IS NOT NULL) AND (old.failed_at IS NULL) AND (new.template = 'news'::text) AND (new.channel <> 'letter'::text))) EXECUTE FUNCTION delivery.fall_back();
 
 CREATE TRIGGER approval_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON disputes.approval FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -12842,6 +14078,12 @@ CREATE TRIGGER transfer_balanced AFTER INSERT ON ledger.transfer REFERENCING NEW
 
 CREATE TRIGGER transfer_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.transfer FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER event_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON mandates.event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER mandate_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON mandates.mandate FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER message_is_announced AFTER INSERT ON messages.message FOR EACH ROW WHEN ((new.kind <> 'welcome'::text)) EXECUTE FUNCTION delivery.announce_message();
+
 CREATE TRIGGER message_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON messages.message FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER closed_client_loses_tokens AFTER UPDATE OF closed_at ON openid.client FOR EACH ROW WHEN ((new.closed_at IS NOT NULL)) EXECUTE FUNCTION web.revoke_tokens_of_closed_client();
@@ -12877,6 +14119,8 @@ CREATE TRIGGER bank_return_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON pay
 CREATE TRIGGER bank_sighting_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_sighting FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE CONSTRAINT TRIGGER bill_equals_lines AFTER INSERT ON payments.bill DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments.check_bill();
+
+CREATE TRIGGER bill_is_announced AFTER INSERT ON payments.bill FOR EACH ROW EXECUTE FUNCTION delivery.announce_bill();
 
 CREATE CONSTRAINT TRIGGER bill_line_equals_bill AFTER INSERT ON payments.bill_line DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments.check_bill();
 
@@ -12966,7 +14210,7 @@ CREATE TRIGGER guardianship_told AFTER INSERT OR UPDATE OF until ON register.gua
 
 CREATE TRIGGER wallet_follows_resident AFTER UPDATE OF superseded_by ON register.resident FOR EACH ROW WHEN (((new.superseded_by IS NOT NULL) AND (old.superseded_by IS NULL))) EXECUTE FUNCTION ledger.follow_resident();
 
-CREATE TRIGGER session_ends_sign_ins AFTER UPDATE OF revoked_at ON web.credential FOR EACH ROW WHEN (((new.kind = 'session'::text) AND (new.revoked_at IS NOT NULL) AND (old.revoked_at IS NULL))) EXECUTE FUNCTION openid.end_sign_ins_of_session();
+CREATE TRIGGER session_ends_sign_ins AFTER UPDATE OF revoked_at ON web.credential FOR EACH ROW WHEN (((new.kind = 'session'::text) AND (new.account_id IS NOT NULL) AND (new.revoked_at IS NOT NULL) AND (old.revoked_at IS NULL))) EXECUTE FUNCTION openid.end_sign_ins_of_session();
 
 CREATE TRIGGER cosigned_head_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON witness.cosigned_head FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -13108,6 +14352,18 @@ ALTER TABLE ONLY consent.state
 ALTER TABLE ONLY consent.state
     ADD CONSTRAINT state_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
+ALTER TABLE ONLY delivery.letter_event
+    ADD CONSTRAINT letter_event_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY delivery.letter_fallback
+    ADD CONSTRAINT letter_fallback_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY delivery.outgoing
+    ADD CONSTRAINT outgoing_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY delivery.preference
+    ADD CONSTRAINT preference_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
 ALTER TABLE ONLY disputes.approval
     ADD CONSTRAINT approval_approved_by_fkey FOREIGN KEY (approved_by) REFERENCES identity.staff(id);
 
@@ -13183,6 +14439,15 @@ ALTER TABLE ONLY exchange.webhook
 ALTER TABLE ONLY identity.account
     ADD CONSTRAINT account_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
+ALTER TABLE ONLY identity.address
+    ADD CONSTRAINT address_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY identity.address_code
+    ADD CONSTRAINT address_code_address_id_fkey FOREIGN KEY (address_id) REFERENCES identity.address(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY identity.address
+    ADD CONSTRAINT address_holder_id_fkey FOREIGN KEY (holder_id) REFERENCES register.resident(id);
+
 ALTER TABLE ONLY identity.evidence
     ADD CONSTRAINT evidence_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
 
@@ -13200,6 +14465,9 @@ ALTER TABLE ONLY identity.factor_code
 
 ALTER TABLE ONLY identity.factor
     ADD CONSTRAINT factor_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY identity.letter_code
+    ADD CONSTRAINT letter_code_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
 
 ALTER TABLE ONLY identity.sign_in
     ADD CONSTRAINT sign_in_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
@@ -13225,6 +14493,27 @@ ALTER TABLE ONLY ledger.account
 ALTER TABLE ONLY ledger.period_close
     ADD CONSTRAINT period_close_closed_by_fkey FOREIGN KEY (closed_by) REFERENCES identity.staff(id);
 
+ALTER TABLE ONLY mandates.acting
+    ADD CONSTRAINT acting_mandate_id_fkey FOREIGN KEY (mandate_id) REFERENCES mandates.mandate(id);
+
+ALTER TABLE ONLY mandates.acting
+    ADD CONSTRAINT acting_session_hash_fkey FOREIGN KEY (session_hash) REFERENCES web.credential(hash) ON UPDATE CASCADE ON DELETE CASCADE;
+
+ALTER TABLE ONLY mandates.event
+    ADD CONSTRAINT event_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY mandates.event
+    ADD CONSTRAINT event_mandate_id_fkey FOREIGN KEY (mandate_id) REFERENCES mandates.mandate(id);
+
+ALTER TABLE ONLY mandates.mandate
+    ADD CONSTRAINT mandate_granted_by_fkey FOREIGN KEY (granted_by) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY mandates.mandate
+    ADD CONSTRAINT mandate_helper_id_fkey FOREIGN KEY (helper_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY mandates.mandate
+    ADD CONSTRAINT mandate_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
 ALTER TABLE ONLY messages.message
     ADD CONSTRAINT message_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
@@ -13233,9 +14522,6 @@ ALTER TABLE ONLY openid.authorization_code
 
 ALTER TABLE ONLY openid.authorization_code
     ADD CONSTRAINT authorization_code_request_id_fkey FOREIGN KEY (request_id) REFERENCES openid.authorization_request(id) ON DELETE CASCADE;
-
-ALTER TABLE ONLY openid.authorization_code
-    ADD CONSTRAINT authorization_code_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
 
 ALTER TABLE ONLY openid.authorization_request
     ADD CONSTRAINT authorization_request_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
@@ -13290,15 +14576,6 @@ ALTER TABLE ONLY openid.sign_in
 
 ALTER TABLE ONLY openid.sign_in
     ADD CONSTRAINT sign_in_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
-
-ALTER TABLE ONLY openid.sign_in
-    ADD CONSTRAINT sign_in_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
-
-ALTER TABLE ONLY openid.staff_subject
-    ADD CONSTRAINT staff_subject_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
-
-ALTER TABLE ONLY openid.staff_subject
-    ADD CONSTRAINT staff_subject_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
 
 ALTER TABLE ONLY payments.bank_account
     ADD CONSTRAINT bank_account_ledger_account_fkey FOREIGN KEY (ledger_account) REFERENCES ledger.account(id);
@@ -13401,6 +14678,9 @@ ALTER TABLE ONLY payments.payment
 
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_currency FOREIGN KEY (bill_id, currency) REFERENCES payments.bill(id, currency);
+
+ALTER TABLE ONLY payments.payment
+    ADD CONSTRAINT payment_mandate_id_fkey FOREIGN KEY (mandate_id) REFERENCES mandates.mandate(id);
 
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_transfer_id_fkey FOREIGN KEY (transfer_id) REFERENCES ledger.transfer(id);
@@ -13619,6 +14899,9 @@ GRANT USAGE ON SCHEMA consent TO stoa_app;
 GRANT USAGE ON SCHEMA consent TO stoa_auditor;
 GRANT USAGE ON SCHEMA consent TO stoa_door;
 
+GRANT USAGE ON SCHEMA delivery TO stoa_app;
+GRANT USAGE ON SCHEMA delivery TO stoa_door;
+
 GRANT USAGE ON SCHEMA disputes TO stoa_app;
 GRANT USAGE ON SCHEMA disputes TO stoa_auditor;
 GRANT USAGE ON SCHEMA disputes TO stoa_door;
@@ -13633,6 +14916,9 @@ GRANT USAGE ON SCHEMA identity TO stoa_door;
 GRANT USAGE ON SCHEMA ledger TO stoa_app;
 GRANT USAGE ON SCHEMA ledger TO stoa_auditor;
 GRANT USAGE ON SCHEMA ledger TO stoa_door;
+
+GRANT USAGE ON SCHEMA mandates TO stoa_app;
+GRANT USAGE ON SCHEMA mandates TO stoa_door;
 
 GRANT USAGE ON SCHEMA messages TO stoa_app;
 GRANT USAGE ON SCHEMA messages TO stoa_door;
@@ -13995,6 +15281,52 @@ GRANT ALL ON FUNCTION consent.way_to_agree(credential bytea) TO stoa_app;
 REVOKE ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) FROM PUBLIC;
 GRANT ALL ON FUNCTION consent.withdraw_all(credential bytea, organisation text, language text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION delivery.announce(resident uuid, theme text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION delivery.announce_bill() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION delivery.announce_message() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION delivery.announce_sharing() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION delivery.attempts_max() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION delivery.choose(credential bytea, themes text[], channels text[], wants_letter boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION delivery.choose(credential bytea, themes text[], channels text[], wants_letter boolean) TO stoa_app;
+
+REVOKE ALL ON FUNCTION delivery.fall_back() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION delivery.give_up(outgoing uuid, outcome text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION delivery.note(outgoing uuid, attempt smallint, result text, outcome text) FROM PUBLIC;
+GRANT ALL ON FUNCTION delivery.note(outgoing uuid, attempt smallint, result text, outcome text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION delivery.own_preferences(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION delivery.own_preferences(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION delivery.post_letter(credential bytea, letter uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION delivery.post_letter(credential bytea, letter uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION delivery.print_letter(credential bytea, letter uuid, entry uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION delivery.print_letter(credential bytea, letter uuid, entry uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION delivery.put(outgoing uuid, resident uuid, channel text, template text, language text, sealed_recipient bytea, sealed_parameters bytea, expires_at timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION delivery.put_news_letter(account uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION delivery.remove_done() FROM PUBLIC;
+GRANT ALL ON FUNCTION delivery.remove_done() TO stoa_app;
+
+REVOKE ALL ON FUNCTION delivery.retry_delay(attempt integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION delivery.take(messages_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION delivery.take(messages_max integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION delivery.theme_of(message_kind text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION delivery.waiting_letters(credential bytea, letter uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION delivery.waiting_letters(credential bytea, letter uuid) TO stoa_app;
+
 REVOKE ALL ON FUNCTION disputes.add(message uuid, dispute uuid, author uuid, sealed_words bytea) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION disputes.approve_refund(credential bytea, decision uuid, transfer uuid, OUT outcome text, OUT resident uuid, OUT amount bigint, OUT currency text, OUT reference text, OUT language text) FROM PUBLIC;
@@ -14103,11 +15435,31 @@ GRANT ALL ON FUNCTION exchange.use_nonce(credential bytea, nonce_sha256 bytea, e
 REVOKE ALL ON FUNCTION exchange.volume_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.volume_of(credential bytea) TO stoa_app;
 
+REVOKE ALL ON FUNCTION identity.account_of(credential bytea) FROM PUBLIC;
+
+GRANT SELECT,INSERT,DELETE ON TABLE identity.sign_in_name TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.resident TO stoa_door;
+
+REVOKE ALL ON FUNCTION identity.account_with_letters(name_hmac bytea) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.add_address(credential bytea, address uuid, kind text, hmac bytea, holder uuid, sealed_value bytea, code_hmac bytea, outgoing uuid, sealed_code bytea, language text, OUT outcome text, OUT address_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.add_address(credential bytea, address uuid, kind text, hmac bytea, holder uuid, sealed_value bytea, code_hmac bytea, outgoing uuid, sealed_code bytea, language text, OUT outcome text, OUT address_id uuid) TO stoa_app;
+
 REVOKE ALL ON FUNCTION identity.add_passkey(credential bytea, challenge_hash bytea, factor_id uuid, credential_id bytea, public_key bytea, sign_count bigint, new_hash bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.add_passkey(credential bytea, challenge_hash bytea, factor_id uuid, credential_id bytea, public_key bytea, sign_count bigint, new_hash bytea) TO stoa_app;
 
+REVOKE ALL ON FUNCTION identity.address_code_life() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.address_codes_per_hour() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.addresses_max() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.begin_letter_code(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.begin_letter_code(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.begin_new_passkey(credential bytea, challenge_hash bytea, OUT outcome text, OUT owner bytea, OUT ids bytea[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.begin_new_passkey(credential bytea, challenge_hash bytea, OUT outcome text, OUT owner bytea, OUT ids bytea[]) TO stoa_app;
@@ -14121,6 +15473,9 @@ GRANT ALL ON FUNCTION identity.begin_password_check(credential bytea, address_hm
 REVOKE ALL ON FUNCTION identity.begin_recovery(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.begin_recovery(name_hmac bytea, address_hmac bytea, OUT outcome text, OUT wait_minutes integer, OUT salt bytea) TO stoa_app;
 
+REVOKE ALL ON FUNCTION identity.begin_recovery_letter(name_hmac bytea, address_hmac bytea, OUT is_counted boolean, OUT holder_id uuid, OUT key_id text, OUT wrapped_key bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.begin_recovery_letter(name_hmac bytea, address_hmac bytea, OUT is_counted boolean, OUT holder_id uuid, OUT key_id text, OUT wrapped_key bytea) TO stoa_app;
+
 REVOKE ALL ON FUNCTION identity.begin_registration(address_hmac bytea, attempts_max integer, window_minutes integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.begin_registration(address_hmac bytea, attempts_max integer, window_minutes integer) TO stoa_app;
 
@@ -14129,6 +15484,9 @@ GRANT ALL ON FUNCTION identity.begin_sign_in(name_hmac bytea, address_hmac bytea
 
 REVOKE ALL ON FUNCTION identity.begin_totp(credential bytea, factor_id uuid, sealed_secret bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.begin_totp(credential bytea, factor_id uuid, sealed_secret bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.cancel_letter(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.cancel_letter(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) TO stoa_app;
@@ -14174,33 +15532,60 @@ GRANT ALL ON FUNCTION identity.find_passkey(credential_id bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.forgive(subject bytea, factor text, address_hmac bytea) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION identity.keep_contact(account uuid, kind text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.letter_code_life() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.letter_code_rest() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.letter_pause() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.letter_requests_max() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION identity.lock_factors(account_id uuid, staff_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) TO stoa_app;
 
-REVOKE ALL ON FUNCTION identity.may_try(credential bytea, kind text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION identity.open_first_session(account_id uuid, password_hash text, token_hash bytea, is_shared boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.open_first_session(account_id uuid, password_hash text, token_hash bytea, is_shared boolean) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.open_session(token_hash bytea, account_id uuid, staff_id uuid, first_factor text, authenticated_at timestamp with time zone, second_factor text, is_shared boolean) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION identity.own_addresses(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.own_addresses(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.own_key(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.own_key(credential bytea) TO stoa_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.letter_code TO stoa_door;
+
+REVOKE ALL ON FUNCTION identity.pending_letter(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.pending_letter(credential bytea) TO stoa_app;
+
 REVOKE ALL ON FUNCTION identity.pending_totp(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.pending_totp(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.prefer_address(credential bytea, address uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.prefer_address(credential bytea, address uuid) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.raise_assurance(credential bytea, second_factor text, new_hash bytea) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION identity.recover(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.recover(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) TO stoa_app;
 
-GRANT SELECT,INSERT ON TABLE identity.sign_in_name TO stoa_door;
+REVOKE ALL ON FUNCTION identity.recover_by_letter(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.recover_by_letter(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) TO stoa_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.data_key TO stoa_door;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.resident TO stoa_door;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.sealed_attribute TO stoa_door;
 
 REVOKE ALL ON FUNCTION identity.register_account(account_id uuid, resident_id uuid, public_code text, password_hash text, language text, name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.register_account(account_id uuid, resident_id uuid, public_code text, password_hash text, language text, name_kinds text[], name_hmacs bytea[], key_id text, wrapped_key bytea, attributes text[], sealed_values bytea[]) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.remove_address(credential bytea, address uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.remove_address(credential bytea, address uuid) TO stoa_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.address_failures TO stoa_door;
 
@@ -14217,8 +15602,19 @@ GRANT SELECT,INSERT,DELETE ON TABLE identity.passkey_challenge TO stoa_door;
 REVOKE ALL ON FUNCTION identity.remove_old_challenges() FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.remove_old_challenges() TO stoa_app;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.letter_request TO stoa_door;
+
+REVOKE ALL ON FUNCTION identity.remove_old_letters() FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.remove_old_letters() TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.remove_unproven() FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.remove_unproven() TO stoa_app;
+
 REVOKE ALL ON FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.send_recovery_letter(name_hmac bytea, letter uuid, salt bytea, code_hash bytea, sealed_parameters bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.send_recovery_letter(name_hmac bytea, letter uuid, salt bytea, code_hash bytea, sealed_parameters bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.sessions_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.sessions_of(credential bytea) TO stoa_app;
@@ -14231,8 +15627,7 @@ GRANT ALL ON FUNCTION identity.sign_out(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.take_challenge(challenge_hash bytea, holder bytea, is_for_new boolean) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION identity.taken_names(name_hmacs bytea[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION identity.taken_names(name_hmacs bytea[]) TO stoa_app;
+REVOKE ALL ON FUNCTION identity.tell_addresses(account uuid, template text, but_not uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION identity.tell_of_factor(account_id uuid, message text) FROM PUBLIC;
 
@@ -14244,6 +15639,9 @@ GRANT ALL ON FUNCTION identity.use_passkey(challenge_hash bytea, credential byte
 
 REVOKE ALL ON FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.verify_address(credential bytea, address uuid, code_hmac bytea, OUT outcome text, OUT tries_left integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.verify_address(credential bytea, address uuid, code_hmac bytea, OUT outcome text, OUT tries_left integer) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.wait_minutes(failures integer) FROM PUBLIC;
 
@@ -14298,7 +15696,7 @@ REVOKE ALL ON FUNCTION ledger.held_now(account uuid, held bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.holder(credential bytea, scopes text[]) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[], OUT verdicts text[], OUT fields text[], OUT leaders integer[], OUT certain boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.judge_in_order(INOUT verdicts text[], INOUT fields text[], leaders integer[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], OUT reserves bigint[], OUT stay_open boolean[]) FROM PUBLIC;
 
@@ -14320,6 +15718,8 @@ GRANT ALL ON FUNCTION ledger.organisation_entries(credential bytea, id uuid, bef
 
 REVOKE ALL ON FUNCTION ledger.organisation_statement(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone, after_at timestamp with time zone, after_number bigint, page_size integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.organisation_statement(credential bytea, id uuid, from_at timestamp with time zone, to_at timestamp with time zone, after_at timestamp with time zone, after_number bigint, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION ledger.payer(credential bytea, scopes text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) TO stoa_app;
@@ -14348,6 +15748,57 @@ REVOKE ALL ON FUNCTION ledger.wallets_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.wallets_of(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION ledger.write_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[], verdicts text[], leaders integer[], reserves bigint[], stay_open boolean[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION mandates.act(credential bytea, mandate uuid, own_hash bytea, acting_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.act(credential bytea, mandate uuid, own_hash bytea, acting_hash bytea) TO stoa_app;
+
+GRANT SELECT,INSERT ON TABLE mandates.event TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE mandates.mandate TO stoa_door;
+
+GRANT UPDATE(id) ON TABLE mandates.mandate TO stoa_door;
+
+REVOKE ALL ON FUNCTION mandates.state(m mandates.mandate) FROM PUBLIC;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE mandates.acting TO stoa_door;
+
+REVOKE ALL ON FUNCTION mandates.acting_as(credential bytea) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION mandates.decide(credential bytea, mandate uuid, kind text) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.decide(credential bytea, mandate uuid, kind text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION mandates.grant_mandate(credential bytea, mandate uuid, code text, themes text[], until timestamp with time zone, sealed_helper_name bytea, sealed_resident_name bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.grant_mandate(credential bytea, mandate uuid, code text, themes text[], until timestamp with time zone, sealed_helper_name bytea, sealed_resident_name bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION mandates.helper_behind(code text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION mandates.helper_key(credential bytea, code text) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.helper_key(credential bytea, code text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION mandates.log(entry_id uuid, subject uuid, account uuid, operation text, purpose text, reference text, refusal text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION mandates.log_view(credential bytea, entry_id uuid, theme text) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.log_view(credential bytea, entry_id uuid, theme text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION mandates.mandates_of(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.mandates_of(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION mandates.open_max() FROM PUBLIC;
+
+GRANT SELECT,INSERT ON TABLE access_log.own_view TO stoa_door;
+
+REVOKE ALL ON FUNCTION mandates.person(credential bytea, theme text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION mandates.represented(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.represented(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION mandates.stop_acting(credential bytea, new_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION mandates.stop_acting(credential bytea, new_hash bytea) TO stoa_app;
+
+GRANT INSERT ON TABLE messages.message TO stoa_app;
+GRANT SELECT,INSERT ON TABLE messages.message TO stoa_door;
+
+REVOKE ALL ON FUNCTION mandates.tell(resident uuid, kind text, reference text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION messages.messages_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION messages.messages_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
@@ -14380,8 +15831,6 @@ REVOKE ALL ON FUNCTION openid.due_algorithms() FROM PUBLIC;
 GRANT ALL ON FUNCTION openid.due_algorithms() TO stoa_app;
 
 REVOKE ALL ON FUNCTION openid.end_sign_in(sign_in uuid) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION openid.end_sign_ins_of(account uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION openid.end_sign_ins_of_session() FROM PUBLIC;
 
@@ -14853,6 +16302,9 @@ REVOKE ALL ON FUNCTION web.revoke_tokens_of_closed_client() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION web.staff_with(credential bytea, roles text[]) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION ledger.total(bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.total(bigint) TO stoa_door;
+
 GRANT SELECT ON TABLE access_log.anomaly TO stoa_auditor;
 GRANT SELECT,INSERT ON TABLE access_log.anomaly TO stoa_door;
 
@@ -14885,8 +16337,6 @@ GRANT INSERT ON TABLE access_log.halt TO stoa_door;
 GRANT SELECT ON TABLE access_log.halt_end TO stoa_auditor;
 
 GRANT SELECT,INSERT,DELETE ON TABLE access_log.organisation_hour TO stoa_door;
-
-GRANT SELECT,INSERT ON TABLE access_log.own_view TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.queue TO stoa_auditor;
 GRANT SELECT,INSERT,DELETE ON TABLE access_log.queue TO stoa_door;
@@ -14938,6 +16388,14 @@ GRANT SELECT ON TABLE catalogue.sharing_of_month TO stoa_app;
 
 GRANT SELECT,INSERT ON TABLE consent.request_message TO stoa_door;
 
+GRANT SELECT,INSERT ON TABLE delivery.letter_event TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE delivery.letter_fallback TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE delivery.outgoing TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE delivery.preference TO stoa_door;
+
 GRANT SELECT,INSERT ON TABLE disputes.approval TO stoa_door;
 
 GRANT SELECT ON TABLE disputes.category TO stoa_app;
@@ -14971,6 +16429,12 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE exchange.volume TO stoa_door;
 
 GRANT SELECT ON TABLE exchange.webhook TO stoa_door;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.address TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.address_code TO stoa_door;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.address_sending TO stoa_door;
+
 GRANT SELECT,INSERT ON TABLE identity.evidence TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE ledger.entry TO stoa_door;
@@ -14981,9 +16445,6 @@ GRANT SELECT ON TABLE ledger.hold_entry TO stoa_auditor;
 
 GRANT SELECT,INSERT ON TABLE ledger.transfer TO stoa_door;
 GRANT SELECT ON TABLE ledger.transfer TO stoa_auditor;
-
-GRANT INSERT ON TABLE messages.message TO stoa_app;
-GRANT SELECT,INSERT ON TABLE messages.message TO stoa_door;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE openid.authorization_code TO stoa_door;
 
@@ -15026,8 +16487,6 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE openid.sign_in TO stoa_door;
 
 GRANT SELECT ON TABLE openid.signing_key TO stoa_app;
 GRANT SELECT,INSERT,DELETE ON TABLE openid.signing_key TO stoa_door;
-
-GRANT SELECT,INSERT ON TABLE openid.staff_subject TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE payments.bank_file TO stoa_door;
 GRANT SELECT ON TABLE payments.bank_file TO stoa_auditor;

@@ -40,6 +40,8 @@ public struct AccessEntry: Sendable {
 
     /// A guardian's look at what is shared of the child that the resident is (migrations/0023).
     var isGuardianView: Bool { operation == "guardian_view" }
+    /// Somebody acted for the resident under a mandate.
+    var isHelp: Bool { operation == "mandate_view" || operation == "mandate_act" }
 
     /// Residents' views of their own data, which nobody else has to answer for.
     public var isOwnView: Bool { operation == AccessOperation.ownView.rawValue }

@@ -166,6 +166,7 @@ struct EntryPageModel: PageModel {
         switch entry.legalBasis {
         case "consent": return context.text("access_log.entry.because_consent", words)
         case "own_data": return context.text("access_log.ground.own_data")
+        case _ where entry.isHelp: return context.text("access_log.entry.because_mandate", ["reference": entry.caseReference ?? ""])
         case _ where entry.isGuardianView: return context.text("access_log.entry.because_guardian", words)
         default: return context.text(entry.activityID == nil ? "access_log.entry.because_staff" : "access_log.entry.because_law", words)
         }
@@ -244,7 +245,7 @@ public struct EntryView: ViewModel {
     ]
 
     public init(_ entry: AccessEntry, context: some PageContext) {
-        who = entry.organisationName?.text(context.language) ?? context.text(entry.isGuardianView ? "access_log.guardian" : "access_log.you")
+        who = entry.organisationName?.text(context.language) ?? context.text(entry.isGuardianView ? "access_log.guardian" : entry.isHelp ? "access_log.helper_of_yours" : "access_log.you")
         let isRefused = entry.outcome == "refused"
         headline = context.text(
             "access_log.did.\(entry.operation).\(isRefused ? "refused" : entry.formEntered == false ? "unchanged" : "permitted")",
@@ -272,6 +273,7 @@ public struct EntryView: ViewModel {
             if staffReasons.contains(entry.purpose) { return context.text("access_log.reason.\(entry.purpose)") }
         case "usage", "guardian_view", "payout": return context.text("access_log.reason.\(entry.purpose)")
         case "own_view": return context.text("access_log.own.\(entry.purpose)")
+        case "mandate_view", "mandate_act": return context.text("access_log.mandate.\(entry.purpose)")
         default: break
         }
         return context.text("access_log.unknown_purpose", ["name": asTyped(entry.purpose)])
@@ -305,6 +307,7 @@ public struct EntryView: ViewModel {
         case "consent":
             return context.text("access_log.ground.consent", ["date": entry.consentAt.map { context.format.dateTime($0) } ?? ""])
         case "own_data": return context.text("access_log.ground.own_data")
+        case "mandate": return context.text("access_log.ground.mandate", ["reference": entry.caseReference ?? ""])
         default: return context.text("access_log.ground.law", ["law": entry.law.map(context.lawName) ?? ""])
         }
     }
@@ -312,7 +315,7 @@ public struct EntryView: ViewModel {
 
 /// The reasons of `access_log.staff_reason`, which have a text each.
 let staffReasons: Set<String> = [
-    "identity_proofing", "application", "correction", "complaint", "assistance", "question", "break_glass_review", "anomaly", "protection",
+    "identity_proofing", "application", "correction", "complaint", "assistance", "letter", "question", "break_glass_review", "anomaly", "protection",
 ]
 
 /// The kinds of data of `register.attribute`, and what payouts hold (migrations/0035), which have a text each.

@@ -31,8 +31,9 @@ public struct IdentityRoutes: Sendable {
         site.declare(pages: [
             VisitorHomePage.self, ResidentHomePage.self, RegisterPage.self, SignInPage.self, SecondFactorPage.self, SheetUsedUpPage.self, EnrolmentPage.self, AppPage.self,
             CodesPage.self, ConfirmPasswordPage.self, SecurityPage.self, NewPasswordPage.self,
-            PasskeyPage.self, RecoveryPage.self, ReplacePasswordPage.self,
+            PasskeyPage.self, RecoveryPage.self, ReplacePasswordPage.self, AskForLetterPage.self, LetterCodePage.self,
         ])
+        site.addTasks(letterTasks)
         site.everyone.get("/", use: home)
         site.everyone.get("/register", use: showRegister)
         site.everyone.post("/register", use: register)
@@ -46,6 +47,10 @@ public struct IdentityRoutes: Sendable {
 
         site.everyone.get("/recover", use: showRecovery)
         site.everyone.post("/recover", use: recover)
+        site.everyone.get("/recover/letter", use: showAskForLetter)
+        site.everyone.post("/recover/letter", use: askForLetter)
+        site.everyone.get("/recover/letter/code", use: showLetterCode)
+        site.everyone.post("/recover/letter/code", use: recoverByLetter)
         site.signedIn.get("/recover/password", use: showReplacePassword)
         site.signedIn.post("/recover/password", use: replacePassword)
 
@@ -77,6 +82,7 @@ public struct IdentityRoutes: Sendable {
         site.signedIn.post("/security/factors/{id}/remove", use: removeFactor)
         site.signedIn.get("/security/password", use: showNewPassword)
         site.signedIn.post("/security/password", use: changePassword)
+        site.signedIn.post("/security/letter/cancel", use: cancelLetter)
         site.signedIn.post("/security/sessions/others/end", use: endOtherSessions)
         site.signedIn.post("/security/sessions/{id}/end", use: endSession)
     }
@@ -90,6 +96,8 @@ public struct IdentityRoutes: Sendable {
             return try context.page(VisitorHomePage(), title: "identity.home.title_visitor")
         case .staff:
             return context.redirect(to: "/staff")
+        case .helper:
+            return context.redirect(to: Representing.path)
         case .resident(let resident):
             let messages = try await Messages.newest(Self.messagesOnHome, of: resident.credential, on: database)
             let tasks = try await context.tasks(of: resident)

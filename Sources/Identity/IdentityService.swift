@@ -48,6 +48,9 @@ public struct IdentityService: Sendable {
         self.settings = settings
     }
 
+    /// The addresses of residents.
+    public var addresses: Addresses { Addresses(database: database, vault: vault, lookup: lookup) }
+
     /// By what failed attempts from one place are counted; a keyed hash, so that no list of addresses is kept.
     func addressHMAC(_ address: String) -> [UInt8] { lookup.attempt("address", address) }
 }

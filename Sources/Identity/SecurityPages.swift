@@ -10,6 +10,8 @@ struct SecurityPage: PageModel {
     static let template = "identity/security"
 
     var level: String
+    /// That a letter with a code is under way.
+    var letter: String?
     var factors: [FactorView]
     var hasApp: Bool
     var hasSheet: Bool
@@ -20,7 +22,7 @@ struct SecurityPage: PageModel {
     var recovery: RecoveryView?
 
     static let fields: Fields<Self> = [
-        "recovery": .optional(\.recovery), "level": .text(\.level), "factors": .list(\.factors), "has_factors": .flag { !$0.factors.isEmpty }, "has_app": .flag(\.hasApp),
+        "recovery": .optional(\.recovery), "level": .text(\.level), "letter": .optionalText(\.letter), "factors": .list(\.factors), "has_factors": .flag { !$0.factors.isEmpty }, "has_app": .flag(\.hasApp),
         "has_sheet": .flag(\.hasSheet), "has_recovery_codes": .flag(\.hasRecoveryCodes), "sessions": .list(\.sessions),
         "has_other_sessions": .flag(\.hasOtherSessions),
     ]
@@ -79,9 +81,12 @@ struct SecurityPage: PageModel {
         }
     }
 
-    init(_ factors: [Factor], _ sessions: [OpenSession], recovery: (requestedAt: Date, readyAt: Date)?, _ context: SignedInContext) {
+    init(
+        _ factors: [Factor], _ sessions: [OpenSession], letter: Date?, recovery: (requestedAt: Date, readyAt: Date)?, _ context: SignedInContext
+    ) {
         self.recovery = recovery.map { RecoveryView(since: context.format.dateTime($0.requestedAt), ready: context.format.dateTime($0.readyAt)) }
         level = context.text("identity.security.level_\(context.authentication.level)")
+        self.letter = letter.map { context.text("identity.letter.pending", ["at": context.format.dateTime($0)]) }
         self.factors = factors.map { FactorView($0, context) }
         hasApp = factors.contains { $0.kind == .totp }
         hasSheet = factors.contains { $0.kind == .codeSheet }
@@ -95,8 +100,9 @@ extension IdentityRoutes {
     @Sendable func security(_ request: Request, _ context: SignedInContext) async throws -> Response {
         let factors = try await identity.factors(of: context.credential)
         let sessions = try await identity.sessions(of: context.credential)
+        let letter = try await identity.pendingLetter(context.credential)
         let recovery = try await identity.recovery(of: context.credential)
-        return try context.page(SecurityPage(factors, sessions, recovery: recovery, context), title: "identity.security.title")
+        return try context.page(SecurityPage(factors, sessions, letter: letter, recovery: recovery, context), title: "identity.security.title")
     }
 
     @Sendable func removeFactor(_ request: Request, _ context: SignedInContext) async throws -> Response {

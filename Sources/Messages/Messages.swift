@@ -42,11 +42,21 @@ public enum MessageKind: String, Sendable, CaseIterable {
     case codeSheetMade = "code_sheet_made"
     case recoveryCodesMade = "recovery_codes_made"
     case recoveryCodeUsed = "recovery_code_used"
+    case recoveryLetterAsked = "recovery_letter_asked"
+    case recoveryLetterUsed = "recovery_letter_used"
+    case recoveryLetterCancelled = "recovery_letter_cancelled"
     case factorRemoved = "factor_removed"
     case passwordChanged = "password_changed"
     case recoveryRequested = "recovery_requested"
     case recoveryStopped = "recovery_stopped"
     case recoveryUsed = "recovery_used"
+    // Written by the functions of mandates (migrations/0034): to the helper, and to the resident.
+    case mandateOffered = "mandate_offered"
+    case mandateWithdrawn = "mandate_withdrawn"
+    case mandateGranted = "mandate_granted"
+    case mandateAccepted = "mandate_accepted"
+    case mandateDeclined = "mandate_declined"
+    case mandateGivenUp = "mandate_given_up"
     case payoutAccountGiven = "payout_account_given"
     // Written by payouts.apply_report, with what it is about (migrations/0035).
     case payoutFailed = "payout_failed"
@@ -67,8 +77,9 @@ public enum MessageKind: String, Sendable, CaseIterable {
         case .questionReceived, .questionAnswered, .glassBroken, .glassReviewed: ("/access-log", "messages.see.log")
         case .paymentReceived, .billOverpaid: ("/money", "messages.see.money")
         case .billPaid, .transferReceived, .cashReceived, .billWaived, .billDueSoon, .billOverdue: ("/bills", "messages.see.bills")
-        case .appAdded, .passkeyAdded, .codeSheetMade, .recoveryCodesMade, .recoveryCodeUsed, .factorRemoved, .passwordChanged, .recoveryRequested, .recoveryStopped,
-            .recoveryUsed: ("/security", "messages.see.security")
+        case .appAdded, .passkeyAdded, .codeSheetMade, .recoveryCodesMade, .recoveryCodeUsed, .recoveryLetterAsked, .recoveryLetterUsed, .recoveryLetterCancelled, .factorRemoved, .passwordChanged,
+            .recoveryRequested, .recoveryStopped, .recoveryUsed: ("/security", "messages.see.security")
+        case .mandateOffered, .mandateWithdrawn, .mandateGranted, .mandateAccepted, .mandateDeclined, .mandateGivenUp: ("/mandates", "messages.see.mandates")
         case .payoutAccountGiven: ("/payout-account", "messages.see.payout_account")
         case .payoutFailed: ("/money-out", "messages.see.money_out")
         case .disputeReceived, .disputeReply, .disputeLate, .disputeDecided, .disputeRefunded: ("/disputes", "messages.see.disputes")

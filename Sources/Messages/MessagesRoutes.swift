@@ -17,7 +17,7 @@ public struct MessagesRoutes: Sendable {
         site.declare(pages: [MessagesPage.self])
         site.addNavigation(.resident, path: "/messages", textKey: "messages.navigation")
         site.addOwnData(OwnDataPart(name: "messages", textKey: "messages.own_data", scope: "messages", read: readOwn))
-        site.resident.get("/messages", use: show)
+        site.resident(helpersIn: "messages").get("/messages", use: show)
         site.residentAPI.get("/api/v1/messages", use: list)
     }
 

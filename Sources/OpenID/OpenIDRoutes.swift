@@ -255,6 +255,7 @@ extension OpenIDRoutes {
             } catch let refusal as AuthorizationRefusal {
                 return try refusalPage(refusal, context)
             }
+        case .helper: return context.redirect(to: Representing.path)
         case .staff, .organisation: return try refusalPage(.staff, context)
         case .anonymous: throw context.signInFirst()
         }
@@ -288,7 +289,7 @@ extension WebContext {
         switch caller {
         case .resident(let resident): (resident.credential, false)
         case .staff(let staff): (staff.credential, true)
-        case .anonymous, .organisation: (nil, false)
+        case .anonymous, .organisation, .helper: (nil, false)
         }
     }
 }

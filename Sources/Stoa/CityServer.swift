@@ -1,6 +1,7 @@
 // The running server: the site on its port, the sequencer, what is cleaned up now and then, and a stop that finishes what was begun.
 import AccessLog
 import Consent
+import Delivery
 import Disputes
 import Exchange
 import Foundation
@@ -63,13 +64,14 @@ struct CityServer {
     }
 
     private var loops: [(String, @Sendable () async -> Void)] {
-        let (database, sequencer, noticeDelivery, logoutDelivery, signingKeys, paymentFiles, rules, logger, say) = (
-            city.database, city.sequencer, city.noticeDelivery, city.logoutDelivery, city.signingKeys, city.paymentFiles, configuration.anomalies, self.logger, self.say)
+        let (database, sequencer, noticeDelivery, logoutDelivery, outgoing, signingKeys, paymentFiles, rules, logger, say) = (
+            city.database, city.sequencer, city.noticeDelivery, city.logoutDelivery, city.outgoing, city.signingKeys, city.paymentFiles, configuration.anomalies, self.logger, self.say)
         var loops: [(String, @Sendable () async -> Void)] = [
             ("sequencer", { await sequencer.run() }),
             ("webhooks", { await noticeDelivery.run() }),
             ("log-outs", { await logoutDelivery.run() }),
             ("payment files", { await paymentFiles.run() }),
+            ("outgoing messages", { await outgoing.run() }),
             (
                 "janitor",
                 {
@@ -129,6 +131,9 @@ private func removeEnded(from database: Database) async throws {
     try await database.execute("SELECT identity.remove_ended()")
     try await database.execute("SELECT identity.remove_old_challenges()")
     try await database.execute("SELECT exchange.remove_past_nonces()")
+    try await database.execute("SELECT delivery.remove_done()")
+    try await database.execute("SELECT identity.remove_unproven()")
+    try await database.execute("SELECT identity.remove_old_letters()")
     try await ConsentJanitor.recordExpiries(in: database)
     try await LedgerJanitor.expireHolds(in: database)
     try await DisputeEscalation.run(in: database)

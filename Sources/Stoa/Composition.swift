@@ -7,12 +7,14 @@ import Catalogue
 import Consent
 import DataExport
 import DataTracker
+import Delivery
 import Disputes
 import Exchange
 import Foundation
 import Identity
 import Ledger
 import Logging
+import Mandates
 import Messages
 import OpenID
 import Payments
@@ -34,6 +36,7 @@ struct City {
     let witnesses: AskWitnesses?
     let noticeDelivery: NoticeDelivery
     let paymentFiles: PaymentFileService
+    let outgoing: OutgoingDelivery
     let identity: IdentityService
     let ledger: Ledger
     /// Of the OpenID provider.
@@ -80,6 +83,9 @@ struct City {
             guard let session = caller.session else { return }
             try await database.execute("SELECT web.choose_language(\(session.bytes), \(language.tag))")
         }
+        let texts = try OutgoingTexts(catalogues: site.catalogues, city: configuration.city.name, baseURL: configuration.baseURL, mustFit: configuration.delivery.shortMessages != nil)
+        outgoing = OutgoingDelivery(
+            database: database, vault: keys.vault, texts: texts, email: try configuration.emailAdapter(), shortMessages: configuration.shortMessageAdapter(), logger: logger)
         let corrections = Corrections(database: database, vault: keys.vault, lookup: keys.lookup)
         // The order of the navigation.
         let passwordRules = try PasswordRules(rootDirectory: configuration.rootDirectory)
@@ -88,6 +94,8 @@ struct City {
             identity: identity, passwordRules: passwordRules, database: database, loginHint: { try await openID.loginHint($0, $1, $2) }
         ).add(to: site)
         RegisterRoutes(door: door, vault: keys.vault, corrections: corrections).add(to: site)
+        MandateRoutes(database: database, door: door, vault: keys.vault).add(to: site)
+        ContactRoutes(addresses: identity.addresses, database: database).add(to: site)
         PaymentsRoutes(database: database, ledger: ledger, zone: configuration.city.timeZone).add(to: site)
         BankRoutes(database: database).add(to: site)
         TillRoutes(database: database).add(to: site)
@@ -113,6 +121,7 @@ struct City {
         MessagesRoutes(database: database).add(to: site)
         DataExportRoutes(database: database, door: door, signer: keys.logSigner).add(to: site)
         CaseworkRoutes(database: database, door: door, vault: keys.vault, lookup: keys.lookup, corrections: corrections).add(to: site)
+        LetterRoutes(database: database, door: door, vault: keys.vault, texts: texts).add(to: site)
         BreakGlassRoutes(glass: BreakGlass(database: database, door: door, vault: keys.vault)).add(to: site)
         AnomalyRoutes(anomalies: Anomalies(database: database, door: door)).add(to: site)
         BenefitsRoutes(database: database, door: door).add(to: site)
@@ -137,6 +146,7 @@ extension Caller {
     fileprivate var session: CredentialHash? {
         switch self {
         case .resident(let resident): resident.credential
+        case .helper(let helper): helper.credential
         case .staff(let staff): staff.credential
         case .anonymous, .organisation: nil
         }
@@ -144,6 +154,21 @@ extension Caller {
 }
 
 extension StoaConfiguration {
+    /// The way out for e-mails that the settings choose.
+    fileprivate func emailAdapter() throws -> any EmailAdapter {
+        guard let smtp = delivery.smtp else { return fileAdapter }
+        return try SMTPAdapter(settings: smtp, sender: sender, domain: baseURL.host)
+    }
+
+    /// The way out for short messages that the settings choose.
+    fileprivate func shortMessageAdapter() -> any ShortMessageAdapter { delivery.shortMessages ?? fileAdapter }
+
+    private var fileAdapter: FileAdapter {
+        FileAdapter(folder: delivery.folder, sender: sender, domain: baseURL.host) { try writePrivateFile($0, to: $1) }
+    }
+
+    private var sender: (name: String, address: EmailAddress) { (city.name, delivery.sender) }
+
     /// What the web layer needs of the settings.
     var web: WebConfiguration {
         var web = WebConfiguration(baseURL: baseURL, rootDirectory: rootDirectory)

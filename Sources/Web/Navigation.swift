@@ -4,12 +4,15 @@
 public enum NavigationFace: Sendable, Hashable {
     case visitor
     case resident
+    /// A resident who acts for another: the bar in the layout says where they can go.
+    case helper
     case staff
 
     init(_ caller: Caller) {
         switch caller {
         case .resident: self = .resident
         case .staff: self = .staff
+        case .helper: self = .helper
         case .anonymous, .organisation: self = .visitor
         }
     }

@@ -79,6 +79,8 @@ public final class Site {
     public var rememberLanguage: LanguageMemory?
     /// Asked by `/health/ready`: throws when requests cannot be served, because the database does not answer, say.
     public var readiness: ReadinessProbe?
+    /// Asked about residents who act for another.
+    public var representing: Representing?
     private let records = RouteRecords()
     private var taskSources: [TaskSource] = []
     private var staffTaskSources: [StaffTaskSource] = []
@@ -135,7 +137,7 @@ public final class Site {
         self.pages = pages
         everyone = RouteGroup(pages, audience: .everyone, records: records)
         signedIn = RouteGroup(pages.group(context: SignedInContext.self), audience: .signedIn, records: records)
-        resident = RouteGroup(pages.group(context: ResidentContext.self), audience: .resident, records: records)
+        resident = RouteGroup(pages.group(context: ResidentContext.self).add(middleware: ResidentsThemselves()), audience: .resident, records: records)
         staff = RouteGroup(pages.group(context: StaffContext.self), audience: .staff, records: records)
         staticFiles = RouteGroup(open, audience: .files, records: records)
         publicAPI = RouteGroup(open, audience: .publicAPI, records: records)
@@ -148,6 +150,12 @@ public final class Site {
     public func staff(_ roles: Set<StaffRole>) -> RouteGroup<StaffContext> {
         let group = pages.group(context: StaffContext.self).add(middleware: RequireRole(roles: roles))
         return RouteGroup(group, audience: .staffWith(roles), records: records)
+    }
+
+    /// HTML for residents with a session, and for helpers whose mandate covers a matter. What it asks the database must know helpers (`mandates.person`).
+    public func resident(helpersIn theme: String) -> RouteGroup<ResidentContext> {
+        let group = pages.group(context: ResidentContext.self).add(middleware: HelpersToo(theme: theme))
+        return RouteGroup(group, audience: .resident, records: records)
     }
 
     /// The URL table: every route with its audience, in the order of registration.
@@ -174,6 +182,9 @@ public final class Site {
         staffTaskSources.append(source)
     }
 
+    /// The texts by language, for what is written beside the requests.
+    public var catalogues: [Language: Catalogue] { files.catalogues }
+
     /// Adds a part to what residents can take with them.
     public func addOwnData(_ part: OwnDataPart) {
         ownData.append(part)
@@ -192,7 +203,7 @@ public final class Site {
             configuration: configuration, files: files, resolve: resolve, navigation: navigation, taskSources: taskSources, staffTaskSources: staffTaskSources,
             ownData: ownData,
             pageTypes: Set(pageTypes.map { ObjectIdentifier($0) }), routes: RouteTable(routes), rememberLanguage: rememberLanguage,
-            readiness: readiness)
+            readiness: readiness, representing: representing)
     }
 }
 

@@ -244,7 +244,7 @@ extension WebContext {
         return LayoutModel(
             language: language.tag, direction: language.direction, title: title, city: services.configuration.cityName, home: "/",
             stylesheet: Link(services.assets.path("stoa.css")), navigation: navigation, hasNavigation: !navigation.isEmpty,
-            account: accountBox, signIn: state.caller?.isAnonymous == true ? "/sign-in" : nil,
+            account: accountBox, acting: actingBar, signIn: state.caller?.isAnonymous == true ? "/sign-in" : nil,
             notice: takeNotice(),
             languages: Language.allCases.map { LanguageChoice(code: $0.tag, name: $0.ownName, isCurrent: $0 == language) },
             returnTo: returnPath)
@@ -271,11 +271,20 @@ struct UndeclaredPage: Error, CustomStringConvertible {
 }
 
 extension WebContext {
+    /// Every page of a helper says for whom they act.
+    fileprivate var actingBar: ActingBar? {
+        guard case .helper(let helper) = caller else { return nil }
+        return ActingBar(
+            text: text("web.acting.text", ["name": (helper.name ?? helper.publicCode).isolated, "code": helper.publicCode]), where: Link(Representing.path),
+            stop: Link(Representing.path + "/stop"))
+    }
+
     fileprivate var accountBox: AccountBox? {
         let (name, authentication): (String, Authentication)
         switch caller {
         case .anonymous, .organisation: return nil
         case .resident(let resident): (name, authentication) = (resident.publicCode, resident.authentication)
+        case .helper(let helper): (name, authentication) = (text("web.acting.short", ["code": helper.publicCode]), helper.authentication)
         case .staff(let staff): (name, authentication) = (staff.name, staff.authentication)
         }
         return AccountBox(name: name, signOut: "/sign-out", until: text("web.signed_in_until", ["time": format.time(authentication.endsAt)]))

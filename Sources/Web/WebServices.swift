@@ -20,11 +20,12 @@ final class WebServices: Sendable {
     let routes: RouteTable
     let rememberLanguage: LanguageMemory?
     let readiness: ReadinessProbe?
+    let representing: Representing?
 
     init(
         configuration: WebConfiguration, files: SiteFiles, resolve: @escaping CredentialResolver, navigation: [NavigationItem], taskSources: [TaskSource],
         staffTaskSources: [StaffTaskSource], ownData: [OwnDataPart], pageTypes: Set<ObjectIdentifier>, routes: RouteTable, rememberLanguage: LanguageMemory?,
-        readiness: ReadinessProbe?
+        readiness: ReadinessProbe?, representing: Representing?
     ) {
         self.configuration = configuration
         cookies = CookieNames(baseURL: configuration.baseURL)
@@ -42,6 +43,7 @@ final class WebServices: Sendable {
         self.routes = routes
         self.rememberLanguage = rememberLanguage
         self.readiness = readiness
+        self.representing = representing
     }
 
     /// Every language has a catalogue once the site is built; the fallback serves tests that load fewer.

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from harness.api import API, assert_problem
 from harness.oauth import app_session
 
-PARTS = ["details", "corrections", "bills", "wallet", "benefits", "bank_accounts", "payouts", "disputes", "consents", "access_log", "questions", "messages"]
+PARTS = ["details", "corrections", "addresses", "bills", "wallet", "benefits", "bank_accounts", "payouts", "disputes", "consents", "access_log", "questions", "messages"]
 
 
 def test_everything_is_what_the_lists_say(app, resident, other_resident):

@@ -17,7 +17,7 @@ private let insertable: Set<String> = [
     "register.import_staging", "access_log.checkpoint", "access_log.cosignature", "access_log.confirmation", "register.key_check",
 ]
 
-private let schemas = ["register", "access_log", "consent", "exchange", "questions", "web", "identity"]
+private let schemas = ["register", "access_log", "consent", "exchange", "questions", "web", "identity", "delivery"]
 
 @Suite("Direct reads with the server's role")
 struct DirectReadTests {

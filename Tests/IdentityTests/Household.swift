@@ -29,10 +29,17 @@ struct Household: Sendable {
             lookup: city.lookup, settings: IdentitySettings(city: "Marisport", staffSecondFactor: staffSecondFactor, baseURL: try BaseURL("http://localhost:8080")))
     }
 
-    /// A resident who registered with these names.
+    /// A resident who registered with these names, and has proven those that are addresses.
     func resident(_ names: SignInName?...) async throws {
-        _ = try await identity.register(
+        let account = try await identity.register(
             Registration(names: names.compactMap(\.self), password: Redacted(Self.password), language: .english))
+        for name in names.compactMap(\.self) where name.kind != .username {
+            try await city.owner.execute(
+                """
+                INSERT INTO identity.sign_in_name (hmac, kind, account_id)
+                VALUES (\(city.lookup.signInName(name.normalForm)), \(name.kind.rawValue), \(account.accountID))
+                """)
+        }
     }
 
     func staff(_ username: String) async throws {

@@ -1,6 +1,7 @@
 // Settings from file, environment and command line; and the file that explains them.
 import AccessLog
 import Configuration
+import Delivery
 import Foundation
 import Identity
 import Primitives
@@ -83,6 +84,9 @@ struct ConfigurationTests {
         ("log: {witnesses: \"http://w.example/w remora.n621.de+da77ade7+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2\"}", "https"),
         ("log: {witnesses: \"https://w.example/w remora.n621.de+da77ade8+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2\"}", "was mistyped"),
         ("witness: {logs: remora.n621.de+da77ade7+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2}", "of another kind"),
+        ("delivery: {email_from: \"no reply@stoa.example\"}", "an e-mail address"), ("delivery: {smtp_host: mail.example, smtp_security: maybe}", "starttls, tls or none"),
+        ("delivery: {smtp_host: mail.example, smtp_user: stoa}", "STOA_DELIVERY_SMTP_PASSWORD"), ("delivery: {sms_webhook: \"http://gateway.example/\"}", "an https address"),
+        ("delivery: {smtp_password: word}", "delivery.smtp_password"),
         ("base_url: http://city.example", "https"), ("base_url: city", "base_url"), ("- a\n- b", "not a list of settings"), ("a: [", "not YAML"),
     ])
     func refusesWhatMakesNoSense(yaml: String, words: String) async {
@@ -111,6 +115,16 @@ struct ConfigurationTests {
         #expect(configuration.keys.encryption?.reveal() == "c2VjcmV0")
         #expect(!"\(configuration)".contains("c2VjcmV0"))
         #expect(await refusal(overrides: ["keys.encryption_key": "c2VjcmV0"]).contains("command line"))
+    }
+
+    @Test func theRelayIsReachedUnderTLSUnlessItIsSaidOtherwise() async throws {
+        let relay = try #require(try await load("delivery: {smtp_host: mail.example}").delivery.smtp)
+        #expect(relay.port == 587 && relay.security == .startTLS && relay.password == nil)
+        #expect(try await load("delivery: {smtp_host: mail.example, smtp_security: tls}").delivery.smtp?.port == 465)
+        let secret = try await load(
+            "delivery: {smtp_host: mail.example, smtp_user: stoa}", environment: ["STOA_DELIVERY_SMTP_PASSWORD": "c2VjcmV0", "STOA_DELIVERY_SMS_TOKEN": "dG9rZW4"])
+        #expect(secret.delivery.smtp?.password?.reveal() == "c2VjcmV0")
+        #expect(!"\(secret)".contains("c2VjcmV0") && !"\(secret)".contains("dG9rZW4"))
     }
 
     @Test func aFileThatWasAskedForMustBeThere() async {

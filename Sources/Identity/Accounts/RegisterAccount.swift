@@ -8,9 +8,15 @@ public import Web
 
 /// What somebody typed, read and well formed.
 public struct Registration: Sendable {
+    /// A user name signs in at once. E-mail and phone do when they are proven (Addresses), so they are not part of the account yet.
     public var names: [SignInName]
     public var password: Redacted<String>
     public var language: Language
+
+    /// The name that the account begins with.
+    var username: SignInName? { names.first { $0.kind == .username } }
+    /// What is to be proven.
+    var addresses: [TypedAddress] { names.compactMap { TypedAddress($0) } }
 
     public init(names: [SignInName], password: Redacted<String>, language: Language) {
         self.names = names
@@ -20,8 +26,8 @@ public struct Registration: Sendable {
 }
 
 public enum RegistrationError: Error, Sendable, Hashable {
-    /// These names belong to an account already.
-    case namesTaken(Set<SignInName.Kind>)
+    /// The user name belongs to an account already.
+    case usernameTaken
     /// Too many attempts to register from this address.
     case tooManyAttempts(waitMinutes: Int)
 }
@@ -41,8 +47,7 @@ public struct RegisteredAccount: Sendable {
     public let accountID: AccountID
     public let residentID: ResidentID
     public let publicCode: PublicCode
-    /// By these it signs in for the first time.
-    let nameHMAC: [UInt8]
+    /// By this it signs in for the first time.
     let passwordHash: String
 }
 
@@ -56,51 +61,31 @@ extension IdentityService {
         }
     }
 
-    /// Makes the account, with its names and addresses sealed, and a welcome message, in one transaction.
+    /// Makes the account, with its user name sealed, and a welcome message, in one transaction. Addresses are added to it afterwards, in its session.
     /// - Throws: ``RegistrationError``, ``PasswordHasherError``, `DatabaseError`.
     public func register(_ registration: Registration) async throws -> RegisteredAccount {
         let passwordHash = try await passwords.hash(registration.password)
         let residentID = ResidentID.new()
         let (key, wrapped) = try vault.makeDataKey(for: residentID)
-        let sealed = try registration.names.map { name in
-            let attribute = name.kind.attribute
-            return (attribute: attribute, value: try vault.seal(name.normalForm, as: attribute, of: residentID, under: key))
-        }
+        let names = registration.username.map { [$0] } ?? []
+        let sealed = try names.map { (attribute: Attribute.username, value: try vault.seal($0.normalForm, as: .username, of: residentID, under: key)) }
         // A public code is random and may be taken, once in 10¹² times the number of residents: then another one is drawn.
         for _ in 0..<3 {
             let new = NewAccount(
-                accountID: .new(), residentID: residentID, publicCode: .random(), language: registration.language, names: registration.names,
-                nameHMACs: registration.names.map { lookup.signInName($0.normalForm) }, wrappedKey: wrapped, sealed: sealed)
+                accountID: .new(), residentID: residentID, publicCode: .random(), language: registration.language, names: names,
+                nameHMACs: names.map { lookup.signInName($0.normalForm) }, wrappedKey: wrapped, sealed: sealed)
             do {
                 try await database.transaction { transaction in
                     try await transaction.execute(new.insert(passwordHash: passwordHash))
                     try await Messages.send(.welcome, to: residentID, on: transaction)
                 }
-                return RegisteredAccount(
-                    accountID: new.accountID, residentID: residentID, publicCode: new.publicCode, nameHMAC: new.nameHMACs.first ?? [], passwordHash: passwordHash)
+                return RegisteredAccount(accountID: new.accountID, residentID: residentID, publicCode: new.publicCode, passwordHash: passwordHash)
             } catch let error as DatabaseError where error.constraint == "sign_in_name_pkey" {
-                throw RegistrationError.namesTaken(try await taken(among: registration.names))
+                throw RegistrationError.usernameTaken
             } catch let error as DatabaseError where error.constraint == "resident_public_code_key" {
                 continue
             }
         }
         throw NoFreePublicCode()
-    }
-
-    /// Which names are taken. All of them when the one that was in the way has gone since.
-    private func taken(among names: [SignInName]) async throws -> Set<SignInName.Kind> {
-        let hmacs = Set(try await database.query(TakenNames(nameHMACs: names.map { lookup.signInName($0.normalForm) })))
-        let taken = Set(names.filter { hmacs.contains(lookup.signInName($0.normalForm)) }.map(\.kind))
-        return taken.isEmpty ? Set(names.map(\.kind)) : taken
-    }
-}
-
-extension SignInName.Kind {
-    var attribute: Attribute {
-        switch self {
-        case .username: .username
-        case .email: .contactEmail
-        case .phone: .contactPhone
-        }
     }
 }

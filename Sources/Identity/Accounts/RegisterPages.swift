@@ -33,7 +33,10 @@ struct RegisterPage: PageModel {
 
 extension IdentityRoutes {
     @Sendable func showRegister(_ request: Request, _ context: WebContext) async throws -> Response {
-        if case .resident = context.caller { return context.redirect(to: "/") }
+        switch context.caller {
+        case .resident, .helper: return context.redirect(to: "/")
+        case .anonymous, .staff, .organisation: break
+        }
         return try context.page(RegisterPage(context.formView()), title: "identity.register.title")
     }
 
@@ -44,16 +47,29 @@ extension IdentityRoutes {
             try await identity.countRegistration(from: context.clientAddress)
             let account = try await identity.register(registration)
             try await leaveSession(context)
-            SessionCookie.issue(try await identity.openSession(of: account, isSharedComputer: form.isSharedComputer), in: context)
-            return context.redirect(to: "/")
-        } catch RegistrationError.namesTaken(let kinds) {
-            form.reject(taken: kinds)
+            let token = try await identity.openSession(of: account, isSharedComputer: form.isSharedComputer)
+            SessionCookie.issue(token, in: context)
+            return context.redirect(to: try await addAddresses(of: registration, session: CredentialHash(token: token)))
+        } catch RegistrationError.usernameTaken {
+            form.rejectUsername()
             return try again(form, context)
         } catch RegistrationError.tooManyAttempts(let minutes) {
             throw Problem.tooManyAttempts(waitMinutes: minutes)
         } catch PasswordHasherError.busy {
             throw Problem.busy()
         }
+    }
+
+    /// Sends a code to each address that was given, whoever's it is.
+    /// - Returns: the page for the first code, or the home page.
+    private func addAddresses(of registration: Registration, session: CredentialHash) async throws -> String {
+        var place: String?
+        for address in registration.addresses {
+            let (outcome, id) = try await identity.addresses.add(address, session: session, language: registration.language)
+            if outcome == .sent, place == nil { place = "/contact/addresses/\(id)" }
+        }
+        // Where no code could be sent, the page of addresses says what is left to do.
+        return place ?? (registration.addresses.isEmpty ? "/" : "/contact")
     }
 
     private func again(_ form: RegistrationForm, _ context: WebContext) throws -> Response {

@@ -1,4 +1,4 @@
-// The statements about registering. The functions behind them are in migrations/0004_identity.sql.
+// The statements about registering. The functions behind them are in migrations/0004_identity.sql and 0033_delivery.sql.
 import Foundation
 import Postgres
 import Primitives
@@ -20,14 +20,6 @@ struct BeginRegistration: Query {
     func decode(_ row: inout RowReader) throws -> Bool { try row.next() }
 }
 
-/// Which of these names nobody else can have.
-struct TakenNames: Query {
-    let nameHMACs: [[UInt8]]
-
-    var sql: SQL { "SELECT t FROM identity.taken_names(\(nameHMACs)) AS t" }
-    func decode(_ row: inout RowReader) throws -> [UInt8] { try row.next() }
-}
-
 /// Everything that a registration stores, sealed already.
 struct NewAccount: Sendable {
     let accountID: AccountID
@@ -47,4 +39,14 @@ struct NewAccount: Sendable {
             \(sealed.map(\.attribute.rawValue)), \(sealed.map(\.value)))
         """
     }
+}
+
+/// `identity.open_first_session`: false when the account is not new any more. It locks the account, so it belongs on an exclusive connection.
+struct OpenFirstSession: Query {
+    let account: RegisteredAccount
+    let tokenHash: CredentialHash
+    let isShared: Bool
+
+    var sql: SQL { "SELECT identity.open_first_session(\(account.accountID.uuid), \(account.passwordHash), \(tokenHash.bytes), \(isShared))" }
+    func decode(_ row: inout RowReader) throws -> Bool { try row.next() }
 }

@@ -18,7 +18,10 @@ struct RegistrationForm {
             let field = kind.rawValue
             guard let typed = fields.optionalText(field, charactersMax: SignInName.charactersMax) else { continue }
             isEmpty = false
-            if let name = read(typed) { names.append(name) } else { fields.reject(field, "identity.register.\(field)_malformed") }
+            // An address that no message can be sent to could never be proven.
+            if let name = read(typed), kind == .username || TypedAddress(name) != nil { names.append(name) } else {
+                fields.reject(field, "identity.register.\(field)_malformed")
+            }
         }
         if isEmpty { fields.reject("username", "identity.register.name_missing") }
         let password = fields.secret("password")
@@ -28,10 +31,8 @@ struct RegistrationForm {
         self.fields = fields
     }
 
-    /// Says at their fields which names belong to somebody already.
-    mutating func reject(taken: Set<SignInName.Kind>) {
-        for kind in SignInName.Kind.allCases where taken.contains(kind) { fields.reject(kind.rawValue, "identity.register.taken") }
-    }
+    /// Says that the user name belongs to somebody already. Of an address nobody is told that.
+    mutating func rejectUsername() { fields.reject(SignInName.Kind.username.rawValue, "identity.register.taken") }
 
     /// A field is called like its kind of name.
     private static let nameFields: [(SignInName.Kind, @Sendable (String) -> SignInName?)] = [

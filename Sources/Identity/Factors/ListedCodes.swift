@@ -21,15 +21,19 @@ enum ListedCodes {
 
     /// New codes for a list, in their normal form.
     static func random(for kind: FactorKind) -> [String] {
-        var generator = SystemRandomNumberGenerator()
-        func text(_ count: Int, of characters: ArraySlice<Character>) -> String {
-            String((0..<count).map { _ in characters[Int.random(in: characters.indices, using: &generator)] })
-        }
         switch kind {
-        case .codeSheet: return (0..<sheetCount).map { _ in text(sheetDigits, of: alphabet[..<10]) }
-        case .recoveryCodes: return (0..<recoveryCount).map { _ in text(recoveryCharacters, of: alphabet[...]) }
+        case .codeSheet: return (0..<sheetCount).map { _ in random(sheetDigits, of: alphabet[..<10]) }
+        case .recoveryCodes: return (0..<recoveryCount).map { _ in randomRecoveryCode() }
         case .totp, .passkey: return []
         }
+    }
+
+    /// One code that stands in for a lost password or factor, in its normal form.
+    static func randomRecoveryCode() -> String { random(recoveryCharacters, of: alphabet[...]) }
+
+    private static func random(_ count: Int, of characters: ArraySlice<Character>) -> String {
+        var generator = SystemRandomNumberGenerator()
+        return String((0..<count).map { _ in characters[Int.random(in: characters.indices, using: &generator)] })
     }
 
     /// As it is printed: `1234 5678`, `ABCD-EFGH-JKMN-PQRS`.

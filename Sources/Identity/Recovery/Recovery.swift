@@ -13,13 +13,21 @@ extension IdentityService {
     func recover(typedName: String, code: Redacted<String>, address: String) async throws -> SignedIn {
         let nameHMAC = lookup.signInName(SignInName.any(typedName)?.normalForm ?? typedName)
         let addressHMAC = addressHMAC(address)
-        let attempt = try await database.exclusive { try await $0.one(BeginRecovery(nameHMAC: nameHMAC, addressHMAC: addressHMAC)) }
+        let attempt = try await database.exclusive { try await $0.one(BeginRecovery(.recoveryCode, nameHMAC: nameHMAC, addressHMAC: addressHMAC)) }
+        return try await recover(.recoveryCode, code, attempt, nameHMAC: nameHMAC, addressHMAC: addressHMAC)
+    }
+
+    /// What both kinds of codes lead to.
+    /// - Parameter attempt: counted before the code was looked at, with what it is hashed with.
+    func recover(
+        _ kind: RecoveryCodeKind, _ code: Redacted<String>, _ attempt: BeginRecovery.Row, nameHMAC: [UInt8], addressHMAC: [UInt8]
+    ) async throws -> SignedIn {
         if let refusal = attempt.outcome.refusal { throw refusal }
         // What can be no code is hashed all the same, and so is the code of nobody.
         let read = ListedCodes.read(code.reveal(), as: .recoveryCodes) ?? ""
         let hash = try await passwords.hash(listed: [read], salt: attempt.salt ?? ListedCodes.randomSalt(), under: lookup)[0]
         let token = SessionCookie.newToken()
-        let statement = Recover(nameHMAC: nameHMAC, codeHash: hash, addressHMAC: addressHMAC, tokenHash: CredentialHash(token: token))
+        let statement = Recover(kind: kind, nameHMAC: nameHMAC, codeHash: hash, addressHMAC: addressHMAC, tokenHash: CredentialHash(token: token))
         switch try await database.exclusive({ try await $0.one(statement) }) {
         case .session: return .session(token: token)
         case .secondFactor: return .needsSecondFactor(token: token)
@@ -38,25 +46,51 @@ extension IdentityService {
     }
 }
 
-/// `identity.begin_recovery`.
-private struct BeginRecovery: Query {
+/// A code that stands in for the password.
+enum RecoveryCodeKind: Sendable {
+    /// One of those that the resident made.
+    case recoveryCode
+    /// The one of a letter.
+    case letterCode
+}
+
+/// `identity.begin_recovery`, or `identity.begin_letter_code`.
+struct BeginRecovery: Query {
+    typealias Row = (outcome: AttemptOutcome, salt: [UInt8]?)
+
+    let kind: RecoveryCodeKind
     let nameHMAC: [UInt8]
     let addressHMAC: [UInt8]
 
-    var sql: SQL { "SELECT outcome, wait_minutes, salt FROM identity.begin_recovery(\(nameHMAC), \(addressHMAC))" }
+    init(_ kind: RecoveryCodeKind, nameHMAC: [UInt8], addressHMAC: [UInt8]) {
+        (self.kind, self.nameHMAC, self.addressHMAC) = (kind, nameHMAC, addressHMAC)
+    }
 
-    func decode(_ row: inout RowReader) throws -> (outcome: AttemptOutcome, salt: [UInt8]?) {
+    var sql: SQL {
+        switch kind {
+        case .recoveryCode: "SELECT outcome, wait_minutes, salt FROM identity.begin_recovery(\(nameHMAC), \(addressHMAC))"
+        case .letterCode: "SELECT outcome, wait_minutes, salt FROM identity.begin_letter_code(\(nameHMAC), \(addressHMAC))"
+        }
+    }
+
+    func decode(_ row: inout RowReader) throws -> Row {
         (try AttemptOutcome(try row.next(), waitMinutes: try row.next()), try row.next())
     }
 }
 
-/// `identity.recover`: nil for a wrong code.
+/// `identity.recover`, or `identity.recover_by_letter`: nil for a wrong code.
 private struct Recover: Query {
+    let kind: RecoveryCodeKind
     let nameHMAC: [UInt8]
     let codeHash: [UInt8]
     let addressHMAC: [UInt8]
     let tokenHash: CredentialHash
 
-    var sql: SQL { "SELECT identity.recover(\(nameHMAC), \(codeHash), \(addressHMAC), \(tokenHash.bytes))" }
+    var sql: SQL {
+        switch kind {
+        case .recoveryCode: "SELECT identity.recover(\(nameHMAC), \(codeHash), \(addressHMAC), \(tokenHash.bytes))"
+        case .letterCode: "SELECT identity.recover_by_letter(\(nameHMAC), \(codeHash), \(addressHMAC), \(tokenHash.bytes))"
+        }
+    }
     func decode(_ row: inout RowReader) throws -> OpenSignIn.Outcome? { try row.next(word: OpenSignIn.Outcome?.self) }
 }

@@ -44,12 +44,12 @@ extension IdentityService {
         try await database.exclusive { _ = try await $0.execute("SELECT identity.renew_password_hash(\(nameHMAC), \(weaker), \(stronger))") }
     }
 
-    /// Opens a session for somebody who has just made an account. Attempts at its name from before it existed do not count.
+    /// Opens the first session for somebody who has just made an account, which may have no name to sign in with yet.
     /// - Returns: the session's token, for the cookie; only its hash is stored.
     func openSession(of account: RegisteredAccount, isSharedComputer: Bool) async throws -> String {
-        guard case .session(let token)? = try await open(
-            account.nameHMAC, account.passwordHash, addressHMAC(""), isSharedComputer: isSharedComputer)
-        else { throw SignInError.wrongNameOrPassword }
+        let token = SessionCookie.newToken()
+        let statement = OpenFirstSession(account: account, tokenHash: CredentialHash(token: token), isShared: isSharedComputer)
+        guard try await database.exclusive({ try await $0.one(statement) }) else { throw SignInError.wrongNameOrPassword }
         return token
     }
 

@@ -35,7 +35,7 @@ extension IdentityRoutes {
     @Sendable func showSignIn(_ request: Request, _ context: WebContext) async throws -> Response {
         let next = Link.localPath(try context.query(request).value("next"))
         switch context.caller {
-        case .resident, .staff: return context.redirect(to: next ?? "/")
+        case .resident, .helper, .staff: return context.redirect(to: next ?? "/")
         case .anonymous, .organisation:
             var expected: String?
             if let next { expected = try await loginHint(next, request, context) }
@@ -85,6 +85,7 @@ extension IdentityRoutes {
     func leaveSession(_ context: WebContext) async throws {
         switch context.caller {
         case .resident(let resident): try await identity.signOut(resident.credential)
+        case .helper(let helper): try await identity.signOut(helper.credential)
         case .staff(let staff): try await identity.signOut(staff.credential)
         case .anonymous, .organisation: break
         }

@@ -28,6 +28,8 @@ public struct EndSessionRoutes: Sendable {
         let parameters = OAuthParameters(query)
         if let language = parameters.preferredLanguage { context.suggest(language, for: request) }
         let wish = try await wish(parameters)
+        // Whoever acts for another is asked too, about the session of their own: it stands still, and would go on.
+        if case .helper = context.caller { return context.redirect(to: Representing.path) }
         guard let person = context.person else { return context.redirect(to: wish.location ?? "/") }
         if let address = wish.address { context.allowFormAction(RedirectAddress.formActionSource(of: address)) }
         return try context.page(EndSessionPage(wish, account: person.account, context), title: "openid.end_session.title")
@@ -78,7 +80,7 @@ extension WebContext {
         switch caller {
         case .resident(let resident): (resident.credential, resident.publicCode)
         case .staff(let staff): (staff.credential, staff.name)
-        case .anonymous, .organisation: nil
+        case .anonymous, .organisation, .helper: nil
         }
     }
 }

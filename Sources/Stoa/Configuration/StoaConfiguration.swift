@@ -1,5 +1,6 @@
 // Every setting of Stoa with its default. config/stoa.yaml explains them to whoever operates a city; a test compares the two.
 import AccessLog
+import Delivery
 import Foundation
 import Identity
 import Logging
@@ -37,6 +38,8 @@ struct StoaConfiguration: Sendable {
     var recoveryWaitHours: Int
     /// Where the browser goes of somebody who must not be seen here.
     var neutralSite: WebConfiguration.WebOrigin
+    /// How messages leave the city.
+    var delivery: DeliverySettings
     var passwords: PasswordCost
     var passwordThreads: Int
     var logLevel: Logger.Level
@@ -62,6 +65,18 @@ struct StoaConfiguration: Sendable {
         var auditorURL: String?
         var sharedConnections: Int
         var exclusiveConnections: Int
+    }
+
+    /// What is not set leaves as files.
+    struct DeliverySettings: Sendable {
+        /// Where messages without another way out are written.
+        var folder: String
+        /// Whom e-mails come from.
+        var sender: EmailAddress
+        /// The relay for e-mails.
+        var smtp: SMTPSettings?
+        /// The gateway for short messages.
+        var shortMessages: ShortMessageWebhook?
     }
 
     /// A key is in a file of mode 0600, or in the environment as base64; nil: the file of that name in the data directory.
@@ -115,6 +130,16 @@ struct StoaConfiguration: Sendable {
         static let staffSecondFactor = Setting("identity.staff_second_factor")
         static let recoveryWait = Setting("identity.recovery_wait_hours")
         static let leaveTo = Setting("identity.leave_to")
+        static let deliveryFolder = Setting("delivery.folder")
+        static let deliverySender = Setting("delivery.email_from")
+        static let smtpHost = Setting("delivery.smtp_host")
+        static let smtpPort = Setting("delivery.smtp_port")
+        static let smtpSecurity = Setting("delivery.smtp_security")
+        static let smtpUser = Setting("delivery.smtp_user")
+        static let smtpPassword = Setting("delivery.smtp_password", isSecret: true)
+        static let smtpAuthorityFile = Setting("delivery.smtp_authority_file")
+        static let smsWebhook = Setting("delivery.sms_webhook")
+        static let smsToken = Setting("delivery.sms_token", isSecret: true)
         static let passwordMemory = Setting("passwords.memory_kibibytes")
         static let passwordPasses = Setting("passwords.passes")
         static let passwordThreads = Setting("passwords.threads")
@@ -123,7 +148,9 @@ struct StoaConfiguration: Sendable {
         static let all = [
             baseURL, address, port, trustedProxies, stopSeconds, metricsAddress, metricsPort, dataDirectory, cityName, timeZone, language, localities, askedFrom, aloneFrom,
             ofAgeFrom, url, migrationURL, auditorURL, sharedConnections, exclusiveConnections, encryptionFile, lookupFile, logSigningFile, witnessFile, encryption, lookup,
-            logSigning, witness, logOrigin, logWitnesses, witnessName, witnessedLogs, officeHours, peoplePerHour, staffSecondFactor, recoveryWait, leaveTo, passwordMemory, passwordPasses,
+            logSigning, witness, logOrigin, logWitnesses, witnessName, witnessedLogs, officeHours, peoplePerHour, staffSecondFactor, recoveryWait, leaveTo, deliveryFolder,
+            deliverySender, smtpHost, smtpPort,
+            smtpSecurity, smtpUser, smtpPassword, smtpAuthorityFile, smsWebhook, smsToken, passwordMemory, passwordPasses,
             passwordThreads, logLevel,
         ]
     }
@@ -190,6 +217,7 @@ struct StoaConfiguration: Sendable {
         neutralSite =
             try settings.value(Key.leaveTo, "an https address without a path, like https://www.wikipedia.org") { WebConfiguration.WebOrigin($0) }
             ?? .usualNeutralSite
+        delivery = try Self.delivery(settings, dataDirectory: dataDirectory, host: baseURL.host)
         let standard = PasswordCost.standard
         // Floors of OWASP's table for argon2id: less would be no protection, and a typing error should not weaken every password.
         passwords = PasswordCost(
@@ -197,6 +225,29 @@ struct StoaConfiguration: Sendable {
             passes: UInt32(try settings.integer(Key.passwordPasses, in: 1...64) ?? Int(standard.passes)), lanes: standard.lanes)
         passwordThreads = try settings.integer(Key.passwordThreads, in: 1...256) ?? ProcessInfo.processInfo.activeProcessorCount
         logLevel = try settings.value(Key.logLevel, "trace, debug, info, notice, warning, error or critical") { Logger.Level(rawValue: $0) } ?? .info
+    }
+
+    private static func delivery(_ settings: SettingsReader, dataDirectory: String, host: String) throws -> DeliverySettings {
+        // A host without a dot, as of the demo city, is no domain that mail could come from.
+        let usual = EmailAddress("no-reply@\(host)") ?? EmailAddress("no-reply@stoa.invalid")
+        let sender = try settings.value(Key.deliverySender, "an e-mail address such as no-reply@stoa.example") { EmailAddress($0) } ?? usual
+        guard let sender else { throw SetupError("The setting delivery.email_from is missing.") }
+        var smtp: SMTPSettings?
+        if let host = settings.text(Key.smtpHost) {
+            let security = try settings.value(Key.smtpSecurity, "starttls, tls or none") { SMTPSettings.Security(rawValue: $0) } ?? .startTLS
+            // Ports of RFC 6409 and RFC 8314.
+            let port = try settings.integer(Key.smtpPort, in: 1...65_535) ?? (security == .tls ? 465 : 587)
+            smtp = SMTPSettings(
+                host: host, port: port, security: security, userName: settings.text(Key.smtpUser), password: settings.text(Key.smtpPassword).map(Redacted.init),
+                authorityFile: settings.text(Key.smtpAuthorityFile))
+            guard (smtp?.userName == nil) == (smtp?.password == nil) else {
+                throw SetupError("Of delivery.smtp_user and \(Key.smtpPassword.variable) one is set and the other is not.")
+            }
+        }
+        let token = settings.text(Key.smsToken).map(Redacted.init)
+        return DeliverySettings(
+            folder: settings.text(Key.deliveryFolder) ?? dataDirectory + "/outgoing", sender: sender, smtp: smtp,
+            shortMessages: try settings.value(Key.smsWebhook, "an https address; http only for a gateway on this machine") { ShortMessageWebhook(url: $0, token: token) })
     }
 
     /// The ages of minors, each at least the one before.

@@ -36,6 +36,8 @@ struct DemoCity: Sendable {
     var services: [DemoService] = []
     var ledgerClient: DemoLedgerClient?
     var logVerifierKey: String
+    /// Where e-mails and short messages go as files.
+    var messagesFolder: String
 
     /// Loads what is missing and writes demo.json.
     static func load(in installation: Installation, keys: KeyRing) async throws -> DemoCity {
@@ -58,7 +60,7 @@ struct DemoCity: Sendable {
         lines += staff.map { "  \($0.username.padded(12)) \($0.password)   \($0.hint)" }
         lines += [
             "", "Try first: sign in as amina, switch one sharing on under Sharing; then look up \(residents.first?.publicCode ?? "") as clerk in",
-            "another browser; then open \"Who looked at your data\" as amina: the clerk is there, with the reason.", "", "Ctrl-C stops.", "",
+            "another browser; then open \"Who looked at your data\" as amina: the clerk is there, with the reason.", "", "E-mails and short messages to residents are files in \(messagesFolder).", "", "Ctrl-C stops.", "",
         ]
         return lines.joined(separator: "\n")
     }
@@ -91,7 +93,7 @@ struct DemoLoader {
     }
 
     func load() async throws -> DemoCity {
-        var city = DemoCity(baseURL: installation.configuration.baseURL.origin, logVerifierKey: keys.logSigner.verifier.vkey)
+        var city = DemoCity(baseURL: installation.configuration.baseURL.origin, logVerifierKey: keys.logSigner.verifier.vkey, messagesFolder: installation.configuration.delivery.folder)
         _ = try await ImportResidents(
             database: app, vault: keys.vault, lookup: keys.lookup, today: try installation.configuration.today
         ).run(file: installation.configuration.rootDirectory + "/config/demo/residents.csv")
@@ -155,7 +157,7 @@ struct DemoLoader {
             do {
                 let account = try await identity.register(Registration(names: [name], password: password, language: resident.language))
                 if let number = resident.nationalNumber { try await prove(number, account: account.publicCode) }
-            } catch RegistrationError.namesTaken {
+            } catch RegistrationError.usernameTaken {
                 // Made at an earlier start; one that was interrupted before the counter is linked now.
                 if let number = resident.nationalNumber, try await owner.one(AccountFacts(nameHMAC: keys.lookup.signInName(name.normalForm))).assurance == 0 {
                     let code = try await owner.one(AccountFacts(nameHMAC: keys.lookup.signInName(name.normalForm))).publicCode

@@ -80,6 +80,23 @@ public struct StaffCaller: Sendable {
     public let credential: CredentialHash
 }
 
+/// A resident who acts for another under a mandate. Their own session stands still meanwhile: pages that were not made for helpers do not know this caller.
+public struct HelperCaller: Sendable {
+    /// The helper's own account.
+    public let accountID: AccountID
+    /// The resident for whom they act, and that one's code.
+    public let residentID: ResidentID
+    public let publicCode: String
+    /// What the helper calls that resident; nil where nobody opened it.
+    public internal(set) var name: String?
+    /// The matters that the mandate covers; none when it has ended.
+    public let themes: Set<String>
+    public let language: Language?
+    /// How and when the helper signed in.
+    public let authentication: Authentication
+    public let credential: CredentialHash
+}
+
 /// An organisation's client with an access token of its own.
 public struct OrganisationCaller: Sendable {
     public let organisationID: String
@@ -92,6 +109,7 @@ public struct OrganisationCaller: Sendable {
 public enum Caller: Sendable {
     case anonymous
     case resident(ResidentCaller)
+    case helper(HelperCaller)
     case staff(StaffCaller)
     case organisation(OrganisationCaller)
 
@@ -99,6 +117,7 @@ public enum Caller: Sendable {
     var language: Language? {
         switch self {
         case .resident(let resident): resident.language
+        case .helper(let helper): helper.language
         case .staff(let staff): staff.language
         case .anonymous, .organisation: nil
         }

@@ -2,20 +2,33 @@
 // throws otherwise. Handlers never unwrap and never ask who is signed in.
 public import Hummingbird
 
-/// A resident with a web session. Without one the request is sent to the sign-in page and back.
+/// A resident with a web session, or on routes that a mandate can cover (`Site.resident(helpersIn:)`) a helper in their place. Without a session the request is
+/// sent to the sign-in page and back.
 public struct ResidentContext: ChildRequestContext, PageContext {
     public var coreContext: CoreRequestContextStorage
     public let web: WebContext
+    /// Whom the page is about. With a helper, the credential is theirs, and the account that acts.
     public let resident: ResidentCaller
+    /// Who acts for the resident; nil for the resident.
+    public let helper: HelperCaller?
 
     public init(context: WebContext) throws {
-        guard case .resident(let resident) = context.caller else {
-            if case .staff = context.caller { throw Problem.forbidden }
-            throw context.signInFirst()
+        switch context.caller {
+        case .resident(let resident): (self.resident, helper) = (resident, nil)
+        case .helper(let helper): (resident, self.helper) = (ResidentCaller(helper), helper)
+        case .staff: throw Problem.forbidden
+        case .anonymous, .organisation: throw context.signInFirst()
         }
         coreContext = context.coreContext
         web = context
-        self.resident = resident
+    }
+}
+
+extension ResidentCaller {
+    fileprivate init(_ helper: HelperCaller) {
+        self.init(
+            accountID: helper.accountID, residentID: helper.residentID, publicCode: helper.publicCode, identityAssurance: 0, authentication: helper.authentication,
+            language: helper.language, scope: [], clientID: nil, credential: helper.credential)
     }
 }
 
@@ -35,6 +48,7 @@ public struct SignedInContext: ChildRequestContext, PageContext {
             (credential, authentication, accountName, isStaff) = (resident.credential, resident.authentication, resident.publicCode, false)
         case .staff(let staff):
             (credential, authentication, accountName, isStaff) = (staff.credential, staff.authentication, staff.name, true)
+        case .helper: throw Redirection(to: Representing.path)
         case .anonymous, .organisation:
             throw context.signInFirst()
         }
@@ -51,7 +65,10 @@ public struct StaffContext: ChildRequestContext, PageContext {
 
     public init(context: WebContext) throws {
         guard case .staff(let staff) = context.caller else {
-            if case .resident = context.caller { throw Problem.forbidden }
+            switch context.caller {
+            case .resident, .helper: throw Problem.forbidden
+            default: break
+            }
             throw context.signInFirst()
         }
         coreContext = context.coreContext

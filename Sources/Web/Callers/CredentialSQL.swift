@@ -57,6 +57,12 @@ extension ResolveCredential.Row {
                     accountID: AccountID(accountID), residentID: ResidentID(residentID),
                     publicCode: publicCode ?? "", identityAssurance: identityAssurance, authentication: authentication,
                     language: language.flatMap { Language(rawValue: $0) }, scope: Set(scope), clientID: clientID, credential: credential))
+        case "helper":
+            guard let accountID, let residentID else { return nil }
+            return .helper(
+                HelperCaller(
+                    accountID: AccountID(accountID), residentID: ResidentID(residentID), publicCode: publicCode ?? "", themes: Set(scope),
+                    language: language.flatMap { Language(rawValue: $0) }, authentication: authentication, credential: credential))
         case "staff":
             guard let staffID else { return nil }
             return .staff(

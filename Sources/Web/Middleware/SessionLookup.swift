@@ -20,6 +20,10 @@ struct SessionLookup: RouterMiddleware {
             context.state.sessionToken = token
             if let caller = try await context.services.resolve(CredentialHash(token: token), .session) {
                 context.caller = caller
+                if case .helper(var helper) = caller {
+                    helper.name = try await context.services.representing?.name(helper.credential)
+                    context.caller = .helper(helper)
+                }
                 context.state.nextSessionToken = token
                 if let language = caller.language { context.state.language = language }
             } else {

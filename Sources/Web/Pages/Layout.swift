@@ -12,6 +12,7 @@ struct LayoutModel: ViewModel {
     var navigation: [NavigationLink]
     var hasNavigation: Bool
     var account: AccountBox?
+    var acting: ActingBar?
     var signIn: Link?
     var notice: String?
     var languages: [LanguageChoice]
@@ -20,7 +21,7 @@ struct LayoutModel: ViewModel {
     static let fields: Fields<Self> = [
         "language": .text(\.language), "direction": .text(\.direction), "title": .text(\.title), "city": .text(\.city),
         "home": .link(\.home), "stylesheet": .link(\.stylesheet), "navigation": .list(\.navigation),
-        "has_navigation": .flag(\.hasNavigation), "account": .optional(\.account), "sign_in": .optionalLink(\.signIn),
+        "has_navigation": .flag(\.hasNavigation), "account": .optional(\.account), "acting": .optional(\.acting), "sign_in": .optionalLink(\.signIn),
         "notice": .optionalText(\.notice), "languages": .list(\.languages), "return_to": .text(\.returnTo),
     ]
 }
@@ -42,6 +43,15 @@ struct AccountBox: ViewModel {
     var until: String
 
     static let fields: Fields<Self> = ["name": .text(\.name), "sign_out": .link(\.signOut), "until": .text(\.until)]
+}
+
+/// For whom a helper acts, with the ways to where they stand and out of it.
+struct ActingBar: ViewModel {
+    var text: String
+    var `where`: Link
+    var stop: Link
+
+    static let fields: Fields<Self> = ["text": .text(\.text), "where": .link(\.where), "stop": .link(\.stop)]
 }
 
 /// One button of the language switch.
