@@ -82,15 +82,15 @@ let package = Package(
         // Foundations, lowest first.
         .target(name: "Primitives", dependencies: [deque], swiftSettings: strict),
         .target(name: "Postgres", dependencies: ["CLibpq", "Primitives", logging, metrics, deque, atomics], swiftSettings: strict),
-        .target(name: "Outgoing", dependencies: [httpClient, httpTypes, nio, nioPosix, nioHTTP1], swiftSettings: strict),
+        .target(name: "Outgoing", dependencies: [httpClient, httpTypes, logging, nio, nioPosix, nioHTTP1], swiftSettings: strict),
         // What banks send: account reports of ISO 20022, read strictly. No I/O.
         .target(name: "ISO20022", dependencies: ["Primitives"], swiftSettings: strict),
         .target(name: "TransparencyLog", dependencies: [crypto], swiftSettings: strict),
-        .target(name: "WebAuthn", dependencies: [crypto, cryptoExtras], swiftSettings: strict),
+        .target(name: "WebAuthn", dependencies: ["Primitives", crypto, cryptoExtras], swiftSettings: strict),
         .target(
             name: "Web",
             dependencies: [
-                "CZlib", "Primitives", "Postgres", hummingbird, hummingbirdCore, mustache, crypto, logging, metrics, metricsCore, yams, atomics, httpTypes,
+                "CQrencode", "CZlib", "Primitives", "Postgres", hummingbird, hummingbirdCore, mustache, crypto, logging, metrics, metricsCore, yams, atomics, httpTypes,
                 nio, nioPosix, nioHTTP1,
             ], swiftSettings: strict),
 
@@ -107,7 +107,7 @@ let package = Package(
         slice("Exchange", ["AccessLog", "Register", "OpenID", "Outgoing", "TransparencyLog", structuredFields]),
         slice("Catalogue"),
         slice("Ledger", ["TransparencyLog"]),
-        slice("Payments", ["CQrencode", "Ledger", "Messages", "Benefits", "ISO20022"]),
+        slice("Payments", ["Ledger", "Messages", "Benefits", "ISO20022"]),
         slice("Payouts", ["AccessLog", "Register", "Ledger", "Messages", "ISO20022"]),
         slice("DataExport", ["AccessLog", "TransparencyLog"]),
         slice("DataTracker", ["AccessLog", "Register"]),
@@ -143,9 +143,10 @@ let package = Package(
             path: "Tests/City", swiftSettings: strict),
         tests("Consent", ["City", "TestSupport", "AccessLog", "Register", "TransparencyLog", "Postgres", "Primitives", "Web", hummingbird, hummingbirdTesting, crypto, logging, httpTypes]),
         tests("Exchange", ["City", "Outgoing", "TestSupport", "Postgres", "Primitives", "Register", "AccessLog", "TransparencyLog", "Web", "Consent", hummingbird, hummingbirdTesting, crypto, httpTypes, nio, logging]),
+        tests("Outgoing", [hummingbird, hummingbirdTesting, httpTypes, logging, nio]),
         tests("Catalogue", ["City", "TestSupport", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("AccessLog", ["City", "TestSupport", "Postgres", "Primitives", "Register", "TransparencyLog", "Web", "Witness", hummingbirdTesting, crypto, httpTypes, nio, logging]),
-        tests("Identity", ["Authenticator", "AccessLog", "City", "Delivery", "TestSupport", "Messages", "Postgres", "Primitives", "Register", "Web", "WebAuthn", crypto, hummingbirdTesting, logging, httpTypes]),
+        tests("Identity", ["Authenticator", "AccessLog", "City", "Delivery", "TestSupport", "Messages", "Postgres", "Primitives", "Register", "Web", "WebAuthn", crypto, hummingbirdTesting, logging, httpTypes, nio]),
         tests("Delivery", ["City", "AccessLog", "Postgres", "Primitives", "Register", "TestSupport", "Web", hummingbird, hummingbirdTesting, httpTypes, nio, nioPosix, logging]),
         tests("Mandates", ["City", "TestSupport", "AccessLog", "Identity", "Ledger", "Messages", "Payments", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("Messages", ["City", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),

@@ -14,6 +14,7 @@ import time
 import uuid
 
 import city
+import identity
 import ledger
 import psycopg
 from harness.oauth import organisation_session
@@ -22,7 +23,7 @@ from harness.server import StoaServer, until
 from loads import (CONNECTIONS, ROUNDS, SECONDS, WRK_THREADS, Result, http, http_result, latency_row, pgbench, pgbench_result, row, say, table_head,
                    wrk_command, wrk_environment)
 
-# `ledger` measures the ledger alone.
+# `ledger` or `identity` measures that alone.
 ONLY = os.environ.get("BENCH_ONLY", "")
 SOAK_SECONDS = float(os.environ.get("BENCH_SOAK_SECONDS", "60"))
 SCALE = 10
@@ -351,8 +352,8 @@ def main():
         server = StoaServer()
         try:
             server.start()
-            good = True if ONLY == "ledger" else measure(server, pathlib.Path(folder))
-            good = ledger.measure(server, pathlib.Path(folder)) and good
+            parts = {"": measure, "ledger": ledger.measure, "identity": identity.measure}
+            good = all([part(server, pathlib.Path(folder)) for name, part in parts.items() if ONLY in ("", name)])
             assert server.stop() == 0, "the server did not stop cleanly"
         finally:
             server.end()

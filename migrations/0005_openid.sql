@@ -49,8 +49,12 @@ CREATE TABLE openid.authorization_request (
     nonce text CHECK (length(nonce) BETWEEN 1 AND 500),
     prompt text[] NOT NULL DEFAULT '{}' CHECK (prompt <@ '{none,login,consent,select_account}'),
     max_age_seconds integer CHECK (max_age_seconds >= 0),
-    -- Assurance without which the service does not want the sign-in (`acr` as an essential claim, §5.5.1.1).
-    essential_acr text[] NOT NULL DEFAULT '{}',
+    -- Assurance without which the service does not want the sign-in (`acr` as an essential claim, §5.5.1.1), and assurance that it would like, the best first.
+    essential_acr text[] NOT NULL DEFAULT '{}' CHECK (cardinality(essential_acr) <= 20),
+    wished_acr text[] NOT NULL DEFAULT '{}' CHECK (cardinality(wished_acr) <= 20),
+    -- Whom the service thinks will sign in, to be typed into the form for them; and the language that it asked for.
+    login_hint text CHECK (length(login_hint) BETWEEN 1 AND 254),
+    language text CHECK (language IN ('en', 'fr', 'ar')),
     -- The attributes that its claims are made of, and the names of claims that were asked for one by one (§5.5).
     attributes text[] NOT NULL DEFAULT '{}' CHECK (cardinality(attributes) <= 50),
     id_token_claims text[] NOT NULL DEFAULT '{}' CHECK (cardinality(id_token_claims) <= 50),
@@ -74,8 +78,12 @@ GRANT SELECT, INSERT, UPDATE (answered_at, browser), DELETE ON openid.authorizat
 CREATE TABLE openid.authorization_code (
     hash bytea PRIMARY KEY CHECK (octet_length(hash) = 32),
     request_id uuid NOT NULL UNIQUE REFERENCES openid.authorization_request ON DELETE CASCADE,
-    account_id uuid NOT NULL REFERENCES identity.account,
+    account_id uuid REFERENCES identity.account,
+    staff_id uuid REFERENCES identity.staff,
     authenticator_assurance smallint NOT NULL CHECK (authenticator_assurance BETWEEN 1 AND 3),
+    CHECK (num_nonnulls(account_id, staff_id) = 1),
+    -- Staff show two factors wherever they sign in.
+    CHECK (staff_id IS NULL OR authenticator_assurance >= 2),
     -- The session in which the resident answered, and when its password was last shown. No reference: ended sessions are cleared away.
     session_id uuid NOT NULL,
     signed_in_at timestamptz NOT NULL,
@@ -83,14 +91,28 @@ CREATE TABLE openid.authorization_code (
     consumed_at timestamptz
 );
 
--- A resident's signing in at a service, from the redeemed code on: its tokens belong to it, and end with it. Its id is the `sid` of the ID token.
+-- A member of staff's signing in at services of an organisation: the name under which it knows them (`sub`).
+CREATE TABLE openid.staff_subject (
+    staff_id uuid NOT NULL REFERENCES identity.staff,
+    organisation_id text NOT NULL REFERENCES consent.organisation,
+    subject uuid NOT NULL UNIQUE DEFAULT gen_random_uuid(),
+    PRIMARY KEY (staff_id, organisation_id)
+);
+GRANT SELECT, INSERT ON openid.staff_subject TO stoa_door;
+
+-- A resident's signing in at a service, or a member of staff's, from the redeemed code on: its tokens belong to it, and end with it. Its id is the `sid` of the ID
+-- token.
 CREATE TABLE openid.sign_in (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     client_id text NOT NULL REFERENCES openid.client,
-    account_id uuid NOT NULL REFERENCES identity.account,
+    account_id uuid REFERENCES identity.account,
+    staff_id uuid REFERENCES identity.staff,
     -- Whom the account was for, and the name under which the organisation knows that person (`sub`).
-    resident_id uuid NOT NULL REFERENCES register.resident,
+    resident_id uuid REFERENCES register.resident,
     subject uuid NOT NULL,
+    CHECK (num_nonnulls(account_id, staff_id) = 1 AND num_nonnulls(resident_id, staff_id) = 1),
+    -- What a member of staff does at a service ends with the session.
+    CHECK (staff_id IS NULL OR NOT 'offline_access' = ANY (scope)),
     session_id uuid NOT NULL,
     signed_in_at timestamptz NOT NULL,
     authenticator_assurance smallint NOT NULL CHECK (authenticator_assurance BETWEEN 1 AND 3),

@@ -36,7 +36,7 @@ CREATE TABLE web.credential (
     CHECK ((second_factor IS NULL) = (second_factor_at IS NULL)),
     CHECK (kind <> 'session' OR (authenticator_assurance = 1) = (second_factor IS NULL)),
     CHECK ((kind = 'access_token') = (client_id IS NOT NULL)),
-    CHECK (sign_in_id IS NULL OR (organisation_id IS NOT NULL AND scope <@ '{openid,profile,email,phone,address,offline_access}'))
+    CHECK (sign_in_id IS NULL OR (organisation_id IS NOT NULL AND scope <@ '{openid,profile,email,phone,address,offline_access,roles}'))
 );
 CREATE INDEX credential_account ON web.credential (account_id) WHERE account_id IS NOT NULL;
 CREATE INDEX credential_staff ON web.credential (staff_id) WHERE staff_id IS NOT NULL;
@@ -109,15 +109,17 @@ END
 $$;
 ALTER FUNCTION web.issue_client_token(bytea, text, text[], integer) OWNER TO stoa_door;
 
--- A code for the request that the signed-in resident agreed to; the account is the session's, never a parameter. False: no longer open.
+-- A code for the request that the signed-in resident agreed to; the account is the session's, never a parameter. Staff get one at services that ask for their
+-- roles, after two factors. False: no longer open, or not theirs.
 CREATE FUNCTION web.issue_authorization_code(code_hash bytea, request_id uuid, session_hash bytea) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    INSERT INTO openid.authorization_code (hash, request_id, account_id, authenticator_assurance, session_id, signed_in_at, expires_at)
-    SELECT code_hash, r.id, c.account_id, c.authenticator_assurance, c.id, c.authenticated_at, public.stoa_now() + interval '60 seconds'
+    INSERT INTO openid.authorization_code (hash, request_id, account_id, staff_id, authenticator_assurance, session_id, signed_in_at, expires_at)
+    SELECT code_hash, r.id, c.account_id, c.staff_id, c.authenticator_assurance, c.id, c.authenticated_at, public.stoa_now() + interval '60 seconds'
     FROM openid.authorization_request AS r, web.credential AS c
     WHERE r.id = issue_authorization_code.request_id AND r.expires_at > public.stoa_now()
-      AND c.hash = session_hash AND c.kind = 'session' AND c.account_id IS NOT NULL AND web.is_live(c)
+      AND c.hash = session_hash AND c.kind = 'session' AND web.is_live(c)
+      AND (c.account_id IS NOT NULL OR c.staff_id IS NOT NULL AND c.authenticator_assurance >= 2 AND '{openid,roles}' <@ r.scope)
     ON CONFLICT DO NOTHING;
     RETURN FOUND;
 END
@@ -136,7 +138,7 @@ DECLARE
     code record;
     service record;
 BEGIN
-    SELECT a.account_id, a.authenticator_assurance, a.consumed_at, a.expires_at, a.session_id, a.signed_in_at,
+    SELECT a.account_id, a.staff_id, a.authenticator_assurance, a.consumed_at, a.expires_at, a.session_id, a.signed_in_at,
         r.client_id, r.redirect_uri, r.code_challenge, r.scope, r.nonce, r.id_token_claims, r.user_info_claims, r.resource, r.key_thumbprint
         INTO code
         FROM openid.authorization_code AS a JOIN openid.authorization_request AS r ON r.id = a.request_id
@@ -168,8 +170,9 @@ BEGIN
         RETURN;
     END IF;
     -- Whoever signed out within this minute is not signed in anywhere by it. Locked: a sign-out at this very moment waits, and finds what was issued, or was first.
-    PERFORM FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-        WHERE c.account_id = code.account_id AND c.id = code.session_id AND c.kind = 'session' AND web.is_live(c) FOR SHARE OF c;
+    PERFORM FROM web.credential AS c LEFT JOIN identity.account AS a ON a.id = c.account_id LEFT JOIN identity.staff AS s ON s.id = c.staff_id
+        WHERE (c.account_id = code.account_id OR c.staff_id = code.staff_id) AND c.id = code.session_id AND c.kind = 'session' AND web.is_live(c)
+          AND a.closed_at IS NULL AND s.closed_at IS NULL FOR SHARE OF c;
     IF NOT FOUND THEN
         outcome := 'session_ended';
         RETURN;
@@ -183,33 +186,42 @@ BEGIN
         redeem_authorization_code.scope := code.scope;
         RETURN;
     END IF;
-    -- Nor whoever ended the service meanwhile.
-    SELECT k.organisation_id, p.resident_id, p.pseudonym, r.identity_assurance INTO service
-        FROM openid.client AS k JOIN identity.account AS a ON a.id = code.account_id AND a.closed_at IS NULL
-        JOIN register.resident AS r ON r.id = a.resident_id
-        JOIN exchange.pseudonym AS p ON p.resident_id = r.id AND p.organisation_id = k.organisation_id
-        JOIN openid.connection AS n ON n.account_id = a.id AND n.client_id = k.id AND n.ended_at IS NULL
-        WHERE k.id = code.client_id
-        FOR SHARE OF n;
+    IF code.staff_id IS NULL THEN
+        -- Nor whoever ended the service meanwhile.
+        SELECT k.organisation_id, p.resident_id, p.pseudonym AS subject, r.identity_assurance INTO service
+            FROM openid.client AS k JOIN identity.account AS a ON a.id = code.account_id AND a.closed_at IS NULL
+            JOIN register.resident AS r ON r.id = a.resident_id
+            JOIN exchange.pseudonym AS p ON p.resident_id = r.id AND p.organisation_id = k.organisation_id
+            JOIN openid.connection AS n ON n.account_id = a.id AND n.client_id = k.id AND n.ended_at IS NULL
+            WHERE k.id = code.client_id
+            FOR SHARE OF n;
+        redeem_authorization_code.scope := array_remove(code.scope, 'roles');
+    ELSE
+        -- The city took its staff on with their papers before it. What a service learns of them is their work: name and roles.
+        SELECT k.organisation_id, NULL::uuid AS resident_id, u.subject, 2::smallint AS identity_assurance INTO service
+            FROM openid.client AS k JOIN openid.staff_subject AS u ON u.organisation_id = k.organisation_id AND u.staff_id = code.staff_id
+            WHERE k.id = code.client_id;
+        redeem_authorization_code.scope := ARRAY(SELECT s.name FROM unnest(code.scope) AS s (name) WHERE s.name IN ('openid', 'profile', 'roles'));
+    END IF;
     IF service IS NULL THEN
         outcome := 'session_ended';
+        redeem_authorization_code.scope := NULL;
         RETURN;
     END IF;
     outcome := 'issued';
-    redeem_authorization_code.scope := code.scope;
-    INSERT INTO openid.sign_in (client_id, account_id, resident_id, subject, session_id, signed_in_at, authenticator_assurance, scope, user_info_claims, resource,
-                                key_thumbprint)
-    VALUES (code.client_id, code.account_id, service.resident_id, service.pseudonym, code.session_id, code.signed_in_at,
-            code.authenticator_assurance, code.scope, code.user_info_claims, code.resource, redeem_authorization_code.key_thumbprint)
+    INSERT INTO openid.sign_in (client_id, account_id, staff_id, resident_id, subject, session_id, signed_in_at, authenticator_assurance, scope, user_info_claims,
+                                resource, key_thumbprint)
+    VALUES (code.client_id, code.account_id, code.staff_id, service.resident_id, service.subject, code.session_id, code.signed_in_at,
+            code.authenticator_assurance, redeem_authorization_code.scope, code.user_info_claims, code.resource, redeem_authorization_code.key_thumbprint)
     RETURNING id INTO redeem_authorization_code.sign_in_id;
     INSERT INTO web.credential (hash, kind, organisation_id, client_id, scope, authenticator_assurance, authorization_code_hash, sign_in_id, expires_at)
-    VALUES (token_hash, 'access_token', service.organisation_id, code.client_id, code.scope, code.authenticator_assurance,
+    VALUES (token_hash, 'access_token', service.organisation_id, code.client_id, redeem_authorization_code.scope, code.authenticator_assurance,
             redeem_authorization_code.code_hash, redeem_authorization_code.sign_in_id, issued_at + make_interval(secs => LEAST(lifetime_seconds, 600)));
-    IF 'offline_access' = ANY (code.scope) THEN
+    IF 'offline_access' = ANY (redeem_authorization_code.scope) THEN
         INSERT INTO openid.refresh_token (hash, sign_in_id, access_hash, expires_at)
         VALUES (refresh_hash, redeem_authorization_code.sign_in_id, token_hash, issued_at + openid.refresh_lifetime());
     END IF;
-    subject := service.pseudonym;
+    subject := service.subject;
     redeem_authorization_code.resource := code.resource;
     nonce := code.nonce;
     signed_in_at := code.signed_in_at;

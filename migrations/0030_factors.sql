@@ -84,23 +84,23 @@ CREATE FUNCTION identity.holder(credential bytea) RETURNS TABLE (
     END;
 ALTER FUNCTION identity.holder(bytea) OWNER TO stoa_door;
 
--- The second factors of a person: an app, a passkey, or a sheet with codes left. Recovery codes are for the day on which these are lost, and no reason to ask for
--- one at every sign-in.
+-- The second factors of a person: an app, a passkey, or a sheet. A sheet counts until it is removed, also when its codes are used up: the password alone would
+-- open the account otherwise to whoever waits for that. Recovery codes are for the day on which these are lost, and no reason to ask for one at every sign-in.
 CREATE FUNCTION identity.second_factors(account_id uuid, staff_id uuid) RETURNS TABLE (id uuid, kind text)
     LANGUAGE sql STABLE
     BEGIN ATOMIC
         SELECT f.id, f.kind FROM identity.factor AS f
         WHERE (f.account_id = second_factors.account_id OR f.staff_id = second_factors.staff_id) AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL
-          AND (f.kind IN ('totp', 'passkey') OR f.kind = 'code_sheet' AND EXISTS (SELECT FROM identity.factor_code AS c WHERE c.factor_id = f.id AND c.used_at IS NULL));
+          AND f.kind IN ('totp', 'passkey', 'code_sheet');
     END;
 ALTER FUNCTION identity.second_factors(uuid, uuid) OWNER TO stoa_door;
 
--- One change of a person's factors at a time: two that each found none would both be the first. Called before anything is decided.
+-- One change of a person's factors or password at a time: two that each found none would both be the first. Called before anything is decided.
 CREATE FUNCTION identity.lock_factors(account_id uuid, staff_id uuid) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM FROM identity.account AS a WHERE a.id = lock_factors.account_id FOR UPDATE;
-    PERFORM FROM identity.staff AS s WHERE s.id = lock_factors.staff_id FOR UPDATE;
+    PERFORM FROM identity.account AS a WHERE a.id = lock_factors.account_id FOR NO KEY UPDATE;
+    PERFORM FROM identity.staff AS s WHERE s.id = lock_factors.staff_id FOR NO KEY UPDATE;
 END
 $$;
 ALTER FUNCTION identity.lock_factors(uuid, uuid) OWNER TO stoa_door;
@@ -130,7 +130,8 @@ $$;
 ALTER FUNCTION identity.tell_of_factor(uuid, text) OWNER TO stoa_door;
 
 -- After the right password. `session`: it is open under this hash. `second_factor` or `enrolment`: a sign-in is under way under this hash, and there is no
--- session before the second factor was right, or a member of staff who must have one has made one. Null: the password was changed meanwhile.
+-- session before the second factor was right, or a member of staff who must have one has made one. Where staff need none, theirs is asked for when something
+-- asks for AAL2. Null: the password was changed meanwhile.
 CREATE FUNCTION identity.sign_in(
     name_hmac bytea, password_hash text, address_hmac bytea, token_hash bytea, is_shared boolean, staff_need_second_factor boolean) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -142,12 +143,18 @@ BEGIN
         FROM identity.sign_in_name AS n
         LEFT JOIN identity.account AS a ON a.id = n.account_id AND a.closed_at IS NULL
         LEFT JOIN identity.staff AS s ON s.id = n.staff_id AND s.closed_at IS NULL
-        WHERE n.hmac = sign_in.name_hmac AND coalesce(a.password_hash, s.password_hash) = sign_in.password_hash;
+        WHERE n.hmac = sign_in.name_hmac;
+    -- Whoever changes the password at this very moment waits, and ends what is opened here, or was first.
+    PERFORM FROM identity.account AS a WHERE a.id = person.account_id FOR SHARE;
+    PERFORM FROM identity.staff AS s WHERE s.id = person.staff_id FOR SHARE;
+    PERFORM FROM identity.account AS a WHERE a.id = person.account_id AND a.password_hash = sign_in.password_hash AND a.closed_at IS NULL
+        UNION ALL SELECT FROM identity.staff AS s WHERE s.id = person.staff_id AND s.password_hash = sign_in.password_hash AND s.closed_at IS NULL;
     IF NOT FOUND THEN RETURN NULL; END IF;
     PERFORM identity.forgive(uuid_send(coalesce(person.account_id, person.staff_id)), 'password', sign_in.address_hmac);
     outcome := CASE
+        WHEN person.staff_id IS NOT NULL AND NOT sign_in.staff_need_second_factor THEN 'session'
         WHEN EXISTS (SELECT FROM identity.second_factors(person.account_id, person.staff_id)) THEN 'second_factor'
-        WHEN person.staff_id IS NOT NULL AND sign_in.staff_need_second_factor THEN 'enrolment'
+        WHEN person.staff_id IS NOT NULL THEN 'enrolment'
         ELSE 'session' END;
     IF outcome = 'session' THEN
         PERFORM identity.open_session(sign_in.token_hash, person.account_id, person.staff_id, 'password', public.stoa_now(), NULL, sign_in.is_shared);
@@ -199,6 +206,18 @@ END
 $$;
 ALTER FUNCTION identity.raise_assurance(bytea, text, bytea) OWNER TO stoa_door;
 
+-- Whether a factor of this kind may be tried where the holder stands. A list of recovery codes is one factor: two codes of it are not two, and as a second
+-- one it stands in for another that was lost. Without another, the list alone would give a new password and then confirm it.
+CREATE FUNCTION identity.may_try(credential bytea, kind text) RETURNS boolean
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+        SELECT may_try.kind <> 'recovery_codes' OR (
+            EXISTS (SELECT FROM identity.holder(may_try.credential) AS h, identity.second_factors(h.account_id, h.staff_id))
+            AND NOT EXISTS (SELECT FROM identity.sign_in AS i WHERE i.hash = may_try.credential AND i.first_factor = 'recovery_code')
+            AND NOT EXISTS (SELECT FROM web.credential AS c WHERE c.hash = may_try.credential AND c.first_factor = 'recovery_code'));
+    END;
+ALTER FUNCTION identity.may_try(bytea, text) OWNER TO stoa_door;
+
 -- Counts an attempt with one kind of factor before the code is looked at, and gives what is needed to look at it: of an app its sealed secret, of a list
 -- its salt and, of a sheet, the number that is asked for. The same whether the person has such a factor or not. No row for nobody.
 CREATE FUNCTION identity.begin_factor_attempt(credential bytea, kind text, address_hmac bytea) RETURNS TABLE (
@@ -208,11 +227,7 @@ DECLARE
     who record;
 BEGIN
     SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(begin_factor_attempt.credential) AS h;
-    -- Two codes of one list are one factor.
-    IF NOT FOUND OR begin_factor_attempt.kind = 'recovery_codes' AND EXISTS (
-        SELECT FROM identity.sign_in AS i WHERE i.hash = begin_factor_attempt.credential AND i.first_factor = 'recovery_code'
-        UNION ALL SELECT FROM web.credential AS c WHERE c.hash = begin_factor_attempt.credential AND c.first_factor = 'recovery_code')
-    THEN RETURN; END IF;
+    IF NOT FOUND OR NOT identity.may_try(begin_factor_attempt.credential, begin_factor_attempt.kind) THEN RETURN; END IF;
     RETURN QUERY
         SELECT t.outcome, t.wait_minutes, f.id, f.sealed_secret, f.salt,
             (SELECT min(c.number) FROM identity.factor_code AS c WHERE c.factor_id = f.id AND c.used_at IS NULL AND f.kind = 'code_sheet'),
@@ -254,7 +269,7 @@ BEGIN
     SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(use_listed_code.credential) AS h;
     SELECT f.kind INTO list FROM identity.factor AS f
         WHERE f.id = use_listed_code.factor_id AND (f.account_id = who.account_id OR f.staff_id = who.staff_id)
-          AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL;
+          AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL AND identity.may_try(use_listed_code.credential, f.kind);
     UPDATE identity.factor_code AS c SET used_at = public.stoa_now()
         WHERE c.factor_id = use_listed_code.factor_id AND c.hash = use_listed_code.code_hash AND c.used_at IS NULL
           AND (list.kind = 'recovery_codes' OR list.kind = 'code_sheet' AND c.number = use_listed_code.number);
@@ -302,8 +317,8 @@ CREATE FUNCTION identity.pending_totp(credential bytea) RETURNS TABLE (factor_id
     END;
 ALTER FUNCTION identity.pending_totp(bytea) OWNER TO stoa_door;
 
--- The first code of the app was right: it takes the place of an earlier one and raises the session, which is known by the new hash from now on.
--- `confirmed`, `unknown`, or what is missing.
+-- The first code of the app was right: it takes the place of an earlier one and raises the session, which is known by the new hash from now on. Here as at
+-- every change of factors the other sessions end, which were opened without it, or with what was removed. `confirmed`, `unknown`, or what is missing.
 CREATE FUNCTION identity.confirm_totp(credential bytea, factor_id uuid, step bigint, new_hash bytea) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -322,6 +337,7 @@ BEGIN
         WHERE f.id = confirm_totp.factor_id;
     PERFORM identity.tell_of_factor(who.account_id, 'app_added');
     PERFORM identity.raise_assurance(confirm_totp.credential, 'totp', confirm_totp.new_hash);
+    PERFORM identity.end_sessions(who.account_id, who.staff_id, confirm_totp.new_hash);
     RETURN 'confirmed';
 END
 $$;
@@ -345,6 +361,7 @@ BEGIN
     INSERT INTO identity.factor_code (factor_id, number, hash)
         SELECT make_codes.factor_id, h.number, h.hash FROM unnest(make_codes.hashes) WITH ORDINALITY AS h (hash, number);
     PERFORM identity.tell_of_factor(who.account_id, CASE make_codes.kind WHEN 'code_sheet' THEN 'code_sheet_made' ELSE 'recovery_codes_made' END);
+    PERFORM identity.end_sessions(who.account_id, who.staff_id, make_codes.credential);
     RETURN 'made';
 END
 $$;
@@ -366,6 +383,7 @@ BEGIN
     IF NOT FOUND THEN RETURN 'unknown'; END IF;
     PERFORM identity.end_factor(remove_factor.factor_id);
     PERFORM identity.tell_of_factor(who.account_id, 'factor_removed');
+    PERFORM identity.end_sessions(who.account_id, who.staff_id, remove_factor.credential);
     RETURN 'removed';
 END
 $$;

@@ -39,37 +39,38 @@ END
 $$;
 ALTER FUNCTION identity.confirm_password(bytea, text, bytea, bytea) OWNER TO stoa_door;
 
--- Another password, after the old one was right. Every other session of the person ends; this one is known by the new hash. False as above.
-CREATE FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) RETURNS boolean
+-- Another password, after the old one was right and, where there is a second factor, that was shown within fifteen minutes: whoever came by a password-only
+-- session and the password would shut the owner out otherwise. Everything else that the person opened ends; this session is known by the new hash. `changed`,
+-- or what is missing; null when the session ended, or the password was changed, meanwhile.
+CREATE FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     who record;
 BEGIN
     SELECT h.account_id, h.staff_id INTO who FROM identity.holder(change_password.credential) AS h WHERE h.is_session;
     PERFORM identity.lock_factors(who.account_id, who.staff_id);
+    IF identity.factor_change_needs(change_password.credential) = 'second_factor' THEN RETURN 'second_factor'; END IF;
     IF NOT identity.confirm_password(change_password.credential, change_password.old_password_hash, change_password.address_hmac, change_password.new_hash)
-    THEN RETURN false; END IF;
+    THEN RETURN NULL; END IF;
     UPDATE identity.account AS a SET password_hash = change_password.new_password_hash WHERE a.id = who.account_id;
     UPDATE identity.staff AS s SET password_hash = change_password.new_password_hash WHERE s.id = who.staff_id;
     PERFORM identity.end_sessions(who.account_id, who.staff_id, change_password.new_hash);
+    PERFORM openid.end_sign_ins_of(who.account_id);
     PERFORM identity.tell_of_factor(who.account_id, 'password_changed');
-    RETURN true;
+    RETURN 'changed';
 END
 $$;
 ALTER FUNCTION identity.change_password(bytea, text, text, bytea, bytea) OWNER TO stoa_door;
 
--- Ends the sessions of a person, but the one that is kept (null: none is), and sign-ins that are under way. Returns how many sessions ended.
-CREATE FUNCTION identity.end_sessions(account_id uuid, staff_id uuid, kept bytea) RETURNS integer
+-- Ends the sessions of a person and the access tokens of their apps, but the one that is kept (null: none is), and sign-ins that are under way.
+CREATE FUNCTION identity.end_sessions(account_id uuid, staff_id uuid, kept bytea) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    ended integer;
 BEGIN
-    DELETE FROM identity.sign_in AS i WHERE i.account_id = end_sessions.account_id OR i.staff_id = end_sessions.staff_id;
+    DELETE FROM identity.sign_in AS i
+        WHERE (i.account_id = end_sessions.account_id OR i.staff_id = end_sessions.staff_id) AND i.hash IS DISTINCT FROM end_sessions.kept;
     UPDATE web.credential AS c SET revoked_at = public.stoa_now()
-        WHERE (c.account_id = end_sessions.account_id OR c.staff_id = end_sessions.staff_id) AND c.kind = 'session'
+        WHERE (c.account_id = end_sessions.account_id OR c.staff_id = end_sessions.staff_id)
           AND c.hash IS DISTINCT FROM end_sessions.kept AND web.is_live(c);
-    GET DIAGNOSTICS ended = ROW_COUNT;
-    RETURN ended;
 END
 $$;
 ALTER FUNCTION identity.end_sessions(uuid, uuid, bytea) OWNER TO stoa_door;
@@ -99,11 +100,11 @@ END
 $$;
 ALTER FUNCTION identity.end_session(bytea, uuid) OWNER TO stoa_door;
 
--- Ends all of one's sessions but this one. Returns how many.
-CREATE FUNCTION identity.end_other_sessions(credential bytea) RETURNS integer
+-- Ends all of one's sessions but this one.
+CREATE FUNCTION identity.end_other_sessions(credential bytea) RETURNS void
     LANGUAGE sql VOLATILE SECURITY DEFINER
     BEGIN ATOMIC
-        SELECT coalesce(sum(identity.end_sessions(h.account_id, h.staff_id, end_other_sessions.credential))::integer, 0)
+        SELECT identity.end_sessions(h.account_id, h.staff_id, end_other_sessions.credential)
         FROM identity.holder(end_other_sessions.credential) AS h WHERE h.is_session;
     END;
 ALTER FUNCTION identity.end_other_sessions(bytea) OWNER TO stoa_door;

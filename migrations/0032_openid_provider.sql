@@ -96,7 +96,7 @@ CREATE TABLE openid.logout_notice (
     outcome text CHECK (length(outcome) <= 100),
     CHECK (told_at IS NULL OR next_at IS NULL)
 );
-CREATE INDEX logout_notice_due ON openid.logout_notice (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX logout_notice_due ON openid.logout_notice (client_id, next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX logout_notice_made ON openid.logout_notice (made_at);
 GRANT SELECT, INSERT, UPDATE, DELETE ON openid.logout_notice TO stoa_door;
 
@@ -132,6 +132,16 @@ END
 $$;
 ALTER FUNCTION openid.end_sign_in(uuid) OWNER TO stoa_door;
 
+-- Ends every sign-in of an account at services, also those that go on without the resident: its password is another, because somebody else may have known the old
+-- one (RFC 9700 §4.14.2). What was agreed to stays.
+CREATE FUNCTION openid.end_sign_ins_of(account uuid) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM openid.end_sign_in(s.id) FROM openid.sign_in AS s WHERE s.account_id = end_sign_ins_of.account AND s.ended_at IS NULL;
+END
+$$;
+ALTER FUNCTION openid.end_sign_ins_of(uuid) OWNER TO stoa_door;
+
 -- Signing out of the city signs out at every service; where the resident agreed that it goes on without them (offline_access, OpenID Connect Core §11), it is told, and
 -- its tokens stay. So does whatever else ends a session before its time.
 CREATE FUNCTION openid.end_sign_ins_of_session() RETURNS trigger
@@ -146,28 +156,34 @@ END
 $$;
 ALTER FUNCTION openid.end_sign_ins_of_session() OWNER TO stoa_door;
 CREATE TRIGGER session_ends_sign_ins AFTER UPDATE OF revoked_at ON web.credential
-    FOR EACH ROW WHEN (NEW.kind = 'session' AND NEW.account_id IS NOT NULL AND NEW.revoked_at IS NOT NULL AND OLD.revoked_at IS NULL)
+    FOR EACH ROW WHEN (NEW.kind = 'session' AND NEW.revoked_at IS NOT NULL AND OLD.revoked_at IS NULL)
     EXECUTE FUNCTION openid.end_sign_ins_of_session();
 
--- Notices that are due, each to one node at a time: counting the attempt and setting the next one before anything is sent.
-CREATE FUNCTION openid.take_logouts(notices_max integer)
+-- Notices that are due, each to one node at a time: counting the attempt and setting the next one before anything is sent. Of each service no more than its share,
+-- and none of those that this node is posting to.
+CREATE FUNCTION openid.take_logouts(notices_max integer, share_max integer, busy text[])
     RETURNS TABLE (id uuid, attempt smallint, url text, client_id text, algorithm text, sign_in_id uuid, subject uuid, now timestamptz)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
         WITH due AS (
-            SELECT n.id FROM openid.logout_notice AS n WHERE n.next_at <= public.stoa_now()
-            ORDER BY n.next_at LIMIT take_logouts.notices_max FOR UPDATE SKIP LOCKED
+            SELECT d.id
+            FROM (SELECT k.id FROM openid.client AS k
+                  WHERE k.backchannel_logout_uri IS NOT NULL AND k.closed_at IS NULL AND k.id <> ALL (take_logouts.busy) ORDER BY random()) AS s
+            CROSS JOIN LATERAL (
+                SELECT n.id FROM openid.logout_notice AS n WHERE n.client_id = s.id AND n.next_at <= public.stoa_now()
+                ORDER BY n.next_at LIMIT take_logouts.share_max FOR UPDATE SKIP LOCKED) AS d
+            LIMIT take_logouts.notices_max
         ), taken AS (
             UPDATE openid.logout_notice AS n SET attempts = n.attempts + 1,
                 next_at = CASE WHEN n.attempts + 1 < openid.logout_attempts_max() THEN public.stoa_now() + openid.logout_retry_delay(n.attempts + 1) END
             FROM due AS d WHERE n.id = d.id
             RETURNING n.id, n.attempts, n.client_id, n.sign_in_id, n.subject)
         SELECT t.id, t.attempts, k.backchannel_logout_uri, k.id, k.id_token_algorithm, t.sign_in_id, t.subject, public.stoa_now()
-        FROM taken AS t JOIN openid.client AS k ON k.id = t.client_id WHERE k.backchannel_logout_uri IS NOT NULL AND k.closed_at IS NULL;
+        FROM taken AS t JOIN openid.client AS k ON k.id = t.client_id;
 END
 $$;
-ALTER FUNCTION openid.take_logouts(integer) OWNER TO stoa_door;
+ALTER FUNCTION openid.take_logouts(integer, integer, text[]) OWNER TO stoa_door;
 
 -- What came of an attempt. One that failed says nothing about a later one.
 CREATE FUNCTION openid.note_logout(notice uuid, attempt smallint, told boolean, outcome text) RETURNS void
@@ -206,6 +222,8 @@ BEGIN
         WHERE t.hash = register_service.token_hash AND t.uses_left > 0 AND t.expires_at > public.stoa_now()
         RETURNING t.organisation_id, t.purpose INTO token;
     IF token IS NULL THEN RETURN 'token_invalid'; END IF;
+    -- Whom the city employs is its own to tell.
+    IF 'roles' = ANY (register_service.scope) THEN RAISE EXCEPTION 'a service that asks for roles is entered by the city' USING ERRCODE = 'insufficient_privilege'; END IF;
     RETURN openid.add_service(register_service.id, token.organisation_id, register_service.name, register_service.redirect_uris, register_service.jwks,
         register_service.scope, token.purpose, register_service.id_token_algorithm, 'baseline', '{}', register_service.post_logout_redirect_uris,
         register_service.backchannel_logout_uri, false);
@@ -302,28 +320,32 @@ GRANT EXECUTE ON FUNCTION openid.services(bytea), openid.replace_service_keys(by
     openid.add_service_by_staff(bytea, text, text, jsonb, text[], jsonb, text[], text, text, text, text[], text[], text, boolean) TO stoa_app;
 
 -- How a request stands for whoever holds a session: what is asked, what is agreed to already, and who would sign in. A row for each request that there is;
--- what is about the resident is null without a live session of one.
+-- what is about the person is null without a live session of a resident or, where roles are asked for, of a member of staff.
 CREATE FUNCTION openid.standing(request uuid, session bytea) RETURNS TABLE (
     client_id text, client_name jsonb, organisation_name jsonb, registered_at timestamptz, redirect_uri text, scope text[], state text, prompt text[],
-    max_age_seconds integer, essential_acr text[], browser bytea, created_at timestamptz, expires_at timestamptz, is_expired boolean,
+    max_age_seconds integer, essential_acr text[], wished_acr text[], browser bytea, created_at timestamptz, expires_at timestamptz, is_expired boolean,
     is_answered boolean, legal_basis text, law text, purpose_title jsonb, purpose_explanation jsonb, policy_version integer, attributes text[],
     shared text[], declined text[], connected_scope text[], connected_at timestamptz, signed_in_at timestamptz, authenticator_assurance smallint,
-    identity_assurance smallint, now timestamptz)
+    identity_assurance smallint, is_staff boolean, has_second_factor boolean, now timestamptz)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
         SELECT r.client_id, k.name, o.name, k.created_at, r.redirect_uri, r.scope, r.state, r.prompt,
-            r.max_age_seconds, r.essential_acr, r.browser, r.created_at, r.expires_at,
+            r.max_age_seconds, r.essential_acr, r.wished_acr, r.browser, r.created_at, r.expires_at,
             r.expires_at <= public.stoa_now() OR k.closed_at IS NOT NULL, r.answered_at IS NOT NULL,
             act.legal_basis, act.law, p.title, p.explanation, p.version,
             ARRAY(SELECT a.id FROM register.attribute AS a WHERE a.id = ANY (r.attributes) AND a.id = ANY (p.attributes) ORDER BY a.position),
             CASE WHEN act.legal_basis <> 'consent' THEN p.attributes WHEN held.state IN ('given', 'renewed') THEN held.attributes ELSE '{}' END,
-            coalesce(x.declined, '{}'), x.scope, x.connected_at, c.authenticated_at, c.authenticator_assurance, person.identity_assurance, public.stoa_now()
+            coalesce(x.declined, '{}'), x.scope, x.connected_at, c.authenticated_at, c.authenticator_assurance,
+            CASE WHEN staff.id IS NULL THEN person.identity_assurance ELSE 2::smallint END, staff.id IS NOT NULL,
+            EXISTS (SELECT FROM identity.second_factors(c.account_id, c.staff_id)), public.stoa_now()
         FROM openid.authorization_request AS r JOIN openid.client AS k ON k.id = r.client_id
         LEFT JOIN consent.organisation AS o ON o.id = k.organisation_id
         LEFT JOIN consent.processing_activity AS act ON act.id = k.activity_id
         LEFT JOIN consent.policy AS p ON p.activity_id = act.id AND p.version = act.policy_version
-        LEFT JOIN web.credential AS c ON c.hash = standing.session AND c.kind = 'session' AND c.account_id IS NOT NULL AND web.is_live(c)
+        LEFT JOIN web.credential AS c ON c.hash = standing.session AND c.kind = 'session' AND web.is_live(c)
+            AND (c.account_id IS NOT NULL OR '{openid,roles}' <@ r.scope)
+        LEFT JOIN identity.staff AS staff ON staff.id = c.staff_id AND staff.closed_at IS NULL
         LEFT JOIN identity.account AS account ON account.id = c.account_id AND account.closed_at IS NULL
         LEFT JOIN register.resident AS person ON person.id = account.resident_id
         LEFT JOIN openid.connection AS x ON x.account_id = account.id AND x.client_id = k.id AND x.ended_at IS NULL
@@ -344,8 +366,14 @@ DECLARE
     asked record;
     person record;
 BEGIN
-    SELECT s.client_id, s.scope, s.attributes, s.shared, s.policy_version, s.legal_basis, k.organisation_id, k.activity_id INTO asked
+    SELECT s.client_id, s.scope, s.attributes, s.shared, s.policy_version, s.legal_basis, s.is_staff, k.organisation_id, k.activity_id INTO asked
         FROM openid.standing(connect.request, connect.session) AS s JOIN openid.client AS k ON k.id = s.client_id;
+    IF asked.is_staff THEN
+        INSERT INTO openid.staff_subject (staff_id, organisation_id)
+            SELECT c.staff_id, asked.organisation_id FROM web.credential AS c WHERE c.hash = connect.session
+            ON CONFLICT DO NOTHING;
+        RETURN 'connected';
+    END IF;
     SELECT a.id, a.resident_id INTO person FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id
         WHERE c.hash = connect.session AND c.kind = 'session' AND web.is_live(c) AND a.closed_at IS NULL;
     IF person IS NULL THEN RETURN 'session_ended'; END IF;
@@ -372,170 +400,22 @@ END
 $$;
 ALTER FUNCTION openid.connect(uuid, bytea, text, integer, text) OWNER TO stoa_door;
 
--- The sign-in that a service's token belongs to, and the claims that it may ask for. No row when it has ended.
-CREATE FUNCTION openid.sign_in_of(token bytea) RETURNS TABLE (sign_in_id uuid, subject uuid, client_id text, scope text[], user_info_claims text[], has_claims boolean, now timestamptz)
+-- The sign-in that a service's token belongs to, and the claims that it may ask for; of a member of staff their name and roles too, as they are at this moment.
+-- No row when it has ended.
+CREATE FUNCTION openid.sign_in_of(token bytea) RETURNS TABLE (
+    sign_in_id uuid, subject uuid, client_id text, scope text[], user_info_claims text[], has_claims boolean, staff_name text, staff_roles text[], now timestamptz)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
-        SELECT s.id, s.subject, s.client_id, c.scope, s.user_info_claims, k.activity_id IS NOT NULL, public.stoa_now()
+        SELECT s.id, s.subject, s.client_id, c.scope, s.user_info_claims, k.activity_id IS NOT NULL AND s.staff_id IS NULL, p.display_name, p.roles, public.stoa_now()
         FROM web.credential AS c JOIN openid.sign_in AS s ON s.id = c.sign_in_id
-        JOIN identity.account AS a ON a.id = s.account_id AND a.resident_id = s.resident_id AND a.closed_at IS NULL
+        LEFT JOIN identity.account AS a ON a.id = s.account_id AND a.resident_id = s.resident_id AND a.closed_at IS NULL
+        LEFT JOIN identity.staff AS p ON p.id = s.staff_id AND p.closed_at IS NULL
         JOIN openid.client AS k ON k.id = s.client_id AND k.closed_at IS NULL
-        WHERE c.hash = sign_in_of.token AND web.is_live(c) AND s.ended_at IS NULL;
+        WHERE c.hash = sign_in_of.token AND web.is_live(c) AND s.ended_at IS NULL AND num_nonnulls(a.id, p.id) = 1;
 END
 $$;
 ALTER FUNCTION openid.sign_in_of(bytea) OWNER TO stoa_door;
-
--- What a service renews its tokens with (RFC 6749 §6). Each is used once and has one successor that counts, so that of two who hold the same one is found out.
-CREATE TABLE openid.refresh_token (
-    hash bytea PRIMARY KEY CHECK (octet_length(hash) = 32),
-    sign_in_id uuid NOT NULL REFERENCES openid.sign_in ON DELETE CASCADE,
-    -- The one in whose place it was given; null for the first.
-    predecessor bytea REFERENCES openid.refresh_token ON DELETE SET NULL,
-    -- The access token that was given with it.
-    access_hash bytea NOT NULL CHECK (octet_length(access_hash) = 32),
-    issued_at timestamptz NOT NULL DEFAULT public.stoa_now(),
-    expires_at timestamptz NOT NULL,
-    used_at timestamptz,
-    -- Given, but its predecessor came again for another: the answer with this one was lost on the way.
-    replaced_at timestamptz
-);
--- One successor counts.
-CREATE UNIQUE INDEX refresh_token_successor ON openid.refresh_token (predecessor) WHERE predecessor IS NOT NULL AND replaced_at IS NULL;
-CREATE INDEX refresh_token_predecessor ON openid.refresh_token (predecessor) WHERE predecessor IS NOT NULL;
-CREATE INDEX refresh_token_sign_in ON openid.refresh_token (sign_in_id);
-CREATE INDEX refresh_token_expires ON openid.refresh_token (expires_at);
-GRANT SELECT, INSERT, UPDATE, DELETE ON openid.refresh_token TO stoa_door;
-
--- For how long a refresh token waits to be used: a service that nobody opened for a month asks the resident again.
-CREATE FUNCTION openid.refresh_lifetime() RETURNS interval LANGUAGE sql IMMUTABLE RETURN 30 * interval '24 hours';
-ALTER FUNCTION openid.refresh_lifetime() OWNER TO stoa_door;
--- For how long a used one still gets a new successor, where the one that it got was never used: on a slow line answers are lost.
-CREATE FUNCTION openid.refresh_grace() RETURNS interval LANGUAGE sql IMMUTABLE RETURN interval '60 seconds';
-ALTER FUNCTION openid.refresh_grace() OWNER TO stoa_door;
-
--- Renews the tokens of a sign-in. Outcomes: issued; unknown, expired, ended, scope_unknown, key_differs; and reused, which ends the sign-in: somebody else holds the same token.
--- has_rotated says whether the new refresh token counts: with FAPI 2.0 (§5.3.2.1) the old one stays. Whoever comes at the same moment waits.
-CREATE FUNCTION openid.refresh(
-    token_hash bytea, client_id text, scope text[], access_hash bytea, lifetime_seconds integer, successor_hash bytea,
-    key_thumbprint text, OUT outcome text, OUT has_rotated boolean, OUT granted text[], OUT resource text, OUT sign_in_id uuid, OUT subject uuid, OUT nonce text, OUT signed_in_at timestamptz,
-    OUT authenticator_assurance smallint, OUT identity_assurance smallint, OUT id_token_claims text[], OUT issued_at timestamptz)
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    held record;
-    token openid.refresh_token;
-    successor openid.refresh_token;
-BEGIN
-    SELECT s.id, s.client_id, s.subject, s.signed_in_at, s.authenticator_assurance, s.scope, s.ended_at, s.resource, s.key_thumbprint, k.kind, k.profile, k.organisation_id, r.identity_assurance,
-        a.closed_at IS NULL AND a.resident_id = s.resident_id AND k.closed_at IS NULL AS stands
-        INTO held
-        FROM openid.refresh_token AS t JOIN openid.sign_in AS s ON s.id = t.sign_in_id JOIN openid.client AS k ON k.id = s.client_id
-        JOIN identity.account AS a ON a.id = s.account_id JOIN register.resident AS r ON r.id = s.resident_id
-        WHERE t.hash = refresh.token_hash FOR UPDATE OF s;
-    IF held IS NULL OR held.client_id <> refresh.client_id THEN
-        outcome := 'unknown';
-        RETURN;
-    END IF;
-    -- Read after the wait for the sign-in's row: whoever held it may have used the token.
-    SELECT t.* INTO token FROM openid.refresh_token AS t WHERE t.hash = refresh.token_hash;
-    IF held.ended_at IS NOT NULL OR NOT held.stands THEN
-        outcome := 'ended';
-        RETURN;
-    ELSIF token.expires_at <= public.stoa_now() THEN
-        outcome := 'expired';
-        RETURN;
-    ELSIF NOT coalesce(refresh.scope, held.scope) <@ held.scope THEN
-        outcome := 'scope_unknown';
-        RETURN;
-    ELSIF held.kind = 'public' AND held.key_thumbprint IS NOT NULL AND held.key_thumbprint IS DISTINCT FROM refresh.key_thumbprint THEN
-        outcome := 'key_differs';
-        RETURN;
-    END IF;
-    has_rotated := held.profile <> 'fapi2';
-    IF has_rotated THEN
-        IF token.used_at IS NOT NULL OR token.replaced_at IS NOT NULL THEN
-            SELECT t.* INTO successor FROM openid.refresh_token AS t WHERE t.predecessor = refresh.token_hash AND t.replaced_at IS NULL;
-            IF token.replaced_at IS NOT NULL OR token.used_at <= public.stoa_now() - openid.refresh_grace() OR successor.hash IS NULL OR successor.used_at IS NOT NULL THEN
-                PERFORM openid.end_sign_in(held.id);
-                outcome := 'reused';
-                has_rotated := NULL;
-                RETURN;
-            END IF;
-            UPDATE openid.refresh_token AS t SET replaced_at = public.stoa_now() WHERE t.hash = successor.hash;
-            UPDATE web.credential AS c SET revoked_at = public.stoa_now() WHERE c.hash = successor.access_hash AND c.revoked_at IS NULL;
-        ELSE
-            UPDATE openid.refresh_token AS t SET used_at = public.stoa_now() WHERE t.hash = refresh.token_hash;
-        END IF;
-        INSERT INTO openid.refresh_token (hash, sign_in_id, predecessor, access_hash, expires_at)
-            VALUES (refresh.successor_hash, held.id, refresh.token_hash, refresh.access_hash, public.stoa_now() + openid.refresh_lifetime());
-    ELSE
-        UPDATE openid.refresh_token AS t SET expires_at = public.stoa_now() + openid.refresh_lifetime() WHERE t.hash = refresh.token_hash;
-    END IF;
-    outcome := 'issued';
-    granted := coalesce(refresh.scope, held.scope);
-    refresh.issued_at := public.stoa_now();
-    INSERT INTO web.credential (hash, kind, organisation_id, client_id, scope, authenticator_assurance, sign_in_id, expires_at)
-        VALUES (refresh.access_hash, 'access_token', held.organisation_id, held.client_id, refresh.granted, held.authenticator_assurance, held.id,
-            refresh.issued_at + make_interval(secs => LEAST(lifetime_seconds, 600)));
-    refresh.sign_in_id := held.id;
-    refresh.subject := held.subject;
-    refresh.resource := held.resource;
-    refresh.signed_in_at := held.signed_in_at;
-    refresh.authenticator_assurance := held.authenticator_assurance;
-    refresh.identity_assurance := held.identity_assurance;
-    refresh.id_token_claims := '{}';
-END
-$$;
-ALTER FUNCTION openid.refresh(bytea, text, text[], bytea, integer, bytea, text) OWNER TO stoa_door;
-
--- A client gives a token back (RFC 7009): an access token ends alone, a refresh token with the sign-in that it renews. Outcomes: revoked, unknown (also of what has
--- ended already), other_client.
-CREATE FUNCTION openid.revoke_token(token_hash bytea, client_id text) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    owner text;
-    sign_in uuid;
-BEGIN
-    SELECT c.client_id INTO owner FROM web.credential AS c WHERE c.hash = revoke_token.token_hash AND c.kind = 'access_token' AND web.is_live(c);
-    IF owner IS NULL THEN
-        SELECT s.client_id, s.id INTO owner, sign_in FROM openid.refresh_token AS t JOIN openid.sign_in AS s ON s.id = t.sign_in_id
-            WHERE t.hash = revoke_token.token_hash;
-    END IF;
-    IF owner IS NULL THEN RETURN 'unknown'; END IF;
-    IF owner <> revoke_token.client_id THEN RETURN 'other_client'; END IF;
-    IF sign_in IS NULL THEN
-        UPDATE web.credential AS c SET revoked_at = public.stoa_now() WHERE c.hash = revoke_token.token_hash AND c.revoked_at IS NULL;
-    ELSE
-        PERFORM openid.end_sign_in(sign_in);
-    END IF;
-    RETURN 'revoked';
-END
-$$;
-ALTER FUNCTION openid.revoke_token(bytea, text) OWNER TO stoa_door;
-
--- What a token is worth at this moment, for a client of the organisation that it was issued to (RFC 7662). No row for what is worth nothing, and for others' tokens.
-CREATE FUNCTION openid.introspect(token_hash bytea, asked_by text) RETURNS TABLE (
-    is_access boolean, client_id text, subject uuid, scope text[], issued_at timestamptz, expires_at timestamptz)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN QUERY
-        SELECT t.is_access, t.client_id, s.subject, t.scope, t.issued_at, t.expires_at
-        FROM (
-            SELECT true AS is_access, c.client_id, c.sign_in_id, c.scope, c.created_at AS issued_at, c.expires_at
-            FROM web.credential AS c WHERE c.hash = introspect.token_hash AND c.kind = 'access_token' AND c.organisation_id IS NOT NULL AND web.is_live(c)
-            UNION ALL
-            SELECT false, x.client_id, x.id, x.scope, r.issued_at, r.expires_at
-            FROM openid.refresh_token AS r JOIN openid.sign_in AS x ON x.id = r.sign_in_id JOIN openid.client AS k ON k.id = x.client_id
-            WHERE r.hash = introspect.token_hash AND r.expires_at > public.stoa_now() AND r.replaced_at IS NULL AND (r.used_at IS NULL OR k.profile = 'fapi2')
-        ) AS t
-        JOIN openid.client AS k ON k.id = t.client_id AND k.closed_at IS NULL
-        JOIN openid.client AS me ON me.id = introspect.asked_by AND me.organisation_id = k.organisation_id AND me.closed_at IS NULL
-        LEFT JOIN openid.sign_in AS s ON s.id = t.sign_in_id
-        LEFT JOIN identity.account AS a ON a.id = s.account_id
-        WHERE s.id IS NULL OR (s.ended_at IS NULL AND a.closed_at IS NULL AND a.resident_id = s.resident_id);
-END
-$$;
-ALTER FUNCTION openid.introspect(bytea, text) OWNER TO stoa_door;
 
 -- The services that the resident of a live session agreed to sign in at.
 CREATE FUNCTION openid.connections_of(session bytea) RETURNS TABLE (
@@ -692,8 +572,8 @@ CREATE INDEX sign_in_past ON openid.sign_in (created_at) WHERE NOT 'offline_acce
 
 GRANT EXECUTE ON FUNCTION openid.due_algorithms(), openid.add_signing_key(text, text, jsonb, text, bytea), openid.remove_past_keys(), openid.standing(uuid, bytea),
     openid.connect(uuid, bytea, text, integer, text), openid.sign_in_of(bytea),
-    openid.refresh(bytea, text, text[], bytea, integer, bytea, text), openid.revoke_token(bytea, text), openid.introspect(bytea, text), openid.connections_of(bytea),
-    openid.disconnect(bytea, text, text), openid.remove_past_sign_ins(), openid.take_logouts(integer),
+    openid.connections_of(bytea),
+    openid.disconnect(bytea, text, text), openid.remove_past_sign_ins(), openid.take_logouts(integer, integer, text[]),
     openid.note_logout(uuid, smallint, boolean, text), openid.count_device_guess(bytea),
     openid.poll_device(bytea, text, text, text, bytea, integer, bytea, text) TO stoa_app;
 REVOKE CREATE ON SCHEMA openid FROM stoa_door;

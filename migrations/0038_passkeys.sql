@@ -79,6 +79,7 @@ BEGIN
     IF NOT FOUND THEN RETURN 'unknown'; END IF;
     PERFORM identity.tell_of_factor(who.account_id, 'passkey_added');
     PERFORM identity.raise_assurance(add_passkey.credential, 'passkey', add_passkey.new_hash);
+    PERFORM identity.end_sessions(who.account_id, who.staff_id, add_passkey.new_hash);
     RETURN 'confirmed';
 END
 $$;

@@ -17,11 +17,6 @@ public struct NoticeDelivery: Sendable {
     static let deliveriesMax = 16
     /// Of these, those of one organisation: four receivers that never answer would have to come together to hold up the others.
     static let deliveriesPerOrganisationMax = 4
-    /// How long an idle loop waits: webhooks are for those who do not want to wait longer.
-    private static let idleWait = Duration.seconds(1)
-    /// How long it waits after an error, for example while the database is away.
-    private static let errorWait = Duration.seconds(5)
-
     /// - Parameters:
     ///   - signer: the city's key.
     ///   - permitsLoopback: whether receivers on this machine are posted to; never in a city.
@@ -31,55 +26,13 @@ public struct NoticeDelivery: Sendable {
         self.logger = logger
     }
 
-    /// Works until the task is cancelled. Each post that is over makes room for what is due then, so that nobody waits for another's receiver.
+    /// Works until the task is cancelled. Nobody waits for another's receiver.
     public func run() async {
-        await withTaskGroup(of: String?.self) { group in
-            // Posts under way, by organisation.
-            var posting: [String: Int] = [:]
-            group.addTask { await Self.pause() }
-            while !Task.isCancelled {
-                for delivery in await take(Self.deliveriesMax - posting.values.reduce(0, +), busy: Array(posting.keys)) {
-                    let organisation = delivery.notice.organisationID
-                    posting[organisation, default: 0] += 1
-                    group.addTask {
-                        await attempt(delivery)
-                        return organisation
-                    }
-                }
-                // A post that is over, or the pause, which is always among them.
-                guard let over = await group.next() else { return }
-                guard let organisation = over else {
-                    group.addTask { await Self.pause() }
-                    continue
-                }
-                posting[organisation] = posting[organisation].flatMap { $0 > 1 ? $0 - 1 : nil }
-            }
-            group.cancelAll()
-        }
-    }
-
-    private static func pause() async -> String? {
-        try? await Task.sleep(for: idleWait)
-        return nil
-    }
-
-    /// Nothing also where the database is away.
-    private func take(_ countMax: Int, busy: [String]) async -> [Delivery] {
-        guard countMax > 0 else { return [] }
-        do {
-            return try await database.exclusive { try await $0.query(TakeDeliveries(countMax: countMax, busy: busy)) }
-        } catch {
-            if !Task.isCancelled { logger.error("delivering notices failed; will try again", metadata: ["error": "\(error)"]) }
-            try? await Task.sleep(for: Self.errorWait)
-            return []
-        }
-    }
-
-    private func attempt(_ delivery: Delivery) async {
-        do { try await deliver(delivery) } catch {
-            // The next attempt is set already.
-            if !Task.isCancelled { logger.error("what came of posting a notice was not noted", metadata: ["error": "\(error)"]) }
-        }
+        await DeliveryLoop(
+            "notices", countMax: Self.deliveriesMax, receiver: { $0.notice.organisationID },
+            take: { count, busy in try await database.exclusive { try await $0.query(TakeDeliveries(countMax: count, busy: busy)) } },
+            send: { try await deliver($0) }, logger: logger
+        ).run()
     }
 
     /// Posts what is due now, as far as there is room, and waits for all of it.

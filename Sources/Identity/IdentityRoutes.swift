@@ -1,7 +1,7 @@
 // Home, registering, signing in and out, and what people do about their own factors and sessions. The handlers stand in the folders, in the order of
 // this table.
 import Foundation
-import Hummingbird
+public import Hummingbird
 import Messages
 public import Postgres
 import Primitives
@@ -11,17 +11,25 @@ public import Web
 public struct IdentityRoutes: Sendable {
     let identity: IdentityService
     let passwordRules: PasswordRules
+    /// Who is expected to sign in on the way to a path.
+    let loginHint: @Sendable (String, Request, WebContext) async throws -> String?
     private let database: Database
 
-    public init(identity: IdentityService, passwordRules: PasswordRules, database: Database) {
+    /// - Parameter loginHint: who is expected to sign in on the way to a path of this site; nil for whomever.
+    public init(
+        identity: IdentityService, passwordRules: PasswordRules, database: Database,
+        loginHint: @escaping @Sendable (String, Request, WebContext) async throws -> String? = { _, _, _ in nil }
+    ) {
         self.identity = identity
         self.passwordRules = passwordRules
+        self.loginHint = loginHint
         self.database = database
     }
 
     public func add(to site: Site) {
+        addCounterRecovery(to: site)
         site.declare(pages: [
-            VisitorHomePage.self, ResidentHomePage.self, RegisterPage.self, SignInPage.self, SecondFactorPage.self, EnrolmentPage.self, AppPage.self,
+            VisitorHomePage.self, ResidentHomePage.self, RegisterPage.self, SignInPage.self, SecondFactorPage.self, SheetUsedUpPage.self, EnrolmentPage.self, AppPage.self,
             CodesPage.self, ConfirmPasswordPage.self, SecurityPage.self, NewPasswordPage.self,
             PasskeyPage.self, RecoveryPage.self, ReplacePasswordPage.self, AskForLetterPage.self, LetterCodePage.self,
         ])
@@ -109,28 +117,5 @@ extension Link {
         guard next != "/" else { return path }
         let allowed = CharacterSet(charactersIn: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
         return path + "?next=" + (next.addingPercentEncoding(withAllowedCharacters: allowed) ?? "/")
-    }
-}
-
-extension FormReader {
-    /// Says at a field why an attempt was not looked at, or was wrong.
-    /// - Parameter wrong: key of what is said of a wrong one.
-    mutating func reject(_ field: String, _ error: SignInError, wrong: String, in context: some PageContext) {
-        switch error {
-        case .wrongNameOrPassword: reject(field, wrong)
-        case .tooManyAttempts(let minutes): reject(field, "identity.wait.\(minutes == 1 ? "minute" : "minutes")", ["minutes": context.format.number(minutes)])
-        case .closed: reject(field, "identity.closed")
-        }
-    }
-}
-
-extension SignInError {
-    /// The status of the page that comes back, and how long to wait in the seconds of `Retry-After`.
-    var status: (HTTPResponse.Status, retryAfterSeconds: Int?) {
-        switch self {
-        case .wrongNameOrPassword: (.unprocessableContent, nil)
-        case .tooManyAttempts(let minutes): (.tooManyRequests, minutes * 60)
-        case .closed: (.forbidden, nil)
-        }
     }
 }

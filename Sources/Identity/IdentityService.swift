@@ -3,18 +3,29 @@ public import Postgres
 public import Register
 public import Web
 
+/// When members of staff show a second factor.
+public enum StaffSecondFactor: String, Sendable, CaseIterable {
+    /// Whenever they sign in; who has none makes one right after the password.
+    case required
+    /// Where something asks for AAL2: a change of their factors, or a service that they sign in at.
+    case whenAsked = "when_asked"
+}
+
 /// What a city decides about signing in.
 public struct IdentitySettings: Sendable {
     /// Whose accounts they are, as an authenticator app lists them.
     public var city: String
-    /// Whether staff without a second factor must make one before they come in.
-    public var staffNeedSecondFactor: Bool
+    /// When staff show a second factor.
+    public var staffSecondFactor: StaffSecondFactor
+    /// How long after somebody showed papers at a counter a new way into the account opens: time for its owner, if that is not who came, to stop it.
+    public var recoveryWaitHours: Int
     /// Where people reach the site: passkeys are bound to its host.
     public var baseURL: BaseURL
 
-    public init(city: String = "Stoa", staffNeedSecondFactor: Bool = false, baseURL: BaseURL) {
+    public init(city: String = "Stoa", staffSecondFactor: StaffSecondFactor = .required, recoveryWaitHours: Int = 24, baseURL: BaseURL) {
         self.city = city
-        self.staffNeedSecondFactor = staffNeedSecondFactor
+        self.staffSecondFactor = staffSecondFactor
+        self.recoveryWaitHours = recoveryWaitHours
         self.baseURL = baseURL
     }
 }

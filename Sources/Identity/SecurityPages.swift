@@ -18,12 +18,20 @@ struct SecurityPage: PageModel {
     var hasRecoveryCodes: Bool
     var sessions: [SessionView]
     var hasOtherSessions: Bool
+    /// Where a counter is at work on a new way into the account.
+    var recovery: RecoveryView?
 
     static let fields: Fields<Self> = [
-        "level": .text(\.level), "letter": .optionalText(\.letter), "factors": .list(\.factors), "has_factors": .flag { !$0.factors.isEmpty }, "has_app": .flag(\.hasApp),
+        "recovery": .optional(\.recovery), "level": .text(\.level), "letter": .optionalText(\.letter), "factors": .list(\.factors), "has_factors": .flag { !$0.factors.isEmpty }, "has_app": .flag(\.hasApp),
         "has_sheet": .flag(\.hasSheet), "has_recovery_codes": .flag(\.hasRecoveryCodes), "sessions": .list(\.sessions),
         "has_other_sessions": .flag(\.hasOtherSessions),
     ]
+
+    struct RecoveryView: ViewModel {
+        var since: String
+        var ready: String
+        static let fields: Fields<Self> = ["since": .text(\.since), "ready": .text(\.ready)]
+    }
 
     struct FactorView: ViewModel {
         var name: String
@@ -31,11 +39,12 @@ struct SecurityPage: PageModel {
         var used: String?
         var left: String?
         var isClosed: Bool
+        var isRunningOut: Bool
         var remove: Link
 
         static let fields: Fields<Self> = [
             "name": .text(\.name), "added": .text(\.added), "used": .optionalText(\.used), "left": .optionalText(\.left), "is_closed": .flag(\.isClosed),
-            "remove": .link(\.remove),
+            "is_running_out": .flag(\.isRunningOut), "remove": .link(\.remove),
         ]
 
         init(_ factor: Factor, _ context: some PageContext) {
@@ -44,6 +53,7 @@ struct SecurityPage: PageModel {
             used = factor.lastUsedAt.map(context.format.dateTime)
             left = factor.kind == .totp || factor.kind == .passkey ? nil : context.text("identity.security.codes_left", count: factor.codesLeft)
             isClosed = factor.isClosed
+            isRunningOut = factor.isSheetRunningOut
             remove = "/security/factors/\(factor.id)/remove"
         }
     }
@@ -71,7 +81,10 @@ struct SecurityPage: PageModel {
         }
     }
 
-    init(_ factors: [Factor], _ sessions: [OpenSession], letter: Date?, _ context: SignedInContext) {
+    init(
+        _ factors: [Factor], _ sessions: [OpenSession], letter: Date?, recovery: (requestedAt: Date, readyAt: Date)?, _ context: SignedInContext
+    ) {
+        self.recovery = recovery.map { RecoveryView(since: context.format.dateTime($0.requestedAt), ready: context.format.dateTime($0.readyAt)) }
         level = context.text("identity.security.level_\(context.authentication.level)")
         self.letter = letter.map { context.text("identity.letter.pending", ["at": context.format.dateTime($0)]) }
         self.factors = factors.map { FactorView($0, context) }
@@ -88,7 +101,8 @@ extension IdentityRoutes {
         let factors = try await identity.factors(of: context.credential)
         let sessions = try await identity.sessions(of: context.credential)
         let letter = try await identity.pendingLetter(context.credential)
-        return try context.page(SecurityPage(factors, sessions, letter: letter, context), title: "identity.security.title")
+        let recovery = try await identity.recovery(of: context.credential)
+        return try context.page(SecurityPage(factors, sessions, letter: letter, recovery: recovery, context), title: "identity.security.title")
     }
 
     @Sendable func removeFactor(_ request: Request, _ context: SignedInContext) async throws -> Response {

@@ -47,6 +47,9 @@ public enum MessageKind: String, Sendable, CaseIterable {
     case recoveryLetterCancelled = "recovery_letter_cancelled"
     case factorRemoved = "factor_removed"
     case passwordChanged = "password_changed"
+    case recoveryRequested = "recovery_requested"
+    case recoveryStopped = "recovery_stopped"
+    case recoveryUsed = "recovery_used"
     // Written by the functions of mandates (migrations/0034): to the helper, and to the resident.
     case mandateOffered = "mandate_offered"
     case mandateWithdrawn = "mandate_withdrawn"
@@ -74,7 +77,8 @@ public enum MessageKind: String, Sendable, CaseIterable {
         case .questionReceived, .questionAnswered, .glassBroken, .glassReviewed: ("/access-log", "messages.see.log")
         case .paymentReceived, .billOverpaid: ("/money", "messages.see.money")
         case .billPaid, .transferReceived, .cashReceived, .billWaived, .billDueSoon, .billOverdue: ("/bills", "messages.see.bills")
-        case .appAdded, .passkeyAdded, .codeSheetMade, .recoveryCodesMade, .recoveryCodeUsed, .recoveryLetterAsked, .recoveryLetterUsed, .recoveryLetterCancelled, .factorRemoved, .passwordChanged: ("/security", "messages.see.security")
+        case .appAdded, .passkeyAdded, .codeSheetMade, .recoveryCodesMade, .recoveryCodeUsed, .recoveryLetterAsked, .recoveryLetterUsed, .recoveryLetterCancelled, .factorRemoved, .passwordChanged,
+            .recoveryRequested, .recoveryStopped, .recoveryUsed: ("/security", "messages.see.security")
         case .mandateOffered, .mandateWithdrawn, .mandateGranted, .mandateAccepted, .mandateDeclined, .mandateGivenUp: ("/mandates", "messages.see.mandates")
         case .payoutAccountGiven: ("/payout-account", "messages.see.payout_account")
         case .payoutFailed: ("/money-out", "messages.see.money_out")

@@ -78,7 +78,7 @@ struct OAuthError: Error {
     var challenge: Response {
         var answer = response
         answer.status = .unauthorized
-        let algorithms = KeyProof.algorithms.map(\.rawValue).joined(separator: " ")
+        let algorithms = DPoPProof.algorithms.map(\.rawValue).joined(separator: " ")
         answer.headers[.wwwAuthenticate] = "DPoP error=\"\(code.rawValue)\", error_description=\"\(Self.printable(description))\", algs=\"\(algorithms)\""
         return answer
     }

@@ -2,8 +2,9 @@
 // services. The URL table first, then the handlers in its order.
 import HTTPTypes
 public import AccessLog
-import Hummingbird
+public import Hummingbird
 public import Postgres
+import Primitives
 public import Register
 public import Web
 
@@ -14,7 +15,7 @@ public struct OpenIDRoutes: Sendable {
     let ownProfile: OwnProfile
     let keys: SigningKeys
     let claims: ReadClaims
-    let proofs: ProveKey
+    let proofs: CheckDPoPProof
     let budget: RequestBudget
 
     /// - Parameters:
@@ -25,7 +26,7 @@ public struct OpenIDRoutes: Sendable {
         self.database = database
         self.keys = keys
         claims = ReadClaims(database: database, door: door, vault: vault, keys: keys, issuer: baseURL.origin)
-        proofs = ProveKey(database: database, nonces: ProofNonce(key: vault.derivedKey(for: "openid/proof-nonce")))
+        proofs = CheckDPoPProof(database: database, nonces: DPoPNonce(key: vault.derivedKey(for: "openid/proof-nonce")))
         server = ServerMetadata(issuer: baseURL.origin)
         ownProfile = OwnProfile(door: door, vault: vault)
         budget = RequestBudget(requestsMax: Self.authorizationRequestsBurst, requestsPerSecond: Self.authorizationRequestsPerSecond)
@@ -38,7 +39,7 @@ public struct OpenIDRoutes: Sendable {
     static let authorizationRequestsPerSecond = 200
 
     public func add(to site: Site) {
-        site.declare(pages: [ApprovalPage.self, ServicePage.self, SignInAgainPage.self, GoOnPage.self, RefusalPage.self])
+        site.declare(pages: [ApprovalPage.self, ServicePage.self, GoOnPage.self, RefusalPage.self])
         site.publicAPI.get(ServerMetadata.path, use: metadata)
         site.publicAPI.get(ServerMetadata.openIDPath, use: metadata)
         site.publicAPI.get(ServerMetadata.keysPath, use: keySet)
@@ -51,14 +52,24 @@ public struct OpenIDRoutes: Sendable {
         site.publicAPI.get(ServerMetadata.userInfoPath, use: userInfo)
         site.publicAPI.post(ServerMetadata.userInfoPath, use: userInfo)
         site.everyone.get(ServerMetadata.authorizationPath, use: authorize)
-        site.resident.get("/oauth/requests/{id}", use: showRequest)
-        // Not in the group of signed-in residents: a session that ended while the page was open leads back to the request.
+        site.signedIn.get("/oauth/requests/{id}", use: showRequest)
+        // Not in the group of those who are signed in: a session that ended while the page was open leads back to the request.
         site.everyone.post("/oauth/requests/{id}/allow", use: allow)
         site.everyone.post("/oauth/requests/{id}/allow-without-sharing", use: allowWithoutSharing)
         site.everyone.post("/oauth/requests/{id}/refuse", use: refuse)
-        site.everyone.post("/oauth/requests/{id}/sign-in-again", use: signInAgain)
         site.residentAPI.get("/api/v1/me", use: me)
     }
+
+    /// Whom the service expects that sent a browser here, for the form to sign in with.
+    /// - Parameter path: where the sign-in page goes on to; a request of that browser, or something else.
+    public func loginHint(_ path: String, _ request: Request, _ context: WebContext) async throws -> String? {
+        guard path.hasPrefix(Self.requestsPath), let id = AuthorizationRequestID(String(path.dropFirst(Self.requestsPath.count))),
+            let browser = LoginCookie.read(request, in: context)
+        else { return nil }
+        return try await database.optional(FindLoginHint(request: id, browser: browser)) ?? nil
+    }
+
+    private static let requestsPath = "/oauth/requests/"
 
     @Sendable func metadata(_ request: Request, _ context: WebContext) async throws -> Response {
         Response.json(server.document, headers: [.cacheControl: ServerMetadata.cacheControl])
@@ -154,30 +165,34 @@ public struct OpenIDRoutes: Sendable {
 
     @Sendable func authorize(_ request: Request, _ context: WebContext) async throws -> Response {
         do {
-            if case .staff = context.caller { throw AuthorizationRefusal.staff }
             guard let query = try? context.query(request) else { throw AuthorizationRefusal.malformed }
             let parameters = OAuthParameters(query)
             if let language = parameters.preferredLanguage { context.suggest(language, for: request) }
+            let (session, isStaff) = context.signInSession
             let begin = BeginAuthorization(
                 database: database, issuer: server.issuer, budget: budget, browser: LoginCookie.readOrIssue(request, in: context),
-                session: context.resident?.credential, language: context.language)
-            return context.redirect(to: try await begin.location(for: parameters, logger: context.logger))
+                session: session, isStaff: isStaff, language: context.language)
+            let next = try await begin.location(for: parameters, logger: context.logger)
+            if let language = next.language { context.suggest(language, for: request) }
+            return context.redirect(to: next.location)
         } catch let refusal as AuthorizationRefusal {
             return try refusalPage(refusal, context)
         }
     }
 
-    @Sendable func showRequest(_ request: Request, _ context: ResidentContext) async throws -> Response {
+    @Sendable func showRequest(_ request: Request, _ context: SignedInContext) async throws -> Response {
         let id: AuthorizationRequestID = try context.parameter("id")
         do {
             let answers = answers(context)
-            let standing = try await answers.open(id, browser: LoginCookie.read(request, in: context), session: context.resident.credential)
+            let standing = try await answers.open(id, browser: LoginCookie.read(request, in: context), session: context.credential)
+            guard standing.isStaff == context.isStaff else { throw AuthorizationRefusal.staff }
             switch SignInRules.step(standing) {
             case .ask: return try askingPage(id, standing, context)
-            case .signInAgain:
-                return try context.page(SignInAgainPage(id, standing, context), title: "openid.again.title")
+            // Identity's pages, which come back here with a session of the same person.
+            case .signInAgain: return context.redirect(to: "/confirm-password?next=/oauth/requests/\(id)")
+            case .addFactor: return context.redirect(to: "/confirm-factor?next=/oauth/requests/\(id)")
             case .proceed:
-                return try goOn(to: try await answers.location(id, .proceed, session: context.resident.credential), standing, context)
+                return try goOn(to: try await answers.location(id, .proceed, session: context.credential), standing, context)
             case .unmet: return try goOn(to: try await answers.unmet(id, standing), standing, context)
             }
         } catch let refusal as AuthorizationRefusal {
@@ -197,16 +212,6 @@ public struct OpenIDRoutes: Sendable {
 
     @Sendable func refuse(_ request: Request, _ context: WebContext) async throws -> Response {
         try await answer(.refuse, request, context)
-    }
-
-    /// Ends the session, because the service wants a new one, and leads by the sign-in page back to the request.
-    @Sendable func signInAgain(_ request: Request, _ context: WebContext) async throws -> Response {
-        let id: AuthorizationRequestID = try context.parameter("id")
-        if let resident = context.resident {
-            try await database.execute(OpenID.revoke(resident.credential))
-            SessionCookie.clear(in: context)
-        }
-        return context.redirect(to: "/sign-in?next=/oauth/requests/\(id)")
     }
 
     @Sendable func me(_ request: Request, _ context: ResidentAPIContext) async throws -> Response {
@@ -256,18 +261,18 @@ extension OpenIDRoutes {
         }
     }
 
-    private func askingPage(_ id: AuthorizationRequestID, _ standing: Standing, _ context: ResidentContext) throws -> Response {
+    private func askingPage(_ id: AuthorizationRequestID, _ standing: Standing, _ context: SignedInContext) throws -> Response {
         if !standing.isForDevice { context.allowFormAction(RedirectAddress.formActionSource(of: standing.redirectAddress)) }
         let name = ["client": standing.clientName.text(context.language)]
         guard standing.isService else {
-            return try context.page(ApprovalPage(id, standing, resident: context.resident, context: context), title: "openid.approval.title", name)
+            return try context.page(ApprovalPage(id, standing, context), title: "openid.approval.title", name)
         }
-        return try context.page(ServicePage(id, standing, resident: context.resident, context: context), title: "openid.service.title", name)
+        return try context.page(ServicePage(id, standing, context), title: "openid.service.title", name)
     }
 
     /// A page that goes on by itself, and a link for browsers that do not. It is no redirect, because the request before it may have been the form of the
     /// sign-in page, whose policy lets that form lead nowhere else.
-    private func goOn(to location: String, _ standing: Standing, _ context: ResidentContext) throws -> Response {
+    private func goOn(to location: String, _ standing: Standing, _ context: SignedInContext) throws -> Response {
         var response = try context.page(GoOnPage(location, standing, context), title: "openid.go_on.title")
         response.headers[.refresh] = "0; url=" + location
         return response
@@ -279,10 +284,13 @@ extension OpenIDRoutes {
 }
 
 extension WebContext {
-    /// The resident who is signed in, if one is.
-    fileprivate var resident: ResidentCaller? {
-        guard case .resident(let resident) = caller else { return nil }
-        return resident
+    /// The session of whoever is signed in, if anybody is.
+    fileprivate var signInSession: (CredentialHash?, isStaff: Bool) {
+        switch caller {
+        case .resident(let resident): (resident.credential, false)
+        case .staff(let staff): (staff.credential, true)
+        case .anonymous, .organisation, .helper: (nil, false)
+        }
     }
 }
 

@@ -202,9 +202,6 @@ struct InspectToken: Query {
     }
 }
 
-/// Ends a credential, a session too.
-func revoke(_ hash: CredentialHash) -> SQL { "SELECT web.revoke_credential(\(hash.bytes))" }
-
 /// By whom a request was begun, or will be.
 enum RequestOrigin: Sendable {
     /// In this browser.
@@ -224,11 +221,11 @@ func storeAuthorizationRequest(_ id: AuthorizationRequestID, _ asked: Authorizat
         }
     return """
         INSERT INTO openid.authorization_request
-            (id, client_id, redirect_uri, scope, state, code_challenge, nonce, prompt, max_age_seconds, essential_acr, attributes, id_token_claims,
+            (id, client_id, redirect_uri, scope, state, code_challenge, nonce, prompt, max_age_seconds, essential_acr, wished_acr, login_hint, language, attributes, id_token_claims,
              user_info_claims, resource, key_thumbprint, browser, pushed_hash, begin_until, expires_at)
         VALUES (\(id), \(asked.clientID), \(asked.redirectAddress), \(asked.scope), \(asked.state as String?), \(asked.codeChallenge),
                 \(signIn.nonce as String?), \(signIn.prompt.map(\.rawValue).sorted()), \(signIn.maxAgeSeconds.map { Int32($0) } as Int32?),
-                \(signIn.claims.essentialACR), \(Claim.attributes(of: claims).map(\.rawValue)), \(signIn.claims.idToken.map(\.rawValue).sorted()),
+                \(signIn.claims.essentialACR), \(signIn.wishedACR), \(signIn.hint as String?), \(signIn.language?.tag as String?), \(Claim.attributes(of: claims).map(\.rawValue)), \(signIn.claims.idToken.map(\.rawValue).sorted()),
                 \(signIn.claims.userInfo.map(\.rawValue).sorted()), \(signIn.resource as String?), \(signIn.keyThumbprint as String?),
                 \(browser?.bytes as [UInt8]?), \(pushed?.bytes as [UInt8]?),
                 public.stoa_now() + make_interval(secs => \(secondsToBegin.map { Int32($0) } as Int32?)),
@@ -248,7 +245,8 @@ struct BeginPushedRequest: Query {
         let redirectAddress: String
         let state: String?
         let prompt: Set<SignInParameters.Prompt>
-        let isService: Bool
+        let scope: [String]
+        let language: Language?
     }
 
     var sql: SQL {
@@ -256,15 +254,31 @@ struct BeginPushedRequest: Query {
         UPDATE openid.authorization_request AS r SET browser = \(browser.bytes)
          WHERE r.pushed_hash = \(name.bytes) AND r.client_id = \(client) AND r.answered_at IS NULL
            AND CASE WHEN r.browser IS NULL THEN r.begin_until > public.stoa_now() ELSE r.browser = \(browser.bytes) END
-        RETURNING r.id, r.redirect_uri, r.state, r.prompt, 'openid' = ANY (r.scope)
+        RETURNING r.id, r.redirect_uri, r.state, r.prompt, r.scope, r.language
         """
     }
 
     func decode(_ row: inout RowReader) throws -> Row {
         try Row(
             id: row.next(), redirectAddress: row.next(), state: row.next(),
-            prompt: Set(row.next([String].self).compactMap { SignInParameters.Prompt(rawValue: $0) }), isService: row.next())
+            prompt: Set(row.next([String].self).compactMap { SignInParameters.Prompt(rawValue: $0) }), scope: row.next(),
+            language: row.next(String?.self).flatMap(Language.init(rawValue:)))
     }
+}
+
+/// Whom the service named that began a request in this browser.
+struct FindLoginHint: Query {
+    let request: AuthorizationRequestID
+    let browser: CredentialHash
+
+    var sql: SQL {
+        """
+        SELECT r.login_hint FROM openid.authorization_request AS r
+         WHERE r.id = \(request) AND r.browser = \(browser.bytes) AND r.answered_at IS NULL AND r.expires_at > public.stoa_now()
+        """
+    }
+
+    func decode(_ row: inout RowReader) throws -> String? { try row.next() }
 }
 
 /// How a request stands for whoever holds a session.
@@ -279,6 +293,7 @@ struct Standing: Sendable {
     let prompt: Set<SignInParameters.Prompt>
     let maxAgeSeconds: Int?
     let essentialACR: [String]
+    let wishedACR: [String]
     let browser: [UInt8]
     let createdAt: Date
     let expiresAt: Date
@@ -301,6 +316,9 @@ struct Standing: Sendable {
     /// When the session was opened; nil without one.
     let signedInAt: Date?
     let context: AuthenticationContext
+    /// Whether a member of staff would sign in.
+    let isStaff: Bool
+    let hasSecondFactor: Bool
 
     /// Whether the answer goes to a device that asks for it, and not to an address.
     var isForDevice: Bool { redirectAddress == DeviceGrant.answeredPath }
@@ -315,9 +333,9 @@ struct FindStanding: Query {
 
     var sql: SQL {
         """
-        SELECT client_name, organisation_name, registered_at, redirect_uri, scope, state, prompt, max_age_seconds::bigint, essential_acr, coalesce(browser, ''), created_at,
+        SELECT client_name, organisation_name, registered_at, redirect_uri, scope, state, prompt, max_age_seconds::bigint, essential_acr, wished_acr, coalesce(browser, ''), created_at,
                expires_at, is_expired, is_answered, legal_basis, law, purpose_title, purpose_explanation, policy_version::bigint, attributes, coalesce(shared, '{}'),
-               declined, connected_scope, signed_in_at, coalesce(identity_assurance, 0)::bigint, coalesce(authenticator_assurance, 0)::bigint
+               declined, connected_scope, signed_in_at, coalesce(identity_assurance, 0)::bigint, coalesce(authenticator_assurance, 0)::bigint, is_staff, has_second_factor
           FROM openid.standing(\(request), \(session?.bytes as [UInt8]?))
         """
     }
@@ -327,10 +345,10 @@ struct FindStanding: Query {
         return try Standing(
             clientName: LocalisedText(row.next(JSONText.self)), organisationName: text(&row), registeredAt: row.next(), redirectAddress: row.next(),
             scope: row.next(), state: row.next(), prompt: Set(row.next([String].self).compactMap { SignInParameters.Prompt(rawValue: $0) }),
-            maxAgeSeconds: row.next(), essentialACR: row.next(), browser: row.next(), createdAt: row.next(), expiresAt: row.next(), isExpired: row.next(),
+            maxAgeSeconds: row.next(), essentialACR: row.next(), wishedACR: row.next(), browser: row.next(), createdAt: row.next(), expiresAt: row.next(), isExpired: row.next(),
             isAnswered: row.next(), legalBasis: row.next(), law: row.next(), purpose: text(&row), explanation: text(&row), policyVersion: row.next(),
             attributes: row.next(), shared: row.next(), declined: row.next(), connectedScope: row.next(), signedInAt: row.next(),
-            context: AuthenticationContext(identityAssurance: row.next(), authenticatorAssurance: row.next()))
+            context: AuthenticationContext(identityAssurance: row.next(), authenticatorAssurance: row.next()), isStaff: row.next(), hasSecondFactor: row.next())
     }
 }
 
@@ -367,16 +385,23 @@ struct FindSignIn: Query {
         let userInfoClaims: [String]
         /// Whether the service may ask for anything at all.
         let hasClaims: Bool
+        /// Of a member of staff.
+        let staff: (name: String, roles: [String])?
         /// The database's clock.
         let now: Date
     }
 
     var sql: SQL {
-        "SELECT sign_in_id, subject, client_id, scope, user_info_claims, has_claims, now FROM openid.sign_in_of(\(token.bytes))"
+        "SELECT sign_in_id, subject, client_id, scope, user_info_claims, has_claims, staff_name, coalesce(staff_roles, '{}'), now FROM openid.sign_in_of(\(token.bytes))"
     }
 
     func decode(_ row: inout RowReader) throws -> Row {
-        try Row(id: row.next(), subject: row.next(), clientID: row.next(), scope: row.next(), userInfoClaims: row.next(), hasClaims: row.next(), now: row.next())
+        let (id, subject, clientID) = (try row.next(UUID.self), try row.next(UUID.self), try row.next(String.self))
+        let (scope, claims, hasClaims) = (try row.next([String].self), try row.next([String].self), try row.next(Bool.self))
+        let (name, roles) = (try row.next(String?.self), try row.next([String].self))
+        return Row(
+            id: id, subject: subject, clientID: clientID, scope: scope, userInfoClaims: claims, hasClaims: hasClaims, staff: name.map { ($0, roles) },
+            now: try row.next())
     }
 }
 

@@ -26,9 +26,14 @@ public struct GuardedPost: Sendable {
     /// A receiver that has not taken a connection by then is away.
     private static let connectSecondsMax: Int64 = 5
     /// The whole post. Receivers take what is posted and work later; the next attempt comes a minute after at the earliest.
-    private static let secondsMax: Int64 = 10
+    private let secondsMax: Int64
 
-    public init(permitsLoopback: Bool) { self.permitsLoopback = permitsLoopback }
+    public init(permitsLoopback: Bool) { self.init(permitsLoopback: permitsLoopback, secondsMax: 10) }
+
+    init(permitsLoopback: Bool, secondsMax: Int64) {
+        self.permitsLoopback = permitsLoopback
+        self.secondsMax = secondsMax
+    }
 
     /// - Parameters:
     ///   - url: as it was registered.
@@ -61,7 +66,7 @@ public struct GuardedPost: Sendable {
         // A client for each post, because each has its own answer to what the host's name means.
         let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: Self.configuration(address.host, target))
         do {
-            let response = try await client.execute(request, timeout: .seconds(Self.secondsMax))
+            let response = try await client.execute(request, timeout: .seconds(secondsMax))
             try await client.shutdown()
             return .answered(Int(response.status.code))
         } catch {

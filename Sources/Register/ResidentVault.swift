@@ -77,23 +77,7 @@ public struct ResidentVault: Sendable {
         }
     }
 
-    /// A secret of the city itself, such as a key that signs, as it is stored.
-    /// - Parameter name: what it is; it opens under no other name.
-    public func wrap(secret: [UInt8], named name: String) throws -> WrappedKey {
-        WrappedKey(keyID: keyID, bytes: try AES.GCM.seal(Data(secret), using: keyEncryptionKey, authenticating: secretContext(name)).allBytes)
-    }
-
-    /// Opens a secret of the city. Throws ``VaultError``.
-    public func unwrap(secret wrapped: WrappedKey, named name: String) throws(VaultError) -> [UInt8] {
-        guard wrapped.keyID == keyID else { throw .unknownKey(keyID: wrapped.keyID) }
-        do {
-            return Array(try AES.GCM.open(AES.GCM.SealedBox(combined: wrapped.bytes), using: keyEncryptionKey, authenticating: secretContext(name)))
-        } catch {
-            throw .notAuthentic
-        }
-    }
-
-    /// Seals a secret that is no resident's data, under the key-encryption key itself: such as what an authenticator app makes its codes of.
+    /// Seals a secret that is no resident's data, under the key-encryption key itself: such as what an authenticator app makes its codes of, or a key that signs.
     /// - Parameters:
     ///   - label: what kind of secret it is; none can take the place of one of another kind.
     ///   - id: of the row that holds it; none can be moved to another row.
@@ -141,8 +125,6 @@ private func dataKeyContext(_ resident: ResidentID) -> [UInt8] {
 private func valueContext(_ resident: ResidentID, _ attribute: String) -> [UInt8] {
     boundBytes("stoa/attribute/1", resident, attribute)
 }
-
-private func secretContext(_ name: String) -> [UInt8] { Array("stoa/named-secret/1".utf8) + Array(name.utf8) }
 
 private func secretContext(_ label: StaticString, _ id: UUID) -> [UInt8] {
     // The id comes first: its length is fixed, so no two contexts look alike.

@@ -69,7 +69,7 @@ struct City {
             database: database, passwords: try PasswordHasher(cost: configuration.passwords, threadCount: configuration.passwordThreads),
             vault: keys.vault, lookup: keys.lookup,
             settings: IdentitySettings(
-                city: configuration.city.name, staffNeedSecondFactor: configuration.staffNeedSecondFactor, baseURL: configuration.baseURL))
+                city: configuration.city.name, staffSecondFactor: configuration.staffSecondFactor, recoveryWaitHours: configuration.recoveryWaitHours, baseURL: configuration.baseURL))
         signingKeys = SigningKeys(database: database, vault: keys.vault)
         logoutDelivery = LogoutDelivery(
             database: database, keys: signingKeys, baseURL: configuration.baseURL, permitsLoopback: configuration.permitsLoopbackWebhooks, logger: logger)
@@ -89,7 +89,10 @@ struct City {
         let corrections = Corrections(database: database, vault: keys.vault, lookup: keys.lookup)
         // The order of the navigation.
         let passwordRules = try PasswordRules(rootDirectory: configuration.rootDirectory)
-        IdentityRoutes(identity: identity, passwordRules: passwordRules, database: database).add(to: site)
+        let openID = OpenIDRoutes(database: database, door: door, vault: keys.vault, keys: signingKeys, baseURL: configuration.baseURL)
+        IdentityRoutes(
+            identity: identity, passwordRules: passwordRules, database: database, loginHint: { try await openID.loginHint($0, $1, $2) }
+        ).add(to: site)
         RegisterRoutes(door: door, vault: keys.vault, corrections: corrections).add(to: site)
         MandateRoutes(database: database, door: door, vault: keys.vault).add(to: site)
         ContactRoutes(addresses: identity.addresses, database: database).add(to: site)
@@ -137,7 +140,7 @@ struct City {
         DeviceRoutes(database: database).add(to: site)
         ServiceAdministrationRoutes(database: database).add(to: site)
         EndSessionRoutes(database: database, keys: signingKeys, baseURL: configuration.baseURL).add(to: site)
-        OpenIDRoutes(database: database, door: door, vault: keys.vault, keys: signingKeys, baseURL: configuration.baseURL).add(to: site)
+        openID.add(to: site)
     }
 }
 

@@ -3,6 +3,7 @@
 import Foundation
 import HTTPTypes
 public import Hummingbird
+import Primitives
 
 /// Names and attributes of every cookie, decided by whether the site is reached over https.
 ///

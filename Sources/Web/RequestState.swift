@@ -4,6 +4,7 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import Primitives
 import Synchronization
 
 /// Which face an answer has: a page for people or JSON for programs.

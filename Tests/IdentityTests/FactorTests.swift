@@ -47,14 +47,47 @@ struct FactorTests {
     func passwordOnlySession() async throws {
         let house = try await Household()
         try await house.resident(.username("ada"))
-        // Opened before there was a factor, and with the password alone.
-        let early = try await house.session("ada")
         _ = try await house.addApp(try await house.session("ada"))
+        let early = try await house.passwordSession("ada")
         let factor = try #require(try await house.identity.factors(of: early).first)
         await #expect(throws: FactorChangeRefusal.secondFactorNeeded) { try await house.identity.beginTOTP(early) }
         await #expect(throws: FactorChangeRefusal.secondFactorNeeded) { _ = try await house.identity.makeCodes(.codeSheet, early) }
         await #expect(throws: FactorChangeRefusal.secondFactorNeeded) { try await house.identity.removeFactor(factor.id, early) }
+        await #expect(throws: FactorChangeRefusal.secondFactorNeeded) {
+            _ = try await house.identity.changePassword(
+                from: Redacted(Household.password), to: Redacted("five plain words now"), session: early, address: "192.0.2.1")
+        }
+        // Not even by the statement itself.
+        let hash = try await house.city.owner.one(OneValue("SELECT password_hash FROM identity.account", of: String.self))
+        let change: SQL = "SELECT identity.change_password(\(early.bytes), \(hash), \(hash), \(house.identity.addressHMAC("")), \(CredentialHash(token: "x").bytes))"
+        #expect(try await house.city.app.one(OneValue(change)) == "second_factor")
         #expect(try await house.identity.factors(of: early).map(\.kind) == [.totp])
+        _ = try await house.half("ada")
+    }
+
+    @Test("Every change of factors ends the other sessions, which were opened without the new one or with the old")
+    func otherSessionsEnd() async throws {
+        let house = try await Household()
+        try await house.resident(.username("ada"))
+        var here = try await house.session("ada")
+        var there = try await house.session("ada")
+        let (app, raised) = try await house.addApp(here)
+        #expect(try await house.areOpen(raised, there) == [true, false])
+        here = raised
+        let changes: [@Sendable (CredentialHash) async throws -> Void] = [
+            { _ = try await house.identity.makeCodes(.codeSheet, $0) }, { _ = try await house.identity.makeCodes(.recoveryCodes, $0) },
+            {
+                let factor = try #require(try await house.identity.factors(of: $0).first { $0.kind == .codeSheet })
+                try await house.identity.removeFactor(factor.id, $0)
+            },
+        ]
+        for (number, change) in changes.enumerated() {
+            there = try await house.passwordSession("ada")
+            let half = try await house.half("ada")
+            try await change(here)
+            #expect(try await house.areOpen(here, there) == [true, false], "change \(number)")
+            await #expect(throws: FactorChangeRefusal.signedOut) { _ = try await use(house, .totp, app.code(atStep: try await house.step() + 1), half) }
+        }
     }
 
     @Test("Later changes need a second factor within fifteen minutes, also on a session that has one")
@@ -169,6 +202,7 @@ struct FactorTests {
         half = try await house.half("ada")
         #expect(try await house.identity.factors(of: half).first?.nextNumber == 2)
         let another = try await house.identity.makeCodes(.codeSheet, session).codes
+        half = try await house.half("ada")
         await #expect(throws: SignInError.wrongNameOrPassword) { _ = try await use(house, .codeSheet, codes[1], half) }
         _ = try await use(house, .codeSheet, another[0], half)
         // Nothing that could be tried stays of the first.
@@ -194,6 +228,40 @@ struct FactorTests {
         #expect(try await house.messages().contains("recovery_code_used"))
     }
 
+    @Test("A sheet whose codes are used up is still asked for: the password alone opens nothing, and recovery codes stand in")
+    func usedUpSheet() async throws {
+        let house = try await Household(staffSecondFactor: .required)
+        try await house.resident(.username("ada"))
+        let session = try await house.session("ada")
+        let codes = try await house.identity.makeCodes(.codeSheet, session).codes
+        try await house.city.owner.execute("UPDATE identity.factor_code SET used_at = public.stoa_now() WHERE number < 40")
+        try await house.serve { client in
+            let browser = CityBrowser(client)
+            _ = try await browser.get("/sign-in")
+            _ = try await browser.post("/sign-in", [("username", "ada"), ("password", Household.password)])
+            #expect(try await browser.get("/sign-in/second-factor").text.contains("Enter code 40"))
+            #expect(try await browser.post("/sign-in/second-factor", [("kind", "code_sheet"), ("code", codes[39])]).headers[.location] == "/")
+            #expect(try await browser.get("/").text.contains("Few codes are left on your sheet"))
+            #expect(try await browser.get("/security").text.contains("Few codes are left on your sheet"))
+            _ = try await browser.post("/sign-out", [])
+            _ = try await browser.get("/sign-in")
+            #expect(try await browser.post("/sign-in", [("username", "ada"), ("password", Household.password)]).headers[.location] == "/sign-in/second-factor")
+            #expect(try await browser.get("/sign-in/second-factor").text.contains("Your sheet of codes is used up"))
+        }
+        // The session that used the last one makes recovery codes; they open the account with the password.
+        let token = try await house.identity.confirmPassword(Redacted(Household.password), session: session, address: "192.0.2.1")
+        try await house.city.owner.execute("UPDATE web.credential SET second_factor = 'code_sheet', second_factor_at = public.stoa_now(), authenticator_assurance = 2 WHERE hash = \(CredentialHash(token: token).bytes)")
+        let recovery = try await house.identity.makeCodes(.recoveryCodes, CredentialHash(token: token)).codes
+        #expect(try await house.level(try await use(house, .recoveryCodes, recovery[0], try await house.half("ada"))) == 2)
+
+        // A member of staff is not asked to make a new one either, by whoever knows the password.
+        try await house.staff("clerk")
+        guard case .needsEnrolment(let half) = try await house.signIn("clerk") else { throw Household.NoSession() }
+        _ = try await house.identity.makeCodes(.codeSheet, CredentialHash(token: half))
+        try await house.city.owner.execute("UPDATE identity.factor_code SET used_at = public.stoa_now()")
+        _ = try await house.half("clerk")
+    }
+
     @Test("Codes and secrets are stored so that the database alone gives none away")
     func atRest() async throws {
         let house = try await Household()
@@ -214,13 +282,22 @@ struct FactorTests {
         await #expect(throws: (any Error).self) { _ = try await use(house, .totp, app.code(atStep: try await house.step() + 1), half) }
     }
 
-    @Test("Staff who must have a second factor make one before they come in; where it is optional, the password is enough")
+    @Test("Staff who must have a second factor make one before they come in; where it is asked for later, the password is enough, whatever they have")
     func staff() async throws {
-        let optional = try await Household()
-        try await optional.staff("clerk")
-        #expect(try await optional.level(try await optional.session("clerk")) == 1)
+        let later = try await Household()
+        try await later.staff("clerk")
+        let (asked, raised) = try await later.addApp(try await later.session("clerk"))
+        #expect(try await later.level(raised) == 2)
+        let lower = try await later.session("clerk")
+        #expect(try await later.level(lower) == 1)
+        await #expect(throws: FactorChangeRefusal.secondFactorNeeded) { _ = try await later.identity.makeCodes(.codeSheet, lower) }
+        #expect(try await later.level(try await use(later, .totp, asked.code(atStep: try await later.step() + 1), lower)) == 2)
+        // Residents are not concerned.
+        try await later.resident(.username("ada"))
+        _ = try await later.addApp(try await later.session("ada"))
+        _ = try await later.half("ada")
 
-        let house = try await Household(staffNeedSecondFactor: true)
+        let house = try await Household(staffSecondFactor: .required)
         try await house.staff("clerk")
         guard case .needsEnrolment(let token) = try await house.signIn("clerk") else {
             Issue.record("no enrolment")
@@ -239,7 +316,7 @@ struct FactorTests {
 
     @Test("Staff who lost what they sign in with are given a fresh start by the city's engineers, and by nobody else")
     func forgottenFactors() async throws {
-        let house = try await Household(staffNeedSecondFactor: true)
+        let house = try await Household(staffSecondFactor: .required)
         try await house.staff("clerk")
         guard case .needsEnrolment(let token) = try await house.signIn("clerk") else { throw Household.NoSession() }
         let (_, session) = try await house.addApp(CredentialHash(token: token))

@@ -22,11 +22,11 @@ struct Household: Sendable {
     let identity: IdentityService
 
     /// - Parameter sharedConnections: more for races, so that they are truly at the same moment.
-    init(staffNeedSecondFactor: Bool = false, sharedConnections: Int = 2) async throws {
+    init(staffSecondFactor: StaffSecondFactor = .whenAsked, sharedConnections: Int = 2) async throws {
         city = try await CityFixture.make()
         identity = IdentityService(
             database: try city.appPool(sharedConnections: sharedConnections), passwords: try PasswordHasher(cost: Self.cheap), vault: city.vault,
-            lookup: city.lookup, settings: IdentitySettings(city: "Marisport", staffNeedSecondFactor: staffNeedSecondFactor, baseURL: try BaseURL("http://localhost:8080")))
+            lookup: city.lookup, settings: IdentitySettings(city: "Marisport", staffSecondFactor: staffSecondFactor, baseURL: try BaseURL("http://localhost:8080")))
     }
 
     /// A resident who registered with these names, and has proven those that are addresses.
@@ -56,6 +56,17 @@ struct Household: Sendable {
     func session(_ name: String, isShared: Bool = false) async throws -> CredentialHash {
         guard case .session(let token) = try await signIn(name, isShared: isShared) else { throw NoSession() }
         return CredentialHash(token: token)
+    }
+
+    /// A session that the password alone opened, whatever factors there are: as one that was stolen.
+    func passwordSession(_ name: String) async throws -> CredentialHash {
+        let credential = CredentialHash(token: SessionCookie.newToken())
+        try await city.owner.execute(
+            """
+            SELECT identity.open_session(\(credential.bytes), n.account_id, n.staff_id, 'password', public.stoa_now(), NULL, false)
+            FROM identity.sign_in_name AS n WHERE n.hmac = \(city.lookup.signInName(name))
+            """)
+        return credential
     }
 
     /// The sign-in under way of somebody with a second factor.

@@ -109,6 +109,38 @@ struct SessionTests {
         #expect(try await house.city.app.one(late) == nil)
     }
 
+    @Test("A sign-in with the old password at the very moment of its change does not outlive it")
+    func changeRace() async throws {
+        let house = try await Household(sharedConnections: 8)
+        try await house.resident(.username("ada"))
+        let hash = try await house.city.owner.one(OneValue("SELECT password_hash FROM identity.account", of: String.self))
+        let here = try await house.session("ada")
+        let late = CredentialHash(token: "late")
+        let signIn = OpenSignIn(
+            nameHMAC: house.city.lookup.signInName("ada"), passwordHash: hash, addressHMAC: house.identity.addressHMAC(""), tokenHash: late, isShared: false,
+            staffNeedSecondFactor: false)
+        let change = try await house.city.app.transaction { transaction in
+            #expect(try await transaction.one(signIn) == .session)
+            let change = Task {
+                try await house.identity.changePassword(
+                    from: Redacted(Household.password), to: Redacted("five plain words now"), session: here, address: "192.0.2.1")
+            }
+            // Until the change waits for the sign-in, or is over.
+            var isUnderWay = true
+            while isUnderWay {
+                isUnderWay = try await house.city.owner.one(
+                    OneValue(
+                        """
+                        SELECT NOT EXISTS (SELECT FROM pg_locks AS l WHERE NOT l.granted)
+                           AND EXISTS (SELECT FROM identity.account AS a WHERE a.password_hash = \(hash))
+                        """))
+            }
+            return change
+        }
+        let token = try await change.value
+        #expect(try await house.areOpen(late, CredentialHash(token: token)) == [false, true])
+    }
+
     @Test("In a browser: the page says until when one is signed in, common passwords are refused, and leaving goes to a neutral site")
     func pages() async throws {
         let house = try await Household()

@@ -134,16 +134,16 @@ struct AuthorizationRequestTests {
         try await Town.serve { town, _ in
             let begin = BeginAuthorization(
                 database: town.city.app, issuer: issuer, budget: RequestBudget(requestsMax: 2, requestsPerSecond: 1),
-                browser: CredentialHash(token: "browser"), session: nil, language: .english)
+                browser: CredentialHash(token: "browser"), session: nil, isStaff: false, language: .english)
             func parameters(_ app: App) throws -> OAuthParameters {
                 OAuthParameters(try Form(bytes: app.address().drop { $0 != "?" }.dropFirst().utf8))
             }
             var locations: [String] = []
-            for _ in 0..<3 { locations.append(try await begin.location(for: parameters(App()), logger: quiet)) }
+            for _ in 0..<3 { locations.append(try await begin.location(for: parameters(App()), logger: quiet).location) }
             #expect(locations[1].hasPrefix("/oauth/requests/"))
             #expect(locations[2].contains("error=temporarily_unavailable"))
             let other = App(clientID: "other-app", redirectAddress: "http://127.0.0.1:80/other")
-            #expect(try await begin.location(for: parameters(other), logger: quiet).hasPrefix("/oauth/requests/"))
+            #expect(try await begin.location(for: parameters(other), logger: quiet).location.hasPrefix("/oauth/requests/"))
             #expect(try await requests(town) == 3)
         }
     }

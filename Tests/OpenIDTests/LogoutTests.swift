@@ -92,6 +92,36 @@ struct LogoutTests {
         }
     }
 
+    @Test("A service that does not answer holds up its own log-outs, no more of them than its share; others are told meanwhile")
+    func slowService() async throws {
+        try await ServiceTown.serve { story, client in
+            let (slow, quick) = (Receiver(statuses: [204]), Receiver(statuses: [204]))
+            try await slow.serve { slowAddress in
+                try await quick.serve { address in
+                    await slow.fallSilent()
+                    let desk = try await register(story, at: slowAddress)
+                    try await story.city.owner.execute("UPDATE openid.client SET backchannel_logout_uri = \(address) WHERE id = 'clinic-web'")
+                    let ada = try await story.city.resident()
+                    let browser = CityBrowser(client, session: ada.session)
+                    let share = LogoutDelivery.noticesPerServiceMax
+                    for _ in 0..<share + 2 { _ = try await Service(maker: desk.maker, redirectAddress: desk.redirectAddress).tokens(browser, client, ["scope": "openid"]) }
+                    _ = try await story.another.tokens(browser, client)
+                    try await story.city.revoke(ada.session)
+                    let node = try delivery(story)
+                    let running = Task { await node.run() }
+                    await quick.first(1)
+                    await slow.first(share)
+                    let held = await slow.bodies.count
+                    #expect(held == share)
+                    await slow.answerAll()
+                    await slow.first(share + 2)
+                    running.cancel()
+                    await running.value
+                }
+            }
+        }
+    }
+
     @Test("SSRF through the log-out address: what is no address outside is not registered, and by no name posted to")
     func addresses() async throws {
         try await ServiceTown.serve { story, client in
@@ -164,9 +194,30 @@ private actor Receiver {
     /// - Parameter statuses: of the first posts; the last one of all that follow.
     init(statuses: [Int]) { self.statuses = statuses }
 
-    private func take(_ body: String) -> Int {
+    private func take(_ body: String) async -> Int {
         bodies.append(body)
+        for waiting in arrivals { waiting.resume() }
+        arrivals = []
+        if isSilent { await withCheckedContinuation { held.append($0) } }
         return statuses.count > 1 ? statuses.removeFirst() : statuses[0]
+    }
+
+    private var isSilent = false
+    private var held: [CheckedContinuation<Void, Never>] = []
+    private var arrivals: [CheckedContinuation<Void, Never>] = []
+
+    /// From now on it takes posts and answers none.
+    func fallSilent() { isSilent = true }
+
+    func answerAll() {
+        isSilent = false
+        for waiting in held { waiting.resume() }
+        held = []
+    }
+
+    /// Waits until so many were posted.
+    func first(_ count: Int) async {
+        while bodies.count < count { await withCheckedContinuation { arrivals.append($0) } }
     }
 
     /// Serves while `body` runs with the address to post to.

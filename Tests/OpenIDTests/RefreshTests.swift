@@ -39,6 +39,36 @@ extension Answer {
 
 @Suite("Refresh tokens")
 struct RefreshTests {
+    @Test("Another password ends the tokens of apps and of services, also of those that go on without the resident", arguments: [false, true])
+    func anotherPassword(isRecovery: Bool) async throws {
+        try await ServiceTown.serve { story, client in
+            let ada = try await story.city.resident()
+            let browser = CityBrowser(client, session: ada.session)
+            let first = try await story.service.tokens(browser, client, lasting)
+            let app = App()
+            let token = try await app.redeem(try await app.code(browser), client)
+            #expect(try await client.get("/api/v1/me", bearer: token.accessToken).status == 200)
+            let late = App()
+            let code = try await late.code(browser)
+            let (hmac, new) = ([UInt8](repeating: 1, count: 32), FixtureCredential().hash.bytes)
+            if isRecovery {
+                try await story.city.owner.execute("UPDATE web.credential SET first_factor = 'recovery_code' WHERE hash = \(ada.session.hash.bytes)")
+                let replace: SQL = "SELECT identity.replace_password(\(ada.session.hash.bytes), '$argon2id$new', \(new))"
+                #expect(try await story.city.app.one(OneValue(replace)) == true)
+            } else {
+                let old = try await story.city.owner.one(OneValue("SELECT password_hash FROM identity.account", of: String.self))
+                let change: SQL = "SELECT identity.change_password(\(ada.session.hash.bytes), \(old), '$argon2id$new', \(hmac), \(new))"
+                #expect(try await story.city.app.one(OneValue(change)) == "changed")
+            }
+            #expect(try await client.get("/api/v1/me", bearer: token.accessToken).status == 401)
+            #expect(try await client.get("/oauth/userinfo", bearer: first.accessToken).status == 401)
+            #expect(try await story.service.introspect(first.accessToken, client)["active"] == false)
+            #expect(try await story.service.renew(first.refreshToken, client).error == "invalid_grant")
+            // The session that changed it goes on, and what was begun in it.
+            #expect(try await late.redeem(code, client).status == 200)
+        }
+    }
+
     @Test("Who asked for offline_access, and was agreed to, renews: same person and sign-in, new tokens, no nonce")
     func renewal() async throws {
         try await ServiceTown.serve { story, client in

@@ -220,15 +220,12 @@ struct ServiceSignInTests {
             for changes in [["prompt": "login"], ["max_age": "0"]] as [[String: String?]] {
                 try await story.city.setClock(secondsAhead: 5)
                 let page = try await story.another.begin(browser, changes)
-                let shown = try await browser.get(page)
-                #expect(shown.text.contains("Please sign in again"))
+                #expect(try await browser.get(page).headers[.location] == "/confirm-password?next=" + page)
+                _ = try await browser.get("/connected-services")
                 #expect(try await browser.post(page + "/allow", [("policy_version", "1")]).headers[.location] == page)
                 #expect(try await story.consents(ada) == nil)
             }
             let page = try await story.another.begin(browser, ["prompt": "login"])
-            _ = try await browser.get(page)
-            #expect(try await browser.post(page + "/sign-in-again", []).headers[.location] == "/sign-in?next=" + page)
-            #expect(try await browser.get(page).headers[.location]?.hasPrefix("/sign-in") == true)
             let again = CityBrowser(client, session: try await story.city.session(of: ada.accountID), cookies: browser.cookies)
             #expect(try await again.get(page).text.contains("Sign in at clinic"))
         }
@@ -239,11 +236,45 @@ struct ServiceSignInTests {
         try await ServiceTown.serve { story, client in
             let browser = CityBrowser(client, session: try await story.city.resident(identityAssurance: 2).session)
             func asked(_ level: String) -> [String: String?] { ["claims": #"{"id_token":{"acr":{"essential":true,"values":["\#(level)"]}}}"#] }
-            let page = try await story.another.address(asked("http://eidas.europa.eu/LoA/substantial"))
-            #expect(try await parameters(of: browser.get(page).headers[.location])["error"] == "unmet_authentication_requirements")
+            let page = try await story.another.begin(browser, asked("http://eidas.europa.eu/LoA/substantial"))
+            #expect(try await browser.get(page).headers[.location] == "/confirm-factor?next=" + page)
+            let unproven = CityBrowser(client, session: try await story.city.resident(identityAssurance: 1).session)
+            for level in ["substantial", "high"] {
+                let answer = try await unproven.get(story.another.address(asked("http://eidas.europa.eu/LoA/" + level)))
+                #expect(parameters(of: answer.headers[.location])["error"] == "unmet_authentication_requirements")
+            }
             for changes in [asked("http://eidas.europa.eu/LoA/low"), ["acr_values": "http://eidas.europa.eu/LoA/substantial"]] {
                 let answer = try await story.another.tokens(browser, client, changes)
                 #expect(try await verified(answer.idToken, client).claims["acr"] == "http://eidas.europa.eu/LoA/low")
+            }
+        }
+    }
+
+    @Test("Assurance that is only wished for is asked of those who have a second factor, and never where no page may be shown")
+    func wishedAssurance() async throws {
+        try await ServiceTown.serve { story, client in
+            let ada = try await story.city.resident(identityAssurance: 2)
+            let browser = CityBrowser(client, session: ada.session)
+            _ = try await story.service.tokens(browser, client)
+            try await story.city.owner.execute(
+                """
+                INSERT INTO identity.factor (id, account_id, kind, salt, confirmed_at)
+                VALUES (gen_random_uuid(), \(ada.accountID), 'code_sheet', \([UInt8](repeating: 1, count: 16)), public.stoa_now())
+                """)
+            let substantial = "http://eidas.europa.eu/LoA/substantial"
+            for changes in [
+                ["acr_values": substantial + " http://eidas.europa.eu/LoA/low"], ["claims": #"{"id_token":{"acr":{"value":"\#(substantial)"}}}"#],
+            ] as [[String: String?]] {
+                let page = try await story.another.begin(browser, changes)
+                #expect(try await browser.get(page).headers[.location] == "/confirm-factor?next=" + page)
+                #expect(try await browser.post(page + "/allow", []).headers[.location] == page)
+                var silent = changes
+                silent["prompt"] = "none"
+                #expect(try await story.another.signIn(browser, silent)["code"] != nil)
+            }
+            // The best that is wished for is there, or there is no such level.
+            for wish in ["http://eidas.europa.eu/LoA/low " + substantial, "urn:nobody:knows"] {
+                #expect(try await story.another.signIn(browser, ["acr_values": wish])["code"] != nil, "\(wish)")
             }
         }
     }

@@ -2,6 +2,7 @@
 import Crypto
 import Foundation
 import JWTKit
+import Primitives
 import Web
 
 /// The issuer that the tests' server has.

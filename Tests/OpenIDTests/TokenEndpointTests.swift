@@ -5,6 +5,7 @@ import Foundation
 import HTTPTypes
 import HummingbirdTesting
 import Postgres
+import Primitives
 import Testing
 import Web
 

@@ -1,6 +1,7 @@
 // What the code of a bill says. That a reader other than ours reads it so is tested from outside (Tests/Conformance/test_bills.py).
 import Primitives
 import Testing
+import Web
 
 @testable import Payments
 

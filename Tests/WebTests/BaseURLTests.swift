@@ -1,5 +1,6 @@
 // Which addresses a site may have, and what its cookies look like because of it.
 import HTTPTypes
+import Primitives
 import Testing
 
 @testable import Web

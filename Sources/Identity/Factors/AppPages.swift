@@ -21,17 +21,22 @@ struct AppPage: PageModel {
     var action: Link
     var secret: String
     var address: Link
+    /// The same address, for the camera of a phone that is not reading this page.
+    var square: QRCode?
     var code: TextField
 
     static let fields: Fields<Self> = [
-        "errors": .optional(\.errors), "action": .link(\.action), "secret": .text(\.secret), "address": .link(\.address), "code": .model(\.code),
+        "errors": .optional(\.errors), "action": .link(\.action), "secret": .text(\.secret), "address": .link(\.address), "square": .optional(\.square),
+        "code": .model(\.code),
     ]
 
     init(_ totp: TOTP, issuer: String, account: String, action: Link, _ form: FormView) {
         errors = form.errors
         self.action = action
         secret = totp.secretText
-        address = Link(totp.address(issuer: issuer, account: account))
+        let keyAddress = totp.address(issuer: issuer, account: account)
+        address = Link(keyAddress)
+        square = QRCode(keyAddress)
         code = form.text("code", label: "identity.factor.totp.code", autocomplete: "one-time-code", inputMode: "numeric")
     }
 }
@@ -145,18 +150,18 @@ extension IdentityRoutes {
         }
     }
 
-    /// Runs a change of somebody's factors; who must prove more first is sent to do so, and comes back to the security page.
-    func changing(_ context: SignedInContext, _ body: () async throws -> Response) async throws -> Response {
+    /// Runs a change of somebody's factors or password; who must prove more first is sent to do so, and comes back to the page that begins it.
+    func changing(_ context: SignedInContext, thenTo page: String = "/security", _ body: () async throws -> Response) async throws -> Response {
         do {
             return try await body()
         } catch let refusal as FactorChangeRefusal {
             switch refusal {
             case .passwordNeeded:
                 context.notice("identity.security.password_first")
-                return context.redirect(to: Link.path("/confirm-password", next: "/security"))
+                return context.redirect(to: Link.path("/confirm-password", next: page))
             case .secondFactorNeeded:
                 context.notice("identity.security.factor_first")
-                return context.redirect(to: Link.path("/confirm-factor", next: "/security"))
+                return context.redirect(to: Link.path("/confirm-factor", next: page))
             case .signedOut: throw context.signInFirst()
             case .unknown, .wrongCode: throw Problem.notFound
             }

@@ -16,7 +16,7 @@ struct FactorsOf: Query {
 
     func decode(_ row: inout RowReader) throws -> Factor {
         Factor(
-            id: FactorID(try row.next(UUID.self)), kind: try known(try row.next(), column: "kind"), addedAt: try row.next(), lastUsedAt: try row.next(),
+            id: FactorID(try row.next(UUID.self)), kind: try row.next(word: FactorKind.self), addedAt: try row.next(), lastUsedAt: try row.next(),
             isClosed: try row.next(), codesLeft: try row.next(), nextNumber: try row.next())
     }
 }
@@ -103,7 +103,7 @@ enum FactorChangeOutcome: Sendable {
 
     init(_ word: String?) throws {
         switch word {
-        case "nothing", "begun", "confirmed", "made", "removed": self = .done
+        case "nothing", "begun", "confirmed", "made", "removed", "changed": self = .done
         case "password": self = .refused(.passwordNeeded)
         case "second_factor": self = .refused(.secondFactorNeeded)
         case "unknown": self = .refused(.unknown)

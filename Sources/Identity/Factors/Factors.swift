@@ -36,6 +36,9 @@ public struct Factor: Sendable {
     public let codesLeft: Int
     /// The code that a sheet asks for next.
     public let nextNumber: Int?
+
+    /// A sheet of which so few codes are left that it is time for another: who comes once a week has a month to print it.
+    var isSheetRunningOut: Bool { kind == .codeSheet && codesLeft <= 5 }
 }
 
 /// Why factors cannot be changed now.

@@ -61,6 +61,18 @@ public final class PasswordHasher: Sendable {
         }
     }
 
+    /// Whether a stored hash cost less than a new one does: the city's parameters have grown since.
+    func isWeaker(_ encoded: String) -> Bool {
+        // $argon2id$v=19$m=19456,t=2,p=1$salt$hash
+        let parts = encoded.split(separator: "$")
+        guard parts.count == 5 else { return true }
+        let parameters = parts[2].split(separator: ",").reduce(into: [Substring: UInt32]()) { found, part in
+            let pair = part.split(separator: "=")
+            if pair.count == 2 { found[pair[0]] = UInt32(pair[1]) }
+        }
+        return (parameters["m"] ?? 0) < cost.memoryKibibytes || (parameters["t"] ?? 0) < cost.passes
+    }
+
     func onOwnThread<T: Sendable>(_ work: @escaping @Sendable () throws -> T) async throws -> T {
         try waiting.withLock { count in
             guard count < Self.waitingMax else { throw PasswordHasherError.busy }

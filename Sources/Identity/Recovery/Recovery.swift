@@ -92,5 +92,5 @@ private struct Recover: Query {
         case .letterCode: "SELECT identity.recover_by_letter(\(nameHMAC), \(codeHash), \(addressHMAC), \(tokenHash.bytes))"
         }
     }
-    func decode(_ row: inout RowReader) throws -> OpenSignIn.Outcome? { try row.next(String?.self).map { try known($0, column: "recover") } }
+    func decode(_ row: inout RowReader) throws -> OpenSignIn.Outcome? { try row.next(word: OpenSignIn.Outcome?.self) }
 }

@@ -12,13 +12,18 @@ struct RecoveryPage: PageModel {
     var errors: ErrorSummary?
     var username: TextField
     var code: TextField
+    /// The code that a counter handed out.
+    var paper: TextField
 
-    static let fields: Fields<Self> = ["errors": .optional(\.errors), "username": .model(\.username), "code": .model(\.code)]
+    static let fields: Fields<Self> = [
+        "errors": .optional(\.errors), "username": .model(\.username), "code": .model(\.code), "paper": .model(\.paper),
+    ]
 
     init(_ form: FormView) {
         errors = form.errors
         username = form.text("username", label: "identity.sign_in.name", autocomplete: "username")
         code = form.text("code", label: "identity.factor.recovery_codes.code")
+        paper = form.text("paper", label: "identity.counter.paper.label", autocomplete: "off")
     }
 }
 

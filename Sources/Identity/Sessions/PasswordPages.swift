@@ -60,7 +60,10 @@ extension IdentityRoutes {
     }
 
     @Sendable func showNewPassword(_ request: Request, _ context: SignedInContext) async throws -> Response {
-        try context.page(NewPasswordPage(context.formView()), title: "identity.new_password.title")
+        try await changing(context, thenTo: "/security/password") {
+            try await identity.requireForPasswordChange(context.credential)
+            return try context.page(NewPasswordPage(context.formView()), title: "identity.new_password.title")
+        }
     }
 
     @Sendable func changePassword(_ request: Request, _ context: SignedInContext) async throws -> Response {
@@ -68,18 +71,20 @@ extension IdentityRoutes {
         let old = fields.secret("old_password")
         let new = fields.secret("new_password")
         if let new { fields.reject("new_password", passwordRules.refusal(of: new.reveal(), names: []), in: context) }
-        var failure: SignInError?
-        if fields.isValid, let old, let new {
-            failure = try await trying(&fields, field: "old_password", context) {
-                SessionCookie.issue(
-                    try await identity.changePassword(from: old, to: new, session: context.credential, address: context.clientAddress), in: context)
+        return try await changing(context, thenTo: "/security/password") {
+            var failure: SignInError?
+            if fields.isValid, let old, let new {
+                failure = try await trying(&fields, field: "old_password", context) {
+                    SessionCookie.issue(
+                        try await identity.changePassword(from: old, to: new, session: context.credential, address: context.clientAddress), in: context)
+                }
             }
+            guard fields.isValid else {
+                return try context.formAgain(NewPasswordPage(context.formView(fields.state)), title: "identity.new_password.title", after: failure)
+            }
+            context.notice("identity.new_password.changed")
+            return context.redirect(to: "/security")
         }
-        guard fields.isValid else {
-            return try context.formAgain(NewPasswordPage(context.formView(fields.state)), title: "identity.new_password.title", after: failure)
-        }
-        context.notice("identity.new_password.changed")
-        return context.redirect(to: "/security")
     }
 
     /// Runs what checks the password, and notes at the field why it was refused.

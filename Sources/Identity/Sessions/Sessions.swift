@@ -35,23 +35,29 @@ extension IdentityService {
         return token
     }
 
-    /// Changes the password. Every other session of the person ends.
+    /// Changes the password. Everything else that the person opened ends. Decided in `identity.change_password` (0031_sessions.sql).
     /// - Parameter new: allowed by the rules already.
-    /// - Returns and throws: as ``confirmPassword(_:session:address:)``.
+    /// - Returns and throws: as ``confirmPassword(_:session:address:)``; besides ``FactorChangeRefusal/secondFactorNeeded`` where there is one that was not
+    ///   shown within fifteen minutes.
     func changePassword(from old: Redacted<String>, to new: Redacted<String>, session: CredentialHash, address: String) async throws -> String {
+        // Asked before the password is looked at, and again by the statement that counts.
+        try await requireForPasswordChange(session)
         let hash = try await check(old, session, address)
         let newHash = try await passwords.hash(new)
         let token = SessionCookie.newToken()
-        let isDone = try await database.exclusive {
-            try await $0.one(
-                Done(
-                    """
-                    SELECT identity.change_password(
-                        \(session.bytes), \(hash), \(newHash), \(addressHMAC(address)), \(CredentialHash(token: token).bytes))
-                    """))
-        }
-        guard isDone else { throw FactorChangeRefusal.signedOut }
+        let change = ChangeFactors(
+            """
+            SELECT identity.change_password(
+                \(session.bytes), \(hash), \(newHash), \(addressHMAC(address)), \(CredentialHash(token: token).bytes))
+            """)
+        if let refusal = try await database.exclusive({ try await $0.one(change) }).refusal { throw refusal }
         return token
+    }
+
+    /// What a change of the password wants beside the old one: a second factor, shown just now, where there is one.
+    /// - Throws: ``FactorChangeRefusal/secondFactorNeeded``, ``FactorChangeRefusal/signedOut``.
+    func requireForPasswordChange(_ session: CredentialHash) async throws {
+        if let refusal = try await factorChangeNeeds(session), refusal != .passwordNeeded { throw refusal }
     }
 
     /// - Returns: the hash of the password, which was right.

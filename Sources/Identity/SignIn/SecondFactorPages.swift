@@ -56,6 +56,12 @@ struct SecondFactorPage: PageModel {
     }
 }
 
+/// What somebody sees whose sheet has no code left, and who has nothing else.
+struct SheetUsedUpPage: PageModel {
+    static let template = "identity/sheet-used-up"
+    static let fields: Fields<Self> = [:]
+}
+
 extension IdentityRoutes {
     // MARK: At sign-in
 
@@ -97,12 +103,13 @@ extension IdentityRoutes {
     /// - Returns: nil for somebody without factors, or nobody.
     private func ask(_ request: Request, _ credential: CredentialHash, _ path: String, _ context: some PageContext) async throws -> Response? {
         let query = try context.query(request)
-        let factors = try await usableFactors(of: credential)
+        let all = try await identity.factors(of: credential)
+        let factors = usable(all)
         let wanted = try query.value("with").flatMap(FactorKind.init(rawValue:))
         let next = context.next(try query.value("next"))
         guard let factor = factors.first(where: { $0.kind == wanted && $0.kind.isTyped }) ?? factors.first(where: \.kind.isTyped) else {
             // Who has a passkey alone uses that.
-            return factors.isEmpty ? nil : context.redirect(to: Link.path(path == "/confirm-factor" ? "/confirm-passkey" : "/sign-in/passkey", next: next))
+            return factors.isEmpty ? try sheetUsedUp(all, context) : context.redirect(to: Link.path(path == "/confirm-factor" ? "/confirm-passkey" : "/sign-in/passkey", next: next))
         }
         return try context.page(SecondFactorPage(factor, among: factors, path: path, next: next, context), title: "identity.factor.title")
     }
@@ -115,9 +122,12 @@ extension IdentityRoutes {
         var failure: SignInError?
         if fields.isValid, let kind, kind.isTyped, let code {
             do {
-                SessionCookie.issue(
-                    try await identity.useFactor(kind, code: code, credential: credential, address: context.clientAddress), in: context)
+                let token = try await identity.useFactor(kind, code: code, credential: credential, address: context.clientAddress)
+                SessionCookie.issue(token, in: context)
                 SignInCookie.clear(in: context)
+                if kind == .codeSheet, try await identity.factors(of: CredentialHash(token: token)).contains(where: \.isSheetRunningOut) {
+                    context.notice("identity.factor.few_left")
+                }
                 return context.redirect(to: next)
             } catch let error as SignInError {
                 failure = error
@@ -128,14 +138,24 @@ extension IdentityRoutes {
                 throw Problem.busy()
             }
         }
-        let factors = try await usableFactors(of: credential)
-        guard let factor = factors.first(where: { $0.kind == kind && $0.kind.isTyped }) ?? factors.first(where: \.kind.isTyped) else { return nil }
+        let all = try await identity.factors(of: credential)
+        let factors = usable(all)
+        guard let factor = factors.first(where: { $0.kind == kind && $0.kind.isTyped }) ?? factors.first(where: \.kind.isTyped) else {
+            return try sheetUsedUp(all, context)
+        }
         return try context.formAgain(
             SecondFactorPage(factor, among: factors, path: path, next: next, context, fields.state), title: "identity.factor.title", after: failure)
     }
 
-    /// Those that a code can be given of.
-    private func usableFactors(of credential: CredentialHash) async throws -> [Factor] {
-        try await identity.factors(of: credential).filter { $0.kind == .totp || $0.kind == .passkey || $0.codesLeft > 0 }
+    /// Those that a code can be given of. Recovery codes stand in for another factor, and are none by themselves.
+    private func usable(_ factors: [Factor]) -> [Factor] {
+        guard factors.contains(where: { $0.kind != .recoveryCodes }) else { return [] }
+        return factors.filter { $0.kind == .totp || $0.kind == .passkey || $0.codesLeft > 0 }
+    }
+
+    /// - Returns: nil for somebody who has no second factor at all.
+    private func sheetUsedUp(_ factors: [Factor], _ context: some PageContext) throws -> Response? {
+        guard factors.contains(where: { $0.kind == .codeSheet }) else { return nil }
+        return try context.page(SheetUsedUpPage(), title: "identity.sheet_used_up.title")
     }
 }

@@ -5,15 +5,6 @@ public import Primitives
 import Register
 public import Web
 
-public enum SignInError: Error, Sendable, Hashable {
-    /// Unknown name or wrong password; nobody is told which.
-    case wrongNameOrPassword
-    /// Too many failures from this address. Other ways and other addresses are not affected.
-    case tooManyAttempts(waitMinutes: Int)
-    /// A hundred failures in a row, from wherever: this factor is closed until the account is recovered. Other ways are not affected.
-    case closed
-}
-
 /// What the right password led to. The token is for a cookie; only its hash is stored.
 public enum SignedIn: Sendable, Hashable {
     case session(token: String)
@@ -24,7 +15,7 @@ public enum SignedIn: Sendable, Hashable {
 }
 
 extension IdentityService {
-    /// Checks name and password.
+    /// Checks name and password. Decided in `identity.begin_sign_in` (0004_identity.sql) and `identity.sign_in` (0030_factors.sql).
     /// - Parameters:
     ///   - address: what attempts from the same place have in common (`PageContext.clientAddress`).
     ///   - isSharedComputer: the session ends after 5 instead of 15 idle minutes.
@@ -33,12 +24,24 @@ extension IdentityService {
         // What can be no name is looked up all the same, and found by nobody.
         let nameHMAC = lookup.signInName(SignInName.any(typedName)?.normalForm ?? typedName)
         let addressHMAC = addressHMAC(address)
-        let attempt = try await database.exclusive { try await $0.one(BeginSignIn(nameHMAC: nameHMAC, addressHMAC: addressHMAC)) }
-        if let refusal = attempt.outcome.refusal { throw refusal }
-        guard try await passwords.check(password, against: attempt.passwordHash), let passwordHash = attempt.passwordHash,
-            let signedIn = try await open(nameHMAC, passwordHash, addressHMAC, isSharedComputer: isSharedComputer)
-        else { throw SignInError.wrongNameOrPassword }
-        return signedIn
+        // Once more where the stored hash is another by now: somebody signed in beside and renewed it, or the password was changed and this one is wrong.
+        for _ in 0..<2 {
+            let attempt = try await database.exclusive { try await $0.one(BeginSignIn(nameHMAC: nameHMAC, addressHMAC: addressHMAC)) }
+            if let refusal = attempt.outcome.refusal { throw refusal }
+            guard try await passwords.check(password, against: attempt.passwordHash), let passwordHash = attempt.passwordHash else { break }
+            guard let signedIn = try await open(nameHMAC, passwordHash, addressHMAC, isSharedComputer: isSharedComputer) else { continue }
+            if passwords.isWeaker(passwordHash) { try await renew(passwordHash, of: nameHMAC, password) }
+            return signedIn
+        }
+        throw SignInError.wrongNameOrPassword
+    }
+
+    /// Stores the password under today's parameters, in place of a hash that cost less. Whoever changes it meanwhile was first.
+    /// Decided in `identity.renew_password_hash` (0041_password_hashes.sql).
+    private func renew(_ weaker: String, of nameHMAC: [UInt8], _ password: Redacted<String>) async throws {
+        // Where many sign in at once the next time will do.
+        guard let stronger = try? await passwords.hash(password) else { return }
+        try await database.exclusive { _ = try await $0.execute("SELECT identity.renew_password_hash(\(nameHMAC), \(weaker), \(stronger))") }
     }
 
     /// Opens the first session for somebody who has just made an account, which may have no name to sign in with yet.
@@ -55,7 +58,7 @@ extension IdentityService {
         let token = SessionCookie.newToken()
         let statement = OpenSignIn(
             nameHMAC: nameHMAC, passwordHash: passwordHash, addressHMAC: addressHMAC, tokenHash: CredentialHash(token: token),
-            isShared: isSharedComputer, staffNeedSecondFactor: settings.staffNeedSecondFactor)
+            isShared: isSharedComputer, staffNeedSecondFactor: settings.staffSecondFactor == .required)
         switch try await database.exclusive({ try await $0.one(statement) }) {
         case .session: return .session(token: token)
         case .secondFactor: return .needsSecondFactor(token: token)

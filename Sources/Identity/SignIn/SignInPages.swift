@@ -37,7 +37,10 @@ extension IdentityRoutes {
         switch context.caller {
         case .resident, .helper, .staff: return context.redirect(to: next ?? "/")
         case .anonymous, .organisation:
-            return try context.page(SignInPage(context.formView(), next: next), title: "identity.sign_in.title")
+            var expected: String?
+            if let next { expected = try await loginHint(next, request, context) }
+            return try context.page(
+                SignInPage(context.formView(expected.map { .filled(["username": $0]) } ?? .blank), next: next), title: "identity.sign_in.title")
         }
     }
 

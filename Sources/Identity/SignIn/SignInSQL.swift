@@ -6,31 +6,6 @@ import Primitives
 import Register
 import Web
 
-/// Whether an attempt is looked at.
-enum AttemptOutcome: Sendable {
-    case counted
-    case wait(minutes: Int)
-    case closed
-
-    init(_ word: String, waitMinutes: Int) throws {
-        switch word {
-        case "counted": self = .counted
-        case "wait": self = .wait(minutes: waitMinutes)
-        case "closed": self = .closed
-        default: throw DatabaseError.decoding(column: "outcome", reason: "is a word that this server does not know")
-        }
-    }
-
-    /// What is told to somebody whose attempt is not looked at.
-    var refusal: SignInError? {
-        switch self {
-        case .counted: nil
-        case .wait(let minutes): .tooManyAttempts(waitMinutes: minutes)
-        case .closed: .closed
-        }
-    }
-}
-
 /// `identity.begin_sign_in`: counts an attempt, and gives the hash that its password is checked against, if the name opens anything.
 struct BeginSignIn: Query {
     let nameHMAC: [UInt8]
@@ -65,11 +40,5 @@ struct OpenSignIn: Query {
         """
     }
 
-    func decode(_ row: inout RowReader) throws -> Outcome? { try row.next(String?.self).map { try known($0, column: "sign_in") } }
-}
-
-/// A word of the database that this server must know.
-func known<Word: RawRepresentable>(_ text: String, column: String) throws -> Word where Word.RawValue == String {
-    guard let word = Word(rawValue: text) else { throw DatabaseError.decoding(column: column, reason: "is a word that this server does not know") }
-    return word
+    func decode(_ row: inout RowReader) throws -> Outcome? { try row.next(word: OpenSignIn.Outcome?.self) }
 }

@@ -1,4 +1,4 @@
-// What residents see on the way into an app or a service: the page to decide on, the one that sends back to signing in, the one that goes on by itself, and one
+// What residents see on the way into an app or a service: the page to decide on, the one that goes on by itself, and one
 // that says why nothing can be decided.
 import Primitives
 import Web
@@ -21,9 +21,9 @@ struct ApprovalPage: PageModel {
         "host": .optionalText(\.host), "until": .text(\.until), "allow": .link(\.allow), "refuse": .link(\.refuse),
     ]
 
-    init(_ id: AuthorizationRequestID, _ asked: Standing, resident: ResidentCaller, context: some PageContext) {
+    init(_ id: AuthorizationRequestID, _ asked: Standing, _ context: SignedInContext) {
         client = asked.clientName.text(context.language)
-        publicCode = resident.publicCode
+        publicCode = context.accountName
         scopes = asked.scope.compactMap { ScopeToken(rawValue: $0) }.map { context.text($0.textKey) }
         host = RedirectAddress.host(of: asked.redirectAddress)
         isOnThisDevice = host == nil
@@ -80,14 +80,14 @@ struct ServicePage: PageModel {
         ]
     }
 
-    init(_ id: AuthorizationRequestID, _ standing: Standing, resident: ResidentCaller, context: some PageContext) {
+    init(_ id: AuthorizationRequestID, _ standing: Standing, _ context: SignedInContext) {
         let path = "/oauth/requests/\(id.description)"
         client = standing.clientName.text(context.language)
         organisation = standing.organisationName?.text(context.language) ?? client
         isForDevice = standing.isForDevice
         host = isForDevice ? nil : RedirectAddress.host(of: standing.redirectAddress)
         since = context.format.day(standing.registeredAt)
-        publicCode = resident.publicCode
+        publicCode = context.accountName
         until = context.format.dateTime(standing.expiresAt)
         allow = Link(path + "/allow")
         refuse = Link(path + "/refuse")
@@ -110,23 +110,6 @@ extension ServicePage.Wish {
         policyVersion = standing.policyVersion.map { String($0) } ?? ""
         allow = Link(path + "/allow")
         allowWithoutSharing = Link(path + "/allow-without-sharing")
-    }
-}
-
-/// The page `openid/again`: the service wants a sign-in that is newer than this one.
-struct SignInAgainPage: PageModel {
-    static let template = "openid/again"
-
-    var client: String
-    var signIn: Link
-    var refuse: Link
-
-    static let fields: Fields<Self> = ["client": .text(\.client), "sign_in": .link(\.signIn), "refuse": .link(\.refuse)]
-
-    init(_ id: AuthorizationRequestID, _ standing: Standing, _ context: some PageContext) {
-        client = standing.clientName.text(context.language)
-        signIn = "/oauth/requests/\(id.description)/sign-in-again"
-        refuse = "/oauth/requests/\(id.description)/refuse"
     }
 }
 

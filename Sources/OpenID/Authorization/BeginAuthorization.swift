@@ -14,13 +14,15 @@ struct BeginAuthorization: Sendable {
     let budget: RequestBudget
     /// The cookie of the browser that begins.
     let browser: CredentialHash
-    /// The resident's session there, if there is one.
+    /// The session of a resident or a member of staff there, if there is one.
     let session: CredentialHash?
+    let isStaff: Bool
     let language: Language
 
-    /// Where to send the browser: to the page of the request, or back to the client with a code or an error.
+    /// Where to send the browser: to the page of the request, or back to the client with a code or an error; and the language that the client asked for when it
+    /// pushed the request.
     /// - Throws: `AuthorizationRefusal` while it is not certain where to answer.
-    func location(for parameters: OAuthParameters, logger: Logger) async throws -> String {
+    func location(for parameters: OAuthParameters, logger: Logger) async throws -> (location: String, language: Language?) {
         guard let id = parameters["client_id"], id.utf8.count <= AuthenticateClient.clientIDCharactersMax,
             let client = try await database.optional(FindClient(id: id)), client.isPublic || client.isService
         else { throw AuthorizationRefusal.unknownClient }
@@ -29,6 +31,7 @@ struct BeginAuthorization: Sendable {
         let response = AuthorizationResponse(redirectAddress: address, state: AuthorizationParameters.state(of: parameters), issuer: issuer)
         do {
             let asked = try AuthorizationParameters(parameters, client: client, redirectAddress: address)
+            try refuseStaff(asked.scope)
             guard budget.take(client.id) else {
                 logger.warning("authorization requests over budget", metadata: ["client_id": "\(client.id)"])
                 throw OAuthError(.temporarilyUnavailable, "Too many sign-ins begin at this moment. Try again in some seconds.")
@@ -36,21 +39,28 @@ struct BeginAuthorization: Sendable {
             let request = AuthorizationRequestID.new()
             try await database.execute(
                 storeAuthorizationRequest(request, asked, .browser(browser), lifetimeSeconds: Self.requestLifetimeSeconds))
-            return try await next(request, isService: asked.signIn != nil, prompt: asked.signIn?.prompt ?? [])
+            return (try await next(request, isService: asked.signIn != nil, prompt: asked.signIn?.prompt ?? []), nil)
         } catch let error as OAuthError {
-            return response.error(error)
+            return (response.error(error), nil)
         }
     }
 
+    /// Staff sign in where their roles are asked for, and nowhere as residents.
+    private func refuseStaff(_ scope: [String]) throws(AuthorizationRefusal) {
+        guard !isStaff || scope.contains(ScopeToken.roles.rawValue) else { throw .staff }
+    }
+
     /// What the client pushed before; whatever else stands in the address counts for nothing (RFC 9126 §4).
-    private func pushed(_ name: String, _ client: RegisteredClient) async throws -> String {
+    private func pushed(_ name: String, _ client: RegisteredClient) async throws -> (location: String, language: Language?) {
         let begin = BeginPushedRequest(name: CredentialHash(token: name), client: client.id, browser: browser)
         // Two browsers that come at once wait for each other: not on a shared connection.
         guard let request = try await database.exclusive({ try await $0.optional(begin) }) else { throw AuthorizationRefusal.unknownRequest }
+        try refuseStaff(request.scope)
         do {
-            return try await next(request.id, isService: request.isService, prompt: request.prompt)
+            let isService = request.scope.contains(ScopeToken.openID.rawValue)
+            return (try await next(request.id, isService: isService, prompt: request.prompt), request.language)
         } catch let error as OAuthError {
-            return AuthorizationResponse(redirectAddress: request.redirectAddress, state: request.state, issuer: issuer).error(error)
+            return (AuthorizationResponse(redirectAddress: request.redirectAddress, state: request.state, issuer: issuer).error(error), request.language)
         }
     }
 

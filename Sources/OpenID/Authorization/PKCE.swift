@@ -1,6 +1,7 @@
 // Pure rules of PKCE (RFC 7636): the app that began a sign-in proves at the token endpoint that it is the one. Verifier and
 // challenge are compared in the statement that uses up the code: web.redeem_authorization_code in migrations/0006_web.sql.
 import Crypto
+import Primitives
 import Web
 
 enum PKCE {

@@ -22,13 +22,15 @@ enum ScopeToken: String, CaseIterable, Sendable {
     case address
     /// The service goes on when the resident has left: refresh tokens (OpenID Connect Core §11).
     case offlineAccess = "offline_access"
+    /// The city's staff sign in there too, with two factors, and it learns their roles. Entered by the city alone.
+    case roles
 
     /// What an app that acts for a resident may hold.
     static let ofApps: [ScopeToken] = [.profile, .consents, .accessLog, .bills, .payments, .messages, .export]
     /// What an organisation's client may hold.
     static let ofOrganisations: [ScopeToken] = [.exchangeRead, .usageRead, .ledgerPost]
     /// What an organisation's client may hold besides, when residents sign in there. Never part of a token of the organisation itself.
-    static let ofServices: [ScopeToken] = [.openID, .profile, .email, .phone, .address, .offlineAccess]
+    static let ofServices: [ScopeToken] = [.openID, .profile, .email, .phone, .address, .offlineAccess, .roles]
 
     /// Key of the plain words for the page on which residents allow an app; the dot of `exchange.read` would open a group in the catalogue.
     var textKey: String { "openid.scope." + rawValue.replacing(".", with: "_") }

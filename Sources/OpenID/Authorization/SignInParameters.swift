@@ -16,6 +16,12 @@ struct SignInParameters: Sendable, Equatable {
     /// The sign-in may be this old.
     var maxAgeSeconds: Int?
     var claims = ClaimsRequest()
+    /// Levels that the service would like, the best first (`acr_values`).
+    var wishedACR: [String] = []
+    /// Whom it thinks will sign in, for the form.
+    var hint: String?
+    /// The language that it asked for.
+    var language: Language?
     /// The interface that the access token is for (RFC 8707).
     var resource: String?
     /// Of the key that the code will be bound to (RFC 9449 §10).
@@ -23,6 +29,8 @@ struct SignInParameters: Sendable, Equatable {
 
     /// The `nonce` column takes no more; clients send 20 to 50 characters.
     static let nonceCharactersMax = 500
+    /// The longest name that anybody signs in with is an e-mail address.
+    private static let hintCharactersMax = 254
     /// Thirty years; what is longer is a mistake, and would not fit the column.
     private static let maxAgeSecondsMax = 1_000_000_000
 
@@ -46,6 +54,11 @@ struct SignInParameters: Sendable, Equatable {
             maxAgeSeconds = seconds
         }
         if let json = parameters["claims"] { claims = try ClaimsRequest(json) }
+        let wished = (parameters["acr_values"] ?? "").split(separator: " ").prefix(ClaimsRequest.acrValuesMax).map(String.init)
+        wishedACR = wished.isEmpty ? claims.wishedACR : wished
+        // Only a hint: one that can be nobody's name is passed over.
+        hint = parameters["login_hint"].flatMap { $0.count <= Self.hintCharactersMax && !$0.utf8.contains { $0 < 0x20 } ? $0 : nil }
+        language = parameters.preferredLanguage
         resource = parameters["resource"]
         if let resource, !client.resources.contains(resource) { throw OAuthError(.invalidTarget, "This client may not ask tokens for this resource.") }
         keyThumbprint = parameters["dpop_jkt"]

@@ -6,8 +6,10 @@ import Foundation
 enum SignInStep: Sendable, Equatable {
     /// Show who asks for what, and wait for the answer.
     case ask
-    /// The sign-in is older than the service wants, or it wants a new one.
+    /// The sign-in is older than the service wants, or it wants a new one: the password is asked for once more.
     case signInAgain
+    /// The service wants a second factor, and this sign-in had none.
+    case addFactor
     /// Nothing is left to ask: answer.
     case proceed
     /// The service refuses a sign-in of the level that this one has.
@@ -19,7 +21,12 @@ enum SignInRules {
     static func step(_ standing: Standing) -> SignInStep {
         guard standing.isService else { return .ask }
         if mustSignInAgain(standing) { return .signInAgain }
-        if !standing.essentialACR.isEmpty, !standing.context.meets(standing.essentialACR) { return .unmet }
+        if !standing.essentialACR.isEmpty, !standing.context.meets(standing.essentialACR) {
+            return standing.context.withSecondFactor.meets(standing.essentialACR) ? .addFactor : .unmet
+        }
+        if standing.isStaff { return standing.context.authenticatorAssurance < 2 ? .addFactor : .proceed }
+        // What is only wished for is asked of those who have it, and where a page may be shown.
+        if standing.hasSecondFactor, !standing.prompt.contains(.none), standing.context.gains(standing.wishedACR) { return .addFactor }
         // Whose device it is that waits, only the resident can say: asked each time (RFC 8628 §5.4).
         if standing.isForDevice { return .ask }
         if !standing.prompt.isDisjoint(with: [.consent, .selectAccount]) { return .ask }

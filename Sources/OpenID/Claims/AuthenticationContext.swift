@@ -22,8 +22,19 @@ struct AuthenticationContext: Sendable, Equatable {
 
     var acr: String { level.rawValue }
 
+    /// What it would be, had there been a second factor.
+    var withSecondFactor: AuthenticationContext {
+        AuthenticationContext(identityAssurance: identityAssurance, authenticatorAssurance: max(authenticatorAssurance, 2))
+    }
+
     /// RFC 8176.
     var amr: [String] { authenticatorAssurance >= 2 ? ["mfa"] : ["pwd"] }
+
+    /// Whether there is more to reach by a second factor, of what is wished for with the best first.
+    func gains(_ wished: [String]) -> Bool {
+        guard let best = wished.first(where: { withSecondFactor.meets([$0]) }) else { return false }
+        return !meets([best])
+    }
 
     /// Whether one of the named levels is reached: a higher one serves for a lower. Names that nobody knows are reached by nobody.
     func meets(_ wanted: [String]) -> Bool {

@@ -82,6 +82,10 @@ struct ClaimsRequest: Sendable, Equatable {
     var idToken: Set<Claim> = []
     /// The values of `acr`, one of which is essential; empty where none is.
     var essentialACR: [String] = []
+    /// The values of `acr` that are wished for and not essential, the best first.
+    var wishedACR: [String] = []
+    /// Values of one list; there are three.
+    static let acrValuesMax = 20
 
     /// Longest parameter in characters; one that names every claim has some 800.
     static let charactersMax = 4_000
@@ -97,7 +101,8 @@ struct ClaimsRequest: Sendable, Equatable {
         userInfo = Self.names(in: value["userinfo"])
         idToken = Self.names(in: value["id_token"])
         let acr = value["id_token"]?["acr"]
-        if acr?["essential"] == true { essentialACR = Self.values(of: acr) }
+        let values = Array(Self.values(of: acr).prefix(Self.acrValuesMax))
+        if acr?["essential"] == true { essentialACR = values } else { wishedACR = values }
     }
 
     private static func names(in value: JSONValue?) -> Set<Claim> {

@@ -27,8 +27,25 @@ struct ReadClaims: Sendable {
         guard (bound != nil) == token.isProven else { throw BearerContext.invalidToken }
         if let bound { guard try await prove(signIn.now) == bound else { throw BearerContext.invalidToken } }
         let wanted = Claim.asked(by: signIn.scope).union(signIn.userInfoClaims.compactMap { Claim(rawValue: $0) })
-        let told = signIn.hasClaims ? try await self.claims(wanted, ServiceToken.hash(jti: jti), signIn: signIn.id) : []
+        let told: [JSONMember] =
+            if let staff = signIn.staff {
+                Self.staffClaims(staff, scope: signIn.scope)
+            } else {
+                signIn.hasClaims ? try await self.claims(wanted, ServiceToken.hash(jti: jti), signIn: signIn.id) : []
+            }
         return .object([JSONMember("sub", .string(signIn.subject.uuidString.lowercased()))] + told)
+    }
+
+    /// What a service learns of a member of staff: their work, which is no resident's data, and so comes through no door.
+    private static func staffClaims(_ staff: (name: String, roles: [String]), scope: [String]) -> [JSONMember] {
+        let name = scope.contains(ScopeToken.profile.rawValue) ? [JSONMember(Claim.name.rawValue, .string(staff.name))] : []
+        return name + [JSONMember("roles", .array(staff.roles.map { .string($0) }))]
+    }
+
+    /// The same for the ID token.
+    func staffClaims(_ token: CredentialHash) async throws -> [JSONMember] {
+        guard let signIn = try await database.optional(FindSignIn(token: token)), let staff = signIn.staff else { return [] }
+        return Self.staffClaims(staff, scope: signIn.scope)
     }
 
     /// As many of some claims as the resident shares or a law allows, in the order of the standard's list.

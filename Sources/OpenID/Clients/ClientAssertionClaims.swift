@@ -1,6 +1,7 @@
 // Pure rules of `private_key_jwt` (RFC 7523 §3): an assertion is read strictly here and its claims are judged, before any key is
 // tried. Its signature is verified in ClientAssertionSignature.swift; the database says whether it was used before (AuthenticateClient.swift).
 import Foundation
+import Primitives
 import Web
 
 /// Why an assertion is refused; what the client's developer reads.

@@ -2,6 +2,7 @@
 // used with. Signatures are verified with them in ClientAssertionSignature.swift.
 import Crypto
 import JWTKit
+import Primitives
 import Web
 
 /// Why a set of keys cannot be registered.

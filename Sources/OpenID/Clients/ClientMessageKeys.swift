@@ -2,6 +2,7 @@
 import Crypto
 public import Foundation
 public import Postgres
+import Primitives
 public import Web
 
 /// The public keys behind one access token.

@@ -2,6 +2,7 @@
 import Crypto
 import CryptoExtras
 import Foundation
+import Primitives
 import Web
 
 /// A private key with its public half as a JWK (RFC 7517).

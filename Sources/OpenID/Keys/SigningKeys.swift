@@ -2,6 +2,7 @@
 // key-encryption key; the rules of time are in migrations/0032_openid_provider.sql.
 import Foundation
 public import Postgres
+import Primitives
 public import Register
 import Synchronization
 import Web
@@ -77,8 +78,9 @@ public final class SigningKeys: Sendable {
 
     private func add(_ algorithm: SigningAlgorithm) async throws {
         let key = try SigningKey(new: algorithm)
-        let wrapped = try vault.wrap(secret: key.privateBytes, named: key.secretName)
-        _ = try await database.exclusive { try await $0.one(AddSigningKey(key: key, wrapped: wrapped)) }
+        let sealed = try vault.sealSecret(key.privateBytes, as: SigningKey.secretLabel, id: SigningKey.secretID(of: key.keyID))
+        let addition = AddSigningKey(key: key, encryptionKeyID: vault.keyID, sealed: sealed)
+        _ = try await database.exclusive { try await $0.one(addition) }
     }
 
     private func newest(_ algorithm: SigningAlgorithm) async throws -> SigningKey? {
@@ -93,7 +95,8 @@ public final class SigningKeys: Sendable {
         if let known, !known.isEmpty { return known.map { ($0.key, $0.signsFrom <= Date()) } }
         let rows = try await database.query(FindSigningKeys())
         let entries = try rows.map { row in
-            let key = try SigningKey(row.algorithm, privateBytes: vault.unwrap(secret: row.wrapped, named: "openid/signing-key/\(row.keyID)"))
+            let key = try SigningKey(
+                row.algorithm, privateBytes: vault.openSecret(row.sealed, as: SigningKey.secretLabel, id: SigningKey.secretID(of: row.keyID)))
             // By the database's clock, which may run apart from this machine's.
             return Entry(key: key, signsFrom: Date().addingTimeInterval(row.signsFrom.timeIntervalSince(row.now)))
         }
@@ -108,8 +111,16 @@ struct SigningKeyMissing: Error {
 }
 
 extension SigningKey {
-    /// What the private half is wrapped as.
-    fileprivate var secretName: String { "openid/signing-key/\(keyID)" }
+    /// What the private half is sealed as.
+    fileprivate static let secretLabel: StaticString = "openid/signing-key"
+
+    /// The first half of the thumbprint: sealed under it, no key can take another's place.
+    fileprivate static func secretID(of keyID: String) -> UUID {
+        var id = UUID().uuid
+        let bytes = Base64URL.decode(keyID) ?? []
+        withUnsafeMutableBytes(of: &id) { $0.copyBytes(from: bytes.prefix(16)) }
+        return UUID(uuid: id)
+    }
 }
 
 private struct DueAlgorithms: Query {
@@ -124,12 +135,13 @@ private struct RemovePastKeys: Query {
 
 private struct AddSigningKey: Query {
     let key: SigningKey
-    let wrapped: WrappedKey
+    let encryptionKeyID: String
+    let sealed: [UInt8]
 
     var sql: SQL {
         """
         SELECT openid.add_signing_key(
-            \(key.keyID), \(key.algorithm.rawValue), \(JSONText(String(decoding: key.publicJWK.serialised(), as: UTF8.self))), \(wrapped.keyID), \(wrapped.bytes))
+            \(key.keyID), \(key.algorithm.rawValue), \(JSONText(String(decoding: key.publicJWK.serialised(), as: UTF8.self))), \(encryptionKeyID), \(sealed))
         """
     }
 
@@ -140,14 +152,14 @@ private struct FindSigningKeys: Query {
     struct Row: Sendable {
         let keyID: String
         let algorithm: SigningAlgorithm
-        let wrapped: WrappedKey
+        let sealed: [UInt8]
         let signsFrom: Date
         let now: Date
     }
 
     var sql: SQL {
         """
-        SELECT k.kid, k.algorithm, k.key_id, k.wrapped_private_key, k.signs_from, public.stoa_now() FROM openid.signing_key AS k ORDER BY k.algorithm, k.signs_from
+        SELECT k.kid, k.algorithm, k.wrapped_private_key, k.signs_from, public.stoa_now() FROM openid.signing_key AS k ORDER BY k.algorithm, k.signs_from
         """
     }
 
@@ -155,6 +167,6 @@ private struct FindSigningKeys: Query {
         let keyID = try row.next(String.self)
         let name = try row.next(String.self)
         guard let algorithm = SigningAlgorithm(rawValue: name) else { throw SigningKeyMissing(algorithm: name) }
-        return try Row(keyID: keyID, algorithm: algorithm, wrapped: WrappedKey(keyID: row.next(), bytes: row.next()), signsFrom: row.next(), now: row.next())
+        return try Row(keyID: keyID, algorithm: algorithm, sealed: row.next(), signsFrom: row.next(), now: row.next())
     }
 }

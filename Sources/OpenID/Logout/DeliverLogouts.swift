@@ -15,12 +15,10 @@ public struct LogoutDelivery: Sendable {
     private let out: GuardedPost
     private let logger: Logger
 
-    /// Posts at once, so that a service that never answers holds up few others, and for ten seconds.
-    static let noticesPerTurnMax = 16
-    /// How long an idle loop waits: whoever signs out on a shared computer leaves soon after.
-    private static let idleWait = Duration.seconds(1)
-    /// How long it waits after an error, for example while the database is away.
-    private static let errorWait = Duration.seconds(5)
+    /// Posts at once: each is a connection of its own, open for ten seconds where the service never answers.
+    static let noticesMax = 32
+    /// Of these, those of one service: eight that never answer would have to come together to hold up the others.
+    static let noticesPerServiceMax = 4
 
     /// - Parameter permitsLoopback: whether services on this machine are posted to; never in a city.
     public init(database: Database, keys: SigningKeys, baseURL: BaseURL, permitsLoopback: Bool, logger: Logger) {
@@ -31,26 +29,20 @@ public struct LogoutDelivery: Sendable {
         self.logger = logger
     }
 
-    /// Works until the task is cancelled.
+    /// Works until the task is cancelled. No service waits for another.
     public func run() async {
-        while !Task.isCancelled {
-            do {
-                if try await deliverOnce() < Self.noticesPerTurnMax { try await Task.sleep(for: Self.idleWait) }
-            } catch is CancellationError {
-                return
-            } catch {
-                if Task.isCancelled { return }
-                logger.error("telling services of log-outs failed; will try again", metadata: ["error": "\(error)"])
-                try? await Task.sleep(for: Self.errorWait)
-            }
-        }
+        await DeliveryLoop(
+            "log-outs", countMax: Self.noticesMax, receiver: \.clientID,
+            take: { count, busy in try await database.exclusive { try await $0.query(TakeLogouts(countMax: count, busy: busy)) } },
+            send: { try await deliver($0) }, logger: logger
+        ).run()
     }
 
-    /// Tells what is due, at most `noticesPerTurnMax`.
+    /// Tells what is due now, as far as there is room, and waits for all of it.
     /// - Returns: how many attempts that were.
     @discardableResult
-    public func deliverOnce() async throws -> Int {
-        let notices = try await database.exclusive { try await $0.query(TakeLogouts(countMax: Self.noticesPerTurnMax)) }
+    func deliverOnce() async throws -> Int {
+        let notices = try await database.exclusive { try await $0.query(TakeLogouts(countMax: Self.noticesMax)) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             for notice in notices { group.addTask { try await deliver(notice) } }
             try await group.waitForAll()
@@ -90,8 +82,15 @@ struct LogoutNotice: Sendable {
 /// `openid.take_logouts`.
 private struct TakeLogouts: Query {
     let countMax: Int
+    /// Services that are posted to already.
+    var busy: [String] = []
 
-    var sql: SQL { "SELECT id, attempt::integer, url, client_id, algorithm, sign_in_id, subject, now FROM openid.take_logouts(\(Int32(countMax)))" }
+    var sql: SQL {
+        """
+        SELECT id, attempt::integer, url, client_id, algorithm, sign_in_id, subject, now
+          FROM openid.take_logouts(\(Int32(countMax)), \(Int32(LogoutDelivery.noticesPerServiceMax)), \(busy))
+        """
+    }
 
     func decode(_ row: inout RowReader) throws -> LogoutNotice {
         try LogoutNotice(

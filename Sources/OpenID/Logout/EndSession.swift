@@ -30,17 +30,17 @@ public struct EndSessionRoutes: Sendable {
         let wish = try await wish(parameters)
         // Whoever acts for another is asked too, about the session of their own: it stands still, and would go on.
         if case .helper = context.caller { return context.redirect(to: Representing.path) }
-        guard case .resident(let resident) = context.caller else { return context.redirect(to: wish.location ?? "/") }
+        guard let person = context.person else { return context.redirect(to: wish.location ?? "/") }
         if let address = wish.address { context.allowFormAction(RedirectAddress.formActionSource(of: address)) }
-        return try context.page(EndSessionPage(wish, resident: resident, context), title: "openid.end_session.title")
+        return try context.page(EndSessionPage(wish, account: person.account, context), title: "openid.end_session.title")
     }
 
     /// Ends the session, and with it every sign-in at a service (openid.end_sign_ins_of_session).
     @Sendable func signOut(_ request: Request, _ context: WebContext) async throws -> Response {
         let wish = try await wish(OAuthParameters(context.form))
-        if case .resident(let resident) = context.caller {
+        if let person = context.person {
             // As the city's own button does it: on a shared computer everything ends.
-            try await database.execute("SELECT identity.sign_out(\(resident.credential.bytes))")
+            try await database.execute("SELECT identity.sign_out(\(person.credential.bytes))")
             SessionCookie.clear(in: context)
             SignInCookie.clear(in: context)
         }
@@ -71,6 +71,17 @@ public struct EndSessionRoutes: Sendable {
             wish.state = AuthorizationParameters.state(of: parameters)
         }
         return wish
+    }
+}
+
+extension WebContext {
+    /// Who is signed in, and how they know their account.
+    fileprivate var person: (credential: CredentialHash, account: String)? {
+        switch caller {
+        case .resident(let resident): (resident.credential, resident.publicCode)
+        case .staff(let staff): (staff.credential, staff.name)
+        case .anonymous, .organisation, .helper: nil
+        }
     }
 }
 
@@ -109,9 +120,9 @@ struct EndSessionPage: PageModel {
         "client": .optionalText(\.client), "public_code": .text(\.publicCode), "client_id": .text(\.clientID), "address": .text(\.address), "state": .text(\.state),
     ]
 
-    init(_ wish: LogoutWish, resident: ResidentCaller, _ context: some PageContext) {
+    init(_ wish: LogoutWish, account: String, _ context: some PageContext) {
         client = wish.clientName?.text(context.language)
-        publicCode = resident.publicCode
+        publicCode = account
         clientID = wish.clientID ?? ""
         address = wish.address ?? ""
         state = wish.state ?? ""

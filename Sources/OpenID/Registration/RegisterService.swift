@@ -50,6 +50,8 @@ struct RegisterService: Sendable {
             throw OAuthError(.invalidClientMetadata, "The sector of a service is its organisation; a sector_identifier_uri is not fetched.")
         }
         guard (metadata["subject_type"]?.text ?? "pairwise") == "pairwise" else { throw OAuthError(.invalidClientMetadata, "The subject_type is pairwise.") }
+        let scope = (metadata["scope"]?.text ?? "openid").split(separator: " ").map(String.init)
+        guard !scope.contains(ScopeToken.roles.rawValue) else { throw OAuthError(.invalidClientMetadata, "A service that staff sign in at is entered by the city.") }
         let keySet = metadata["jwks"].map { String(decoding: $0.serialised(), as: UTF8.self) }
         guard (keySet != nil) == (method == "private_key_jwt") else { throw OAuthError(.invalidClientMetadata, "A client of private_key_jwt sends jwks; one of none does not.") }
         guard metadata["jwks"] == nil || metadata["jwks"]?["keys"] != nil else { throw OAuthError(.invalidClientMetadata, "The jwks is a set: an object with a list called keys.") }
@@ -58,7 +60,7 @@ struct RegisterService: Sendable {
         }
         return ClientRegistration.Service(
             id: "c-" + Self.randomID(), organisation: "", name: LocalisedText([.english: name]), redirectAddresses: try Self.texts("redirect_uris", of: metadata),
-            keySet: keySet, scope: (metadata["scope"]?.text ?? "openid").split(separator: " ").map(String.init), purpose: nil,
+            keySet: keySet, scope: scope, purpose: nil,
             // What OpenID Connect Dynamic Client Registration §2 says is the default.
             idTokenAlgorithm: metadata["id_token_signed_response_alg"]?.text ?? "RS256", isFAPI: false, resources: [],
             postLogoutAddresses: try Self.texts("post_logout_redirect_uris", of: metadata), logoutAddress: metadata["backchannel_logout_uri"]?.text)

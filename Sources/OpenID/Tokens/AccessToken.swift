@@ -2,6 +2,7 @@
 // are given when residents sign in there is in ProviderTokens.swift.
 import HTTPTypes
 import Hummingbird
+import Primitives
 import Web
 
 /// An access token or authorization code that was just made. The database gets its hash, the client gets its characters.

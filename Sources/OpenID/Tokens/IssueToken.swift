@@ -51,7 +51,8 @@ struct IssueToken: Sendable {
         return issued
     }
 
-    /// A resident's app, for the resident who allowed it; or a service, for the resident who signed in there.
+    /// A resident's app, for the resident who allowed it; or a service, for the resident or the member of staff who signed in there. Decided in
+    /// `web.redeem_authorization_code` (0006_web.sql).
     func forCode(_ client: RegisteredClient, _ parameters: OAuthParameters) async throws -> Issued {
         guard client.isPublic || client.isService else { throw OAuthError(.unauthorizedClient, "This client cannot use authorization_code.") }
         let code = try parameters.required("code")
@@ -81,7 +82,7 @@ struct IssueToken: Sendable {
         return try await issued(signIn, serviceToken, client, scope, refreshToken: isLasting ? refreshToken.characters : nil)
     }
 
-    /// A device of a service, for the resident who typed its code (RFC 8628 §3.4).
+    /// A device of a service, for the resident who typed its code (RFC 8628 §3.4). Decided in `openid.poll_device` (0032_openid_provider.sql).
     func forDevice(_ client: RegisteredClient, _ parameters: OAuthParameters) async throws -> Issued {
         let code = try parameters.required("device_code")
         try checkBinding(client, parameters)
@@ -141,7 +142,9 @@ struct IssueToken: Sendable {
         let accessToken = try token.characters(
             signIn, client: client, scope: scope, keyThumbprint: keyThumbprint, issuer: issuer, key: await keys.current(.es256))
         let asked = Set(signIn.idTokenClaims.compactMap { Claim(rawValue: $0) })
-        let idToken = IDToken(signIn: signIn, claims: try await claims.claims(asked, token.hash, signIn: signIn.id))
+        let isStaff = scope.contains(ScopeToken.roles.rawValue)
+        let told = isStaff ? try await claims.staffClaims(token.hash) : try await claims.claims(asked, token.hash, signIn: signIn.id)
+        let idToken = IDToken(signIn: signIn, claims: told)
         return Issued(
             accessToken: accessToken, scope: scope, lifetimeSeconds: ServiceToken.lifetimeSeconds,
             idToken: try idToken.characters(

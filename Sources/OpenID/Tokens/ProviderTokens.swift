@@ -1,6 +1,7 @@
 // What a service is given when a resident signs in: an ID token (OpenID Connect Core §2) and an access token (RFC 9068), both signed by the provider.
 import Crypto
 import Foundation
+import Primitives
 import Web
 
 /// The access token of a service. It is a JWT, so that the service's own interfaces can check it; what is stored is the hash of its `jti`, so that here a

@@ -119,7 +119,7 @@ struct TransferDetails: ViewModel {
     var amount: String
     var reference: String
     /// The same for a bank's app to read, where there is a code for it.
-    var code: TransferDrawing?
+    var code: QRCode?
 
     static let fields: Fields<Self> = [
         "holder": .text(\.holder), "account": .text(\.account), "amount": .text(\.amount), "reference": .text(\.reference), "code": .optional(\.code),

@@ -1,6 +1,5 @@
 // The square that a bank's app reads: EPC069-12, "Quick Response Code: Guidelines to enable data capture for the initiation of a SEPA credit
-// transfer", version 002. Its text is made here, its modules by libqrencode; beside it stands everything that it says.
-import CQrencode
+// transfer", version 002. Its text is made here, its drawing by Web; beside it stands everything that it says.
 import Foundation
 import Primitives
 import Web
@@ -26,44 +25,6 @@ struct TransferCode: Sendable, Hashable {
         guard text.utf8.count <= Self.bytesMax else { return nil }
     }
 
-    /// The modules as an SVG path: strokes of one unit's width along the middle of each row, within a frame of four units.
     /// - Returns: nil when libqrencode makes none, which it does only for want of memory.
-    func drawing() -> TransferDrawing? {
-        guard let code = QRcode_encodeString8bit(text, 0, QR_ECLEVEL_M) else { return nil }
-        defer { QRcode_free(code) }
-        let width = Int(code.pointee.width)
-        let modules = UnsafeBufferPointer(start: code.pointee.data, count: width * width)
-        var path = ""
-        for row in 0..<width {
-            var column = 0
-            var end = 0
-            var hasBegun = false
-            while column < width {
-                // The lowest bit says whether a module is dark.
-                guard modules[row * width + column] & 1 == 1 else {
-                    column += 1
-                    continue
-                }
-                var run = 1
-                while column + run < width, modules[row * width + column + run] & 1 == 1 { run += 1 }
-                path += hasBegun ? "m\(column - end) 0h\(run)" : "M\(column + Self.quietUnits) \(row + Self.quietUnits).5h\(run)"
-                hasBegun = true
-                column += run
-                end = column
-            }
-        }
-        return TransferDrawing(size: String(width + 2 * Self.quietUnits), path: path)
-    }
-
-    /// ISO/IEC 18004 wants four light modules around.
-    private static let quietUnits = 4
-}
-
-/// An SVG of a code.
-struct TransferDrawing: ViewModel {
-    /// Of a side, in modules.
-    var size: String
-    var path: String
-
-    static let fields: Fields<Self> = ["size": .text(\.size), "path": .text(\.path)]
+    func drawing() -> QRCode? { QRCode(text) }
 }

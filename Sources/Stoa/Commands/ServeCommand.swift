@@ -41,7 +41,7 @@ struct DemoCommand: AsyncParsableCommand {
         var settings = portSetting(port)
         // Whoever looks around has no app with the staff's secrets at hand; the environment decides otherwise.
         let secondFactor = StoaConfiguration.Key.staffSecondFactor
-        if ProcessInfo.processInfo.environment[secondFactor.variable] == nil { settings[secondFactor.key] = "optional" }
+        if ProcessInfo.processInfo.environment[secondFactor.variable] == nil { settings[secondFactor.key] = "when_asked" }
         var configuration = try await common.load(settings)
         if configuration.city.localities.isEmpty { configuration.city.localities = [DemoScript.locality] }
         configuration.permitsLoopbackWebhooks = true

@@ -53,7 +53,7 @@ struct StaffCreateCommand: AsyncParsableCommand {
 struct StaffForgetFactorsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "forget-factors", abstract: "Takes all second factors of a member of staff away, who has lost them.",
-        discussion: "Their sessions end too. At the next sign-in they need the password alone and, unless identity.staff_second_factor is optional, make a new factor at once: make sure who asks.")
+        discussion: "Their sessions end too. At the next sign-in they need the password alone and, unless identity.staff_second_factor is when_asked, make a new factor at once: make sure who asks.")
 
     @OptionGroup var common: CommonOptions
     @Option(help: "The user name that they sign in with.") var username: String

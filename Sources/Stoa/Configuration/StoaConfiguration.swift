@@ -33,7 +33,9 @@ struct StoaConfiguration: Sendable {
     /// The keys of the logs whose heads this city signs; none: it is no witness.
     var witnessedLogs: [Ed25519NoteVerifier]
     /// Whether staff without a second factor must make one before they come in.
-    var staffNeedSecondFactor: Bool
+    var staffSecondFactor: StaffSecondFactor
+    /// Between the papers shown at a counter and the new way into an account.
+    var recoveryWaitHours: Int
     /// Where the browser goes of somebody who must not be seen here.
     var neutralSite: WebConfiguration.WebOrigin
     /// How messages leave the city.
@@ -126,6 +128,7 @@ struct StoaConfiguration: Sendable {
         static let witnessName = Setting("witness.name")
         static let witnessedLogs = Setting("witness.logs")
         static let staffSecondFactor = Setting("identity.staff_second_factor")
+        static let recoveryWait = Setting("identity.recovery_wait_hours")
         static let leaveTo = Setting("identity.leave_to")
         static let deliveryFolder = Setting("delivery.folder")
         static let deliverySender = Setting("delivery.email_from")
@@ -145,7 +148,7 @@ struct StoaConfiguration: Sendable {
         static let all = [
             baseURL, address, port, trustedProxies, stopSeconds, metricsAddress, metricsPort, dataDirectory, cityName, timeZone, language, localities, askedFrom, aloneFrom,
             ofAgeFrom, url, migrationURL, auditorURL, sharedConnections, exclusiveConnections, encryptionFile, lookupFile, logSigningFile, witnessFile, encryption, lookup,
-            logSigning, witness, logOrigin, logWitnesses, witnessName, witnessedLogs, officeHours, peoplePerHour, staffSecondFactor, leaveTo, deliveryFolder,
+            logSigning, witness, logOrigin, logWitnesses, witnessName, witnessedLogs, officeHours, peoplePerHour, staffSecondFactor, recoveryWait, leaveTo, deliveryFolder,
             deliverySender, smtpHost, smtpPort,
             smtpSecurity, smtpUser, smtpPassword, smtpAuthorityFile, smsWebhook, smsToken, passwordMemory, passwordPasses,
             passwordThreads, logLevel,
@@ -208,7 +211,9 @@ struct StoaConfiguration: Sendable {
         witnessName = settings.text(Key.witnessName)
         witnessedLogs =
             try settings.value(Key.witnessedLogs, "verifier keys of logs with commas between: city.example/log+…") { try list($0) { try Ed25519NoteVerifier(setting: $0) } } ?? []
-        staffNeedSecondFactor = try settings.value(Key.staffSecondFactor, "required or optional") { ["required": true, "optional": false][$0] } ?? true
+        staffSecondFactor = try settings.value(Key.staffSecondFactor, "required or when_asked", StaffSecondFactor.init(rawValue:)) ?? .required
+        // A fortnight at most: who has nothing left to sign in with needs the city meanwhile.
+        recoveryWaitHours = try settings.integer(Key.recoveryWait, in: 1...336) ?? 24
         neutralSite =
             try settings.value(Key.leaveTo, "an https address without a path, like https://www.wikipedia.org") { WebConfiguration.WebOrigin($0) }
             ?? .usualNeutralSite

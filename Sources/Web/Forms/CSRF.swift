@@ -2,6 +2,7 @@
 // this browser's secret and this session can know. Origin and Fetch headers are not consulted: old browsers lack them.
 import Crypto
 import Foundation
+import Primitives
 
 /// Masked form tokens: `mask || (mask XOR HMAC-SHA256(secret, session token or nothing))`, base64url.
 ///

@@ -3,6 +3,7 @@ import Crypto
 public import HTTPTypes
 public import Hummingbird
 public import NIOCore
+import Primitives
 
 extension HTTPField.Name {
     /// RFC 9530.

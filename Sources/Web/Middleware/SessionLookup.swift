@@ -2,6 +2,7 @@
 // notice; LocaleChoice has read the language) are read.
 import HTTPTypes
 import Hummingbird
+import Primitives
 
 /// Finds out who is signed in. A dead session's cookie is cleared; nobody is turned away here.
 struct SessionLookup: RouterMiddleware {

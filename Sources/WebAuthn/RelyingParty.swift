@@ -2,6 +2,7 @@
 // a challenge serves once is the caller's to see to.
 import Crypto
 import Foundation
+import Primitives
 
 /// Why an answer is not taken.
 public enum WebAuthnError: Error, Sendable, Hashable {
@@ -165,17 +166,5 @@ struct AuthenticatorData {
             rest = extensions.rest
         }
         guard rest.isEmpty else { throw .malformed }
-    }
-}
-
-/// RFC 4648 §5 without padding, as browsers write the challenge.
-enum Base64URL {
-    static func encode(_ bytes: [UInt8]) -> String {
-        Data(bytes).base64EncodedString().replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
-    }
-
-    static func decode(_ text: String) -> [UInt8]? {
-        let padding = String(repeating: "=", count: (4 - text.utf8.count % 4) % 4)
-        return Data(base64Encoded: text.replacing("-", with: "+").replacing("_", with: "/") + padding).map { Array($0) }
     }
 }

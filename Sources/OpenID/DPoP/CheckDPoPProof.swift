@@ -5,9 +5,9 @@ import HTTPTypes
 import Postgres
 import Web
 
-struct ProveKey: Sendable {
+struct CheckDPoPProof: Sendable {
     let database: Database
-    let nonces: ProofNonce
+    let nonces: DPoPNonce
 
     /// - Parameters:
     ///   - address: where the request was sent, as clients know it.
@@ -18,22 +18,22 @@ struct ProveKey: Sendable {
         let sent = headers[values: .dpop]
         guard let compact = sent.first else { return nil }
         do {
-            guard sent.count == 1 else { throw ProofRefusal("Send one proof.") }
-            let proof = try await KeyProof(compact)
+            guard sent.count == 1 else { throw DPoPRefusal("Send one proof.") }
+            let proof = try await DPoPProof(compact)
             try proof.check(method: method.rawValue, address: address, accessToken: accessToken, now: now)
             guard let nonce = proof.nonce, nonces.isFresh(nonce, now: now) else { throw OAuthError.useNonce(nonces.current(now)) }
             // Last, so that what is refused takes no room.
-            guard try await database.execute(rememberProof(proof, now: now)) == 1 else { throw ProofRefusal("This proof was used before. Make one for each request.") }
+            guard try await database.execute(rememberProof(proof, now: now)) == 1 else { throw DPoPRefusal("This proof was used before. Make one for each request.") }
             return proof.thumbprint
-        } catch let refusal as ProofRefusal {
+        } catch let refusal as DPoPRefusal {
             throw OAuthError(.invalidProof, refusal.reason)
         }
     }
 }
 
 /// Inserts nothing when it was seen before.
-private func rememberProof(_ proof: KeyProof, now: Date) -> SQL {
-    let expiry = Date(timeIntervalSince1970: max(proof.issuedAt, now.timeIntervalSince1970) + KeyProof.ageSecondsMax)
+private func rememberProof(_ proof: DPoPProof, now: Date) -> SQL {
+    let expiry = Date(timeIntervalSince1970: max(proof.issuedAt, now.timeIntervalSince1970) + DPoPProof.ageSecondsMax)
     return """
         INSERT INTO openid.key_proof (key_thumbprint, jti_hash, expires_at)
         VALUES (\(proof.thumbprint), \(Array(SHA256.hash(data: Array(proof.jti.utf8)))), \(expiry)) ON CONFLICT DO NOTHING

@@ -2,10 +2,11 @@
 // stored, the same on every node.
 import Crypto
 import Foundation
+import Primitives
 import Web
 
 /// Makes and judges nonces.
-struct ProofNonce: Sendable {
+struct DPoPNonce: Sendable {
     /// A nonce is given out for this long, and taken for as long again.
     static let periodSeconds: Int64 = 300
 
