@@ -917,7 +917,7 @@ $$;
 
 ALTER FUNCTION access_log.end_halt(authority text) OWNER TO stoa_owner;
 
-CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) RETURNS SETOF access_log.told_entry
+CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid, with_help boolean DEFAULT true) RETURNS SETOF access_log.told_entry
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -940,6 +940,7 @@ BEGIN
                 WHERE x.subject_id = h.resident_id
                   AND (x.at, x.id) < (coalesce(entries_about.before_at, 'infinity'), coalesce(entries_about.before_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
                   AND (entries_about.with_own OR x.operation <> 'own_view')
+                  AND (entries_about.with_help OR x.operation NOT IN ('mandate_view', 'mandate_act'))
                   AND (entries_about.organisation IS NULL OR x.organisation_id = entries_about.organisation)
                   AND (entries_about.purpose IS NULL OR x.purpose = entries_about.purpose)
                   AND (entries_about.outcome IS NULL OR x.outcome = entries_about.outcome)
@@ -956,7 +957,7 @@ BEGIN
 END
 $$;
 
-ALTER FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) OWNER TO stoa_door;
+ALTER FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid, with_help boolean) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.entries_under_glass(credential bytea, view_entry uuid) RETURNS SETOF access_log.told_entry
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -15004,8 +15005,8 @@ GRANT ALL ON FUNCTION access_log.close_anomaly(credential bytea, wanted text, fi
 
 REVOKE ALL ON FUNCTION access_log.end_halt(authority text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) TO stoa_app;
+REVOKE ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid, with_help boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid, with_help boolean) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.entries_under_glass(credential bytea, view_entry uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.entries_under_glass(credential bytea, view_entry uuid) TO stoa_app;
