@@ -148,7 +148,7 @@ let package = Package(
         tests("AccessLog", ["City", "TestSupport", "Postgres", "Primitives", "Register", "TransparencyLog", "Web", "Witness", hummingbirdTesting, crypto, httpTypes, nio, logging]),
         tests("Identity", ["Authenticator", "AccessLog", "City", "Delivery", "TestSupport", "Messages", "Postgres", "Primitives", "Register", "Web", "WebAuthn", crypto, hummingbirdTesting, logging, httpTypes, nio]),
         tests("Delivery", ["City", "AccessLog", "Postgres", "Primitives", "Register", "TestSupport", "Web", hummingbird, hummingbirdTesting, httpTypes, nio, nioPosix, logging]),
-        tests("Mandates", ["City", "TestSupport", "AccessLog", "Identity", "Ledger", "Messages", "Payments", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
+        tests("Mandates", ["City", "TestSupport", "TransparencyLog", "AccessLog", "Identity", "Ledger", "Messages", "Payments", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("Messages", ["City", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes]),
         tests("DataExport", ["City", "AccessLog", "Consent", "Ledger", "Messages", "Payments", "Questions", "Register", "TransparencyLog", "Postgres", "Primitives", "Web", hummingbirdTesting, crypto, httpTypes]),
         tests("DataTracker", ["City", "AccessLog", "Register", "Postgres", "Primitives", "Web", hummingbirdTesting, httpTypes, nio]),

@@ -53,7 +53,8 @@ ALTER VIEW access_log.own_viewer OWNER TO stoa_door;
 -- Null in organisation, purpose, outcome and entry: all of them. First the page's entries by the index, then their names: a long log costs
 -- no more than a short one, whatever the statistics say (OFFSET 0 and the settings hold every join to its index).
 CREATE FUNCTION access_log.entries_about(
-    credential bytea, before_at timestamptz, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid)
+    credential bytea, before_at timestamptz, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid,
+    with_help boolean DEFAULT true)
     RETURNS SETOF access_log.told_entry
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
     SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
@@ -71,6 +72,7 @@ BEGIN
                 WHERE coalesce(x.seal_id, x.subject_id) = c.chain_id
                   AND (x.at, x.id) < (coalesce(entries_about.before_at, 'infinity'), coalesce(entries_about.before_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
                   AND (entries_about.with_own OR x.operation <> 'own_view')
+                  AND (entries_about.with_help OR x.operation NOT IN ('mandate_view', 'mandate_act'))
                   AND (entries_about.organisation IS NULL OR x.organisation_id = entries_about.organisation)
                   AND (entries_about.purpose IS NULL OR x.purpose = entries_about.purpose)
                   AND (entries_about.outcome IS NULL OR x.outcome = entries_about.outcome)
@@ -86,7 +88,7 @@ BEGIN
         ORDER BY picked.at DESC, picked.id DESC;
 END
 $$;
-ALTER FUNCTION access_log.entries_about(bytea, timestamptz, uuid, integer, boolean, text, text, text, uuid) OWNER TO stoa_door;
+ALTER FUNCTION access_log.entries_about(bytea, timestamptz, uuid, integer, boolean, text, text, text, uuid, boolean) OWNER TO stoa_door;
 
 -- The entry that a question is about, as the resident sees it, for the auditor who has just logged that they look into it. No row when it is erased.
 CREATE FUNCTION access_log.questioned_entry(credential bytea, view_entry uuid) RETURNS SETOF access_log.told_entry
@@ -185,5 +187,5 @@ $$;
 ALTER FUNCTION access_log.given_to(bytea, text) OWNER TO stoa_door;
 GRANT EXECUTE ON FUNCTION access_log.given_to(bytea, text), access_log.organisations_about(bytea), access_log.questioned_entry(bytea, uuid),
     access_log.usages_under(bytea, uuid, timestamptz, timestamptz), access_log.kept_since(),
-    access_log.entries_about(bytea, timestamptz, uuid, integer, boolean, text, text, text, uuid) TO stoa_app;
+    access_log.entries_about(bytea, timestamptz, uuid, integer, boolean, text, text, text, uuid, boolean) TO stoa_app;
 REVOKE CREATE ON SCHEMA access_log FROM stoa_door;

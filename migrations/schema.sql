@@ -1043,7 +1043,7 @@ $$;
 
 ALTER FUNCTION access_log.end_halt(authority text) OWNER TO stoa_owner;
 
-CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) RETURNS SETOF access_log.told_entry
+CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid, with_help boolean DEFAULT true) RETURNS SETOF access_log.told_entry
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -1067,6 +1067,7 @@ BEGIN
                 WHERE coalesce(x.seal_id, x.subject_id) = c.chain_id
                   AND (x.at, x.id) < (coalesce(entries_about.before_at, 'infinity'), coalesce(entries_about.before_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
                   AND (entries_about.with_own OR x.operation <> 'own_view')
+                  AND (entries_about.with_help OR x.operation NOT IN ('mandate_view', 'mandate_act'))
                   AND (entries_about.organisation IS NULL OR x.organisation_id = entries_about.organisation)
                   AND (entries_about.purpose IS NULL OR x.purpose = entries_about.purpose)
                   AND (entries_about.outcome IS NULL OR x.outcome = entries_about.outcome)
@@ -1083,7 +1084,7 @@ BEGIN
 END
 $$;
 
-ALTER FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) OWNER TO stoa_door;
+ALTER FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid, with_help boolean) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.entries_under_glass(credential bytea, view_entry uuid) RETURNS SETOF access_log.told_entry
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -16715,8 +16716,8 @@ GRANT ALL ON FUNCTION access_log.delayable_activities() TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.end_halt(authority text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) TO stoa_app;
+REVOKE ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid, with_help boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid, with_help boolean) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.entries_under_glass(credential bytea, view_entry uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.entries_under_glass(credential bytea, view_entry uuid) TO stoa_app;

@@ -10,6 +10,8 @@ public import Web
 struct EntryFilter: Sendable, Hashable {
     /// Residents' own views of their data, which are hidden unless asked for.
     var withOwn = false
+    /// What helpers did under a mandate, which is shown unless somebody hides it.
+    var withHelp = true
     /// Only of this organisation.
     var organisation: String?
     /// Only for this purpose, or this reason of staff.

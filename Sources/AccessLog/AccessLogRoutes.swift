@@ -120,10 +120,11 @@ public struct AccessLogRoutes: Sendable {
 }
 
 extension EntryFilter {
-    /// Of a page's or an app's query: `own=shown`, `organisation`, `purpose`, `outcome=refused`. An empty one is none.
+    /// Of a page's or an app's query: `own=shown`, `helpers=hidden`, `organisation`, `purpose`, `outcome=refused`. An empty one is none.
     init(_ query: Form) throws {
         func chosen(_ name: String) throws -> String? { try query.value(name).flatMap { $0.isEmpty ? nil : $0 } }
         withOwn = try query.value("own") == "shown"
+        withHelp = try query.value("helpers") != "hidden"
         organisation = try chosen("organisation")
         purpose = try chosen("purpose")
         onlyRefused = try query.value("outcome") == "refused"
@@ -137,6 +138,7 @@ extension EntryFilter {
             if let value = value?.addingPercentEncoding(withAllowedCharacters: allowed) { items.append("\(name)=\(value)") }
         }
         add("own", withOwn ? "shown" : nil)
+        add("helpers", withHelp ? nil : "hidden")
         add("organisation", organisation)
         add("purpose", purpose)
         add("outcome", onlyRefused ? "refused" : nil)

@@ -110,12 +110,13 @@ struct AccessLogPage: PageModel {
     var isFiltered: Bool
     var older: Link?
     var ownIsShown: Bool
+    var helpIsHidden: Bool
     var refusedOnly: Bool
     var organisations: [OrganisationChoice]
 
     static let fields: Fields<Self> = [
         "entries": .list(\.entries), "is_empty": .flag(\.isEmpty), "is_filtered": .flag(\.isFiltered), "older": .optionalLink(\.older),
-        "own_is_shown": .flag(\.ownIsShown), "refused_only": .flag(\.refusedOnly), "organisations": .list(\.organisations),
+        "own_is_shown": .flag(\.ownIsShown), "help_is_hidden": .flag(\.helpIsHidden), "refused_only": .flag(\.refusedOnly), "organisations": .list(\.organisations),
     ]
 
     init(_ page: EntryPage, _ filter: EntryFilter, _ organisations: [LoggedOrganisation], _ context: ResidentContext) {
@@ -123,6 +124,7 @@ struct AccessLogPage: PageModel {
         isEmpty = entries.isEmpty
         isFiltered = filter != EntryFilter()
         ownIsShown = filter.withOwn
+        helpIsHidden = !filter.withHelp
         refusedOnly = filter.onlyRefused
         self.organisations = organisations.map {
             OrganisationChoice(id: $0.id, name: $0.name.text(context.language), isChosen: $0.id == filter.organisation)

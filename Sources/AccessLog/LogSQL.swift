@@ -77,7 +77,7 @@ struct EntriesAbout: Query {
         SELECT \(AccessEntry.columns) FROM access_log.entries_about(
             \(credential.bytes), \(before?.at as Date?), \(before?.id as UUID?), \(pageSize)::integer, \(filter.withOwn),
             \(filter.organisation as String?), \(filter.purpose as String?), \((filter.onlyRefused ? "refused" : nil) as String?),
-            \(filter.entry?.uuid as UUID?))
+            \(filter.entry?.uuid as UUID?), \(filter.withHelp))
         """
     }
 

@@ -74,6 +74,9 @@ extension PageContext {
     /// Writes dates, times and numbers in the language of the answer.
     public var format: PageFormat { web.services.formatter(language) }
 
+    /// The same in another language, for what somebody else will read.
+    public func format(in language: Language) -> PageFormat { web.services.formatter(language) }
+
     // MARK: Answers
 
     /// 303 See Other: after a post, go and get this page.

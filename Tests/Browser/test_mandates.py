@@ -1,13 +1,11 @@
 """A resident lets another act for them; that one reads and sees the bills in their place, every page says so, and the resident reads it in the log and ends it.
-By keyboard, in three languages; every page is inspected."""
+By keyboard; every page is inspected."""
 import pytest
-
-from harness.catalogue import LANGUAGES
 
 NAME = "Nadia <b>& Söhne</b>, my niece with a rather long name"
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", ["fr", "ar"])
 def test_a_helper_acts_and_the_resident_sees_it(language, browser, demo):
     resident, helper = demo["residents"][1], demo["residents"][2]
     person = browser(language)

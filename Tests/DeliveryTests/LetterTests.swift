@@ -83,6 +83,16 @@ struct LetterTests {
         await #expect(throws: DatabaseError.self) { try await post.city.owner.execute("DELETE FROM delivery.letter_event") }
     }
 
+    @Test("A letter is in its resident's language, its date too, whatever the caseworker reads")
+    func language() async throws {
+        let (post, id, caseworker) = try await letter()
+        try await post.city.owner.execute("UPDATE delivery.outgoing SET language = 'fr', made_at = '2026-11-22T12:00:00Z' WHERE id = \(id.uuid)")
+        try await serve(post) { browser in
+            let page = try await browser(caseworker).get("/staff/letters/\(id)")
+            #expect(page.text.contains("lang=\"fr\"") && page.text.contains("22 novembre 2026") && !page.text.contains("November"))
+        }
+    }
+
     @Test("Colleagues who mark the same letter at the same moment have posted it once")
     func postedOnce() async throws {
         let (post, id, caseworker) = try await letter()

@@ -11,6 +11,7 @@ import Postgres
 import Primitives
 import TestSupport
 import Testing
+import TransparencyLog
 import Web
 
 @testable import Mandates
@@ -101,10 +102,12 @@ struct Family: Sendable {
             database: city.app, passwords: try PasswordHasher(cost: PasswordCost(memoryKibibytes: 64, passes: 1, lanes: 1)), vault: city.vault, lookup: city.lookup,
             settings: IdentitySettings(baseURL: try BaseURL("http://localhost:8080")))
         let rules = try PasswordRules(rootDirectory: TestCluster.projectRoot.path)
+        let heads = LogHeads(database: city.app, verifier: try Ed25519NoteSigner.generate(name: "city.example/log").verifier)
         try await city.serve {
             IdentityRoutes(identity: identity, passwordRules: rules, database: city.app).add(to: $0)
             MandateRoutes(database: city.app, door: door, vault: city.vault).add(to: $0)
             MessagesRoutes(database: city.app).add(to: $0)
+            AccessLogRoutes(database: city.app, entries: AccessEntries(database: city.app, door: door), heads: heads).add(to: $0)
             PaymentsRoutes(database: city.app, ledger: ledger, zone: .gmt).add(to: $0)
         } _: { client in
             try await body(client)

@@ -63,7 +63,7 @@ struct OutgoingLetterPage: PageModel {
         let town = [addressee.value(.postcode), addressee.value(.locality)].compactMap(\.self).joined(separator: " ")
         address = [addressee.name, addressee.value(.street), town].compactMap(\.self).filter { !$0.isEmpty }
         hasAddress = addressee.value(.street) != nil || addressee.value(.locality) != nil
-        date = context.format.day(letter.madeAt)
+        date = context.format(in: words.language).day(letter.madeAt)
         reference = letter.reference
         (language, direction, subject, paragraphs) = (words.language.tag, words.language.direction, words.subject, words.paragraphs)
         posted = Link("/staff/letters/\(letter.id)/posted")
