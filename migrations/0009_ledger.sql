@@ -8,8 +8,9 @@
 --   reversal    moves back what a post or post_hold moved, all of it, once
 --
 -- Rules that hold for everybody, the owner of the tables too, checked a statement at a time:
---   a posted transfer has exactly one debit and one credit entry, of its accounts, amount and currency     transfer_balanced
---   an entry belongs to a posted transfer, and its account counts it                                       entry_matches_transfer
+--   a posted transfer has exactly one debit and one credit entry, of its accounts, amount and currency,
+--   and the accounts count them                                                                            transfer_balanced
+--   an entry belongs to a posted transfer                                                                  entry_matches_transfer
 --   a hold begins and ends once, each with an entry of its own; those without an end are the open ones     hold_entry_matches_transfer
 --   a post_hold fits its hold, and a reversal its original                                                 transfer_follows
 --   an account's balance changes only by its entries, and what it holds only by its hold entries;
@@ -23,6 +24,11 @@ GRANT USAGE ON SCHEMA ledger TO stoa_app, stoa_auditor, stoa_door;
 CREATE FUNCTION ledger.amount_max() RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN 9007199254740991;
+
+-- The sum of amounts as a bigint, 0 of none. PostgreSQL's own sum is numeric, at several times the cost. A sum beyond bigint is an error (22003):
+-- no thousand amounts reach it.
+CREATE AGGREGATE ledger.total (bigint) (SFUNC = int8pl, STYPE = bigint, INITCOND = '0');
+GRANT EXECUTE ON FUNCTION ledger.total(bigint) TO stoa_door;
 
 CREATE TABLE ledger.account (
     id uuid PRIMARY KEY,
@@ -166,18 +172,19 @@ CREATE FUNCTION ledger.check_transfers() RETURNS trigger
 BEGIN
     IF EXISTS (
         SELECT FROM added AS t
-        WHERE (SELECT a.currency = t.currency AND (a.kind <> 'position' OR ledger.is_conversion_leg(t.id)) FROM ledger.account AS a WHERE a.id = t.debit_account)
-              IS NOT TRUE
-           OR (SELECT a.currency = t.currency AND (a.kind <> 'position' OR ledger.is_conversion_leg(t.id)) FROM ledger.account AS a WHERE a.id = t.credit_account)
-              IS NOT TRUE
-           OR (SELECT e.account_id = t.debit_account AND e.amount = t.amount AND e.currency = t.currency
-               FROM ledger.entry AS e WHERE e.transfer_id = t.id AND e.side = 'debit')
-              IS DISTINCT FROM CASE t.outcome WHEN 'posted' THEN true END
-           OR (SELECT e.account_id = t.credit_account AND e.amount = t.amount AND e.currency = t.currency
-               FROM ledger.entry AS e WHERE e.transfer_id = t.id AND e.side = 'credit')
-              IS DISTINCT FROM CASE t.outcome WHEN 'posted' THEN true END)
+        WHERE CASE t.outcome
+            WHEN 'posted' THEN
+                (SELECT count(*) FROM ledger.entry AS e
+                 CROSS JOIN LATERAL (SELECT x.kind, x.currency, x.entry_count FROM ledger.account AS x WHERE x.id = e.account_id OFFSET 0) AS a
+                 WHERE e.transfer_id = t.id AND e.account_id = CASE e.side WHEN 'debit' THEN t.debit_account ELSE t.credit_account END
+                   AND (e.amount, e.currency, e.effective_at, a.currency) = (t.amount, t.currency, t.effective_at, t.currency)
+                   AND e.number <= a.entry_count AND (a.kind <> 'position' OR ledger.is_conversion_leg(t.id)))
+            ELSE (SELECT count(*) FROM ledger.account AS a WHERE a.id IN (t.debit_account, t.credit_account) AND a.currency = t.currency
+                    AND (a.kind <> 'position' OR ledger.is_conversion_leg(t.id)))
+                - (SELECT count(*) FROM ledger.entry AS e WHERE e.transfer_id = t.id)
+            END <> 2)
     THEN
-        RAISE EXCEPTION 'a posted transfer is written together with one debit and one credit entry of its amount and currency, and moves a position only in a conversion'
+        RAISE EXCEPTION 'a posted transfer is written together with one debit and one credit entry of its amount and currency, which their accounts count; a position moves in a conversion only'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'transfer_balanced';
     END IF;
     IF EXISTS (
@@ -208,14 +215,11 @@ CREATE TRIGGER transfer_balanced AFTER INSERT ON ledger.transfer REFERENCING NEW
 CREATE FUNCTION ledger.check_entries() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 BEGIN
+    -- What it says of its side was compared when the transfer came, and a side has one entry.
     IF EXISTS (
-        SELECT FROM added AS e
-        WHERE (SELECT t.outcome = 'posted' AND t.amount = e.amount AND t.currency = e.currency AND t.effective_at = e.effective_at
-                   AND e.account_id = CASE e.side WHEN 'debit' THEN t.debit_account ELSE t.credit_account END
-               FROM ledger.transfer AS t WHERE t.id = e.transfer_id) IS NOT TRUE
-           OR (SELECT e.number <= a.entry_count FROM ledger.account AS a WHERE a.id = e.account_id) IS NOT TRUE)
+        SELECT FROM added AS e WHERE (SELECT t.outcome = 'posted' FROM ledger.transfer AS t WHERE t.id = e.transfer_id) IS NOT TRUE)
     THEN
-        RAISE EXCEPTION 'an entry is one side of a posted transfer, and its account counts it'
+        RAISE EXCEPTION 'an entry is one side of a posted transfer'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'entry_matches_transfer';
     END IF;
     RETURN NULL;
@@ -229,6 +233,8 @@ CREATE TRIGGER entry_matches_transfer AFTER INSERT ON ledger.entry REFERENCING N
 CREATE FUNCTION ledger.check_hold_entries() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 BEGIN
+    -- Most statements hold nothing, and starting the check costs as much as ten transfers.
+    IF NOT EXISTS (SELECT FROM added) THEN RETURN NULL; END IF;
     IF EXISTS (
         SELECT FROM added AS e
         WHERE (SELECT e.number <= a.hold_entry_count AND e.account_id = h.debit_account
@@ -254,6 +260,8 @@ CREATE TRIGGER hold_entry_matches_transfer AFTER INSERT ON ledger.hold_entry REF
 CREATE FUNCTION ledger.check_open_holds() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 BEGIN
+    -- Most statements hold nothing, and starting the check costs as much as ten transfers.
+    IF NOT EXISTS (SELECT FROM touched) THEN RETURN NULL; END IF;
     IF EXISTS (
         SELECT FROM touched AS o
         WHERE EXISTS (SELECT FROM ledger.hold_entry AS e WHERE e.hold_id = o.id AND e.step <> 'held') = (TG_OP = 'INSERT')
@@ -282,12 +290,12 @@ BEGIN
            OR (n.kind, n.currency, n.normal_side, n.may_go_negative, n.organisation_id)
               IS DISTINCT FROM (o.kind, o.currency, o.normal_side, o.may_go_negative, o.organisation_id)
            OR n.newest_at < o.newest_at OR (n.newest_at IS DISTINCT FROM o.newest_at AND n.entry_count = o.entry_count)
-           OR (SELECT (count(*), coalesce(sum(CASE e.side WHEN n.normal_side THEN e.amount ELSE -e.amount END), 0))
-                      <> (n.entry_count - o.entry_count, (n.posted - o.posted)::numeric) OR bool_and(e.recorded_at IS NOT DISTINCT FROM n.newest_at) IS FALSE
+           OR (SELECT (count(*), ledger.total(CASE e.side WHEN n.normal_side THEN e.amount ELSE -e.amount END))
+                      <> (n.entry_count - o.entry_count, n.posted - o.posted) OR bool_and(e.recorded_at IS NOT DISTINCT FROM n.newest_at) IS FALSE
                FROM ledger.entry AS e WHERE e.account_id = n.id AND e.number > o.entry_count AND e.number <= n.entry_count)
            OR ((n.held, n.hold_entry_count) <> (o.held, o.hold_entry_count)
-               AND (SELECT (count(*), coalesce(sum(CASE e.step WHEN 'held' THEN e.amount ELSE -e.amount END), 0))
-                           <> (n.hold_entry_count - o.hold_entry_count, (n.held - o.held)::numeric)
+               AND (SELECT (count(*), ledger.total(CASE e.step WHEN 'held' THEN e.amount ELSE -e.amount END))
+                           <> (n.hold_entry_count - o.hold_entry_count, n.held - o.held)
                     FROM ledger.hold_entry AS e
                     WHERE e.account_id = n.id AND e.number > o.hold_entry_count AND e.number <= n.hold_entry_count)))
     THEN
@@ -372,10 +380,9 @@ BEGIN
     PERFORM pg_advisory_xact_lock_shared(ledger.closing_lock());
     PERFORM a.id FROM ledger.account AS a WHERE a.id = ANY (debit_accounts || credit_accounts) ORDER BY a.id FOR NO KEY UPDATE;
     FOR attempt IN 1 .. 3 LOOP
-        SELECT array_agg(v.verdict ORDER BY v.item), array_agg(v.field ORDER BY v.item), array_agg(v.leader ORDER BY v.item), bool_and(v.certain)
-            INTO verdicts, fields, leaders, certain
+        SELECT j.verdicts, j.fields, j.leaders, j.certain INTO verdicts, fields, leaders, certain
             FROM ledger.judge(ids, kinds, debit_accounts, credit_accounts, amounts, currencies, refs, effective_ats, groups, hold_ids,
-                              reversal_ofs, expires_ats) AS v;
+                              reversal_ofs, expires_ats) AS j;
         reserves := NULL;
         stay_open := NULL;
         IF NOT certain THEN
@@ -404,19 +411,24 @@ END
 $$;
 
 -- What can be said of each item before the balances: what is malformed, what was done before, and whether every remaining one is a post
--- that is covered even if nothing that comes in counts and nothing held has expired (certain, the same for all rows).
+-- that is covered even if nothing that comes in counts and nothing held has expired (certain).
 CREATE FUNCTION ledger.judge(
     ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[],
-    effective_ats timestamptz[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamptz[])
-    RETURNS TABLE (item integer, verdict text, field text, leader integer, certain boolean)
-    LANGUAGE plpgsql
+    effective_ats timestamptz[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamptz[],
+    OUT verdicts text[], OUT fields text[], OUT leaders integer[], OUT certain boolean)
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
     SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
+DECLARE
+    amount_max CONSTANT bigint := ledger.amount_max();
 BEGIN
-    RETURN QUERY
     WITH request AS (
         SELECT r.*, d.id IS NOT NULL AS debit_known, d.currency AS debit_currency, c.id IS NOT NULL AS credit_known, c.currency AS credit_currency,
-            d.closed_at IS NOT NULL OR c.closed_at IS NOT NULL AS closed,
+            d.closed_at IS NOT NULL OR c.closed_at IS NOT NULL AS closed, d.normal_side AS debit_normal, c.normal_side AS credit_normal,
+            -- How much may leave and come to each account.
+            d.posted - d.held - coalesce(d.balance_min, CASE WHEN d.may_go_negative THEN -amount_max ELSE 0 END) AS debit_floor,
+            c.posted - c.held - coalesce(c.balance_min, CASE WHEN c.may_go_negative THEN -amount_max ELSE 0 END) AS credit_floor,
+            coalesce(d.balance_max, amount_max) - d.posted AS debit_ceiling, coalesce(c.balance_max, amount_max) - c.posted AS credit_ceiling,
             t.id IS NOT NULL AS known, t.outcome AS known_outcome,
             CASE WHEN t.kind <> r.kind THEN 'kind' WHEN t.debit_account <> r.debit_account THEN 'debit_account'
                  WHEN t.credit_account <> r.credit_account THEN 'credit_account' WHEN t.amount <> r.amount THEN 'amount'
@@ -428,7 +440,7 @@ BEGIN
                  WHEN r.kind IS NULL OR r.kind NOT IN ('post', 'hold', 'post_hold', 'void_hold', 'reversal') THEN 'kind'
                  WHEN r.debit_account IS NULL THEN 'debit_account'
                  WHEN r.credit_account IS NULL OR r.credit_account = r.debit_account THEN 'credit_account'
-                 WHEN r.amount IS NULL OR r.amount NOT BETWEEN 1 AND ledger.amount_max() THEN 'amount'
+                 WHEN r.amount IS NULL OR r.amount NOT BETWEEN 1 AND amount_max THEN 'amount'
                  WHEN r.currency IS NULL THEN 'currency' WHEN r.ref IS NULL OR length(r.ref) > 140 THEN 'reference'
                  WHEN (r.hold_id IS NOT NULL) <> (r.kind IN ('post_hold', 'void_hold')) THEN 'hold_id'
                  WHEN (r.reversal_of IS NOT NULL) <> (r.kind = 'reversal') THEN 'reversal_of'
@@ -461,38 +473,39 @@ BEGIN
                 WHEN reversal_ofs[l.leader] <> l.reversal_of THEN 'reversal_of'
                 WHEN expires_ats[l.leader] IS DISTINCT FROM l.expires_at THEN 'expires_at' END END AS difference
         FROM led AS l
-    ), outflow AS (
-        SELECT f.account_id, sum(f.debit) AS debit, sum(f.credit) AS credit
-        FROM (SELECT l.debit_account AS account_id, l.amount AS debit, 0 AS credit FROM compared AS l
-                WHERE l.verdict IS NULL AND l.leader = l.item AND NOT l.closed
-              UNION ALL
-              SELECT l.credit_account, 0, l.amount FROM compared AS l WHERE l.verdict IS NULL AND l.leader = l.item AND NOT l.closed) AS f
-        GROUP BY f.account_id
+    ), moved AS (
+        SELECT l.debit_account AS account_id, CASE l.debit_normal WHEN 'credit' THEN l.amount ELSE 0 END AS outgoing,
+            CASE l.debit_normal WHEN 'debit' THEN l.amount ELSE 0 END AS incoming, l.debit_floor AS floor, l.debit_ceiling AS ceiling
+        FROM compared AS l WHERE l.verdict IS NULL AND l.leader = l.item AND NOT l.closed
+        UNION ALL
+        SELECT l.credit_account, CASE l.credit_normal WHEN 'debit' THEN l.amount ELSE 0 END,
+            CASE l.credit_normal WHEN 'credit' THEN l.amount ELSE 0 END, l.credit_floor, l.credit_ceiling
+        FROM compared AS l WHERE l.verdict IS NULL AND l.leader = l.item AND NOT l.closed
     ), covered AS (
         SELECT NOT EXISTS (SELECT FROM compared AS l
                            WHERE (l.verdict IS NULL AND l.kind <> 'post')
                               -- Of linked ones, whatever is not plainly fine is decided in order.
                               OR (l.linked IS NOT NULL AND (l.verdict <> 'exists' OR l.difference IS NOT NULL OR (l.verdict IS NULL AND l.closed))))
             AND NOT EXISTS (
-                SELECT FROM outflow AS o JOIN ledger.account AS a ON a.id = o.account_id,
-                    LATERAL (SELECT CASE a.normal_side WHEN 'debit' THEN o.credit ELSE o.debit END AS out,
-                                    CASE a.normal_side WHEN 'debit' THEN o.debit ELSE o.credit END AS into) AS s
-                WHERE (s.out > 0 AND a.posted - a.held - s.out
-                                     < coalesce(a.balance_min, CASE WHEN a.may_go_negative THEN -ledger.amount_max() ELSE 0 END))
-                   OR (s.into > 0 AND a.posted + s.into > coalesce(a.balance_max, ledger.amount_max()))) AS certain
+                SELECT FROM moved AS m GROUP BY m.account_id
+                HAVING (ledger.total(m.outgoing) > 0 AND ledger.total(m.outgoing) > min(m.floor))
+                    OR (ledger.total(m.incoming) > 0 AND ledger.total(m.incoming) > min(m.ceiling))) AS certain
     )
-    SELECT l.item::integer,
-        CASE WHEN l.verdict IS NOT NULL THEN l.verdict WHEN l.difference IS NOT NULL THEN 'id_conflict'
-             WHEN l.leader = l.item AND l.closed AND l.kind <> 'void_hold' THEN 'account_closed' END,
-        CASE WHEN l.verdict = 'invalid' THEN l.malformed WHEN l.verdict = 'id_conflict' THEN l.known_difference
-             WHEN l.verdict = 'account_unknown' THEN CASE WHEN l.debit_known THEN 'credit_account' ELSE 'debit_account' END
-             WHEN l.verdict = 'currency_mismatch' THEN 'currency'
-             WHEN l.verdict = 'hold_expired' THEN 'expires_at'
-             WHEN l.verdict = 'period_closed' THEN 'effective_at'
-             WHEN l.verdict IS NULL THEN l.difference END,
-        -- What is known already has no leader, so that nothing is written for it.
-        CASE WHEN l.known THEN 0 ELSE l.leader END, covered.certain
-    FROM compared AS l, covered;
+    SELECT array_agg(f.verdict), array_agg(f.field), array_agg(f.leader), (SELECT c.certain FROM covered AS c)
+        INTO judge.verdicts, judge.fields, judge.leaders, judge.certain
+        FROM (
+            SELECT
+                CASE WHEN l.verdict IS NOT NULL THEN l.verdict WHEN l.difference IS NOT NULL THEN 'id_conflict'
+                     WHEN l.leader = l.item AND l.closed AND l.kind <> 'void_hold' THEN 'account_closed' END AS verdict,
+                CASE WHEN l.verdict = 'invalid' THEN l.malformed WHEN l.verdict = 'id_conflict' THEN l.known_difference
+                     WHEN l.verdict = 'account_unknown' THEN CASE WHEN l.debit_known THEN 'credit_account' ELSE 'debit_account' END
+                     WHEN l.verdict = 'currency_mismatch' THEN 'currency'
+                     WHEN l.verdict = 'hold_expired' THEN 'expires_at'
+                     WHEN l.verdict = 'period_closed' THEN 'effective_at'
+                     WHEN l.verdict IS NULL THEN l.difference END AS field,
+                -- What is known already has no leader, so that nothing is written for it.
+                CASE WHEN l.known THEN 0 ELSE l.leader END AS leader
+            FROM compared AS l ORDER BY l.item) AS f;
 END
 $$;
 
@@ -755,7 +768,7 @@ BEGIN
     ), numbered AS (
         SELECT s.*, CASE s.side WHEN a.normal_side THEN s.amount ELSE -s.amount END AS change,
             GREATEST(a.newest_at, public.stoa_now()) AS recorded_at, a.entry_count + row_number() OVER earlier AS number,
-            (a.posted + sum(CASE s.side WHEN a.normal_side THEN s.amount ELSE -s.amount END) OVER earlier)::bigint AS balance_after
+            a.posted + ledger.total(CASE s.side WHEN a.normal_side THEN s.amount ELSE -s.amount END) OVER earlier AS balance_after
         -- OFFSET 0 keeps it a look-up by key for each side, however small the table was when the plan was made.
         FROM side AS s CROSS JOIN LATERAL (SELECT * FROM ledger.account AS x WHERE x.id = s.account_id OFFSET 0) AS a
         WINDOW earlier AS (PARTITION BY s.account_id ORDER BY s.item ROWS UNBOUNDED PRECEDING)
@@ -765,7 +778,7 @@ BEGIN
     ), reserved AS (
         SELECT d.debit_account AS account_id, d.id AS transfer_id, coalesce(d.hold_id, d.id) AS hold_id, d.outcome AS step, d.reserve AS amount,
             d.stays_open, d.expires_at, a.hold_entry_count + row_number() OVER earlier AS number,
-            (a.held + sum(CASE d.outcome WHEN 'held' THEN d.reserve ELSE -d.reserve END) OVER earlier)::bigint AS held_after
+            a.held + ledger.total(CASE d.outcome WHEN 'held' THEN d.reserve ELSE -d.reserve END) OVER earlier AS held_after
         FROM decided AS d CROSS JOIN LATERAL (SELECT * FROM ledger.account AS x WHERE x.id = d.debit_account OFFSET 0) AS a
         WHERE d.verdict IS NULL AND d.reserve IS NOT NULL
         WINDOW earlier AS (PARTITION BY d.debit_account ORDER BY d.item ROWS UNBOUNDED PRECEDING)
@@ -781,7 +794,7 @@ BEGIN
     UPDATE ledger.account AS a
     SET posted = a.posted + n.posted, entry_count = a.entry_count + n.entries, held = a.held + n.held, hold_entry_count = a.hold_entry_count + n.holds,
         newest_at = CASE WHEN n.entries > 0 THEN GREATEST(a.newest_at, public.stoa_now()) ELSE a.newest_at END
-    FROM (SELECT m.account_id, sum(m.posted)::bigint AS posted, sum(m.entries)::bigint AS entries, sum(m.held)::bigint AS held, sum(m.holds)::bigint AS holds
+    FROM (SELECT m.account_id, ledger.total(m.posted) AS posted, sum(m.entries) AS entries, ledger.total(m.held) AS held, sum(m.holds) AS holds
           FROM (SELECT x.account_id, x.change AS posted, 1 AS entries, 0 AS held, 0 AS holds FROM numbered AS x
                 UNION ALL
                 SELECT r.account_id, 0, 0, CASE r.step WHEN 'held' THEN r.amount ELSE -r.amount END, 1 FROM reserved AS r) AS m
@@ -810,7 +823,7 @@ BEGIN
         DELETE FROM ledger.open_hold AS h WHERE h.id = ANY (expired) RETURNING h.id, h.account_id, h.amount
     ), numbered AS (
         SELECT g.id, g.account_id, g.amount, a.hold_entry_count + row_number() OVER earlier AS number,
-            (a.held - sum(g.amount) OVER earlier)::bigint AS held_after
+            a.held - ledger.total(g.amount) OVER earlier AS held_after
         FROM gone AS g JOIN ledger.account AS a ON a.id = g.account_id
         WINDOW earlier AS (PARTITION BY g.account_id ORDER BY g.id ROWS UNBOUNDED PRECEDING)
     ), hold_entries AS (
@@ -818,7 +831,7 @@ BEGIN
         SELECT n.account_id, n.number, n.id, 'expired', n.amount, n.held_after FROM numbered AS n
     )
     UPDATE ledger.account AS a SET held = a.held - n.amount, hold_entry_count = a.hold_entry_count + n.count
-    FROM (SELECT g.account_id, sum(g.amount)::bigint AS amount, count(*) AS count FROM gone AS g GROUP BY g.account_id) AS n
+    FROM (SELECT g.account_id, ledger.total(g.amount) AS amount, count(*) AS count FROM gone AS g GROUP BY g.account_id) AS n
     WHERE a.id = n.account_id;
     RETURN cardinality(expired);
 END
@@ -900,7 +913,10 @@ BEGIN
     SELECT array_agg(c.client_id ORDER BY r.item), array_agg(c.may_post ORDER BY r.item), array_agg(d.id ORDER BY r.item), array_agg(k.id ORDER BY r.item)
         INTO clients, scoped, own_debits, own_credits
         FROM unnest(credentials, debit_accounts, credit_accounts) WITH ORDINALITY AS r (credential, debit_account, credit_account, item)
-        LEFT JOIN LATERAL (SELECT * FROM ledger.poster(r.credential) OFFSET 0) AS c ON true
+        -- A batch has few askers: each is looked up once.
+        LEFT JOIN (SELECT u.credential, p.client_id, p.organisation_id, p.may_post
+                   FROM (SELECT DISTINCT x.credential FROM unnest(credentials) AS x (credential)) AS u
+                   CROSS JOIN LATERAL (SELECT * FROM ledger.poster(u.credential) OFFSET 0) AS p) AS c ON c.credential = r.credential
         LEFT JOIN ledger.account AS d ON d.id = r.debit_account AND d.organisation_id = c.organisation_id AND c.may_post AND d.kind <> 'position'
         LEFT JOIN ledger.account AS k ON k.id = r.credit_account AND k.organisation_id = c.organisation_id AND c.may_post AND k.kind <> 'position';
     RETURN QUERY

@@ -116,26 +116,24 @@ CREATE TABLE access_log.entry (
     refusal text,
     count integer,
     break_glass uuid,
-    seal_id uuid,
     written_by xid8 DEFAULT pg_current_xact_id() NOT NULL,
     salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))) NOT NULL,
     CONSTRAINT entry_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['resident'::text, 'staff'::text, 'organisation'::text]))),
-    CONSTRAINT entry_check CHECK (((seal_id IS NULL) OR ((subject_id IS NOT NULL) AND (operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'seal'::text]))))),
-    CONSTRAINT entry_check1 CHECK (((outcome = 'refused'::text) = (refusal IS NOT NULL))),
-    CONSTRAINT entry_check2 CHECK (
+    CONSTRAINT entry_check CHECK (((outcome = 'refused'::text) = (refusal IS NOT NULL))),
+    CONSTRAINT entry_check1 CHECK (
 CASE operation
     WHEN 'list'::text THEN COALESCE(((count >= 1) AND (count <= 1000)), false)
     WHEN 'payout'::text THEN COALESCE(((count >= 1) AND (count <= 100000)), false)
     ELSE (count IS NULL)
 END),
-    CONSTRAINT entry_check3 CHECK (
+    CONSTRAINT entry_check2 CHECK (
 CASE
     WHEN ((operation = 'break_glass'::text) AND (outcome = 'permitted'::text)) THEN COALESCE((break_glass = id), false)
     ELSE ((break_glass IS NULL) OR ((outcome = 'permitted'::text) AND (operation = ANY (ARRAY['view'::text, 'search'::text, 'paper_entry'::text]))))
 END),
-    CONSTRAINT entry_check4 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
-    CONSTRAINT entry_check5 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
-    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'break_glass'::text, 'log_view'::text, 'usage'::text, 'own_view'::text, 'guardian_view'::text, 'payout'::text, 'mandate_view'::text, 'mandate_act'::text, 'seal'::text]))),
+    CONSTRAINT entry_check3 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
+    CONSTRAINT entry_check4 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
+    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'break_glass'::text, 'log_view'::text, 'usage'::text, 'own_view'::text, 'guardian_view'::text, 'payout'::text, 'mandate_view'::text, 'mandate_act'::text]))),
     CONSTRAINT entry_outcome_check CHECK ((outcome = ANY (ARRAY['permitted'::text, 'refused'::text]))),
     CONSTRAINT entry_salt_check CHECK ((octet_length(salt) = 32))
 );
@@ -159,21 +157,6 @@ CREATE TABLE access_log.leaf (
 );
 
 ALTER TABLE access_log.leaf OWNER TO stoa_owner;
-
-CREATE TABLE access_log.seal (
-    id uuid NOT NULL,
-    subject_id uuid NOT NULL,
-    activity_id uuid NOT NULL,
-    authority text NOT NULL,
-    ground text NOT NULL,
-    maximum_at timestamp with time zone NOT NULL,
-    concealed_until timestamp with time zone NOT NULL,
-    CONSTRAINT seal_authority_check CHECK (((length(authority) >= 3) AND (length(authority) <= 100))),
-    CONSTRAINT seal_check CHECK ((concealed_until <= maximum_at)),
-    CONSTRAINT seal_ground_check CHECK (((length(ground) >= 3) AND (length(ground) <= 64)))
-);
-
-ALTER TABLE access_log.seal OWNER TO stoa_owner;
 
 CREATE TABLE casework.break_glass (
     entry_id uuid NOT NULL,
@@ -299,11 +282,9 @@ CREATE TABLE consent.policy (
     title jsonb NOT NULL,
     explanation jsonb NOT NULL,
     valid_months smallint,
-    reads_per_day_max integer,
     published_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     CONSTRAINT policy_attributes_check CHECK (((cardinality(attributes) >= 1) AND (cardinality(attributes) <= 50))),
     CONSTRAINT policy_explanation_check CHECK ((jsonb_typeof((explanation -> 'en'::text)) = 'string'::text)),
-    CONSTRAINT policy_reads_per_day_max_check CHECK (((reads_per_day_max >= 1) AND (reads_per_day_max <= 1000))),
     CONSTRAINT policy_title_check CHECK ((jsonb_typeof((title -> 'en'::text)) = 'string'::text)),
     CONSTRAINT policy_valid_months_check CHECK (((valid_months >= 1) AND (valid_months <= 120))),
     CONSTRAINT policy_version_check CHECK ((version >= 1))
@@ -320,11 +301,8 @@ CREATE TABLE consent.processing_activity (
     policy_version integer DEFAULT 1 NOT NULL,
     retention jsonb,
     retention_law text,
-    delay_law text,
     created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT only_law_is_delayed CHECK (((delay_law IS NULL) OR (legal_basis = ANY (ARRAY['legal_obligation'::text, 'public_task'::text])))),
     CONSTRAINT processing_activity_check CHECK (((legal_basis = 'consent'::text) = (law IS NULL))),
-    CONSTRAINT processing_activity_delay_law_check CHECK (((length(delay_law) >= 3) AND (length(delay_law) <= 200))),
     CONSTRAINT processing_activity_law_check CHECK (((length(law) >= 3) AND (length(law) <= 200))),
     CONSTRAINT processing_activity_legal_basis_check CHECK ((legal_basis = ANY (ARRAY['consent'::text, 'contract'::text, 'legal_obligation'::text, 'vital_interests'::text, 'public_task'::text, 'legitimate_interests'::text]))),
     CONSTRAINT processing_activity_purpose_check CHECK ((purpose ~ '^[a-z][a-z0-9-]{1,62}$'::text)),
@@ -426,11 +404,8 @@ CREATE VIEW access_log.told_entry AS
     review.finding AS review_finding,
     review.reviewed_at,
     actor.display_name AS released_name,
-    actor.username AS released_username,
-    seal.authority AS delayed_by,
-    seal.ground AS delay_ground,
-    seal.concealed_until AS delayed_until
-   FROM (((((((((((((access_log.entry e
+    actor.username AS released_username
+   FROM ((((((((((((access_log.entry e
      LEFT JOIN consent.organisation o ON ((o.id = e.organisation_id)))
      LEFT JOIN consent.processing_activity act ON (((act.organisation_id = e.organisation_id) AND (act.purpose = e.purpose))))
      LEFT JOIN consent.policy pol ON (((pol.activity_id = act.id) AND (pol.version = act.policy_version))))
@@ -442,9 +417,7 @@ CREATE VIEW access_log.told_entry AS
      LEFT JOIN questions.name_release released ON ((released.question_id = q.id)))
      LEFT JOIN identity.staff actor ON ((actor.id = released.staff_id)))
      LEFT JOIN casework.break_glass glass ON ((glass.entry_id = e.break_glass)))
-     LEFT JOIN casework.break_glass_review review ON ((review.entry_id = glass.entry_id)))
-     LEFT JOIN access_log.seal seal ON ((seal.id = e.seal_id)))
-  WHERE ((e.seal_id IS NULL) OR (seal.concealed_until <= public.stoa_now()));
+     LEFT JOIN casework.break_glass_review review ON ((review.entry_id = glass.entry_id)));
 
 ALTER TABLE access_log.told_entry OWNER TO stoa_door;
 
@@ -535,8 +508,7 @@ BEGIN
                         AND r.attributes <@ (SELECT x.ids FROM derived AS x)
                     THEN 'predicate' ELSE r.operation END AS operation,
                 r.purpose, r.case_reference, r.kind, r.actor_id, r.staff_id, r.client_id, r.organisation_id,
-                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN p.resident_id END AS subject_id,
-                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN s.id END AS seal_id, act.id AS activity_id, act.reads_per_day_max, act.legal_basis, act.law, act.attributes AS policy_attributes,
+                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN p.resident_id END AS subject_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
                 st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
                 CASE
                     WHEN r.kind IS NULL THEN 'credential_invalid'
@@ -557,56 +529,34 @@ BEGIN
             LEFT JOIN LATERAL (SELECT x.resident_id FROM exchange.pseudonym AS x
                 WHERE r.subject_kind = 'pseudonym' AND x.organisation_id = r.client_organisation_id
                   AND x.pseudonym = CASE r.subject_kind WHEN 'pseudonym' THEN r.subject_key::uuid END OFFSET 0) AS p ON true
-            LEFT JOIN LATERAL (SELECT x.id, x.legal_basis, x.law, x.delay_law, y.attributes, y.reads_per_day_max
+            LEFT JOIN LATERAL (SELECT x.id, x.legal_basis, x.law, y.attributes
                 FROM consent.processing_activity AS x JOIN consent.policy AS y ON y.activity_id = x.id AND y.version = x.policy_version
                 WHERE x.organisation_id = r.client_organisation_id AND x.purpose = r.purpose OFFSET 0) AS act ON true
-            -- Looked for only where a law lets telling be delayed.
-            LEFT JOIN LATERAL (SELECT x.id FROM access_log.seal AS x
-                WHERE act.delay_law IS NOT NULL AND x.subject_id = p.resident_id AND x.activity_id = act.id AND x.concealed_until > public.stoa_now()
-                ORDER BY x.concealed_until DESC LIMIT 1) AS s ON true
             LEFT JOIN LATERAL (SELECT consent.state_at(x.state, x.valid_until, public.stoa_now()) AS state, x.attributes, x.event_id FROM consent.state AS x
                 WHERE x.resident_id = p.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
-        ), frequent AS (
-            -- One row for each resident and purpose with a limit, in their order: whoever reads about the same one elsewhere waits.
-            INSERT INTO exchange.frequency AS f (resident_id, activity_id, since, count)
-            SELECT d.subject_id, d.activity_id, public.stoa_now(), count(*) FROM decided AS d
-            WHERE d.reads_per_day_max IS NOT NULL AND d.refusal IS NULL GROUP BY d.subject_id, d.activity_id ORDER BY d.subject_id, d.activity_id
-            ON CONFLICT (resident_id, activity_id) DO UPDATE SET
-                since = CASE WHEN exchange.has_passed(f.since) THEN excluded.since ELSE f.since END,
-                count = CASE WHEN exchange.has_passed(f.since) THEN 0 ELSE f.count END + excluded.count
-            RETURNING f.resident_id, f.activity_id, f.count
-        ), limited AS (
-            -- Of several reads about one resident the last ones, in the order of their ids.
-            SELECT d.*, CASE WHEN d.refusal IS NULL AND f.count - d.reads_per_day_max >= (
-                    SELECT count(*) FROM decided AS o
-                    WHERE o.subject_id = d.subject_id AND o.activity_id = d.activity_id AND o.refusal IS NULL AND o.id >= d.id)
-                THEN 'frequency_exceeded' ELSE d.refusal END AS final_refusal
-            FROM decided AS d
-            LEFT JOIN frequent AS f ON d.reads_per_day_max IS NOT NULL AND f.resident_id = d.subject_id AND f.activity_id = d.activity_id
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
-                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal, count, seal_id)
+                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal, count)
             SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
-                d.operation, d.attributes, d.purpose, CASE WHEN d.final_refusal IS NULL THEN d.legal_basis END,
-                CASE WHEN d.final_refusal IS NULL THEN d.law END,
-                CASE WHEN d.final_refusal IS NULL AND d.legal_basis = 'consent' THEN d.consent_event_id END,
-                d.case_reference, CASE WHEN d.final_refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.final_refusal, list_count, d.seal_id
-            FROM limited AS d
+                d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN d.legal_basis END, CASE WHEN d.refusal IS NULL THEN d.law END,
+                CASE WHEN d.refusal IS NULL AND d.legal_basis = 'consent' THEN d.consent_event_id END,
+                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal, list_count
+            FROM decided AS d
             -- A list that is refused for its volume is decided about nobody: one entry says that it was.
             WHERE d.kind IS NOT NULL AND (d.refusal IS DISTINCT FROM 'volume_exceeded' OR list_count IS NULL OR d.id = entry_ids[1])
             RETURNING entry.id
         ), queued AS (
             INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
         )
-        SELECT d.id, d.id, d.final_refusal,
-            CASE d.final_refusal
+        SELECT d.id, d.id, d.refusal,
+            CASE d.refusal
                 WHEN 'attributes_not_in_purpose' THEN
                     ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id) WHERE NOT coalesce(m.id = ANY (d.policy_attributes), false))
                 WHEN 'consent_missing' THEN
                     ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id)
                           WHERE coalesce(d.consent_state NOT IN ('given', 'renewed'), true) OR NOT m.id = ANY (d.consent_attributes))
                 ELSE '{}' END
-        FROM limited AS d;
+        FROM decided AS d;
     END IF;
 
     -- Staff.
@@ -776,8 +726,7 @@ BEGIN
             ON CONFLICT (organisation_id, is_of_lists, minute) DO UPDATE SET count = v.count + excluded.count
             RETURNING v.organisation_id, v.count > (SELECT o.requests_per_minute_max FROM consent.organisation AS o WHERE o.id = v.organisation_id) AS is_over
         ), decided AS (
-            SELECT r.id, r.kind, r.actor_id, r.client_id, r.organisation_id, r.case_reference, act.id AS activity_id, act.reads_per_day_max, act.purpose,
-                act.legal_basis, act.law,
+            SELECT r.id, r.kind, r.actor_id, r.client_id, r.organisation_id, r.case_reference, act.purpose, act.legal_basis, act.law,
                 CASE WHEN v.is_over IS NOT TRUE THEN r.resident_id END AS subject_id, r.attributes AS asked, st.event_id AS consent_event_id,
                 ARRAY(SELECT m.id FROM unnest(r.attributes) AS m (id)
                       WHERE m.id = ANY (act.attributes) AND (act.legal_basis <> 'consent' OR (st.state IN ('given', 'renewed') AND m.id = ANY (st.attributes)))
@@ -791,36 +740,17 @@ BEGIN
                     WHEN r.resident_id IS NULL THEN 'subject_unknown' END AS refusal
             FROM request AS r
             LEFT JOIN counted AS v ON v.organisation_id = r.client_organisation_id
-            LEFT JOIN LATERAL (SELECT x.id, x.purpose, x.legal_basis, x.law, y.attributes, y.reads_per_day_max
+            LEFT JOIN LATERAL (SELECT x.id, x.purpose, x.legal_basis, x.law, y.attributes
                 FROM consent.processing_activity AS x JOIN consent.policy AS y ON y.activity_id = x.id AND y.version = x.policy_version
                 WHERE x.id = r.activity_id OFFSET 0) AS act ON true
             LEFT JOIN LATERAL (SELECT consent.state_at(x.state, x.valid_until, public.stoa_now()) AS state, x.attributes, x.event_id FROM consent.state AS x
                 WHERE x.resident_id = r.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
-        ), covered AS (
-            SELECT d.id, d.kind, d.actor_id, d.client_id, d.organisation_id, d.case_reference, d.activity_id, d.reads_per_day_max, d.purpose, d.legal_basis, d.law,
-                d.subject_id, d.consent_event_id,
+        ), judged AS (
+            SELECT d.id, d.kind, d.actor_id, d.client_id, d.organisation_id, d.case_reference, d.purpose, d.legal_basis, d.law, d.subject_id, d.consent_event_id,
                 coalesce(d.refusal, CASE WHEN cardinality(d.covered) = 0 THEN
                     CASE d.legal_basis WHEN 'consent' THEN 'consent_missing' ELSE 'attributes_not_in_purpose' END END) AS refusal,
                 CASE WHEN d.refusal IS NULL AND cardinality(d.covered) > 0 THEN d.covered ELSE d.asked END AS attributes
             FROM decided AS d
-        ), frequent AS (
-            -- As the reads of organisations.
-            INSERT INTO exchange.frequency AS f (resident_id, activity_id, since, count)
-            SELECT c.subject_id, c.activity_id, public.stoa_now(), count(*) FROM covered AS c
-            WHERE c.reads_per_day_max IS NOT NULL AND c.refusal IS NULL GROUP BY c.subject_id, c.activity_id ORDER BY c.subject_id, c.activity_id
-            ON CONFLICT (resident_id, activity_id) DO UPDATE SET
-                since = CASE WHEN exchange.has_passed(f.since) THEN excluded.since ELSE f.since END,
-                count = CASE WHEN exchange.has_passed(f.since) THEN 0 ELSE f.count END + excluded.count
-            RETURNING f.resident_id, f.activity_id, f.count
-        ), judged AS (
-            SELECT c.id, c.kind, c.actor_id, c.client_id, c.organisation_id, c.case_reference, c.purpose, c.legal_basis, c.law, c.subject_id, c.consent_event_id,
-                CASE WHEN c.refusal IS NULL AND f.count - c.reads_per_day_max >= (
-                        SELECT count(*) FROM covered AS o
-                        WHERE o.subject_id = c.subject_id AND o.activity_id = c.activity_id AND o.refusal IS NULL AND o.id >= c.id)
-                    THEN 'frequency_exceeded' ELSE c.refusal END AS refusal,
-                c.attributes
-            FROM covered AS c
-            LEFT JOIN frequent AS f ON c.reads_per_day_max IS NOT NULL AND f.resident_id = c.subject_id AND f.activity_id = c.activity_id
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
                                           purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal)
@@ -875,8 +805,7 @@ BEGIN
         || access_log.field('\x1202', int8send(canonical.subject_number))
         || access_log.field('\x1304', canonical.previous_commitment)
         || access_log.field('\x1402', int8send(e.count))
-        || access_log.field('\x1507', uuid_send(e.break_glass))
-        || access_log.field('\x1607', uuid_send(e.seal_id));
+        || access_log.field('\x1507', uuid_send(e.break_glass));
 END
 $$;
 
@@ -947,45 +876,6 @@ $$;
 
 ALTER FUNCTION access_log.check_moment() OWNER TO stoa_door;
 
-CREATE FUNCTION access_log.check_seal() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    IF TG_OP = 'INSERT' THEN
-        IF NOT EXISTS (SELECT FROM consent.processing_activity AS a WHERE a.id = NEW.activity_id AND a.delay_law IS NOT NULL) THEN
-            RAISE EXCEPTION 'no law delays what is told of this purpose' USING ERRCODE = 'check_violation', CONSTRAINT = 'seal_has_law';
-        END IF;
-        IF NEW.concealed_until > public.stoa_now() + access_log.seal_review_max() OR NEW.maximum_at > public.stoa_now() + access_log.seal_length_max() THEN
-            RAISE EXCEPTION 'an order is reviewed within half a year and ends within two' USING ERRCODE = 'check_violation', CONSTRAINT = 'seal_is_bounded';
-        END IF;
-        RETURN NEW;
-    END IF;
-    IF (NEW.id, NEW.subject_id, NEW.activity_id, NEW.authority, NEW.ground, NEW.maximum_at)
-        IS DISTINCT FROM (OLD.id, OLD.subject_id, OLD.activity_id, OLD.authority, OLD.ground, OLD.maximum_at)
-        OR OLD.concealed_until <= public.stoa_now() OR NEW.concealed_until > public.stoa_now() + access_log.seal_review_max() THEN
-        RAISE EXCEPTION 'an order can be kept until its next review, or be ended, while it lasts' USING ERRCODE = 'check_violation', CONSTRAINT = 'seal_is_bounded';
-    END IF;
-    RETURN NEW;
-END
-$$;
-
-ALTER FUNCTION access_log.check_seal() OWNER TO stoa_door;
-
-CREATE FUNCTION access_log.check_seal_event() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    IF NEW.kind = 'kept' AND EXISTS (SELECT FROM access_log.seal_event AS e WHERE e.seal_id = NEW.seal_id AND e.kind = 'set' AND e.staff_id = NEW.staff_id) THEN
-        RAISE EXCEPTION 'another auditor keeps an order' USING ERRCODE = 'check_violation', CONSTRAINT = 'seal_four_eyes';
-    END IF;
-    RETURN NEW;
-END
-$$;
-
-ALTER FUNCTION access_log.check_seal_event() OWNER TO stoa_door;
-
 CREATE FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1011,22 +901,6 @@ END
 $$;
 
 ALTER FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) OWNER TO stoa_door;
-
-CREATE FUNCTION access_log.delayable_activities() RETURNS TABLE(organisation_id text, purpose text, organisation_name jsonb, purpose_title jsonb, delay_law text)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN QUERY
-        SELECT a.organisation_id, a.purpose, o.name, p.title, a.delay_law
-        FROM consent.processing_activity AS a
-        JOIN consent.organisation AS o ON o.id = a.organisation_id
-        JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
-        WHERE a.delay_law IS NOT NULL ORDER BY a.organisation_id, a.purpose;
-END
-$$;
-
-ALTER FUNCTION access_log.delayable_activities() OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.end_halt(authority text) RETURNS integer
     LANGUAGE plpgsql
@@ -1061,10 +935,9 @@ BEGIN
         FROM (
             SELECT e.id, e.at
             FROM access_log.own_viewer AS h
-            CROSS JOIN LATERAL (SELECT x.chain_id FROM access_log.told_chain AS x WHERE x.resident_id = h.resident_id OFFSET 0) AS c
             CROSS JOIN LATERAL (
                 SELECT x.id, x.at FROM access_log.entry AS x
-                WHERE coalesce(x.seal_id, x.subject_id) = c.chain_id
+                WHERE x.subject_id = h.resident_id
                   AND (x.at, x.id) < (coalesce(entries_about.before_at, 'infinity'), coalesce(entries_about.before_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
                   AND (entries_about.with_own OR x.operation <> 'own_view')
                   AND (entries_about.organisation IS NULL OR x.organisation_id = entries_about.organisation)
@@ -1143,8 +1016,7 @@ BEGIN
     WITH looked AS (
         SELECT e.id, e.actor_id, e.subject_id, date_trunc('hour', e.at) AS hour, e.at AT TIME ZONE find_anomalies.zone AS local_at
         FROM access_log.entry AS e
-        -- Who set an order that delays telling is judged by whoever reviews it: a task here would be told to the subject.
-        WHERE e.actor_kind = 'staff' AND e.operation NOT IN ('log_view', 'payout', 'seal') AND e.at >= since
+        WHERE e.actor_kind = 'staff' AND e.operation NOT IN ('log_view', 'payout') AND e.at >= since
     ), crowded AS (
         SELECT l.actor_id, l.hour FROM looked AS l GROUP BY l.actor_id, l.hour HAVING count(DISTINCT l.subject_id) > find_anomalies.people_per_hour_max
     ), matched AS (
@@ -1203,9 +1075,7 @@ BEGIN
             SELECT e.at, e.organisation_id, e.operation, e.purpose, e.attributes, e.outcome
             FROM access_log.own_viewer AS h
             -- One more than is counted tells whether there are more.
-            CROSS JOIN LATERAL (SELECT x.chain_id FROM access_log.told_chain AS x WHERE x.resident_id = h.resident_id OFFSET 0) AS c
-            CROSS JOIN LATERAL (SELECT x.* FROM access_log.entry AS x WHERE coalesce(x.seal_id, x.subject_id) = c.chain_id
-                                ORDER BY x.at DESC, x.id DESC LIMIT entries_max + 1) AS e
+            CROSS JOIN LATERAL (SELECT x.* FROM access_log.entry AS x WHERE x.subject_id = h.resident_id ORDER BY x.at DESC, x.id DESC LIMIT entries_max + 1) AS e
             WHERE h.credential = given_to.credential AND h.kind = 'access_log'
             ORDER BY e.at DESC LIMIT entries_max + 1
         ), given AS (
@@ -1237,18 +1107,6 @@ END
 $$;
 
 ALTER FUNCTION access_log.has_looked(auditor uuid, subjects uuid[], reason text, reference text) OWNER TO stoa_door;
-
-CREATE TABLE access_log.seal_event (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    seal_id uuid NOT NULL,
-    kind text NOT NULL,
-    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    staff_id uuid NOT NULL,
-    concealed_until timestamp with time zone NOT NULL,
-    CONSTRAINT seal_event_kind_check CHECK ((kind = ANY (ARRAY['set'::text, 'kept'::text, 'ended'::text])))
-);
-
-ALTER TABLE access_log.seal_event OWNER TO stoa_owner;
 
 CREATE TABLE benefits.decision (
     disbursement_id uuid NOT NULL,
@@ -1402,19 +1260,7 @@ UNION ALL
     concat_ws(' '::text, d.about_kind, d.about_id, d.category, x.number, x.refund) AS matter,
     sha256(x.sealed_words) AS words_hash
    FROM (disputes.decision x
-     JOIN disputes.dispute d ON ((d.id = x.dispute_id)))
-UNION ALL
- SELECT x.id,
-    'seal'::text AS about,
-    x.at,
-    s.subject_id AS resident_id,
-    x.staff_id AS decided_by,
-    x.kind AS outcome,
-    concat_ws(' '::text, s.id, s.activity_id, ((EXTRACT(epoch FROM x.concealed_until) * (1000000)::numeric))::bigint, ((EXTRACT(epoch FROM s.maximum_at) * (1000000)::numeric))::bigint) AS matter,
-    sha256(convert_to(concat_ws('
-'::text, s.authority, s.ground), 'UTF8'::name)) AS words_hash
-   FROM (access_log.seal_event x
-     JOIN access_log.seal s ON ((s.id = x.seal_id)));
+     JOIN disputes.dispute d ON ((d.id = x.dispute_id)));
 
 ALTER TABLE access_log.decision OWNER TO stoa_door;
 
@@ -1557,9 +1403,7 @@ BEGIN
     RETURN QUERY
         SELECT o.id, o.name FROM consent.organisation AS o WHERE o.id IN (
             SELECT e.organisation_id
-            FROM access_log.own_viewer AS h
-            CROSS JOIN LATERAL (SELECT x.chain_id FROM access_log.told_chain AS x WHERE x.resident_id = h.resident_id OFFSET 0) AS c
-            JOIN access_log.entry AS e ON coalesce(e.seal_id, e.subject_id) = c.chain_id
+            FROM access_log.own_viewer AS h JOIN access_log.entry AS e ON e.subject_id = h.resident_id
             WHERE h.credential = organisations_about.credential AND h.kind = 'access_log')
         ORDER BY o.name ->> 'en', o.id;
 END
@@ -1581,8 +1425,7 @@ BEGIN
         FROM access_log.own_viewer AS h
         JOIN access_log.entry AS e ON e.subject_id = h.resident_id
         LEFT JOIN access_log.leaf AS l ON l.entry_id = e.id
-        WHERE h.credential = own_entry.credential AND h.kind = 'access_log' AND e.id = own_entry.entry_id
-          AND EXISTS (SELECT FROM access_log.told_entry AS t WHERE t.id = e.id);
+        WHERE h.credential = own_entry.credential AND h.kind = 'access_log' AND e.id = own_entry.entry_id;
 END
 $$;
 
@@ -1689,35 +1532,6 @@ $$;
 
 ALTER FUNCTION access_log.release(entry_ids uuid[]) OWNER TO stoa_door;
 
-CREATE FUNCTION access_log.review_seal(credential bytea, seal uuid, review_at timestamp with time zone) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    auditor uuid;
-    ordered access_log.seal;
-    until CONSTANT timestamptz := coalesce(review_at, public.stoa_now());
-BEGIN
-    SELECT s.staff_id INTO auditor FROM web.staff_with(review_seal.credential, '{auditor}') AS s;
-    IF auditor IS NULL THEN RETURN 'not_permitted'; END IF;
-    SELECT s.* INTO ordered FROM access_log.seal AS s WHERE s.id = review_seal.seal FOR UPDATE;
-    IF NOT FOUND THEN RETURN 'unknown'; END IF;
-    IF ordered.concealed_until <= public.stoa_now() THEN RETURN 'already_ended'; END IF;
-    IF review_seal.review_at IS NOT NULL THEN
-        IF EXISTS (SELECT FROM access_log.seal_event AS e WHERE e.seal_id = ordered.id AND e.kind = 'set' AND e.staff_id = auditor) THEN RETURN 'own'; END IF;
-        IF until <= public.stoa_now() OR until > ordered.maximum_at OR until > public.stoa_now() + access_log.seal_review_max() THEN
-            RETURN 'dates_invalid';
-        END IF;
-    END IF;
-    UPDATE access_log.seal AS s SET concealed_until = until WHERE s.id = ordered.id;
-    INSERT INTO access_log.seal_event (seal_id, kind, staff_id, concealed_until)
-        VALUES (ordered.id, CASE WHEN review_seal.review_at IS NULL THEN 'ended' ELSE 'kept' END, auditor, until);
-    RETURN CASE WHEN review_seal.review_at IS NULL THEN 'ended' ELSE 'kept' END;
-END
-$$;
-
-ALTER FUNCTION access_log.review_seal(credential bytea, seal uuid, review_at timestamp with time zone) OWNER TO stoa_door;
-
 CREATE FUNCTION access_log.role_of(staff_id uuid) RETURNS text
     LANGUAGE plpgsql STABLE
     AS $$
@@ -1727,58 +1541,6 @@ END
 $$;
 
 ALTER FUNCTION access_log.role_of(staff_id uuid) OWNER TO stoa_door;
-
-CREATE FUNCTION access_log.seal_figures(zone text) RETURNS TABLE(authority text, set_count bigint, in_force_count bigint, read_count bigint)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    as_of CONSTANT timestamptz := date_trunc('month', public.stoa_now() AT TIME ZONE zone) AT TIME ZONE zone;
-BEGIN
-    RETURN QUERY
-        SELECT s.authority, count(*),
-            count(*) FILTER (WHERE (SELECT x.concealed_until FROM access_log.seal_event AS x WHERE x.seal_id = s.id AND x.at < as_of
-                                    ORDER BY x.at DESC, x.kind = 'set' LIMIT 1) > as_of),
-            coalesce(sum((SELECT count(*) FROM access_log.entry AS e WHERE e.seal_id = s.id AND e.operation <> 'seal' AND e.at < as_of)), 0)::bigint
-        FROM access_log.seal AS s JOIN access_log.seal_event AS e ON e.seal_id = s.id AND e.kind = 'set' AND e.at < as_of
-        GROUP BY s.authority ORDER BY s.authority;
-END
-$$;
-
-ALTER FUNCTION access_log.seal_figures(zone text) OWNER TO stoa_door;
-
-CREATE FUNCTION access_log.seal_length_max() RETURNS interval
-    LANGUAGE sql IMMUTABLE
-    RETURN '2 years'::interval;
-
-ALTER FUNCTION access_log.seal_length_max() OWNER TO stoa_door;
-
-CREATE FUNCTION access_log.seal_review_max() RETURNS interval
-    LANGUAGE sql IMMUTABLE
-    RETURN '6 mons'::interval;
-
-ALTER FUNCTION access_log.seal_review_max() OWNER TO stoa_door;
-
-CREATE FUNCTION access_log.seals_in_force(credential bytea) RETURNS TABLE(id uuid, authority text, ground text, organisation_name jsonb, purpose_title jsonb, set_at timestamp with time zone, set_by text, is_own boolean, review_at timestamp with time zone, maximum_at timestamp with time zone)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN QUERY
-        SELECT s.id, s.authority, s.ground, o.name, p.title, e.at, w.display_name, e.staff_id = a.staff_id, s.concealed_until, s.maximum_at
-        FROM web.staff_with(seals_in_force.credential, '{auditor}') AS a
-        CROSS JOIN access_log.seal AS s
-        JOIN access_log.seal_event AS e ON e.seal_id = s.id AND e.kind = 'set'
-        JOIN identity.staff AS w ON w.id = e.staff_id
-        JOIN consent.processing_activity AS act ON act.id = s.activity_id
-        JOIN consent.organisation AS o ON o.id = act.organisation_id
-        JOIN consent.policy AS p ON p.activity_id = act.id AND p.version = act.policy_version
-        WHERE s.concealed_until > public.stoa_now()
-        ORDER BY s.concealed_until, s.id LIMIT 200;
-END
-$$;
-
-ALTER FUNCTION access_log.seals_in_force(credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.sequence(entries_max integer) RETURNS TABLE(index bigint, data bytea)
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1794,12 +1556,12 @@ DECLARE
     first_index bigint;
     next record;
     waiting access_log.entry;
-    chain uuid;
+    subject uuid;
     number bigint;
     previous bytea;
     salted bytea;
     entry_ids uuid[] := '{}';
-    chains uuid[] := '{}';
+    subjects uuid[] := '{}';
     numbers bigint[] := '{}';
     previouses bytea[] := '{}';
     commitments bytea[] := '{}';
@@ -1811,17 +1573,17 @@ DECLARE
 BEGIN
     IF NOT pg_try_advisory_xact_lock(7308895158) THEN RETURN; END IF;
     SELECT coalesce(max(l.index) + 1, 0) INTO first_index FROM access_log.leaf AS l;
-    -- Chain by chain, so that each is carried in two variables.
+    -- Subject by subject, so that each one's chain is carried in two variables.
     FOR next IN
         WITH taken AS (
             DELETE FROM access_log.queue AS q
             WHERE q.entry_id = ANY (ARRAY(SELECT o.entry_id FROM access_log.queue AS o ORDER BY o.entry_id LIMIT entries_max))
             RETURNING q.entry_id)
-        SELECT t.entry_id, e.entry, e.chain, h.number AS head_number, h.commitment AS head_commitment
+        SELECT t.entry_id, e.entry, h.number AS head_number, h.commitment AS head_commitment
         FROM taken AS t
-        LEFT JOIN LATERAL (SELECT x AS entry, coalesce(x.seal_id, x.subject_id) AS chain, x.at FROM access_log.entry AS x WHERE x.id = t.entry_id OFFSET 0) AS e ON true
-        LEFT JOIN LATERAL (SELECT x.number, x.commitment FROM access_log.subject_head AS x WHERE x.chain_id = e.chain OFFSET 0) AS h ON true
-        ORDER BY e.chain, e.at, t.entry_id
+        LEFT JOIN LATERAL (SELECT x AS entry, x.subject_id, x.at FROM access_log.entry AS x WHERE x.id = t.entry_id OFFSET 0) AS e ON true
+        LEFT JOIN LATERAL (SELECT x.number, x.commitment FROM access_log.subject_head AS x WHERE x.subject_id = e.subject_id OFFSET 0) AS h ON true
+        ORDER BY e.subject_id, e.at, t.entry_id
     LOOP
         waiting := next.entry;
         -- Nobody but whoever edits the database can make an entry vanish that waits. Its place in the queue stays, for `stoa verify log` to find.
@@ -1829,30 +1591,30 @@ BEGIN
             vanished := vanished || next.entry_id;
             CONTINUE;
         END IF;
-        IF next.chain IS NULL THEN
+        IF waiting.subject_id IS NULL THEN
             number := NULL;
             previous := NULL;
-        ELSIF next.chain IS DISTINCT FROM chain THEN
+        ELSIF waiting.subject_id IS DISTINCT FROM subject THEN
             number := coalesce(next.head_number, 0) + 1;
             previous := next.head_commitment;
         ELSE
             number := number + 1;
             previous := salted;
         END IF;
-        chain := next.chain;
+        subject := waiting.subject_id;
         salted := sha256('stoa access entry v1\012'::bytea || waiting.salt || access_log.canonical(waiting, number, previous));
         entry_ids := entry_ids || waiting.id;
-        chains := chains || chain;
+        subjects := subjects || subject;
         numbers := numbers || number;
         previouses := previouses || previous;
         commitments := commitments || salted;
     END LOOP;
 
-    INSERT INTO access_log.subject_head (chain_id, number, commitment)
-        SELECT DISTINCT ON (b.chain) b.chain, b.number, b.commitment
-        FROM unnest(chains, numbers, commitments) AS b (chain, number, commitment)
-        WHERE b.chain IS NOT NULL ORDER BY b.chain, b.number DESC
-        ON CONFLICT (chain_id) DO UPDATE SET number = excluded.number, commitment = excluded.commitment;
+    INSERT INTO access_log.subject_head (subject_id, number, commitment)
+        SELECT DISTINCT ON (b.subject) b.subject, b.number, b.commitment
+        FROM unnest(subjects, numbers, commitments) AS b (subject, number, commitment)
+        WHERE b.subject IS NOT NULL ORDER BY b.subject, b.number DESC
+        ON CONFLICT (subject_id) DO UPDATE SET number = excluded.number, commitment = excluded.commitment;
     INSERT INTO access_log.queue (entry_id) SELECT v.id FROM unnest(vanished) AS v (id);
 
     -- Records are in no chain. Where one has vanished its place in the queue stays as well.
@@ -1882,47 +1644,6 @@ END
 $$;
 
 ALTER FUNCTION access_log.sequence(entries_max integer) OWNER TO stoa_door;
-
-CREATE FUNCTION access_log.set_seal(credential bytea, entry uuid, national_number_hmac bytea, organisation text, purpose text, authority text, ground text, review_at timestamp with time zone, maximum_at timestamp with time zone) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    auditor uuid;
-    activity record;
-    subject uuid;
-    seal uuid;
-BEGIN
-    PERFORM access_log.check_moment();
-    SELECT s.staff_id INTO auditor FROM web.staff_with(set_seal.credential, '{auditor}') AS s;
-    IF auditor IS NULL THEN RETURN 'not_permitted'; END IF;
-    SELECT a.id, a.delay_law INTO activity FROM consent.processing_activity AS a
-        WHERE a.organisation_id = set_seal.organisation AND a.purpose = set_seal.purpose AND a.delay_law IS NOT NULL;
-    IF NOT FOUND THEN RETURN 'activity_unknown'; END IF;
-    IF set_seal.review_at <= public.stoa_now() OR set_seal.review_at > set_seal.maximum_at
-        OR set_seal.review_at > public.stoa_now() + access_log.seal_review_max() OR set_seal.maximum_at > public.stoa_now() + access_log.seal_length_max() THEN
-        RETURN 'dates_invalid';
-    END IF;
-    -- Of two people with one number nobody is meant.
-    SELECT (min(l.resident_id::text))::uuid INTO subject FROM register.lookup AS l
-        WHERE l.kind = 'national_number' AND l.hmac = set_seal.national_number_hmac HAVING count(*) = 1;
-    IF subject IS NOT NULL THEN
-        seal := gen_random_uuid();
-        INSERT INTO access_log.seal (id, subject_id, activity_id, authority, ground, maximum_at, concealed_until)
-            VALUES (seal, subject, activity.id, set_seal.authority, set_seal.ground, set_seal.maximum_at, set_seal.review_at);
-        INSERT INTO access_log.seal_event (seal_id, kind, staff_id, concealed_until) VALUES (seal, 'set', auditor, set_seal.review_at);
-    END IF;
-    INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, operation, attributes, purpose, legal_basis, law,
-            case_reference, outcome, refusal, seal_id)
-        VALUES (set_seal.entry, public.stoa_now(), subject, 'staff', auditor::text, 'auditor', 'city', 'seal', '{}', 'delayed_disclosure',
-            CASE WHEN subject IS NOT NULL THEN 'public_task' END, CASE WHEN subject IS NOT NULL THEN activity.delay_law END, set_seal.ground,
-            CASE WHEN subject IS NULL THEN 'refused' ELSE 'permitted' END, CASE WHEN subject IS NULL THEN 'subject_unknown' END, seal);
-    INSERT INTO access_log.queue (entry_id) VALUES (set_seal.entry);
-    RETURN CASE WHEN subject IS NULL THEN 'subject_unknown' ELSE 'set' END;
-END
-$$;
-
-ALTER FUNCTION access_log.set_seal(credential bytea, entry uuid, national_number_hmac bytea, organisation text, purpose text, authority text, ground text, review_at timestamp with time zone, maximum_at timestamp with time zone) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.stop(witness text, witness_size bigint) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2011,9 +1732,7 @@ BEGIN
         FROM access_log.actor AS c
         JOIN access_log.entry AS viewed ON viewed.id = usages_under.view_entry AND viewed.actor_kind = c.kind AND viewed.actor_id = c.id
         JOIN register.resident AS r ON r.id = viewed.subject_id OR r.superseded_by = viewed.subject_id
-        CROSS JOIN LATERAL (SELECT x.chain_id FROM access_log.told_chain AS x WHERE x.resident_id = r.id OFFSET 0) AS chain
-        CROSS JOIN LATERAL (SELECT x.id FROM access_log.entry AS x WHERE coalesce(x.seal_id, x.subject_id) = chain.chain_id OFFSET 0) AS told
-        JOIN access_log.told_entry AS t ON t.id = told.id
+        JOIN access_log.told_entry AS t ON t.subject_id = r.id
         WHERE c.hash = usages_under.credential AND viewed.operation = 'usage' AND viewed.outcome = 'permitted'
           AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND viewed.at > public.stoa_now() - interval '5 seconds'
           AND t.outcome = 'permitted' AND t.operation <> 'own_view' AND NOT (t.operation = 'usage' AND t.client_id = viewed.client_id)
@@ -4233,12 +3952,6 @@ CREATE FUNCTION exchange.attempts_max() RETURNS smallint
 
 ALTER FUNCTION exchange.attempts_max() OWNER TO stoa_door;
 
-CREATE FUNCTION exchange.has_passed(since timestamp with time zone) RETURNS boolean
-    LANGUAGE sql STABLE
-    RETURN (since <= (public.stoa_now() - '24:00:00'::interval));
-
-ALTER FUNCTION exchange.has_passed(since timestamp with time zone) OWNER TO stoa_door;
-
 CREATE FUNCTION exchange.keep_proof(credential bytea, entry uuid, request_sha256 bytea, request_input text, request_signature bytea, status smallint, answer_sha256 bytea, answer_input text, answer_signature text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4379,21 +4092,6 @@ END
 $$;
 
 ALTER FUNCTION exchange.recipients(credential bytea) OWNER TO stoa_door;
-
-CREATE FUNCTION exchange.remove_past_frequency() RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    removed bigint;
-BEGIN
-    DELETE FROM exchange.frequency AS f WHERE exchange.has_passed(f.since);
-    GET DIAGNOSTICS removed = ROW_COUNT;
-    RETURN removed;
-END
-$$;
-
-ALTER FUNCTION exchange.remove_past_frequency() OWNER TO stoa_door;
 
 CREATE FUNCTION exchange.remove_past_nonces() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -6012,206 +5710,6 @@ $$;
 
 ALTER FUNCTION ledger.balance_before(account uuid, at timestamp with time zone) OWNER TO stoa_door;
 
-CREATE TABLE access_log.record (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    kind text NOT NULL,
-    source_id uuid NOT NULL,
-    content_hash bytea,
-    salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))),
-    CONSTRAINT record_check CHECK (((content_hash IS NULL) = (salt IS NULL))),
-    CONSTRAINT record_content_hash_check CHECK ((octet_length(content_hash) = 32)),
-    CONSTRAINT record_kind_check CHECK (((kind <> 'access_entry'::text) AND (access_log.leaf_label(kind) IS NOT NULL))),
-    CONSTRAINT record_salt_check CHECK ((octet_length(salt) = 32))
-);
-
-ALTER TABLE access_log.record OWNER TO stoa_owner;
-
-CREATE TABLE ledger.batch (
-    number bigint NOT NULL,
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    previous_hash bytea,
-    transfer_ids uuid[] NOT NULL,
-    hash bytea NOT NULL,
-    made_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    CONSTRAINT batch_check CHECK (((previous_hash IS NULL) = (number = 1))),
-    CONSTRAINT batch_hash_check CHECK ((octet_length(hash) = 32)),
-    CONSTRAINT batch_number_check CHECK ((number >= 1)),
-    CONSTRAINT batch_previous_hash_check CHECK ((octet_length(previous_hash) = 32)),
-    CONSTRAINT batch_transfer_ids_check CHECK ((cardinality(transfer_ids) >= 1))
-);
-ALTER TABLE ONLY ledger.batch ALTER COLUMN transfer_ids SET STORAGE EXTERNAL;
-
-ALTER TABLE ledger.batch OWNER TO stoa_owner;
-
-CREATE TABLE ledger.batch_queue (
-    number bigint NOT NULL,
-    transfer_ids uuid[] NOT NULL,
-    transfer_count integer NOT NULL,
-    CONSTRAINT batch_queue_check CHECK ((transfer_count = cardinality(transfer_ids))),
-    CONSTRAINT batch_queue_transfer_ids_check CHECK ((cardinality(transfer_ids) >= 1))
-)
-WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000');
-ALTER TABLE ONLY ledger.batch_queue ALTER COLUMN transfer_ids SET STORAGE EXTERNAL;
-
-ALTER TABLE ledger.batch_queue OWNER TO stoa_owner;
-
-CREATE TABLE ledger.transfer (
-    id uuid NOT NULL,
-    kind text NOT NULL,
-    debit_account uuid NOT NULL,
-    credit_account uuid NOT NULL,
-    amount bigint NOT NULL,
-    currency text NOT NULL,
-    reference text NOT NULL,
-    effective_at timestamp with time zone NOT NULL,
-    recorded_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    outcome text NOT NULL,
-    actor_kind text NOT NULL,
-    actor_id text NOT NULL,
-    expires_at timestamp with time zone,
-    hold_id uuid,
-    reversal_of uuid,
-    CONSTRAINT transfer_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['resident'::text, 'staff'::text, 'organisation'::text, 'system'::text]))),
-    CONSTRAINT transfer_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
-    CONSTRAINT transfer_check CHECK ((credit_account <> debit_account)),
-    CONSTRAINT transfer_check1 CHECK (((expires_at IS NULL) OR (kind = 'hold'::text))),
-    CONSTRAINT transfer_check2 CHECK ((isfinite(effective_at) AND isfinite(expires_at))),
-    CONSTRAINT transfer_check3 CHECK (((hold_id IS NOT NULL) = (kind = ANY (ARRAY['post_hold'::text, 'void_hold'::text])))),
-    CONSTRAINT transfer_check4 CHECK (((reversal_of IS NOT NULL) = (kind = 'reversal'::text))),
-    CONSTRAINT transfer_check5 CHECK (((outcome <> ALL (ARRAY['posted'::text, 'held'::text, 'voided'::text])) OR (outcome =
-CASE kind
-    WHEN 'hold'::text THEN 'held'::text
-    WHEN 'void_hold'::text THEN 'voided'::text
-    ELSE 'posted'::text
-END))),
-    CONSTRAINT transfer_kind_check CHECK ((kind = ANY (ARRAY['post'::text, 'hold'::text, 'post_hold'::text, 'void_hold'::text, 'reversal'::text]))),
-    CONSTRAINT transfer_outcome_check CHECK ((outcome = ANY (ARRAY['posted'::text, 'held'::text, 'voided'::text, 'insufficient_funds'::text, 'balance_overflow'::text, 'limit_exceeded'::text, 'account_closed'::text]))),
-    CONSTRAINT transfer_reference_check CHECK ((length(reference) <= 140))
-);
-
-ALTER TABLE ledger.transfer OWNER TO stoa_owner;
-
-CREATE FUNCTION ledger.batch_findings(count_max integer) RETURNS TABLE(kind text, subject text, expected text, found text)
-    LANGUAGE sql STABLE
-    BEGIN ATOMIC
- SELECT f.kind,
-     f.subject,
-     f.expected,
-     f.found
-    FROM ( SELECT 'batch_missing'::text AS kind,
-             (t.id)::text AS subject,
-             'a batch, or a place in the queue'::text AS expected,
-             'none'::text AS found
-            FROM ledger.transfer t
-           WHERE (NOT (EXISTS ( SELECT
-                    FROM ( SELECT unnest(b.transfer_ids) AS id
-                            FROM ledger.batch b
-                         UNION ALL
-                          SELECT unnest(q.transfer_ids) AS unnest
-                            FROM ledger.batch_queue q) c
-                   WHERE (c.id = t.id))))
-         UNION ALL
-          SELECT 'batch_twice'::text,
-             (c.id)::text AS id,
-             'one batch'::text,
-             (count(*))::text AS count
-            FROM ( SELECT unnest(b.transfer_ids) AS id
-                    FROM ledger.batch b
-                 UNION ALL
-                  SELECT unnest(q.transfer_ids) AS unnest
-                    FROM ledger.batch_queue q) c
-           GROUP BY c.id
-          HAVING (count(*) > 1)
-         UNION ALL
-          SELECT 'batch_queue'::text,
-             (u.id)::text AS id,
-             'a transfer that waits for its batch'::text,
-             'none'::text
-            FROM (ledger.batch_queue q
-              CROSS JOIN LATERAL unnest(q.transfer_ids) u(id))
-           WHERE (NOT (EXISTS ( SELECT
-                    FROM ledger.transfer t
-                   WHERE (t.id = u.id))))
-         UNION ALL
-          SELECT 'batch_chain'::text,
-             ('batch '::text || b.number),
-             ('the hash of batch '::text || (b.number - 1)),
-             'another'::text
-            FROM ( SELECT x.number,
-                     x.previous_hash,
-                     lag(x.number, 1, (0)::bigint) OVER w AS earlier,
-                     lag(x.hash) OVER w AS earlier_hash
-                    FROM ledger.batch x
-                   WINDOW w AS (ORDER BY x.number)) b
-           WHERE ((b.number <> (b.earlier + 1)) OR (b.previous_hash IS DISTINCT FROM b.earlier_hash))
-         UNION ALL
-          SELECT 'batch_in_log'::text,
-             COALESCE(('batch '::text || b.number), ('batch of the name '::text || r.source_id)) AS "coalesce",
-             COALESCE(encode(r.content_hash, 'hex'::text), 'none'::text) AS "coalesce",
-             COALESCE(encode(b.hash, 'hex'::text), 'none'::text) AS "coalesce"
-            FROM (ledger.batch b
-              FULL JOIN ( SELECT x.source_id,
-                     x.content_hash,
-                     true AS is_there
-                    FROM access_log.record x
-                   WHERE (x.kind = 'ledger_batch'::text)) r ON ((r.source_id = b.id)))
-           WHERE ((b.id IS NULL) OR (r.is_there IS NULL) OR (r.content_hash <> b.hash))) f
-  LIMIT batch_findings.count_max;
-END;
-
-ALTER FUNCTION ledger.batch_findings(count_max integer) OWNER TO stoa_owner;
-
-CREATE FUNCTION ledger.canonical(t ledger.transfer) RETURNS bytea
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN (((((((((((((((((((('\x010700000010'::bytea || uuid_send((t).id)) || access_log.field('\x0201'::bytea, (t).kind)) || '\x030700000010'::bytea) || uuid_send((t).debit_account)) || '\x040700000010'::bytea) || uuid_send((t).credit_account)) || '\x050200000008'::bytea) || int8send((t).amount)) || access_log.field('\x0601'::bytea, (t).currency)) || access_log.field('\x0701'::bytea, (t).reference)) || '\x080300000008'::bytea) || int8send(((EXTRACT(epoch FROM (t).effective_at) * (1000000)::numeric))::bigint)) || '\x090300000008'::bytea) || int8send(((EXTRACT(epoch FROM (t).recorded_at) * (1000000)::numeric))::bigint)) || access_log.field('\x0a01'::bytea, (t).outcome)) || access_log.field('\x0b01'::bytea, (t).actor_kind)) || access_log.field('\x0c01'::bytea, (t).actor_id)) || access_log.field('\x0d03'::bytea, int8send(((EXTRACT(epoch FROM (t).expires_at) * (1000000)::numeric))::bigint))) || access_log.field('\x0e07'::bytea, uuid_send((t).hold_id))) || access_log.field('\x0f07'::bytea, uuid_send((t).reversal_of)));
-
-ALTER FUNCTION ledger.canonical(t ledger.transfer) OWNER TO stoa_door;
-
-CREATE FUNCTION ledger.chain_transfers(transfers_max integer) RETURNS integer
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET jit TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
-    SET enable_seqscan TO 'off'
-    SET standard_conforming_strings TO 'on'
-    AS $$
-DECLARE
-    ids uuid[];
-    next_number bigint;
-    previous bytea;
-    content bytea;
-BEGIN
-    IF NOT pg_try_advisory_xact_lock(7310012) THEN RETURN 0; END IF;
-    WITH taken AS (
-        DELETE FROM ledger.batch_queue AS q
-        WHERE q.number = ANY (ARRAY(
-            SELECT w.number
-            FROM (SELECT o.number, sum(o.transfer_count) OVER (ORDER BY o.number) - o.transfer_count AS before
-                  FROM (SELECT x.number, x.transfer_count FROM ledger.batch_queue AS x ORDER BY x.number LIMIT transfers_max) AS o) AS w
-            WHERE w.before < transfers_max))
-        RETURNING q.transfer_ids)
-    SELECT array_agg(u.id ORDER BY u.id) INTO ids FROM taken AS t CROSS JOIN LATERAL unnest(t.transfer_ids) AS u (id);
-    IF ids IS NULL THEN RETURN 0; END IF;
-
-    SELECT b.number, b.hash INTO next_number, previous FROM ledger.batch AS b ORDER BY b.number DESC LIMIT 1;
-    next_number := coalesce(next_number, 0) + 1;
-    SELECT string_agg(int4send(octet_length(c.bytes)) || c.bytes, '' ORDER BY u.place) INTO content
-        FROM unnest(ids) WITH ORDINALITY AS u (id, place)
-        CROSS JOIN LATERAL (SELECT ledger.canonical(t) AS bytes FROM ledger.transfer AS t WHERE t.id = u.id OFFSET 0) AS c;
-    INSERT INTO ledger.batch (number, previous_hash, transfer_ids, hash)
-        VALUES (next_number, previous, ids, sha256('stoa ledger batch v1\012'::bytea
-            || '\x010200000008'::bytea || int8send(next_number)
-            || access_log.field('\x0204', previous)
-            || '\x030200000008'::bytea || int8send(cardinality(ids))
-            || coalesce(content, '')));
-    RETURN cardinality(ids);
-END
-$$;
-
-ALTER FUNCTION ledger.chain_transfers(transfers_max integer) OWNER TO stoa_door;
-
 CREATE FUNCTION ledger.check_accounts() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6226,12 +5724,12 @@ BEGIN
            OR (n.kind, n.currency, n.normal_side, n.may_go_negative, n.organisation_id)
               IS DISTINCT FROM (o.kind, o.currency, o.normal_side, o.may_go_negative, o.organisation_id)
            OR n.newest_at < o.newest_at OR (n.newest_at IS DISTINCT FROM o.newest_at AND n.entry_count = o.entry_count)
-           OR (SELECT (count(*), coalesce(sum(CASE e.side WHEN n.normal_side THEN e.amount ELSE -e.amount END), 0))
-                      <> (n.entry_count - o.entry_count, (n.posted - o.posted)::numeric) OR bool_and(e.recorded_at IS NOT DISTINCT FROM n.newest_at) IS FALSE
+           OR (SELECT (count(*), ledger.total(CASE e.side WHEN n.normal_side THEN e.amount ELSE -e.amount END))
+                      <> (n.entry_count - o.entry_count, n.posted - o.posted) OR bool_and(e.recorded_at IS NOT DISTINCT FROM n.newest_at) IS FALSE
                FROM ledger.entry AS e WHERE e.account_id = n.id AND e.number > o.entry_count AND e.number <= n.entry_count)
            OR ((n.held, n.hold_entry_count) <> (o.held, o.hold_entry_count)
-               AND (SELECT (count(*), coalesce(sum(CASE e.step WHEN 'held' THEN e.amount ELSE -e.amount END), 0))
-                           <> (n.hold_entry_count - o.hold_entry_count, (n.held - o.held)::numeric)
+               AND (SELECT (count(*), ledger.total(CASE e.step WHEN 'held' THEN e.amount ELSE -e.amount END))
+                           <> (n.hold_entry_count - o.hold_entry_count, n.held - o.held)
                     FROM ledger.hold_entry AS e
                     WHERE e.account_id = n.id AND e.number > o.hold_entry_count AND e.number <= n.hold_entry_count)))
     THEN
@@ -6244,24 +5742,6 @@ $$;
 
 ALTER FUNCTION ledger.check_accounts() OWNER TO stoa_owner;
 
-CREATE FUNCTION ledger.check_batch() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    last_number bigint;
-    last_hash bytea;
-BEGIN
-    SELECT b.number, b.hash INTO last_number, last_hash FROM ledger.batch AS b ORDER BY b.number DESC LIMIT 1;
-    IF NEW.number <> coalesce(last_number, 0) + 1 OR NEW.previous_hash IS DISTINCT FROM last_hash THEN
-        RAISE EXCEPTION 'a batch follows the last one and carries its hash' USING ERRCODE = 'check_violation', CONSTRAINT = 'batch_follows';
-    END IF;
-    RETURN NEW;
-END
-$$;
-
-ALTER FUNCTION ledger.check_batch() OWNER TO stoa_owner;
-
 CREATE FUNCTION ledger.check_entries() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6269,14 +5749,11 @@ CREATE FUNCTION ledger.check_entries() RETURNS trigger
     SET jit TO 'off'
     AS $$
 BEGIN
+    -- What it says of its side was compared when the transfer came, and a side has one entry.
     IF EXISTS (
-        SELECT FROM added AS e
-        WHERE (SELECT t.outcome = 'posted' AND t.amount = e.amount AND t.currency = e.currency AND t.effective_at = e.effective_at
-                   AND e.account_id = CASE e.side WHEN 'debit' THEN t.debit_account ELSE t.credit_account END
-               FROM ledger.transfer AS t WHERE t.id = e.transfer_id) IS NOT TRUE
-           OR (SELECT e.number <= a.entry_count FROM ledger.account AS a WHERE a.id = e.account_id) IS NOT TRUE)
+        SELECT FROM added AS e WHERE (SELECT t.outcome = 'posted' FROM ledger.transfer AS t WHERE t.id = e.transfer_id) IS NOT TRUE)
     THEN
-        RAISE EXCEPTION 'an entry is one side of a posted transfer, and its account counts it'
+        RAISE EXCEPTION 'an entry is one side of a posted transfer'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'entry_matches_transfer';
     END IF;
     RETURN NULL;
@@ -6292,6 +5769,8 @@ CREATE FUNCTION ledger.check_hold_entries() RETURNS trigger
     SET jit TO 'off'
     AS $$
 BEGIN
+    -- Most statements hold nothing, and starting the check costs as much as ten transfers.
+    IF NOT EXISTS (SELECT FROM added) THEN RETURN NULL; END IF;
     IF EXISTS (
         SELECT FROM added AS e
         WHERE (SELECT e.number <= a.hold_entry_count AND e.account_id = h.debit_account
@@ -6332,6 +5811,8 @@ CREATE FUNCTION ledger.check_open_holds() RETURNS trigger
     SET jit TO 'off'
     AS $$
 BEGIN
+    -- Most statements hold nothing, and starting the check costs as much as ten transfers.
+    IF NOT EXISTS (SELECT FROM touched) THEN RETURN NULL; END IF;
     IF EXISTS (
         SELECT FROM touched AS o
         WHERE EXISTS (SELECT FROM ledger.hold_entry AS e WHERE e.hold_id = o.id AND e.step <> 'held') = (TG_OP = 'INSERT')
@@ -6356,18 +5837,18 @@ CREATE FUNCTION ledger.check_transfers() RETURNS trigger
 BEGIN
     IF EXISTS (
         SELECT FROM added AS t
-        WHERE (SELECT a.currency = t.currency AND (a.kind <> 'position' OR ledger.is_conversion_leg(t.id)) FROM ledger.account AS a WHERE a.id = t.debit_account)
-              IS NOT TRUE
-           OR (SELECT a.currency = t.currency AND (a.kind <> 'position' OR ledger.is_conversion_leg(t.id)) FROM ledger.account AS a WHERE a.id = t.credit_account)
-              IS NOT TRUE
-           OR (SELECT e.account_id = t.debit_account AND e.amount = t.amount AND e.currency = t.currency
-               FROM ledger.entry AS e WHERE e.transfer_id = t.id AND e.side = 'debit')
-              IS DISTINCT FROM CASE t.outcome WHEN 'posted' THEN true END
-           OR (SELECT e.account_id = t.credit_account AND e.amount = t.amount AND e.currency = t.currency
-               FROM ledger.entry AS e WHERE e.transfer_id = t.id AND e.side = 'credit')
-              IS DISTINCT FROM CASE t.outcome WHEN 'posted' THEN true END)
+        WHERE CASE t.outcome
+            WHEN 'posted' THEN
+                (SELECT count(*) FROM ledger.entry AS e
+                 CROSS JOIN LATERAL (SELECT x.currency, x.entry_count FROM ledger.account AS x WHERE x.id = e.account_id OFFSET 0) AS a
+                 WHERE e.transfer_id = t.id AND e.account_id = CASE e.side WHEN 'debit' THEN t.debit_account ELSE t.credit_account END
+                   AND (e.amount, e.currency, e.effective_at, a.currency) = (t.amount, t.currency, t.effective_at, t.currency)
+                   AND e.number <= a.entry_count)
+            ELSE (SELECT count(*) FROM ledger.account AS a WHERE a.id IN (t.debit_account, t.credit_account) AND a.currency = t.currency)
+                - (SELECT count(*) FROM ledger.entry AS e WHERE e.transfer_id = t.id)
+            END <> 2)
     THEN
-        RAISE EXCEPTION 'a posted transfer is written together with one debit and one credit entry of its amount and currency, and moves a position only in a conversion'
+        RAISE EXCEPTION 'a posted transfer is written together with one debit and one credit entry of its amount and currency, which their accounts count'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'transfer_balanced';
     END IF;
     IF EXISTS (
@@ -6450,192 +5931,6 @@ CREATE FUNCTION ledger.closing_lock() RETURNS bigint
     RETURN 7310011;
 
 ALTER FUNCTION ledger.closing_lock() OWNER TO stoa_door;
-
-CREATE FUNCTION ledger.minor_digits(currency text) RETURNS integer
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN (currency = ANY (ARRAY['BIF'::text, 'CLP'::text, 'DJF'::text, 'GNF'::text, 'ISK'::text, 'JPY'::text, 'KMF'::text, 'KRW'::text, 'PYG'::text, 'RWF'::text, 'UGX'::text, 'VND'::text, 'VUV'::text, 'XAF'::text, 'XOF'::text, 'XPF'::text])) THEN 0 WHEN (currency = ANY (ARRAY['BHD'::text, 'IQD'::text, 'JOD'::text, 'KWD'::text, 'LYD'::text, 'OMR'::text, 'TND'::text])) THEN 3 ELSE 2 END;
-
-ALTER FUNCTION ledger.minor_digits(currency text) OWNER TO stoa_owner;
-
-CREATE FUNCTION ledger.converted(amount bigint, currency text, to_currency text, rate numeric) RETURNS numeric
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN round((((amount)::numeric * rate) * (ARRAY[0.001, 0.01, 0.1, (1)::numeric, (10)::numeric, (100)::numeric, (1000)::numeric])[((ledger.minor_digits(to_currency) - ledger.minor_digits(currency)) + 4)]));
-
-ALTER FUNCTION ledger.converted(amount bigint, currency text, to_currency text, rate numeric) OWNER TO stoa_owner;
-
-CREATE TABLE ledger.account (
-    id uuid NOT NULL,
-    kind text NOT NULL,
-    currency text NOT NULL,
-    resident_id uuid,
-    organisation_id text,
-    normal_side text NOT NULL,
-    may_go_negative boolean DEFAULT false NOT NULL,
-    balance_min bigint,
-    balance_max bigint,
-    posted bigint DEFAULT 0 NOT NULL,
-    entry_count bigint DEFAULT 0 NOT NULL,
-    held bigint DEFAULT 0 NOT NULL,
-    hold_entry_count bigint DEFAULT 0 NOT NULL,
-    newest_at timestamp with time zone,
-    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    closed_at timestamp with time zone,
-    CONSTRAINT account_balance_max_check CHECK (((balance_max >= '-9007199254740991'::bigint) AND (balance_max <= '9007199254740991'::bigint))),
-    CONSTRAINT account_balance_min_check CHECK (((balance_min >= '-9007199254740991'::bigint) AND (balance_min <= '9007199254740991'::bigint))),
-    CONSTRAINT account_check CHECK ((num_nonnulls(resident_id, organisation_id) = 1)),
-    CONSTRAINT account_check1 CHECK (((kind = 'wallet'::text) = (resident_id IS NOT NULL))),
-    CONSTRAINT account_check2 CHECK ((may_go_negative OR (balance_min >= 0))),
-    CONSTRAINT account_check3 CHECK (((kind <> 'position'::text) OR (may_go_negative AND (normal_side = 'credit'::text)))),
-    CONSTRAINT account_closes_without_holds CHECK (((closed_at IS NULL) OR (held = 0))),
-    CONSTRAINT account_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT account_entry_count_check CHECK ((entry_count >= 0)),
-    CONSTRAINT account_held_check CHECK (((held >= 0) AND (held <= '9007199254740991'::bigint))),
-    CONSTRAINT account_hold_entry_count_check CHECK ((hold_entry_count >= 0)),
-    CONSTRAINT account_kind_check CHECK ((kind = ANY (ARRAY['wallet'::text, 'treasury'::text, 'revenue'::text, 'fees'::text, 'funding'::text, 'clearing'::text, 'suspense'::text, 'general'::text, 'position'::text]))),
-    CONSTRAINT account_normal_side_check CHECK ((normal_side = ANY (ARRAY['debit'::text, 'credit'::text]))),
-    CONSTRAINT account_not_overdrawn CHECK (((posted - held) >= COALESCE(balance_min,
-CASE
-    WHEN may_go_negative THEN '-9007199254740991'::bigint
-    ELSE (0)::bigint
-END))),
-    CONSTRAINT account_within_limits CHECK (((posted >= '-9007199254740991'::bigint) AND (posted <= COALESCE(balance_max, '9007199254740991'::bigint))))
-)
-WITH (fillfactor='50');
-
-ALTER TABLE ledger.account OWNER TO stoa_owner;
-
-CREATE TABLE ledger.conversion (
-    id uuid NOT NULL,
-    bought_id uuid NOT NULL,
-    from_account uuid NOT NULL,
-    sold_position uuid NOT NULL,
-    bought_position uuid NOT NULL,
-    to_account uuid NOT NULL,
-    sold_amount bigint NOT NULL,
-    sold_currency text NOT NULL,
-    bought_amount bigint NOT NULL,
-    bought_currency text NOT NULL,
-    rate numeric NOT NULL,
-    reference text NOT NULL,
-    CONSTRAINT conversion_agrees CHECK (((bought_amount)::numeric = ledger.converted(sold_amount, sold_currency, bought_currency, rate))),
-    CONSTRAINT conversion_bought_amount_check CHECK (((bought_amount >= 1) AND (bought_amount <= '9007199254740991'::bigint))),
-    CONSTRAINT conversion_check CHECK ((bought_id <> id)),
-    CONSTRAINT conversion_check1 CHECK ((bought_currency <> sold_currency)),
-    CONSTRAINT conversion_rate_check CHECK (((rate > (0)::numeric) AND (rate < (1000000000)::numeric) AND (scale(rate) <= 12))),
-    CONSTRAINT conversion_reference_check CHECK ((length(reference) <= 140)),
-    CONSTRAINT conversion_sold_amount_check CHECK (((sold_amount >= 1) AND (sold_amount <= '9007199254740991'::bigint)))
-);
-
-ALTER TABLE ledger.conversion OWNER TO stoa_owner;
-
-CREATE VIEW ledger.conversion_leg AS
- SELECT c.id AS conversion_id,
-    l.transfer_id,
-    COALESCE(((t.debit_account = l.debit_account) AND (t.credit_account = l.credit_account) AND (t.amount = l.amount) AND (t.currency = l.currency) AND (t.kind = 'post'::text)), false) AS fits,
-    COALESCE((t.outcome = 'posted'::text), false) AS is_posted
-   FROM ((ledger.conversion c
-     CROSS JOIN LATERAL ( VALUES (c.id,c.from_account,c.sold_position,c.sold_amount,c.sold_currency), (c.bought_id,c.bought_position,c.to_account,c.bought_amount,c.bought_currency)) l(transfer_id, debit_account, credit_account, amount, currency))
-     LEFT JOIN ledger.transfer t ON ((t.id = l.transfer_id)));
-
-ALTER TABLE ledger.conversion_leg OWNER TO stoa_door;
-
-CREATE FUNCTION ledger.conversion_findings(count_max integer) RETURNS TABLE(kind text, subject text, expected text, found text)
-    LANGUAGE sql STABLE
-    BEGIN ATOMIC
- SELECT f.kind,
-     f.subject,
-     f.expected,
-     f.found
-    FROM ( SELECT 'conversion'::text AS kind,
-             (l.conversion_id)::text AS subject,
-             'two posted legs, or none'::text AS expected,
-             (count(*) || ' posted'::text) AS found
-            FROM ledger.conversion_leg l
-           WHERE l.is_posted
-           GROUP BY l.conversion_id
-          HAVING ((count(*) <> 2) OR (NOT bool_and(l.fits)))
-         UNION ALL
-          SELECT 'position'::text,
-             (t.id)::text AS id,
-             'a leg of a conversion'::text,
-             'none'::text
-            FROM (ledger.transfer t
-              JOIN ledger.account a ON ((((a.id = t.debit_account) OR (a.id = t.credit_account)) AND (a.kind = 'position'::text))))
-           WHERE ((t.outcome = 'posted'::text) AND (NOT (EXISTS ( SELECT
-                    FROM ledger.conversion c
-                   WHERE ((t.id = c.id) OR (t.id = c.bought_id))))))) f
-  LIMIT conversion_findings.count_max;
-END;
-
-ALTER FUNCTION ledger.conversion_findings(count_max integer) OWNER TO stoa_owner;
-
-CREATE FUNCTION ledger.convert(credential bytea, id uuid, bought_id uuid, from_account uuid, to_account uuid, sold_amount bigint, sold_currency text, bought_amount bigint, bought_currency text, rate numeric, reference text) RETURNS TABLE(item integer, outcome text, field text)
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    asker record;
-    known ledger.conversion;
-    difference text;
-    decided record;
-BEGIN
-    SELECT p.client_id, p.organisation_id, p.may_post INTO asker FROM ledger.poster(convert.credential) AS p;
-    IF NOT FOUND THEN RETURN QUERY VALUES (1, 'credential_invalid', NULL); RETURN; END IF;
-    IF NOT asker.may_post THEN RETURN QUERY VALUES (1, 'scope_missing', NULL); RETURN; END IF;
-    difference := CASE
-        WHEN convert.id IS NULL THEN 'id' WHEN convert.bought_id IS NULL OR convert.bought_id = convert.id THEN 'bought_id'
-        WHEN convert.sold_amount IS NULL OR convert.sold_amount NOT BETWEEN 1 AND ledger.amount_max() THEN 'amount'
-        WHEN convert.bought_amount IS NULL OR convert.bought_amount NOT BETWEEN 1 AND ledger.amount_max() THEN 'bought_amount'
-        WHEN convert.sold_currency IS NULL THEN 'currency'
-        WHEN convert.bought_currency IS NULL OR convert.bought_currency = convert.sold_currency THEN 'bought_currency'
-        WHEN convert.rate IS NULL OR convert.rate <= 0 OR convert.rate >= 1000000000 OR scale(convert.rate) > 12 THEN 'rate'
-        WHEN convert.reference IS NULL OR length(convert.reference) > 140 THEN 'reference' END;
-    IF difference IS NOT NULL THEN RETURN QUERY VALUES (1, 'invalid', difference); RETURN; END IF;
-    difference := CASE
-        WHEN NOT EXISTS (SELECT FROM ledger.account AS a WHERE a.id = convert.from_account AND a.organisation_id = asker.organisation_id AND a.kind <> 'position')
-            THEN 'debit_account'
-        WHEN NOT EXISTS (SELECT FROM ledger.account AS a WHERE a.id = convert.to_account AND a.organisation_id = asker.organisation_id AND a.kind <> 'position')
-            THEN 'credit_account' END;
-    IF difference IS NOT NULL THEN RETURN QUERY VALUES (1, 'account_unknown', difference); RETURN; END IF;
-    IF convert.bought_amount <> ledger.converted(convert.sold_amount, convert.sold_currency, convert.bought_currency, convert.rate) THEN
-        RETURN QUERY VALUES (1, 'rate_mismatch', 'bought_amount');
-        RETURN;
-    END IF;
-    BEGIN
-        INSERT INTO ledger.conversion (id, bought_id, from_account, sold_position, bought_position, to_account, sold_amount, sold_currency, bought_amount,
-                bought_currency, rate, reference)
-            VALUES (convert.id, convert.bought_id, convert.from_account, ledger.open_position(asker.organisation_id, convert.sold_currency),
-                ledger.open_position(asker.organisation_id, convert.bought_currency), convert.to_account, convert.sold_amount, convert.sold_currency,
-                convert.bought_amount, convert.bought_currency, convert.rate, convert.reference)
-            ON CONFLICT DO NOTHING;
-        SELECT c.* INTO known FROM ledger.conversion AS c WHERE c.id = convert.id;
-        difference := CASE
-            WHEN known.id IS NULL OR known.bought_id <> convert.bought_id THEN 'bought_id'
-            WHEN known.from_account <> convert.from_account THEN 'debit_account' WHEN known.to_account <> convert.to_account THEN 'credit_account'
-            WHEN known.sold_amount <> convert.sold_amount THEN 'amount' WHEN known.sold_currency <> convert.sold_currency THEN 'currency'
-            WHEN known.bought_amount <> convert.bought_amount THEN 'bought_amount' WHEN known.bought_currency <> convert.bought_currency THEN 'bought_currency'
-            WHEN known.rate <> convert.rate THEN 'rate' WHEN known.reference <> convert.reference THEN 'reference' END;
-        IF difference IS NOT NULL THEN
-            SELECT 'id_conflict' AS outcome, difference AS field INTO decided;
-        ELSE
-            SELECT p.outcome, CASE p.outcome WHEN 'id_conflict' THEN CASE p.item WHEN 1 THEN 'id' ELSE 'bought_id' END ELSE p.field END AS field INTO decided
-                FROM ledger.post_transfers(
-                    ARRAY[convert.id, convert.bought_id], '{post,post}', ARRAY[convert.from_account, known.bought_position],
-                    ARRAY[known.sold_position, convert.to_account], ARRAY[convert.sold_amount, convert.bought_amount],
-                    ARRAY[convert.sold_currency, convert.bought_currency], ARRAY[convert.reference, convert.reference], '{NULL,NULL}',
-                    '{organisation,organisation}', ARRAY[asker.client_id, asker.client_id], groups => '{1,1}') AS p
-                ORDER BY p.outcome IN ('created', 'exists', 'batch_refused'), p.item LIMIT 1;
-        END IF;
-        IF decided.outcome NOT IN ('created', 'exists', 'insufficient_funds', 'balance_overflow', 'limit_exceeded', 'account_closed') THEN
-            RAISE EXCEPTION 'nothing of this conversion stays' USING ERRCODE = 'ST001';
-        END IF;
-    EXCEPTION WHEN SQLSTATE 'ST001' THEN NULL;
-    END;
-    RETURN QUERY VALUES (1, decided.outcome, decided.field);
-END
-$$;
-
-ALTER FUNCTION ledger.convert(credential bytea, id uuid, bought_id uuid, from_account uuid, to_account uuid, sold_amount bigint, sold_currency text, bought_amount bigint, bought_currency text, rate numeric, reference text) OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.entries_before(account uuid, at timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql STABLE
@@ -6789,23 +6084,8 @@ END;
 
 ALTER FUNCTION ledger.holder(credential bytea, scopes text[]) OWNER TO stoa_door;
 
-CREATE FUNCTION ledger.is_conversion_leg(transfer uuid) RETURNS boolean
+CREATE FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[], OUT verdicts text[], OUT fields text[], OUT leaders integer[], OUT certain boolean) RETURNS record
     LANGUAGE plpgsql STABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN EXISTS (
-        SELECT FROM ledger.conversion AS c
-        WHERE is_conversion_leg.transfer IN (c.id, c.bought_id)
-          AND (SELECT bool_or(l.fits AND NOT l.is_posted) FILTER (WHERE l.transfer_id = is_conversion_leg.transfer) OR bool_and(l.fits AND l.is_posted)
-               FROM ledger.conversion_leg AS l WHERE l.conversion_id = c.id));
-END
-$$;
-
-ALTER FUNCTION ledger.is_conversion_leg(transfer uuid) OWNER TO stoa_door;
-
-CREATE FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) RETURNS TABLE(item integer, verdict text, field text, leader integer, certain boolean)
-    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET jit TO 'off'
@@ -6813,11 +6093,16 @@ CREATE FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], cr
     SET enable_mergejoin TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
+DECLARE
+    amount_max CONSTANT bigint := ledger.amount_max();
 BEGIN
-    RETURN QUERY
     WITH request AS (
         SELECT r.*, d.id IS NOT NULL AS debit_known, d.currency AS debit_currency, c.id IS NOT NULL AS credit_known, c.currency AS credit_currency,
-            d.closed_at IS NOT NULL OR c.closed_at IS NOT NULL AS closed,
+            d.closed_at IS NOT NULL OR c.closed_at IS NOT NULL AS closed, d.normal_side AS debit_normal, c.normal_side AS credit_normal,
+            -- How much may leave and come to each account.
+            d.posted - d.held - coalesce(d.balance_min, CASE WHEN d.may_go_negative THEN -amount_max ELSE 0 END) AS debit_floor,
+            c.posted - c.held - coalesce(c.balance_min, CASE WHEN c.may_go_negative THEN -amount_max ELSE 0 END) AS credit_floor,
+            coalesce(d.balance_max, amount_max) - d.posted AS debit_ceiling, coalesce(c.balance_max, amount_max) - c.posted AS credit_ceiling,
             t.id IS NOT NULL AS known, t.outcome AS known_outcome,
             CASE WHEN t.kind <> r.kind THEN 'kind' WHEN t.debit_account <> r.debit_account THEN 'debit_account'
                  WHEN t.credit_account <> r.credit_account THEN 'credit_account' WHEN t.amount <> r.amount THEN 'amount'
@@ -6829,7 +6114,7 @@ BEGIN
                  WHEN r.kind IS NULL OR r.kind NOT IN ('post', 'hold', 'post_hold', 'void_hold', 'reversal') THEN 'kind'
                  WHEN r.debit_account IS NULL THEN 'debit_account'
                  WHEN r.credit_account IS NULL OR r.credit_account = r.debit_account THEN 'credit_account'
-                 WHEN r.amount IS NULL OR r.amount NOT BETWEEN 1 AND ledger.amount_max() THEN 'amount'
+                 WHEN r.amount IS NULL OR r.amount NOT BETWEEN 1 AND amount_max THEN 'amount'
                  WHEN r.currency IS NULL THEN 'currency' WHEN r.ref IS NULL OR length(r.ref) > 140 THEN 'reference'
                  WHEN (r.hold_id IS NOT NULL) <> (r.kind IN ('post_hold', 'void_hold')) THEN 'hold_id'
                  WHEN (r.reversal_of IS NOT NULL) <> (r.kind = 'reversal') THEN 'reversal_of'
@@ -6862,42 +6147,43 @@ BEGIN
                 WHEN reversal_ofs[l.leader] <> l.reversal_of THEN 'reversal_of'
                 WHEN expires_ats[l.leader] IS DISTINCT FROM l.expires_at THEN 'expires_at' END END AS difference
         FROM led AS l
-    ), outflow AS (
-        SELECT f.account_id, sum(f.debit) AS debit, sum(f.credit) AS credit
-        FROM (SELECT l.debit_account AS account_id, l.amount AS debit, 0 AS credit FROM compared AS l
-                WHERE l.verdict IS NULL AND l.leader = l.item AND NOT l.closed
-              UNION ALL
-              SELECT l.credit_account, 0, l.amount FROM compared AS l WHERE l.verdict IS NULL AND l.leader = l.item AND NOT l.closed) AS f
-        GROUP BY f.account_id
+    ), moved AS (
+        SELECT l.debit_account AS account_id, CASE l.debit_normal WHEN 'credit' THEN l.amount ELSE 0 END AS outgoing,
+            CASE l.debit_normal WHEN 'debit' THEN l.amount ELSE 0 END AS incoming, l.debit_floor AS floor, l.debit_ceiling AS ceiling
+        FROM compared AS l WHERE l.verdict IS NULL AND l.leader = l.item AND NOT l.closed
+        UNION ALL
+        SELECT l.credit_account, CASE l.credit_normal WHEN 'debit' THEN l.amount ELSE 0 END,
+            CASE l.credit_normal WHEN 'credit' THEN l.amount ELSE 0 END, l.credit_floor, l.credit_ceiling
+        FROM compared AS l WHERE l.verdict IS NULL AND l.leader = l.item AND NOT l.closed
     ), covered AS (
         SELECT NOT EXISTS (SELECT FROM compared AS l
                            WHERE (l.verdict IS NULL AND l.kind <> 'post')
                               -- Of linked ones, whatever is not plainly fine is decided in order.
                               OR (l.linked IS NOT NULL AND (l.verdict <> 'exists' OR l.difference IS NOT NULL OR (l.verdict IS NULL AND l.closed))))
             AND NOT EXISTS (
-                SELECT FROM outflow AS o JOIN ledger.account AS a ON a.id = o.account_id,
-                    LATERAL (SELECT CASE a.normal_side WHEN 'debit' THEN o.credit ELSE o.debit END AS out,
-                                    CASE a.normal_side WHEN 'debit' THEN o.debit ELSE o.credit END AS into) AS s
-                WHERE (s.out > 0 AND a.posted - a.held - s.out
-                                     < coalesce(a.balance_min, CASE WHEN a.may_go_negative THEN -ledger.amount_max() ELSE 0 END))
-                   OR (s.into > 0 AND a.posted + s.into > coalesce(a.balance_max, ledger.amount_max()))) AS certain
+                SELECT FROM moved AS m GROUP BY m.account_id
+                HAVING (ledger.total(m.outgoing) > 0 AND ledger.total(m.outgoing) > min(m.floor))
+                    OR (ledger.total(m.incoming) > 0 AND ledger.total(m.incoming) > min(m.ceiling))) AS certain
     )
-    SELECT l.item::integer,
-        CASE WHEN l.verdict IS NOT NULL THEN l.verdict WHEN l.difference IS NOT NULL THEN 'id_conflict'
-             WHEN l.leader = l.item AND l.closed AND l.kind <> 'void_hold' THEN 'account_closed' END,
-        CASE WHEN l.verdict = 'invalid' THEN l.malformed WHEN l.verdict = 'id_conflict' THEN l.known_difference
-             WHEN l.verdict = 'account_unknown' THEN CASE WHEN l.debit_known THEN 'credit_account' ELSE 'debit_account' END
-             WHEN l.verdict = 'currency_mismatch' THEN 'currency'
-             WHEN l.verdict = 'hold_expired' THEN 'expires_at'
-             WHEN l.verdict = 'period_closed' THEN 'effective_at'
-             WHEN l.verdict IS NULL THEN l.difference END,
-        -- What is known already has no leader, so that nothing is written for it.
-        CASE WHEN l.known THEN 0 ELSE l.leader END, covered.certain
-    FROM compared AS l, covered;
+    SELECT array_agg(f.verdict), array_agg(f.field), array_agg(f.leader), (SELECT c.certain FROM covered AS c)
+        INTO judge.verdicts, judge.fields, judge.leaders, judge.certain
+        FROM (
+            SELECT
+                CASE WHEN l.verdict IS NOT NULL THEN l.verdict WHEN l.difference IS NOT NULL THEN 'id_conflict'
+                     WHEN l.leader = l.item AND l.closed AND l.kind <> 'void_hold' THEN 'account_closed' END AS verdict,
+                CASE WHEN l.verdict = 'invalid' THEN l.malformed WHEN l.verdict = 'id_conflict' THEN l.known_difference
+                     WHEN l.verdict = 'account_unknown' THEN CASE WHEN l.debit_known THEN 'credit_account' ELSE 'debit_account' END
+                     WHEN l.verdict = 'currency_mismatch' THEN 'currency'
+                     WHEN l.verdict = 'hold_expired' THEN 'expires_at'
+                     WHEN l.verdict = 'period_closed' THEN 'effective_at'
+                     WHEN l.verdict IS NULL THEN l.difference END AS field,
+                -- What is known already has no leader, so that nothing is written for it.
+                CASE WHEN l.known THEN 0 ELSE l.leader END AS leader
+            FROM compared AS l ORDER BY l.item) AS f;
 END
 $$;
 
-ALTER FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) OWNER TO stoa_door;
+ALTER FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[], OUT verdicts text[], OUT fields text[], OUT leaders integer[], OUT certain boolean) OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.judge_in_order(INOUT verdicts text[], INOUT fields text[], leaders integer[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], OUT reserves bigint[], OUT stay_open boolean[]) RETURNS record
     LANGUAGE plpgsql STABLE
@@ -7173,21 +6459,6 @@ $$;
 
 ALTER FUNCTION ledger.open_organisation_account(credential bytea, id uuid, currency text) OWNER TO stoa_door;
 
-CREATE FUNCTION ledger.open_position(organisation text, currency text) RETURNS uuid
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    INSERT INTO ledger.account (id, kind, currency, organisation_id, normal_side, may_go_negative)
-        VALUES (gen_random_uuid(), 'position', open_position.currency, open_position.organisation, 'credit', true)
-        ON CONFLICT DO NOTHING;
-    RETURN (SELECT a.id FROM ledger.account AS a
-            WHERE a.organisation_id = open_position.organisation AND a.currency = open_position.currency AND a.kind = 'position');
-END
-$$;
-
-ALTER FUNCTION ledger.open_position(organisation text, currency text) OWNER TO stoa_door;
-
 CREATE FUNCTION ledger.open_wallet(resident uuid, currency text) RETURNS uuid
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7311,9 +6582,12 @@ BEGIN
     SELECT array_agg(c.client_id ORDER BY r.item), array_agg(c.may_post ORDER BY r.item), array_agg(d.id ORDER BY r.item), array_agg(k.id ORDER BY r.item)
         INTO clients, scoped, own_debits, own_credits
         FROM unnest(credentials, debit_accounts, credit_accounts) WITH ORDINALITY AS r (credential, debit_account, credit_account, item)
-        LEFT JOIN LATERAL (SELECT * FROM ledger.poster(r.credential) OFFSET 0) AS c ON true
-        LEFT JOIN ledger.account AS d ON d.id = r.debit_account AND d.organisation_id = c.organisation_id AND c.may_post AND d.kind <> 'position'
-        LEFT JOIN ledger.account AS k ON k.id = r.credit_account AND k.organisation_id = c.organisation_id AND c.may_post AND k.kind <> 'position';
+        -- A batch has few askers: each is looked up once.
+        LEFT JOIN (SELECT u.credential, p.client_id, p.organisation_id, p.may_post
+                   FROM (SELECT DISTINCT x.credential FROM unnest(credentials) AS x (credential)) AS u
+                   CROSS JOIN LATERAL (SELECT * FROM ledger.poster(u.credential) OFFSET 0) AS p) AS c ON c.credential = r.credential
+        LEFT JOIN ledger.account AS d ON d.id = r.debit_account AND d.organisation_id = c.organisation_id AND c.may_post
+        LEFT JOIN ledger.account AS k ON k.id = r.credit_account AND k.organisation_id = c.organisation_id AND c.may_post;
     RETURN QUERY
         SELECT o.item,
             CASE WHEN clients[o.item] IS NULL THEN 'credential_invalid' WHEN NOT scoped[o.item] THEN 'scope_missing'
@@ -7355,10 +6629,9 @@ BEGIN
     PERFORM pg_advisory_xact_lock_shared(ledger.closing_lock());
     PERFORM a.id FROM ledger.account AS a WHERE a.id = ANY (debit_accounts || credit_accounts) ORDER BY a.id FOR NO KEY UPDATE;
     FOR attempt IN 1 .. 3 LOOP
-        SELECT array_agg(v.verdict ORDER BY v.item), array_agg(v.field ORDER BY v.item), array_agg(v.leader ORDER BY v.item), bool_and(v.certain)
-            INTO verdicts, fields, leaders, certain
+        SELECT j.verdicts, j.fields, j.leaders, j.certain INTO verdicts, fields, leaders, certain
             FROM ledger.judge(ids, kinds, debit_accounts, credit_accounts, amounts, currencies, refs, effective_ats, groups, hold_ids,
-                              reversal_ofs, expires_ats) AS v;
+                              reversal_ofs, expires_ats) AS j;
         reserves := NULL;
         stay_open := NULL;
         IF NOT certain THEN
@@ -7400,30 +6673,6 @@ END;
 
 ALTER FUNCTION ledger.poster(credential bytea) OWNER TO stoa_door;
 
-CREATE FUNCTION ledger.queue_batch_leaf() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    PERFORM access_log.queue_leaf('ledger_batch', NEW.id, NEW.hash);
-    RETURN NULL;
-END
-$$;
-
-ALTER FUNCTION ledger.queue_batch_leaf() OWNER TO stoa_door;
-
-CREATE FUNCTION ledger.queue_transfers() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    INSERT INTO ledger.batch_queue (transfer_ids, transfer_count) SELECT array_agg(a.id), count(*) FROM added AS a HAVING count(*) > 0;
-    RETURN NULL;
-END
-$$;
-
-ALTER FUNCTION ledger.queue_transfers() OWNER TO stoa_owner;
-
 CREATE FUNCTION ledger.release_expired(accounts uuid[], count_max integer) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7446,7 +6695,7 @@ BEGIN
         DELETE FROM ledger.open_hold AS h WHERE h.id = ANY (expired) RETURNING h.id, h.account_id, h.amount
     ), numbered AS (
         SELECT g.id, g.account_id, g.amount, a.hold_entry_count + row_number() OVER earlier AS number,
-            (a.held - sum(g.amount) OVER earlier)::bigint AS held_after
+            a.held - ledger.total(g.amount) OVER earlier AS held_after
         FROM gone AS g JOIN ledger.account AS a ON a.id = g.account_id
         WINDOW earlier AS (PARTITION BY g.account_id ORDER BY g.id ROWS UNBOUNDED PRECEDING)
     ), hold_entries AS (
@@ -7454,7 +6703,7 @@ BEGIN
         SELECT n.account_id, n.number, n.id, 'expired', n.amount, n.held_after FROM numbered AS n
     )
     UPDATE ledger.account AS a SET held = a.held - n.amount, hold_entry_count = a.hold_entry_count + n.count
-    FROM (SELECT g.account_id, sum(g.amount)::bigint AS amount, count(*) AS count FROM gone AS g GROUP BY g.account_id) AS n
+    FROM (SELECT g.account_id, ledger.total(g.amount) AS amount, count(*) AS count FROM gone AS g GROUP BY g.account_id) AS n
     WHERE a.id = n.account_id;
     RETURN cardinality(expired);
 END
@@ -7623,7 +6872,7 @@ BEGIN
     ), numbered AS (
         SELECT s.*, CASE s.side WHEN a.normal_side THEN s.amount ELSE -s.amount END AS change,
             GREATEST(a.newest_at, public.stoa_now()) AS recorded_at, a.entry_count + row_number() OVER earlier AS number,
-            (a.posted + sum(CASE s.side WHEN a.normal_side THEN s.amount ELSE -s.amount END) OVER earlier)::bigint AS balance_after
+            a.posted + ledger.total(CASE s.side WHEN a.normal_side THEN s.amount ELSE -s.amount END) OVER earlier AS balance_after
         -- OFFSET 0 keeps it a look-up by key for each side, however small the table was when the plan was made.
         FROM side AS s CROSS JOIN LATERAL (SELECT * FROM ledger.account AS x WHERE x.id = s.account_id OFFSET 0) AS a
         WINDOW earlier AS (PARTITION BY s.account_id ORDER BY s.item ROWS UNBOUNDED PRECEDING)
@@ -7633,7 +6882,7 @@ BEGIN
     ), reserved AS (
         SELECT d.debit_account AS account_id, d.id AS transfer_id, coalesce(d.hold_id, d.id) AS hold_id, d.outcome AS step, d.reserve AS amount,
             d.stays_open, d.expires_at, a.hold_entry_count + row_number() OVER earlier AS number,
-            (a.held + sum(CASE d.outcome WHEN 'held' THEN d.reserve ELSE -d.reserve END) OVER earlier)::bigint AS held_after
+            a.held + ledger.total(CASE d.outcome WHEN 'held' THEN d.reserve ELSE -d.reserve END) OVER earlier AS held_after
         FROM decided AS d CROSS JOIN LATERAL (SELECT * FROM ledger.account AS x WHERE x.id = d.debit_account OFFSET 0) AS a
         WHERE d.verdict IS NULL AND d.reserve IS NOT NULL
         WINDOW earlier AS (PARTITION BY d.debit_account ORDER BY d.item ROWS UNBOUNDED PRECEDING)
@@ -7649,7 +6898,7 @@ BEGIN
     UPDATE ledger.account AS a
     SET posted = a.posted + n.posted, entry_count = a.entry_count + n.entries, held = a.held + n.held, hold_entry_count = a.hold_entry_count + n.holds,
         newest_at = CASE WHEN n.entries > 0 THEN GREATEST(a.newest_at, public.stoa_now()) ELSE a.newest_at END
-    FROM (SELECT m.account_id, sum(m.posted)::bigint AS posted, sum(m.entries)::bigint AS entries, sum(m.held)::bigint AS held, sum(m.holds)::bigint AS holds
+    FROM (SELECT m.account_id, ledger.total(m.posted) AS posted, sum(m.entries) AS entries, ledger.total(m.held) AS held, sum(m.holds) AS holds
           FROM (SELECT x.account_id, x.change AS posted, 1 AS entries, 0 AS held, 0 AS holds FROM numbered AS x
                 UNION ALL
                 SELECT r.account_id, 0, 0, CASE r.step WHEN 'held' THEN r.amount ELSE -r.amount END, 1 FROM reserved AS r) AS m
@@ -8640,6 +7889,46 @@ END
 $$;
 
 ALTER FUNCTION payments.next_creditor_reference() OWNER TO stoa_owner;
+
+CREATE TABLE ledger.account (
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    currency text NOT NULL,
+    resident_id uuid,
+    organisation_id text,
+    normal_side text NOT NULL,
+    may_go_negative boolean DEFAULT false NOT NULL,
+    balance_min bigint,
+    balance_max bigint,
+    posted bigint DEFAULT 0 NOT NULL,
+    entry_count bigint DEFAULT 0 NOT NULL,
+    held bigint DEFAULT 0 NOT NULL,
+    hold_entry_count bigint DEFAULT 0 NOT NULL,
+    newest_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    closed_at timestamp with time zone,
+    CONSTRAINT account_balance_max_check CHECK (((balance_max >= '-9007199254740991'::bigint) AND (balance_max <= '9007199254740991'::bigint))),
+    CONSTRAINT account_balance_min_check CHECK (((balance_min >= '-9007199254740991'::bigint) AND (balance_min <= '9007199254740991'::bigint))),
+    CONSTRAINT account_check CHECK ((num_nonnulls(resident_id, organisation_id) = 1)),
+    CONSTRAINT account_check1 CHECK (((kind = 'wallet'::text) = (resident_id IS NOT NULL))),
+    CONSTRAINT account_check2 CHECK ((may_go_negative OR (balance_min >= 0))),
+    CONSTRAINT account_closes_without_holds CHECK (((closed_at IS NULL) OR (held = 0))),
+    CONSTRAINT account_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT account_entry_count_check CHECK ((entry_count >= 0)),
+    CONSTRAINT account_held_check CHECK (((held >= 0) AND (held <= '9007199254740991'::bigint))),
+    CONSTRAINT account_hold_entry_count_check CHECK ((hold_entry_count >= 0)),
+    CONSTRAINT account_kind_check CHECK ((kind = ANY (ARRAY['wallet'::text, 'treasury'::text, 'revenue'::text, 'fees'::text, 'funding'::text, 'clearing'::text, 'suspense'::text, 'general'::text]))),
+    CONSTRAINT account_normal_side_check CHECK ((normal_side = ANY (ARRAY['debit'::text, 'credit'::text]))),
+    CONSTRAINT account_not_overdrawn CHECK (((posted - held) >= COALESCE(balance_min,
+CASE
+    WHEN may_go_negative THEN '-9007199254740991'::bigint
+    ELSE (0)::bigint
+END))),
+    CONSTRAINT account_within_limits CHECK (((posted >= '-9007199254740991'::bigint) AND (posted <= COALESCE(balance_max, '9007199254740991'::bigint))))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE ledger.account OWNER TO stoa_owner;
 
 CREATE TABLE payments.bill (
     id uuid NOT NULL,
@@ -11405,7 +10694,7 @@ BEGIN
     RETURN QUERY
         SELECT e.id, h.own_id
         FROM access_log.own_viewer AS h
-        JOIN access_log.told_entry AS e ON e.id = questionable.entry AND e.subject_id = h.resident_id AND e.operation <> 'own_view'
+        JOIN access_log.entry AS e ON e.id = questionable.entry AND e.subject_id = h.resident_id AND e.operation <> 'own_view'
         WHERE h.credential = questionable.credential AND h.kind = 'access_log';
 END
 $$;
@@ -12071,6 +11360,14 @@ END;
 
 ALTER FUNCTION web.staff_with(credential bytea, roles text[]) OWNER TO stoa_door;
 
+CREATE AGGREGATE ledger.total(bigint) (
+    SFUNC = int8pl,
+    STYPE = bigint,
+    INITCOND = '0'
+);
+
+ALTER AGGREGATE ledger.total(bigint) OWNER TO stoa_owner;
+
 CREATE VIEW access_log.actor AS
  SELECT c.hash,
     c.kind AS credential_kind,
@@ -12274,6 +11571,20 @@ WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000');
 
 ALTER TABLE access_log.queue OWNER TO stoa_owner;
 
+CREATE TABLE access_log.record (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    kind text NOT NULL,
+    source_id uuid NOT NULL,
+    content_hash bytea,
+    salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))),
+    CONSTRAINT record_check CHECK (((content_hash IS NULL) = (salt IS NULL))),
+    CONSTRAINT record_content_hash_check CHECK ((octet_length(content_hash) = 32)),
+    CONSTRAINT record_kind_check CHECK (((kind <> 'access_entry'::text) AND (access_log.leaf_label(kind) IS NOT NULL))),
+    CONSTRAINT record_salt_check CHECK ((octet_length(salt) = 32))
+);
+
+ALTER TABLE access_log.record OWNER TO stoa_owner;
+
 CREATE TABLE access_log.record_queue (
     number bigint NOT NULL,
     record_id uuid NOT NULL,
@@ -12315,7 +11626,7 @@ CREATE VIEW access_log.standing_halt AS
 ALTER TABLE access_log.standing_halt OWNER TO stoa_owner;
 
 CREATE TABLE access_log.subject_head (
-    chain_id uuid NOT NULL,
+    subject_id uuid NOT NULL,
     number bigint NOT NULL,
     commitment bytea NOT NULL
 );
@@ -12335,18 +11646,6 @@ CREATE TABLE access_log.tile (
 ALTER TABLE ONLY access_log.tile ALTER COLUMN hashes SET STORAGE EXTERNAL;
 
 ALTER TABLE access_log.tile OWNER TO stoa_owner;
-
-CREATE VIEW access_log.told_chain AS
- SELECT r.id AS resident_id,
-    r.id AS chain_id
-   FROM register.resident r
-UNION ALL
- SELECT s.subject_id AS resident_id,
-    s.id AS chain_id
-   FROM access_log.seal s
-  WHERE (s.concealed_until <= public.stoa_now());
-
-ALTER TABLE access_log.told_chain OWNER TO stoa_door;
 
 CREATE TABLE benefits.programme (
     id text NOT NULL,
@@ -12721,17 +12020,6 @@ CREATE TABLE exchange.delivery (
 
 ALTER TABLE exchange.delivery OWNER TO stoa_owner;
 
-CREATE TABLE exchange.frequency (
-    resident_id uuid NOT NULL,
-    activity_id uuid NOT NULL,
-    since timestamp with time zone NOT NULL,
-    count bigint NOT NULL,
-    CONSTRAINT frequency_count_check CHECK ((count >= 1))
-)
-WITH (fillfactor='70');
-
-ALTER TABLE exchange.frequency OWNER TO stoa_owner;
-
 CREATE TABLE exchange.notice (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     event_id uuid NOT NULL,
@@ -12910,15 +12198,6 @@ CREATE TABLE identity.evidence (
 
 ALTER TABLE identity.evidence OWNER TO stoa_owner;
 
-ALTER TABLE ledger.batch_queue ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME ledger.batch_queue_number_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
-);
-
 CREATE TABLE ledger.entry (
     account_id uuid NOT NULL,
     number bigint NOT NULL,
@@ -12952,6 +12231,41 @@ CREATE TABLE ledger.hold_entry (
 );
 
 ALTER TABLE ledger.hold_entry OWNER TO stoa_owner;
+
+CREATE TABLE ledger.transfer (
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    debit_account uuid NOT NULL,
+    credit_account uuid NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    reference text NOT NULL,
+    effective_at timestamp with time zone NOT NULL,
+    recorded_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    outcome text NOT NULL,
+    actor_kind text NOT NULL,
+    actor_id text NOT NULL,
+    expires_at timestamp with time zone,
+    hold_id uuid,
+    reversal_of uuid,
+    CONSTRAINT transfer_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['resident'::text, 'staff'::text, 'organisation'::text, 'system'::text]))),
+    CONSTRAINT transfer_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
+    CONSTRAINT transfer_check CHECK ((credit_account <> debit_account)),
+    CONSTRAINT transfer_check1 CHECK (((expires_at IS NULL) OR (kind = 'hold'::text))),
+    CONSTRAINT transfer_check2 CHECK (((hold_id IS NOT NULL) = (kind = ANY (ARRAY['post_hold'::text, 'void_hold'::text])))),
+    CONSTRAINT transfer_check3 CHECK (((reversal_of IS NOT NULL) = (kind = 'reversal'::text))),
+    CONSTRAINT transfer_check4 CHECK (((outcome <> ALL (ARRAY['posted'::text, 'held'::text, 'voided'::text])) OR (outcome =
+CASE kind
+    WHEN 'hold'::text THEN 'held'::text
+    WHEN 'void_hold'::text THEN 'voided'::text
+    ELSE 'posted'::text
+END))),
+    CONSTRAINT transfer_kind_check CHECK ((kind = ANY (ARRAY['post'::text, 'hold'::text, 'post_hold'::text, 'void_hold'::text, 'reversal'::text]))),
+    CONSTRAINT transfer_outcome_check CHECK ((outcome = ANY (ARRAY['posted'::text, 'held'::text, 'voided'::text, 'insufficient_funds'::text, 'balance_overflow'::text, 'limit_exceeded'::text, 'account_closed'::text]))),
+    CONSTRAINT transfer_reference_check CHECK ((length(reference) <= 140))
+);
+
+ALTER TABLE ledger.transfer OWNER TO stoa_owner;
 
 CREATE TABLE openid.authorization_code (
     hash bytea NOT NULL,
@@ -13805,17 +13119,11 @@ ALTER TABLE ONLY access_log.record_queue
 ALTER TABLE ONLY access_log.record_queue
     ADD CONSTRAINT record_queue_record_id_key UNIQUE (record_id);
 
-ALTER TABLE ONLY access_log.seal_event
-    ADD CONSTRAINT seal_event_pkey PRIMARY KEY (id);
-
-ALTER TABLE ONLY access_log.seal
-    ADD CONSTRAINT seal_pkey PRIMARY KEY (id);
-
 ALTER TABLE ONLY access_log.staff_reason
     ADD CONSTRAINT staff_reason_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY access_log.subject_head
-    ADD CONSTRAINT subject_head_pkey PRIMARY KEY (chain_id);
+    ADD CONSTRAINT subject_head_pkey PRIMARY KEY (subject_id);
 
 ALTER TABLE ONLY access_log.tile
     ADD CONSTRAINT tile_pkey PRIMARY KEY (level, index);
@@ -13952,9 +13260,6 @@ ALTER TABLE ONLY exchange.acknowledgement
 ALTER TABLE ONLY exchange.delivery
     ADD CONSTRAINT delivery_pkey PRIMARY KEY (notice_id);
 
-ALTER TABLE ONLY exchange.frequency
-    ADD CONSTRAINT frequency_pkey PRIMARY KEY (resident_id, activity_id);
-
 ALTER TABLE ONLY exchange.notice
     ADD CONSTRAINT notice_event_id_key UNIQUE (event_id);
 
@@ -14041,21 +13346,6 @@ ALTER TABLE ONLY identity.staff
 
 ALTER TABLE ONLY identity.staff
     ADD CONSTRAINT staff_username_key UNIQUE (username);
-
-ALTER TABLE ONLY ledger.batch
-    ADD CONSTRAINT batch_id_key UNIQUE (id);
-
-ALTER TABLE ONLY ledger.batch
-    ADD CONSTRAINT batch_pkey PRIMARY KEY (number);
-
-ALTER TABLE ONLY ledger.batch_queue
-    ADD CONSTRAINT batch_queue_pkey PRIMARY KEY (number);
-
-ALTER TABLE ONLY ledger.conversion
-    ADD CONSTRAINT conversion_bought_id_key UNIQUE (bought_id);
-
-ALTER TABLE ONLY ledger.conversion
-    ADD CONSTRAINT conversion_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY ledger.entry
     ADD CONSTRAINT entry_pkey PRIMARY KEY (account_id, number);
@@ -14422,15 +13712,9 @@ ALTER TABLE ONLY witness.cosigned_head
 
 CREATE INDEX anomaly_finding_anomaly ON access_log.anomaly_finding USING btree (anomaly_id, closed_at);
 
-CREATE INDEX entry_chain ON access_log.entry USING btree (COALESCE(seal_id, subject_id), at, id);
-
 CREATE INDEX entry_staff ON access_log.entry USING btree (at) WHERE (actor_kind = 'staff'::text);
 
-CREATE UNIQUE INDEX seal_ended_once ON access_log.seal_event USING btree (seal_id) WHERE (kind = 'ended'::text);
-
-CREATE UNIQUE INDEX seal_set_once ON access_log.seal_event USING btree (seal_id) WHERE (kind = 'set'::text);
-
-CREATE INDEX seal_subject ON access_log.seal USING btree (subject_id);
+CREATE INDEX entry_subject ON access_log.entry USING btree (subject_id, at, id);
 
 CREATE INDEX disbursement_prepared ON benefits.disbursement USING btree (prepared_at, id);
 
@@ -14523,8 +13807,6 @@ CREATE INDEX sign_in_at ON identity.sign_in USING btree (password_at);
 CREATE INDEX sign_in_name_account ON identity.sign_in_name USING btree (account_id) WHERE (account_id IS NOT NULL);
 
 CREATE INDEX account_organisation ON ledger.account USING btree (organisation_id) WHERE (organisation_id IS NOT NULL);
-
-CREATE UNIQUE INDEX account_position ON ledger.account USING btree (organisation_id, currency) WHERE (kind = 'position'::text);
 
 CREATE UNIQUE INDEX account_wallet ON ledger.account USING btree (resident_id, currency) WHERE ((kind = 'wallet'::text) AND (closed_at IS NULL));
 
@@ -14684,8 +13966,6 @@ CREATE TRIGGER entry_only_grows BEFORE UPDATE OR TRUNCATE ON access_log.entry FO
 
 CREATE TRIGGER erasure_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.erasure FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
-CREATE TRIGGER event_gets_leaf AFTER INSERT ON access_log.seal_event FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('seal', 'id');
-
 CREATE TRIGGER halt_end_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.halt_end FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER halt_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.halt FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
@@ -14697,14 +13977,6 @@ CREATE TRIGGER record_erased_on_authority BEFORE UPDATE ON access_log.record FOR
 CREATE TRIGGER record_keeps_hash BEFORE UPDATE ON access_log.record FOR EACH ROW WHEN ((new.salt IS NOT NULL)) EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER record_only_grows BEFORE DELETE OR UPDATE OF id, kind, source_id OR TRUNCATE ON access_log.record FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
-
-CREATE TRIGGER seal_event_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.seal_event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
-
-CREATE TRIGGER seal_four_eyes BEFORE INSERT ON access_log.seal_event FOR EACH ROW EXECUTE FUNCTION access_log.check_seal_event();
-
-CREATE TRIGGER seal_is_bounded BEFORE INSERT OR UPDATE ON access_log.seal FOR EACH ROW EXECUTE FUNCTION access_log.check_seal();
-
-CREATE TRIGGER seal_stays BEFORE DELETE OR TRUNCATE ON access_log.seal FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER tile_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.tile FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -14786,14 +14058,6 @@ CREATE TRIGGER account_opens_empty BEFORE INSERT ON ledger.account FOR EACH ROW 
 
 CREATE TRIGGER account_stays BEFORE DELETE OR TRUNCATE ON ledger.account FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
-CREATE TRIGGER batch_follows BEFORE INSERT ON ledger.batch FOR EACH ROW EXECUTE FUNCTION ledger.check_batch();
-
-CREATE TRIGGER batch_gets_leaf AFTER INSERT ON ledger.batch FOR EACH ROW EXECUTE FUNCTION ledger.queue_batch_leaf();
-
-CREATE TRIGGER batch_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.batch FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
-
-CREATE TRIGGER conversion_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.conversion FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
-
 CREATE TRIGGER entry_matches_transfer AFTER INSERT ON ledger.entry REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_entries();
 
 CREATE TRIGGER entry_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.entry FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
@@ -14813,8 +14077,6 @@ CREATE TRIGGER period_close_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON le
 CREATE TRIGGER transfer_balanced AFTER INSERT ON ledger.transfer REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_transfers();
 
 CREATE TRIGGER transfer_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.transfer FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
-
-CREATE TRIGGER transfer_waits_for_batch AFTER INSERT ON ledger.transfer REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION ledger.queue_transfers();
 
 CREATE TRIGGER event_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON mandates.event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -14967,26 +14229,11 @@ ALTER TABLE ONLY access_log.batch
 ALTER TABLE ONLY access_log.cosignature
     ADD CONSTRAINT cosignature_tree_size_fkey FOREIGN KEY (tree_size) REFERENCES access_log.checkpoint(tree_size);
 
-ALTER TABLE ONLY access_log.entry
-    ADD CONSTRAINT entry_seal_id_fkey FOREIGN KEY (seal_id) REFERENCES access_log.seal(id);
-
 ALTER TABLE ONLY access_log.halt_end
     ADD CONSTRAINT halt_end_halt_id_fkey FOREIGN KEY (halt_id) REFERENCES access_log.halt(id);
 
 ALTER TABLE ONLY access_log.record_queue
     ADD CONSTRAINT record_queue_record_id_fkey FOREIGN KEY (record_id) REFERENCES access_log.record(id);
-
-ALTER TABLE ONLY access_log.seal
-    ADD CONSTRAINT seal_activity_id_fkey FOREIGN KEY (activity_id) REFERENCES consent.processing_activity(id);
-
-ALTER TABLE ONLY access_log.seal_event
-    ADD CONSTRAINT seal_event_seal_id_fkey FOREIGN KEY (seal_id) REFERENCES access_log.seal(id);
-
-ALTER TABLE ONLY access_log.seal_event
-    ADD CONSTRAINT seal_event_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
-
-ALTER TABLE ONLY access_log.seal
-    ADD CONSTRAINT seal_subject_id_fkey FOREIGN KEY (subject_id) REFERENCES register.resident(id);
 
 ALTER TABLE ONLY benefits.decision
     ADD CONSTRAINT decision_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES identity.staff(id);
@@ -15242,18 +14489,6 @@ ALTER TABLE ONLY ledger.account
 
 ALTER TABLE ONLY ledger.account
     ADD CONSTRAINT account_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
-
-ALTER TABLE ONLY ledger.conversion
-    ADD CONSTRAINT conversion_bought_position_fkey FOREIGN KEY (bought_position) REFERENCES ledger.account(id);
-
-ALTER TABLE ONLY ledger.conversion
-    ADD CONSTRAINT conversion_from_account_fkey FOREIGN KEY (from_account) REFERENCES ledger.account(id);
-
-ALTER TABLE ONLY ledger.conversion
-    ADD CONSTRAINT conversion_sold_position_fkey FOREIGN KEY (sold_position) REFERENCES ledger.account(id);
-
-ALTER TABLE ONLY ledger.conversion
-    ADD CONSTRAINT conversion_to_account_fkey FOREIGN KEY (to_account) REFERENCES ledger.account(id);
 
 ALTER TABLE ONLY ledger.period_close
     ADD CONSTRAINT period_close_closed_by_fkey FOREIGN KEY (closed_by) REFERENCES identity.staff(id);
@@ -15732,9 +14967,6 @@ GRANT SELECT,INSERT ON TABLE access_log.entry TO stoa_door;
 GRANT SELECT ON TABLE access_log.leaf TO stoa_auditor;
 GRANT SELECT,INSERT ON TABLE access_log.leaf TO stoa_door;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE access_log.seal TO stoa_door;
-GRANT SELECT ON TABLE access_log.seal TO stoa_auditor;
-
 GRANT SELECT,INSERT ON TABLE casework.break_glass TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE casework.break_glass_review TO stoa_door;
@@ -15786,15 +15018,8 @@ REVOKE ALL ON FUNCTION access_log.check_finding() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION access_log.check_moment() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION access_log.check_seal() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION access_log.check_seal_event() FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) TO stoa_app;
-
-REVOKE ALL ON FUNCTION access_log.delayable_activities() FROM PUBLIC;
-GRANT ALL ON FUNCTION access_log.delayable_activities() TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.end_halt(authority text) FROM PUBLIC;
 
@@ -15817,9 +15042,6 @@ REVOKE ALL ON FUNCTION access_log.given_to(credential bytea, organisation text) 
 GRANT ALL ON FUNCTION access_log.given_to(credential bytea, organisation text) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.has_looked(auditor uuid, subjects uuid[], reason text, reference text) FROM PUBLIC;
-
-GRANT SELECT,INSERT ON TABLE access_log.seal_event TO stoa_door;
-GRANT SELECT ON TABLE access_log.seal_event TO stoa_auditor;
 
 GRANT SELECT,INSERT ON TABLE benefits.decision TO stoa_door;
 GRANT SELECT ON TABLE benefits.decision TO stoa_auditor;
@@ -15874,26 +15096,10 @@ REVOKE ALL ON FUNCTION access_log.refuse_while_halted() FROM PUBLIC;
 REVOKE ALL ON FUNCTION access_log.release(entry_ids uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.release(entry_ids uuid[]) TO stoa_app;
 
-REVOKE ALL ON FUNCTION access_log.review_seal(credential bytea, seal uuid, review_at timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION access_log.review_seal(credential bytea, seal uuid, review_at timestamp with time zone) TO stoa_app;
-
 REVOKE ALL ON FUNCTION access_log.role_of(staff_id uuid) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION access_log.seal_figures(zone text) FROM PUBLIC;
-GRANT ALL ON FUNCTION access_log.seal_figures(zone text) TO stoa_app;
-
-REVOKE ALL ON FUNCTION access_log.seal_length_max() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION access_log.seal_review_max() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION access_log.seals_in_force(credential bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION access_log.seals_in_force(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.sequence(entries_max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.sequence(entries_max integer) TO stoa_app;
-
-REVOKE ALL ON FUNCTION access_log.set_seal(credential bytea, entry uuid, national_number_hmac bytea, organisation text, purpose text, authority text, ground text, review_at timestamp with time zone, maximum_at timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION access_log.set_seal(credential bytea, entry uuid, national_number_hmac bytea, organisation text, purpose text, authority text, ground text, review_at timestamp with time zone, maximum_at timestamp with time zone) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.stop(witness text, witness_size bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.stop(witness text, witness_size bigint) TO stoa_app;
@@ -16190,8 +15396,6 @@ GRANT ALL ON FUNCTION exchange.acknowledge(credential bytea, notice uuid, done t
 
 REVOKE ALL ON FUNCTION exchange.attempts_max() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION exchange.has_passed(since timestamp with time zone) FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION exchange.keep_proof(credential bytea, entry uuid, request_sha256 bytea, request_input text, request_signature bytea, status smallint, answer_sha256 bytea, answer_input text, answer_signature text) FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.keep_proof(credential bytea, entry uuid, request_sha256 bytea, request_input text, request_signature bytea, status smallint, answer_sha256 bytea, answer_input text, answer_signature text) TO stoa_app;
 
@@ -16211,9 +15415,6 @@ REVOKE ALL ON FUNCTION exchange.numbers_per_call() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION exchange.recipients(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.recipients(credential bytea) TO stoa_app;
-
-REVOKE ALL ON FUNCTION exchange.remove_past_frequency() FROM PUBLIC;
-GRANT ALL ON FUNCTION exchange.remove_past_frequency() TO stoa_app;
 
 REVOKE ALL ON FUNCTION exchange.remove_past_nonces() FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.remove_past_nonces() TO stoa_app;
@@ -16451,29 +15652,7 @@ GRANT ALL ON FUNCTION ledger.amount_max() TO stoa_door;
 
 REVOKE ALL ON FUNCTION ledger.balance_before(account uuid, at timestamp with time zone) FROM PUBLIC;
 
-GRANT SELECT ON TABLE access_log.record TO stoa_auditor;
-GRANT SELECT,INSERT ON TABLE access_log.record TO stoa_door;
-
-GRANT SELECT,INSERT ON TABLE ledger.batch TO stoa_door;
-GRANT SELECT ON TABLE ledger.batch TO stoa_auditor;
-
-GRANT SELECT,INSERT,DELETE ON TABLE ledger.batch_queue TO stoa_door;
-GRANT SELECT ON TABLE ledger.batch_queue TO stoa_auditor;
-
-GRANT SELECT,INSERT ON TABLE ledger.transfer TO stoa_door;
-GRANT SELECT ON TABLE ledger.transfer TO stoa_auditor;
-
-REVOKE ALL ON FUNCTION ledger.batch_findings(count_max integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION ledger.batch_findings(count_max integer) TO stoa_auditor;
-
-REVOKE ALL ON FUNCTION ledger.canonical(t ledger.transfer) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION ledger.chain_transfers(transfers_max integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION ledger.chain_transfers(transfers_max integer) TO stoa_app;
-
 REVOKE ALL ON FUNCTION ledger.check_accounts() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION ledger.check_batch() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.check_entries() FROM PUBLIC;
 
@@ -16498,26 +15677,6 @@ REVOKE ALL ON FUNCTION ledger.closed_until() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.closing_lock() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION ledger.minor_digits(currency text) FROM PUBLIC;
-GRANT ALL ON FUNCTION ledger.minor_digits(currency text) TO stoa_door;
-
-REVOKE ALL ON FUNCTION ledger.converted(amount bigint, currency text, to_currency text, rate numeric) FROM PUBLIC;
-GRANT ALL ON FUNCTION ledger.converted(amount bigint, currency text, to_currency text, rate numeric) TO stoa_door;
-
-GRANT SELECT,INSERT,UPDATE ON TABLE ledger.account TO stoa_door;
-GRANT SELECT ON TABLE ledger.account TO stoa_auditor;
-
-GRANT SELECT,INSERT ON TABLE ledger.conversion TO stoa_door;
-GRANT SELECT ON TABLE ledger.conversion TO stoa_auditor;
-
-GRANT SELECT ON TABLE ledger.conversion_leg TO stoa_auditor;
-
-REVOKE ALL ON FUNCTION ledger.conversion_findings(count_max integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION ledger.conversion_findings(count_max integer) TO stoa_auditor;
-
-REVOKE ALL ON FUNCTION ledger.convert(credential bytea, id uuid, bought_id uuid, from_account uuid, to_account uuid, sold_amount bigint, sold_currency text, bought_amount bigint, bought_currency text, rate numeric, reference text) FROM PUBLIC;
-GRANT ALL ON FUNCTION ledger.convert(credential bytea, id uuid, bought_id uuid, from_account uuid, to_account uuid, sold_amount bigint, sold_currency text, bought_amount bigint, bought_currency text, rate numeric, reference text) TO stoa_app;
-
 REVOKE ALL ON FUNCTION ledger.entries_before(account uuid, at timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.entries_of(credential bytea, currency text, before_number bigint, page_size integer) FROM PUBLIC;
@@ -16537,9 +15696,7 @@ REVOKE ALL ON FUNCTION ledger.held_now(account uuid, held bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.holder(credential bytea, scopes text[]) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION ledger.is_conversion_leg(transfer uuid) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[], OUT verdicts text[], OUT fields text[], OUT leaders integer[], OUT certain boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.judge_in_order(INOUT verdicts text[], INOUT fields text[], leaders integer[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], OUT reserves bigint[], OUT stay_open boolean[]) FROM PUBLIC;
 
@@ -16547,8 +15704,6 @@ REVOKE ALL ON FUNCTION ledger.open_account(id uuid, kind text, currency text, re
 
 REVOKE ALL ON FUNCTION ledger.open_organisation_account(credential bytea, id uuid, currency text) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.open_organisation_account(credential bytea, id uuid, currency text) TO stoa_app;
-
-REVOKE ALL ON FUNCTION ledger.open_position(organisation text, currency text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.open_wallet(resident uuid, currency text) FROM PUBLIC;
 
@@ -16572,10 +15727,6 @@ GRANT ALL ON FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[],
 REVOKE ALL ON FUNCTION ledger.post_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.poster(credential bytea) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION ledger.queue_batch_leaf() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION ledger.queue_transfers() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.release_expired(accounts uuid[], count_max integer) FROM PUBLIC;
 
@@ -16743,6 +15894,9 @@ REVOKE ALL ON FUNCTION payments.is_creditor_reference(reference text) FROM PUBLI
 GRANT ALL ON FUNCTION payments.is_creditor_reference(reference text) TO stoa_door;
 
 REVOKE ALL ON FUNCTION payments.next_creditor_reference() FROM PUBLIC;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE ledger.account TO stoa_door;
+GRANT SELECT ON TABLE ledger.account TO stoa_auditor;
 
 GRANT SELECT ON TABLE payments.bill TO stoa_door;
 GRANT SELECT ON TABLE payments.bill TO stoa_auditor;
@@ -17148,6 +16302,9 @@ REVOKE ALL ON FUNCTION web.revoke_tokens_of_closed_client() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION web.staff_with(credential bytea, roles text[]) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION ledger.total(bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.total(bigint) TO stoa_door;
+
 GRANT SELECT ON TABLE access_log.anomaly TO stoa_auditor;
 GRANT SELECT,INSERT ON TABLE access_log.anomaly TO stoa_door;
 
@@ -17183,6 +16340,9 @@ GRANT SELECT,INSERT,DELETE ON TABLE access_log.organisation_hour TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.queue TO stoa_auditor;
 GRANT SELECT,INSERT,DELETE ON TABLE access_log.queue TO stoa_door;
+
+GRANT SELECT ON TABLE access_log.record TO stoa_auditor;
+GRANT SELECT,INSERT ON TABLE access_log.record TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.record_queue TO stoa_auditor;
 GRANT SELECT,INSERT,DELETE ON TABLE access_log.record_queue TO stoa_door;
@@ -17252,8 +16412,6 @@ GRANT SELECT,INSERT ON TABLE exchange.acknowledgement TO stoa_door;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE exchange.delivery TO stoa_door;
 
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE exchange.frequency TO stoa_door;
-
 GRANT SELECT,INSERT ON TABLE exchange.notice TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE exchange.notice_number TO stoa_door;
@@ -17284,6 +16442,9 @@ GRANT SELECT ON TABLE ledger.entry TO stoa_auditor;
 
 GRANT SELECT,INSERT ON TABLE ledger.hold_entry TO stoa_door;
 GRANT SELECT ON TABLE ledger.hold_entry TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE ledger.transfer TO stoa_door;
+GRANT SELECT ON TABLE ledger.transfer TO stoa_auditor;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE openid.authorization_code TO stoa_door;
 

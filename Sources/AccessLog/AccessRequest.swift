@@ -35,7 +35,7 @@ public enum SubjectReference: Sendable, Hashable {
 
     var key: String {
         switch self {
-        case .pseudonym(let uuid): uuid.uuidString
+        case .pseudonym(let uuid): uuid.text
         case .resident(let id): id.description
         case .publicCode(let code): code.description
         case .nationalNumber(let hmac), .nameAndBirthDate(let hmac): hmac.map { hexPairs[Int($0)] }.joined()

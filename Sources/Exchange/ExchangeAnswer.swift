@@ -35,7 +35,7 @@ func exchangeList(
         }
         items.append(
             .object([
-                JSONMember("subject", .string(body.subjects[position].uuidString.lowercased())),
+                JSONMember("subject", .string(body.subjects[position].text)),
                 JSONMember("access_entry", .string(accesses[position].id.description)), outcome,
             ]))
     }

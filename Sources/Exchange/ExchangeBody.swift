@@ -81,7 +81,7 @@ struct ExchangeListBody: Sendable {
     init(_ reader: consuming JSONReader) throws {
         var body = reader
         let texts = body.strings("subjects", countMax: Self.subjectsMax, charactersMax: 36)
-        let parsed = texts.map { $0.utf8.count == 36 ? UUID(uuidString: $0) : nil }
+        let parsed = texts.map { UUID(text: $0) }
         subjects = parsed.compactMap(\.self)
         for position in parsed.indices.filter({ parsed[$0] == nil }).prefix(Self.faultsMax) {
             body.reject("subjects[\(position)]", code: "wrong_type", detail: "Send a UUID of 36 characters.")

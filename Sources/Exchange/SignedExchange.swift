@@ -101,7 +101,7 @@ struct SignedExchange: Sendable {
         let json = (try? JSONScanner.scan(Array(body.readableBytesView))) ?? .null
         var first = JSONValue.null
         if case .array(let items)? = json["items"], let item = items.first { first = item }
-        return (json["access_entry"] ?? first["access_entry"])?.text.flatMap { UUID(uuidString: $0) }
+        return (json["access_entry"] ?? first["access_entry"])?.text.flatMap { UUID(text: $0) }
     }
 
     private func keep(_ answer: SignedAnswer, _ context: BearerContext) async throws {

@@ -16,7 +16,7 @@ public struct ID<Tag>: Hashable, Sendable, Comparable, Codable, CustomStringConv
 
     /// Reads the form `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`, hexadecimal in either case; nil for anything else.
     public init?(_ description: String) {
-        guard let uuid = uuidFromStrictText(description) else { return nil }
+        guard let uuid = UUID(text: description) else { return nil }
         self.uuid = uuid
     }
 
@@ -25,7 +25,7 @@ public struct ID<Tag>: Hashable, Sendable, Comparable, Codable, CustomStringConv
         ID(monotonicUUIDs.next(at: Date()))
     }
 
-    public var description: String { uuid.uuidString.lowercased() }
+    public var description: String { uuid.text }
 
     /// The order of the bytes, which for version 7 is the order of time.
     public static func < (left: ID, right: ID) -> Bool { left.uuid < right.uuid }
@@ -33,7 +33,7 @@ public struct ID<Tag>: Hashable, Sendable, Comparable, Codable, CustomStringConv
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         let text = try container.decode(String.self)
-        guard let uuid = uuidFromStrictText(text) else {
+        guard let uuid = UUID(text: text) else {
             throw DecodingError.dataCorruptedError(in: container, debugDescription: "not a UUID of 36 characters")
         }
         self.uuid = uuid
@@ -89,33 +89,3 @@ final class MonotonicUUIDs: Sendable {
 }
 
 private let monotonicUUIDs = MonotonicUUIDs()
-
-/// `UUID(uuidString:)` is a platform's parser; this one accepts exactly one form on every platform.
-private func uuidFromStrictText(_ text: String) -> UUID? {
-    let characters = text.utf8
-    guard characters.count == 36 else { return nil }
-    var bytes = nilUUIDBytes
-    let filled = withUnsafeMutableBytes(of: &bytes) { buffer -> Bool in
-        var nibbles = 0
-        for (position, character) in characters.enumerated() {
-            if position == 8 || position == 13 || position == 18 || position == 23 {
-                guard character == UInt8(ascii: "-") else { return false }
-                continue
-            }
-            guard let digit = hexadecimalDigit(character) else { return false }
-            buffer[nibbles / 2] = buffer[nibbles / 2] << 4 | digit
-            nibbles += 1
-        }
-        return true
-    }
-    return filled ? UUID(uuid: bytes) : nil
-}
-
-private func hexadecimalDigit(_ character: UInt8) -> UInt8? {
-    switch character {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): character - UInt8(ascii: "0")
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): character - UInt8(ascii: "a") + 10
-    case UInt8(ascii: "A")...UInt8(ascii: "F"): character - UInt8(ascii: "A") + 10
-    default: nil
-    }
-}

@@ -70,7 +70,7 @@ public struct BooksRoutes: Sendable {
             let organisation = try query.value("organisation")
         else { throw Problem.notFound }
         let after = try query.value("after").map { text in
-            guard let uuid = UUID(uuidString: text) else { throw Problem.malformedCursor() }
+            guard let uuid = UUID(text: text) else { throw Problem.malformedCursor() }
             return LedgerAccountID(uuid)
         }
         let found = try await books.accounts(

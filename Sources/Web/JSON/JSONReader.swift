@@ -1,6 +1,7 @@
 // Second step of every JSON body: fields are read by name and type, errors gathered, and `finish` throws them all at
 // once together with the fields that nobody asked for.
 public import Foundation
+import Primitives
 
 /// Reads the fields of one JSON object. Each read returns a harmless value when the field is bad; call `finish()`
 /// before acting on any of them.
@@ -185,7 +186,7 @@ public struct JSONReader {
     }
 
     private mutating func checkedUUID(_ value: JSONValue, _ name: String) -> UUID? {
-        guard case .string(let text) = value, text.utf8.count == 36, let uuid = UUID(uuidString: text) else {
+        guard case .string(let text) = value, let uuid = UUID(text: text) else {
             reject(name, code: "wrong_type", detail: "Send a UUID of 36 characters.")
             return nil
         }
