@@ -160,7 +160,7 @@ def test_another_program_adds_the_journal_up_to_the_same_balances(ledger, server
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
     asked = f"SELECT account, sum(position) AS amount WHERE account ~ '{source.upper()}|{target.upper()}' GROUP BY account"
     said = subprocess.run(["bean-query", "-f", "csv", str(beans), asked], capture_output=True, text=True, check=True).stdout
-    found = {row["account"].split(":")[2]: row["amount"].strip() for row in csv.DictReader(said.splitlines())}
+    found = {row["account"].strip().split(":")[2]: row["amount"].strip() for row in csv.DictReader(said.splitlines())}
     assert found == {source.upper(): f"-12.00 {client['currency']}", target.upper(): f"-0.34 {client['currency']}"}
     rows = list(csv.DictReader(server.run("ledger", "export", "--format", "csv", "--to", "2021-01-01T00:00:00Z").stdout.splitlines()))
     assert [(row["id"], row["amount"], row["reference"]) for row in rows if row["debit_account"] == source] == [(items[1]["id"], "5.67", items[1]["reference"])]

@@ -114,7 +114,7 @@ struct NewDelayPage: PageModel {
         nationalNumber = form.text("national_number", label: "casework.search.by_national_number", hint: "delay.new.number_hint", inputMode: "numeric")
         activity = form.choices(
             "activity", label: "delay.new.activity",
-            options: activities.map { ($0.key, "\($0.organisationName.text(context.language)): \($0.purposeTitle.text(context.language)) (\(context.lawName($0.law)))") })
+            options: activities.map { ($0.key, "\($0.organisationName.text(context.language)): \($0.purposeTitle.text(context.language)) (\(context.lawName($0.law).isolated))") })
         authority = form.text("authority", label: "delay.authority", hint: "delay.new.authority_hint")
         ground = form.text("ground", label: "delay.ground", hint: "delay.new.ground_hint")
         review = form.date("review", label: "delay.review_at", hint: "delay.new.review_hint")
