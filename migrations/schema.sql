@@ -116,24 +116,26 @@ CREATE TABLE access_log.entry (
     refusal text,
     count integer,
     break_glass uuid,
+    seal_id uuid,
     written_by xid8 DEFAULT pg_current_xact_id() NOT NULL,
     salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))) NOT NULL,
     CONSTRAINT entry_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['resident'::text, 'staff'::text, 'organisation'::text]))),
-    CONSTRAINT entry_check CHECK (((outcome = 'refused'::text) = (refusal IS NOT NULL))),
-    CONSTRAINT entry_check1 CHECK (
+    CONSTRAINT entry_check CHECK (((seal_id IS NULL) OR ((subject_id IS NOT NULL) AND (operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'seal'::text]))))),
+    CONSTRAINT entry_check1 CHECK (((outcome = 'refused'::text) = (refusal IS NOT NULL))),
+    CONSTRAINT entry_check2 CHECK (
 CASE operation
     WHEN 'list'::text THEN COALESCE(((count >= 1) AND (count <= 1000)), false)
     WHEN 'payout'::text THEN COALESCE(((count >= 1) AND (count <= 100000)), false)
     ELSE (count IS NULL)
 END),
-    CONSTRAINT entry_check2 CHECK (
+    CONSTRAINT entry_check3 CHECK (
 CASE
     WHEN ((operation = 'break_glass'::text) AND (outcome = 'permitted'::text)) THEN COALESCE((break_glass = id), false)
     ELSE ((break_glass IS NULL) OR ((outcome = 'permitted'::text) AND (operation = ANY (ARRAY['view'::text, 'search'::text, 'paper_entry'::text]))))
 END),
-    CONSTRAINT entry_check3 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
-    CONSTRAINT entry_check4 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
-    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'break_glass'::text, 'log_view'::text, 'usage'::text, 'own_view'::text, 'guardian_view'::text, 'payout'::text, 'mandate_view'::text, 'mandate_act'::text]))),
+    CONSTRAINT entry_check4 CHECK (((cardinality(attributes) <= 50) AND (array_position(attributes, NULL::text) IS NULL) AND (octet_length(array_to_string(attributes, ','::text)) <= 4096) AND (length(purpose) <= 63) AND (length(case_reference) <= 64))),
+    CONSTRAINT entry_check5 CHECK (((outcome = 'refused'::text) OR ((legal_basis IS NOT NULL) AND ((legal_basis <> 'consent'::text) OR (consent_event_id IS NOT NULL))))),
+    CONSTRAINT entry_operation_check CHECK ((operation = ANY (ARRAY['disclose'::text, 'predicate'::text, 'list'::text, 'view'::text, 'search'::text, 'paper_entry'::text, 'break_glass'::text, 'log_view'::text, 'usage'::text, 'own_view'::text, 'guardian_view'::text, 'payout'::text, 'mandate_view'::text, 'mandate_act'::text, 'seal'::text]))),
     CONSTRAINT entry_outcome_check CHECK ((outcome = ANY (ARRAY['permitted'::text, 'refused'::text]))),
     CONSTRAINT entry_salt_check CHECK ((octet_length(salt) = 32))
 );
@@ -157,6 +159,21 @@ CREATE TABLE access_log.leaf (
 );
 
 ALTER TABLE access_log.leaf OWNER TO stoa_owner;
+
+CREATE TABLE access_log.seal (
+    id uuid NOT NULL,
+    subject_id uuid NOT NULL,
+    activity_id uuid NOT NULL,
+    authority text NOT NULL,
+    ground text NOT NULL,
+    maximum_at timestamp with time zone NOT NULL,
+    concealed_until timestamp with time zone NOT NULL,
+    CONSTRAINT seal_authority_check CHECK (((length(authority) >= 3) AND (length(authority) <= 100))),
+    CONSTRAINT seal_check CHECK ((concealed_until <= maximum_at)),
+    CONSTRAINT seal_ground_check CHECK (((length(ground) >= 3) AND (length(ground) <= 64)))
+);
+
+ALTER TABLE access_log.seal OWNER TO stoa_owner;
 
 CREATE TABLE casework.break_glass (
     entry_id uuid NOT NULL,
@@ -282,9 +299,11 @@ CREATE TABLE consent.policy (
     title jsonb NOT NULL,
     explanation jsonb NOT NULL,
     valid_months smallint,
+    reads_per_day_max integer,
     published_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     CONSTRAINT policy_attributes_check CHECK (((cardinality(attributes) >= 1) AND (cardinality(attributes) <= 50))),
     CONSTRAINT policy_explanation_check CHECK ((jsonb_typeof((explanation -> 'en'::text)) = 'string'::text)),
+    CONSTRAINT policy_reads_per_day_max_check CHECK (((reads_per_day_max >= 1) AND (reads_per_day_max <= 1000))),
     CONSTRAINT policy_title_check CHECK ((jsonb_typeof((title -> 'en'::text)) = 'string'::text)),
     CONSTRAINT policy_valid_months_check CHECK (((valid_months >= 1) AND (valid_months <= 120))),
     CONSTRAINT policy_version_check CHECK ((version >= 1))
@@ -301,8 +320,11 @@ CREATE TABLE consent.processing_activity (
     policy_version integer DEFAULT 1 NOT NULL,
     retention jsonb,
     retention_law text,
+    delay_law text,
     created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT only_law_is_delayed CHECK (((delay_law IS NULL) OR (legal_basis = ANY (ARRAY['legal_obligation'::text, 'public_task'::text])))),
     CONSTRAINT processing_activity_check CHECK (((legal_basis = 'consent'::text) = (law IS NULL))),
+    CONSTRAINT processing_activity_delay_law_check CHECK (((length(delay_law) >= 3) AND (length(delay_law) <= 200))),
     CONSTRAINT processing_activity_law_check CHECK (((length(law) >= 3) AND (length(law) <= 200))),
     CONSTRAINT processing_activity_legal_basis_check CHECK ((legal_basis = ANY (ARRAY['consent'::text, 'contract'::text, 'legal_obligation'::text, 'vital_interests'::text, 'public_task'::text, 'legitimate_interests'::text]))),
     CONSTRAINT processing_activity_purpose_check CHECK ((purpose ~ '^[a-z][a-z0-9-]{1,62}$'::text)),
@@ -404,8 +426,11 @@ CREATE VIEW access_log.told_entry AS
     review.finding AS review_finding,
     review.reviewed_at,
     actor.display_name AS released_name,
-    actor.username AS released_username
-   FROM ((((((((((((access_log.entry e
+    actor.username AS released_username,
+    seal.authority AS delayed_by,
+    seal.ground AS delay_ground,
+    seal.concealed_until AS delayed_until
+   FROM (((((((((((((access_log.entry e
      LEFT JOIN consent.organisation o ON ((o.id = e.organisation_id)))
      LEFT JOIN consent.processing_activity act ON (((act.organisation_id = e.organisation_id) AND (act.purpose = e.purpose))))
      LEFT JOIN consent.policy pol ON (((pol.activity_id = act.id) AND (pol.version = act.policy_version))))
@@ -417,7 +442,9 @@ CREATE VIEW access_log.told_entry AS
      LEFT JOIN questions.name_release released ON ((released.question_id = q.id)))
      LEFT JOIN identity.staff actor ON ((actor.id = released.staff_id)))
      LEFT JOIN casework.break_glass glass ON ((glass.entry_id = e.break_glass)))
-     LEFT JOIN casework.break_glass_review review ON ((review.entry_id = glass.entry_id)));
+     LEFT JOIN casework.break_glass_review review ON ((review.entry_id = glass.entry_id)))
+     LEFT JOIN access_log.seal seal ON ((seal.id = e.seal_id)))
+  WHERE ((e.seal_id IS NULL) OR (seal.concealed_until <= public.stoa_now()));
 
 ALTER TABLE access_log.told_entry OWNER TO stoa_door;
 
@@ -508,7 +535,8 @@ BEGIN
                         AND r.attributes <@ (SELECT x.ids FROM derived AS x)
                     THEN 'predicate' ELSE r.operation END AS operation,
                 r.purpose, r.case_reference, r.kind, r.actor_id, r.staff_id, r.client_id, r.organisation_id,
-                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN p.resident_id END AS subject_id, act.legal_basis, act.law, act.attributes AS policy_attributes,
+                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN p.resident_id END AS subject_id,
+                CASE WHEN list_count IS NULL OR v.excess <= 0 THEN s.id END AS seal_id, act.id AS activity_id, act.reads_per_day_max, act.legal_basis, act.law, act.attributes AS policy_attributes,
                 st.state AS consent_state, st.attributes AS consent_attributes, st.event_id AS consent_event_id,
                 CASE
                     WHEN r.kind IS NULL THEN 'credential_invalid'
@@ -529,34 +557,56 @@ BEGIN
             LEFT JOIN LATERAL (SELECT x.resident_id FROM exchange.pseudonym AS x
                 WHERE r.subject_kind = 'pseudonym' AND x.organisation_id = r.client_organisation_id
                   AND x.pseudonym = CASE r.subject_kind WHEN 'pseudonym' THEN r.subject_key::uuid END OFFSET 0) AS p ON true
-            LEFT JOIN LATERAL (SELECT x.id, x.legal_basis, x.law, y.attributes
+            LEFT JOIN LATERAL (SELECT x.id, x.legal_basis, x.law, x.delay_law, y.attributes, y.reads_per_day_max
                 FROM consent.processing_activity AS x JOIN consent.policy AS y ON y.activity_id = x.id AND y.version = x.policy_version
                 WHERE x.organisation_id = r.client_organisation_id AND x.purpose = r.purpose OFFSET 0) AS act ON true
+            -- Looked for only where a law lets telling be delayed.
+            LEFT JOIN LATERAL (SELECT x.id FROM access_log.seal AS x
+                WHERE act.delay_law IS NOT NULL AND x.subject_id = p.resident_id AND x.activity_id = act.id AND x.concealed_until > public.stoa_now()
+                ORDER BY x.concealed_until DESC LIMIT 1) AS s ON true
             LEFT JOIN LATERAL (SELECT consent.state_at(x.state, x.valid_until, public.stoa_now()) AS state, x.attributes, x.event_id FROM consent.state AS x
                 WHERE x.resident_id = p.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
+        ), frequent AS (
+            -- One row for each resident and purpose with a limit, in their order: whoever reads about the same one elsewhere waits.
+            INSERT INTO exchange.frequency AS f (resident_id, activity_id, since, count)
+            SELECT d.subject_id, d.activity_id, public.stoa_now(), count(*) FROM decided AS d
+            WHERE d.reads_per_day_max IS NOT NULL AND d.refusal IS NULL GROUP BY d.subject_id, d.activity_id ORDER BY d.subject_id, d.activity_id
+            ON CONFLICT (resident_id, activity_id) DO UPDATE SET
+                since = CASE WHEN exchange.has_passed(f.since) THEN excluded.since ELSE f.since END,
+                count = CASE WHEN exchange.has_passed(f.since) THEN 0 ELSE f.count END + excluded.count
+            RETURNING f.resident_id, f.activity_id, f.count
+        ), limited AS (
+            -- Of several reads about one resident the last ones, in the order of their ids.
+            SELECT d.*, CASE WHEN d.refusal IS NULL AND f.count - d.reads_per_day_max >= (
+                    SELECT count(*) FROM decided AS o
+                    WHERE o.subject_id = d.subject_id AND o.activity_id = d.activity_id AND o.refusal IS NULL AND o.id >= d.id)
+                THEN 'frequency_exceeded' ELSE d.refusal END AS final_refusal
+            FROM decided AS d
+            LEFT JOIN frequent AS f ON d.reads_per_day_max IS NOT NULL AND f.resident_id = d.subject_id AND f.activity_id = d.activity_id
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
-                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal, count)
+                                          purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal, count, seal_id)
             SELECT d.id, public.stoa_now(), d.subject_id, d.kind, d.actor_id, CASE d.kind WHEN 'staff' THEN access_log.role_of(d.staff_id) ELSE d.kind END, d.organisation_id, d.client_id,
-                d.operation, d.attributes, d.purpose, CASE WHEN d.refusal IS NULL THEN d.legal_basis END, CASE WHEN d.refusal IS NULL THEN d.law END,
-                CASE WHEN d.refusal IS NULL AND d.legal_basis = 'consent' THEN d.consent_event_id END,
-                d.case_reference, CASE WHEN d.refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.refusal, list_count
-            FROM decided AS d
+                d.operation, d.attributes, d.purpose, CASE WHEN d.final_refusal IS NULL THEN d.legal_basis END,
+                CASE WHEN d.final_refusal IS NULL THEN d.law END,
+                CASE WHEN d.final_refusal IS NULL AND d.legal_basis = 'consent' THEN d.consent_event_id END,
+                d.case_reference, CASE WHEN d.final_refusal IS NULL THEN 'permitted' ELSE 'refused' END, d.final_refusal, list_count, d.seal_id
+            FROM limited AS d
             -- A list that is refused for its volume is decided about nobody: one entry says that it was.
             WHERE d.kind IS NOT NULL AND (d.refusal IS DISTINCT FROM 'volume_exceeded' OR list_count IS NULL OR d.id = entry_ids[1])
             RETURNING entry.id
         ), queued AS (
             INSERT INTO access_log.queue (entry_id) SELECT l.id FROM logged AS l
         )
-        SELECT d.id, d.id, d.refusal,
-            CASE d.refusal
+        SELECT d.id, d.id, d.final_refusal,
+            CASE d.final_refusal
                 WHEN 'attributes_not_in_purpose' THEN
                     ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id) WHERE NOT coalesce(m.id = ANY (d.policy_attributes), false))
                 WHEN 'consent_missing' THEN
                     ARRAY(SELECT m.id FROM unnest(d.attributes) AS m (id)
                           WHERE coalesce(d.consent_state NOT IN ('given', 'renewed'), true) OR NOT m.id = ANY (d.consent_attributes))
                 ELSE '{}' END
-        FROM decided AS d;
+        FROM limited AS d;
     END IF;
 
     -- Staff.
@@ -726,7 +776,8 @@ BEGIN
             ON CONFLICT (organisation_id, is_of_lists, minute) DO UPDATE SET count = v.count + excluded.count
             RETURNING v.organisation_id, v.count > (SELECT o.requests_per_minute_max FROM consent.organisation AS o WHERE o.id = v.organisation_id) AS is_over
         ), decided AS (
-            SELECT r.id, r.kind, r.actor_id, r.client_id, r.organisation_id, r.case_reference, act.purpose, act.legal_basis, act.law,
+            SELECT r.id, r.kind, r.actor_id, r.client_id, r.organisation_id, r.case_reference, act.id AS activity_id, act.reads_per_day_max, act.purpose,
+                act.legal_basis, act.law,
                 CASE WHEN v.is_over IS NOT TRUE THEN r.resident_id END AS subject_id, r.attributes AS asked, st.event_id AS consent_event_id,
                 ARRAY(SELECT m.id FROM unnest(r.attributes) AS m (id)
                       WHERE m.id = ANY (act.attributes) AND (act.legal_basis <> 'consent' OR (st.state IN ('given', 'renewed') AND m.id = ANY (st.attributes)))
@@ -740,17 +791,36 @@ BEGIN
                     WHEN r.resident_id IS NULL THEN 'subject_unknown' END AS refusal
             FROM request AS r
             LEFT JOIN counted AS v ON v.organisation_id = r.client_organisation_id
-            LEFT JOIN LATERAL (SELECT x.id, x.purpose, x.legal_basis, x.law, y.attributes
+            LEFT JOIN LATERAL (SELECT x.id, x.purpose, x.legal_basis, x.law, y.attributes, y.reads_per_day_max
                 FROM consent.processing_activity AS x JOIN consent.policy AS y ON y.activity_id = x.id AND y.version = x.policy_version
                 WHERE x.id = r.activity_id OFFSET 0) AS act ON true
             LEFT JOIN LATERAL (SELECT consent.state_at(x.state, x.valid_until, public.stoa_now()) AS state, x.attributes, x.event_id FROM consent.state AS x
                 WHERE x.resident_id = r.resident_id AND x.activity_id = act.id OFFSET 0) AS st ON true
-        ), judged AS (
-            SELECT d.id, d.kind, d.actor_id, d.client_id, d.organisation_id, d.case_reference, d.purpose, d.legal_basis, d.law, d.subject_id, d.consent_event_id,
+        ), covered AS (
+            SELECT d.id, d.kind, d.actor_id, d.client_id, d.organisation_id, d.case_reference, d.activity_id, d.reads_per_day_max, d.purpose, d.legal_basis, d.law,
+                d.subject_id, d.consent_event_id,
                 coalesce(d.refusal, CASE WHEN cardinality(d.covered) = 0 THEN
                     CASE d.legal_basis WHEN 'consent' THEN 'consent_missing' ELSE 'attributes_not_in_purpose' END END) AS refusal,
                 CASE WHEN d.refusal IS NULL AND cardinality(d.covered) > 0 THEN d.covered ELSE d.asked END AS attributes
             FROM decided AS d
+        ), frequent AS (
+            -- As the reads of organisations.
+            INSERT INTO exchange.frequency AS f (resident_id, activity_id, since, count)
+            SELECT c.subject_id, c.activity_id, public.stoa_now(), count(*) FROM covered AS c
+            WHERE c.reads_per_day_max IS NOT NULL AND c.refusal IS NULL GROUP BY c.subject_id, c.activity_id ORDER BY c.subject_id, c.activity_id
+            ON CONFLICT (resident_id, activity_id) DO UPDATE SET
+                since = CASE WHEN exchange.has_passed(f.since) THEN excluded.since ELSE f.since END,
+                count = CASE WHEN exchange.has_passed(f.since) THEN 0 ELSE f.count END + excluded.count
+            RETURNING f.resident_id, f.activity_id, f.count
+        ), judged AS (
+            SELECT c.id, c.kind, c.actor_id, c.client_id, c.organisation_id, c.case_reference, c.purpose, c.legal_basis, c.law, c.subject_id, c.consent_event_id,
+                CASE WHEN c.refusal IS NULL AND f.count - c.reads_per_day_max >= (
+                        SELECT count(*) FROM covered AS o
+                        WHERE o.subject_id = c.subject_id AND o.activity_id = c.activity_id AND o.refusal IS NULL AND o.id >= c.id)
+                    THEN 'frequency_exceeded' ELSE c.refusal END AS refusal,
+                c.attributes
+            FROM covered AS c
+            LEFT JOIN frequent AS f ON c.reads_per_day_max IS NOT NULL AND f.resident_id = c.subject_id AND f.activity_id = c.activity_id
         ), logged AS (
             INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, client_id, operation, attributes,
                                           purpose, legal_basis, law, consent_event_id, case_reference, outcome, refusal)
@@ -805,7 +875,8 @@ BEGIN
         || access_log.field('\x1202', int8send(canonical.subject_number))
         || access_log.field('\x1304', canonical.previous_commitment)
         || access_log.field('\x1402', int8send(e.count))
-        || access_log.field('\x1507', uuid_send(e.break_glass));
+        || access_log.field('\x1507', uuid_send(e.break_glass))
+        || access_log.field('\x1607', uuid_send(e.seal_id));
 END
 $$;
 
@@ -876,6 +947,45 @@ $$;
 
 ALTER FUNCTION access_log.check_moment() OWNER TO stoa_door;
 
+CREATE FUNCTION access_log.check_seal() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NOT EXISTS (SELECT FROM consent.processing_activity AS a WHERE a.id = NEW.activity_id AND a.delay_law IS NOT NULL) THEN
+            RAISE EXCEPTION 'no law delays what is told of this purpose' USING ERRCODE = 'check_violation', CONSTRAINT = 'seal_has_law';
+        END IF;
+        IF NEW.concealed_until > public.stoa_now() + access_log.seal_review_max() OR NEW.maximum_at > public.stoa_now() + access_log.seal_length_max() THEN
+            RAISE EXCEPTION 'an order is reviewed within half a year and ends within two' USING ERRCODE = 'check_violation', CONSTRAINT = 'seal_is_bounded';
+        END IF;
+        RETURN NEW;
+    END IF;
+    IF (NEW.id, NEW.subject_id, NEW.activity_id, NEW.authority, NEW.ground, NEW.maximum_at)
+        IS DISTINCT FROM (OLD.id, OLD.subject_id, OLD.activity_id, OLD.authority, OLD.ground, OLD.maximum_at)
+        OR OLD.concealed_until <= public.stoa_now() OR NEW.concealed_until > public.stoa_now() + access_log.seal_review_max() THEN
+        RAISE EXCEPTION 'an order can be kept until its next review, or be ended, while it lasts' USING ERRCODE = 'check_violation', CONSTRAINT = 'seal_is_bounded';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+ALTER FUNCTION access_log.check_seal() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.check_seal_event() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF NEW.kind = 'kept' AND EXISTS (SELECT FROM access_log.seal_event AS e WHERE e.seal_id = NEW.seal_id AND e.kind = 'set' AND e.staff_id = NEW.staff_id) THEN
+        RAISE EXCEPTION 'another auditor keeps an order' USING ERRCODE = 'check_violation', CONSTRAINT = 'seal_four_eyes';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+ALTER FUNCTION access_log.check_seal_event() OWNER TO stoa_door;
+
 CREATE FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -902,6 +1012,22 @@ $$;
 
 ALTER FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) OWNER TO stoa_door;
 
+CREATE FUNCTION access_log.delayable_activities() RETURNS TABLE(organisation_id text, purpose text, organisation_name jsonb, purpose_title jsonb, delay_law text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT a.organisation_id, a.purpose, o.name, p.title, a.delay_law
+        FROM consent.processing_activity AS a
+        JOIN consent.organisation AS o ON o.id = a.organisation_id
+        JOIN consent.policy AS p ON p.activity_id = a.id AND p.version = a.policy_version
+        WHERE a.delay_law IS NOT NULL ORDER BY a.organisation_id, a.purpose;
+END
+$$;
+
+ALTER FUNCTION access_log.delayable_activities() OWNER TO stoa_door;
+
 CREATE FUNCTION access_log.end_halt(authority text) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -917,7 +1043,7 @@ $$;
 
 ALTER FUNCTION access_log.end_halt(authority text) OWNER TO stoa_owner;
 
-CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) RETURNS SETOF access_log.told_entry
+CREATE FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid, with_help boolean DEFAULT true) RETURNS SETOF access_log.told_entry
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -935,11 +1061,13 @@ BEGIN
         FROM (
             SELECT e.id, e.at
             FROM access_log.own_viewer AS h
+            CROSS JOIN LATERAL (SELECT x.chain_id FROM access_log.told_chain AS x WHERE x.resident_id = h.resident_id OFFSET 0) AS c
             CROSS JOIN LATERAL (
                 SELECT x.id, x.at FROM access_log.entry AS x
-                WHERE x.subject_id = h.resident_id
+                WHERE coalesce(x.seal_id, x.subject_id) = c.chain_id
                   AND (x.at, x.id) < (coalesce(entries_about.before_at, 'infinity'), coalesce(entries_about.before_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
                   AND (entries_about.with_own OR x.operation <> 'own_view')
+                  AND (entries_about.with_help OR x.operation NOT IN ('mandate_view', 'mandate_act'))
                   AND (entries_about.organisation IS NULL OR x.organisation_id = entries_about.organisation)
                   AND (entries_about.purpose IS NULL OR x.purpose = entries_about.purpose)
                   AND (entries_about.outcome IS NULL OR x.outcome = entries_about.outcome)
@@ -956,7 +1084,7 @@ BEGIN
 END
 $$;
 
-ALTER FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) OWNER TO stoa_door;
+ALTER FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid, with_help boolean) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.entries_under_glass(credential bytea, view_entry uuid) RETURNS SETOF access_log.told_entry
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -1016,7 +1144,8 @@ BEGIN
     WITH looked AS (
         SELECT e.id, e.actor_id, e.subject_id, date_trunc('hour', e.at) AS hour, e.at AT TIME ZONE find_anomalies.zone AS local_at
         FROM access_log.entry AS e
-        WHERE e.actor_kind = 'staff' AND e.operation NOT IN ('log_view', 'payout') AND e.at >= since
+        -- Who set an order that delays telling is judged by whoever reviews it: a task here would be told to the subject.
+        WHERE e.actor_kind = 'staff' AND e.operation NOT IN ('log_view', 'payout', 'seal') AND e.at >= since
     ), crowded AS (
         SELECT l.actor_id, l.hour FROM looked AS l GROUP BY l.actor_id, l.hour HAVING count(DISTINCT l.subject_id) > find_anomalies.people_per_hour_max
     ), matched AS (
@@ -1075,7 +1204,9 @@ BEGIN
             SELECT e.at, e.organisation_id, e.operation, e.purpose, e.attributes, e.outcome
             FROM access_log.own_viewer AS h
             -- One more than is counted tells whether there are more.
-            CROSS JOIN LATERAL (SELECT x.* FROM access_log.entry AS x WHERE x.subject_id = h.resident_id ORDER BY x.at DESC, x.id DESC LIMIT entries_max + 1) AS e
+            CROSS JOIN LATERAL (SELECT x.chain_id FROM access_log.told_chain AS x WHERE x.resident_id = h.resident_id OFFSET 0) AS c
+            CROSS JOIN LATERAL (SELECT x.* FROM access_log.entry AS x WHERE coalesce(x.seal_id, x.subject_id) = c.chain_id
+                                ORDER BY x.at DESC, x.id DESC LIMIT entries_max + 1) AS e
             WHERE h.credential = given_to.credential AND h.kind = 'access_log'
             ORDER BY e.at DESC LIMIT entries_max + 1
         ), given AS (
@@ -1107,6 +1238,18 @@ END
 $$;
 
 ALTER FUNCTION access_log.has_looked(auditor uuid, subjects uuid[], reason text, reference text) OWNER TO stoa_door;
+
+CREATE TABLE access_log.seal_event (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    seal_id uuid NOT NULL,
+    kind text NOT NULL,
+    at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    staff_id uuid NOT NULL,
+    concealed_until timestamp with time zone NOT NULL,
+    CONSTRAINT seal_event_kind_check CHECK ((kind = ANY (ARRAY['set'::text, 'kept'::text, 'ended'::text])))
+);
+
+ALTER TABLE access_log.seal_event OWNER TO stoa_owner;
 
 CREATE TABLE benefits.decision (
     disbursement_id uuid NOT NULL,
@@ -1260,7 +1403,19 @@ UNION ALL
     concat_ws(' '::text, d.about_kind, d.about_id, d.category, x.number, x.refund) AS matter,
     sha256(x.sealed_words) AS words_hash
    FROM (disputes.decision x
-     JOIN disputes.dispute d ON ((d.id = x.dispute_id)));
+     JOIN disputes.dispute d ON ((d.id = x.dispute_id)))
+UNION ALL
+ SELECT x.id,
+    'seal'::text AS about,
+    x.at,
+    s.subject_id AS resident_id,
+    x.staff_id AS decided_by,
+    x.kind AS outcome,
+    concat_ws(' '::text, s.id, s.activity_id, ((EXTRACT(epoch FROM x.concealed_until) * (1000000)::numeric))::bigint, ((EXTRACT(epoch FROM s.maximum_at) * (1000000)::numeric))::bigint) AS matter,
+    sha256(convert_to(concat_ws('
+'::text, s.authority, s.ground), 'UTF8'::name)) AS words_hash
+   FROM (access_log.seal_event x
+     JOIN access_log.seal s ON ((s.id = x.seal_id)));
 
 ALTER TABLE access_log.decision OWNER TO stoa_door;
 
@@ -1403,7 +1558,9 @@ BEGIN
     RETURN QUERY
         SELECT o.id, o.name FROM consent.organisation AS o WHERE o.id IN (
             SELECT e.organisation_id
-            FROM access_log.own_viewer AS h JOIN access_log.entry AS e ON e.subject_id = h.resident_id
+            FROM access_log.own_viewer AS h
+            CROSS JOIN LATERAL (SELECT x.chain_id FROM access_log.told_chain AS x WHERE x.resident_id = h.resident_id OFFSET 0) AS c
+            JOIN access_log.entry AS e ON coalesce(e.seal_id, e.subject_id) = c.chain_id
             WHERE h.credential = organisations_about.credential AND h.kind = 'access_log')
         ORDER BY o.name ->> 'en', o.id;
 END
@@ -1425,7 +1582,8 @@ BEGIN
         FROM access_log.own_viewer AS h
         JOIN access_log.entry AS e ON e.subject_id = h.resident_id
         LEFT JOIN access_log.leaf AS l ON l.entry_id = e.id
-        WHERE h.credential = own_entry.credential AND h.kind = 'access_log' AND e.id = own_entry.entry_id;
+        WHERE h.credential = own_entry.credential AND h.kind = 'access_log' AND e.id = own_entry.entry_id
+          AND EXISTS (SELECT FROM access_log.told_entry AS t WHERE t.id = e.id);
 END
 $$;
 
@@ -1532,6 +1690,35 @@ $$;
 
 ALTER FUNCTION access_log.release(entry_ids uuid[]) OWNER TO stoa_door;
 
+CREATE FUNCTION access_log.review_seal(credential bytea, seal uuid, review_at timestamp with time zone) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    auditor uuid;
+    ordered access_log.seal;
+    until CONSTANT timestamptz := coalesce(review_at, public.stoa_now());
+BEGIN
+    SELECT s.staff_id INTO auditor FROM web.staff_with(review_seal.credential, '{auditor}') AS s;
+    IF auditor IS NULL THEN RETURN 'not_permitted'; END IF;
+    SELECT s.* INTO ordered FROM access_log.seal AS s WHERE s.id = review_seal.seal FOR UPDATE;
+    IF NOT FOUND THEN RETURN 'unknown'; END IF;
+    IF ordered.concealed_until <= public.stoa_now() THEN RETURN 'already_ended'; END IF;
+    IF review_seal.review_at IS NOT NULL THEN
+        IF EXISTS (SELECT FROM access_log.seal_event AS e WHERE e.seal_id = ordered.id AND e.kind = 'set' AND e.staff_id = auditor) THEN RETURN 'own'; END IF;
+        IF until <= public.stoa_now() OR until > ordered.maximum_at OR until > public.stoa_now() + access_log.seal_review_max() THEN
+            RETURN 'dates_invalid';
+        END IF;
+    END IF;
+    UPDATE access_log.seal AS s SET concealed_until = until WHERE s.id = ordered.id;
+    INSERT INTO access_log.seal_event (seal_id, kind, staff_id, concealed_until)
+        VALUES (ordered.id, CASE WHEN review_seal.review_at IS NULL THEN 'ended' ELSE 'kept' END, auditor, until);
+    RETURN CASE WHEN review_seal.review_at IS NULL THEN 'ended' ELSE 'kept' END;
+END
+$$;
+
+ALTER FUNCTION access_log.review_seal(credential bytea, seal uuid, review_at timestamp with time zone) OWNER TO stoa_door;
+
 CREATE FUNCTION access_log.role_of(staff_id uuid) RETURNS text
     LANGUAGE plpgsql STABLE
     AS $$
@@ -1541,6 +1728,58 @@ END
 $$;
 
 ALTER FUNCTION access_log.role_of(staff_id uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.seal_figures(zone text) RETURNS TABLE(authority text, set_count bigint, in_force_count bigint, read_count bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    as_of CONSTANT timestamptz := date_trunc('month', public.stoa_now() AT TIME ZONE zone) AT TIME ZONE zone;
+BEGIN
+    RETURN QUERY
+        SELECT s.authority, count(*),
+            count(*) FILTER (WHERE (SELECT x.concealed_until FROM access_log.seal_event AS x WHERE x.seal_id = s.id AND x.at < as_of
+                                    ORDER BY x.at DESC, x.kind = 'set' LIMIT 1) > as_of),
+            coalesce(sum((SELECT count(*) FROM access_log.entry AS e WHERE e.seal_id = s.id AND e.operation <> 'seal' AND e.at < as_of)), 0)::bigint
+        FROM access_log.seal AS s JOIN access_log.seal_event AS e ON e.seal_id = s.id AND e.kind = 'set' AND e.at < as_of
+        GROUP BY s.authority ORDER BY s.authority;
+END
+$$;
+
+ALTER FUNCTION access_log.seal_figures(zone text) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.seal_length_max() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN '2 years'::interval;
+
+ALTER FUNCTION access_log.seal_length_max() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.seal_review_max() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN '6 mons'::interval;
+
+ALTER FUNCTION access_log.seal_review_max() OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.seals_in_force(credential bytea) RETURNS TABLE(id uuid, authority text, ground text, organisation_name jsonb, purpose_title jsonb, set_at timestamp with time zone, set_by text, is_own boolean, review_at timestamp with time zone, maximum_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT s.id, s.authority, s.ground, o.name, p.title, e.at, w.display_name, e.staff_id = a.staff_id, s.concealed_until, s.maximum_at
+        FROM web.staff_with(seals_in_force.credential, '{auditor}') AS a
+        CROSS JOIN access_log.seal AS s
+        JOIN access_log.seal_event AS e ON e.seal_id = s.id AND e.kind = 'set'
+        JOIN identity.staff AS w ON w.id = e.staff_id
+        JOIN consent.processing_activity AS act ON act.id = s.activity_id
+        JOIN consent.organisation AS o ON o.id = act.organisation_id
+        JOIN consent.policy AS p ON p.activity_id = act.id AND p.version = act.policy_version
+        WHERE s.concealed_until > public.stoa_now()
+        ORDER BY s.concealed_until, s.id LIMIT 200;
+END
+$$;
+
+ALTER FUNCTION access_log.seals_in_force(credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.sequence(entries_max integer) RETURNS TABLE(index bigint, data bytea)
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1556,12 +1795,12 @@ DECLARE
     first_index bigint;
     next record;
     waiting access_log.entry;
-    subject uuid;
+    chain uuid;
     number bigint;
     previous bytea;
     salted bytea;
     entry_ids uuid[] := '{}';
-    subjects uuid[] := '{}';
+    chains uuid[] := '{}';
     numbers bigint[] := '{}';
     previouses bytea[] := '{}';
     commitments bytea[] := '{}';
@@ -1573,17 +1812,17 @@ DECLARE
 BEGIN
     IF NOT pg_try_advisory_xact_lock(7308895158) THEN RETURN; END IF;
     SELECT coalesce(max(l.index) + 1, 0) INTO first_index FROM access_log.leaf AS l;
-    -- Subject by subject, so that each one's chain is carried in two variables.
+    -- Chain by chain, so that each is carried in two variables.
     FOR next IN
         WITH taken AS (
             DELETE FROM access_log.queue AS q
             WHERE q.entry_id = ANY (ARRAY(SELECT o.entry_id FROM access_log.queue AS o ORDER BY o.entry_id LIMIT entries_max))
             RETURNING q.entry_id)
-        SELECT t.entry_id, e.entry, h.number AS head_number, h.commitment AS head_commitment
+        SELECT t.entry_id, e.entry, e.chain, h.number AS head_number, h.commitment AS head_commitment
         FROM taken AS t
-        LEFT JOIN LATERAL (SELECT x AS entry, x.subject_id, x.at FROM access_log.entry AS x WHERE x.id = t.entry_id OFFSET 0) AS e ON true
-        LEFT JOIN LATERAL (SELECT x.number, x.commitment FROM access_log.subject_head AS x WHERE x.subject_id = e.subject_id OFFSET 0) AS h ON true
-        ORDER BY e.subject_id, e.at, t.entry_id
+        LEFT JOIN LATERAL (SELECT x AS entry, coalesce(x.seal_id, x.subject_id) AS chain, x.at FROM access_log.entry AS x WHERE x.id = t.entry_id OFFSET 0) AS e ON true
+        LEFT JOIN LATERAL (SELECT x.number, x.commitment FROM access_log.subject_head AS x WHERE x.chain_id = e.chain OFFSET 0) AS h ON true
+        ORDER BY e.chain, e.at, t.entry_id
     LOOP
         waiting := next.entry;
         -- Nobody but whoever edits the database can make an entry vanish that waits. Its place in the queue stays, for `stoa verify log` to find.
@@ -1591,30 +1830,30 @@ BEGIN
             vanished := vanished || next.entry_id;
             CONTINUE;
         END IF;
-        IF waiting.subject_id IS NULL THEN
+        IF next.chain IS NULL THEN
             number := NULL;
             previous := NULL;
-        ELSIF waiting.subject_id IS DISTINCT FROM subject THEN
+        ELSIF next.chain IS DISTINCT FROM chain THEN
             number := coalesce(next.head_number, 0) + 1;
             previous := next.head_commitment;
         ELSE
             number := number + 1;
             previous := salted;
         END IF;
-        subject := waiting.subject_id;
+        chain := next.chain;
         salted := sha256('stoa access entry v1\012'::bytea || waiting.salt || access_log.canonical(waiting, number, previous));
         entry_ids := entry_ids || waiting.id;
-        subjects := subjects || subject;
+        chains := chains || chain;
         numbers := numbers || number;
         previouses := previouses || previous;
         commitments := commitments || salted;
     END LOOP;
 
-    INSERT INTO access_log.subject_head (subject_id, number, commitment)
-        SELECT DISTINCT ON (b.subject) b.subject, b.number, b.commitment
-        FROM unnest(subjects, numbers, commitments) AS b (subject, number, commitment)
-        WHERE b.subject IS NOT NULL ORDER BY b.subject, b.number DESC
-        ON CONFLICT (subject_id) DO UPDATE SET number = excluded.number, commitment = excluded.commitment;
+    INSERT INTO access_log.subject_head (chain_id, number, commitment)
+        SELECT DISTINCT ON (b.chain) b.chain, b.number, b.commitment
+        FROM unnest(chains, numbers, commitments) AS b (chain, number, commitment)
+        WHERE b.chain IS NOT NULL ORDER BY b.chain, b.number DESC
+        ON CONFLICT (chain_id) DO UPDATE SET number = excluded.number, commitment = excluded.commitment;
     INSERT INTO access_log.queue (entry_id) SELECT v.id FROM unnest(vanished) AS v (id);
 
     -- Records are in no chain. Where one has vanished its place in the queue stays as well.
@@ -1644,6 +1883,47 @@ END
 $$;
 
 ALTER FUNCTION access_log.sequence(entries_max integer) OWNER TO stoa_door;
+
+CREATE FUNCTION access_log.set_seal(credential bytea, entry uuid, national_number_hmac bytea, organisation text, purpose text, authority text, ground text, review_at timestamp with time zone, maximum_at timestamp with time zone) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    auditor uuid;
+    activity record;
+    subject uuid;
+    seal uuid;
+BEGIN
+    PERFORM access_log.check_moment();
+    SELECT s.staff_id INTO auditor FROM web.staff_with(set_seal.credential, '{auditor}') AS s;
+    IF auditor IS NULL THEN RETURN 'not_permitted'; END IF;
+    SELECT a.id, a.delay_law INTO activity FROM consent.processing_activity AS a
+        WHERE a.organisation_id = set_seal.organisation AND a.purpose = set_seal.purpose AND a.delay_law IS NOT NULL;
+    IF NOT FOUND THEN RETURN 'activity_unknown'; END IF;
+    IF set_seal.review_at <= public.stoa_now() OR set_seal.review_at > set_seal.maximum_at
+        OR set_seal.review_at > public.stoa_now() + access_log.seal_review_max() OR set_seal.maximum_at > public.stoa_now() + access_log.seal_length_max() THEN
+        RETURN 'dates_invalid';
+    END IF;
+    -- Of two people with one number nobody is meant.
+    SELECT (min(l.resident_id::text))::uuid INTO subject FROM register.lookup AS l
+        WHERE l.kind = 'national_number' AND l.hmac = set_seal.national_number_hmac HAVING count(*) = 1;
+    IF subject IS NOT NULL THEN
+        seal := gen_random_uuid();
+        INSERT INTO access_log.seal (id, subject_id, activity_id, authority, ground, maximum_at, concealed_until)
+            VALUES (seal, subject, activity.id, set_seal.authority, set_seal.ground, set_seal.maximum_at, set_seal.review_at);
+        INSERT INTO access_log.seal_event (seal_id, kind, staff_id, concealed_until) VALUES (seal, 'set', auditor, set_seal.review_at);
+    END IF;
+    INSERT INTO access_log.entry (id, at, subject_id, actor_kind, actor_id, actor_role, organisation_id, operation, attributes, purpose, legal_basis, law,
+            case_reference, outcome, refusal, seal_id)
+        VALUES (set_seal.entry, public.stoa_now(), subject, 'staff', auditor::text, 'auditor', 'city', 'seal', '{}', 'delayed_disclosure',
+            CASE WHEN subject IS NOT NULL THEN 'public_task' END, CASE WHEN subject IS NOT NULL THEN activity.delay_law END, set_seal.ground,
+            CASE WHEN subject IS NULL THEN 'refused' ELSE 'permitted' END, CASE WHEN subject IS NULL THEN 'subject_unknown' END, seal);
+    INSERT INTO access_log.queue (entry_id) VALUES (set_seal.entry);
+    RETURN CASE WHEN subject IS NULL THEN 'subject_unknown' ELSE 'set' END;
+END
+$$;
+
+ALTER FUNCTION access_log.set_seal(credential bytea, entry uuid, national_number_hmac bytea, organisation text, purpose text, authority text, ground text, review_at timestamp with time zone, maximum_at timestamp with time zone) OWNER TO stoa_door;
 
 CREATE FUNCTION access_log.stop(witness text, witness_size bigint) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1732,7 +2012,9 @@ BEGIN
         FROM access_log.actor AS c
         JOIN access_log.entry AS viewed ON viewed.id = usages_under.view_entry AND viewed.actor_kind = c.kind AND viewed.actor_id = c.id
         JOIN register.resident AS r ON r.id = viewed.subject_id OR r.superseded_by = viewed.subject_id
-        JOIN access_log.told_entry AS t ON t.subject_id = r.id
+        CROSS JOIN LATERAL (SELECT x.chain_id FROM access_log.told_chain AS x WHERE x.resident_id = r.id OFFSET 0) AS chain
+        CROSS JOIN LATERAL (SELECT x.id FROM access_log.entry AS x WHERE coalesce(x.seal_id, x.subject_id) = chain.chain_id OFFSET 0) AS told
+        JOIN access_log.told_entry AS t ON t.id = told.id
         WHERE c.hash = usages_under.credential AND viewed.operation = 'usage' AND viewed.outcome = 'permitted'
           AND viewed.written_by IS DISTINCT FROM pg_current_xact_id_if_assigned() AND viewed.at > public.stoa_now() - interval '5 seconds'
           AND t.outcome = 'permitted' AND t.operation <> 'own_view' AND NOT (t.operation = 'usage' AND t.client_id = viewed.client_id)
@@ -2540,7 +2822,7 @@ CREATE TABLE web.credential (
     CONSTRAINT credential_check2 CHECK (((second_factor IS NULL) = (second_factor_at IS NULL))),
     CONSTRAINT credential_check3 CHECK (((kind <> 'session'::text) OR ((authenticator_assurance = 1) = (second_factor IS NULL)))),
     CONSTRAINT credential_check4 CHECK (((kind = 'access_token'::text) = (client_id IS NOT NULL))),
-    CONSTRAINT credential_check5 CHECK (((sign_in_id IS NULL) OR ((organisation_id IS NOT NULL) AND (scope <@ '{openid,profile,email,phone,address,offline_access}'::text[])))),
+    CONSTRAINT credential_check5 CHECK (((sign_in_id IS NULL) OR ((organisation_id IS NOT NULL) AND (scope <@ '{openid,profile,email,phone,address,offline_access,roles}'::text[])))),
     CONSTRAINT credential_first_factor_check CHECK ((first_factor = ANY (ARRAY['password'::text, 'passkey'::text, 'recovery_code'::text, 'letter_code'::text]))),
     CONSTRAINT credential_hash_check CHECK ((octet_length(hash) = 32)),
     CONSTRAINT credential_kind_check CHECK ((kind = ANY (ARRAY['session'::text, 'access_token'::text]))),
@@ -3512,10 +3794,8 @@ BEGIN
     IF (SELECT s.state FROM disputes.standing AS s WHERE s.dispute_id = NEW.dispute_id) <> 'open' THEN
         RAISE EXCEPTION 'a dispute is decided once' USING ERRCODE = 'unique_violation', CONSTRAINT = 'dispute_decided_once';
     END IF;
-    IF NEW.refund IS NOT NULL AND NEW.refund + (
-            SELECT coalesce(sum(x.refund), 0) FROM disputes.dispute AS d JOIN disputes.decision AS x ON x.dispute_id = d.id
-            LEFT JOIN disputes.approval AS a ON a.decision_id = x.id
-            WHERE d.about_kind = 'payment' AND d.about_id = about.about_id AND a.kind IS DISTINCT FROM 'refused')
+    IF NEW.refund IS NOT NULL AND NEW.refund + disputes.refunded('payment', about.about_id)
+            + coalesce((SELECT sum(f.amount) FROM payments.refund AS f WHERE f.payment_id = about.about_id), 0)
         > coalesce((SELECT p.gross FROM payments.payment AS p WHERE p.id = about.about_id AND about.about_kind = 'payment'), 0) THEN
         RAISE EXCEPTION 'no more is paid back than was paid' USING ERRCODE = 'check_violation', CONSTRAINT = 'refund_within_payment';
     END IF;
@@ -3732,6 +4012,19 @@ END
 $$;
 
 ALTER FUNCTION disputes.own_words(credential bytea, dispute uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION disputes.refunded(about_kind text, about_id uuid) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN (SELECT coalesce(sum(x.refund), 0)::bigint FROM disputes.dispute AS d JOIN disputes.decision AS x ON x.dispute_id = d.id
+            LEFT JOIN disputes.approval AS a ON a.decision_id = x.id
+            WHERE d.about_kind = refunded.about_kind AND d.about_id = refunded.about_id AND a.kind IS DISTINCT FROM 'refused');
+END
+$$;
+
+ALTER FUNCTION disputes.refunded(about_kind text, about_id uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION disputes.refunds_waiting(credential bytea, wanted text) RETURNS TABLE(decision_id uuid, reference text, category text, about_reference text, paid bigint, refund bigint, currency text, finding text, grounds text, decided_by_name text, decided_by_me boolean, decided_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -3952,6 +4245,12 @@ CREATE FUNCTION exchange.attempts_max() RETURNS smallint
 
 ALTER FUNCTION exchange.attempts_max() OWNER TO stoa_door;
 
+CREATE FUNCTION exchange.has_passed(since timestamp with time zone) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN (since <= (public.stoa_now() - '24:00:00'::interval));
+
+ALTER FUNCTION exchange.has_passed(since timestamp with time zone) OWNER TO stoa_door;
+
 CREATE FUNCTION exchange.keep_proof(credential bytea, entry uuid, request_sha256 bytea, request_input text, request_signature bytea, status smallint, answer_sha256 bytea, answer_input text, answer_signature text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4092,6 +4391,21 @@ END
 $$;
 
 ALTER FUNCTION exchange.recipients(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION exchange.remove_past_frequency() RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    removed bigint;
+BEGIN
+    DELETE FROM exchange.frequency AS f WHERE exchange.has_passed(f.since);
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    RETURN removed;
+END
+$$;
+
+ALTER FUNCTION exchange.remove_past_frequency() OWNER TO stoa_door;
 
 CREATE FUNCTION exchange.remove_past_nonces() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4360,6 +4674,7 @@ BEGIN
     IF NOT FOUND THEN RETURN 'unknown'; END IF;
     PERFORM identity.tell_of_factor(who.account_id, 'passkey_added');
     PERFORM identity.raise_assurance(add_passkey.credential, 'passkey', add_passkey.new_hash);
+    PERFORM identity.end_sessions(who.account_id, who.staff_id, add_passkey.new_hash);
     RETURN 'confirmed';
 END
 $$;
@@ -4392,11 +4707,7 @@ DECLARE
     who record;
 BEGIN
     SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(begin_factor_attempt.credential) AS h;
-    -- Two codes of one list are one factor.
-    IF NOT FOUND OR begin_factor_attempt.kind = 'recovery_codes' AND EXISTS (
-        SELECT FROM identity.sign_in AS i WHERE i.hash = begin_factor_attempt.credential AND i.first_factor = 'recovery_code'
-        UNION ALL SELECT FROM web.credential AS c WHERE c.hash = begin_factor_attempt.credential AND c.first_factor = 'recovery_code')
-    THEN RETURN; END IF;
+    IF NOT FOUND OR NOT identity.may_try(begin_factor_attempt.credential, begin_factor_attempt.kind) THEN RETURN; END IF;
     RETURN QUERY
         SELECT t.outcome, t.wait_minutes, f.id, f.sealed_secret, f.salt,
             (SELECT min(c.number) FROM identity.factor_code AS c WHERE c.factor_id = f.id AND c.used_at IS NULL AND f.kind = 'code_sheet'),
@@ -4591,7 +4902,24 @@ $$;
 
 ALTER FUNCTION identity.cancel_letter(credential bytea) OWNER TO stoa_door;
 
-CREATE FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) RETURNS boolean
+CREATE FUNCTION identity.cancel_recovery(credential bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    account uuid := (SELECT h.account_id FROM identity.holder(cancel_recovery.credential) AS h WHERE h.is_session);
+BEGIN
+    UPDATE identity.counter_recovery AS c SET ended_at = public.stoa_now(), ended_as = 'cancelled', code_hash = NULL
+        WHERE c.account_id = account AND c.ended_at IS NULL;
+    IF NOT FOUND THEN RETURN false; END IF;
+    PERFORM identity.tell_of_factor(account, 'recovery_stopped');
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION identity.cancel_recovery(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -4600,13 +4928,15 @@ DECLARE
 BEGIN
     SELECT h.account_id, h.staff_id INTO who FROM identity.holder(change_password.credential) AS h WHERE h.is_session;
     PERFORM identity.lock_factors(who.account_id, who.staff_id);
+    IF identity.factor_change_needs(change_password.credential) = 'second_factor' THEN RETURN 'second_factor'; END IF;
     IF NOT identity.confirm_password(change_password.credential, change_password.old_password_hash, change_password.address_hmac, change_password.new_hash)
-    THEN RETURN false; END IF;
+    THEN RETURN NULL; END IF;
     UPDATE identity.account AS a SET password_hash = change_password.new_password_hash WHERE a.id = who.account_id;
     UPDATE identity.staff AS s SET password_hash = change_password.new_password_hash WHERE s.id = who.staff_id;
     PERFORM identity.end_sessions(who.account_id, who.staff_id, change_password.new_hash);
+    PERFORM openid.end_sign_ins_of(who.account_id);
     PERFORM identity.tell_of_factor(who.account_id, 'password_changed');
-    RETURN true;
+    RETURN 'changed';
 END
 $$;
 
@@ -4654,6 +4984,7 @@ BEGIN
         WHERE f.id = confirm_totp.factor_id;
     PERFORM identity.tell_of_factor(who.account_id, 'app_added');
     PERFORM identity.raise_assurance(confirm_totp.credential, 'totp', confirm_totp.new_hash);
+    PERFORM identity.end_sessions(who.account_id, who.staff_id, confirm_totp.new_hash);
     RETURN 'confirmed';
 END
 $$;
@@ -4698,6 +5029,35 @@ END
 $$;
 
 ALTER FUNCTION identity.count_attempt(subject bytea, factor text, address_hmac bytea, OUT outcome text, OUT wait_minutes integer) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.decide_recovery(credential bytea, id uuid, is_approved boolean) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    asked record;
+    clerk record;
+BEGIN
+    SELECT c.account_id, c.requested_by, c.approved_by INTO asked FROM identity.counter_recovery AS c
+        WHERE c.id = decide_recovery.id AND c.ended_at IS NULL AND c.requested_at > public.stoa_now() - identity.recovery_lifetime() FOR UPDATE;
+    SELECT s.staff_id, s.is_own INTO clerk FROM identity.recovery_staff(decide_recovery.credential, '{caseworker,approver}', asked.account_id) AS s;
+    IF NOT FOUND THEN RETURN 'role_missing'; END IF;
+    IF asked.account_id IS NULL THEN RETURN 'unknown'; END IF;
+    IF clerk.is_own THEN RETURN 'own_account'; END IF;
+    IF NOT decide_recovery.is_approved THEN
+        UPDATE identity.counter_recovery AS c SET ended_at = public.stoa_now(), ended_as = 'refused', ended_by = clerk.staff_id, code_hash = NULL
+            WHERE c.id = decide_recovery.id;
+        PERFORM identity.tell_of_factor(asked.account_id, 'recovery_stopped');
+        RETURN 'refused';
+    END IF;
+    IF asked.approved_by IS NOT NULL THEN RETURN 'unknown'; END IF;
+    IF clerk.staff_id = asked.requested_by THEN RETURN 'same_person'; END IF;
+    UPDATE identity.counter_recovery AS c SET approved_by = clerk.staff_id, approved_at = public.stoa_now() WHERE c.id = decide_recovery.id;
+    RETURN 'approved';
+END
+$$;
+
+ALTER FUNCTION identity.decide_recovery(credential bytea, id uuid, is_approved boolean) OWNER TO stoa_door;
 
 CREATE TABLE identity.factor (
     id uuid NOT NULL,
@@ -4751,19 +5111,16 @@ END;
 
 ALTER FUNCTION identity.end_factor(factor_id uuid) OWNER TO stoa_door;
 
-CREATE FUNCTION identity.end_sessions(account_id uuid, staff_id uuid, kept bytea) RETURNS integer
+CREATE FUNCTION identity.end_sessions(account_id uuid, staff_id uuid, kept bytea) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-DECLARE
-    ended integer;
 BEGIN
-    DELETE FROM identity.sign_in AS i WHERE i.account_id = end_sessions.account_id OR i.staff_id = end_sessions.staff_id;
+    DELETE FROM identity.sign_in AS i
+        WHERE (i.account_id = end_sessions.account_id OR i.staff_id = end_sessions.staff_id) AND i.hash IS DISTINCT FROM end_sessions.kept;
     UPDATE web.credential AS c SET revoked_at = public.stoa_now()
-        WHERE (c.account_id = end_sessions.account_id OR c.staff_id = end_sessions.staff_id) AND c.kind = 'session'
+        WHERE (c.account_id = end_sessions.account_id OR c.staff_id = end_sessions.staff_id)
           AND c.hash IS DISTINCT FROM end_sessions.kept AND web.is_live(c);
-    GET DIAGNOSTICS ended = ROW_COUNT;
-    RETURN ended;
 END
 $$;
 
@@ -4813,10 +5170,10 @@ END;
 
 ALTER FUNCTION identity.holder(credential bytea) OWNER TO stoa_door;
 
-CREATE FUNCTION identity.end_other_sessions(credential bytea) RETURNS integer
+CREATE FUNCTION identity.end_other_sessions(credential bytea) RETURNS void
     LANGUAGE sql SECURITY DEFINER
     BEGIN ATOMIC
- SELECT COALESCE((sum(identity.end_sessions(h.account_id, h.staff_id, end_other_sessions.credential)))::integer, 0) AS "coalesce"
+ SELECT identity.end_sessions(h.account_id, h.staff_id, end_other_sessions.credential) AS end_sessions
     FROM identity.holder(end_other_sessions.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared)
    WHERE h.is_session;
 END;
@@ -4842,9 +5199,7 @@ CREATE FUNCTION identity.second_factors(account_id uuid, staff_id uuid) RETURNS 
  SELECT f.id,
      f.kind
     FROM identity.factor f
-   WHERE (((f.account_id = second_factors.account_id) OR (f.staff_id = second_factors.staff_id)) AND (f.confirmed_at IS NOT NULL) AND (f.removed_at IS NULL) AND ((f.kind = ANY (ARRAY['totp'::text, 'passkey'::text])) OR ((f.kind = 'code_sheet'::text) AND (EXISTS ( SELECT
-            FROM identity.factor_code c
-           WHERE ((c.factor_id = f.id) AND (c.used_at IS NULL)))))));
+   WHERE (((f.account_id = second_factors.account_id) OR (f.staff_id = second_factors.staff_id)) AND (f.confirmed_at IS NOT NULL) AND (f.removed_at IS NULL) AND (f.kind = ANY (ARRAY['totp'::text, 'passkey'::text, 'code_sheet'::text])));
 END;
 
 ALTER FUNCTION identity.second_factors(account_id uuid, staff_id uuid) OWNER TO stoa_door;
@@ -4927,6 +5282,30 @@ $$;
 
 ALTER FUNCTION identity.forgive(subject bytea, factor text, address_hmac bytea) OWNER TO stoa_door;
 
+CREATE FUNCTION identity.give_recovery_code(credential bytea, id uuid, code_hash bytea) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    asked record;
+    clerk record;
+BEGIN
+    SELECT c.account_id, c.approved_by, c.ready_at INTO asked FROM identity.counter_recovery AS c
+        WHERE c.id = give_recovery_code.id AND c.ended_at IS NULL AND c.requested_at > public.stoa_now() - identity.recovery_lifetime() FOR UPDATE;
+    SELECT s.staff_id, s.is_own INTO clerk FROM identity.recovery_staff(give_recovery_code.credential, '{caseworker}', asked.account_id) AS s;
+    IF NOT FOUND THEN RETURN 'role_missing'; END IF;
+    IF asked.account_id IS NULL THEN RETURN 'unknown'; END IF;
+    IF clerk.is_own THEN RETURN 'own_account'; END IF;
+    IF asked.approved_by IS NULL OR asked.ready_at > public.stoa_now() THEN RETURN 'not_ready'; END IF;
+    UPDATE identity.counter_recovery AS c SET code_hash = give_recovery_code.code_hash, code_given_by = clerk.staff_id,
+            code_until = public.stoa_now() + identity.recovery_code_lifetime()
+        WHERE c.id = give_recovery_code.id;
+    RETURN 'given';
+END
+$$;
+
+ALTER FUNCTION identity.give_recovery_code(credential bytea, id uuid, code_hash bytea) OWNER TO stoa_door;
+
 CREATE FUNCTION identity.keep_contact(account uuid, kind text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4973,8 +5352,8 @@ CREATE FUNCTION identity.lock_factors(account_id uuid, staff_id uuid) RETURNS vo
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    PERFORM FROM identity.account AS a WHERE a.id = lock_factors.account_id FOR UPDATE;
-    PERFORM FROM identity.staff AS s WHERE s.id = lock_factors.staff_id FOR UPDATE;
+    PERFORM FROM identity.account AS a WHERE a.id = lock_factors.account_id FOR NO KEY UPDATE;
+    PERFORM FROM identity.staff AS s WHERE s.id = lock_factors.staff_id FOR NO KEY UPDATE;
 END
 $$;
 
@@ -4999,11 +5378,26 @@ BEGIN
     INSERT INTO identity.factor_code (factor_id, number, hash)
         SELECT make_codes.factor_id, h.number, h.hash FROM unnest(make_codes.hashes) WITH ORDINALITY AS h (hash, number);
     PERFORM identity.tell_of_factor(who.account_id, CASE make_codes.kind WHEN 'code_sheet' THEN 'code_sheet_made' ELSE 'recovery_codes_made' END);
+    PERFORM identity.end_sessions(who.account_id, who.staff_id, make_codes.credential);
     RETURN 'made';
 END
 $$;
 
 ALTER FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.may_try(credential bytea, kind text) RETURNS boolean
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT ((kind <> 'recovery_codes'::text) OR ((EXISTS ( SELECT
+            FROM identity.holder(may_try.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared),
+             LATERAL identity.second_factors(h.account_id, h.staff_id) second_factors(id, kind))) AND (NOT (EXISTS ( SELECT
+            FROM identity.sign_in i
+           WHERE ((i.hash = may_try.credential) AND (i.first_factor = 'recovery_code'::text))))) AND (NOT (EXISTS ( SELECT
+            FROM web.credential c
+           WHERE ((c.hash = may_try.credential) AND (c.first_factor = 'recovery_code'::text)))))));
+END;
+
+ALTER FUNCTION identity.may_try(credential bytea, kind text) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.open_first_session(account_id uuid, password_hash text, token_hash bytea, is_shared boolean) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -5218,6 +5612,101 @@ $$;
 
 ALTER FUNCTION identity.recover_by_letter(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) OWNER TO stoa_door;
 
+CREATE FUNCTION identity.recoveries(credential bytea) RETURNS TABLE(id uuid, public_code text, evidence text, case_reference text, requested_by text, requested_at timestamp with time zone, ready_at timestamp with time zone, approved_by text, has_code boolean, is_mine boolean, is_ready boolean)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT c.id, r.public_code, c.evidence, c.case_reference, q.display_name, c.requested_at, c.ready_at, p.display_name, c.code_hash IS NOT NULL,
+            q.id = w.staff_id, c.approved_by IS NOT NULL AND c.ready_at <= public.stoa_now()
+        FROM web.staff_with(recoveries.credential, '{caseworker,approver,auditor}') AS w
+        CROSS JOIN identity.counter_recovery AS c
+        JOIN identity.account AS a ON a.id = c.account_id JOIN register.resident AS r ON r.id = a.resident_id
+        JOIN identity.staff AS q ON q.id = c.requested_by LEFT JOIN identity.staff AS p ON p.id = c.approved_by
+        WHERE c.ended_at IS NULL AND c.requested_at > public.stoa_now() - identity.recovery_lifetime()
+        ORDER BY c.requested_at, c.id LIMIT 200;
+END
+$$;
+
+ALTER FUNCTION identity.recoveries(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.recovery_code_lifetime() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN '24:00:00'::interval;
+
+ALTER FUNCTION identity.recovery_code_lifetime() OWNER TO stoa_door;
+
+CREATE FUNCTION identity.recovery_lifetime() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN '30 days'::interval;
+
+ALTER FUNCTION identity.recovery_lifetime() OWNER TO stoa_door;
+
+CREATE TABLE identity.counter_recovery (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    account_id uuid NOT NULL,
+    evidence text NOT NULL,
+    case_reference text NOT NULL,
+    requested_by uuid NOT NULL,
+    requested_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    ready_at timestamp with time zone NOT NULL,
+    approved_by uuid,
+    approved_at timestamp with time zone,
+    code_hash bytea,
+    code_until timestamp with time zone,
+    code_given_by uuid,
+    ended_at timestamp with time zone,
+    ended_as text,
+    ended_by uuid,
+    CONSTRAINT counter_recovery_case_reference_check CHECK (((length(case_reference) >= 1) AND (length(case_reference) <= 64))),
+    CONSTRAINT counter_recovery_check CHECK ((ready_at >= (requested_at + '01:00:00'::interval))),
+    CONSTRAINT counter_recovery_check1 CHECK ((approved_by <> requested_by)),
+    CONSTRAINT counter_recovery_check2 CHECK (((approved_by IS NULL) = (approved_at IS NULL))),
+    CONSTRAINT counter_recovery_check3 CHECK (((code_hash IS NULL) OR ((approved_by IS NOT NULL) AND (code_until IS NOT NULL) AND (code_given_by IS NOT NULL) AND (ended_at IS NULL)))),
+    CONSTRAINT counter_recovery_check4 CHECK (((ended_at IS NULL) = (ended_as IS NULL))),
+    CONSTRAINT counter_recovery_code_hash_check CHECK ((octet_length(code_hash) = 32)),
+    CONSTRAINT counter_recovery_ended_as_check CHECK ((ended_as = ANY (ARRAY['used'::text, 'cancelled'::text, 'refused'::text, 'expired'::text]))),
+    CONSTRAINT counter_recovery_evidence_check CHECK ((evidence = ANY (ARRAY['passport'::text, 'identity_card'::text, 'residence_permit'::text])))
+);
+
+ALTER TABLE identity.counter_recovery OWNER TO stoa_owner;
+
+CREATE FUNCTION identity.recovery_of(credential bytea) RETURNS TABLE(requested_at timestamp with time zone, ready_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT c.requested_at,
+     c.ready_at
+    FROM (identity.holder(recovery_of.credential) h(account_id, staff_id, subject, is_session, authenticated_at, second_factor_at, is_shared)
+      JOIN identity.counter_recovery c ON ((c.account_id = h.account_id)))
+   WHERE (h.is_session AND (c.ended_at IS NULL) AND (c.requested_at > (public.stoa_now() - identity.recovery_lifetime())));
+END;
+
+ALTER FUNCTION identity.recovery_of(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION web.staff_with(credential bytea, roles text[]) RETURNS TABLE(staff_id uuid)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT s.id
+    FROM (web.credential c
+      JOIN identity.staff s ON ((s.id = c.staff_id)))
+   WHERE ((c.hash = staff_with.credential) AND (c.kind = 'session'::text) AND web.is_live(c.*) AND (s.closed_at IS NULL) AND (s.roles && staff_with.roles));
+END;
+
+ALTER FUNCTION web.staff_with(credential bytea, roles text[]) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.recovery_staff(credential bytea, roles text[], account_id uuid) RETURNS TABLE(staff_id uuid, is_own boolean)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT s.id,
+     COALESCE((s.resident_id = a.resident_id), false) AS "coalesce"
+    FROM ((web.staff_with(recovery_staff.credential, recovery_staff.roles) w(staff_id)
+      JOIN identity.staff s ON ((s.id = w.staff_id)))
+      LEFT JOIN identity.account a ON ((a.id = recovery_staff.account_id)));
+END;
+
+ALTER FUNCTION identity.recovery_staff(credential bytea, roles text[], account_id uuid) OWNER TO stoa_door;
+
 CREATE TABLE register.data_key (
     resident_id uuid NOT NULL,
     key_id text NOT NULL,
@@ -5350,6 +5839,7 @@ BEGIN
     IF NOT FOUND THEN RETURN 'unknown'; END IF;
     PERFORM identity.end_factor(remove_factor.factor_id);
     PERFORM identity.tell_of_factor(who.account_id, 'factor_removed');
+    PERFORM identity.end_sessions(who.account_id, who.staff_id, remove_factor.credential);
     RETURN 'removed';
 END
 $$;
@@ -5409,6 +5899,22 @@ $$;
 
 ALTER FUNCTION identity.remove_unproven() OWNER TO stoa_door;
 
+CREATE FUNCTION identity.renew_password_hash(name_hmac bytea, old_hash text, new_hash text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE identity.account AS a SET password_hash = renew_password_hash.new_hash FROM identity.sign_in_name AS n
+        WHERE n.hmac = renew_password_hash.name_hmac AND a.id = n.account_id AND a.password_hash = renew_password_hash.old_hash;
+    IF FOUND THEN RETURN true; END IF;
+    UPDATE identity.staff AS s SET password_hash = renew_password_hash.new_hash FROM identity.sign_in_name AS n
+        WHERE n.hmac = renew_password_hash.name_hmac AND s.id = n.staff_id AND s.password_hash = renew_password_hash.old_hash;
+    RETURN FOUND;
+END
+$$;
+
+ALTER FUNCTION identity.renew_password_hash(name_hmac bytea, old_hash text, new_hash text) OWNER TO stoa_door;
+
 CREATE FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5416,8 +5922,8 @@ CREATE FUNCTION identity.replace_password(credential bytea, new_password_hash te
 DECLARE
     person uuid;
 BEGIN
-    UPDATE web.credential AS c
-        SET hash = replace_password.new_hash, first_factor = 'password', authenticated_at = public.stoa_now(), last_used_at = public.stoa_now()
+    PERFORM identity.lock_factors(h.account_id, NULL) FROM identity.holder(replace_password.credential) AS h;
+    UPDATE web.credential AS c SET hash = replace_password.new_hash, last_used_at = public.stoa_now()
         WHERE c.hash = replace_password.credential AND c.kind = 'session' AND web.is_live(c) AND c.account_id IS NOT NULL
           AND c.first_factor IN ('recovery_code', 'letter_code') AND c.authenticated_at > public.stoa_now() - interval '15 minutes'
         RETURNING c.account_id INTO person;
@@ -5425,12 +5931,44 @@ BEGIN
     UPDATE identity.account AS a SET password_hash = replace_password.new_password_hash WHERE a.id = person;
     UPDATE identity.factor_failures AS f SET failures = 0 WHERE f.subject = uuid_send(person) AND f.factor = 'password';
     PERFORM identity.end_sessions(person, NULL, replace_password.new_hash);
+    PERFORM openid.end_sign_ins_of(person);
     PERFORM identity.tell_of_factor(person, 'password_changed');
     RETURN true;
 END
 $$;
 
 ALTER FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.request_recovery(credential bytea, public_code text, evidence text, case_reference text, wait_hours integer) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    person record;
+    clerk record;
+BEGIN
+    SELECT a.id, n.identity_assurance INTO person
+        FROM register.resident AS r JOIN register.resident AS n ON n.id = coalesce(r.superseded_by, r.id)
+        JOIN identity.account AS a ON a.resident_id = n.id AND a.closed_at IS NULL
+        WHERE r.public_code = request_recovery.public_code;
+    SELECT s.staff_id, s.is_own INTO clerk FROM identity.recovery_staff(request_recovery.credential, '{caseworker}', person.id) AS s;
+    IF NOT FOUND THEN RETURN 'role_missing'; END IF;
+    IF person.id IS NULL THEN RETURN 'unknown'; END IF;
+    IF person.identity_assurance < 1 THEN RETURN 'unproven'; END IF;
+    IF clerk.is_own THEN RETURN 'own_account'; END IF;
+    UPDATE identity.counter_recovery AS c SET ended_at = public.stoa_now(), ended_as = 'expired', code_hash = NULL
+        WHERE c.account_id = person.id AND c.ended_at IS NULL AND c.requested_at <= public.stoa_now() - identity.recovery_lifetime();
+    INSERT INTO identity.counter_recovery (account_id, evidence, case_reference, requested_by, ready_at)
+        VALUES (person.id, request_recovery.evidence, request_recovery.case_reference, clerk.staff_id,
+                public.stoa_now() + make_interval(hours => request_recovery.wait_hours))
+        ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN RETURN 'already'; END IF;
+    PERFORM identity.tell_of_factor(person.id, 'recovery_requested');
+    RETURN 'requested';
+END
+$$;
+
+ALTER FUNCTION identity.request_recovery(credential bytea, public_code text, evidence text, case_reference text, wait_hours integer) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.send_recovery_letter(name_hmac bytea, letter uuid, salt bytea, code_hash bytea, sealed_parameters bytea) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -5492,12 +6030,18 @@ BEGIN
         FROM identity.sign_in_name AS n
         LEFT JOIN identity.account AS a ON a.id = n.account_id AND a.closed_at IS NULL
         LEFT JOIN identity.staff AS s ON s.id = n.staff_id AND s.closed_at IS NULL
-        WHERE n.hmac = sign_in.name_hmac AND coalesce(a.password_hash, s.password_hash) = sign_in.password_hash;
+        WHERE n.hmac = sign_in.name_hmac;
+    -- Whoever changes the password at this very moment waits, and ends what is opened here, or was first.
+    PERFORM FROM identity.account AS a WHERE a.id = person.account_id FOR SHARE;
+    PERFORM FROM identity.staff AS s WHERE s.id = person.staff_id FOR SHARE;
+    PERFORM FROM identity.account AS a WHERE a.id = person.account_id AND a.password_hash = sign_in.password_hash AND a.closed_at IS NULL
+        UNION ALL SELECT FROM identity.staff AS s WHERE s.id = person.staff_id AND s.password_hash = sign_in.password_hash AND s.closed_at IS NULL;
     IF NOT FOUND THEN RETURN NULL; END IF;
     PERFORM identity.forgive(uuid_send(coalesce(person.account_id, person.staff_id)), 'password', sign_in.address_hmac);
     outcome := CASE
+        WHEN person.staff_id IS NOT NULL AND NOT sign_in.staff_need_second_factor THEN 'session'
         WHEN EXISTS (SELECT FROM identity.second_factors(person.account_id, person.staff_id)) THEN 'second_factor'
-        WHEN person.staff_id IS NOT NULL AND sign_in.staff_need_second_factor THEN 'enrolment'
+        WHEN person.staff_id IS NOT NULL THEN 'enrolment'
         ELSE 'session' END;
     IF outcome = 'session' THEN
         PERFORM identity.open_session(sign_in.token_hash, person.account_id, person.staff_id, 'password', public.stoa_now(), NULL, sign_in.is_shared);
@@ -5577,7 +6121,7 @@ BEGIN
     SELECT h.account_id, h.staff_id, h.subject INTO who FROM identity.holder(use_listed_code.credential) AS h;
     SELECT f.kind INTO list FROM identity.factor AS f
         WHERE f.id = use_listed_code.factor_id AND (f.account_id = who.account_id OR f.staff_id = who.staff_id)
-          AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL;
+          AND f.confirmed_at IS NOT NULL AND f.removed_at IS NULL AND identity.may_try(use_listed_code.credential, f.kind);
     UPDATE identity.factor_code AS c SET used_at = public.stoa_now()
         WHERE c.factor_id = use_listed_code.factor_id AND c.hash = use_listed_code.code_hash AND c.used_at IS NULL
           AND (list.kind = 'recovery_codes' OR list.kind = 'code_sheet' AND c.number = use_listed_code.number);
@@ -5619,6 +6163,31 @@ END
 $$;
 
 ALTER FUNCTION identity.use_passkey(challenge_hash bytea, credential bytea, credential_id bytea, old_sign_count bigint, sign_count bigint, is_shared boolean, new_hash bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.use_recovery_paper(code_hash bytea, token_hash bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    person uuid;
+BEGIN
+    UPDATE identity.counter_recovery AS c SET ended_at = public.stoa_now(), ended_as = 'used', code_hash = NULL
+        FROM identity.account AS a
+        WHERE c.code_hash = use_recovery_paper.code_hash AND c.code_until > public.stoa_now() AND a.id = c.account_id AND a.closed_at IS NULL
+        RETURNING c.account_id INTO person;
+    IF NOT FOUND THEN RETURN false; END IF;
+    PERFORM identity.lock_factors(person, NULL);
+    PERFORM identity.end_factor(f.id) FROM identity.factor AS f WHERE f.account_id = person AND f.removed_at IS NULL;
+    UPDATE identity.factor_failures AS f SET failures = 0 WHERE f.subject = uuid_send(person);
+    PERFORM identity.end_sessions(person, NULL, NULL);
+    PERFORM openid.end_sign_ins_of(person);
+    PERFORM identity.tell_of_factor(person, 'recovery_used');
+    PERFORM identity.open_session(use_recovery_paper.token_hash, person, NULL, 'recovery_code', public.stoa_now(), NULL, false);
+    RETURN true;
+END
+$$;
+
+ALTER FUNCTION identity.use_recovery_paper(code_hash bytea, token_hash bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -5710,6 +6279,206 @@ $$;
 
 ALTER FUNCTION ledger.balance_before(account uuid, at timestamp with time zone) OWNER TO stoa_door;
 
+CREATE TABLE access_log.record (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    kind text NOT NULL,
+    source_id uuid NOT NULL,
+    content_hash bytea,
+    salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))),
+    CONSTRAINT record_check CHECK (((content_hash IS NULL) = (salt IS NULL))),
+    CONSTRAINT record_content_hash_check CHECK ((octet_length(content_hash) = 32)),
+    CONSTRAINT record_kind_check CHECK (((kind <> 'access_entry'::text) AND (access_log.leaf_label(kind) IS NOT NULL))),
+    CONSTRAINT record_salt_check CHECK ((octet_length(salt) = 32))
+);
+
+ALTER TABLE access_log.record OWNER TO stoa_owner;
+
+CREATE TABLE ledger.batch (
+    number bigint NOT NULL,
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    previous_hash bytea,
+    transfer_ids uuid[] NOT NULL,
+    hash bytea NOT NULL,
+    made_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT batch_check CHECK (((previous_hash IS NULL) = (number = 1))),
+    CONSTRAINT batch_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT batch_number_check CHECK ((number >= 1)),
+    CONSTRAINT batch_previous_hash_check CHECK ((octet_length(previous_hash) = 32)),
+    CONSTRAINT batch_transfer_ids_check CHECK ((cardinality(transfer_ids) >= 1))
+);
+ALTER TABLE ONLY ledger.batch ALTER COLUMN transfer_ids SET STORAGE EXTERNAL;
+
+ALTER TABLE ledger.batch OWNER TO stoa_owner;
+
+CREATE TABLE ledger.batch_queue (
+    number bigint NOT NULL,
+    transfer_ids uuid[] NOT NULL,
+    transfer_count integer NOT NULL,
+    CONSTRAINT batch_queue_check CHECK ((transfer_count = cardinality(transfer_ids))),
+    CONSTRAINT batch_queue_transfer_ids_check CHECK ((cardinality(transfer_ids) >= 1))
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000');
+ALTER TABLE ONLY ledger.batch_queue ALTER COLUMN transfer_ids SET STORAGE EXTERNAL;
+
+ALTER TABLE ledger.batch_queue OWNER TO stoa_owner;
+
+CREATE TABLE ledger.transfer (
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    debit_account uuid NOT NULL,
+    credit_account uuid NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    reference text NOT NULL,
+    effective_at timestamp with time zone NOT NULL,
+    recorded_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    outcome text NOT NULL,
+    actor_kind text NOT NULL,
+    actor_id text NOT NULL,
+    expires_at timestamp with time zone,
+    hold_id uuid,
+    reversal_of uuid,
+    CONSTRAINT transfer_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['resident'::text, 'staff'::text, 'organisation'::text, 'system'::text]))),
+    CONSTRAINT transfer_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
+    CONSTRAINT transfer_check CHECK ((credit_account <> debit_account)),
+    CONSTRAINT transfer_check1 CHECK (((expires_at IS NULL) OR (kind = 'hold'::text))),
+    CONSTRAINT transfer_check2 CHECK ((isfinite(effective_at) AND isfinite(expires_at))),
+    CONSTRAINT transfer_check3 CHECK (((hold_id IS NOT NULL) = (kind = ANY (ARRAY['post_hold'::text, 'void_hold'::text])))),
+    CONSTRAINT transfer_check4 CHECK (((reversal_of IS NOT NULL) = (kind = 'reversal'::text))),
+    CONSTRAINT transfer_check5 CHECK (((outcome <> ALL (ARRAY['posted'::text, 'held'::text, 'voided'::text])) OR (outcome =
+CASE kind
+    WHEN 'hold'::text THEN 'held'::text
+    WHEN 'void_hold'::text THEN 'voided'::text
+    ELSE 'posted'::text
+END))),
+    CONSTRAINT transfer_kind_check CHECK ((kind = ANY (ARRAY['post'::text, 'hold'::text, 'post_hold'::text, 'void_hold'::text, 'reversal'::text]))),
+    CONSTRAINT transfer_outcome_check CHECK ((outcome = ANY (ARRAY['posted'::text, 'held'::text, 'voided'::text, 'insufficient_funds'::text, 'balance_overflow'::text, 'limit_exceeded'::text, 'account_closed'::text]))),
+    CONSTRAINT transfer_reference_check CHECK ((length(reference) <= 140))
+);
+
+ALTER TABLE ledger.transfer OWNER TO stoa_owner;
+
+CREATE FUNCTION ledger.batch_findings(count_max integer) RETURNS TABLE(kind text, subject text, expected text, found text)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT f.kind,
+     f.subject,
+     f.expected,
+     f.found
+    FROM ( SELECT 'batch_missing'::text AS kind,
+             (t.id)::text AS subject,
+             'a batch, or a place in the queue'::text AS expected,
+             'none'::text AS found
+            FROM ledger.transfer t
+           WHERE (NOT (EXISTS ( SELECT
+                    FROM ( SELECT unnest(b.transfer_ids) AS id
+                            FROM ledger.batch b
+                         UNION ALL
+                          SELECT unnest(q.transfer_ids) AS unnest
+                            FROM ledger.batch_queue q) c
+                   WHERE (c.id = t.id))))
+         UNION ALL
+          SELECT 'batch_twice'::text,
+             (c.id)::text AS id,
+             'one batch'::text,
+             (count(*))::text AS count
+            FROM ( SELECT unnest(b.transfer_ids) AS id
+                    FROM ledger.batch b
+                 UNION ALL
+                  SELECT unnest(q.transfer_ids) AS unnest
+                    FROM ledger.batch_queue q) c
+           GROUP BY c.id
+          HAVING (count(*) > 1)
+         UNION ALL
+          SELECT 'batch_queue'::text,
+             (u.id)::text AS id,
+             'a transfer that waits for its batch'::text,
+             'none'::text
+            FROM (ledger.batch_queue q
+              CROSS JOIN LATERAL unnest(q.transfer_ids) u(id))
+           WHERE (NOT (EXISTS ( SELECT
+                    FROM ledger.transfer t
+                   WHERE (t.id = u.id))))
+         UNION ALL
+          SELECT 'batch_chain'::text,
+             ('batch '::text || b.number),
+             ('the hash of batch '::text || (b.number - 1)),
+             'another'::text
+            FROM ( SELECT x.number,
+                     x.previous_hash,
+                     lag(x.number, 1, (0)::bigint) OVER w AS earlier,
+                     lag(x.hash) OVER w AS earlier_hash
+                    FROM ledger.batch x
+                   WINDOW w AS (ORDER BY x.number)) b
+           WHERE ((b.number <> (b.earlier + 1)) OR (b.previous_hash IS DISTINCT FROM b.earlier_hash))
+         UNION ALL
+          SELECT 'batch_in_log'::text,
+             COALESCE(('batch '::text || b.number), ('batch of the name '::text || r.source_id)) AS "coalesce",
+             COALESCE(encode(r.content_hash, 'hex'::text), 'none'::text) AS "coalesce",
+             COALESCE(encode(b.hash, 'hex'::text), 'none'::text) AS "coalesce"
+            FROM (ledger.batch b
+              FULL JOIN ( SELECT x.source_id,
+                     x.content_hash,
+                     true AS is_there
+                    FROM access_log.record x
+                   WHERE (x.kind = 'ledger_batch'::text)) r ON ((r.source_id = b.id)))
+           WHERE ((b.id IS NULL) OR (r.is_there IS NULL) OR (r.content_hash <> b.hash))) f
+  LIMIT batch_findings.count_max;
+END;
+
+ALTER FUNCTION ledger.batch_findings(count_max integer) OWNER TO stoa_owner;
+
+CREATE FUNCTION ledger.canonical(t ledger.transfer) RETURNS bytea
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (((((((((((((((((((('\x010700000010'::bytea || uuid_send((t).id)) || access_log.field('\x0201'::bytea, (t).kind)) || '\x030700000010'::bytea) || uuid_send((t).debit_account)) || '\x040700000010'::bytea) || uuid_send((t).credit_account)) || '\x050200000008'::bytea) || int8send((t).amount)) || access_log.field('\x0601'::bytea, (t).currency)) || access_log.field('\x0701'::bytea, (t).reference)) || '\x080300000008'::bytea) || int8send(((EXTRACT(epoch FROM (t).effective_at) * (1000000)::numeric))::bigint)) || '\x090300000008'::bytea) || int8send(((EXTRACT(epoch FROM (t).recorded_at) * (1000000)::numeric))::bigint)) || access_log.field('\x0a01'::bytea, (t).outcome)) || access_log.field('\x0b01'::bytea, (t).actor_kind)) || access_log.field('\x0c01'::bytea, (t).actor_id)) || access_log.field('\x0d03'::bytea, int8send(((EXTRACT(epoch FROM (t).expires_at) * (1000000)::numeric))::bigint))) || access_log.field('\x0e07'::bytea, uuid_send((t).hold_id))) || access_log.field('\x0f07'::bytea, uuid_send((t).reversal_of)));
+
+ALTER FUNCTION ledger.canonical(t ledger.transfer) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.chain_transfers(transfers_max integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET enable_seqscan TO 'off'
+    SET standard_conforming_strings TO 'on'
+    AS $$
+DECLARE
+    ids uuid[];
+    next_number bigint;
+    previous bytea;
+    content bytea;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(7310012) THEN RETURN 0; END IF;
+    WITH taken AS (
+        DELETE FROM ledger.batch_queue AS q
+        WHERE q.number = ANY (ARRAY(
+            SELECT w.number
+            FROM (SELECT o.number, sum(o.transfer_count) OVER (ORDER BY o.number) - o.transfer_count AS before
+                  FROM (SELECT x.number, x.transfer_count FROM ledger.batch_queue AS x ORDER BY x.number LIMIT transfers_max) AS o) AS w
+            WHERE w.before < transfers_max))
+        RETURNING q.transfer_ids)
+    SELECT array_agg(u.id ORDER BY u.id) INTO ids FROM taken AS t CROSS JOIN LATERAL unnest(t.transfer_ids) AS u (id);
+    IF ids IS NULL THEN RETURN 0; END IF;
+
+    SELECT b.number, b.hash INTO next_number, previous FROM ledger.batch AS b ORDER BY b.number DESC LIMIT 1;
+    next_number := coalesce(next_number, 0) + 1;
+    SELECT string_agg(int4send(octet_length(c.bytes)) || c.bytes, '' ORDER BY u.place) INTO content
+        FROM unnest(ids) WITH ORDINALITY AS u (id, place)
+        CROSS JOIN LATERAL (SELECT ledger.canonical(t) AS bytes FROM ledger.transfer AS t WHERE t.id = u.id OFFSET 0) AS c;
+    INSERT INTO ledger.batch (number, previous_hash, transfer_ids, hash)
+        VALUES (next_number, previous, ids, sha256('stoa ledger batch v1\012'::bytea
+            || '\x010200000008'::bytea || int8send(next_number)
+            || access_log.field('\x0204', previous)
+            || '\x030200000008'::bytea || int8send(cardinality(ids))
+            || coalesce(content, '')));
+    RETURN cardinality(ids);
+END
+$$;
+
+ALTER FUNCTION ledger.chain_transfers(transfers_max integer) OWNER TO stoa_door;
+
 CREATE FUNCTION ledger.check_accounts() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5741,6 +6510,24 @@ END
 $$;
 
 ALTER FUNCTION ledger.check_accounts() OWNER TO stoa_owner;
+
+CREATE FUNCTION ledger.check_batch() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    last_number bigint;
+    last_hash bytea;
+BEGIN
+    SELECT b.number, b.hash INTO last_number, last_hash FROM ledger.batch AS b ORDER BY b.number DESC LIMIT 1;
+    IF NEW.number <> coalesce(last_number, 0) + 1 OR NEW.previous_hash IS DISTINCT FROM last_hash THEN
+        RAISE EXCEPTION 'a batch follows the last one and carries its hash' USING ERRCODE = 'check_violation', CONSTRAINT = 'batch_follows';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+ALTER FUNCTION ledger.check_batch() OWNER TO stoa_owner;
 
 CREATE FUNCTION ledger.check_entries() RETURNS trigger
     LANGUAGE plpgsql
@@ -5840,15 +6627,16 @@ BEGIN
         WHERE CASE t.outcome
             WHEN 'posted' THEN
                 (SELECT count(*) FROM ledger.entry AS e
-                 CROSS JOIN LATERAL (SELECT x.currency, x.entry_count FROM ledger.account AS x WHERE x.id = e.account_id OFFSET 0) AS a
+                 CROSS JOIN LATERAL (SELECT x.kind, x.currency, x.entry_count FROM ledger.account AS x WHERE x.id = e.account_id OFFSET 0) AS a
                  WHERE e.transfer_id = t.id AND e.account_id = CASE e.side WHEN 'debit' THEN t.debit_account ELSE t.credit_account END
                    AND (e.amount, e.currency, e.effective_at, a.currency) = (t.amount, t.currency, t.effective_at, t.currency)
-                   AND e.number <= a.entry_count)
-            ELSE (SELECT count(*) FROM ledger.account AS a WHERE a.id IN (t.debit_account, t.credit_account) AND a.currency = t.currency)
+                   AND e.number <= a.entry_count AND (a.kind <> 'position' OR ledger.is_conversion_leg(t.id)))
+            ELSE (SELECT count(*) FROM ledger.account AS a
+                  WHERE a.id IN (t.debit_account, t.credit_account) AND a.currency = t.currency AND (a.kind <> 'position' OR ledger.is_conversion_leg(t.id)))
                 - (SELECT count(*) FROM ledger.entry AS e WHERE e.transfer_id = t.id)
             END <> 2)
     THEN
-        RAISE EXCEPTION 'a posted transfer is written together with one debit and one credit entry of its amount and currency, which their accounts count'
+        RAISE EXCEPTION 'a posted transfer is written together with one debit and one credit entry of its amount and currency, which their accounts count, and moves a position only in a conversion'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'transfer_balanced';
     END IF;
     IF EXISTS (
@@ -5931,6 +6719,192 @@ CREATE FUNCTION ledger.closing_lock() RETURNS bigint
     RETURN 7310011;
 
 ALTER FUNCTION ledger.closing_lock() OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.minor_digits(currency text) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (currency = ANY (ARRAY['BIF'::text, 'CLP'::text, 'DJF'::text, 'GNF'::text, 'ISK'::text, 'JPY'::text, 'KMF'::text, 'KRW'::text, 'PYG'::text, 'RWF'::text, 'UGX'::text, 'VND'::text, 'VUV'::text, 'XAF'::text, 'XOF'::text, 'XPF'::text])) THEN 0 WHEN (currency = ANY (ARRAY['BHD'::text, 'IQD'::text, 'JOD'::text, 'KWD'::text, 'LYD'::text, 'OMR'::text, 'TND'::text])) THEN 3 ELSE 2 END;
+
+ALTER FUNCTION ledger.minor_digits(currency text) OWNER TO stoa_owner;
+
+CREATE FUNCTION ledger.converted(amount bigint, currency text, to_currency text, rate numeric) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN round((((amount)::numeric * rate) * (ARRAY[0.001, 0.01, 0.1, (1)::numeric, (10)::numeric, (100)::numeric, (1000)::numeric])[((ledger.minor_digits(to_currency) - ledger.minor_digits(currency)) + 4)]));
+
+ALTER FUNCTION ledger.converted(amount bigint, currency text, to_currency text, rate numeric) OWNER TO stoa_owner;
+
+CREATE TABLE ledger.account (
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    currency text NOT NULL,
+    resident_id uuid,
+    organisation_id text,
+    normal_side text NOT NULL,
+    may_go_negative boolean DEFAULT false NOT NULL,
+    balance_min bigint,
+    balance_max bigint,
+    posted bigint DEFAULT 0 NOT NULL,
+    entry_count bigint DEFAULT 0 NOT NULL,
+    held bigint DEFAULT 0 NOT NULL,
+    hold_entry_count bigint DEFAULT 0 NOT NULL,
+    newest_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    closed_at timestamp with time zone,
+    CONSTRAINT account_balance_max_check CHECK (((balance_max >= '-9007199254740991'::bigint) AND (balance_max <= '9007199254740991'::bigint))),
+    CONSTRAINT account_balance_min_check CHECK (((balance_min >= '-9007199254740991'::bigint) AND (balance_min <= '9007199254740991'::bigint))),
+    CONSTRAINT account_check CHECK ((num_nonnulls(resident_id, organisation_id) = 1)),
+    CONSTRAINT account_check1 CHECK (((kind = 'wallet'::text) = (resident_id IS NOT NULL))),
+    CONSTRAINT account_check2 CHECK ((may_go_negative OR (balance_min >= 0))),
+    CONSTRAINT account_check3 CHECK (((kind <> 'position'::text) OR (may_go_negative AND (normal_side = 'credit'::text)))),
+    CONSTRAINT account_closes_without_holds CHECK (((closed_at IS NULL) OR (held = 0))),
+    CONSTRAINT account_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT account_entry_count_check CHECK ((entry_count >= 0)),
+    CONSTRAINT account_held_check CHECK (((held >= 0) AND (held <= '9007199254740991'::bigint))),
+    CONSTRAINT account_hold_entry_count_check CHECK ((hold_entry_count >= 0)),
+    CONSTRAINT account_kind_check CHECK ((kind = ANY (ARRAY['wallet'::text, 'treasury'::text, 'revenue'::text, 'fees'::text, 'funding'::text, 'clearing'::text, 'suspense'::text, 'general'::text, 'position'::text]))),
+    CONSTRAINT account_normal_side_check CHECK ((normal_side = ANY (ARRAY['debit'::text, 'credit'::text]))),
+    CONSTRAINT account_not_overdrawn CHECK (((posted - held) >= COALESCE(balance_min,
+CASE
+    WHEN may_go_negative THEN '-9007199254740991'::bigint
+    ELSE (0)::bigint
+END))),
+    CONSTRAINT account_within_limits CHECK (((posted >= '-9007199254740991'::bigint) AND (posted <= COALESCE(balance_max, '9007199254740991'::bigint))))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE ledger.account OWNER TO stoa_owner;
+
+CREATE TABLE ledger.conversion (
+    id uuid NOT NULL,
+    bought_id uuid NOT NULL,
+    from_account uuid NOT NULL,
+    sold_position uuid NOT NULL,
+    bought_position uuid NOT NULL,
+    to_account uuid NOT NULL,
+    sold_amount bigint NOT NULL,
+    sold_currency text NOT NULL,
+    bought_amount bigint NOT NULL,
+    bought_currency text NOT NULL,
+    rate numeric NOT NULL,
+    reference text NOT NULL,
+    CONSTRAINT conversion_agrees CHECK (((bought_amount)::numeric = ledger.converted(sold_amount, sold_currency, bought_currency, rate))),
+    CONSTRAINT conversion_bought_amount_check CHECK (((bought_amount >= 1) AND (bought_amount <= '9007199254740991'::bigint))),
+    CONSTRAINT conversion_check CHECK ((bought_id <> id)),
+    CONSTRAINT conversion_check1 CHECK ((bought_currency <> sold_currency)),
+    CONSTRAINT conversion_rate_check CHECK (((rate > (0)::numeric) AND (rate < (1000000000)::numeric) AND (scale(rate) <= 12))),
+    CONSTRAINT conversion_reference_check CHECK ((length(reference) <= 140)),
+    CONSTRAINT conversion_sold_amount_check CHECK (((sold_amount >= 1) AND (sold_amount <= '9007199254740991'::bigint)))
+);
+
+ALTER TABLE ledger.conversion OWNER TO stoa_owner;
+
+CREATE VIEW ledger.conversion_leg AS
+ SELECT c.id AS conversion_id,
+    l.transfer_id,
+    COALESCE(((t.debit_account = l.debit_account) AND (t.credit_account = l.credit_account) AND (t.amount = l.amount) AND (t.currency = l.currency) AND (t.kind = 'post'::text)), false) AS fits,
+    COALESCE((t.outcome = 'posted'::text), false) AS is_posted
+   FROM ((ledger.conversion c
+     CROSS JOIN LATERAL ( VALUES (c.id,c.from_account,c.sold_position,c.sold_amount,c.sold_currency), (c.bought_id,c.bought_position,c.to_account,c.bought_amount,c.bought_currency)) l(transfer_id, debit_account, credit_account, amount, currency))
+     LEFT JOIN ledger.transfer t ON ((t.id = l.transfer_id)));
+
+ALTER TABLE ledger.conversion_leg OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.conversion_findings(count_max integer) RETURNS TABLE(kind text, subject text, expected text, found text)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT f.kind,
+     f.subject,
+     f.expected,
+     f.found
+    FROM ( SELECT 'conversion'::text AS kind,
+             (l.conversion_id)::text AS subject,
+             'two posted legs, or none'::text AS expected,
+             (count(*) || ' posted'::text) AS found
+            FROM ledger.conversion_leg l
+           WHERE l.is_posted
+           GROUP BY l.conversion_id
+          HAVING ((count(*) <> 2) OR (NOT bool_and(l.fits)))
+         UNION ALL
+          SELECT 'position'::text,
+             (t.id)::text AS id,
+             'a leg of a conversion'::text,
+             'none'::text
+            FROM (ledger.transfer t
+              JOIN ledger.account a ON ((((a.id = t.debit_account) OR (a.id = t.credit_account)) AND (a.kind = 'position'::text))))
+           WHERE ((t.outcome = 'posted'::text) AND (NOT (EXISTS ( SELECT
+                    FROM ledger.conversion c
+                   WHERE ((t.id = c.id) OR (t.id = c.bought_id))))))) f
+  LIMIT conversion_findings.count_max;
+END;
+
+ALTER FUNCTION ledger.conversion_findings(count_max integer) OWNER TO stoa_owner;
+
+CREATE FUNCTION ledger.convert(credential bytea, id uuid, bought_id uuid, from_account uuid, to_account uuid, sold_amount bigint, sold_currency text, bought_amount bigint, bought_currency text, rate numeric, reference text) RETURNS TABLE(item integer, outcome text, field text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    asker record;
+    known ledger.conversion;
+    difference text;
+    decided record;
+BEGIN
+    SELECT p.client_id, p.organisation_id, p.may_post INTO asker FROM ledger.poster(convert.credential) AS p;
+    IF NOT FOUND THEN RETURN QUERY VALUES (1, 'credential_invalid', NULL); RETURN; END IF;
+    IF NOT asker.may_post THEN RETURN QUERY VALUES (1, 'scope_missing', NULL); RETURN; END IF;
+    difference := CASE
+        WHEN convert.id IS NULL THEN 'id' WHEN convert.bought_id IS NULL OR convert.bought_id = convert.id THEN 'bought_id'
+        WHEN convert.sold_amount IS NULL OR convert.sold_amount NOT BETWEEN 1 AND ledger.amount_max() THEN 'amount'
+        WHEN convert.bought_amount IS NULL OR convert.bought_amount NOT BETWEEN 1 AND ledger.amount_max() THEN 'bought_amount'
+        WHEN convert.sold_currency IS NULL THEN 'currency'
+        WHEN convert.bought_currency IS NULL OR convert.bought_currency = convert.sold_currency THEN 'bought_currency'
+        WHEN convert.rate IS NULL OR convert.rate <= 0 OR convert.rate >= 1000000000 OR scale(convert.rate) > 12 THEN 'rate'
+        WHEN convert.reference IS NULL OR length(convert.reference) > 140 THEN 'reference' END;
+    IF difference IS NOT NULL THEN RETURN QUERY VALUES (1, 'invalid', difference); RETURN; END IF;
+    difference := CASE
+        WHEN NOT EXISTS (SELECT FROM ledger.account AS a WHERE a.id = convert.from_account AND a.organisation_id = asker.organisation_id AND a.kind <> 'position')
+            THEN 'debit_account'
+        WHEN NOT EXISTS (SELECT FROM ledger.account AS a WHERE a.id = convert.to_account AND a.organisation_id = asker.organisation_id AND a.kind <> 'position')
+            THEN 'credit_account' END;
+    IF difference IS NOT NULL THEN RETURN QUERY VALUES (1, 'account_unknown', difference); RETURN; END IF;
+    IF convert.bought_amount <> ledger.converted(convert.sold_amount, convert.sold_currency, convert.bought_currency, convert.rate) THEN
+        RETURN QUERY VALUES (1, 'rate_mismatch', 'bought_amount');
+        RETURN;
+    END IF;
+    BEGIN
+        INSERT INTO ledger.conversion (id, bought_id, from_account, sold_position, bought_position, to_account, sold_amount, sold_currency, bought_amount,
+                bought_currency, rate, reference)
+            VALUES (convert.id, convert.bought_id, convert.from_account, ledger.open_position(asker.organisation_id, convert.sold_currency),
+                ledger.open_position(asker.organisation_id, convert.bought_currency), convert.to_account, convert.sold_amount, convert.sold_currency,
+                convert.bought_amount, convert.bought_currency, convert.rate, convert.reference)
+            ON CONFLICT DO NOTHING;
+        SELECT c.* INTO known FROM ledger.conversion AS c WHERE c.id = convert.id;
+        difference := CASE
+            WHEN known.id IS NULL OR known.bought_id <> convert.bought_id THEN 'bought_id'
+            WHEN known.from_account <> convert.from_account THEN 'debit_account' WHEN known.to_account <> convert.to_account THEN 'credit_account'
+            WHEN known.sold_amount <> convert.sold_amount THEN 'amount' WHEN known.sold_currency <> convert.sold_currency THEN 'currency'
+            WHEN known.bought_amount <> convert.bought_amount THEN 'bought_amount' WHEN known.bought_currency <> convert.bought_currency THEN 'bought_currency'
+            WHEN known.rate <> convert.rate THEN 'rate' WHEN known.reference <> convert.reference THEN 'reference' END;
+        IF difference IS NOT NULL THEN
+            SELECT 'id_conflict' AS outcome, difference AS field INTO decided;
+        ELSE
+            SELECT p.outcome, CASE p.outcome WHEN 'id_conflict' THEN CASE p.item WHEN 1 THEN 'id' ELSE 'bought_id' END ELSE p.field END AS field INTO decided
+                FROM ledger.post_transfers(
+                    ARRAY[convert.id, convert.bought_id], '{post,post}', ARRAY[convert.from_account, known.bought_position],
+                    ARRAY[known.sold_position, convert.to_account], ARRAY[convert.sold_amount, convert.bought_amount],
+                    ARRAY[convert.sold_currency, convert.bought_currency], ARRAY[convert.reference, convert.reference], '{NULL,NULL}',
+                    '{organisation,organisation}', ARRAY[asker.client_id, asker.client_id], groups => '{1,1}') AS p
+                ORDER BY p.outcome IN ('created', 'exists', 'batch_refused'), p.item LIMIT 1;
+        END IF;
+        IF decided.outcome NOT IN ('created', 'exists', 'insufficient_funds', 'balance_overflow', 'limit_exceeded', 'account_closed') THEN
+            RAISE EXCEPTION 'nothing of this conversion stays' USING ERRCODE = 'ST001';
+        END IF;
+    EXCEPTION WHEN SQLSTATE 'ST001' THEN NULL;
+    END;
+    RETURN QUERY VALUES (1, decided.outcome, decided.field);
+END
+$$;
+
+ALTER FUNCTION ledger.convert(credential bytea, id uuid, bought_id uuid, from_account uuid, to_account uuid, sold_amount bigint, sold_currency text, bought_amount bigint, bought_currency text, rate numeric, reference text) OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.entries_before(account uuid, at timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql STABLE
@@ -6083,6 +7057,21 @@ CREATE FUNCTION ledger.holder(credential bytea, scopes text[]) RETURNS TABLE(res
 END;
 
 ALTER FUNCTION ledger.holder(credential bytea, scopes text[]) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.is_conversion_leg(transfer uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM ledger.conversion AS c
+        WHERE is_conversion_leg.transfer IN (c.id, c.bought_id)
+          AND (SELECT bool_or(l.fits AND NOT l.is_posted) FILTER (WHERE l.transfer_id = is_conversion_leg.transfer) OR bool_and(l.fits AND l.is_posted)
+               FROM ledger.conversion_leg AS l WHERE l.conversion_id = c.id));
+END
+$$;
+
+ALTER FUNCTION ledger.is_conversion_leg(transfer uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[], OUT verdicts text[], OUT fields text[], OUT leaders integer[], OUT certain boolean) RETURNS record
     LANGUAGE plpgsql STABLE
@@ -6459,6 +7448,21 @@ $$;
 
 ALTER FUNCTION ledger.open_organisation_account(credential bytea, id uuid, currency text) OWNER TO stoa_door;
 
+CREATE FUNCTION ledger.open_position(organisation text, currency text) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO ledger.account (id, kind, currency, organisation_id, normal_side, may_go_negative)
+        VALUES (gen_random_uuid(), 'position', open_position.currency, open_position.organisation, 'credit', true)
+        ON CONFLICT DO NOTHING;
+    RETURN (SELECT a.id FROM ledger.account AS a
+            WHERE a.organisation_id = open_position.organisation AND a.currency = open_position.currency AND a.kind = 'position');
+END
+$$;
+
+ALTER FUNCTION ledger.open_position(organisation text, currency text) OWNER TO stoa_door;
+
 CREATE FUNCTION ledger.open_wallet(resident uuid, currency text) RETURNS uuid
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6586,8 +7590,8 @@ BEGIN
         LEFT JOIN (SELECT u.credential, p.client_id, p.organisation_id, p.may_post
                    FROM (SELECT DISTINCT x.credential FROM unnest(credentials) AS x (credential)) AS u
                    CROSS JOIN LATERAL (SELECT * FROM ledger.poster(u.credential) OFFSET 0) AS p) AS c ON c.credential = r.credential
-        LEFT JOIN ledger.account AS d ON d.id = r.debit_account AND d.organisation_id = c.organisation_id AND c.may_post
-        LEFT JOIN ledger.account AS k ON k.id = r.credit_account AND k.organisation_id = c.organisation_id AND c.may_post;
+        LEFT JOIN ledger.account AS d ON d.id = r.debit_account AND d.organisation_id = c.organisation_id AND c.may_post AND d.kind <> 'position'
+        LEFT JOIN ledger.account AS k ON k.id = r.credit_account AND k.organisation_id = c.organisation_id AND c.may_post AND k.kind <> 'position';
     RETURN QUERY
         SELECT o.item,
             CASE WHEN clients[o.item] IS NULL THEN 'credential_invalid' WHEN NOT scoped[o.item] THEN 'scope_missing'
@@ -6672,6 +7676,30 @@ CREATE FUNCTION ledger.poster(credential bytea) RETURNS TABLE(client_id text, or
 END;
 
 ALTER FUNCTION ledger.poster(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.queue_batch_leaf() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM access_log.queue_leaf('ledger_batch', NEW.id, NEW.hash);
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION ledger.queue_batch_leaf() OWNER TO stoa_door;
+
+CREATE FUNCTION ledger.queue_transfers() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO ledger.batch_queue (transfer_ids, transfer_count) SELECT array_agg(a.id), count(*) FROM added AS a HAVING count(*) > 0;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION ledger.queue_transfers() OWNER TO stoa_owner;
 
 CREATE FUNCTION ledger.release_expired(accounts uuid[], count_max integer) RETURNS bigint
     LANGUAGE plpgsql
@@ -7336,8 +8364,14 @@ DECLARE
     asked record;
     person record;
 BEGIN
-    SELECT s.client_id, s.scope, s.attributes, s.shared, s.policy_version, s.legal_basis, k.organisation_id, k.activity_id INTO asked
+    SELECT s.client_id, s.scope, s.attributes, s.shared, s.policy_version, s.legal_basis, s.is_staff, k.organisation_id, k.activity_id INTO asked
         FROM openid.standing(connect.request, connect.session) AS s JOIN openid.client AS k ON k.id = s.client_id;
+    IF asked.is_staff THEN
+        INSERT INTO openid.staff_subject (staff_id, organisation_id)
+            SELECT c.staff_id, asked.organisation_id FROM web.credential AS c WHERE c.hash = connect.session
+            ON CONFLICT DO NOTHING;
+        RETURN 'connected';
+    END IF;
     SELECT a.id, a.resident_id INTO person FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id
         WHERE c.hash = connect.session AND c.kind = 'session' AND web.is_live(c) AND a.closed_at IS NULL;
     IF person IS NULL THEN RETURN 'session_ended'; END IF;
@@ -7466,6 +8500,17 @@ $$;
 
 ALTER FUNCTION openid.end_sign_in(sign_in uuid) OWNER TO stoa_door;
 
+CREATE FUNCTION openid.end_sign_ins_of(account uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM openid.end_sign_in(s.id) FROM openid.sign_in AS s WHERE s.account_id = end_sign_ins_of.account AND s.ended_at IS NULL;
+END
+$$;
+
+ALTER FUNCTION openid.end_sign_ins_of(account uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION openid.end_sign_ins_of_session() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7499,8 +8544,9 @@ BEGIN
         JOIN openid.client AS k ON k.id = t.client_id AND k.closed_at IS NULL
         JOIN openid.client AS me ON me.id = introspect.asked_by AND me.organisation_id = k.organisation_id AND me.closed_at IS NULL
         LEFT JOIN openid.sign_in AS s ON s.id = t.sign_in_id
-        LEFT JOIN identity.account AS a ON a.id = s.account_id
-        WHERE s.id IS NULL OR (s.ended_at IS NULL AND a.closed_at IS NULL AND a.resident_id = s.resident_id);
+        LEFT JOIN identity.account AS a ON a.id = s.account_id AND a.closed_at IS NULL AND a.resident_id = s.resident_id
+        LEFT JOIN identity.staff AS p ON p.id = s.staff_id AND p.closed_at IS NULL
+        WHERE s.id IS NULL OR (s.ended_at IS NULL AND num_nonnulls(a.id, p.id) = 1);
 END
 $$;
 
@@ -7675,6 +8721,8 @@ BEGIN
         WHERE t.hash = register_service.token_hash AND t.uses_left > 0 AND t.expires_at > public.stoa_now()
         RETURNING t.organisation_id, t.purpose INTO token;
     IF token IS NULL THEN RETURN 'token_invalid'; END IF;
+    -- Whom the city employs is its own to tell.
+    IF 'roles' = ANY (register_service.scope) THEN RAISE EXCEPTION 'a service that asks for roles is entered by the city' USING ERRCODE = 'insufficient_privilege'; END IF;
     RETURN openid.add_service(register_service.id, token.organisation_id, register_service.name, register_service.redirect_uris, register_service.jwks,
         register_service.scope, token.purpose, register_service.id_token_algorithm, 'baseline', '{}', register_service.post_logout_redirect_uris,
         register_service.backchannel_logout_uri, false);
@@ -7786,40 +8834,45 @@ $$;
 
 ALTER FUNCTION openid.services(credential bytea) OWNER TO stoa_door;
 
-CREATE FUNCTION openid.sign_in_of(token bytea) RETURNS TABLE(sign_in_id uuid, subject uuid, client_id text, scope text[], user_info_claims text[], has_claims boolean, now timestamp with time zone)
+CREATE FUNCTION openid.sign_in_of(token bytea) RETURNS TABLE(sign_in_id uuid, subject uuid, client_id text, scope text[], user_info_claims text[], has_claims boolean, staff_name text, staff_roles text[], now timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
-        SELECT s.id, s.subject, s.client_id, c.scope, s.user_info_claims, k.activity_id IS NOT NULL, public.stoa_now()
+        SELECT s.id, s.subject, s.client_id, c.scope, s.user_info_claims, k.activity_id IS NOT NULL AND s.staff_id IS NULL, p.display_name, p.roles, public.stoa_now()
         FROM web.credential AS c JOIN openid.sign_in AS s ON s.id = c.sign_in_id
-        JOIN identity.account AS a ON a.id = s.account_id AND a.resident_id = s.resident_id AND a.closed_at IS NULL
+        LEFT JOIN identity.account AS a ON a.id = s.account_id AND a.resident_id = s.resident_id AND a.closed_at IS NULL
+        LEFT JOIN identity.staff AS p ON p.id = s.staff_id AND p.closed_at IS NULL
         JOIN openid.client AS k ON k.id = s.client_id AND k.closed_at IS NULL
-        WHERE c.hash = sign_in_of.token AND web.is_live(c) AND s.ended_at IS NULL;
+        WHERE c.hash = sign_in_of.token AND web.is_live(c) AND s.ended_at IS NULL AND num_nonnulls(a.id, p.id) = 1;
 END
 $$;
 
 ALTER FUNCTION openid.sign_in_of(token bytea) OWNER TO stoa_door;
 
-CREATE FUNCTION openid.standing(request uuid, session bytea) RETURNS TABLE(client_id text, client_name jsonb, organisation_name jsonb, registered_at timestamp with time zone, redirect_uri text, scope text[], state text, prompt text[], max_age_seconds integer, essential_acr text[], browser bytea, created_at timestamp with time zone, expires_at timestamp with time zone, is_expired boolean, is_answered boolean, legal_basis text, law text, purpose_title jsonb, purpose_explanation jsonb, policy_version integer, attributes text[], shared text[], declined text[], connected_scope text[], connected_at timestamp with time zone, signed_in_at timestamp with time zone, authenticator_assurance smallint, identity_assurance smallint, now timestamp with time zone)
+CREATE FUNCTION openid.standing(request uuid, session bytea) RETURNS TABLE(client_id text, client_name jsonb, organisation_name jsonb, registered_at timestamp with time zone, redirect_uri text, scope text[], state text, prompt text[], max_age_seconds integer, essential_acr text[], wished_acr text[], browser bytea, created_at timestamp with time zone, expires_at timestamp with time zone, is_expired boolean, is_answered boolean, legal_basis text, law text, purpose_title jsonb, purpose_explanation jsonb, policy_version integer, attributes text[], shared text[], declined text[], connected_scope text[], connected_at timestamp with time zone, signed_in_at timestamp with time zone, authenticator_assurance smallint, identity_assurance smallint, is_staff boolean, has_second_factor boolean, now timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
         SELECT r.client_id, k.name, o.name, k.created_at, r.redirect_uri, r.scope, r.state, r.prompt,
-            r.max_age_seconds, r.essential_acr, r.browser, r.created_at, r.expires_at,
+            r.max_age_seconds, r.essential_acr, r.wished_acr, r.browser, r.created_at, r.expires_at,
             r.expires_at <= public.stoa_now() OR k.closed_at IS NOT NULL, r.answered_at IS NOT NULL,
             act.legal_basis, act.law, p.title, p.explanation, p.version,
             ARRAY(SELECT a.id FROM register.attribute AS a WHERE a.id = ANY (r.attributes) AND a.id = ANY (p.attributes) ORDER BY a.position),
             CASE WHEN act.legal_basis <> 'consent' THEN p.attributes WHEN held.state IN ('given', 'renewed') THEN held.attributes ELSE '{}' END,
-            coalesce(x.declined, '{}'), x.scope, x.connected_at, c.authenticated_at, c.authenticator_assurance, person.identity_assurance, public.stoa_now()
+            coalesce(x.declined, '{}'), x.scope, x.connected_at, c.authenticated_at, c.authenticator_assurance,
+            CASE WHEN staff.id IS NULL THEN person.identity_assurance ELSE 2::smallint END, staff.id IS NOT NULL,
+            EXISTS (SELECT FROM identity.second_factors(c.account_id, c.staff_id)), public.stoa_now()
         FROM openid.authorization_request AS r JOIN openid.client AS k ON k.id = r.client_id
         LEFT JOIN consent.organisation AS o ON o.id = k.organisation_id
         LEFT JOIN consent.processing_activity AS act ON act.id = k.activity_id
         LEFT JOIN consent.policy AS p ON p.activity_id = act.id AND p.version = act.policy_version
-        LEFT JOIN web.credential AS c ON c.hash = standing.session AND c.kind = 'session' AND c.account_id IS NOT NULL AND web.is_live(c)
+        LEFT JOIN web.credential AS c ON c.hash = standing.session AND c.kind = 'session' AND web.is_live(c)
+            AND (c.account_id IS NOT NULL OR '{openid,roles}' <@ r.scope)
+        LEFT JOIN identity.staff AS staff ON staff.id = c.staff_id AND staff.closed_at IS NULL
         LEFT JOIN identity.account AS account ON account.id = c.account_id AND account.closed_at IS NULL
         LEFT JOIN register.resident AS person ON person.id = account.resident_id
         LEFT JOIN openid.connection AS x ON x.account_id = account.id AND x.client_id = k.id AND x.ended_at IS NULL
@@ -7831,26 +8884,31 @@ $$;
 
 ALTER FUNCTION openid.standing(request uuid, session bytea) OWNER TO stoa_door;
 
-CREATE FUNCTION openid.take_logouts(notices_max integer) RETURNS TABLE(id uuid, attempt smallint, url text, client_id text, algorithm text, sign_in_id uuid, subject uuid, now timestamp with time zone)
+CREATE FUNCTION openid.take_logouts(notices_max integer, share_max integer, busy text[]) RETURNS TABLE(id uuid, attempt smallint, url text, client_id text, algorithm text, sign_in_id uuid, subject uuid, now timestamp with time zone)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
         WITH due AS (
-            SELECT n.id FROM openid.logout_notice AS n WHERE n.next_at <= public.stoa_now()
-            ORDER BY n.next_at LIMIT take_logouts.notices_max FOR UPDATE SKIP LOCKED
+            SELECT d.id
+            FROM (SELECT k.id FROM openid.client AS k
+                  WHERE k.backchannel_logout_uri IS NOT NULL AND k.closed_at IS NULL AND k.id <> ALL (take_logouts.busy) ORDER BY random()) AS s
+            CROSS JOIN LATERAL (
+                SELECT n.id FROM openid.logout_notice AS n WHERE n.client_id = s.id AND n.next_at <= public.stoa_now()
+                ORDER BY n.next_at LIMIT take_logouts.share_max FOR UPDATE SKIP LOCKED) AS d
+            LIMIT take_logouts.notices_max
         ), taken AS (
             UPDATE openid.logout_notice AS n SET attempts = n.attempts + 1,
                 next_at = CASE WHEN n.attempts + 1 < openid.logout_attempts_max() THEN public.stoa_now() + openid.logout_retry_delay(n.attempts + 1) END
             FROM due AS d WHERE n.id = d.id
             RETURNING n.id, n.attempts, n.client_id, n.sign_in_id, n.subject)
         SELECT t.id, t.attempts, k.backchannel_logout_uri, k.id, k.id_token_algorithm, t.sign_in_id, t.subject, public.stoa_now()
-        FROM taken AS t JOIN openid.client AS k ON k.id = t.client_id WHERE k.backchannel_logout_uri IS NOT NULL AND k.closed_at IS NULL;
+        FROM taken AS t JOIN openid.client AS k ON k.id = t.client_id;
 END
 $$;
 
-ALTER FUNCTION openid.take_logouts(notices_max integer) OWNER TO stoa_door;
+ALTER FUNCTION openid.take_logouts(notices_max integer, share_max integer, busy text[]) OWNER TO stoa_door;
 
 CREATE FUNCTION openid.tell_logout(sign_in uuid) RETURNS void
     LANGUAGE plpgsql
@@ -7889,46 +8947,6 @@ END
 $$;
 
 ALTER FUNCTION payments.next_creditor_reference() OWNER TO stoa_owner;
-
-CREATE TABLE ledger.account (
-    id uuid NOT NULL,
-    kind text NOT NULL,
-    currency text NOT NULL,
-    resident_id uuid,
-    organisation_id text,
-    normal_side text NOT NULL,
-    may_go_negative boolean DEFAULT false NOT NULL,
-    balance_min bigint,
-    balance_max bigint,
-    posted bigint DEFAULT 0 NOT NULL,
-    entry_count bigint DEFAULT 0 NOT NULL,
-    held bigint DEFAULT 0 NOT NULL,
-    hold_entry_count bigint DEFAULT 0 NOT NULL,
-    newest_at timestamp with time zone,
-    created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    closed_at timestamp with time zone,
-    CONSTRAINT account_balance_max_check CHECK (((balance_max >= '-9007199254740991'::bigint) AND (balance_max <= '9007199254740991'::bigint))),
-    CONSTRAINT account_balance_min_check CHECK (((balance_min >= '-9007199254740991'::bigint) AND (balance_min <= '9007199254740991'::bigint))),
-    CONSTRAINT account_check CHECK ((num_nonnulls(resident_id, organisation_id) = 1)),
-    CONSTRAINT account_check1 CHECK (((kind = 'wallet'::text) = (resident_id IS NOT NULL))),
-    CONSTRAINT account_check2 CHECK ((may_go_negative OR (balance_min >= 0))),
-    CONSTRAINT account_closes_without_holds CHECK (((closed_at IS NULL) OR (held = 0))),
-    CONSTRAINT account_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT account_entry_count_check CHECK ((entry_count >= 0)),
-    CONSTRAINT account_held_check CHECK (((held >= 0) AND (held <= '9007199254740991'::bigint))),
-    CONSTRAINT account_hold_entry_count_check CHECK ((hold_entry_count >= 0)),
-    CONSTRAINT account_kind_check CHECK ((kind = ANY (ARRAY['wallet'::text, 'treasury'::text, 'revenue'::text, 'fees'::text, 'funding'::text, 'clearing'::text, 'suspense'::text, 'general'::text]))),
-    CONSTRAINT account_normal_side_check CHECK ((normal_side = ANY (ARRAY['debit'::text, 'credit'::text]))),
-    CONSTRAINT account_not_overdrawn CHECK (((posted - held) >= COALESCE(balance_min,
-CASE
-    WHEN may_go_negative THEN '-9007199254740991'::bigint
-    ELSE (0)::bigint
-END))),
-    CONSTRAINT account_within_limits CHECK (((posted >= '-9007199254740991'::bigint) AND (posted <= COALESCE(balance_max, '9007199254740991'::bigint))))
-)
-WITH (fillfactor='50');
-
-ALTER TABLE ledger.account OWNER TO stoa_owner;
 
 CREATE TABLE payments.bill (
     id uuid NOT NULL,
@@ -8080,6 +9098,44 @@ $$;
 
 ALTER FUNCTION payments.assign_item(credential bytea, item uuid, bill_reference text, receipt_code text) OWNER TO stoa_door;
 
+CREATE FUNCTION payments.attempt_of(credential bytea, attempt uuid) RETURNS TABLE(id uuid, bill_id uuid, provider_name text, kind text, currency text, net bigint, fee bigint, state text, begun_at timestamp with time zone, expires_at timestamp with time zone, address text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT a.id, a.bill_id, p.name, p.kind, a.currency, a.net, a.fee, x.state, a.begun_at, a.expires_at,
+            CASE WHEN x.state IN ('open', 'pending') THEN payments.checkout_address(a) END
+        FROM payments.attempt AS a CROSS JOIN LATERAL (SELECT payments.attempt_state(a.id) AS state) AS x JOIN payments.provider AS p ON p.id = a.provider_id
+        WHERE a.id = attempt_of.attempt AND EXISTS (SELECT FROM payments.bill_of(attempt_of.credential, a.bill_id));
+END
+$$;
+
+ALTER FUNCTION payments.attempt_of(credential bytea, attempt uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.attempt_state(attempt uuid) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN (SELECT CASE
+            WHEN EXISTS (SELECT FROM payments.attempt_settled AS s WHERE s.attempt_id = a.id) THEN 'settled'
+            WHEN EXISTS (SELECT FROM payments.provider_event AS e WHERE e.attempt_id = a.id AND e.kind = 'failed' AND e.outcome = 'taken') THEN 'failed'
+            WHEN a.expires_at <= public.stoa_now() THEN 'expired'
+            WHEN EXISTS (SELECT FROM payments.provider_event AS e WHERE e.attempt_id = a.id AND e.kind = 'pending' AND e.outcome = 'taken') THEN 'pending'
+            ELSE 'open' END
+        FROM payments.attempt AS a WHERE a.id = attempt_state.attempt);
+END
+$$;
+
+ALTER FUNCTION payments.attempt_state(attempt uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.attempt_time() RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN '00:30:00'::interval;
+
+ALTER FUNCTION payments.attempt_time() OWNER TO stoa_door;
+
 CREATE FUNCTION payments.bank_item_history_for(credential bytea, item uuid) RETURNS TABLE(kind text, amount bigint, currency text, reference text, reason text, staff_name text, at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8102,7 +9158,9 @@ BEGIN
             UNION ALL
             SELECT CASE p.direction WHEN 'debit' THEN 'payout_left' ELSE 'payout_returned' END, i.amount, payouts.reference_of(p.instruction_id, p.batch_id), NULL,
                 p.counted_by, p.counted_at, 5
-            FROM payments.bank_payout AS p WHERE p.item_id = i.id) AS h
+            FROM payments.bank_payout AS p WHERE p.item_id = i.id
+            UNION ALL
+            SELECT 'settlement', i.amount, p.reference, NULL, NULL, p.matched_at, 6 FROM payments.bank_settlement AS p WHERE p.item_id = i.id) AS h
         LEFT JOIN identity.staff AS s ON s.id = h.staff_id
         WHERE i.id = bank_item_history_for.item
           AND EXISTS (SELECT FROM web.staff_with(bank_item_history_for.credential, '{finance_officer,approver,auditor}'))
@@ -8188,6 +9246,48 @@ END
 $$;
 
 ALTER FUNCTION payments.bank_waiting_for(credential bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.begin_attempt(credential bytea, bill uuid, provider text, attempt uuid, receipt_code text, fee bigint, return_address text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    payer record;
+    owed record;
+    way payments.provider;
+    another uuid;
+    due bigint;
+    held text;
+    expires timestamptz := public.stoa_now() + payments.attempt_time();
+BEGIN
+    SELECT h.resident_id, h.account_id INTO payer FROM ledger.holder(begin_attempt.credential, '{payments}') AS h;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'credential_invalid'); END IF;
+    SELECT b.id, b.currency, b.reference, b.pays_into INTO owed FROM payments.bill AS b JOIN register.resident AS r ON r.id = b.resident_id
+        WHERE b.id = begin_attempt.bill AND payer.resident_id IN (r.id, r.superseded_by);
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'bill_unknown'); END IF;
+    SELECT p.* INTO way FROM payments.provider AS p WHERE p.id = begin_attempt.provider AND p.currency = owed.currency AND p.is_offered;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'provider_unknown'); END IF;
+    PERFORM payments.lock_bill(owed.id);
+    IF EXISTS (SELECT FROM payments.attempt AS a WHERE a.id = begin_attempt.attempt) THEN RETURN jsonb_build_object('outcome', 'exists'); END IF;
+    SELECT a.id INTO another FROM payments.attempt AS a
+        WHERE a.bill_id = owed.id AND a.expires_at > public.stoa_now() AND payments.attempt_state(a.id) IN ('open', 'pending') LIMIT 1;
+    IF FOUND THEN RETURN jsonb_build_object('outcome', 'open', 'attempt', another); END IF;
+    due := payments.outstanding(owed.id);
+    IF due <= 0 THEN RETURN jsonb_build_object('outcome', 'already_paid'); END IF;
+    IF begin_attempt.fee <> payments.fee_of(way.fee_fixed, way.fee_per_10000, due) THEN RETURN jsonb_build_object('outcome', 'fee_differs'); END IF;
+    SELECT t.outcome INTO held FROM ledger.post_transfers(ARRAY[begin_attempt.attempt], '{hold}', ARRAY[way.clearing], ARRAY[owed.pays_into], ARRAY[due],
+        ARRAY[owed.currency], ARRAY[owed.reference], '{NULL}', '{resident}', ARRAY[payer.account_id::text], expires_ats => ARRAY[expires]) AS t;
+    IF held <> 'created' THEN
+        RAISE EXCEPTION 'the ledger refused a hold: %', held USING ERRCODE = 'check_violation', CONSTRAINT = 'attempt_held';
+    END IF;
+    INSERT INTO payments.attempt (id, provider_id, bill_id, currency, net, fee, receipt_code, begun_by, return_address, expires_at)
+        VALUES (begin_attempt.attempt, way.id, owed.id, owed.currency, due, begin_attempt.fee, begin_attempt.receipt_code, payer.account_id,
+                begin_attempt.return_address, expires);
+    RETURN jsonb_build_object('outcome', 'begun', 'address', (SELECT payments.checkout_address(a) FROM payments.attempt AS a WHERE a.id = begin_attempt.attempt));
+END
+$$;
+
+ALTER FUNCTION payments.begin_attempt(credential bytea, bill uuid, provider text, attempt uuid, receipt_code text, fee bigint, return_address text) OWNER TO stoa_door;
 
 CREATE FUNCTION payments.bill_for(credential bytea, bill_reference text) RETURNS TABLE(id uuid, kind text, reference text, title jsonb, currency text, amount bigint, outstanding bigint, issued_on date, due_on date)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -8353,9 +9453,10 @@ BEGIN
         CROSS JOIN LATERAL jsonb_array_elements(payments.plan_allocation(w.item_id, w.bill_id, w.amount, w.net, w.receipt_code))
             WITH ORDINALITY AS p (value, number);
     -- The batches of payouts that the new parts tell of, and then every account that is posted to below, in the order of their ids.
-    PERFORM payouts.lock_told(fresh, debits || credits || payments.accounts_of_allocations(allocations));
+    PERFORM payouts.lock_told(fresh, debits || credits || payments.accounts_of_allocations(allocations) || payments.settlement_accounts(account.currency));
     PERFORM payments.post_from_suspense(account.currency, ids, debits, credits, amounts, refs, allocations, account.suspense_account, NULL, actor_kind, actor_id);
     PERFORM payouts.follow_bank(told.id, fresh, CASE WHEN actor_kind = 'staff' THEN actor_id::uuid END);
+    PERFORM payments.match_settlements(fresh);
     RETURN jsonb_build_object(
         'booked', cardinality(fresh), 'known', known,
         'matched', (SELECT count(DISTINCT a.value ->> 'item') FROM jsonb_array_elements(allocations) AS a),
@@ -8466,6 +9567,22 @@ $$;
 
 ALTER FUNCTION payments.check_payment() OWNER TO stoa_owner;
 
+CREATE FUNCTION payments.check_refund() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM payments.lock_bill(p.bill_id) FROM payments.payment AS p WHERE p.id = NEW.payment_id;
+    PERFORM pg_advisory_xact_lock(hashtextextended('disputes.about ' || NEW.payment_id, 0));
+    IF payments.refunded(NEW.payment_id) > (SELECT p.net FROM payments.payment AS p WHERE p.id = NEW.payment_id) THEN
+        RAISE EXCEPTION 'no more goes back than was paid' USING ERRCODE = 'check_violation', CONSTRAINT = 'refund_within_payment';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+ALTER FUNCTION payments.check_refund() OWNER TO stoa_door;
+
 CREATE FUNCTION payments.check_till_payment() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8498,6 +9615,66 @@ $$;
 
 ALTER FUNCTION payments.check_waiver() OWNER TO stoa_owner;
 
+CREATE TABLE payments.attempt (
+    id uuid NOT NULL,
+    provider_id text NOT NULL,
+    bill_id uuid NOT NULL,
+    currency text NOT NULL,
+    net bigint NOT NULL,
+    fee bigint NOT NULL,
+    receipt_code text NOT NULL,
+    begun_by uuid NOT NULL,
+    return_address text NOT NULL,
+    begun_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT attempt_check CHECK ((expires_at > begun_at)),
+    CONSTRAINT attempt_fee_check CHECK ((fee >= 0)),
+    CONSTRAINT attempt_net_check CHECK ((net > 0)),
+    CONSTRAINT attempt_receipt_code_check CHECK ((receipt_code ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text)),
+    CONSTRAINT attempt_return_address_check CHECK (((length(return_address) <= 500) AND (return_address ~ '^[A-Za-z0-9%._~-]+$'::text)))
+);
+
+ALTER TABLE payments.attempt OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.checkout_address(attempt payments.attempt) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    way payments.provider;
+    query text;
+BEGIN
+    SELECT p.* INTO STRICT way FROM payments.provider AS p WHERE p.id = attempt.provider_id;
+    query := 'payment=' || attempt.id || '&amount=' || attempt.net + attempt.fee || '&currency=' || attempt.currency
+        || '&reference=' || (SELECT b.reference FROM payments.bill AS b WHERE b.id = attempt.bill_id)
+        || '&expires=' || floor(extract(epoch FROM attempt.expires_at))::bigint || '&return=' || attempt.return_address;
+    RETURN way.checkout || '?' || query || '&signature=' || encode(payments.hmac_sha256(way.secret, convert_to(query, 'UTF8')), 'hex');
+END
+$$;
+
+ALTER FUNCTION payments.checkout_address(attempt payments.attempt) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.close_day(credential bytea, id uuid, explanation text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    officer uuid := (SELECT s.staff_id FROM web.staff_with(close_day.credential, '{finance_officer}') AS s);
+    figures jsonb;
+    differing integer;
+BEGIN
+    IF officer IS NULL THEN RETURN 'role_missing'; END IF;
+    IF EXISTS (SELECT FROM payments.daily_close AS c WHERE c.id = close_day.id) THEN RETURN 'exists'; END IF;
+    figures := payments.day_figures();
+    SELECT count(*) INTO differing FROM jsonb_array_elements(figures) AS f WHERE (f.value ->> 'difference')::bigint <> 0;
+    IF differing > 0 AND close_day.explanation IS NULL THEN RETURN 'explanation_missing'; END IF;
+    INSERT INTO payments.daily_close (id, figures, differences, explanation, closed_by) VALUES (close_day.id, figures, differing, close_day.explanation, officer);
+    RETURN 'closed';
+END
+$$;
+
+ALTER FUNCTION payments.close_day(credential bytea, id uuid, explanation text) OWNER TO stoa_door;
+
 CREATE FUNCTION payments.close_till(credential bytea, till uuid, counted bigint, explanation text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8526,6 +9703,21 @@ $$;
 
 ALTER FUNCTION payments.close_till(credential bytea, till uuid, counted bigint, explanation text) OWNER TO stoa_door;
 
+CREATE FUNCTION payments.closed_days_for(credential bytea, page_size integer) RETURNS TABLE(id uuid, differences integer, explanation text, closed_by text, closed_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT c.id, c.differences, c.explanation, p.display_name, c.closed_at
+        FROM web.staff_with(closed_days_for.credential, '{finance_officer,approver,auditor}') AS s
+        CROSS JOIN payments.daily_close AS c JOIN identity.staff AS p ON p.id = c.closed_by
+        ORDER BY c.closed_at DESC, c.id LIMIT LEAST(closed_days_for.page_size, 201);
+END
+$$;
+
+ALTER FUNCTION payments.closed_days_for(credential bytea, page_size integer) OWNER TO stoa_door;
+
 CREATE TABLE payments.bank_account (
     id uuid NOT NULL,
     identification text NOT NULL,
@@ -8552,6 +9744,95 @@ CREATE FUNCTION payments.collecting_account(currency text) RETURNS TABLE(identif
 END;
 
 ALTER FUNCTION payments.collecting_account(currency text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.day_figures() RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN (
+        WITH line AS (
+            -- The bank's last word, less what was there before its first statement, and what notifications have told since.
+            SELECT 'bank' AS kind, a.identification AS name, a.currency, l.place, l.word, l.amount, l.day, g.posted AS found
+            FROM payments.bank_account AS a JOIN ledger.account AS g ON g.id = a.ledger_account
+            LEFT JOIN LATERAL (
+                SELECT r.closing, r.closing_on FROM payments.bank_report AS r LEFT JOIN payments.bank_report_decision AS d ON d.report_id = r.id
+                WHERE r.account_id = a.id AND r.kind = 'statement' AND r.closing IS NOT NULL AND (r.problems = '{}' OR d.kind = 'booked')
+                ORDER BY r.closing_on DESC, r.sequence_number DESC NULLS LAST, r.id DESC LIMIT 1) AS newest ON true
+            LEFT JOIN LATERAL (
+                SELECT r.opening FROM payments.bank_report AS r LEFT JOIN payments.bank_report_decision AS d ON d.report_id = r.id
+                WHERE r.account_id = a.id AND r.kind = 'statement' AND r.opening IS NOT NULL AND (r.problems = '{}' OR d.kind = 'booked')
+                ORDER BY r.opening_on, r.sequence_number NULLS FIRST, r.id LIMIT 1) AS oldest ON true
+            CROSS JOIN LATERAL (VALUES
+                (1, 'statement', coalesce(newest.closing, 0), newest.closing_on),
+                (2, 'before_first', -coalesce(oldest.opening, 0), NULL::date),
+                (3, 'since_statement', coalesce((
+                    SELECT sum(CASE m.direction WHEN 'credit' THEN m.amount ELSE -m.amount END)::bigint FROM payments.bank_movement AS m
+                    WHERE m.account_id = a.id AND NOT EXISTS (
+                        SELECT FROM payments.bank_sighting AS y JOIN payments.bank_report AS r ON r.id = y.report_id
+                        WHERE y.movement_id = m.id AND r.kind = 'statement')), 0), NULL)) AS l (place, word, amount, day)
+            UNION ALL
+            SELECT 'suspense', a.identification, a.currency, l.place, l.word, l.amount, NULL, g.posted
+            FROM payments.bank_account AS a JOIN ledger.account AS g ON g.id = a.suspense_account
+            CROSS JOIN LATERAL payments.payouts_passing(a) AS p
+            CROSS JOIN LATERAL (VALUES
+                (1, 'waiting', coalesce((
+                    SELECT sum(payments.item_rest(i.id) + coalesce((SELECT sum(r.amount) FROM payments.bank_return AS r WHERE r.item_id = i.id
+                                AND NOT EXISTS (SELECT FROM payments.bank_return_decision AS d WHERE d.return_id = r.id)), 0))::bigint
+                    FROM payments.bank_item_waiting AS w JOIN payments.bank_item AS i ON i.id = w.item_id JOIN payments.bank_movement AS m ON m.id = i.movement_id
+                    WHERE m.account_id = a.id), 0)),
+                (2, 'going_back', coalesce((
+                    SELECT sum(r.amount)::bigint FROM payments.bank_return AS r JOIN payments.bank_return_decision AS d ON d.return_id = r.id AND d.kind = 'approved'
+                    JOIN payments.bank_item AS i ON i.id = r.item_id JOIN payments.bank_movement AS m ON m.id = i.movement_id WHERE m.account_id = a.id), 0)),
+                (3, 'left', -coalesce((
+                    SELECT sum(i.amount)::bigint FROM payments.bank_item AS i JOIN payments.bank_movement AS m ON m.id = i.movement_id
+                    WHERE m.account_id = a.id AND m.direction = 'debit' AND NOT EXISTS (SELECT FROM payments.bank_payout AS x WHERE x.item_id = i.id)), 0)),
+                (4, 'payouts_to_leave', p.to_leave), (5, 'payouts_to_come_back', p.to_come_back)) AS l (place, word, amount)
+            UNION ALL
+            SELECT 'provider', p.name, p.currency, l.place, l.word, l.amount, NULL, g.posted
+            FROM payments.provider AS p JOIN ledger.account AS g ON g.id = p.clearing
+            CROSS JOIN LATERAL (VALUES
+                (1, 'taken', coalesce((SELECT sum(a.net + a.fee)::bigint FROM payments.attempt AS a JOIN payments.attempt_settled AS s ON s.attempt_id = a.id
+                                       WHERE a.provider_id = p.id), 0)),
+                (2, 'given_back', -coalesce((SELECT sum(f.amount)::bigint FROM payments.attempt AS a JOIN payments.attempt_settled AS s ON s.attempt_id = a.id
+                                             JOIN payments.refund AS f ON f.payment_id = s.payment_id WHERE a.provider_id = p.id), 0)),
+                (3, 'paid_out', -coalesce((SELECT sum(s.gross)::bigint FROM payments.provider_settlement AS s
+                                           WHERE s.provider_id = p.id AND EXISTS (SELECT FROM payments.bank_settlement AS b WHERE b.reference = s.reference)), 0)))
+                AS l (place, word, amount)
+            UNION ALL
+            -- What was paid for bills, and what of it the ledger moved under these payments.
+            SELECT 'bills', x.currency, x.currency, l.place, l.word, l.amount, NULL, x.found
+            FROM (SELECT p.currency, sum(p.net)::bigint AS net, -coalesce(sum(f.amount), 0)::bigint AS refunds,
+                      (sum(t.amount) - coalesce(sum(f.moved), 0))::bigint AS found
+                  FROM payments.payment AS p LEFT JOIN ledger.transfer AS t ON t.id = p.transfer_id AND t.outcome = 'posted' AND t.currency = p.currency
+                  LEFT JOIN LATERAL (SELECT sum(y.amount) AS amount, sum(u.amount) AS moved FROM payments.refund AS y
+                                     LEFT JOIN ledger.transfer AS u ON u.id = y.id AND u.outcome = 'posted' WHERE y.payment_id = p.id) AS f ON true
+                  GROUP BY p.currency) AS x
+            CROSS JOIN LATERAL (VALUES (1, 'paid', x.net), (2, 'refunded', x.refunds)) AS l (place, word, amount)
+        ), figure AS (
+            SELECT l.kind, l.name, l.currency, min(l.found) AS found, sum(l.amount)::bigint AS expected,
+                jsonb_agg(jsonb_build_object('word', l.word, 'amount', l.amount, 'day', l.day) ORDER BY l.place) AS lines
+            FROM line AS l GROUP BY l.kind, l.name, l.currency
+        )
+        SELECT coalesce(jsonb_agg(jsonb_build_object('kind', f.kind, 'name', f.name, 'currency', f.currency, 'lines', f.lines, 'expected', f.expected, 'found', f.found,
+                'difference', f.found - f.expected) ORDER BY array_position('{bank,suspense,provider,bills}'::text[], f.kind), f.name), '[]')
+        FROM figure AS f);
+END
+$$;
+
+ALTER FUNCTION payments.day_figures() OWNER TO stoa_door;
+
+CREATE FUNCTION payments.day_figures_for(credential bytea) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM web.staff_with(day_figures_for.credential, '{finance_officer,approver,auditor}')) THEN RETURN NULL; END IF;
+    RETURN payments.day_figures();
+END
+$$;
+
+ALTER FUNCTION payments.day_figures_for(credential bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION payments.decide_report(credential bytea, report uuid, decision text, reason text) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
@@ -8643,6 +9924,35 @@ $$;
 
 ALTER FUNCTION payments.derived_id(name text) OWNER TO stoa_door;
 
+CREATE FUNCTION payments.end_hold(attempt uuid, provider text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    ended text;
+BEGIN
+    IF NOT EXISTS (SELECT FROM ledger.open_hold AS h WHERE h.id = end_hold.attempt) THEN RETURN; END IF;
+    ended := ledger.follow_up(payments.derived_id('attempt void ' || end_hold.attempt), 'void_hold', end_hold.attempt, NULL, 'VOID', 'system', end_hold.provider);
+    IF ended NOT IN ('created', 'hold_expired') THEN
+        RAISE EXCEPTION 'the ledger refused to release a hold: %', ended USING ERRCODE = 'check_violation', CONSTRAINT = 'attempt_released';
+    END IF;
+END
+$$;
+
+ALTER FUNCTION payments.end_hold(attempt uuid, provider text) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.event_tolerance_seconds() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 300;
+
+ALTER FUNCTION payments.event_tolerance_seconds() OWNER TO stoa_door;
+
+CREATE FUNCTION payments.fee_of(fixed bigint, per_10000 integer, amount bigint) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (fixed + (div((((amount)::numeric * (per_10000)::numeric) + (5000)::numeric), (10000)::numeric))::bigint);
+
+ALTER FUNCTION payments.fee_of(fixed bigint, per_10000 integer, amount bigint) OWNER TO stoa_door;
+
 CREATE FUNCTION payments.follow_return_decision() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8654,6 +9964,29 @@ END
 $$;
 
 ALTER FUNCTION payments.follow_return_decision() OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.hmac_sha256(secret bytea, message bytea) RETURNS bytea
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    -- The key to one block of 64 bytes, with zeros.
+    key bytea := CASE WHEN octet_length(secret) > 64 THEN sha256(secret) ELSE secret END;
+    inner_pad bytea;
+    outer_pad bytea;
+BEGIN
+    key := key || decode(repeat('00', 64 - octet_length(key)), 'hex');
+    inner_pad := key;
+    outer_pad := key;
+    FOR position IN 0 .. 63 LOOP
+        inner_pad := set_byte(inner_pad, position, get_byte(key, position) # 54);
+        outer_pad := set_byte(outer_pad, position, get_byte(key, position) # 92);
+    END LOOP;
+    RETURN sha256(outer_pad || sha256(inner_pad || message));
+END
+$$;
+
+ALTER FUNCTION payments.hmac_sha256(secret bytea, message bytea) OWNER TO stoa_door;
 
 CREATE FUNCTION payments.import_bank_file(credential bytea, sha256 bytea, file jsonb) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
@@ -8754,10 +10087,18 @@ CREATE TABLE payments.bank_return_decision (
 
 ALTER TABLE payments.bank_return_decision OWNER TO stoa_owner;
 
+CREATE TABLE payments.bank_settlement (
+    item_id uuid NOT NULL,
+    reference text NOT NULL,
+    matched_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL
+);
+
+ALTER TABLE payments.bank_settlement OWNER TO stoa_owner;
+
 CREATE FUNCTION payments.item_rest(item uuid) RETURNS bigint
     LANGUAGE sql STABLE
     BEGIN ATOMIC
- SELECT (((i.amount - (COALESCE(( SELECT sum(a.amount) AS sum
+ SELECT ((((i.amount - (COALESCE(( SELECT sum(a.amount) AS sum
             FROM payments.bank_allocation a
            WHERE (a.item_id = i.id)), (0)::numeric))::bigint) - (COALESCE(( SELECT sum(r.amount) AS sum
             FROM (payments.bank_return r
@@ -8766,6 +10107,12 @@ CREATE FUNCTION payments.item_rest(item uuid) RETURNS bigint
          CASE
              WHEN (EXISTS ( SELECT
                 FROM payments.bank_payout p
+               WHERE (p.item_id = i.id))) THEN i.amount
+             ELSE (0)::bigint
+         END) -
+         CASE
+             WHEN (EXISTS ( SELECT
+                FROM payments.bank_settlement p
                WHERE (p.item_id = i.id))) THEN i.amount
              ELSE (0)::bigint
          END)
@@ -8807,6 +10154,67 @@ END
 $$;
 
 ALTER FUNCTION payments.lock_till(till uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.match_settlement(reference text, movements uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    told record;
+    part record;
+    posted text;
+BEGIN
+    SELECT s.reference, s.gross, s.charges, p.id AS provider_id, p.currency, p.clearing, p.fees INTO told
+        FROM payments.provider_settlement AS s JOIN payments.provider AS p ON p.id = s.provider_id
+        WHERE s.reference = match_settlement.reference AND NOT EXISTS (SELECT FROM payments.bank_settlement AS b WHERE b.reference = s.reference);
+    IF NOT FOUND THEN RETURN; END IF;
+    SELECT i.id, a.suspense_account INTO part
+        FROM payments.bank_item_waiting AS w JOIN payments.bank_item AS i ON i.id = w.item_id
+        JOIN payments.bank_movement AS m ON m.id = i.movement_id JOIN payments.bank_account AS a ON a.id = m.account_id
+        JOIN payments.bank_entry AS e ON (e.report_id, e.position) = (m.report_id, m.position)
+        WHERE (match_settlement.movements IS NULL OR m.id = ANY (match_settlement.movements)) AND i.amount = told.gross - told.charges AND i.currency = told.currency AND payments.item_rest(i.id) = i.amount
+          AND (e.parts -> (i.number - 1) ->> 'end_to_end_id' = told.reference OR position(told.reference IN e.parts -> (i.number - 1) ->> 'text') > 0)
+        ORDER BY i.recorded_at, i.id LIMIT 1;
+    IF NOT FOUND THEN RETURN; END IF;
+    PERFORM payments.lock_item(part.id);
+    IF payments.item_rest(part.id) <> told.gross - told.charges THEN RETURN; END IF;
+    SELECT min(t.outcome) INTO posted
+        FROM ledger.post_transfers(
+            ARRAY[payments.derived_id('settlement ' || told.reference)] || CASE WHEN told.charges > 0 THEN ARRAY[payments.derived_id('settlement charges ' || told.reference)] END,
+            ARRAY['post'] || CASE WHEN told.charges > 0 THEN ARRAY['post'] END,
+            ARRAY[part.suspense_account] || CASE WHEN told.charges > 0 THEN ARRAY[told.fees] END,
+            ARRAY[told.clearing] || CASE WHEN told.charges > 0 THEN ARRAY[told.clearing] END,
+            ARRAY[told.gross - told.charges] || CASE WHEN told.charges > 0 THEN ARRAY[told.charges] END,
+            ARRAY[told.currency] || CASE WHEN told.charges > 0 THEN ARRAY[told.currency] END,
+            ARRAY[told.reference] || CASE WHEN told.charges > 0 THEN ARRAY[told.reference] END,
+            ARRAY[NULL::timestamptz] || CASE WHEN told.charges > 0 THEN ARRAY[NULL::timestamptz] END,
+            ARRAY['system'] || CASE WHEN told.charges > 0 THEN ARRAY['system'] END,
+            ARRAY[told.provider_id] || CASE WHEN told.charges > 0 THEN ARRAY[told.provider_id] END) AS t
+        WHERE t.outcome <> 'created';
+    IF posted IS NOT NULL THEN
+        RAISE EXCEPTION 'the ledger refused a settlement: %', posted USING ERRCODE = 'check_violation', CONSTRAINT = 'settlement_posted';
+    END IF;
+    INSERT INTO payments.bank_settlement (item_id, reference) VALUES (part.id, told.reference);
+END
+$$;
+
+ALTER FUNCTION payments.match_settlement(reference text, movements uuid[]) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.match_settlements(movements uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    told record;
+BEGIN
+    FOR told IN SELECT s.reference FROM payments.provider_settlement AS s
+            WHERE NOT EXISTS (SELECT FROM payments.bank_settlement AS b WHERE b.reference = s.reference) ORDER BY s.reference LOOP
+        PERFORM payments.match_settlement(told.reference, match_settlements.movements);
+    END LOOP;
+END
+$$;
+
+ALTER FUNCTION payments.match_settlements(movements uuid[]) OWNER TO stoa_door;
 
 CREATE FUNCTION payments.may_be(movement uuid, content bytea, bank_reference text, told payments.bank_report) RETURNS boolean
     LANGUAGE plpgsql STABLE
@@ -8987,12 +10395,22 @@ CREATE TABLE payments.payment (
     CONSTRAINT payment_check CHECK (((method = 'wallet'::text) = (account_id IS NOT NULL))),
     CONSTRAINT payment_fee_check CHECK ((fee >= 0)),
     CONSTRAINT payment_gross_check CHECK ((gross > 0)),
-    CONSTRAINT payment_method_check CHECK ((method = ANY (ARRAY['wallet'::text, 'bank_transfer'::text, 'cash'::text]))),
+    CONSTRAINT payment_method_check CHECK ((method = ANY (ARRAY['wallet'::text, 'bank_transfer'::text, 'cash'::text, 'card'::text, 'mobile_money'::text]))),
     CONSTRAINT payment_net_check CHECK ((net > 0)),
     CONSTRAINT payment_receipt_code_check CHECK ((receipt_code ~ '^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$'::text))
 );
 
 ALTER TABLE payments.payment OWNER TO stoa_owner;
+
+CREATE TABLE payments.refund (
+    id uuid NOT NULL,
+    payment_id uuid NOT NULL,
+    amount bigint NOT NULL,
+    refunded_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT refund_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint)))
+);
+
+ALTER TABLE payments.refund OWNER TO stoa_owner;
 
 CREATE TABLE payments.waiver (
     id uuid NOT NULL,
@@ -9022,12 +10440,15 @@ ALTER TABLE payments.waiver_decision OWNER TO stoa_owner;
 CREATE FUNCTION payments.outstanding(bill uuid) RETURNS bigint
     LANGUAGE sql STABLE
     BEGIN ATOMIC
- SELECT ((b.amount - (COALESCE(( SELECT sum(p.net) AS sum
+ SELECT (((b.amount - (COALESCE(( SELECT sum(p.net) AS sum
             FROM payments.payment p
            WHERE (p.bill_id = b.id)), (0)::numeric))::bigint) - (COALESCE(( SELECT sum(w.amount) AS sum
             FROM (payments.waiver w
               JOIN payments.waiver_decision d ON (((d.waiver_id = w.id) AND (d.kind = 'approved'::text))))
-           WHERE (w.bill_id = b.id)), (0)::numeric))::bigint)
+           WHERE (w.bill_id = b.id)), (0)::numeric))::bigint) + (COALESCE(( SELECT sum(f.amount) AS sum
+            FROM (payments.payment p
+              JOIN payments.refund f ON ((f.payment_id = p.id)))
+           WHERE (p.bill_id = b.id)), (0)::numeric))::bigint)
     FROM payments.bill b
    WHERE (b.id = outstanding.bill);
 END;
@@ -9133,6 +10554,27 @@ END
 $$;
 
 ALTER FUNCTION payments.payments_of(credential bytea, bill uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.payouts_passing(account payments.bank_account) RETURNS TABLE(to_leave bigint, to_come_back bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT coalesce(sum(x.amount) FILTER (WHERE x.amount > 0), 0)::bigint, coalesce(sum(x.amount) FILTER (WHERE x.amount < 0), 0)::bigint
+        FROM (
+            SELECT n.amount * (
+                    CASE WHEN EXISTS (SELECT FROM payouts.event AS e WHERE e.instruction_id = n.id AND e.state = 'settled') AND s.state = 'settled' THEN 1 ELSE 0 END
+                    - CASE WHEN s.state IN ('settled', 'returned') AND EXISTS (SELECT FROM payments.bank_payout AS p WHERE p.batch_id = b.id)
+                        OR EXISTS (SELECT FROM payments.bank_payout AS p WHERE p.instruction_id = n.id AND p.direction = 'debit') THEN 1 ELSE 0 END
+                    + CASE WHEN EXISTS (SELECT FROM payments.bank_payout AS p WHERE p.instruction_id = n.id AND p.direction = 'credit') THEN 1 ELSE 0 END) AS amount
+            FROM payouts.batch AS b JOIN payouts.decision AS d ON d.batch_id = b.id AND d.kind = 'approved'
+            JOIN payouts.item AS i ON i.batch_id = b.id JOIN payouts.instruction AS n ON n.id = i.instruction_id JOIN payouts.state AS s ON s.instruction_id = n.id
+            WHERE b.clearing = account.suspense_account) AS x;
+END
+$$;
+
+ALTER FUNCTION payments.payouts_passing(account payments.bank_account) OWNER TO stoa_door;
 
 CREATE FUNCTION payments.plan_allocation(item uuid, bill uuid, amount bigint, net bigint, receipt_code text) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
@@ -9286,6 +10728,18 @@ $$;
 
 ALTER FUNCTION payments.refresh_waiting(item uuid) OWNER TO stoa_door;
 
+CREATE FUNCTION payments.refunded(payment uuid) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN coalesce((SELECT sum(f.amount) FROM payments.refund AS f WHERE f.payment_id = refunded.payment), 0)::bigint
+        + disputes.refunded('payment', refunded.payment);
+END
+$$;
+
+ALTER FUNCTION payments.refunded(payment uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION payments.remind(zone text, days_before integer, days_after integer, bills_max integer) RETURNS TABLE(kind text, resident uuid, reference text, currency text, amount bigint, language text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -9311,6 +10765,97 @@ END
 $$;
 
 ALTER FUNCTION payments.remind(zone text, days_before integer, days_after integer, bills_max integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.set_provider(id text, kind text, name text, currency text, checkout text, fee_fixed bigint, fee_per_10000 integer, secret bytea, is_offered boolean) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    clearing uuid := payments.derived_id('provider ' || set_provider.id || ' clearing');
+    fees uuid := payments.derived_id('provider ' || set_provider.id || ' fees');
+BEGIN
+    IF NOT ledger.open_account(clearing, 'clearing', set_provider.currency, NULL, 'city', 'debit', true)
+       OR NOT ledger.open_account(fees, 'fees', set_provider.currency, NULL, 'city', 'credit', true) THEN
+        RAISE EXCEPTION 'the ledger has other accounts under these ids, or the provider is of another currency'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'provider_in_ledger';
+    END IF;
+    INSERT INTO payments.provider AS p (id, kind, name, currency, checkout, fee_fixed, fee_per_10000, secret, is_offered, clearing, fees)
+        VALUES (set_provider.id, set_provider.kind, set_provider.name, set_provider.currency, set_provider.checkout, set_provider.fee_fixed,
+                set_provider.fee_per_10000, set_provider.secret, set_provider.is_offered, clearing, fees)
+        ON CONFLICT ON CONSTRAINT provider_pkey DO UPDATE SET name = excluded.name, checkout = excluded.checkout, fee_fixed = excluded.fee_fixed,
+            fee_per_10000 = excluded.fee_per_10000, secret = excluded.secret, is_offered = excluded.is_offered;
+END
+$$;
+
+ALTER FUNCTION payments.set_provider(id text, kind text, name text, currency text, checkout text, fee_fixed bigint, fee_per_10000 integer, secret bytea, is_offered boolean) OWNER TO stoa_owner;
+
+CREATE FUNCTION payments.settle_attempt(attempt uuid) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    about record;
+    payment uuid := payments.derived_id('attempt ' || settle_attempt.attempt);
+    net bigint;
+    surplus bigint;
+    wallet uuid;
+    ids uuid[] := '{}';
+    credits uuid[] := '{}';
+    amounts bigint[] := '{}';
+    refused text;
+BEGIN
+    SELECT a.*, p.clearing, p.fees, p.kind AS method, b.pays_into, b.reference, coalesce(r.superseded_by, r.id) AS resident_id INTO STRICT about
+        FROM payments.attempt AS a JOIN payments.provider AS p ON p.id = a.provider_id JOIN payments.bill AS b ON b.id = a.bill_id
+        JOIN register.resident AS r ON r.id = b.resident_id WHERE a.id = settle_attempt.attempt;
+    net := GREATEST(0, LEAST(about.net, payments.outstanding(about.bill_id)));
+    surplus := about.net - net;
+    IF surplus > 0 THEN wallet := ledger.open_wallet(about.resident_id, about.currency); END IF;
+    -- Before the first of two postings.
+    PERFORM payouts.lock_accounts(ARRAY[about.clearing, about.pays_into, about.fees, wallet]);
+    PERFORM payments.end_hold(about.id, about.provider_id);
+    IF net > 0 THEN
+        ids := ids || payment; credits := credits || about.pays_into; amounts := amounts || net;
+    END IF;
+    IF surplus > 0 THEN
+        ids := ids || payments.derived_id('attempt surplus ' || about.id); credits := credits || wallet;
+        amounts := amounts || surplus;
+    END IF;
+    IF about.fee > 0 THEN
+        ids := ids || payments.derived_id('attempt fee ' || about.id); credits := credits || about.fees; amounts := amounts || about.fee;
+    END IF;
+    SELECT min(t.outcome) INTO refused
+        FROM ledger.post_transfers(ids, array_fill('post'::text, ARRAY[cardinality(ids)]), array_fill(about.clearing, ARRAY[cardinality(ids)]), credits, amounts,
+            array_fill(about.currency, ARRAY[cardinality(ids)]), array_fill(about.reference, ARRAY[cardinality(ids)]),
+            array_fill(NULL::timestamptz, ARRAY[cardinality(ids)]), array_fill('system'::text, ARRAY[cardinality(ids)]),
+            array_fill(about.provider_id, ARRAY[cardinality(ids)]), groups => array_fill(1, ARRAY[cardinality(ids)])) AS t
+        WHERE t.outcome <> 'created';
+    IF refused IS NOT NULL THEN
+        RAISE EXCEPTION 'the ledger refused a payment: %', refused USING ERRCODE = 'check_violation', CONSTRAINT = 'payment_posted';
+    END IF;
+    IF net > 0 THEN
+        INSERT INTO payments.payment (id, bill_id, currency, gross, fee, net, method, transfer_id, receipt_code)
+            VALUES (payment, about.bill_id, about.currency, net + about.fee, about.fee, net, about.method, payment, about.receipt_code);
+    END IF;
+    INSERT INTO payments.attempt_settled (attempt_id, payment_id, surplus) VALUES (about.id, CASE WHEN net > 0 THEN payment END, surplus);
+    RETURN jsonb_build_object('outcome', 'taken', 'notices', payments.notices((
+        SELECT jsonb_agg(jsonb_build_object('bill', about.bill_id, 'amount', x.amount, 'is_payment', x.is_payment))
+        FROM (VALUES (net, true), (surplus, false)) AS x (amount, is_payment) WHERE x.amount > 0)));
+END
+$$;
+
+ALTER FUNCTION payments.settle_attempt(attempt uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.settlement_accounts(currency text) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN coalesce((SELECT array_agg(x.id) FROM payments.provider AS p CROSS JOIN LATERAL unnest(ARRAY[p.clearing, p.fees]) AS x (id)
+                     WHERE p.currency = settlement_accounts.currency), '{}');
+END
+$$;
+
+ALTER FUNCTION payments.settlement_accounts(currency text) OWNER TO stoa_door;
 
 CREATE FUNCTION payments.take_bank_file(sha256 bytea, file jsonb, staff uuid) RETURNS jsonb
     LANGUAGE plpgsql
@@ -9414,6 +10959,99 @@ $$;
 
 ALTER FUNCTION payments.take_cash(credential bytea, till uuid, payment uuid, bill_reference text, amount bigint, receipt_code text) OWNER TO stoa_door;
 
+CREATE FUNCTION payments.take_provider_event(provider text, signed_at bigint, body bytea, signature bytea) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    way payments.provider;
+    event jsonb;
+    earlier record;
+    about record;
+    result jsonb := '{"outcome": "taken"}';
+BEGIN
+    SELECT p.* INTO way FROM payments.provider AS p WHERE p.id = take_provider_event.provider;
+    -- The hashes of both are compared, so that how far they agree cannot be timed.
+    IF NOT FOUND OR sha256(payments.hmac_sha256(way.secret, convert_to(signed_at::text || '.', 'UTF8') || body)) IS DISTINCT FROM sha256(signature) THEN
+        RETURN jsonb_build_object('outcome', 'signature_wrong');
+    END IF;
+    IF abs(extract(epoch FROM public.stoa_now()) - signed_at) > payments.event_tolerance_seconds() THEN RETURN jsonb_build_object('outcome', 'signature_old'); END IF;
+    event := convert_from(body, 'UTF8')::jsonb;
+    PERFORM pg_advisory_xact_lock(hashtextextended('payments.provider_event ' || way.id || ' ' || (event ->> 'id'), 0));
+    SELECT e.body_hash, e.outcome INTO earlier FROM payments.provider_event AS e WHERE e.provider_id = way.id AND e.event_id = event ->> 'id';
+    IF FOUND THEN
+        RETURN jsonb_build_object('outcome', CASE WHEN earlier.body_hash = sha256(body) THEN earlier.outcome ELSE 'conflict' END);
+    END IF;
+
+    IF event ->> 'type' = 'settlement' THEN
+        IF event ->> 'currency' <> way.currency THEN
+            result := jsonb_build_object('outcome', 'amount_differs');
+        ELSE
+            INSERT INTO payments.provider_settlement (provider_id, reference, gross, charges)
+                VALUES (way.id, event ->> 'reference', (event ->> 'gross')::bigint, (event ->> 'charges')::bigint) ON CONFLICT DO NOTHING;
+            IF FOUND THEN
+                PERFORM payments.match_settlement(event ->> 'reference', NULL);
+            ELSE
+                result := jsonb_build_object('outcome', 'stale');
+            END IF;
+        END IF;
+    ELSE
+        SELECT a.*, b.pays_into, b.reference, b.resident_id INTO about FROM payments.attempt AS a JOIN payments.bill AS b ON b.id = a.bill_id
+            WHERE a.id = (event ->> 'payment')::uuid AND a.provider_id = way.id;
+        IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'payment_unknown'); END IF;
+        PERFORM payments.lock_bill(about.bill_id);
+        IF event ->> 'type' = 'refunded' THEN
+            result := payments.take_refund(about.id, way.id, event ->> 'id', event ->> 'currency', (event ->> 'amount')::bigint);
+            IF result ->> 'outcome' = 'too_early' THEN RETURN result; END IF;
+        ELSIF payments.attempt_state(about.id) = 'settled' OR payments.attempt_state(about.id) = 'failed' AND event ->> 'type' <> 'settled' THEN
+            -- What was settled stays so; what failed can only turn out to have been settled.
+            result := jsonb_build_object('outcome', 'stale');
+        ELSIF event ->> 'currency' <> about.currency OR (event ->> 'amount')::bigint <> about.net + about.fee THEN
+            result := jsonb_build_object('outcome', 'amount_differs');
+        ELSIF event ->> 'type' = 'settled' THEN
+            result := payments.settle_attempt(about.id);
+        ELSIF event ->> 'type' = 'failed' THEN
+            PERFORM payments.end_hold(about.id, way.id);
+        END IF;
+    END IF;
+    INSERT INTO payments.provider_event (provider_id, event_id, kind, body_hash, attempt_id, currency, amount, outcome)
+        VALUES (way.id, event ->> 'id', event ->> 'type', sha256(body), CASE WHEN event ->> 'type' <> 'settlement' THEN (event ->> 'payment')::uuid END,
+                event ->> 'currency', coalesce(event ->> 'amount', event ->> 'gross')::bigint, result ->> 'outcome');
+    RETURN result;
+END
+$$;
+
+ALTER FUNCTION payments.take_provider_event(provider text, signed_at bigint, body bytea, signature bytea) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.take_refund(attempt uuid, provider text, event text, currency text, amount bigint) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    about record;
+    refund uuid := payments.derived_id('refund ' || take_refund.provider || ' ' || take_refund.event);
+    posted text;
+BEGIN
+    SELECT p.id, p.net, p.currency, w.clearing, b.pays_into, b.reference INTO about
+        FROM payments.attempt_settled AS s JOIN payments.payment AS p ON p.id = s.payment_id JOIN payments.bill AS b ON b.id = p.bill_id
+        JOIN payments.provider AS w ON w.id = take_refund.provider WHERE s.attempt_id = take_refund.attempt;
+    IF NOT FOUND THEN
+        RETURN jsonb_build_object('outcome', CASE WHEN payments.attempt_state(take_refund.attempt) = 'settled' THEN 'too_much' ELSE 'too_early' END);
+    END IF;
+    IF take_refund.currency <> about.currency OR take_refund.amount <= 0 THEN RETURN jsonb_build_object('outcome', 'amount_differs'); END IF;
+    IF take_refund.amount > about.net - payments.refunded(about.id) THEN RETURN jsonb_build_object('outcome', 'too_much'); END IF;
+    SELECT t.outcome INTO posted FROM ledger.post_transfers(ARRAY[refund], '{post}', ARRAY[about.pays_into], ARRAY[about.clearing], ARRAY[take_refund.amount],
+        ARRAY[about.currency], ARRAY[about.reference], '{NULL}', '{system}', ARRAY[take_refund.provider]) AS t;
+    IF posted <> 'created' THEN
+        RAISE EXCEPTION 'the ledger refused a refund: %', posted USING ERRCODE = 'check_violation', CONSTRAINT = 'refund_posted';
+    END IF;
+    INSERT INTO payments.refund (id, payment_id, amount) VALUES (refund, about.id, take_refund.amount);
+    RETURN jsonb_build_object('outcome', 'taken');
+END
+$$;
+
+ALTER FUNCTION payments.take_refund(attempt uuid, provider text, event text, currency text, amount bigint) OWNER TO stoa_door;
+
 CREATE FUNCTION payments.tills_for(credential bytea, till uuid, page_size integer) RETURNS TABLE(id uuid, clerk text, is_mine boolean, counter text, currency text, opening_float bigint, taken bigint, payment_count bigint, opened_at timestamp with time zone, closed_at timestamp with time zone, expected bigint, counted bigint, explanation text, approved_by text, approved_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -9439,6 +11077,58 @@ END
 $$;
 
 ALTER FUNCTION payments.tills_for(credential bytea, till uuid, page_size integer) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.timeline_of(credential bytea, count integer) RETURNS TABLE(id uuid, kind text, way text, name jsonb, reference text, bill_id uuid, currency text, amount bigint, at timestamp with time zone, steps jsonb)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    people uuid[];
+BEGIN
+    SELECT array_agg(r.id) INTO people FROM ledger.holder(timeline_of.credential, '{payments}') AS h
+        JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id;
+    RETURN QUERY
+        WITH step AS (
+            -- Payments of bills, but for those that came through a provider.
+            SELECT p.id, 'bill' AS kind, p.method AS way, b.title AS name, b.reference, b.id AS bill_id, p.currency, p.gross AS amount, 'settled' AS step, p.paid_at AS at,
+                NULL::text AS reason, 4 AS place
+            FROM payments.bill AS b JOIN payments.payment AS p ON p.bill_id = b.id
+            WHERE b.resident_id = ANY (people) AND NOT EXISTS (SELECT FROM payments.attempt_settled AS s WHERE s.payment_id = p.id)
+            UNION ALL
+            SELECT a.id, 'bill', w.kind, b.title, b.reference, b.id, a.currency, a.net + a.fee, x.step, x.at, NULL, x.place
+            FROM payments.bill AS b JOIN payments.attempt AS a ON a.bill_id = b.id JOIN payments.provider AS w ON w.id = a.provider_id
+            CROSS JOIN LATERAL (
+                SELECT 'held' AS step, a.begun_at AS at, 1 AS place
+                UNION ALL
+                SELECT CASE e.kind WHEN 'pending' THEN 'sent' ELSE 'failed' END, e.received_at, 2 FROM payments.provider_event AS e
+                WHERE e.attempt_id = a.id AND e.kind IN ('pending', 'failed') AND e.outcome = 'taken'
+                UNION ALL
+                SELECT 'expired', a.expires_at, 3 WHERE payments.attempt_state(a.id) = 'expired'
+                UNION ALL
+                SELECT 'settled', s.settled_at, 4 FROM payments.attempt_settled AS s WHERE s.attempt_id = a.id
+                UNION ALL
+                SELECT 'returned', f.refunded_at, 5 FROM payments.attempt_settled AS s JOIN payments.refund AS f ON f.payment_id = s.payment_id
+                WHERE s.attempt_id = a.id) AS x
+            WHERE b.resident_id = ANY (people)
+            UNION ALL
+            SELECT d.id, 'benefit', 'wallet', g.name, d.case_reference, NULL, d.currency, d.amount, x.step, y.decided_at, x.reason, x.place
+            FROM benefits.disbursement AS d JOIN benefits.programme AS g ON g.id = d.programme_id
+            JOIN benefits.decision AS y ON y.disbursement_id = d.id AND y.kind = 'approved'
+            CROSS JOIN LATERAL (VALUES ('decided', d.reason, 1), ('settled', NULL, 4)) AS x (step, reason, place)
+            WHERE d.resident_id = ANY (people)
+            UNION ALL
+            SELECT i.id, 'payout', i.kind, NULL, i.end_to_end_id, NULL, i.currency, i.amount,
+                CASE e.state WHEN 'waiting' THEN 'held' WHEN 'in_batch' THEN 'decided' WHEN 'rejected' THEN 'failed' ELSE e.state END, e.at, e.reason, e.number
+            FROM payouts.instruction AS i JOIN payouts.event AS e ON e.instruction_id = i.id
+            WHERE i.resident_id = ANY (people)
+        )
+        SELECT s.id, s.kind, min(s.way), min(s.name::text)::jsonb, min(s.reference), min(s.bill_id::text)::uuid, min(s.currency), min(s.amount), max(s.at),
+            jsonb_agg(jsonb_build_object('step', s.step, 'at', s.at, 'reason', s.reason) ORDER BY s.at, s.place)
+        FROM step AS s GROUP BY s.id, s.kind ORDER BY max(s.at) DESC, s.id LIMIT LEAST(timeline_of.count, 200);
+END
+$$;
+
+ALTER FUNCTION payments.timeline_of(credential bytea, count integer) OWNER TO stoa_door;
 
 CREATE FUNCTION payments.wait_for_item() RETURNS trigger
     LANGUAGE plpgsql
@@ -9489,6 +11179,20 @@ END
 $$;
 
 ALTER FUNCTION payments.waivers_of(credential bytea, bill uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION payments.ways_of(credential bytea, bill uuid) RETURNS TABLE(id text, kind text, name text, checkout text, currency text, net bigint, fee bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT p.id, p.kind, p.name, p.checkout, b.currency, b.outstanding, payments.fee_of(p.fee_fixed, p.fee_per_10000, b.outstanding)
+        FROM payments.bill_of(ways_of.credential, ways_of.bill) AS b JOIN payments.provider AS p ON p.currency = b.currency AND p.is_offered
+        WHERE b.outstanding > 0 ORDER BY p.kind, p.id;
+END
+$$;
+
+ALTER FUNCTION payments.ways_of(credential bytea, bill uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION payouts.accounts_of(credential bytea) RETURNS TABLE(id uuid, sealed_account bytea, given_at timestamp with time zone, usable_from timestamp with time zone, is_waiting boolean, is_used boolean, holder_id uuid, key_id text, wrapped_key bytea)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -10201,7 +11905,7 @@ $$;
 
 ALTER FUNCTION payouts.payments_under(batch uuid, after_position integer, entry_ids uuid[]) OWNER TO stoa_door;
 
-CREATE FUNCTION payouts.payouts_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, kind text, currency text, amount bigint, end_to_end_id text, created_at timestamp with time zone, state text, since timestamp with time zone, reason text, may_issue_again boolean)
+CREATE FUNCTION payouts.payouts_of(credential bytea, payout uuid, before_at timestamp with time zone, before_id uuid, page_size integer) RETURNS TABLE(id uuid, kind text, currency text, amount bigint, end_to_end_id text, created_at timestamp with time zone, state text, since timestamp with time zone, reason text, may_issue_again boolean)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -10214,12 +11918,13 @@ BEGIN
         JOIN register.resident AS r ON r.id = h.resident_id OR r.superseded_by = h.resident_id
         JOIN payouts.instruction AS i ON i.resident_id = r.id
         JOIN payouts.state AS s ON s.instruction_id = i.id
-        WHERE payouts_of.before_at IS NULL OR (i.created_at, i.id) < (payouts_of.before_at, payouts_of.before_id)
+        WHERE (payouts_of.payout IS NULL OR i.id = payouts_of.payout)
+          AND (payouts_of.before_at IS NULL OR (i.created_at, i.id) < (payouts_of.before_at, payouts_of.before_id))
         ORDER BY i.created_at DESC, i.id DESC LIMIT LEAST(payouts_of.page_size, 201);
 END
 $$;
 
-ALTER FUNCTION payouts.payouts_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
+ALTER FUNCTION payouts.payouts_of(credential bytea, payout uuid, before_at timestamp with time zone, before_id uuid, page_size integer) OWNER TO stoa_door;
 
 CREATE FUNCTION payouts.plan(credential bytea) RETURNS TABLE(currency text, ready_count bigint, ready_sum bigint, cooling_count bigint, missing_count bigint, likely_duplicates bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -10430,10 +12135,17 @@ CREATE FUNCTION payouts.take_out(credential bytea, id uuid, currency text, amoun
     AS $$
 DECLARE
     taker record;
+    earlier record;
     wallet record;
 BEGIN
     SELECT h.resident_id, h.account_id INTO taker FROM ledger.holder(take_out.credential, '{payments}') AS h;
     IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    SELECT i.resident_id, i.kind, i.currency, i.amount INTO earlier FROM payouts.instruction AS i WHERE i.id = take_out.id;
+    IF FOUND THEN
+        RETURN CASE WHEN earlier.kind = 'wallet' AND earlier.currency = take_out.currency AND earlier.amount = take_out.amount
+                AND EXISTS (SELECT FROM register.resident AS r WHERE r.id = earlier.resident_id AND taker.resident_id IN (r.id, r.superseded_by))
+            THEN 'exists' ELSE 'id_conflict' END;
+    END IF;
     IF payouts.standing(taker.resident_id) = 'missing' THEN RETURN 'account_missing'; END IF;
     -- One request at a time, so that what is there is known before anything is written.
     SELECT a.id, a.posted INTO wallet FROM ledger.account AS a
@@ -10694,7 +12406,7 @@ BEGIN
     RETURN QUERY
         SELECT e.id, h.own_id
         FROM access_log.own_viewer AS h
-        JOIN access_log.entry AS e ON e.id = questionable.entry AND e.subject_id = h.resident_id AND e.operation <> 'own_view'
+        JOIN access_log.told_entry AS e ON e.id = questionable.entry AND e.subject_id = h.resident_id AND e.operation <> 'own_view'
         WHERE h.credential = questionable.credential AND h.kind = 'access_log';
 END
 $$;
@@ -11153,11 +12865,12 @@ CREATE FUNCTION web.issue_authorization_code(code_hash bytea, request_id uuid, s
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    INSERT INTO openid.authorization_code (hash, request_id, account_id, authenticator_assurance, session_id, signed_in_at, expires_at)
-    SELECT code_hash, r.id, c.account_id, c.authenticator_assurance, c.id, c.authenticated_at, public.stoa_now() + interval '60 seconds'
+    INSERT INTO openid.authorization_code (hash, request_id, account_id, staff_id, authenticator_assurance, session_id, signed_in_at, expires_at)
+    SELECT code_hash, r.id, c.account_id, c.staff_id, c.authenticator_assurance, c.id, c.authenticated_at, public.stoa_now() + interval '60 seconds'
     FROM openid.authorization_request AS r, web.credential AS c
     WHERE r.id = issue_authorization_code.request_id AND r.expires_at > public.stoa_now()
-      AND c.hash = session_hash AND c.kind = 'session' AND c.account_id IS NOT NULL AND web.is_live(c)
+      AND c.hash = session_hash AND c.kind = 'session' AND web.is_live(c)
+      AND (c.account_id IS NOT NULL OR c.staff_id IS NOT NULL AND c.authenticator_assurance >= 2 AND '{openid,roles}' <@ r.scope)
     ON CONFLICT DO NOTHING;
     RETURN FOUND;
 END
@@ -11191,7 +12904,7 @@ DECLARE
     code record;
     service record;
 BEGIN
-    SELECT a.account_id, a.authenticator_assurance, a.consumed_at, a.expires_at, a.session_id, a.signed_in_at,
+    SELECT a.account_id, a.staff_id, a.authenticator_assurance, a.consumed_at, a.expires_at, a.session_id, a.signed_in_at,
         r.client_id, r.redirect_uri, r.code_challenge, r.scope, r.nonce, r.id_token_claims, r.user_info_claims, r.resource, r.key_thumbprint
         INTO code
         FROM openid.authorization_code AS a JOIN openid.authorization_request AS r ON r.id = a.request_id
@@ -11223,8 +12936,9 @@ BEGIN
         RETURN;
     END IF;
     -- Whoever signed out within this minute is not signed in anywhere by it. Locked: a sign-out at this very moment waits, and finds what was issued, or was first.
-    PERFORM FROM web.credential AS c JOIN identity.account AS a ON a.id = c.account_id AND a.closed_at IS NULL
-        WHERE c.account_id = code.account_id AND c.id = code.session_id AND c.kind = 'session' AND web.is_live(c) FOR SHARE OF c;
+    PERFORM FROM web.credential AS c LEFT JOIN identity.account AS a ON a.id = c.account_id LEFT JOIN identity.staff AS s ON s.id = c.staff_id
+        WHERE (c.account_id = code.account_id OR c.staff_id = code.staff_id) AND c.id = code.session_id AND c.kind = 'session' AND web.is_live(c)
+          AND a.closed_at IS NULL AND s.closed_at IS NULL FOR SHARE OF c;
     IF NOT FOUND THEN
         outcome := 'session_ended';
         RETURN;
@@ -11238,33 +12952,42 @@ BEGIN
         redeem_authorization_code.scope := code.scope;
         RETURN;
     END IF;
-    -- Nor whoever ended the service meanwhile.
-    SELECT k.organisation_id, p.resident_id, p.pseudonym, r.identity_assurance INTO service
-        FROM openid.client AS k JOIN identity.account AS a ON a.id = code.account_id AND a.closed_at IS NULL
-        JOIN register.resident AS r ON r.id = a.resident_id
-        JOIN exchange.pseudonym AS p ON p.resident_id = r.id AND p.organisation_id = k.organisation_id
-        JOIN openid.connection AS n ON n.account_id = a.id AND n.client_id = k.id AND n.ended_at IS NULL
-        WHERE k.id = code.client_id
-        FOR SHARE OF n;
+    IF code.staff_id IS NULL THEN
+        -- Nor whoever ended the service meanwhile.
+        SELECT k.organisation_id, p.resident_id, p.pseudonym AS subject, r.identity_assurance INTO service
+            FROM openid.client AS k JOIN identity.account AS a ON a.id = code.account_id AND a.closed_at IS NULL
+            JOIN register.resident AS r ON r.id = a.resident_id
+            JOIN exchange.pseudonym AS p ON p.resident_id = r.id AND p.organisation_id = k.organisation_id
+            JOIN openid.connection AS n ON n.account_id = a.id AND n.client_id = k.id AND n.ended_at IS NULL
+            WHERE k.id = code.client_id
+            FOR SHARE OF n;
+        redeem_authorization_code.scope := array_remove(code.scope, 'roles');
+    ELSE
+        -- The city took its staff on with their papers before it. What a service learns of them is their work: name and roles.
+        SELECT k.organisation_id, NULL::uuid AS resident_id, u.subject, 2::smallint AS identity_assurance INTO service
+            FROM openid.client AS k JOIN openid.staff_subject AS u ON u.organisation_id = k.organisation_id AND u.staff_id = code.staff_id
+            WHERE k.id = code.client_id;
+        redeem_authorization_code.scope := ARRAY(SELECT s.name FROM unnest(code.scope) AS s (name) WHERE s.name IN ('openid', 'profile', 'roles'));
+    END IF;
     IF service IS NULL THEN
         outcome := 'session_ended';
+        redeem_authorization_code.scope := NULL;
         RETURN;
     END IF;
     outcome := 'issued';
-    redeem_authorization_code.scope := code.scope;
-    INSERT INTO openid.sign_in (client_id, account_id, resident_id, subject, session_id, signed_in_at, authenticator_assurance, scope, user_info_claims, resource,
-                                key_thumbprint)
-    VALUES (code.client_id, code.account_id, service.resident_id, service.pseudonym, code.session_id, code.signed_in_at,
-            code.authenticator_assurance, code.scope, code.user_info_claims, code.resource, redeem_authorization_code.key_thumbprint)
+    INSERT INTO openid.sign_in (client_id, account_id, staff_id, resident_id, subject, session_id, signed_in_at, authenticator_assurance, scope, user_info_claims,
+                                resource, key_thumbprint)
+    VALUES (code.client_id, code.account_id, code.staff_id, service.resident_id, service.subject, code.session_id, code.signed_in_at,
+            code.authenticator_assurance, redeem_authorization_code.scope, code.user_info_claims, code.resource, redeem_authorization_code.key_thumbprint)
     RETURNING id INTO redeem_authorization_code.sign_in_id;
     INSERT INTO web.credential (hash, kind, organisation_id, client_id, scope, authenticator_assurance, authorization_code_hash, sign_in_id, expires_at)
-    VALUES (token_hash, 'access_token', service.organisation_id, code.client_id, code.scope, code.authenticator_assurance,
+    VALUES (token_hash, 'access_token', service.organisation_id, code.client_id, redeem_authorization_code.scope, code.authenticator_assurance,
             redeem_authorization_code.code_hash, redeem_authorization_code.sign_in_id, issued_at + make_interval(secs => LEAST(lifetime_seconds, 600)));
-    IF 'offline_access' = ANY (code.scope) THEN
+    IF 'offline_access' = ANY (redeem_authorization_code.scope) THEN
         INSERT INTO openid.refresh_token (hash, sign_in_id, access_hash, expires_at)
         VALUES (refresh_hash, redeem_authorization_code.sign_in_id, token_hash, issued_at + openid.refresh_lifetime());
     END IF;
-    subject := service.pseudonym;
+    subject := service.subject;
     redeem_authorization_code.resource := code.resource;
     nonce := code.nonce;
     signed_in_at := code.signed_in_at;
@@ -11348,17 +13071,6 @@ END
 $$;
 
 ALTER FUNCTION web.revoke_tokens_of_closed_client() OWNER TO stoa_door;
-
-CREATE FUNCTION web.staff_with(credential bytea, roles text[]) RETURNS TABLE(staff_id uuid)
-    LANGUAGE sql STABLE
-    BEGIN ATOMIC
- SELECT s.id
-    FROM (web.credential c
-      JOIN identity.staff s ON ((s.id = c.staff_id)))
-   WHERE ((c.hash = staff_with.credential) AND (c.kind = 'session'::text) AND web.is_live(c.*) AND (s.closed_at IS NULL) AND (s.roles && staff_with.roles));
-END;
-
-ALTER FUNCTION web.staff_with(credential bytea, roles text[]) OWNER TO stoa_door;
 
 CREATE AGGREGATE ledger.total(bigint) (
     SFUNC = int8pl,
@@ -11571,20 +13283,6 @@ WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000');
 
 ALTER TABLE access_log.queue OWNER TO stoa_owner;
 
-CREATE TABLE access_log.record (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    kind text NOT NULL,
-    source_id uuid NOT NULL,
-    content_hash bytea,
-    salt bytea DEFAULT sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))),
-    CONSTRAINT record_check CHECK (((content_hash IS NULL) = (salt IS NULL))),
-    CONSTRAINT record_content_hash_check CHECK ((octet_length(content_hash) = 32)),
-    CONSTRAINT record_kind_check CHECK (((kind <> 'access_entry'::text) AND (access_log.leaf_label(kind) IS NOT NULL))),
-    CONSTRAINT record_salt_check CHECK ((octet_length(salt) = 32))
-);
-
-ALTER TABLE access_log.record OWNER TO stoa_owner;
-
 CREATE TABLE access_log.record_queue (
     number bigint NOT NULL,
     record_id uuid NOT NULL,
@@ -11626,7 +13324,7 @@ CREATE VIEW access_log.standing_halt AS
 ALTER TABLE access_log.standing_halt OWNER TO stoa_owner;
 
 CREATE TABLE access_log.subject_head (
-    subject_id uuid NOT NULL,
+    chain_id uuid NOT NULL,
     number bigint NOT NULL,
     commitment bytea NOT NULL
 );
@@ -11646,6 +13344,18 @@ CREATE TABLE access_log.tile (
 ALTER TABLE ONLY access_log.tile ALTER COLUMN hashes SET STORAGE EXTERNAL;
 
 ALTER TABLE access_log.tile OWNER TO stoa_owner;
+
+CREATE VIEW access_log.told_chain AS
+ SELECT r.id AS resident_id,
+    r.id AS chain_id
+   FROM register.resident r
+UNION ALL
+ SELECT s.subject_id AS resident_id,
+    s.id AS chain_id
+   FROM access_log.seal s
+  WHERE (s.concealed_until <= public.stoa_now());
+
+ALTER TABLE access_log.told_chain OWNER TO stoa_door;
 
 CREATE TABLE benefits.programme (
     id text NOT NULL,
@@ -12020,6 +13730,17 @@ CREATE TABLE exchange.delivery (
 
 ALTER TABLE exchange.delivery OWNER TO stoa_owner;
 
+CREATE TABLE exchange.frequency (
+    resident_id uuid NOT NULL,
+    activity_id uuid NOT NULL,
+    since timestamp with time zone NOT NULL,
+    count bigint NOT NULL,
+    CONSTRAINT frequency_count_check CHECK ((count >= 1))
+)
+WITH (fillfactor='70');
+
+ALTER TABLE exchange.frequency OWNER TO stoa_owner;
+
 CREATE TABLE exchange.notice (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     event_id uuid NOT NULL,
@@ -12198,6 +13919,15 @@ CREATE TABLE identity.evidence (
 
 ALTER TABLE identity.evidence OWNER TO stoa_owner;
 
+ALTER TABLE ledger.batch_queue ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME ledger.batch_queue_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE ledger.entry (
     account_id uuid NOT NULL,
     number bigint NOT NULL,
@@ -12232,51 +13962,19 @@ CREATE TABLE ledger.hold_entry (
 
 ALTER TABLE ledger.hold_entry OWNER TO stoa_owner;
 
-CREATE TABLE ledger.transfer (
-    id uuid NOT NULL,
-    kind text NOT NULL,
-    debit_account uuid NOT NULL,
-    credit_account uuid NOT NULL,
-    amount bigint NOT NULL,
-    currency text NOT NULL,
-    reference text NOT NULL,
-    effective_at timestamp with time zone NOT NULL,
-    recorded_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
-    outcome text NOT NULL,
-    actor_kind text NOT NULL,
-    actor_id text NOT NULL,
-    expires_at timestamp with time zone,
-    hold_id uuid,
-    reversal_of uuid,
-    CONSTRAINT transfer_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['resident'::text, 'staff'::text, 'organisation'::text, 'system'::text]))),
-    CONSTRAINT transfer_amount_check CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
-    CONSTRAINT transfer_check CHECK ((credit_account <> debit_account)),
-    CONSTRAINT transfer_check1 CHECK (((expires_at IS NULL) OR (kind = 'hold'::text))),
-    CONSTRAINT transfer_check2 CHECK (((hold_id IS NOT NULL) = (kind = ANY (ARRAY['post_hold'::text, 'void_hold'::text])))),
-    CONSTRAINT transfer_check3 CHECK (((reversal_of IS NOT NULL) = (kind = 'reversal'::text))),
-    CONSTRAINT transfer_check4 CHECK (((outcome <> ALL (ARRAY['posted'::text, 'held'::text, 'voided'::text])) OR (outcome =
-CASE kind
-    WHEN 'hold'::text THEN 'held'::text
-    WHEN 'void_hold'::text THEN 'voided'::text
-    ELSE 'posted'::text
-END))),
-    CONSTRAINT transfer_kind_check CHECK ((kind = ANY (ARRAY['post'::text, 'hold'::text, 'post_hold'::text, 'void_hold'::text, 'reversal'::text]))),
-    CONSTRAINT transfer_outcome_check CHECK ((outcome = ANY (ARRAY['posted'::text, 'held'::text, 'voided'::text, 'insufficient_funds'::text, 'balance_overflow'::text, 'limit_exceeded'::text, 'account_closed'::text]))),
-    CONSTRAINT transfer_reference_check CHECK ((length(reference) <= 140))
-);
-
-ALTER TABLE ledger.transfer OWNER TO stoa_owner;
-
 CREATE TABLE openid.authorization_code (
     hash bytea NOT NULL,
     request_id uuid NOT NULL,
-    account_id uuid NOT NULL,
+    account_id uuid,
+    staff_id uuid,
     authenticator_assurance smallint NOT NULL,
     session_id uuid NOT NULL,
     signed_in_at timestamp with time zone NOT NULL,
     expires_at timestamp with time zone NOT NULL,
     consumed_at timestamp with time zone,
     CONSTRAINT authorization_code_authenticator_assurance_check CHECK (((authenticator_assurance >= 1) AND (authenticator_assurance <= 3))),
+    CONSTRAINT authorization_code_check CHECK ((num_nonnulls(account_id, staff_id) = 1)),
+    CONSTRAINT authorization_code_check1 CHECK (((staff_id IS NULL) OR (authenticator_assurance >= 2))),
     CONSTRAINT authorization_code_hash_check CHECK ((octet_length(hash) = 32))
 );
 
@@ -12293,6 +13991,9 @@ CREATE TABLE openid.authorization_request (
     prompt text[] DEFAULT '{}'::text[] NOT NULL,
     max_age_seconds integer,
     essential_acr text[] DEFAULT '{}'::text[] NOT NULL,
+    wished_acr text[] DEFAULT '{}'::text[] NOT NULL,
+    login_hint text,
+    language text,
     attributes text[] DEFAULT '{}'::text[] NOT NULL,
     id_token_claims text[] DEFAULT '{}'::text[] NOT NULL,
     user_info_claims text[] DEFAULT '{}'::text[] NOT NULL,
@@ -12308,8 +14009,11 @@ CREATE TABLE openid.authorization_request (
     CONSTRAINT authorization_request_browser_check CHECK ((octet_length(browser) = 32)),
     CONSTRAINT authorization_request_check CHECK ((((pushed_hash IS NULL) = (begin_until IS NULL)) AND ((browser IS NOT NULL) OR (pushed_hash IS NOT NULL)))),
     CONSTRAINT authorization_request_code_challenge_check CHECK ((code_challenge ~ '^[A-Za-z0-9_-]{43}$'::text)),
+    CONSTRAINT authorization_request_essential_acr_check CHECK ((cardinality(essential_acr) <= 20)),
     CONSTRAINT authorization_request_id_token_claims_check CHECK ((cardinality(id_token_claims) <= 50)),
     CONSTRAINT authorization_request_key_thumbprint_check CHECK ((key_thumbprint ~ '^[A-Za-z0-9_-]{43}$'::text)),
+    CONSTRAINT authorization_request_language_check CHECK ((language = ANY (ARRAY['en'::text, 'fr'::text, 'ar'::text]))),
+    CONSTRAINT authorization_request_login_hint_check CHECK (((length(login_hint) >= 1) AND (length(login_hint) <= 254))),
     CONSTRAINT authorization_request_max_age_seconds_check CHECK ((max_age_seconds >= 0)),
     CONSTRAINT authorization_request_nonce_check CHECK (((length(nonce) >= 1) AND (length(nonce) <= 500))),
     CONSTRAINT authorization_request_prompt_check CHECK ((prompt <@ '{none,login,consent,select_account}'::text[])),
@@ -12317,7 +14021,8 @@ CREATE TABLE openid.authorization_request (
     CONSTRAINT authorization_request_redirect_uri_check CHECK ((length(redirect_uri) <= 2000)),
     CONSTRAINT authorization_request_resource_check CHECK ((length(resource) <= 2000)),
     CONSTRAINT authorization_request_state_check CHECK ((length(state) <= 1000)),
-    CONSTRAINT authorization_request_user_info_claims_check CHECK ((cardinality(user_info_claims) <= 50))
+    CONSTRAINT authorization_request_user_info_claims_check CHECK ((cardinality(user_info_claims) <= 50)),
+    CONSTRAINT authorization_request_wished_acr_check CHECK ((cardinality(wished_acr) <= 20))
 );
 
 ALTER TABLE openid.authorization_request OWNER TO stoa_owner;
@@ -12462,8 +14167,9 @@ ALTER TABLE openid.service_change OWNER TO stoa_owner;
 CREATE TABLE openid.sign_in (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     client_id text NOT NULL,
-    account_id uuid NOT NULL,
-    resident_id uuid NOT NULL,
+    account_id uuid,
+    staff_id uuid,
+    resident_id uuid,
     subject uuid NOT NULL,
     session_id uuid NOT NULL,
     signed_in_at timestamp with time zone NOT NULL,
@@ -12475,6 +14181,8 @@ CREATE TABLE openid.sign_in (
     created_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
     ended_at timestamp with time zone,
     CONSTRAINT sign_in_authenticator_assurance_check CHECK (((authenticator_assurance >= 1) AND (authenticator_assurance <= 3))),
+    CONSTRAINT sign_in_check CHECK (((num_nonnulls(account_id, staff_id) = 1) AND (num_nonnulls(resident_id, staff_id) = 1))),
+    CONSTRAINT sign_in_check1 CHECK (((staff_id IS NULL) OR (NOT ('offline_access'::text = ANY (scope))))),
     CONSTRAINT sign_in_key_thumbprint_check CHECK ((key_thumbprint ~ '^[A-Za-z0-9_-]{43}$'::text)),
     CONSTRAINT sign_in_scope_check CHECK (('openid'::text = ANY (scope)))
 );
@@ -12495,6 +14203,25 @@ CREATE TABLE openid.signing_key (
 );
 
 ALTER TABLE openid.signing_key OWNER TO stoa_owner;
+
+CREATE TABLE openid.staff_subject (
+    staff_id uuid NOT NULL,
+    organisation_id text NOT NULL,
+    subject uuid DEFAULT gen_random_uuid() NOT NULL
+);
+
+ALTER TABLE openid.staff_subject OWNER TO stoa_owner;
+
+CREATE TABLE payments.attempt_settled (
+    attempt_id uuid NOT NULL,
+    payment_id uuid,
+    surplus bigint NOT NULL,
+    settled_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT attempt_settled_check CHECK (((payment_id IS NOT NULL) OR (surplus > 0))),
+    CONSTRAINT attempt_settled_surplus_check CHECK ((surplus >= 0))
+);
+
+ALTER TABLE payments.attempt_settled OWNER TO stoa_owner;
 
 CREATE TABLE payments.bank_file (
     sha256 bytea NOT NULL,
@@ -12555,6 +14282,76 @@ CREATE SEQUENCE payments.creditor_reference_number
     CACHE 1;
 
 ALTER TABLE payments.creditor_reference_number OWNER TO stoa_owner;
+
+CREATE TABLE payments.daily_close (
+    id uuid NOT NULL,
+    figures jsonb NOT NULL,
+    differences integer NOT NULL,
+    explanation text,
+    closed_by uuid NOT NULL,
+    closed_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT daily_close_differences_check CHECK ((differences >= 0)),
+    CONSTRAINT daily_close_explanation_check CHECK (((length(explanation) >= 3) AND (length(explanation) <= 1000))),
+    CONSTRAINT daily_close_figures_check CHECK ((jsonb_typeof(figures) = 'array'::text)),
+    CONSTRAINT differences_are_explained CHECK (((differences = 0) OR (explanation IS NOT NULL)))
+);
+
+ALTER TABLE payments.daily_close OWNER TO stoa_owner;
+
+CREATE TABLE payments.provider (
+    id text NOT NULL,
+    kind text NOT NULL,
+    name text NOT NULL,
+    currency text NOT NULL,
+    checkout text NOT NULL,
+    fee_fixed bigint NOT NULL,
+    fee_per_10000 integer NOT NULL,
+    secret bytea NOT NULL,
+    is_offered boolean NOT NULL,
+    clearing uuid NOT NULL,
+    fees uuid NOT NULL,
+    CONSTRAINT provider_checkout_check CHECK ((checkout ~ '^(https://[a-z0-9.-]+(:[0-9]+)?|http://(localhost|127\.0\.0\.1)(:[0-9]+)?)/[A-Za-z0-9/._-]*$'::text)),
+    CONSTRAINT provider_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT provider_fee_fixed_check CHECK (((fee_fixed >= 0) AND (fee_fixed <= '9007199254740991'::bigint))),
+    CONSTRAINT provider_fee_per_10000_check CHECK (((fee_per_10000 >= 0) AND (fee_per_10000 <= 1000))),
+    CONSTRAINT provider_id_check CHECK ((id ~ '^[a-z0-9][a-z0-9-]{1,30}$'::text)),
+    CONSTRAINT provider_kind_check CHECK ((kind = ANY (ARRAY['card'::text, 'mobile_money'::text]))),
+    CONSTRAINT provider_name_check CHECK (((length(name) >= 1) AND (length(name) <= 60))),
+    CONSTRAINT provider_secret_check CHECK (((octet_length(secret) >= 32) AND (octet_length(secret) <= 64)))
+);
+
+ALTER TABLE payments.provider OWNER TO stoa_owner;
+
+CREATE TABLE payments.provider_event (
+    provider_id text NOT NULL,
+    event_id text NOT NULL,
+    kind text NOT NULL,
+    body_hash bytea NOT NULL,
+    attempt_id uuid,
+    currency text,
+    amount bigint,
+    outcome text NOT NULL,
+    received_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT provider_event_body_hash_check CHECK ((octet_length(body_hash) = 32)),
+    CONSTRAINT provider_event_event_id_check CHECK (((length(event_id) >= 1) AND (length(event_id) <= 64))),
+    CONSTRAINT provider_event_kind_check CHECK ((kind = ANY (ARRAY['pending'::text, 'settled'::text, 'failed'::text, 'refunded'::text, 'settlement'::text]))),
+    CONSTRAINT provider_event_outcome_check CHECK ((outcome = ANY (ARRAY['taken'::text, 'stale'::text, 'amount_differs'::text, 'too_much'::text])))
+);
+
+ALTER TABLE payments.provider_event OWNER TO stoa_owner;
+
+CREATE TABLE payments.provider_settlement (
+    provider_id text NOT NULL,
+    reference text NOT NULL,
+    gross bigint NOT NULL,
+    charges bigint NOT NULL,
+    told_at timestamp with time zone DEFAULT public.stoa_now() NOT NULL,
+    CONSTRAINT provider_settlement_check CHECK (((charges >= 0) AND (charges < gross))),
+    CONSTRAINT provider_settlement_gross_check CHECK ((gross > 0)),
+    CONSTRAINT provider_settlement_reference_check CHECK ((reference ~ '^[A-Za-z0-9-]{6,35}$'::text))
+);
+
+ALTER TABLE payments.provider_settlement OWNER TO stoa_owner;
 
 CREATE TABLE payments.reminder (
     bill_id uuid NOT NULL,
@@ -13119,11 +14916,17 @@ ALTER TABLE ONLY access_log.record_queue
 ALTER TABLE ONLY access_log.record_queue
     ADD CONSTRAINT record_queue_record_id_key UNIQUE (record_id);
 
+ALTER TABLE ONLY access_log.seal_event
+    ADD CONSTRAINT seal_event_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY access_log.seal
+    ADD CONSTRAINT seal_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY access_log.staff_reason
     ADD CONSTRAINT staff_reason_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY access_log.subject_head
-    ADD CONSTRAINT subject_head_pkey PRIMARY KEY (subject_id);
+    ADD CONSTRAINT subject_head_pkey PRIMARY KEY (chain_id);
 
 ALTER TABLE ONLY access_log.tile
     ADD CONSTRAINT tile_pkey PRIMARY KEY (level, index);
@@ -13260,6 +15063,9 @@ ALTER TABLE ONLY exchange.acknowledgement
 ALTER TABLE ONLY exchange.delivery
     ADD CONSTRAINT delivery_pkey PRIMARY KEY (notice_id);
 
+ALTER TABLE ONLY exchange.frequency
+    ADD CONSTRAINT frequency_pkey PRIMARY KEY (resident_id, activity_id);
+
 ALTER TABLE ONLY exchange.notice
     ADD CONSTRAINT notice_event_id_key UNIQUE (event_id);
 
@@ -13311,6 +15117,12 @@ ALTER TABLE ONLY identity.address_failures
 ALTER TABLE ONLY identity.address
     ADD CONSTRAINT address_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY identity.counter_recovery
+    ADD CONSTRAINT counter_recovery_code_hash_key UNIQUE (code_hash);
+
+ALTER TABLE ONLY identity.counter_recovery
+    ADD CONSTRAINT counter_recovery_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY identity.evidence
     ADD CONSTRAINT evidence_pkey PRIMARY KEY (id);
 
@@ -13346,6 +15158,21 @@ ALTER TABLE ONLY identity.staff
 
 ALTER TABLE ONLY identity.staff
     ADD CONSTRAINT staff_username_key UNIQUE (username);
+
+ALTER TABLE ONLY ledger.batch
+    ADD CONSTRAINT batch_id_key UNIQUE (id);
+
+ALTER TABLE ONLY ledger.batch
+    ADD CONSTRAINT batch_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY ledger.batch_queue
+    ADD CONSTRAINT batch_queue_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY ledger.conversion
+    ADD CONSTRAINT conversion_bought_id_key UNIQUE (bought_id);
+
+ALTER TABLE ONLY ledger.conversion
+    ADD CONSTRAINT conversion_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY ledger.entry
     ADD CONSTRAINT entry_pkey PRIMARY KEY (account_id, number);
@@ -13428,6 +15255,21 @@ ALTER TABLE ONLY openid.signing_key
 ALTER TABLE ONLY openid.signing_key
     ADD CONSTRAINT signing_key_pkey PRIMARY KEY (kid);
 
+ALTER TABLE ONLY openid.staff_subject
+    ADD CONSTRAINT staff_subject_pkey PRIMARY KEY (staff_id, organisation_id);
+
+ALTER TABLE ONLY openid.staff_subject
+    ADD CONSTRAINT staff_subject_subject_key UNIQUE (subject);
+
+ALTER TABLE ONLY payments.attempt
+    ADD CONSTRAINT attempt_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payments.attempt_settled
+    ADD CONSTRAINT attempt_settled_payment_id_key UNIQUE (payment_id);
+
+ALTER TABLE ONLY payments.attempt_settled
+    ADD CONSTRAINT attempt_settled_pkey PRIMARY KEY (attempt_id);
+
 ALTER TABLE ONLY payments.bank_account
     ADD CONSTRAINT bank_account_identification_key UNIQUE (identification);
 
@@ -13488,6 +15330,9 @@ ALTER TABLE ONLY payments.bank_return
 ALTER TABLE ONLY payments.bank_return
     ADD CONSTRAINT bank_return_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY payments.bank_settlement
+    ADD CONSTRAINT bank_settlement_pkey PRIMARY KEY (item_id);
+
 ALTER TABLE ONLY payments.bank_sighting
     ADD CONSTRAINT bank_sighting_pkey PRIMARY KEY (report_id, "position");
 
@@ -13509,6 +15354,9 @@ ALTER TABLE ONLY payments.bill
 ALTER TABLE ONLY payments.bill
     ADD CONSTRAINT bill_reference_key UNIQUE (reference);
 
+ALTER TABLE ONLY payments.daily_close
+    ADD CONSTRAINT daily_close_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY payments.bank_sighting
     ADD CONSTRAINT movement_once_a_report UNIQUE (movement_id, report_id);
 
@@ -13518,11 +15366,35 @@ ALTER TABLE ONLY payments.payment
 ALTER TABLE ONLY payments.bank_payout
     ADD CONSTRAINT payout_leaves_and_returns_once UNIQUE (instruction_id, direction);
 
+ALTER TABLE ONLY payments.provider
+    ADD CONSTRAINT provider_clearing_key UNIQUE (clearing);
+
+ALTER TABLE ONLY payments.provider_event
+    ADD CONSTRAINT provider_event_pkey PRIMARY KEY (provider_id, event_id);
+
+ALTER TABLE ONLY payments.provider
+    ADD CONSTRAINT provider_fees_key UNIQUE (fees);
+
+ALTER TABLE ONLY payments.provider
+    ADD CONSTRAINT provider_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payments.provider_settlement
+    ADD CONSTRAINT provider_settlement_pkey PRIMARY KEY (provider_id, reference);
+
+ALTER TABLE ONLY payments.provider_settlement
+    ADD CONSTRAINT provider_settlement_reference_key UNIQUE (reference);
+
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT receipt_code_once UNIQUE (receipt_code);
 
+ALTER TABLE ONLY payments.refund
+    ADD CONSTRAINT refund_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY payments.reminder
     ADD CONSTRAINT reminder_pkey PRIMARY KEY (bill_id, kind);
+
+ALTER TABLE ONLY payments.bank_settlement
+    ADD CONSTRAINT settlement_comes_once UNIQUE (reference);
 
 ALTER TABLE ONLY payments.till_approval
     ADD CONSTRAINT till_approval_pkey PRIMARY KEY (till_id);
@@ -13712,9 +15584,15 @@ ALTER TABLE ONLY witness.cosigned_head
 
 CREATE INDEX anomaly_finding_anomaly ON access_log.anomaly_finding USING btree (anomaly_id, closed_at);
 
+CREATE INDEX entry_chain ON access_log.entry USING btree (COALESCE(seal_id, subject_id), at, id);
+
 CREATE INDEX entry_staff ON access_log.entry USING btree (at) WHERE (actor_kind = 'staff'::text);
 
-CREATE INDEX entry_subject ON access_log.entry USING btree (subject_id, at, id);
+CREATE UNIQUE INDEX seal_ended_once ON access_log.seal_event USING btree (seal_id) WHERE (kind = 'ended'::text);
+
+CREATE UNIQUE INDEX seal_set_once ON access_log.seal_event USING btree (seal_id) WHERE (kind = 'set'::text);
+
+CREATE INDEX seal_subject ON access_log.seal USING btree (subject_id);
 
 CREATE INDEX disbursement_prepared ON benefits.disbursement USING btree (prepared_at, id);
 
@@ -13778,6 +15656,8 @@ CREATE INDEX address_unproven ON identity.address USING btree (added_at) WHERE (
 
 CREATE UNIQUE INDEX address_verified_once ON identity.address USING btree (hmac) WHERE (verified_at IS NOT NULL);
 
+CREATE UNIQUE INDEX counter_recovery_open ON identity.counter_recovery USING btree (account_id) WHERE (ended_at IS NULL);
+
 CREATE INDEX factor_account ON identity.factor USING btree (account_id) WHERE (account_id IS NOT NULL);
 
 CREATE UNIQUE INDEX factor_credential ON identity.factor USING btree (credential_id) WHERE ((credential_id IS NOT NULL) AND (removed_at IS NULL));
@@ -13807,6 +15687,8 @@ CREATE INDEX sign_in_at ON identity.sign_in USING btree (password_at);
 CREATE INDEX sign_in_name_account ON identity.sign_in_name USING btree (account_id) WHERE (account_id IS NOT NULL);
 
 CREATE INDEX account_organisation ON ledger.account USING btree (organisation_id) WHERE (organisation_id IS NOT NULL);
+
+CREATE UNIQUE INDEX account_position ON ledger.account USING btree (organisation_id, currency) WHERE (kind = 'position'::text);
 
 CREATE UNIQUE INDEX account_wallet ON ledger.account USING btree (resident_id, currency) WHERE ((kind = 'wallet'::text) AND (closed_at IS NULL));
 
@@ -13838,7 +15720,7 @@ CREATE INDEX device_guess_account ON openid.device_guess USING btree (account_id
 
 CREATE INDEX key_proof_expires ON openid.key_proof USING btree (expires_at);
 
-CREATE INDEX logout_notice_due ON openid.logout_notice USING btree (next_at) WHERE (next_at IS NOT NULL);
+CREATE INDEX logout_notice_due ON openid.logout_notice USING btree (client_id, next_at) WHERE (next_at IS NOT NULL);
 
 CREATE INDEX logout_notice_made ON openid.logout_notice USING btree (made_at);
 
@@ -13857,6 +15739,8 @@ CREATE INDEX sign_in_account ON openid.sign_in USING btree (account_id, client_i
 CREATE INDEX sign_in_past ON openid.sign_in USING btree (created_at) WHERE ((NOT ('offline_access'::text = ANY (scope))) OR (ended_at IS NOT NULL));
 
 CREATE INDEX sign_in_session ON openid.sign_in USING btree (session_id) WHERE (ended_at IS NULL);
+
+CREATE INDEX attempt_bill ON payments.attempt USING btree (bill_id, begun_at);
 
 CREATE UNIQUE INDEX bank_account_collects ON payments.bank_account USING btree (currency) WHERE collects;
 
@@ -13882,7 +15766,13 @@ CREATE INDEX bill_due ON payments.bill USING btree (due_on);
 
 CREATE INDEX bill_resident ON payments.bill USING btree (resident_id, created_at, id);
 
+CREATE INDEX daily_close_at ON payments.daily_close USING btree (closed_at);
+
 CREATE INDEX payment_bill ON payments.payment USING btree (bill_id, paid_at, id);
+
+CREATE INDEX provider_event_attempt ON payments.provider_event USING btree (attempt_id) WHERE (attempt_id IS NOT NULL);
+
+CREATE INDEX refund_payment ON payments.refund USING btree (payment_id);
 
 CREATE INDEX till_opened ON payments.till USING btree (opened_by, opened_at);
 
@@ -13966,6 +15856,8 @@ CREATE TRIGGER entry_only_grows BEFORE UPDATE OR TRUNCATE ON access_log.entry FO
 
 CREATE TRIGGER erasure_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.erasure FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER event_gets_leaf AFTER INSERT ON access_log.seal_event FOR EACH ROW EXECUTE FUNCTION access_log.queue_decision('seal', 'id');
+
 CREATE TRIGGER halt_end_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.halt_end FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER halt_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.halt FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
@@ -13977,6 +15869,14 @@ CREATE TRIGGER record_erased_on_authority BEFORE UPDATE ON access_log.record FOR
 CREATE TRIGGER record_keeps_hash BEFORE UPDATE ON access_log.record FOR EACH ROW WHEN ((new.salt IS NOT NULL)) EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER record_only_grows BEFORE DELETE OR UPDATE OF id, kind, source_id OR TRUNCATE ON access_log.record FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER seal_event_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.seal_event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER seal_four_eyes BEFORE INSERT ON access_log.seal_event FOR EACH ROW EXECUTE FUNCTION access_log.check_seal_event();
+
+CREATE TRIGGER seal_is_bounded BEFORE INSERT OR UPDATE ON access_log.seal FOR EACH ROW EXECUTE FUNCTION access_log.check_seal();
+
+CREATE TRIGGER seal_stays BEFORE DELETE OR TRUNCATE ON access_log.seal FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER tile_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON access_log.tile FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -14058,6 +15958,14 @@ CREATE TRIGGER account_opens_empty BEFORE INSERT ON ledger.account FOR EACH ROW 
 
 CREATE TRIGGER account_stays BEFORE DELETE OR TRUNCATE ON ledger.account FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER batch_follows BEFORE INSERT ON ledger.batch FOR EACH ROW EXECUTE FUNCTION ledger.check_batch();
+
+CREATE TRIGGER batch_gets_leaf AFTER INSERT ON ledger.batch FOR EACH ROW EXECUTE FUNCTION ledger.queue_batch_leaf();
+
+CREATE TRIGGER batch_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.batch FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER conversion_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.conversion FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE TRIGGER entry_matches_transfer AFTER INSERT ON ledger.entry REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_entries();
 
 CREATE TRIGGER entry_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.entry FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
@@ -14078,6 +15986,8 @@ CREATE TRIGGER transfer_balanced AFTER INSERT ON ledger.transfer REFERENCING NEW
 
 CREATE TRIGGER transfer_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.transfer FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER transfer_waits_for_batch AFTER INSERT ON ledger.transfer REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION ledger.queue_transfers();
+
 CREATE TRIGGER event_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON mandates.event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER mandate_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON mandates.mandate FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
@@ -14091,6 +16001,10 @@ CREATE TRIGGER closed_client_loses_tokens AFTER UPDATE OF closed_at ON openid.cl
 CREATE TRIGGER service_change_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON openid.service_change FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER allocated_within_item AFTER INSERT ON payments.bank_allocation FOR EACH ROW EXECUTE FUNCTION payments.check_item();
+
+CREATE TRIGGER attempt_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.attempt FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER attempt_settled_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.attempt_settled FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER bank_account_in_ledger BEFORE INSERT ON payments.bank_account FOR EACH ROW EXECUTE FUNCTION payments.check_bank_account();
 
@@ -14116,6 +16030,8 @@ CREATE TRIGGER bank_return_decision_only_grows BEFORE DELETE OR UPDATE OR TRUNCA
 
 CREATE TRIGGER bank_return_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_return FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER bank_settlement_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_settlement FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE TRIGGER bank_sighting_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bank_sighting FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE CONSTRAINT TRIGGER bill_equals_lines AFTER INSERT ON payments.bill DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments.check_bill();
@@ -14127,6 +16043,8 @@ CREATE CONSTRAINT TRIGGER bill_line_equals_bill AFTER INSERT ON payments.bill_li
 CREATE TRIGGER bill_line_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bill_line FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER bill_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.bill FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER daily_close_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.daily_close FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE CONSTRAINT TRIGGER item_equals_movement AFTER INSERT ON payments.bank_item DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments.check_movement();
 
@@ -14140,11 +16058,21 @@ CREATE TRIGGER payment_within_bill AFTER INSERT ON payments.payment FOR EACH ROW
 
 CREATE TRIGGER payout_within_item AFTER INSERT ON payments.bank_payout FOR EACH ROW EXECUTE FUNCTION payments.check_item();
 
+CREATE TRIGGER provider_event_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.provider_event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER provider_settlement_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.provider_settlement FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER refund_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.refund FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER refund_within_payment AFTER INSERT ON payments.refund FOR EACH ROW EXECUTE FUNCTION payments.check_refund();
+
 CREATE TRIGGER reminder_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.reminder FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER return_decided AFTER INSERT ON payments.bank_return_decision FOR EACH ROW EXECUTE FUNCTION payments.follow_return_decision();
 
 CREATE TRIGGER returned_within_item AFTER INSERT ON payments.bank_return FOR EACH ROW EXECUTE FUNCTION payments.check_item();
+
+CREATE TRIGGER settlement_within_item AFTER INSERT ON payments.bank_settlement FOR EACH ROW EXECUTE FUNCTION payments.check_item();
 
 CREATE TRIGGER till_approval_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON payments.till_approval FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -14210,7 +16138,7 @@ CREATE TRIGGER guardianship_told AFTER INSERT OR UPDATE OF until ON register.gua
 
 CREATE TRIGGER wallet_follows_resident AFTER UPDATE OF superseded_by ON register.resident FOR EACH ROW WHEN (((new.superseded_by IS NOT NULL) AND (old.superseded_by IS NULL))) EXECUTE FUNCTION ledger.follow_resident();
 
-CREATE TRIGGER session_ends_sign_ins AFTER UPDATE OF revoked_at ON web.credential FOR EACH ROW WHEN (((new.kind = 'session'::text) AND (new.account_id IS NOT NULL) AND (new.revoked_at IS NOT NULL) AND (old.revoked_at IS NULL))) EXECUTE FUNCTION openid.end_sign_ins_of_session();
+CREATE TRIGGER session_ends_sign_ins AFTER UPDATE OF revoked_at ON web.credential FOR EACH ROW WHEN (((new.kind = 'session'::text) AND (new.revoked_at IS NOT NULL) AND (old.revoked_at IS NULL))) EXECUTE FUNCTION openid.end_sign_ins_of_session();
 
 CREATE TRIGGER cosigned_head_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON witness.cosigned_head FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -14229,11 +16157,26 @@ ALTER TABLE ONLY access_log.batch
 ALTER TABLE ONLY access_log.cosignature
     ADD CONSTRAINT cosignature_tree_size_fkey FOREIGN KEY (tree_size) REFERENCES access_log.checkpoint(tree_size);
 
+ALTER TABLE ONLY access_log.entry
+    ADD CONSTRAINT entry_seal_id_fkey FOREIGN KEY (seal_id) REFERENCES access_log.seal(id);
+
 ALTER TABLE ONLY access_log.halt_end
     ADD CONSTRAINT halt_end_halt_id_fkey FOREIGN KEY (halt_id) REFERENCES access_log.halt(id);
 
 ALTER TABLE ONLY access_log.record_queue
     ADD CONSTRAINT record_queue_record_id_fkey FOREIGN KEY (record_id) REFERENCES access_log.record(id);
+
+ALTER TABLE ONLY access_log.seal
+    ADD CONSTRAINT seal_activity_id_fkey FOREIGN KEY (activity_id) REFERENCES consent.processing_activity(id);
+
+ALTER TABLE ONLY access_log.seal_event
+    ADD CONSTRAINT seal_event_seal_id_fkey FOREIGN KEY (seal_id) REFERENCES access_log.seal(id);
+
+ALTER TABLE ONLY access_log.seal_event
+    ADD CONSTRAINT seal_event_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY access_log.seal
+    ADD CONSTRAINT seal_subject_id_fkey FOREIGN KEY (subject_id) REFERENCES register.resident(id);
 
 ALTER TABLE ONLY benefits.decision
     ADD CONSTRAINT decision_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES identity.staff(id);
@@ -14448,6 +16391,21 @@ ALTER TABLE ONLY identity.address_code
 ALTER TABLE ONLY identity.address
     ADD CONSTRAINT address_holder_id_fkey FOREIGN KEY (holder_id) REFERENCES register.resident(id);
 
+ALTER TABLE ONLY identity.counter_recovery
+    ADD CONSTRAINT counter_recovery_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY identity.counter_recovery
+    ADD CONSTRAINT counter_recovery_approved_by_fkey FOREIGN KEY (approved_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY identity.counter_recovery
+    ADD CONSTRAINT counter_recovery_code_given_by_fkey FOREIGN KEY (code_given_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY identity.counter_recovery
+    ADD CONSTRAINT counter_recovery_ended_by_fkey FOREIGN KEY (ended_by) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY identity.counter_recovery
+    ADD CONSTRAINT counter_recovery_requested_by_fkey FOREIGN KEY (requested_by) REFERENCES identity.staff(id);
+
 ALTER TABLE ONLY identity.evidence
     ADD CONSTRAINT evidence_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
 
@@ -14490,6 +16448,18 @@ ALTER TABLE ONLY ledger.account
 ALTER TABLE ONLY ledger.account
     ADD CONSTRAINT account_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
+ALTER TABLE ONLY ledger.conversion
+    ADD CONSTRAINT conversion_bought_position_fkey FOREIGN KEY (bought_position) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY ledger.conversion
+    ADD CONSTRAINT conversion_from_account_fkey FOREIGN KEY (from_account) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY ledger.conversion
+    ADD CONSTRAINT conversion_sold_position_fkey FOREIGN KEY (sold_position) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY ledger.conversion
+    ADD CONSTRAINT conversion_to_account_fkey FOREIGN KEY (to_account) REFERENCES ledger.account(id);
+
 ALTER TABLE ONLY ledger.period_close
     ADD CONSTRAINT period_close_closed_by_fkey FOREIGN KEY (closed_by) REFERENCES identity.staff(id);
 
@@ -14522,6 +16492,9 @@ ALTER TABLE ONLY openid.authorization_code
 
 ALTER TABLE ONLY openid.authorization_code
     ADD CONSTRAINT authorization_code_request_id_fkey FOREIGN KEY (request_id) REFERENCES openid.authorization_request(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY openid.authorization_code
+    ADD CONSTRAINT authorization_code_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
 
 ALTER TABLE ONLY openid.authorization_request
     ADD CONSTRAINT authorization_request_client_id_fkey FOREIGN KEY (client_id) REFERENCES openid.client(id);
@@ -14576,6 +16549,33 @@ ALTER TABLE ONLY openid.sign_in
 
 ALTER TABLE ONLY openid.sign_in
     ADD CONSTRAINT sign_in_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
+
+ALTER TABLE ONLY openid.sign_in
+    ADD CONSTRAINT sign_in_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY openid.staff_subject
+    ADD CONSTRAINT staff_subject_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES consent.organisation(id);
+
+ALTER TABLE ONLY openid.staff_subject
+    ADD CONSTRAINT staff_subject_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES identity.staff(id);
+
+ALTER TABLE ONLY payments.attempt
+    ADD CONSTRAINT attempt_begun_by_fkey FOREIGN KEY (begun_by) REFERENCES identity.account(id);
+
+ALTER TABLE ONLY payments.attempt
+    ADD CONSTRAINT attempt_bill_id_currency_fkey FOREIGN KEY (bill_id, currency) REFERENCES payments.bill(id, currency);
+
+ALTER TABLE ONLY payments.attempt
+    ADD CONSTRAINT attempt_id_fkey FOREIGN KEY (id) REFERENCES ledger.transfer(id);
+
+ALTER TABLE ONLY payments.attempt
+    ADD CONSTRAINT attempt_provider_id_fkey FOREIGN KEY (provider_id) REFERENCES payments.provider(id);
+
+ALTER TABLE ONLY payments.attempt_settled
+    ADD CONSTRAINT attempt_settled_attempt_id_fkey FOREIGN KEY (attempt_id) REFERENCES payments.attempt(id);
+
+ALTER TABLE ONLY payments.attempt_settled
+    ADD CONSTRAINT attempt_settled_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES payments.payment(id);
 
 ALTER TABLE ONLY payments.bank_account
     ADD CONSTRAINT bank_account_ledger_account_fkey FOREIGN KEY (ledger_account) REFERENCES ledger.account(id);
@@ -14655,6 +16655,12 @@ ALTER TABLE ONLY payments.bank_return
 ALTER TABLE ONLY payments.bank_return
     ADD CONSTRAINT bank_return_proposed_by_fkey FOREIGN KEY (proposed_by) REFERENCES identity.staff(id);
 
+ALTER TABLE ONLY payments.bank_settlement
+    ADD CONSTRAINT bank_settlement_item_id_fkey FOREIGN KEY (item_id) REFERENCES payments.bank_item(id);
+
+ALTER TABLE ONLY payments.bank_settlement
+    ADD CONSTRAINT bank_settlement_reference_fkey FOREIGN KEY (reference) REFERENCES payments.provider_settlement(reference);
+
 ALTER TABLE ONLY payments.bank_sighting
     ADD CONSTRAINT bank_sighting_movement_id_fkey FOREIGN KEY (movement_id) REFERENCES payments.bank_movement(id);
 
@@ -14670,6 +16676,9 @@ ALTER TABLE ONLY payments.bill
 ALTER TABLE ONLY payments.bill
     ADD CONSTRAINT bill_resident_id_fkey FOREIGN KEY (resident_id) REFERENCES register.resident(id);
 
+ALTER TABLE ONLY payments.daily_close
+    ADD CONSTRAINT daily_close_closed_by_fkey FOREIGN KEY (closed_by) REFERENCES identity.staff(id);
+
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_account_id_fkey FOREIGN KEY (account_id) REFERENCES identity.account(id);
 
@@ -14684,6 +16693,27 @@ ALTER TABLE ONLY payments.payment
 
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_transfer_id_fkey FOREIGN KEY (transfer_id) REFERENCES ledger.transfer(id);
+
+ALTER TABLE ONLY payments.provider
+    ADD CONSTRAINT provider_clearing_fkey FOREIGN KEY (clearing) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY payments.provider_event
+    ADD CONSTRAINT provider_event_attempt_id_fkey FOREIGN KEY (attempt_id) REFERENCES payments.attempt(id);
+
+ALTER TABLE ONLY payments.provider_event
+    ADD CONSTRAINT provider_event_provider_id_fkey FOREIGN KEY (provider_id) REFERENCES payments.provider(id);
+
+ALTER TABLE ONLY payments.provider
+    ADD CONSTRAINT provider_fees_fkey FOREIGN KEY (fees) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY payments.provider_settlement
+    ADD CONSTRAINT provider_settlement_provider_id_fkey FOREIGN KEY (provider_id) REFERENCES payments.provider(id);
+
+ALTER TABLE ONLY payments.refund
+    ADD CONSTRAINT refund_id_fkey FOREIGN KEY (id) REFERENCES ledger.transfer(id);
+
+ALTER TABLE ONLY payments.refund
+    ADD CONSTRAINT refund_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES payments.payment(id);
 
 ALTER TABLE ONLY payments.reminder
     ADD CONSTRAINT reminder_bill_id_fkey FOREIGN KEY (bill_id) REFERENCES payments.bill(id);
@@ -14967,6 +16997,9 @@ GRANT SELECT,INSERT ON TABLE access_log.entry TO stoa_door;
 GRANT SELECT ON TABLE access_log.leaf TO stoa_auditor;
 GRANT SELECT,INSERT ON TABLE access_log.leaf TO stoa_door;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE access_log.seal TO stoa_door;
+GRANT SELECT ON TABLE access_log.seal TO stoa_auditor;
+
 GRANT SELECT,INSERT ON TABLE casework.break_glass TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE casework.break_glass_review TO stoa_door;
@@ -15018,13 +17051,20 @@ REVOKE ALL ON FUNCTION access_log.check_finding() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION access_log.check_moment() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION access_log.check_seal() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION access_log.check_seal_event() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.close_anomaly(credential bytea, wanted text, finding text, note text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION access_log.delayable_activities() FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.delayable_activities() TO stoa_app;
+
 REVOKE ALL ON FUNCTION access_log.end_halt(authority text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid) TO stoa_app;
+REVOKE ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid, with_help boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.entries_about(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer, with_own boolean, organisation text, purpose text, outcome text, entry uuid, with_help boolean) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.entries_under_glass(credential bytea, view_entry uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.entries_under_glass(credential bytea, view_entry uuid) TO stoa_app;
@@ -15042,6 +17082,9 @@ REVOKE ALL ON FUNCTION access_log.given_to(credential bytea, organisation text) 
 GRANT ALL ON FUNCTION access_log.given_to(credential bytea, organisation text) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.has_looked(auditor uuid, subjects uuid[], reason text, reference text) FROM PUBLIC;
+
+GRANT SELECT,INSERT ON TABLE access_log.seal_event TO stoa_door;
+GRANT SELECT ON TABLE access_log.seal_event TO stoa_auditor;
 
 GRANT SELECT,INSERT ON TABLE benefits.decision TO stoa_door;
 GRANT SELECT ON TABLE benefits.decision TO stoa_auditor;
@@ -15096,10 +17139,26 @@ REVOKE ALL ON FUNCTION access_log.refuse_while_halted() FROM PUBLIC;
 REVOKE ALL ON FUNCTION access_log.release(entry_ids uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.release(entry_ids uuid[]) TO stoa_app;
 
+REVOKE ALL ON FUNCTION access_log.review_seal(credential bytea, seal uuid, review_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.review_seal(credential bytea, seal uuid, review_at timestamp with time zone) TO stoa_app;
+
 REVOKE ALL ON FUNCTION access_log.role_of(staff_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION access_log.seal_figures(zone text) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.seal_figures(zone text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.seal_length_max() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION access_log.seal_review_max() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION access_log.seals_in_force(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.seals_in_force(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.sequence(entries_max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.sequence(entries_max integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION access_log.set_seal(credential bytea, entry uuid, national_number_hmac bytea, organisation text, purpose text, authority text, ground text, review_at timestamp with time zone, maximum_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION access_log.set_seal(credential bytea, entry uuid, national_number_hmac bytea, organisation text, purpose text, authority text, ground text, review_at timestamp with time zone, maximum_at timestamp with time zone) TO stoa_app;
 
 REVOKE ALL ON FUNCTION access_log.stop(witness text, witness_size bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION access_log.stop(witness text, witness_size bigint) TO stoa_app;
@@ -15363,6 +17422,8 @@ GRANT ALL ON FUNCTION disputes.own_thing(credential bytea, kind text, id uuid) T
 REVOKE ALL ON FUNCTION disputes.own_words(credential bytea, dispute uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION disputes.own_words(credential bytea, dispute uuid) TO stoa_app;
 
+REVOKE ALL ON FUNCTION disputes.refunded(about_kind text, about_id uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION disputes.refunds_waiting(credential bytea, wanted text) FROM PUBLIC;
 GRANT ALL ON FUNCTION disputes.refunds_waiting(credential bytea, wanted text) TO stoa_app;
 
@@ -15396,6 +17457,8 @@ GRANT ALL ON FUNCTION exchange.acknowledge(credential bytea, notice uuid, done t
 
 REVOKE ALL ON FUNCTION exchange.attempts_max() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION exchange.has_passed(since timestamp with time zone) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION exchange.keep_proof(credential bytea, entry uuid, request_sha256 bytea, request_input text, request_signature bytea, status smallint, answer_sha256 bytea, answer_input text, answer_signature text) FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.keep_proof(credential bytea, entry uuid, request_sha256 bytea, request_input text, request_signature bytea, status smallint, answer_sha256 bytea, answer_input text, answer_signature text) TO stoa_app;
 
@@ -15415,6 +17478,9 @@ REVOKE ALL ON FUNCTION exchange.numbers_per_call() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION exchange.recipients(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.recipients(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION exchange.remove_past_frequency() FROM PUBLIC;
+GRANT ALL ON FUNCTION exchange.remove_past_frequency() TO stoa_app;
 
 REVOKE ALL ON FUNCTION exchange.remove_past_nonces() FROM PUBLIC;
 GRANT ALL ON FUNCTION exchange.remove_past_nonces() TO stoa_app;
@@ -15488,6 +17554,9 @@ GRANT ALL ON FUNCTION identity.begin_totp(credential bytea, factor_id uuid, seal
 REVOKE ALL ON FUNCTION identity.cancel_letter(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.cancel_letter(credential bytea) TO stoa_app;
 
+REVOKE ALL ON FUNCTION identity.cancel_recovery(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.cancel_recovery(credential bytea) TO stoa_app;
+
 REVOKE ALL ON FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.change_password(credential bytea, old_password_hash text, new_password_hash text, address_hmac bytea, new_hash bytea) TO stoa_app;
 
@@ -15498,6 +17567,9 @@ REVOKE ALL ON FUNCTION identity.confirm_totp(credential bytea, factor_id uuid, s
 GRANT ALL ON FUNCTION identity.confirm_totp(credential bytea, factor_id uuid, step bigint, new_hash bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.count_attempt(subject bytea, factor text, address_hmac bytea, OUT outcome text, OUT wait_minutes integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.decide_recovery(credential bytea, id uuid, is_approved boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.decide_recovery(credential bytea, id uuid, is_approved boolean) TO stoa_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.factor TO stoa_door;
 
@@ -15532,6 +17604,9 @@ GRANT ALL ON FUNCTION identity.find_passkey(credential_id bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.forgive(subject bytea, factor text, address_hmac bytea) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION identity.give_recovery_code(credential bytea, id uuid, code_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.give_recovery_code(credential bytea, id uuid, code_hash bytea) TO stoa_app;
+
 REVOKE ALL ON FUNCTION identity.keep_contact(account uuid, kind text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION identity.letter_code_life() FROM PUBLIC;
@@ -15546,6 +17621,8 @@ REVOKE ALL ON FUNCTION identity.lock_factors(account_id uuid, staff_id uuid) FRO
 
 REVOKE ALL ON FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.make_codes(credential bytea, factor_id uuid, kind text, salt bytea, hashes bytea[]) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.may_try(credential bytea, kind text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION identity.open_first_session(account_id uuid, password_hash text, token_hash bytea, is_shared boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.open_first_session(account_id uuid, password_hash text, token_hash bytea, is_shared boolean) TO stoa_app;
@@ -15576,6 +17653,22 @@ GRANT ALL ON FUNCTION identity.recover(name_hmac bytea, code_hash bytea, address
 
 REVOKE ALL ON FUNCTION identity.recover_by_letter(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.recover_by_letter(name_hmac bytea, code_hash bytea, address_hmac bytea, token_hash bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.recoveries(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.recoveries(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.recovery_code_lifetime() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.recovery_lifetime() FROM PUBLIC;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE identity.counter_recovery TO stoa_door;
+
+REVOKE ALL ON FUNCTION identity.recovery_of(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.recovery_of(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION web.staff_with(credential bytea, roles text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION identity.recovery_staff(credential bytea, roles text[], account_id uuid) FROM PUBLIC;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE register.data_key TO stoa_door;
 
@@ -15610,8 +17703,14 @@ GRANT ALL ON FUNCTION identity.remove_old_letters() TO stoa_app;
 REVOKE ALL ON FUNCTION identity.remove_unproven() FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.remove_unproven() TO stoa_app;
 
+REVOKE ALL ON FUNCTION identity.renew_password_hash(name_hmac bytea, old_hash text, new_hash text) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.renew_password_hash(name_hmac bytea, old_hash text, new_hash text) TO stoa_app;
+
 REVOKE ALL ON FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.replace_password(credential bytea, new_password_hash text, new_hash bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION identity.request_recovery(credential bytea, public_code text, evidence text, case_reference text, wait_hours integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.request_recovery(credential bytea, public_code text, evidence text, case_reference text, wait_hours integer) TO stoa_app;
 
 REVOKE ALL ON FUNCTION identity.send_recovery_letter(name_hmac bytea, letter uuid, salt bytea, code_hash bytea, sealed_parameters bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.send_recovery_letter(name_hmac bytea, letter uuid, salt bytea, code_hash bytea, sealed_parameters bytea) TO stoa_app;
@@ -15637,6 +17736,9 @@ GRANT ALL ON FUNCTION identity.use_listed_code(credential bytea, factor_id uuid,
 REVOKE ALL ON FUNCTION identity.use_passkey(challenge_hash bytea, credential bytea, credential_id bytea, old_sign_count bigint, sign_count bigint, is_shared boolean, new_hash bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.use_passkey(challenge_hash bytea, credential bytea, credential_id bytea, old_sign_count bigint, sign_count bigint, is_shared boolean, new_hash bytea) TO stoa_app;
 
+REVOKE ALL ON FUNCTION identity.use_recovery_paper(code_hash bytea, token_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION identity.use_recovery_paper(code_hash bytea, token_hash bytea) TO stoa_app;
+
 REVOKE ALL ON FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION identity.use_totp(credential bytea, factor_id uuid, step bigint, address_hmac bytea, new_hash bytea) TO stoa_app;
 
@@ -15652,7 +17754,29 @@ GRANT ALL ON FUNCTION ledger.amount_max() TO stoa_door;
 
 REVOKE ALL ON FUNCTION ledger.balance_before(account uuid, at timestamp with time zone) FROM PUBLIC;
 
+GRANT SELECT ON TABLE access_log.record TO stoa_auditor;
+GRANT SELECT,INSERT ON TABLE access_log.record TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE ledger.batch TO stoa_door;
+GRANT SELECT ON TABLE ledger.batch TO stoa_auditor;
+
+GRANT SELECT,INSERT,DELETE ON TABLE ledger.batch_queue TO stoa_door;
+GRANT SELECT ON TABLE ledger.batch_queue TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE ledger.transfer TO stoa_door;
+GRANT SELECT ON TABLE ledger.transfer TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION ledger.batch_findings(count_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.batch_findings(count_max integer) TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION ledger.canonical(t ledger.transfer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.chain_transfers(transfers_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.chain_transfers(transfers_max integer) TO stoa_app;
+
 REVOKE ALL ON FUNCTION ledger.check_accounts() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.check_batch() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.check_entries() FROM PUBLIC;
 
@@ -15677,6 +17801,26 @@ REVOKE ALL ON FUNCTION ledger.closed_until() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.closing_lock() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION ledger.minor_digits(currency text) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.minor_digits(currency text) TO stoa_door;
+
+REVOKE ALL ON FUNCTION ledger.converted(amount bigint, currency text, to_currency text, rate numeric) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.converted(amount bigint, currency text, to_currency text, rate numeric) TO stoa_door;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE ledger.account TO stoa_door;
+GRANT SELECT ON TABLE ledger.account TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE ledger.conversion TO stoa_door;
+GRANT SELECT ON TABLE ledger.conversion TO stoa_auditor;
+
+GRANT SELECT ON TABLE ledger.conversion_leg TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION ledger.conversion_findings(count_max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.conversion_findings(count_max integer) TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION ledger.convert(credential bytea, id uuid, bought_id uuid, from_account uuid, to_account uuid, sold_amount bigint, sold_currency text, bought_amount bigint, bought_currency text, rate numeric, reference text) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.convert(credential bytea, id uuid, bought_id uuid, from_account uuid, to_account uuid, sold_amount bigint, sold_currency text, bought_amount bigint, bought_currency text, rate numeric, reference text) TO stoa_app;
+
 REVOKE ALL ON FUNCTION ledger.entries_before(account uuid, at timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.entries_of(credential bytea, currency text, before_number bigint, page_size integer) FROM PUBLIC;
@@ -15696,6 +17840,8 @@ REVOKE ALL ON FUNCTION ledger.held_now(account uuid, held bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.holder(credential bytea, scopes text[]) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION ledger.is_conversion_leg(transfer uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION ledger.judge(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[], OUT verdicts text[], OUT fields text[], OUT leaders integer[], OUT certain boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.judge_in_order(INOUT verdicts text[], INOUT fields text[], leaders integer[], ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], OUT reserves bigint[], OUT stay_open boolean[]) FROM PUBLIC;
@@ -15704,6 +17850,8 @@ REVOKE ALL ON FUNCTION ledger.open_account(id uuid, kind text, currency text, re
 
 REVOKE ALL ON FUNCTION ledger.open_organisation_account(credential bytea, id uuid, currency text) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.open_organisation_account(credential bytea, id uuid, currency text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION ledger.open_position(organisation text, currency text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.open_wallet(resident uuid, currency text) FROM PUBLIC;
 
@@ -15727,6 +17875,10 @@ GRANT ALL ON FUNCTION ledger.post(credentials bytea[], ids uuid[], kinds text[],
 REVOKE ALL ON FUNCTION ledger.post_transfers(ids uuid[], kinds text[], debit_accounts uuid[], credit_accounts uuid[], amounts bigint[], currencies text[], refs text[], effective_ats timestamp with time zone[], actor_kinds text[], actor_ids text[], groups integer[], hold_ids uuid[], reversal_ofs uuid[], expires_ats timestamp with time zone[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.poster(credential bytea) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.queue_batch_leaf() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.queue_transfers() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.release_expired(accounts uuid[], count_max integer) FROM PUBLIC;
 
@@ -15832,6 +17984,8 @@ GRANT ALL ON FUNCTION openid.due_algorithms() TO stoa_app;
 
 REVOKE ALL ON FUNCTION openid.end_sign_in(sign_in uuid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION openid.end_sign_ins_of(account uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION openid.end_sign_ins_of_session() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION openid.introspect(token_hash bytea, asked_by text) FROM PUBLIC;
@@ -15882,8 +18036,8 @@ GRANT ALL ON FUNCTION openid.sign_in_of(token bytea) TO stoa_app;
 REVOKE ALL ON FUNCTION openid.standing(request uuid, session bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION openid.standing(request uuid, session bytea) TO stoa_app;
 
-REVOKE ALL ON FUNCTION openid.take_logouts(notices_max integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION openid.take_logouts(notices_max integer) TO stoa_app;
+REVOKE ALL ON FUNCTION openid.take_logouts(notices_max integer, share_max integer, busy text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION openid.take_logouts(notices_max integer, share_max integer, busy text[]) TO stoa_app;
 
 REVOKE ALL ON FUNCTION openid.tell_logout(sign_in uuid) FROM PUBLIC;
 
@@ -15894,9 +18048,6 @@ REVOKE ALL ON FUNCTION payments.is_creditor_reference(reference text) FROM PUBLI
 GRANT ALL ON FUNCTION payments.is_creditor_reference(reference text) TO stoa_door;
 
 REVOKE ALL ON FUNCTION payments.next_creditor_reference() FROM PUBLIC;
-
-GRANT SELECT,INSERT,UPDATE ON TABLE ledger.account TO stoa_door;
-GRANT SELECT ON TABLE ledger.account TO stoa_auditor;
 
 GRANT SELECT ON TABLE payments.bill TO stoa_door;
 GRANT SELECT ON TABLE payments.bill TO stoa_auditor;
@@ -15916,6 +18067,13 @@ REVOKE ALL ON FUNCTION payments.are_apart(one payments.bank_report, other paymen
 REVOKE ALL ON FUNCTION payments.assign_item(credential bytea, item uuid, bill_reference text, receipt_code text) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.assign_item(credential bytea, item uuid, bill_reference text, receipt_code text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION payments.attempt_of(credential bytea, attempt uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.attempt_of(credential bytea, attempt uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.attempt_state(attempt uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.attempt_time() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payments.bank_item_history_for(credential bytea, item uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.bank_item_history_for(credential bytea, item uuid) TO stoa_app;
 
@@ -15927,6 +18085,9 @@ GRANT ALL ON FUNCTION payments.bank_reports_for(credential bytea, report uuid, p
 
 REVOKE ALL ON FUNCTION payments.bank_waiting_for(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.bank_waiting_for(credential bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.begin_attempt(credential bytea, bill uuid, provider text, attempt uuid, receipt_code text, fee bigint, return_address text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.begin_attempt(credential bytea, bill uuid, provider text, attempt uuid, receipt_code text, fee bigint, return_address text) TO stoa_app;
 
 REVOKE ALL ON FUNCTION payments.bill_for(credential bytea, bill_reference text) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.bill_for(credential bytea, bill_reference text) TO stoa_app;
@@ -15954,18 +18115,36 @@ REVOKE ALL ON FUNCTION payments.check_movement() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payments.check_payment() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION payments.check_refund() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payments.check_till_payment() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payments.check_waiver() FROM PUBLIC;
 
+GRANT SELECT,INSERT ON TABLE payments.attempt TO stoa_door;
+GRANT SELECT ON TABLE payments.attempt TO stoa_auditor;
+
+REVOKE ALL ON FUNCTION payments.checkout_address(attempt payments.attempt) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.close_day(credential bytea, id uuid, explanation text) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.close_day(credential bytea, id uuid, explanation text) TO stoa_app;
+
 REVOKE ALL ON FUNCTION payments.close_till(credential bytea, till uuid, counted bigint, explanation text) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.close_till(credential bytea, till uuid, counted bigint, explanation text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.closed_days_for(credential bytea, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.closed_days_for(credential bytea, page_size integer) TO stoa_app;
 
 GRANT SELECT ON TABLE payments.bank_account TO stoa_door;
 GRANT SELECT ON TABLE payments.bank_account TO stoa_auditor;
 
 REVOKE ALL ON FUNCTION payments.collecting_account(currency text) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.collecting_account(currency text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.day_figures() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.day_figures_for(credential bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.day_figures_for(credential bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION payments.decide_report(credential bytea, report uuid, decision text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.decide_report(credential bytea, report uuid, decision text, reason text) TO stoa_app;
@@ -15978,7 +18157,15 @@ GRANT ALL ON FUNCTION payments.decide_waiver(credential bytea, waiver uuid, deci
 
 REVOKE ALL ON FUNCTION payments.derived_id(name text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION payments.end_hold(attempt uuid, provider text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.event_tolerance_seconds() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.fee_of(fixed bigint, per_10000 integer, amount bigint) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payments.follow_return_decision() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.hmac_sha256(secret bytea, message bytea) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payments.import_bank_file(credential bytea, sha256 bytea, file jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.import_bank_file(credential bytea, sha256 bytea, file jsonb) TO stoa_app;
@@ -16002,6 +18189,9 @@ GRANT SELECT ON TABLE payments.bank_return TO stoa_auditor;
 GRANT SELECT,INSERT ON TABLE payments.bank_return_decision TO stoa_door;
 GRANT SELECT ON TABLE payments.bank_return_decision TO stoa_auditor;
 
+GRANT SELECT,INSERT ON TABLE payments.bank_settlement TO stoa_door;
+GRANT SELECT ON TABLE payments.bank_settlement TO stoa_auditor;
+
 REVOKE ALL ON FUNCTION payments.item_rest(item uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payments.lock_bill(bill uuid) FROM PUBLIC;
@@ -16009,6 +18199,10 @@ REVOKE ALL ON FUNCTION payments.lock_bill(bill uuid) FROM PUBLIC;
 REVOKE ALL ON FUNCTION payments.lock_item(item uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payments.lock_till(till uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.match_settlement(reference text, movements uuid[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.match_settlements(movements uuid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payments.may_be(movement uuid, content bytea, bank_reference text, told payments.bank_report) FROM PUBLIC;
 
@@ -16032,6 +18226,9 @@ GRANT ALL ON FUNCTION payments.open_till(credential bytea, till uuid, counter te
 GRANT SELECT,INSERT ON TABLE payments.payment TO stoa_door;
 GRANT SELECT ON TABLE payments.payment TO stoa_auditor;
 
+GRANT SELECT,INSERT ON TABLE payments.refund TO stoa_door;
+GRANT SELECT ON TABLE payments.refund TO stoa_auditor;
+
 GRANT SELECT,INSERT ON TABLE payments.waiver TO stoa_door;
 GRANT SELECT ON TABLE payments.waiver TO stoa_auditor;
 
@@ -16045,6 +18242,8 @@ GRANT ALL ON FUNCTION payments.pay(credential bytea, bill uuid, payment_id uuid,
 
 REVOKE ALL ON FUNCTION payments.payments_of(credential bytea, bill uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.payments_of(credential bytea, bill uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.payouts_passing(account payments.bank_account) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payments.plan_allocation(item uuid, bill uuid, amount bigint, net bigint, receipt_code text) FROM PUBLIC;
 
@@ -16060,16 +18259,32 @@ GRANT ALL ON FUNCTION payments.propose_waiver(credential bytea, waiver uuid, bil
 
 REVOKE ALL ON FUNCTION payments.refresh_waiting(item uuid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION payments.refunded(payment uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payments.remind(zone text, days_before integer, days_after integer, bills_max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.remind(zone text, days_before integer, days_after integer, bills_max integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.set_provider(id text, kind text, name text, currency text, checkout text, fee_fixed bigint, fee_per_10000 integer, secret bytea, is_offered boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.settle_attempt(attempt uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.settlement_accounts(currency text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payments.take_bank_file(sha256 bytea, file jsonb, staff uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payments.take_cash(credential bytea, till uuid, payment uuid, bill_reference text, amount bigint, receipt_code text) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.take_cash(credential bytea, till uuid, payment uuid, bill_reference text, amount bigint, receipt_code text) TO stoa_app;
 
+REVOKE ALL ON FUNCTION payments.take_provider_event(provider text, signed_at bigint, body bytea, signature bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.take_provider_event(provider text, signed_at bigint, body bytea, signature bytea) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.take_refund(attempt uuid, provider text, event text, currency text, amount bigint) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payments.tills_for(credential bytea, till uuid, page_size integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.tills_for(credential bytea, till uuid, page_size integer) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.timeline_of(credential bytea, count integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.timeline_of(credential bytea, count integer) TO stoa_app;
 
 REVOKE ALL ON FUNCTION payments.wait_for_item() FROM PUBLIC;
 
@@ -16078,6 +18293,9 @@ GRANT ALL ON FUNCTION payments.waivers_for(credential bytea, bill uuid, page_siz
 
 REVOKE ALL ON FUNCTION payments.waivers_of(credential bytea, bill uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.waivers_of(credential bytea, bill uuid) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payments.ways_of(credential bytea, bill uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.ways_of(credential bytea, bill uuid) TO stoa_app;
 
 REVOKE ALL ON FUNCTION payouts.accounts_of(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.accounts_of(credential bytea) TO stoa_app;
@@ -16159,8 +18377,8 @@ GRANT ALL ON FUNCTION payouts.note_file(batch uuid, sha256 bytea, bytes bigint) 
 REVOKE ALL ON FUNCTION payouts.payments_under(batch uuid, after_position integer, entry_ids uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.payments_under(batch uuid, after_position integer, entry_ids uuid[]) TO stoa_app;
 
-REVOKE ALL ON FUNCTION payouts.payouts_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION payouts.payouts_of(credential bytea, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
+REVOKE ALL ON FUNCTION payouts.payouts_of(credential bytea, payout uuid, before_at timestamp with time zone, before_id uuid, page_size integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION payouts.payouts_of(credential bytea, payout uuid, before_at timestamp with time zone, before_id uuid, page_size integer) TO stoa_app;
 
 REVOKE ALL ON FUNCTION payouts.plan(credential bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.plan(credential bytea) TO stoa_app;
@@ -16300,8 +18518,6 @@ GRANT ALL ON FUNCTION web.revoke_credential(hash bytea) TO stoa_app;
 
 REVOKE ALL ON FUNCTION web.revoke_tokens_of_closed_client() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION web.staff_with(credential bytea, roles text[]) FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION ledger.total(bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.total(bigint) TO stoa_door;
 
@@ -16340,9 +18556,6 @@ GRANT SELECT,INSERT,DELETE ON TABLE access_log.organisation_hour TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.queue TO stoa_auditor;
 GRANT SELECT,INSERT,DELETE ON TABLE access_log.queue TO stoa_door;
-
-GRANT SELECT ON TABLE access_log.record TO stoa_auditor;
-GRANT SELECT,INSERT ON TABLE access_log.record TO stoa_door;
 
 GRANT SELECT ON TABLE access_log.record_queue TO stoa_auditor;
 GRANT SELECT,INSERT,DELETE ON TABLE access_log.record_queue TO stoa_door;
@@ -16412,6 +18625,8 @@ GRANT SELECT,INSERT ON TABLE exchange.acknowledgement TO stoa_door;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE exchange.delivery TO stoa_door;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE exchange.frequency TO stoa_door;
+
 GRANT SELECT,INSERT ON TABLE exchange.notice TO stoa_door;
 
 GRANT SELECT,INSERT ON TABLE exchange.notice_number TO stoa_door;
@@ -16442,9 +18657,6 @@ GRANT SELECT ON TABLE ledger.entry TO stoa_auditor;
 
 GRANT SELECT,INSERT ON TABLE ledger.hold_entry TO stoa_door;
 GRANT SELECT ON TABLE ledger.hold_entry TO stoa_auditor;
-
-GRANT SELECT,INSERT ON TABLE ledger.transfer TO stoa_door;
-GRANT SELECT ON TABLE ledger.transfer TO stoa_auditor;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE openid.authorization_code TO stoa_door;
 
@@ -16488,6 +18700,11 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE openid.sign_in TO stoa_door;
 GRANT SELECT ON TABLE openid.signing_key TO stoa_app;
 GRANT SELECT,INSERT,DELETE ON TABLE openid.signing_key TO stoa_door;
 
+GRANT SELECT,INSERT ON TABLE openid.staff_subject TO stoa_door;
+
+GRANT SELECT,INSERT ON TABLE payments.attempt_settled TO stoa_door;
+GRANT SELECT ON TABLE payments.attempt_settled TO stoa_auditor;
+
 GRANT SELECT,INSERT ON TABLE payments.bank_file TO stoa_door;
 GRANT SELECT ON TABLE payments.bank_file TO stoa_auditor;
 
@@ -16501,6 +18718,37 @@ GRANT SELECT ON TABLE payments.bank_sighting TO stoa_auditor;
 
 GRANT SELECT ON TABLE payments.bill_line TO stoa_door;
 GRANT SELECT ON TABLE payments.bill_line TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.daily_close TO stoa_door;
+GRANT SELECT ON TABLE payments.daily_close TO stoa_auditor;
+
+GRANT SELECT ON TABLE payments.provider TO stoa_door;
+
+GRANT SELECT(id) ON TABLE payments.provider TO stoa_auditor;
+
+GRANT SELECT(kind) ON TABLE payments.provider TO stoa_auditor;
+
+GRANT SELECT(name) ON TABLE payments.provider TO stoa_auditor;
+
+GRANT SELECT(currency) ON TABLE payments.provider TO stoa_auditor;
+
+GRANT SELECT(checkout) ON TABLE payments.provider TO stoa_auditor;
+
+GRANT SELECT(fee_fixed) ON TABLE payments.provider TO stoa_auditor;
+
+GRANT SELECT(fee_per_10000) ON TABLE payments.provider TO stoa_auditor;
+
+GRANT SELECT(is_offered) ON TABLE payments.provider TO stoa_auditor;
+
+GRANT SELECT(clearing) ON TABLE payments.provider TO stoa_auditor;
+
+GRANT SELECT(fees) ON TABLE payments.provider TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.provider_event TO stoa_door;
+GRANT SELECT ON TABLE payments.provider_event TO stoa_auditor;
+
+GRANT SELECT,INSERT ON TABLE payments.provider_settlement TO stoa_door;
+GRANT SELECT ON TABLE payments.provider_settlement TO stoa_auditor;
 
 GRANT SELECT,INSERT ON TABLE payments.reminder TO stoa_door;
 GRANT SELECT ON TABLE payments.reminder TO stoa_auditor;
