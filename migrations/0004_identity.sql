@@ -137,7 +137,8 @@ BEGIN
     wait_minutes := 0;
     IF in_a_row >= 100 THEN
         outcome := 'closed';
-    ELSIF here.wait_until > public.stoa_now() THEN
+    -- Of free failures none waits, not even for one that began later and ended earlier.
+    ELSIF here.wait_until > public.stoa_now() AND identity.wait_minutes(here.failures) > 0 THEN
         outcome := 'wait';
         -- One that was sent before the failure that it waited for would be told a minute too many.
         wait_minutes := LEAST(ceil(extract(epoch FROM here.wait_until - public.stoa_now()) / 60), identity.wait_minutes(here.failures));

@@ -56,6 +56,7 @@ BEGIN
     UPDATE identity.staff AS s SET password_hash = change_password.new_password_hash WHERE s.id = who.staff_id;
     PERFORM identity.end_sessions(who.account_id, who.staff_id, change_password.new_hash);
     PERFORM openid.end_sign_ins_of(who.account_id);
+    PERFORM identity.end_letter(who.account_id);
     PERFORM identity.tell_of_factor(who.account_id, 'password_changed');
     RETURN 'changed';
 END

@@ -100,7 +100,7 @@ CREATE INDEX logout_notice_due ON openid.logout_notice (client_id, next_at) WHER
 CREATE INDEX logout_notice_made ON openid.logout_notice (made_at);
 GRANT SELECT, INSERT, UPDATE, DELETE ON openid.logout_notice TO stoa_door;
 
--- How often a service is told: for some eight hours, after which its own session is over too.
+-- How often a service is told: for some seven hours, after which its own session is over too.
 CREATE FUNCTION openid.logout_attempts_max() RETURNS smallint LANGUAGE sql IMMUTABLE RETURN 10::smallint;
 ALTER FUNCTION openid.logout_attempts_max() OWNER TO stoa_door;
 -- How long after an attempt the next one follows: 1, 2, 4, 8, 16, 32 minutes, then every two hours. Longer than any post takes.

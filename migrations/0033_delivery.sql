@@ -115,15 +115,16 @@ END
 $$;
 ALTER FUNCTION delivery.take(integer) OWNER TO stoa_door;
 
--- What came of an attempt: sent; later (it may work another time); refused (it never will). One that failed says nothing about a later one.
+-- What came of an attempt to send what is no letter: sent; later (it may work another time); refused (it never will). One that failed says nothing about a later one.
 CREATE FUNCTION delivery.note(outgoing uuid, attempt smallint, result text, outcome text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF note.result = 'sent' THEN
         UPDATE delivery.outgoing AS o SET sent_at = public.stoa_now(), outcome = note.outcome, sealed_recipient = NULL, sealed_parameters = NULL
-            WHERE o.id = note.outgoing AND NOT o.is_done;
+            WHERE o.id = note.outgoing AND o.channel <> 'letter' AND NOT o.is_done;
     ELSIF note.result = 'refused' OR note.attempt >= delivery.attempts_max() THEN
-        PERFORM delivery.give_up(o.id, note.outcome) FROM delivery.outgoing AS o WHERE o.id = note.outgoing AND o.attempts = note.attempt;
+        PERFORM delivery.give_up(o.id, note.outcome) FROM delivery.outgoing AS o
+            WHERE o.id = note.outgoing AND o.channel <> 'letter' AND o.attempts = note.attempt;
     ELSE
         UPDATE delivery.outgoing AS o SET outcome = note.outcome WHERE o.id = note.outgoing AND o.attempts = note.attempt AND NOT o.is_done;
     END IF;
@@ -323,7 +324,8 @@ DECLARE
     other record;
 BEGIN
     SELECT o.* INTO me FROM identity.account_of(add_address.credential) AS o;
-    IF NOT FOUND THEN outcome := 'credential_invalid'; RETURN; END IF;
+    -- What is sealed for somebody else than the session's resident, whatever the application says, is nobody's.
+    IF NOT FOUND OR add_address.holder <> me.resident_id THEN outcome := 'credential_invalid'; RETURN; END IF;
     -- Two at once of the same account, or to the same address, come one after the other: the limits count them so.
     PERFORM pg_advisory_xact_lock(hashtextextended('identity.address ' || encode(add_address.hmac, 'hex'), 0));
     PERFORM a.id FROM identity.account AS a WHERE a.id = me.account_id FOR UPDATE;

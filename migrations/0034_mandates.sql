@@ -249,7 +249,8 @@ BEGIN
         JOIN mandates.mandate AS m ON me.resident_id IN (m.resident_id, m.helper_id)
         JOIN register.resident AS other ON other.id = CASE WHEN m.resident_id = me.resident_id THEN m.helper_id ELSE m.resident_id END
         JOIN register.data_key AS k ON k.resident_id = me.resident_id
-        ORDER BY m.granted_at DESC, m.id LIMIT 100;
+        -- What is open first: nobody can push a mandate off the page by offering others.
+        ORDER BY (mandates.state(m) IN ('waiting', 'in_force')) DESC, m.granted_at DESC, m.id LIMIT 100;
 END
 $$;
 ALTER FUNCTION mandates.mandates_of(bytea) OWNER TO stoa_door;

@@ -464,6 +464,8 @@ DECLARE
 BEGIN
     SELECT h.resident_id, h.account_id INTO taker FROM ledger.holder(take_out.credential, '{payments}') AS h;
     IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    -- The same form sent twice at once comes one after the other.
+    PERFORM pg_advisory_xact_lock(hashtextextended('payouts.instruction ' || take_out.id, 0));
     SELECT i.resident_id, i.kind, i.currency, i.amount INTO earlier FROM payouts.instruction AS i WHERE i.id = take_out.id;
     IF FOUND THEN
         RETURN CASE WHEN earlier.kind = 'wallet' AND earlier.currency = take_out.currency AND earlier.amount = take_out.amount
@@ -471,7 +473,6 @@ BEGIN
             THEN 'exists' ELSE 'id_conflict' END;
     END IF;
     IF payouts.standing(taker.resident_id) = 'missing' THEN RETURN 'account_missing'; END IF;
-    -- One request at a time, so that what is there is known before anything is written.
     SELECT a.id, a.posted INTO wallet FROM ledger.account AS a
         WHERE a.resident_id = taker.resident_id AND a.currency = take_out.currency AND a.kind = 'wallet' AND a.closed_at IS NULL;
     IF wallet.id IS NULL THEN RETURN 'insufficient_funds'; END IF;

@@ -64,6 +64,7 @@ BEGIN
     UPDATE identity.factor_failures AS f SET failures = 0 WHERE f.subject = uuid_send(person) AND f.factor = 'password';
     PERFORM identity.end_sessions(person, NULL, replace_password.new_hash);
     PERFORM openid.end_sign_ins_of(person);
+    PERFORM identity.end_letter(person);
     PERFORM identity.tell_of_factor(person, 'password_changed');
     RETURN true;
 END
@@ -142,6 +143,7 @@ BEGIN
         ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN RETURN 'already'; END IF;
     PERFORM identity.tell_of_factor(person.id, 'recovery_requested');
+    PERFORM identity.tell_addresses(person.id, 'counter_recovery_asked', NULL);
     RETURN 'requested';
 END
 $$;
@@ -229,7 +231,9 @@ BEGIN
     UPDATE identity.factor_failures AS f SET failures = 0 WHERE f.subject = uuid_send(person);
     PERFORM identity.end_sessions(person, NULL, NULL);
     PERFORM openid.end_sign_ins_of(person);
+    PERFORM identity.end_letter(person);
     PERFORM identity.tell_of_factor(person, 'recovery_used');
+    PERFORM identity.tell_addresses(person, 'counter_recovery_used', NULL);
     PERFORM identity.open_session(use_recovery_paper.token_hash, person, NULL, 'recovery_code', public.stoa_now(), NULL, false);
     RETURN true;
 END

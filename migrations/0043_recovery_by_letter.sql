@@ -161,6 +161,18 @@ END
 $$;
 ALTER FUNCTION identity.cancel_letter(bytea) OWNER TO stoa_door;
 
+-- The code of a letter counts for nothing any more: the account has another password, or was recovered another way.
+CREATE FUNCTION identity.end_letter(person uuid) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    letter uuid;
+BEGIN
+    UPDATE identity.letter_code AS c SET hash = NULL WHERE c.account_id = end_letter.person AND c.hash IS NOT NULL RETURNING c.letter_id INTO letter;
+    IF FOUND THEN PERFORM delivery.give_up(letter, 'not needed any more'); END IF;
+END
+$$;
+ALTER FUNCTION identity.end_letter(uuid) OWNER TO stoa_door;
+
 -- Removes what counts for nothing any more.
 CREATE FUNCTION identity.remove_old_letters() RETURNS void
     LANGUAGE sql VOLATILE SECURITY DEFINER

@@ -53,6 +53,10 @@ CREATE FUNCTION payouts.is_back(state text, says_so boolean, has_left boolean) R
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE state WHEN 'settled' THEN true WHEN 'returned' THEN true WHEN 'sent' THEN says_so OR has_left WHEN 'rejected' THEN has_left ELSE false END;
 
+-- Most that is taken to be the bank's charge for a return, in minor units; more missing needs the two people of every return of money.
+CREATE FUNCTION payouts.return_charges_max() RETURNS bigint LANGUAGE sql IMMUTABLE RETURN 5000;
+ALTER FUNCTION payouts.return_charges_max() OWNER TO stoa_door;
+
 -- The payout that a part which came in may be the return of, by its end-to-end id; null: none, or the payout came back already.
 CREATE FUNCTION payouts.awaits(item uuid) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -60,7 +64,9 @@ BEGIN
     RETURN (SELECT n.end_to_end_id
         FROM payouts.told_by((SELECT ARRAY[i.movement_id] FROM payments.bank_item AS i WHERE i.id = awaits.item)) AS t
         JOIN payouts.instruction AS n ON n.id = t.instruction_id JOIN payouts.state AS s ON s.instruction_id = n.id
-        WHERE t.item_id = awaits.item AND t.direction = 'credit' AND t.amount <= n.amount
+        WHERE t.item_id = awaits.item AND t.direction = 'credit'
+          -- Less than was sent is a return only where the bank says so: the reference alone can be anybody's. What the bank kept is bounded, since one officer counts it.
+          AND (t.amount = n.amount OR (t.amount < n.amount AND (t.is_return OR t.is_reversal) AND n.amount - t.amount <= payouts.return_charges_max()))
           AND payouts.is_back(s.state, t.is_return OR t.is_reversal, payouts.has_left(n.id, t.batch_id))
           AND NOT EXISTS (SELECT FROM payments.bank_payout AS p WHERE p.item_id = t.item_id)
           AND NOT EXISTS (SELECT FROM payments.bank_payout AS p WHERE p.instruction_id = n.id AND p.direction = 'credit'));

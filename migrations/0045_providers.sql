@@ -390,32 +390,80 @@ BEGIN
 END
 $$;
 
--- Books what a provider gave back of a payment. Whoever calls it holds the bill's lock. Outcomes: taken, too_much (more than was paid, or gave back already),
--- amount_differs (another currency, or nothing), too_early (the payment is not settled).
+-- Books what a provider gave back of what an attempt brought, its fee included: first of the bill's payment, then of the fee, then of what went to the resident's
+-- wallet. What is not there any more (the resident had it back another way, or took it out) the city bears, in the account of the bank's charges. Whoever calls
+-- it holds the bill's lock. Outcomes: taken, too_much (more than was paid, or gave back already), amount_differs (another currency, or nothing), too_early (the
+-- payment is not settled).
 CREATE FUNCTION payments.take_refund(attempt uuid, provider text, event text, currency text, amount bigint) RETURNS jsonb
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     about record;
-    refund uuid := payments.derived_id('refund ' || take_refund.provider || ' ' || take_refund.event);
-    posted text;
+    given bigint;
+    given_then bigint;
+    of_bill bigint;
+    of_fee bigint;
+    of_wallet bigint;
+    borne bigint := 0;
+    wallet uuid;
+    charges uuid;
+    legs text[];
+    accounts uuid[];
+    amounts bigint[];
+    refused text;
 BEGIN
-    SELECT p.id, p.net, p.currency, w.clearing, b.pays_into, b.reference INTO about
-        FROM payments.attempt_settled AS s JOIN payments.payment AS p ON p.id = s.payment_id JOIN payments.bill AS b ON b.id = p.bill_id
-        JOIN payments.provider AS w ON w.id = take_refund.provider WHERE s.attempt_id = take_refund.attempt;
-    IF NOT FOUND THEN
-        RETURN jsonb_build_object('outcome', CASE WHEN payments.attempt_state(take_refund.attempt) = 'settled' THEN 'too_much' ELSE 'too_early' END);
-    END IF;
+    SELECT a.currency, a.fee, s.payment_id, coalesce(p.net, 0) AS net, s.surplus, w.clearing, w.fees, b.pays_into, b.reference,
+            coalesce(r.superseded_by, r.id) AS resident_id INTO about
+        FROM payments.attempt_settled AS s JOIN payments.attempt AS a ON a.id = s.attempt_id JOIN payments.bill AS b ON b.id = a.bill_id
+        JOIN register.resident AS r ON r.id = b.resident_id JOIN payments.provider AS w ON w.id = a.provider_id
+        LEFT JOIN payments.payment AS p ON p.id = s.payment_id WHERE s.attempt_id = take_refund.attempt;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'too_early'); END IF;
     IF take_refund.currency <> about.currency OR take_refund.amount <= 0 THEN RETURN jsonb_build_object('outcome', 'amount_differs'); END IF;
-    IF take_refund.amount > about.net - payments.refunded(about.id) THEN RETURN jsonb_build_object('outcome', 'too_much'); END IF;
-    SELECT t.outcome INTO posted FROM ledger.post_transfers(ARRAY[refund], '{post}', ARRAY[about.pays_into], ARRAY[about.clearing], ARRAY[take_refund.amount],
-        ARRAY[about.currency], ARRAY[about.reference], '{NULL}', '{system}', ARRAY[take_refund.provider]) AS t;
-    IF posted <> 'created' THEN
-        RAISE EXCEPTION 'the ledger refused a refund: %', posted USING ERRCODE = 'check_violation', CONSTRAINT = 'refund_posted';
+    given := coalesce((SELECT sum(e.amount)::bigint FROM payments.provider_event AS e
+                        WHERE e.attempt_id = take_refund.attempt AND e.kind = 'refunded' AND e.outcome = 'taken'), 0);
+    IF take_refund.amount > about.net + about.fee + about.surplus - given THEN RETURN jsonb_build_object('outcome', 'too_much'); END IF;
+    given_then := given + take_refund.amount;
+    of_bill := GREATEST(0, LEAST(given_then, about.net) - given);
+    of_fee := GREATEST(0, LEAST(given_then, about.net + about.fee) - GREATEST(given, about.net));
+    of_wallet := take_refund.amount - of_bill - of_fee;
+    charges := payouts.charges_account(about.currency);
+    IF of_wallet > 0 THEN wallet := ledger.open_wallet(about.resident_id, about.currency); END IF;
+    PERFORM payouts.lock_accounts(ARRAY[about.clearing, about.pays_into, about.fees, charges, wallet]);
+    IF of_bill > 0 THEN
+        borne := of_bill - LEAST(of_bill, about.net - payments.refunded(about.payment_id));
+        of_bill := of_bill - borne;
     END IF;
-    INSERT INTO payments.refund (id, payment_id, amount) VALUES (refund, about.id, take_refund.amount);
+    IF of_fee > 0 AND payments.available(about.fees) < of_fee THEN borne := borne + of_fee; of_fee := 0; END IF;
+    IF of_wallet > 0 AND payments.available(wallet) < of_wallet THEN borne := borne + of_wallet; of_wallet := 0; END IF;
+    SELECT array_agg(l.name), array_agg(l.account), array_agg(l.amount) INTO legs, accounts, amounts
+        FROM (VALUES ('refund', about.pays_into, of_bill), ('refund fee', about.fees, of_fee), ('refund surplus', wallet, of_wallet), ('refund borne', charges, borne))
+            AS l (name, account, amount) WHERE l.amount > 0;
+    SELECT min(t.outcome) INTO refused
+        FROM ledger.post_transfers(
+            ARRAY(SELECT payments.derived_id(u.leg || ' ' || take_refund.provider || ' ' || take_refund.event) FROM unnest(legs) WITH ORDINALITY AS u (leg, place) ORDER BY u.place),
+            array_fill('post'::text, ARRAY[cardinality(legs)]), accounts, array_fill(about.clearing, ARRAY[cardinality(legs)]), amounts,
+            array_fill(about.currency, ARRAY[cardinality(legs)]), array_fill(about.reference, ARRAY[cardinality(legs)]),
+            array_fill(NULL::timestamptz, ARRAY[cardinality(legs)]), array_fill('system'::text, ARRAY[cardinality(legs)]),
+            array_fill(take_refund.provider, ARRAY[cardinality(legs)]), groups => array_fill(1, ARRAY[cardinality(legs)])) AS t
+        WHERE t.outcome <> 'created';
+    IF refused IS NOT NULL THEN
+        RAISE EXCEPTION 'the ledger refused a refund: %', refused USING ERRCODE = 'check_violation', CONSTRAINT = 'refund_posted';
+    END IF;
+    IF of_bill > 0 THEN
+        INSERT INTO payments.refund (id, payment_id, amount)
+            VALUES (payments.derived_id('refund ' || take_refund.provider || ' ' || take_refund.event), about.payment_id, of_bill);
+    END IF;
     RETURN jsonb_build_object('outcome', 'taken');
 END
 $$;
+
+-- What an account can give now. The caller has locked it.
+CREATE FUNCTION payments.available(account uuid) RETURNS bigint
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT a.posted - ledger.held_now(a.id, a.held) FROM ledger.account AS a WHERE a.id = available.account);
+END
+$$;
+ALTER FUNCTION payments.available(uuid) OWNER TO stoa_door;
 
 -- The accounts that settlements of providers pass, for whoever locks accounts before several postings.
 CREATE FUNCTION payments.settlement_accounts(currency text) RETURNS uuid[]
@@ -425,6 +473,10 @@ BEGIN
                      WHERE p.currency = settlement_accounts.currency), '{}');
 END
 $$;
+
+-- Most that a provider keeps of a settlement for its payments to be cleared without anybody looking, in ten thousandths: no contract of a city's is dearer.
+CREATE FUNCTION payments.charges_per_10000_max() RETURNS integer LANGUAGE sql IMMUTABLE RETURN 500;
+ALTER FUNCTION payments.charges_per_10000_max() OWNER TO stoa_door;
 
 -- Ties a settlement to the part of a movement that waits and has its reference and amount, where both are there: what the provider took moves off what it
 -- owes, and what it kept is paid from fees. Only among parts of these movements, where some are named.
@@ -439,6 +491,8 @@ BEGIN
         FROM payments.provider_settlement AS s JOIN payments.provider AS p ON p.id = s.provider_id
         WHERE s.reference = match_settlement.reference AND NOT EXISTS (SELECT FROM payments.bank_settlement AS b WHERE b.reference = s.reference);
     IF NOT FOUND THEN RETURN; END IF;
+    -- What it says beyond that waits in suspense until somebody has asked it.
+    IF told.charges * 10000 > told.gross * payments.charges_per_10000_max() THEN RETURN; END IF;
     SELECT i.id, a.suspense_account INTO part
         FROM payments.bank_item_waiting AS w JOIN payments.bank_item AS i ON i.id = w.item_id
         JOIN payments.bank_movement AS m ON m.id = i.movement_id JOIN payments.bank_account AS a ON a.id = m.account_id

@@ -140,8 +140,8 @@ BEGIN
             CROSS JOIN LATERAL (VALUES
                 (1, 'taken', coalesce((SELECT sum(a.net + a.fee)::bigint FROM payments.attempt AS a JOIN payments.attempt_settled AS s ON s.attempt_id = a.id
                                        WHERE a.provider_id = p.id), 0)),
-                (2, 'given_back', -coalesce((SELECT sum(f.amount)::bigint FROM payments.attempt AS a JOIN payments.attempt_settled AS s ON s.attempt_id = a.id
-                                             JOIN payments.refund AS f ON f.payment_id = s.payment_id WHERE a.provider_id = p.id), 0)),
+                (2, 'given_back', -coalesce((SELECT sum(e.amount)::bigint FROM payments.provider_event AS e
+                                             WHERE e.provider_id = p.id AND e.kind = 'refunded' AND e.outcome = 'taken'), 0)),
                 (3, 'paid_out', -coalesce((SELECT sum(s.gross)::bigint FROM payments.provider_settlement AS s
                                            WHERE s.provider_id = p.id AND EXISTS (SELECT FROM payments.bank_settlement AS b WHERE b.reference = s.reference)), 0)))
                 AS l (place, word, amount)

@@ -3547,9 +3547,10 @@ CREATE FUNCTION delivery.note(outgoing uuid, attempt smallint, result text, outc
 BEGIN
     IF note.result = 'sent' THEN
         UPDATE delivery.outgoing AS o SET sent_at = public.stoa_now(), outcome = note.outcome, sealed_recipient = NULL, sealed_parameters = NULL
-            WHERE o.id = note.outgoing AND NOT o.is_done;
+            WHERE o.id = note.outgoing AND o.channel <> 'letter' AND NOT o.is_done;
     ELSIF note.result = 'refused' OR note.attempt >= delivery.attempts_max() THEN
-        PERFORM delivery.give_up(o.id, note.outcome) FROM delivery.outgoing AS o WHERE o.id = note.outgoing AND o.attempts = note.attempt;
+        PERFORM delivery.give_up(o.id, note.outcome) FROM delivery.outgoing AS o
+            WHERE o.id = note.outgoing AND o.channel <> 'letter' AND o.attempts = note.attempt;
     ELSE
         UPDATE delivery.outgoing AS o SET outcome = note.outcome WHERE o.id = note.outgoing AND o.attempts = note.attempt AND NOT o.is_done;
     END IF;
@@ -4600,7 +4601,8 @@ DECLARE
     other record;
 BEGIN
     SELECT o.* INTO me FROM identity.account_of(add_address.credential) AS o;
-    IF NOT FOUND THEN outcome := 'credential_invalid'; RETURN; END IF;
+    -- What is sealed for somebody else than the session's resident, whatever the application says, is nobody's.
+    IF NOT FOUND OR add_address.holder <> me.resident_id THEN outcome := 'credential_invalid'; RETURN; END IF;
     -- Two at once of the same account, or to the same address, come one after the other: the limits count them so.
     PERFORM pg_advisory_xact_lock(hashtextextended('identity.address ' || encode(add_address.hmac, 'hex'), 0));
     PERFORM a.id FROM identity.account AS a WHERE a.id = me.account_id FOR UPDATE;
@@ -4935,6 +4937,7 @@ BEGIN
     UPDATE identity.staff AS s SET password_hash = change_password.new_password_hash WHERE s.id = who.staff_id;
     PERFORM identity.end_sessions(who.account_id, who.staff_id, change_password.new_hash);
     PERFORM openid.end_sign_ins_of(who.account_id);
+    PERFORM identity.end_letter(who.account_id);
     PERFORM identity.tell_of_factor(who.account_id, 'password_changed');
     RETURN 'changed';
 END
@@ -5009,7 +5012,8 @@ BEGIN
     wait_minutes := 0;
     IF in_a_row >= 100 THEN
         outcome := 'closed';
-    ELSIF here.wait_until > public.stoa_now() THEN
+    -- Of free failures none waits, not even for one that began later and ended earlier.
+    ELSIF here.wait_until > public.stoa_now() AND identity.wait_minutes(here.failures) > 0 THEN
         outcome := 'wait';
         -- One that was sent before the failure that it waited for would be told a minute too many.
         wait_minutes := LEAST(ceil(extract(epoch FROM here.wait_until - public.stoa_now()) / 60), identity.wait_minutes(here.failures));
@@ -5110,6 +5114,20 @@ CREATE FUNCTION identity.end_factor(factor_id uuid) RETURNS void
 END;
 
 ALTER FUNCTION identity.end_factor(factor_id uuid) OWNER TO stoa_door;
+
+CREATE FUNCTION identity.end_letter(person uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    letter uuid;
+BEGIN
+    UPDATE identity.letter_code AS c SET hash = NULL WHERE c.account_id = end_letter.person AND c.hash IS NOT NULL RETURNING c.letter_id INTO letter;
+    IF FOUND THEN PERFORM delivery.give_up(letter, 'not needed any more'); END IF;
+END
+$$;
+
+ALTER FUNCTION identity.end_letter(person uuid) OWNER TO stoa_door;
 
 CREATE FUNCTION identity.end_sessions(account_id uuid, staff_id uuid, kept bytea) RETURNS void
     LANGUAGE plpgsql
@@ -5932,6 +5950,7 @@ BEGIN
     UPDATE identity.factor_failures AS f SET failures = 0 WHERE f.subject = uuid_send(person) AND f.factor = 'password';
     PERFORM identity.end_sessions(person, NULL, replace_password.new_hash);
     PERFORM openid.end_sign_ins_of(person);
+    PERFORM identity.end_letter(person);
     PERFORM identity.tell_of_factor(person, 'password_changed');
     RETURN true;
 END
@@ -5964,6 +5983,7 @@ BEGIN
         ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN RETURN 'already'; END IF;
     PERFORM identity.tell_of_factor(person.id, 'recovery_requested');
+    PERFORM identity.tell_addresses(person.id, 'counter_recovery_asked', NULL);
     RETURN 'requested';
 END
 $$;
@@ -6181,7 +6201,9 @@ BEGIN
     UPDATE identity.factor_failures AS f SET failures = 0 WHERE f.subject = uuid_send(person);
     PERFORM identity.end_sessions(person, NULL, NULL);
     PERFORM openid.end_sign_ins_of(person);
+    PERFORM identity.end_letter(person);
     PERFORM identity.tell_of_factor(person, 'recovery_used');
+    PERFORM identity.tell_addresses(person, 'counter_recovery_used', NULL);
     PERFORM identity.open_session(use_recovery_paper.token_hash, person, NULL, 'recovery_code', public.stoa_now(), NULL, false);
     RETURN true;
 END
@@ -8172,7 +8194,8 @@ BEGIN
         JOIN mandates.mandate AS m ON me.resident_id IN (m.resident_id, m.helper_id)
         JOIN register.resident AS other ON other.id = CASE WHEN m.resident_id = me.resident_id THEN m.helper_id ELSE m.resident_id END
         JOIN register.data_key AS k ON k.resident_id = me.resident_id
-        ORDER BY m.granted_at DESC, m.id LIMIT 100;
+        -- What is open first: nobody can push a mandate off the page by offering others.
+        ORDER BY (mandates.state(m) IN ('waiting', 'in_force')) DESC, m.granted_at DESC, m.id LIMIT 100;
 END
 $$;
 
@@ -9136,6 +9159,17 @@ CREATE FUNCTION payments.attempt_time() RETURNS interval
 
 ALTER FUNCTION payments.attempt_time() OWNER TO stoa_door;
 
+CREATE FUNCTION payments.available(account uuid) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN (SELECT a.posted - ledger.held_now(a.id, a.held) FROM ledger.account AS a WHERE a.id = available.account);
+END
+$$;
+
+ALTER FUNCTION payments.available(account uuid) OWNER TO stoa_door;
+
 CREATE FUNCTION payments.bank_item_history_for(credential bytea, item uuid) RETURNS TABLE(kind text, amount bigint, currency text, reference text, reason text, staff_name text, at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -9483,6 +9517,12 @@ $$;
 
 ALTER FUNCTION payments.cash_account(currency text, is_difference boolean) OWNER TO stoa_door;
 
+CREATE FUNCTION payments.charges_per_10000_max() RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    RETURN 500;
+
+ALTER FUNCTION payments.charges_per_10000_max() OWNER TO stoa_door;
+
 CREATE FUNCTION payments.check_bank_account() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -9794,8 +9834,8 @@ BEGIN
             CROSS JOIN LATERAL (VALUES
                 (1, 'taken', coalesce((SELECT sum(a.net + a.fee)::bigint FROM payments.attempt AS a JOIN payments.attempt_settled AS s ON s.attempt_id = a.id
                                        WHERE a.provider_id = p.id), 0)),
-                (2, 'given_back', -coalesce((SELECT sum(f.amount)::bigint FROM payments.attempt AS a JOIN payments.attempt_settled AS s ON s.attempt_id = a.id
-                                             JOIN payments.refund AS f ON f.payment_id = s.payment_id WHERE a.provider_id = p.id), 0)),
+                (2, 'given_back', -coalesce((SELECT sum(e.amount)::bigint FROM payments.provider_event AS e
+                                             WHERE e.provider_id = p.id AND e.kind = 'refunded' AND e.outcome = 'taken'), 0)),
                 (3, 'paid_out', -coalesce((SELECT sum(s.gross)::bigint FROM payments.provider_settlement AS s
                                            WHERE s.provider_id = p.id AND EXISTS (SELECT FROM payments.bank_settlement AS b WHERE b.reference = s.reference)), 0)))
                 AS l (place, word, amount)
@@ -10168,6 +10208,8 @@ BEGIN
         FROM payments.provider_settlement AS s JOIN payments.provider AS p ON p.id = s.provider_id
         WHERE s.reference = match_settlement.reference AND NOT EXISTS (SELECT FROM payments.bank_settlement AS b WHERE b.reference = s.reference);
     IF NOT FOUND THEN RETURN; END IF;
+    -- What it says beyond that waits in suspense until somebody has asked it.
+    IF told.charges * 10000 > told.gross * payments.charges_per_10000_max() THEN RETURN; END IF;
     SELECT i.id, a.suspense_account INTO part
         FROM payments.bank_item_waiting AS w JOIN payments.bank_item AS i ON i.id = w.item_id
         JOIN payments.bank_movement AS m ON m.id = i.movement_id JOIN payments.bank_account AS a ON a.id = m.account_id
@@ -11029,23 +11071,60 @@ CREATE FUNCTION payments.take_refund(attempt uuid, provider text, event text, cu
     AS $$
 DECLARE
     about record;
-    refund uuid := payments.derived_id('refund ' || take_refund.provider || ' ' || take_refund.event);
-    posted text;
+    given bigint;
+    given_then bigint;
+    of_bill bigint;
+    of_fee bigint;
+    of_wallet bigint;
+    borne bigint := 0;
+    wallet uuid;
+    charges uuid;
+    legs text[];
+    accounts uuid[];
+    amounts bigint[];
+    refused text;
 BEGIN
-    SELECT p.id, p.net, p.currency, w.clearing, b.pays_into, b.reference INTO about
-        FROM payments.attempt_settled AS s JOIN payments.payment AS p ON p.id = s.payment_id JOIN payments.bill AS b ON b.id = p.bill_id
-        JOIN payments.provider AS w ON w.id = take_refund.provider WHERE s.attempt_id = take_refund.attempt;
-    IF NOT FOUND THEN
-        RETURN jsonb_build_object('outcome', CASE WHEN payments.attempt_state(take_refund.attempt) = 'settled' THEN 'too_much' ELSE 'too_early' END);
-    END IF;
+    SELECT a.currency, a.fee, s.payment_id, coalesce(p.net, 0) AS net, s.surplus, w.clearing, w.fees, b.pays_into, b.reference,
+            coalesce(r.superseded_by, r.id) AS resident_id INTO about
+        FROM payments.attempt_settled AS s JOIN payments.attempt AS a ON a.id = s.attempt_id JOIN payments.bill AS b ON b.id = a.bill_id
+        JOIN register.resident AS r ON r.id = b.resident_id JOIN payments.provider AS w ON w.id = a.provider_id
+        LEFT JOIN payments.payment AS p ON p.id = s.payment_id WHERE s.attempt_id = take_refund.attempt;
+    IF NOT FOUND THEN RETURN jsonb_build_object('outcome', 'too_early'); END IF;
     IF take_refund.currency <> about.currency OR take_refund.amount <= 0 THEN RETURN jsonb_build_object('outcome', 'amount_differs'); END IF;
-    IF take_refund.amount > about.net - payments.refunded(about.id) THEN RETURN jsonb_build_object('outcome', 'too_much'); END IF;
-    SELECT t.outcome INTO posted FROM ledger.post_transfers(ARRAY[refund], '{post}', ARRAY[about.pays_into], ARRAY[about.clearing], ARRAY[take_refund.amount],
-        ARRAY[about.currency], ARRAY[about.reference], '{NULL}', '{system}', ARRAY[take_refund.provider]) AS t;
-    IF posted <> 'created' THEN
-        RAISE EXCEPTION 'the ledger refused a refund: %', posted USING ERRCODE = 'check_violation', CONSTRAINT = 'refund_posted';
+    given := coalesce((SELECT sum(e.amount)::bigint FROM payments.provider_event AS e
+                        WHERE e.attempt_id = take_refund.attempt AND e.kind = 'refunded' AND e.outcome = 'taken'), 0);
+    IF take_refund.amount > about.net + about.fee + about.surplus - given THEN RETURN jsonb_build_object('outcome', 'too_much'); END IF;
+    given_then := given + take_refund.amount;
+    of_bill := GREATEST(0, LEAST(given_then, about.net) - given);
+    of_fee := GREATEST(0, LEAST(given_then, about.net + about.fee) - GREATEST(given, about.net));
+    of_wallet := take_refund.amount - of_bill - of_fee;
+    charges := payouts.charges_account(about.currency);
+    IF of_wallet > 0 THEN wallet := ledger.open_wallet(about.resident_id, about.currency); END IF;
+    PERFORM payouts.lock_accounts(ARRAY[about.clearing, about.pays_into, about.fees, charges, wallet]);
+    IF of_bill > 0 THEN
+        borne := of_bill - LEAST(of_bill, about.net - payments.refunded(about.payment_id));
+        of_bill := of_bill - borne;
     END IF;
-    INSERT INTO payments.refund (id, payment_id, amount) VALUES (refund, about.id, take_refund.amount);
+    IF of_fee > 0 AND payments.available(about.fees) < of_fee THEN borne := borne + of_fee; of_fee := 0; END IF;
+    IF of_wallet > 0 AND payments.available(wallet) < of_wallet THEN borne := borne + of_wallet; of_wallet := 0; END IF;
+    SELECT array_agg(l.name), array_agg(l.account), array_agg(l.amount) INTO legs, accounts, amounts
+        FROM (VALUES ('refund', about.pays_into, of_bill), ('refund fee', about.fees, of_fee), ('refund surplus', wallet, of_wallet), ('refund borne', charges, borne))
+            AS l (name, account, amount) WHERE l.amount > 0;
+    SELECT min(t.outcome) INTO refused
+        FROM ledger.post_transfers(
+            ARRAY(SELECT payments.derived_id(u.leg || ' ' || take_refund.provider || ' ' || take_refund.event) FROM unnest(legs) WITH ORDINALITY AS u (leg, place) ORDER BY u.place),
+            array_fill('post'::text, ARRAY[cardinality(legs)]), accounts, array_fill(about.clearing, ARRAY[cardinality(legs)]), amounts,
+            array_fill(about.currency, ARRAY[cardinality(legs)]), array_fill(about.reference, ARRAY[cardinality(legs)]),
+            array_fill(NULL::timestamptz, ARRAY[cardinality(legs)]), array_fill('system'::text, ARRAY[cardinality(legs)]),
+            array_fill(take_refund.provider, ARRAY[cardinality(legs)]), groups => array_fill(1, ARRAY[cardinality(legs)])) AS t
+        WHERE t.outcome <> 'created';
+    IF refused IS NOT NULL THEN
+        RAISE EXCEPTION 'the ledger refused a refund: %', refused USING ERRCODE = 'check_violation', CONSTRAINT = 'refund_posted';
+    END IF;
+    IF of_bill > 0 THEN
+        INSERT INTO payments.refund (id, payment_id, amount)
+            VALUES (payments.derived_id('refund ' || take_refund.provider || ' ' || take_refund.event), about.payment_id, of_bill);
+    END IF;
     RETURN jsonb_build_object('outcome', 'taken');
 END
 $$;
@@ -11376,7 +11455,9 @@ BEGIN
     RETURN (SELECT n.end_to_end_id
         FROM payouts.told_by((SELECT ARRAY[i.movement_id] FROM payments.bank_item AS i WHERE i.id = awaits.item)) AS t
         JOIN payouts.instruction AS n ON n.id = t.instruction_id JOIN payouts.state AS s ON s.instruction_id = n.id
-        WHERE t.item_id = awaits.item AND t.direction = 'credit' AND t.amount <= n.amount
+        WHERE t.item_id = awaits.item AND t.direction = 'credit'
+          -- Less than was sent is a return only where the bank says so: the reference alone can be anybody's. What the bank kept is bounded, since one officer counts it.
+          AND (t.amount = n.amount OR (t.amount < n.amount AND (t.is_return OR t.is_reversal) AND n.amount - t.amount <= payouts.return_charges_max()))
           AND payouts.is_back(s.state, t.is_return OR t.is_reversal, payouts.has_left(n.id, t.batch_id))
           AND NOT EXISTS (SELECT FROM payments.bank_payout AS p WHERE p.item_id = t.item_id)
           AND NOT EXISTS (SELECT FROM payments.bank_payout AS p WHERE p.instruction_id = n.id AND p.direction = 'credit'));
@@ -12046,6 +12127,12 @@ $$;
 
 ALTER FUNCTION payouts.refuse(credential bytea, batch uuid, reason text) OWNER TO stoa_door;
 
+CREATE FUNCTION payouts.return_charges_max() RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    RETURN 5000;
+
+ALTER FUNCTION payouts.return_charges_max() OWNER TO stoa_door;
+
 CREATE FUNCTION payouts.set_channel(currency text, debtor_name text, debtor_iban text, debtor_bic text, debtor_town text, debtor_country text, bank uuid) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -12140,6 +12227,8 @@ DECLARE
 BEGIN
     SELECT h.resident_id, h.account_id INTO taker FROM ledger.holder(take_out.credential, '{payments}') AS h;
     IF NOT FOUND THEN RETURN 'credential_invalid'; END IF;
+    -- The same form sent twice at once comes one after the other.
+    PERFORM pg_advisory_xact_lock(hashtextextended('payouts.instruction ' || take_out.id, 0));
     SELECT i.resident_id, i.kind, i.currency, i.amount INTO earlier FROM payouts.instruction AS i WHERE i.id = take_out.id;
     IF FOUND THEN
         RETURN CASE WHEN earlier.kind = 'wallet' AND earlier.currency = take_out.currency AND earlier.amount = take_out.amount
@@ -12147,7 +12236,6 @@ BEGIN
             THEN 'exists' ELSE 'id_conflict' END;
     END IF;
     IF payouts.standing(taker.resident_id) = 'missing' THEN RETURN 'account_missing'; END IF;
-    -- One request at a time, so that what is there is known before anything is written.
     SELECT a.id, a.posted INTO wallet FROM ledger.account AS a
         WHERE a.resident_id = taker.resident_id AND a.currency = take_out.currency AND a.kind = 'wallet' AND a.closed_at IS NULL;
     IF wallet.id IS NULL THEN RETURN 'insufficient_funds'; END IF;
@@ -17577,6 +17665,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.factor_code TO stoa_door;
 
 REVOKE ALL ON FUNCTION identity.end_factor(factor_id uuid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION identity.end_letter(person uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION identity.end_sessions(account_id uuid, staff_id uuid, kept bytea) FROM PUBLIC;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE identity.sign_in TO stoa_door;
@@ -18074,6 +18164,8 @@ REVOKE ALL ON FUNCTION payments.attempt_state(attempt uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payments.attempt_time() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION payments.available(account uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION payments.bank_item_history_for(credential bytea, item uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.bank_item_history_for(credential bytea, item uuid) TO stoa_app;
 
@@ -18104,6 +18196,8 @@ GRANT ALL ON FUNCTION payments.bills_of(credential bytea, before_at timestamp wi
 REVOKE ALL ON FUNCTION payments.book_report(report uuid, actor_kind text, actor_id text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payments.cash_account(currency text, is_difference boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION payments.charges_per_10000_max() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payments.check_bank_account() FROM PUBLIC;
 
@@ -18390,6 +18484,8 @@ REVOKE ALL ON FUNCTION payouts.reference_of(instruction uuid, batch uuid) FROM P
 
 REVOKE ALL ON FUNCTION payouts.refuse(credential bytea, batch uuid, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION payouts.refuse(credential bytea, batch uuid, reason text) TO stoa_app;
+
+REVOKE ALL ON FUNCTION payouts.return_charges_max() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION payouts.set_channel(currency text, debtor_name text, debtor_iban text, debtor_bic text, debtor_town text, debtor_country text, bank uuid) FROM PUBLIC;
 

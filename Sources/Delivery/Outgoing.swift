@@ -32,6 +32,9 @@ public enum OutgoingTemplate: String, Sendable, CaseIterable {
     case recoveryAsked = "recovery_asked"
     /// Its code was used.
     case recoveryUsed = "recovery_used"
+    /// Recovery was asked for at a counter, and its code was used.
+    case counterRecoveryAsked = "counter_recovery_asked"
+    case counterRecoveryUsed = "counter_recovery_used"
     /// The resident let somebody act for them.
     case mandateGranted = "mandate_granted"
 
@@ -40,7 +43,7 @@ public enum OutgoingTemplate: String, Sendable, CaseIterable {
         switch self {
         case .news: [.email, .sms, .letter]
         case .recovery: [.letter]
-        case .addressCode, .addressInUse, .addressChanged, .recoveryAsked, .recoveryUsed, .mandateGranted: [.email, .sms]
+        case .addressCode, .addressInUse, .addressChanged, .recoveryAsked, .recoveryUsed, .counterRecoveryAsked, .counterRecoveryUsed, .mandateGranted: [.email, .sms]
         }
     }
 }

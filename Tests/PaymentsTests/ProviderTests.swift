@@ -151,15 +151,38 @@ struct ProviderTests {
             let answers = try await inParallel(6) { _ in try await shop.tell(client, shop.event(attempt, "refunded", amount: 1_000)) }
             #expect(answers.filter { $0.json["outcome"] == "taken" }.count == 4 && answers.filter { $0.problem == "event-refund-too-high" }.count == 2)
             #expect(try await shop.tell(client, shop.event(attempt, "refunded", amount: 250)).json["outcome"] == "taken")
+            #expect(try await shop.balances() == Balances(clearing: 89, fees: 89, revenue: 0))
+            // What the person paid has the fee in it.
+            #expect(try await shop.tell(client, shop.event(attempt, "refunded", amount: 89)).json["outcome"] == "taken")
             #expect(try await shop.tell(client, shop.event(attempt, "refunded", amount: 1)).problem == "event-refund-too-high")
         }
         #expect(try await shop.home.outstanding(of: shop.bill) == 4_250)
-        #expect(try await shop.balances() == Balances(clearing: 89, fees: 89, revenue: 0))
+        #expect(try await shop.balances() == Balances(clearing: 0, fees: 0, revenue: 0))
         let error = await #expect(throws: DatabaseError.self) {
             try await shop.home.city.owner.execute(
                 "INSERT INTO payments.refund (id, payment_id, amount) SELECT t.id, p.id, 1 FROM payments.payment AS p CROSS JOIN (SELECT id FROM ledger.transfer LIMIT 1) AS t")
         }
         #expect(error?.constraint == "refund_within_payment")
+        try await shop.expectSound()
+    }
+
+    @Test("A card payment of a bill that is paid already goes to the wallet, and comes out of it when it is charged back; what is not there any more is booked all the same", arguments: [4_250, 0] as [Int64])
+    func chargebackOfSurplus(left: Int64) async throws {
+        let shop = try await Shop(wallet: 4_250)
+        let attempt = try await shop.begin()
+        _ = try await PayBill(database: shop.home.city.app).perform(shop.bill, by: shop.home.ada.session.hash, key: nil, language: .english)
+        try await shop.serve { (shop: Shop, client: any TestClientProtocol) async throws -> Void in
+            #expect(try await shop.tell(client, shop.event(attempt, "settled")).json["outcome"] == "taken")
+            #expect(try await shop.home.balance(shop.home.ada) == 4_250)
+            if left == 0 {
+                let another = try await shop.home.bill(shop.home.ada, "B-2")
+                _ = try await PayBill(database: shop.home.city.app).perform(another, by: shop.home.ada.session.hash, key: nil, language: .english)
+            }
+            #expect(try await shop.tell(client, shop.event(attempt, "refunded", amount: 4_339)).json["outcome"] == "taken")
+            #expect(try await shop.home.balance(shop.home.ada) == 0)
+        }
+        #expect(try await shop.balances() == Balances(clearing: 0, fees: 0, revenue: left == 0 ? 8_500 : 4_250))
+        #expect(try await shop.home.city.owner.one(OneValue("SELECT coalesce(sum(posted), 0)::bigint FROM ledger.account WHERE kind = 'suspense' AND normal_side = 'debit'", of: Int64.self)) == 4_250 - left)
         try await shop.expectSound()
     }
 

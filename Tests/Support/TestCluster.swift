@@ -155,6 +155,10 @@ public actor TestCluster {
             listen_addresses = ''
             max_connections = \(Self.connectionsMax)
             fsync = off
+            full_page_writes = off
+            # A thousand small databases that live for seconds: cleaning up after them would cost more than it saves.
+            autovacuum = off
+            max_wal_size = 4GB
             shared_buffers = 128MB
             log_min_messages = warning
             log_statement = none
