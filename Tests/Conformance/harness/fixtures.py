@@ -66,11 +66,12 @@ def caseworker(demo):
 
 @pytest.fixture(scope="session")
 def app_token(server):
-    """`app_token(resident)`: an access token of the resident's app, obtained once a run by the whole flow."""
+    """`app_token(resident)`: an access token of the resident's app, obtained by the whole flow: once, and again where a test changed the password, which ends it."""
     held = {}
 
     def obtain(resident):
-        if resident["username"] not in held:
+        token = held.get(resident["username"])
+        if token is None or API(server.base_url, token).get("/api/v1/me").status_code == 401:
             held[resident["username"]] = app_session(server, resident).token["access_token"]
         return held[resident["username"]]
     return obtain
