@@ -19,7 +19,7 @@ struct OpaqueToken: Sendable {
     }
 }
 
-/// How long access tokens live. Of refresh tokens, which services get: openid.refresh_lifetime in migrations/0032_openid_provider.sql.
+/// How long access tokens live. Of refresh tokens, which services get: openid.refresh_lifetime in migrations/0042_refresh_tokens.sql.
 enum AccessTokenLifetime {
     /// An organisation's system signs a new assertion whenever it likes, so a stolen token should die soon.
     static let organisationSeconds = 600

@@ -1,4 +1,5 @@
-// Use case: from a grant to an access token (RFC 6749 §4.1.3 and §4.4).
+// Use case: from a grant to an access token (RFC 6749 §4.1.3, §4.4 and §6; RFC 8628 §3.4).
+// Decided in `web.redeem_authorization_code` (0006_web.sql) and `openid.refresh` (0042_refresh_tokens.sql).
 import Logging
 import Postgres
 import Web

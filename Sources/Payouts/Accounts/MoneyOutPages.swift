@@ -1,4 +1,4 @@
-// The residents' pages, as what they show.
+// What residents see of money that leaves: their bank account, and taking money out. MoneyOutRoutes.swift fills these, templates/payouts writes them.
 import Foundation
 import Ledger
 import Primitives

@@ -1,4 +1,4 @@
-// The staff's pages, as what they show.
+// What finance officers see of outgoing batches. BatchRoutes.swift fills these, templates/payouts writes them.
 import Foundation
 import Primitives
 import Web
